@@ -212,6 +212,7 @@ class FakeAccount:
         )
         for each in records:
             self._state.records_of(each.id).put(each)
+        self._state.know(*(each.space_id for each in known.projects))
         self._store.blocked.update(map(ids.of_user, known.blocked))
         declared = chain(data.users or (), data.resources or ())
         self._state.know(*dict.fromkeys(map(ids.of, declared)))
@@ -448,7 +449,7 @@ class FakeAccount:
 
     def add_user(
         self,
-        email: str,
+        email: str | None,
         *,
         id: str | None = None,
         name: str | None = None,
@@ -459,8 +460,9 @@ class FakeAccount:
         """Add a user, or replace the one with the ID. One that is bound or declared is there.
 
         Args:
-            email: The address. It is unique only if each user has a different one.
-            id: The ID; by default that of the label `email`.
+            email: The address; None for the bot user of a service key, which is in no list.
+            id: The ID, or its label; by default the label is `email`. With another one, a second
+                user may have the address.
             name: For display; by default the part of the address before the `@`.
             status: `ACTIVE`, `INVITED` or `EXPIRED`.
             role: The role in the whole account; by default the predefined `MEMBER`.
@@ -470,10 +472,10 @@ class FakeAccount:
             The user, as clients see it.
 
         Raises:
-            ValueError: The ID is not one of a user.
+            ValueError: The ID is not one of a user, or there is neither an ID nor an address.
         """
         with self._lock:
-            user_id = self._state.ids.of_user(email if id is None else id)
+            user_id = self._state.ids.of_user(email or "" if id is None else id)
             user = make_user(
                 user_id,
                 writable(self.now()),

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 from arize_roles_async._directory.models import Project, Space, User
 from arize_roles_async._directory.requests import ListProjects, ListSpaces, ListUsers
 from arize_roles_async._values.permissions import Permission
-from arize_roles_async._values.requests import check, id_kind
+from arize_roles_async._values.requests import check, id_flaw, id_kind, text_flaw
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_fake._service.grants import Grants
@@ -22,16 +22,38 @@ _STATUSES: Final = ("ACTIVE", "INVITED", "EXPIRED")
 _PROJECT_TYPES: Final = ("APPLICATION", "HARNESS", "EXPERIMENT")
 
 
+class _ListSpaces(ListSpaces, frozen=True, kw_only=True):
+    org_id: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(("org_id", None if self.org_id is None else id_flaw(self.org_id)))
+
+
+class _ListProjects(ListProjects, frozen=True, kw_only=True):
+    space_name: str | None = None
+    project_type: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(
+            ("space_name", None if self.space_name is None else text_flaw(self.space_name, 255)),
+            ("project_type", _choice_flaw(self.project_type, (None, *_PROJECT_TYPES))),
+        )
+
+
 def _list_users(state: State, grants: Grants, request: Request) -> Response:
     require(grants, Permission.USER_READ)
     asked = decode_query(ListUsers, _query(request))
-    statuses = [value for name, value in parse_qsl(_query(request)) if name == "status"]
+    given = parse_qsl(_query(request), keep_blank_values=True)
+    statuses = [value for name, value in given if name == "status"]
     check(*(("status", _choice_flaw(each, _STATUSES)) for each in statuses))
 
     def is_asked(user: User) -> bool:
         # The bot user of a service key has no address, and is in no list.
         email = user.email
-        return email is not None and _has(email, asked.email) and _is_among(user.status, statuses)
+        is_listed = email is not None and user.id not in state.store.blocked
+        return is_listed and _has(email or "", asked.email) and _is_among(user.status, statuses)
 
     filters: dict[str, object] = {"email": asked.email, "status": sorted(statuses)}
     users, cursor = state.page(
@@ -48,14 +70,13 @@ def _get_user(state: State, grants: Grants, request: Request) -> Response:
 
 
 def _list_spaces(state: State, grants: Grants, request: Request) -> Response:
-    asked = decode_query(ListSpaces, _query(request))
-    organization = dict(parse_qsl(_query(request))).get("org_id")
+    asked = decode_query(_ListSpaces, _query(request))
 
     def is_asked(space: Space) -> bool:
-        is_in = organization in {None, space.organization_id}
+        is_in = asked.org_id in {None, space.organization_id}
         return is_in and _has(space.name, asked.name) and _sees_space(grants, space.id)
 
-    filters: dict[str, object] = {"name": asked.name, "org_id": organization}
+    filters: dict[str, object] = {"name": asked.name, "org_id": asked.org_id}
     spaces, cursor = state.page(asked, filters, state.store.spaces, "all", only=is_asked)
     return page_response("spaces", spaces, cursor)
 
@@ -68,10 +89,8 @@ def _get_space(state: State, grants: Grants, request: Request) -> Response:
 
 
 def _list_projects(state: State, grants: Grants, request: Request) -> Response:
-    asked = decode_query(ListProjects, _query(request))
-    given = dict(parse_qsl(_query(request)))
-    kind, around = given.get("project_type"), given.get("space_name")
-    check(("project_type", None if kind is None else _choice_flaw(kind, _PROJECT_TYPES)))
+    asked = decode_query(_ListProjects, _query(request))
+    around = asked.space_name
     if asked.space_id is not None and state.assumptions.unknown_space == 404:  # noqa: PLR2004
         space = state.store.spaces.by_id(asked.space_id)
         if space is None or not _sees_space(grants, space.id):
@@ -81,7 +100,7 @@ def _list_projects(state: State, grants: Grants, request: Request) -> Response:
         space = state.store.spaces.by_id(project.space_id)
         return (
             asked.space_id in {None, project.space_id}
-            and kind in {None, project.project_type}
+            and asked.project_type in {None, project.project_type}
             and _has(project.name, asked.name)
             and (around is None or (space is not None and _has(space.name, around)))
             and _sees_project(grants, project)
@@ -91,7 +110,7 @@ def _list_projects(state: State, grants: Grants, request: Request) -> Response:
         "name": asked.name,
         "space_id": asked.space_id,
         "space_name": around,
-        "project_type": kind,
+        "project_type": asked.project_type,
     }
     projects, cursor = state.page(asked, filters, state.store.projects, "all", only=is_asked)
     return page_response("projects", projects, cursor)
@@ -142,8 +161,8 @@ def _is_among(value: str | None, values: list[str]) -> bool:
     return not values or value in values
 
 
-def _choice_flaw(value: str, choices: tuple[str, ...]) -> str | None:
-    return None if value in choices else f"must be one of {', '.join(choices)}"
+def _choice_flaw(value: str | None, choices: tuple[str | None, ...]) -> str | None:
+    return None if value in choices else f"must be one of {', '.join(filter(None, choices))}"
 
 
 HANDLERS: Final[dict[str, Callable[[State, Grants, Request], Response]]] = {

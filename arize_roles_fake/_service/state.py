@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from arize_roles_async._directory.models import Project, Space, User
+from arize_roles_async._role_bindings.models import RoleBindingResourceType
 from arize_roles_async._values.permissions import Permission
 from arize_roles_async._values.requests import PageRequest, id_kind
 from arize_roles_async._wire.request import Request
@@ -96,11 +97,16 @@ class State:
         return made
 
     def underived(self, store: DirectoryStore[Record]) -> tuple[Record, ...]:
-        """Return the records of which their labels do not say everything, oldest first."""
+        """Return the records that are not there by the labels of something else, oldest first."""
+        bindings = self.store.bindings.in_order(*((kind,) for kind in RoleBindingResourceType))
+        implied = {*(self.users or ()), *(self.resources or ())}
+        implied |= {each.user_id for each in bindings} | {each.resource_id for each in bindings}
+        implied |= {each.space_id for each in self.store.projects.in_order("all")}
         return tuple(
             each
             for each in store.in_order("all")
-            if each != derived(self.ids, each.id, each.created_at or self.now())
+            if each.id not in implied
+            or each != derived(self.ids, each.id, each.created_at or self.now())
         )
 
     def records_of(self, id: str) -> DirectoryStore[Any]:

@@ -60,7 +60,7 @@ def derived(ids: Ids, id: str, now: datetime) -> User | Space | Project:
     """Return the user, space or project with an ID, by the label that the ID holds."""
     kind, label = id_kind(id), ids.label(id)
     if kind == "User":
-        return make_user(id, now, label if "@" in label else None)
+        return make_user(id, now, label if "@" in label else f"{label}@fake.invalid")
     text = label.partition(":")[2]
     if kind == "Space":
         return make_space(id, now, text, ids.of_organization("default"))

@@ -1,4 +1,4 @@
-"""The contracts of `RolesClient` and `RoleBindingsClient`, as test suites for clients of your own.
+"""The contracts of each protocol, as test suites for clients of your own.
 
 ```python
 class TestMyClient(OnFakeAccount, RolesContract):
@@ -16,7 +16,8 @@ suite without it writes these methods itself. pytest makes an instance of the cl
 so all clients of a test share an account that lives on the instance. The account may already hold
 roles: the tests make their own, under random names, and delete them again. For role bindings, say
 which users, spaces and projects there are (`user_ids`, `space_ids`, `project_ids`); no other ID may
-be there. A suite that lacks one of these methods is an error where pytest collects it.
+be there. A suite of `DirectoryContract` says the same. A suite that lacks one of these methods is
+an error where pytest collects it.
 
 Some rules need optional methods of a suite: other keys (`other_key`), a plan that is used up
 (`plan_used_up`), a rate limit (`rate_limited`), bound roles (`bound`) and broken bodies
@@ -47,6 +48,7 @@ def test_name_case(self) -> None:
 from arize_roles_async import MissingExtraError
 
 try:
+    from arize_roles_fake.contract._directory import DirectoryContract
     from arize_roles_fake.contract._on_fake_account import OnFakeAccount
     from arize_roles_fake.contract._role_bindings import RoleBindingsContract
     from arize_roles_fake.contract._roles import RolesContract
@@ -55,4 +57,4 @@ except ModuleNotFoundError as error:
         f"the contracts need {error.name}, which is not installed: pip install {error.name}"
     ) from error
 
-__all__ = ["OnFakeAccount", "RoleBindingsContract", "RolesContract"]
+__all__ = ["DirectoryContract", "OnFakeAccount", "RoleBindingsContract", "RolesContract"]

@@ -309,10 +309,14 @@ async def test_found_as_one(account: FakeAccount, by_name: ByName) -> None:
 
 async def test_bot(account: FakeAccount, by_name: ByName) -> None:
     """The bot user of a service key has no address, so its ID is shown."""
+    account.add_user(None, id="bot-1")
     account.bind("Analyst", user="bot-1", resource="Space:ML")
     (found,) = await by_name.find()
     assert found.user is None
     assert str(found) == f"{account.id('bot-1')} has Analyst on space 'ML'"
+    assert [user.email async for user in in_process(account).directory.users()] == [
+        "ada@example.com"
+    ]
 
 
 async def test_hidden_names(account: FakeAccount) -> None:

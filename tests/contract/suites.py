@@ -7,9 +7,14 @@ from contextlib import AbstractAsyncContextManager
 
 import pytest
 
-from arize_roles_async import AiohttpRolesClient, RoleBindingsClient, RolesClient
+from arize_roles_async import AiohttpRolesClient, Directory, RoleBindingsClient, RolesClient
 from arize_roles_fake import FakeRolesClient
-from arize_roles_fake.contract import OnFakeAccount, RoleBindingsContract, RolesContract
+from arize_roles_fake.contract import (
+    DirectoryContract,
+    OnFakeAccount,
+    RoleBindingsContract,
+    RolesContract,
+)
 from tests.support.sizes import sized
 
 
@@ -84,3 +89,17 @@ class SocketBindingsSuite(BindingsSuite):
 
     def open_roles(self) -> AiohttpRolesClient:
         return AiohttpRolesClient(self.account.api_key, base_url=self.url)
+
+
+class FakeDirectorySuite(OnFakeAccount, DirectoryContract):
+    """The fake client."""
+
+    def open_client(self) -> AbstractAsyncContextManager[Directory]:
+        return FakeRolesClient(self.account).directory
+
+
+class SocketDirectorySuite(OnFakeAccount, DirectoryContract):
+    """The real client, over a socket."""
+
+    def open_client(self) -> AbstractAsyncContextManager[Directory]:
+        return AiohttpRolesClient(self.account.api_key, base_url=self.url).directory

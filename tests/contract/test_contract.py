@@ -17,8 +17,10 @@ from arize_roles_fake import Assumptions, FakeAccount
 from arize_roles_fake.contract import RolesContract
 from tests.contract.suites import (
     FakeBindingsSuite,
+    FakeDirectorySuite,
     FakeSuite,
     SocketBindingsSuite,
+    SocketDirectorySuite,
     SocketSuite,
     contract_tests,
     failed_tests,
@@ -89,6 +91,46 @@ class TestBindingsElsewhere(FakeBindingsSuite):
 
 
 class TestAiohttpBindings(SocketBindingsSuite):
+    pass
+
+
+class TestFakeDirectory(FakeDirectorySuite):
+    pass
+
+
+class TestFakeDirectoryUnderTrio(FakeDirectorySuite):
+    backend = "trio"
+
+
+class TestNamedDirectory(FakeDirectorySuite):
+    """Names with letters in them, beside others that contain them."""
+
+    assumptions = Assumptions(unknown_space="empty", foreign_cursor="ignored")
+
+    @functools.cached_property
+    def account(self) -> FakeAccount:
+        account = FakeAccount(assumptions=self.assumptions, users=(), resources=())
+        account.add_user("xada@example.com.br")
+        account.add_user("Ada@example.com", status="INVITED")
+        account.add_user("eve@example.com")
+        account.add_space("ML Platform")
+        account.add_space("ML", organization="Other")
+        account.add_space("Ops")
+        account.add_project("churn 2", space="ML")
+        account.add_project("Churn", space="ML")
+        return account
+
+    def user_ids(self) -> list[str]:
+        return [self.account.id("Ada@example.com"), self.account.id("eve@example.com")]
+
+    def space_ids(self) -> list[str]:
+        return [self.account.id("Space:ML"), self.account.id("Space:Ops")]
+
+    def project_ids(self) -> list[str]:
+        return [self.account.id("Project:ML/Churn")]
+
+
+class TestAiohttpDirectory(SocketDirectorySuite):
     pass
 
 

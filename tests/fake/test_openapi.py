@@ -12,6 +12,7 @@ import yaml
 from hypothesis import settings
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
+from arize_roles_async._directory.requests import ListProjects, ListSpaces, ListUsers
 from arize_roles_async._role_bindings.requests import ListRoleBindings
 from arize_roles_async._roles.requests import ListRoles
 from arize_roles_async.transport import is_role_id
@@ -62,13 +63,14 @@ def account(server: RolesServer) -> Iterator[FakeAccount]:
 def unjudged(case: schemathesis.Case[Any]) -> list[Any]:
     """Return the checks that the description is too weak for, given what a call asks for."""
     query, checks = case.query, list[Any]()
-    filters = {"resource_type", "user_id"} if "binding" in case.path else {"is_predefined"}
-    has_ids = "binding" in case.path and (case.method != "GET" or "user_id" in query)
+    described_here = described()["paths"][case.path].get("get", {}).get("parameters", ())
+    has_ids = "binding" in case.path and case.method != "GET"
+    has_ids |= bool({"user_id", "space_id"} & query.keys())
     path_ids = [str(each) for each in case.path_parameters.values()]
     if "cursor" in query or has_ids or not all(map(is_role_id, path_ids)):
         # Most texts are no cursor, and no ID.
         checks.append(positive_data_acceptance)
-    if query.keys() - {"limit", "cursor", *filters}:
+    if query.keys() - {each["name"] for each in described_here}:
         # The service ignores parameters that it does not know.
         checks.append(negative_data_rejection)
     return checks
@@ -96,9 +98,17 @@ def test_permissions() -> None:
 
 def test_parameters() -> None:
     """The description lists the parameters that the client gives a list."""
-    for path, page in (("/v2/roles", ListRoles), ("/v2/role-bindings", ListRoleBindings)):
+    # The fake takes these, and no client of this package sends them.
+    unused = {"status", "org_id", "space_name", "project_type"}
+    for path, page in (
+        ("/v2/roles", ListRoles),
+        ("/v2/role-bindings", ListRoleBindings),
+        ("/v2/users", ListUsers),
+        ("/v2/spaces", ListSpaces),
+        ("/v2/projects", ListProjects),
+    ):
         listed = described()["paths"][path]["get"]["parameters"]
-        assert {each["name"] for each in listed} == {*page.__struct_fields__}
+        assert {each["name"] for each in listed} - unused == {*page.__struct_fields__}
 
 
 def test_schema_refuses() -> None:

@@ -1,0 +1,324 @@
+"""The contract of `Directory`."""
+
+import secrets
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Final
+
+import pytest
+
+from arize_roles_async import (
+    AuthenticationError,
+    BadRequestError,
+    ClientStateError,
+    Directory,
+    ForbiddenError,
+    NotFoundError,
+    Permission,
+    Project,
+    Space,
+    User,
+)
+from arize_roles_async._values.public import public
+from arize_roles_fake.contract._suite import Call, Invalid, Suite, walk, with_client
+
+# IDs of nothing: "User:0:none" and so on, in strict base64.
+_NO_USER: Final = "VXNlcjowOm5vbmU="
+_NO_SPACE: Final = "U3BhY2U6MDpub25l"
+_NO_PROJECT: Final = "TW9kZWw6MDpub25l"
+_NO_ADDRESS: Final = "nobody@nowhere.invalid"
+_NO_NAME: Final = "No thing has this name"
+
+
+class _DirectorySuite(Suite):
+    """The base of every group of tests, with the methods that a suite offers."""
+
+    @abstractmethod
+    def open_client(self) -> AbstractAsyncContextManager[Directory]:
+        """Return a new client for each call, which is closed at the end of the block.
+
+        Within one test, all clients see the same account, and the client's key grants everything.
+        """
+
+    @abstractmethod
+    def user_ids(self) -> Sequence[str]:
+        """Return the IDs of two users with addresses that nobody else has."""
+
+    @abstractmethod
+    def space_ids(self) -> Sequence[str]:
+        """Return the IDs of two spaces with names that no other has."""
+
+    @abstractmethod
+    def project_ids(self) -> Sequence[str]:
+        """Return the ID of a project with a name that no other has."""
+
+    def other_key(
+        self,
+        *,
+        grants: Iterable[Permission] | None = None,
+        on: Mapping[str, Iterable[Permission]] | None = None,
+    ) -> str:
+        """Return an API key of the account with fewer rights, as for `RoleBindingsContract`."""
+        del grants, on
+        return self._not_offered("other_key")
+
+    async def _clean_up(self, _: Directory) -> None:
+        """Leave everything as it is: nothing was made."""
+
+    async def _user(self, directory: Directory) -> tuple[User, str]:
+        """Return the first user and the user's address."""
+        user = await directory.get_user(user=self.user_ids()[0])
+        assert user.email, "the first of user_ids must have an address"
+        return user, user.email
+
+    async def _places(self, directory: Directory) -> tuple[Space, Project, Space]:
+        """Return a space, the project, and the space that the project is in."""
+        space = await directory.get_space(space=self.space_ids()[0])
+        project = await directory.get_project(project=self.project_ids()[0])
+        return space, project, await directory.get_space(space=project.space_id)
+
+
+class _Interface(_DirectorySuite):
+    """The methods, the rules for their arguments, and what every client promises."""
+
+    @with_client
+    async def test_keywords_only(self, directory: Directory) -> None:
+        """No method takes a positional argument."""
+        names = ("users", "spaces", "projects", "get_user", "get_space", "get_project")
+        await self._all_raise(TypeError, [Call(directory, each, _NO_NAME) for each in names])
+
+    @with_client
+    async def test_arguments(self, directory: Directory) -> None:
+        """One `ValidationError` names every bad argument, before anything is sent."""
+        page = {"limit": 0, "cursor": ""}
+        given: list[tuple[str, dict[str, Any]]] = [
+            ("users", {"email": "a" * 256, **page}),
+            ("spaces", {"name": "", **page}),
+            ("projects", {"name": 5, **page}),
+            ("projects", {"in_space": ""}),
+            ("get_user", {"user": "no address"}),
+            ("get_user", {"user": _NO_SPACE}),
+            ("get_space", {"space": _NO_PROJECT}),
+            ("get_space", {"space": "a" * 256}),
+            ("get_project", {"project": _NO_USER, "in_space": 5}),
+        ]
+        for method, arguments in given:
+            for call in self._each([Call(directory, method, **arguments)]):
+                with Invalid(*arguments):
+                    await call()
+
+    @with_client
+    async def test_cancel_call(self, directory: Directory) -> None:
+        """No method swallows a cancellation, and the client stays usable."""
+        for call in self._each(_calls(directory)):
+            assert await self._ends_cancelled(call)
+            await directory.spaces()
+
+    @with_client
+    async def test_call_after_close(self, directory: Directory) -> None:
+        """After `aclose` every call of a client and its copies is an error."""
+        del directory
+        async with self.open_client() as other:
+            copied = other.with_options(timeout=20.0)
+            await other.aclose(grace=0.0)
+            await self._all_raise(ClientStateError, [*_calls(other), *_calls(copied)])
+
+    @with_client
+    async def test_key_of_copy(self, directory: Directory) -> None:
+        """A copy sends its own key: with a made-up key, every call is a 401."""
+        stranger = directory.with_options(api_key=f"made-up-{secrets.token_hex(8)}")
+        await self._all_raise(AuthenticationError, _calls(stranger))
+
+
+class _LookUps(_DirectorySuite):
+    """One user, space or project, by its name or its ID."""
+
+    @with_client
+    async def test_user(self, directory: Directory) -> None:
+        """A user is found by the ID, and by the whole address, ASCII letters without case."""
+        user, address = await self._user(directory)
+        assert user.id == self.user_ids()[0]
+        for given in self._each((address, address.upper(), address.swapcase())):
+            assert await directory.get_user(user=given) == user
+
+    @with_client
+    async def test_part_of_address(self, directory: Directory) -> None:
+        """A part of an address is no address of a user, and nobody else's is named."""
+        _, address = await self._user(directory)
+        for given in self._each((address[1:], address[:-1], f"x{address}", _NO_ADDRESS)):
+            with pytest.raises(NotFoundError) as caught:
+                await directory.get_user(user=given)
+            assert (caught.value.name, caught.value.closest) == (given, ())
+
+    @with_client
+    async def test_place(self, directory: Directory) -> None:
+        """A space and a project are found by the ID and by the exact name."""
+        space, project, around = await self._places(directory)
+        assert (space.id, project.id) == (self.space_ids()[0], self.project_ids()[0])
+        assert await directory.get_space(space=space.name) == space
+        for in_space in self._each((None, around.id, around.name)):
+            found = await directory.get_project(project=project.name, in_space=in_space)
+            assert found == project
+
+    @with_client
+    async def test_other_name(self, directory: Directory) -> None:
+        """A part of a name, or one in other case, is not found; the error names the similar one."""
+        space, project, _ = await self._places(directory)
+        for name, get in (
+            (space.name, lambda other: directory.get_space(space=other)),
+            (project.name, lambda other: directory.get_project(project=other)),
+        ):
+            for given in self._each({name[:-1], name.swapcase()} - {"", name}):
+                with pytest.raises(NotFoundError) as caught:
+                    await get(given)
+                assert caught.value.name == given
+            with pytest.raises(NotFoundError):
+                await get(_NO_NAME)
+
+    @with_client
+    async def test_other_space(self, directory: Directory) -> None:
+        """A project is not found in another space, nor in one that there is not."""
+        _, project, around = await self._places(directory)
+        other = next(each for each in self.space_ids() if each != around.id)
+        for in_space in self._each((other, _NO_NAME)):
+            with pytest.raises(NotFoundError):
+                await directory.get_project(project=project.name, in_space=in_space)
+
+    @with_client
+    async def test_unknown_id(self, directory: Directory) -> None:
+        """The ID of nothing is a 404."""
+        calls = [
+            Call(directory, "get_user", user=_NO_USER),
+            Call(directory, "get_space", space=_NO_SPACE),
+            Call(directory, "get_project", project=_NO_PROJECT),
+        ]
+        await self._all_raise(NotFoundError, calls)
+
+
+class _Lists(_DirectorySuite):
+    """Lists, their filters, and their pages."""
+
+    @with_client
+    async def test_users(self, directory: Directory) -> None:
+        """Users come oldest first; the filter matches a part of the address, whatever the case."""
+        user, address = await self._user(directory)
+        seen = await walk(directory.users())
+        assert {each.id for each in seen} >= {*self.user_ids()}
+        born = [each.created_at for each in seen if each.created_at is not None]
+        assert born == sorted(born)
+        for part in self._each((address, address[1:].upper(), address[:-1])):
+            assert user in await directory.users(email=part).all()
+        assert await walk(directory.users(email=_NO_ADDRESS)) == []
+
+    @with_client
+    async def test_spaces(self, directory: Directory) -> None:
+        """Spaces are filtered by a part of the name, whatever the case."""
+        space, _, _ = await self._places(directory)
+        assert {each.id for each in await walk(directory.spaces())} >= {*self.space_ids()}
+        for part in self._each((space.name, space.name.swapcase(), space.name[-1:])):
+            assert space in await directory.spaces(name=part).all()
+        assert await walk(directory.spaces(name=_NO_NAME)) == []
+
+    @with_client
+    async def test_projects(self, directory: Directory) -> None:
+        """Projects are filtered by a part of the name, and by the space that they are in."""
+        _, project, around = await self._places(directory)
+        other = next(each for each in self.space_ids() if each != around.id)
+        for in_space in self._each((None, around.id, around.name)):
+            for part in (None, project.name, project.name.swapcase()):
+                assert project in await directory.projects(name=part, in_space=in_space).all()
+        assert project not in await directory.projects(in_space=other).all()
+        with pytest.raises(NotFoundError):
+            await directory.projects(in_space=_NO_NAME)
+
+    @with_client
+    async def test_unknown_space(self, directory: Directory) -> None:
+        """The projects of a space that there is not are a 404, or none."""
+        listing = directory.projects(in_space=_NO_SPACE)
+        if self.assumptions.unknown_space == "empty":
+            assert await walk(listing) == []
+        else:
+            with pytest.raises(NotFoundError):
+                await listing
+
+    @with_client
+    async def test_pages(self, directory: Directory) -> None:
+        """Pages hold `limit` items, and a walk sees each once."""
+        listings: list[Any] = [directory.users, directory.spaces, directory.projects]
+        for listing in listings:
+            listed = await walk(listing())
+            pages = await walk(listing(limit=1).pages())
+            assert [[*each] for each in pages] == [[each] for each in listed]
+            *others, last = [each.pagination for each in pages]
+            assert all(each.has_more and each.next_cursor for each in others)
+            assert (last.has_more, last.next_cursor) == (False, None)
+
+    @with_client
+    async def test_cursor_other_list(self, directory: Directory) -> None:
+        """A cursor of another list is a 400, or else is ignored."""
+        page = await directory.users(limit=1)
+        continued = directory.users(email=_NO_ADDRESS, cursor=page.pagination.next_cursor)
+        if self.assumptions.foreign_cursor == "ignored":
+            assert await walk(continued) == []
+        else:
+            with pytest.raises(BadRequestError):
+                await continued
+
+
+class _Rights(_DirectorySuite):
+    """The rights of a key; they run if the suite has `other_key`."""
+
+    @with_client
+    async def test_without_user_read(self, directory: Directory) -> None:
+        """Without `USER_READ` the list of users is a 403, and a user's ID a 404."""
+        _, address = await self._user(directory)
+        key = self.other_key(grants=(Permission.SPACE_READ, Permission.PROJECT_READ))
+        limited = directory.with_options(api_key=key)
+        with pytest.raises(ForbiddenError):
+            await limited.users()
+        with pytest.raises(ForbiddenError, match="its ID needs no right to list users"):
+            await limited.get_user(user=address)
+        with pytest.raises(NotFoundError):
+            await limited.get_user(user=self.user_ids()[0])
+        assert {each.id for each in await walk(limited.spaces())} >= {*self.space_ids()}
+
+    @with_client
+    async def test_hidden_places(self, directory: Directory) -> None:
+        """Spaces and projects that the key may not see are left out of lists, and are a 404."""
+        space, project, around = await self._places(directory)
+        limited = directory.with_options(api_key=self.other_key(grants=()))
+        assert await walk(limited.spaces()) == []
+        assert await walk(limited.projects()) == []
+        calls = [
+            Call(limited, "get_space", space=space.id),
+            Call(limited, "get_space", space=space.name),
+            Call(limited, "get_project", project=project.id),
+            Call(limited, "get_project", project=project.name, in_space=around.name),
+        ]
+        await self._all_raise(NotFoundError, calls)
+        on = {space.id: (Permission.SPACE_READ,)}
+        there = directory.with_options(api_key=self.other_key(grants=(), on=on))
+        assert await walk(there.spaces()) == [space]
+
+
+@public("arize_roles_fake.contract")
+class DirectoryContract(_Interface, _LookUps, _Lists, _Rights, is_contract=True):
+    """Subclass this, define its abstract methods, and name the subclass `Test...`."""
+
+
+def _calls(directory: Directory) -> list[Call]:
+    """Return a call of each method, by names and by IDs."""
+    return [
+        Call(directory.users(), "all"),
+        Call(directory.spaces(), "all"),
+        Call(directory.projects(), "all"),
+        Call(directory.projects(in_space=_NO_NAME), "all"),
+        Call(directory, "get_user", user=_NO_ADDRESS),
+        Call(directory, "get_user", user=_NO_USER),
+        Call(directory, "get_space", space=_NO_NAME),
+        Call(directory, "get_space", space=_NO_SPACE),
+        Call(directory, "get_project", project=_NO_NAME),
+        Call(directory, "get_project", project=_NO_PROJECT),
+        Call(directory, "get_project", project=_NO_NAME, in_space=_NO_NAME),
+    ]

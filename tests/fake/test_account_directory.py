@@ -1,0 +1,225 @@
+"""Users, spaces and projects of an account: by labels, added, replaced, blocked, and in files."""
+
+import json
+
+import pytest
+
+from arize_roles_async import AccountRole
+from arize_roles_fake import FakeAccount
+from tests.support.clients import START, account_at_noon, ask
+
+
+@pytest.fixture
+def account() -> FakeAccount:
+    return account_at_noon()
+
+
+def listed(account: FakeAccount, kind: str, query: str = "", key: str | None = None) -> list[str]:
+    """Return the addresses or names of a list."""
+    answer = ask(account, f"GET /v2/{kind}?{query}", key=key)
+    assert answer.status == 200, answer.body
+    name = "email" if kind == "users" else "name"
+    return [each[name] for each in json.loads(answer.body)[kind]]
+
+
+def test_labels(account: FakeAccount) -> None:
+    """What is bound is there by its label, and so is the space of a project."""
+    account.add_role("A", ["PROJECT_READ"])
+    account.bind("A", user="ada@example.com", resource="Project:ML/churn")
+    account.bind("A", user="ada@example.com", resource="Project:1")
+    assert listed(account, "users") == ["ada@example.com"]
+    assert listed(account, "spaces") == ["default", "ML"]
+    assert listed(account, "projects") == ["1", "churn"]
+
+
+def test_bound_over_http(account: FakeAccount) -> None:
+    """What a request binds is there, and stays when the binding goes."""
+    role = account.add_role("A", ["PROJECT_READ"])
+    body = {
+        "role_id": role.id,
+        "user_id": account.id("eve@example.com"),
+        "resource_type": "SPACE",
+        "resource_id": account.id("Space:ML"),
+    }
+    ask(account, "POST /v2/role-bindings", json.dumps(body).encode())
+    account.unbind("A", user="eve@example.com", resource="Space:ML")
+    assert listed(account, "users") == ["eve@example.com"]
+    assert listed(account, "spaces") == ["ML"]
+
+
+def test_declared() -> None:
+    """What is declared is there; what is added later is, too, and can have roles."""
+    account = FakeAccount(users=["ada@example.com"], resources=["Space:ML"])
+    account.add_role("A", ["PROJECT_READ"])
+    account.add_user("eve@example.com")
+    account.add_project("churn", space="ML")
+    assert listed(account, "users") == ["ada@example.com", "eve@example.com"]
+    assert listed(account, "projects") == ["churn"]
+    body = {
+        "role_id": account.roles[0].id,
+        "user_id": account.id("eve@example.com"),
+        "resource_type": "PROJECT",
+        "resource_id": account.id("Project:ML/churn"),
+    }
+    assert ask(account, "POST /v2/role-bindings", json.dumps(body).encode()).status == 201
+
+
+def test_every_field(account: FakeAccount) -> None:
+    """Every field is written, for clients that need them all."""
+    role = AccountRole(type="CUSTOM", name="Analyst", id="Um9sZToxOmFCY0Q=")
+    user = account.add_user(
+        "ada@example.com", name="Ada", status="INVITED", role=role, is_developer=True
+    )
+    assert json.loads(ask(account, f"GET /v2/users/{user.id.replace('=', '%3D')}").body) == {
+        "id": account.id("ada@example.com"),
+        "name": "Ada",
+        "email": "ada@example.com",
+        "status": "INVITED",
+        "role": {"type": "CUSTOM", "name": "Analyst", "id": "Um9sZToxOmFCY0Q="},
+        "is_developer": True,
+        "created_at": "2026-01-01T12:00:00Z",
+    }
+    space = account.add_space("ML", description="d", is_private=True)
+    project = account.add_project("churn", space="ML", project_type="HARNESS")
+    assert json.loads(ask(account, "GET /v2/spaces").body)["spaces"] == [
+        {
+            "id": space.id,
+            "name": "ML",
+            "description": "d",
+            "organization_id": space.organization_id,
+            "is_private": True,
+            "created_at": "2026-01-01T12:00:00Z",
+        }
+    ]
+    assert json.loads(ask(account, "GET /v2/projects").body)["projects"] == [
+        {
+            "id": project.id,
+            "name": "churn",
+            "space_id": space.id,
+            "project_type": "HARNESS",
+            "created_at": "2026-01-01T12:00:00Z",
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "query", "names"),
+    [
+        ("users", "status=INVITED", ["b@x.org"]),
+        ("users", "status=INVITED&status=ACTIVE", ["a@x.org", "b@x.org"]),
+        ("users", "status=EXPIRED", []),
+        ("users", "email=A%40X", ["a@x.org"]),
+        ("spaces", "name=m", ["ML"]),
+        ("projects", "space_name=ml", ["churn"]),
+        ("projects", "project_type=EXPERIMENT", ["tried"]),
+        ("projects", "name=R", ["tried", "churn"]),
+    ],
+)
+def test_filters(account: FakeAccount, kind: str, query: str, names: list[str]) -> None:
+    """Lists have the filters of the reference, also those that no client of ours sends."""
+    account.add_user("a@x.org")
+    account.add_user("b@x.org", status="INVITED")
+    account.add_project("churn", space="ML")
+    account.add_project("tried", space="Ops", project_type="EXPERIMENT")
+    assert listed(account, kind, query) == names
+
+
+def test_organization(account: FakeAccount) -> None:
+    """Two spaces may have one name in two organizations, each of which can be asked for."""
+    account.add_space("ML")
+    other = account.add_space("ML", id="Space:Other/ML", organization="Other")
+    assert other.organization_id is not None
+    answer = ask(account, f"GET /v2/spaces?org_id={other.organization_id.replace('=', '%3D')}")
+    assert [each["id"] for each in json.loads(answer.body)["spaces"]] == [other.id]
+    again = account.add_space("ML", id=other.id, organization=other.organization_id)
+    assert again == other
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["users?status=GONE", "users?status=", "spaces?org_id=", "projects?project_type=X"],
+)
+def test_refused_filter(account: FakeAccount, query: str) -> None:
+    """A filter that breaks its rule is a 400."""
+    assert ask(account, f"GET /v2/{query}").status == 400
+
+
+def test_replaced(account: FakeAccount) -> None:
+    """With an ID that is there, the thing is renamed, and stays as old as it is."""
+    account.add_role("A", ["PROJECT_READ"])
+    account.bind("A", user="ada@example.com", resource="Space:ML")
+    account.advance(60)
+    renamed = account.add_space("Old", id=account.id("Space:ML"))
+    assert renamed.created_at == account.bindings()[0].created_at
+    assert listed(account, "spaces") == ["Old"]
+    account.assert_bindings({("ada@example.com", "Space:ML"): "A"})
+
+
+def test_blocked(account: FakeAccount) -> None:
+    """A blocked user is in no list, is a 404, loses the roles and can have none, until added."""
+    account.add_role("A", ["PROJECT_READ"])
+    account.bind("A", user="ada@example.com", resource="Space:ML")
+    account.bind("A", user="eve@example.com", resource="Space:ML")
+    account.block_user("ada@example.com")
+    path = f"GET /v2/users/{account.id('ada@example.com').replace('=', '%3D')}"
+    assert ask(account, path).status == 404
+    assert listed(account, "users") == ["eve@example.com"]
+    account.assert_bindings({("eve@example.com", "Space:ML"): "A"})
+    assert listed(FakeAccount.load(account.dump()), "users") == ["eve@example.com"]
+    account.add_user("ada@example.com")
+    assert ask(account, path).status == 200
+
+
+def test_file(account: FakeAccount) -> None:
+    """A file keeps what no label says, and nothing else."""
+    account.add_user("ada@example.com")
+    account.add_user("ada@example.com", id="old", status="EXPIRED")
+    account.add_space("ML")
+    account.add_project("churn", space="ML", project_type=None)
+    data = json.loads(account.dump())
+    assert [each["status"] for each in data["directory"]["users"]] == ["ACTIVE", "EXPIRED"]
+    assert "spaces" not in data["directory"]
+    assert [each["name"] for each in data["directory"]["projects"]] == ["churn"]
+    loaded = FakeAccount.load(account.dump(), clock=lambda: START)
+    assert listed(loaded, "users") == ["ada@example.com", "ada@example.com"]
+    assert listed(loaded, "projects") == ["churn"]
+    assert loaded.dump() == account.dump()
+
+
+def test_snapshot(account: FakeAccount) -> None:
+    """A snapshot and a reset have what there was before."""
+    account.add_user("ada@example.com")
+    before = account.snapshot()
+    account.add_user("eve@example.com")
+    account.block_user("ada@example.com")
+    account.restore(before)
+    assert listed(account, "users") == ["ada@example.com"]
+    account.reset()
+    assert listed(account, "users") == []
+
+
+def test_sees_space(account: FakeAccount) -> None:
+    """A key that may do something on a space sees it and its projects."""
+    account.add_project("churn", space="ML")
+    account.add_project("other", space="Ops")
+    account.add_key("k", grants=[], on={"Space:ML": ["ROLE_BINDING_READ"]})
+    assert listed(account, "spaces", key="k") == ["ML"]
+    assert listed(account, "projects", key="k") == ["churn"]
+    hidden = account.id("Project:Ops/other").replace("=", "%3D")
+    assert ask(account, f"GET /v2/projects/{hidden}", key="k").status == 404
+
+
+def test_unknown_is_there(account: FakeAccount) -> None:
+    """Where nobody is declared, an ID is anybody's; one of another kind is nobody's."""
+    user = account.id("ada@example.com").replace("=", "%3D")
+    assert json.loads(ask(account, f"GET /v2/users/{user}").body)["email"] == "ada@example.com"
+    assert ask(account, f"GET /v2/spaces/{user}").status == 404
+    assert listed(account, "users") == []
+
+
+def test_bad_ids(account: FakeAccount) -> None:
+    """A bot needs an ID, and a space takes the ID of a space alone."""
+    with pytest.raises(ValueError, match="user must not be empty"):
+        account.add_user(None)
+    with pytest.raises(ValueError, match="resource must be a space or a project"):
+        account.add_space("ML", id="ML")

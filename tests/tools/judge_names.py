@@ -1,0 +1,257 @@
+"""Role bindings by names, while things are renamed, hidden, blocked and answers are lost.
+
+`python -m tests.tools.judge_names [N]` makes N calls, 10,000 unless given, each on a small account
+of its own, and then 1,000 of them with each planted fault, which it has to find. It exits with 1
+where a call ends wrongly, or a planted fault is not found.
+
+The judge goes by the account before each request of the call, and not by the answers:
+
+- A binding that the call makes, changes or takes is of a user, a role and a place that had these
+  names at one of these moments.
+- A call that ends in another error than `OutcomeUnknownError` changed nothing.
+- Where two things had a name all the time, the call does not pick one of them.
+- A thing that had its name all the time, alone and visible, is found.
+"""
+
+import asyncio
+import random
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, Literal
+from unittest.mock import patch
+
+from arize_roles_async import (
+    AlphaWarning,
+    AmbiguousNameError,
+    BetaWarning,
+    NotFoundError,
+    OutcomeUnknownError,
+    Project,
+    Request,
+    RetryPolicy,
+    RolesError,
+    Space,
+)
+from arize_roles_async._calls.paging import Walk
+from arize_roles_async._directory import client as directory
+from arize_roles_fake import FakeAccount, FakeRolesClient, Reply
+from tests.support.clients import START
+
+ADDRESSES: Final = (
+    *("mike@x.org", "Mike@x.org", "MIKE@X.ORG", "mi\u212ae@x.org"),
+    *("xmike@x.org", "mike@x.org.br", "eve@x.org"),
+)
+NAMES: Final = ("ML", "ml", "ML 2", "ML", "html", "Ops")
+ROLES: Final = ("Analyst", "Editor")
+STATUSES: Final[Sequence[Literal["ACTIVE", "INVITED", "EXPIRED"]]] = (
+    "ACTIVE",
+    "INVITED",
+    "EXPIRED",
+)
+Held = tuple[str, str]
+
+
+class Account(FakeAccount):
+    """An account that somebody changes between requests, and that remembers its names."""
+
+    def __init__(self, drawn: random.Random) -> None:
+        super().__init__(api_key="fake-api-key", clock=lambda: START, predefined=False)
+        self.drawn = drawn
+        self.moments: list[dict[str, str]] = []
+        self.before: dict[Held, str] = {}
+        for name in ROLES:
+            self.add_role(name)
+        for number in range(drawn.randint(1, 6)):
+            address, user_id = drawn.choice(ADDRESSES), self.id(f"u{number}")
+            self.add_user(address, id=user_id, status=drawn.choice(STATUSES))
+        for number in range(drawn.randint(1, 5)):
+            organization = f"o{number}"
+            name = drawn.choice(NAMES)
+            self.add_space(name, id=self.id(f"Space:{number}"), organization=organization)
+            if drawn.random() < 0.7:
+                self.add_project(
+                    drawn.choice(NAMES),
+                    space=self.id(f"Space:{number}"),
+                    id=self.id(f"Project:{number}/p"),
+                )
+        self.known = (*self._state.store.users.in_order("all"),)
+        self.places: tuple[Space | Project, ...] = (
+            *self._state.store.spaces.in_order("all"),
+            *self._state.store.projects.in_order("all"),
+        )
+        self.renames = drawn.random() < 0.3
+
+    def now_named(self) -> dict[str, str]:
+        """Return the name of each thing that is visible."""
+        store = self._state.store
+        named = {each.id: str(each.email) for each in store.users.in_order("all")}
+        named = {key: name for key, name in named.items() if key not in store.blocked}
+        for records in (store.spaces.in_order("all"), store.projects.in_order("all")):
+            named |= {each.id: each.name for each in records}
+        return named | {role.id: role.name for role in self.roles}
+
+    def held(self) -> dict[Held, str]:
+        """Return who has which role where."""
+        return {(each.user_id, each.resource_id): each.role_id for each in self.bindings()}
+
+    def handle(self, request: Request) -> Reply:
+        """Answer, and have somebody change names before that."""
+        drawn = self.drawn
+        if self.renames and drawn.random() < 0.3:
+            user = drawn.choice(self.known)
+            place = drawn.choice(self.places)
+            match drawn.randint(0, 2):
+                case 0:
+                    self.add_user(drawn.choice(ADDRESSES), id=user.id)
+                case 1 if place.id.startswith("U3BhY2U6"):
+                    self.add_space(drawn.choice(NAMES), id=place.id, organization=place.id[-9:])
+                case _:
+                    self.block_user(user.id)
+                    # The bindings that go with the user are not the call's doing.
+                    self.before = {key: x for key, x in self.before.items() if key[0] != user.id}
+        self.moments.append(self.now_named())
+        return super().handle(request)
+
+
+def same_address(one: str, other: str) -> bool:
+    """Return whether two addresses are the same by ASCII letters without case."""
+    fold = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
+    return one.translate(fold) == other.translate(fold)
+
+
+def bearers(named: dict[str, str], kind: str, name: str) -> set[str]:
+    """Return the IDs of a kind that have a name at a moment."""
+    prefix = {"user": "VXNlcjp", "space": "U3BhY2U6", "project": "TW9kZWw6", "role": "Um9sZT"}[kind]
+    is_same: Callable[[str, str], bool] = same_address if kind == "user" else str.__eq__
+    return {
+        key for key, is_named in named.items() if key.startswith(prefix) and is_same(is_named, name)
+    }
+
+
+async def judged(seed: int) -> list[str]:
+    """Make a call, and return what is wrong with its end."""
+    drawn = random.Random(seed)  # noqa: S311
+    account = Account(drawn)
+    kind = drawn.choice(("space", "project"))
+    addresses, names = [str(each.email) for each in account.known], [p.name for p in account.places]
+    given: dict[str, str] = {
+        "user": drawn.choice((*addresses, *addresses, *ADDRESSES)),
+        kind: drawn.choice((*names, *names, *NAMES)),
+    }
+    if kind == "project" and drawn.random() < 0.4:
+        given["in_space"] = drawn.choice(NAMES)
+    method = drawn.choice(("ensure", "ensure", "remove"))
+    if method == "ensure":
+        given["role"] = drawn.choice(ROLES)
+    for place in account.places:
+        if drawn.random() < 0.5:
+            user = drawn.choice(account.known)
+            account.bind(drawn.choice(ROLES), user=user.id, resource=place.id)
+    for _ in range(drawn.choice((0, 0, 1, 2))):
+        account.fail("any", drawn.choice(("lost", 503, "malformed")), after=drawn.randint(0, 6))
+    has_faults = bool(account.unused_faults)
+    if drawn.random() < 0.5:
+        account.shorten_pages(*[1] * 20)
+    account.before = account.held()
+    roles = FakeRolesClient(account, retry=RetryPolicy(attempts=2, backoff=0.01))
+    error: RolesError | None = None
+    try:
+        await getattr(roles.by_name, method)(**given)
+    except RolesError as caught:
+        error = caught
+    account.clear_faults()
+    return [*flaws(account, given, kind, error, has_faults=has_faults)]
+
+
+def flaws(
+    account: Account,
+    given: dict[str, str],
+    kind: str,
+    error: RolesError | None,
+    *,
+    has_faults: bool,
+) -> Iterator[str]:
+    """Yield what is wrong with the end of a call."""
+    before, after = account.before, account.held()
+    changed = {key for key in before | after if before.get(key) != after.get(key)}
+    wanted = [(each, given[each]) for each in ("user", kind, "role") if each in given]
+    ever = {
+        each: set[str]().union(*(bearers(named, each, name) for named in account.moments))
+        for each, name in wanted
+    }
+    for user, place in changed:
+        if user not in ever["user"]:
+            yield "the wrong user"
+        if place not in ever[kind]:
+            yield "the wrong place"
+        if (user, place) in after and "role" in given and after[user, place] not in ever["role"]:
+            yield "the wrong role"
+    if changed and error is not None and not isinstance(error, OutcomeUnknownError):
+        yield f"changed, and raised {type(error).__name__}"
+    if len(changed) > 1:
+        yield "more than one change"
+    sure = [
+        [bearers(named, each, name) for named in account.moments]
+        for each, name in wanted
+        if "in_space" not in given or each != kind
+    ]
+    if error is None and any(all(len(ids) > 1 for ids in each) for each in sure):
+        yield "one of two was picked"
+    is_quiet = not (has_faults or account.renames or "in_space" in given)
+    is_clear = is_quiet and all(len(each[0]) == 1 for each in sure)
+    if is_clear and isinstance(error, AmbiguousNameError | NotFoundError):
+        yield f"not found: {error}"
+
+
+def first_of(_: object, __: str, matches: list[Any], names: object = ()) -> Any:  # noqa: ANN401
+    """Return the first of several matches, as some clients do."""
+    if matches:
+        return matches[0]
+    raise NotFoundError(str(names))
+
+
+class OnePage(Walk[Any, Any]):
+    """A walk that ends after the first page."""
+
+    async def __anext__(self) -> Any:  # noqa: ANN401
+        page = await super().__anext__()
+        self.next = None
+        return page
+
+
+PLANTED: Final[dict[str, Any]] = {
+    "Unicode's rule of case": ("_lowered", str.lower),
+    "a part of the address": ("_lowered", lambda address: address.lower()[:4]),
+    "the first of two": ("_only", first_of),
+    "the first page alone": ("Walk", OnePage),
+}
+
+
+def count(seeds: range) -> dict[str, int]:
+    """Return how often each flaw came up in calls with these seeds."""
+    found: dict[str, int] = {}
+    for seed in seeds:
+        for flaw in asyncio.run(judged(seed)):
+            kind = flaw.partition(":")[0]
+            found[kind] = found.get(kind, 0) + 1
+    return found
+
+
+def main() -> int:
+    warnings.simplefilter("ignore", AlphaWarning)
+    warnings.simplefilter("ignore", BetaWarning)
+    calls = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
+    wrong = count(range(calls))
+    print(f"{calls} calls, wrong: {wrong or 0}")
+    missed = 0
+    for name, (attribute, planted) in PLANTED.items():
+        with patch.object(directory, attribute, planted):
+            found = count(range(calls // 10))
+        print(f"planted: {name}: {found or 'not found'}")
+        missed += not found
+    return 1 if wrong or missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
