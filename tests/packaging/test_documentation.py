@@ -58,9 +58,11 @@ GIVEN: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("page", PAGES)
-@pytest.mark.usefixtures("arize_env", "restored_log")
-def test_page(page: str, pytester: pytest.Pytester) -> None:
+@pytest.mark.usefixtures("restored_log")
+def test_page(page: str, pytester: pytest.Pytester, arize_env: RolesServer) -> None:
     """The examples of a page are one file: a program, or tests."""
+    arize_env.account.add_user("ada@example.com")
+    arize_env.account.add_space("ML")
     file = pytester.makepyfile(PAGES[page])
     if not IS_TEST.search(PAGES[page]):
         runpy.run_path(str(file), run_name="__main__")
@@ -142,10 +144,13 @@ def test_readme_example(
     pytester: pytest.Pytester, arize_env: RolesServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The README's example prints what its comments say."""
+    arize_env.account.add_user("ada@example.com")
+    arize_env.account.add_space("ML")
     runpy.run_path(str(pytester.makepyfile(PAGES["README.md"])))
 
     said = capsys.readouterr().out
     assert "AI Engineer (<Permission.PROJECT_READ: 'PROJECT_READ'>, " in said
+    assert "ada@example.com has AI Engineer on space 'ML'" in said
     assert "no role is named 'AI Enginer'; similar names: 'AI Engineer'" in said
     arize_env.account.assert_roles({})
 
