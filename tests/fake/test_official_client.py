@@ -40,6 +40,14 @@ def passes(*command: str, script: str | None = None, folder: Path | None = None)
     return "passed" in done.stdout.splitlines()
 
 
+@pytest.fixture(autouse=True)
+def named(arize_env: RolesServer) -> None:
+    """Add two users, a space and a project to the served account."""
+    arize_env.account.add_user("ada@example.com")
+    arize_env.account.add_user("eve@example.com", status="INVITED")
+    arize_env.account.add_project("churn", space="ML")
+
+
 @pytest.mark.skipif(
     INTERPRETER is None,
     reason="ARIZE_CLIENT_PYTHON names no interpreter that has Arize's client, nor has this one",

@@ -1,4 +1,4 @@
-"""Arize's command line, `ax`, through its calls of role bindings, on the server in the environment.
+"""Arize's command line, `ax`, with role bindings and names, on the server in the environment.
 
 A script for an interpreter that has `ax`, which takes seconds to start, so that one process runs
 every command. Its arguments are the IDs of two roles; it prints `passed` at its end.
@@ -60,6 +60,12 @@ def main(first: str, second: str) -> None:
     assert run("role-bindings", "update", made["id"], "--role-id", second)["role_id"] == second
     runner.invoke(app, ["role-bindings", "delete", made["id"], "--force"])
     refused(404, "role-bindings", "get", made["id"])
+    users = run("users", "list", "--email", "EVE", "--status", "INVITED")["users"]
+    assert [user["email"] for user in users] == ["eve@example.com"]
+    space = run("spaces", "get", "ML")
+    assert space in run("spaces", "list")["spaces"]
+    project = run("projects", "get", "churn", "--space", "ML")
+    assert run("projects", "list", "--space", space["id"])["projects"] == [project]
     print("passed")
 
 

@@ -26,6 +26,7 @@ def main() -> None:
     get_change_and_delete(roles, made)
     fail(roles, made.id)
     bind(roles)
+    look_up()
     print("passed")
 
 
@@ -117,6 +118,31 @@ def bind(roles: Any) -> None:  # noqa: ANN401
     refused(404, lambda: bindings.create(**{**place, "role_id": made.id}))
     refused(400, lambda: bindings.create(role_id=first, **{**place, "resource_id": project}))
     refused(409, lambda: roles.delete(role=second))
+
+
+def look_up() -> None:
+    """Read users, spaces and projects, which the test has added."""
+    client: Any = arize.ArizeClient()
+    page = client.users.list(email="EXAMPLE", limit=1)
+    assert [user.email for user in page.users] == ["ada@example.com"]
+    page = client.users.list(email="EXAMPLE", limit=1, cursor=page.pagination.next_cursor)
+    assert [user.email for user in page.users] == ["eve@example.com"]
+    statuses: Any = import_module("arize.users.types").UserStatus
+    invited = client.users.list(status=[statuses.INVITED, statuses.EXPIRED]).users
+    assert [user.email for user in invited] == ["eve@example.com"]
+    ada = client.users.get(user="Ada@example.com")
+    assert (ada.email, ada.status, ada.is_developer) == ("ada@example.com", "ACTIVE", False)
+    assert client.users.get(user=ada.id).id == ada.id
+    space = client.spaces.get(space="ML")
+    assert space.name == "ML"
+    assert client.spaces.get(space=space.id) == space
+    assert [each.name for each in client.spaces.list(name="ml").spaces] == ["ML"]
+    project = client.projects.get(project="churn", space="ML")
+    assert (project.name, project.space_id) == ("churn", space.id)
+    assert client.projects.get(project=project.id) == project
+    for filters in ({"space": "ML"}, {"space": space.id}, {"name": "CHURN"}):
+        assert [each.name for each in client.projects.list(**filters).projects] == ["churn"]
+    refused(404, lambda: client.spaces.get(space=ada.id))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-// Arize's published TypeScript client through its calls of role bindings, on the server in the
+// Arize's published TypeScript client through its calls of role bindings and names, on the server in the
 // environment: `node --input-type=module - ROLE_ID ROLE_ID < this`, in a folder with node_modules.
 // It prints `passed` at its end.
 
@@ -6,8 +6,14 @@ import assert from "node:assert/strict";
 import {
   createRoleBinding,
   deleteRoleBinding,
+  getProject,
   getRoleBinding,
+  getSpace,
+  getUser,
+  listProjects,
   listRoleBindings,
+  listSpaces,
+  listUsers,
   updateRoleBinding,
 } from "@arizeai/ax-client";
 
@@ -33,4 +39,13 @@ assert.equal((await updateRoleBinding({ bindingId, roleId: second })).roleId, se
 await deleteRoleBinding({ bindingId });
 await refused(404, getRoleBinding({ bindingId }));
 await refused(404, deleteRoleBinding({ bindingId }));
+const users = await listUsers({ email: "EXAMPLE", limit: 1 });
+assert.deepEqual(users.data.map((each) => each.email), ["ada@example.com"]);
+assert.equal((await getUser({ userId: users.data[0].id })).email, "ada@example.com");
+const space = await getSpace({ space: "ML" });
+assert.deepEqual((await listSpaces({ name: "ml" })).data, [space]);
+const project = await getProject({ project: "churn", space: "ML" });
+assert.equal(project.spaceId, space.id);
+assert.deepEqual((await listProjects({ space: space.id })).data, [project]);
+assert.deepEqual((await listProjects({ space: "ML", name: "CHURN" })).data, [project]);
 console.log("passed");
