@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import os
+import re
 import ssl
 import warnings
 from collections.abc import AsyncGenerator, Mapping
@@ -63,6 +64,8 @@ _USER_AGENT: Final = f"arize-roles-async/{__version__} aiohttp/{aiohttp.__versio
 _SUCCESS: Final = range(200, 300)
 _REFUSALS: Final = range(400, 600)
 _PROXY_AUTHENTICATION_REQUIRED: Final = 407
+_HASHED: Final = r"[0-9a-f]{8}\.[0-9]+"
+"""The names of certificates in a folder that OpenSSL reads."""
 _client_timeout: Final = functools.lru_cache(aiohttp.ClientTimeout)
 """Returns limits of aiohttp's: making them takes 8 us, a fifteenth of a call."""
 
@@ -133,9 +136,9 @@ class AiohttpRolesClient(BaseArizeClient):
             here or by the lent session.
         verify: Whether the server's certificate is checked; else `ARIZE_REQUEST_VERIFY`, else
             yes. If the variable turns it off for another machine, that is an `InsecureWarning`.
-        ca_file: Certificates of the authorities to trust, as a PEM file or a folder of them;
-            else `ARIZE_SSL_CA_CERT`, `REQUESTS_CA_BUNDLE` or `SSL_CERT_FILE`, else the system's.
-            They count for the service and for an https proxy.
+        ca_file: Certificates of the authorities to trust, as a PEM file, or a folder that
+            `openssl rehash` was run on; else `ARIZE_SSL_CA_CERT`, `REQUESTS_CA_BUNDLE` or
+            `SSL_CERT_FILE`, else the system's. They count for the service and for an https proxy.
         proxy: The URL of an HTTP proxy; else `ARIZE_PROXY_URL`. `HTTP_PROXY` and `HTTPS_PROXY` are
             ignored, except by a lent session with `trust_env=True`. The proxy does not see the key,
             unless the service's URL is plain http.
@@ -438,7 +441,12 @@ def _ssl_context(config: Config, *, lent: bool) -> ssl.SSLContext | bool:
         urls = [config.base_url, config.proxy.reveal() if config.proxy is not None else ""]
         if not any(url.startswith("https:") for url in urls):
             return True
-        if Path(config.ca_file).is_dir():
+        if (folder := Path(config.ca_file)).is_dir():
+            if not any(re.fullmatch(_HASHED, each.name) for each in folder.iterdir()):
+                raise ConfigurationError(
+                    f"the folder {config.ca_file!r} holds no certificate under a name that OpenSSL "
+                    "looks for, such as 'a1b2c3d4.0': run `openssl rehash` on it"
+                )
             return ssl.create_default_context(capath=config.ca_file)
         return ssl.create_default_context(cafile=config.ca_file)
     except (OSError, ValueError) as error:

@@ -16,6 +16,7 @@ from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
 
 from arize_roles_async import (
     AiohttpRolesClient,
+    ConfigurationError,
     RetryPolicy,
     RolesConnectionError,
     StatusError,
@@ -165,13 +166,18 @@ class TestAuthority:
         assert KEY.encode() not in b"".join(received)
 
     async def test_folder(self, tmp_path: Path) -> None:
-        """Authorities may be in a folder; an empty one trusts nobody."""
+        """Authorities may be in a folder, in files with the names that `openssl rehash` makes."""
         authority = Authority(tmp_path)
         folder = tmp_path / "folder"
         folder.mkdir()
+        (folder / "authority.pem").write_bytes(authority.pem.read_bytes())
         async with secured(authority.right()) as server:
-            async with client(server.url, ca_file=folder) as roles:
-                assert (await create(roles)).certificate
+            with pytest.raises(ConfigurationError) as caught:
+                AiohttpRolesClient(KEY, base_url=server.url, ca_file=folder)
+            assert str(caught.value) == (
+                f"the folder '{folder}' holds no certificate under a name that OpenSSL looks for, "
+                "such as 'a1b2c3d4.0': run `openssl rehash` on it"
+            )
 
             (folder / authority.hashed_name()).write_bytes(authority.pem.read_bytes())
             async with client(server.url, ca_file=folder) as roles:
