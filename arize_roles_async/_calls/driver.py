@@ -101,9 +101,9 @@ class Destination:
         # Taken out first, so that the newest comes last.
         driver = self._drivers.pop(source, None) or Driver(self, source)
         self._drivers[source] = driver
-        if len(self._drivers) > _MAX_DRIVERS:
-            # Two at most, so that the number shrinks again and nobody looks at all of them.
-            for oldest in [*islice(self._drivers, 2)]:
+        # Two at most, so that the number shrinks again and nobody looks at all of them.
+        for oldest in [*islice(self._drivers, 2)]:
+            if len(self._drivers) > _MAX_DRIVERS:
                 other = self._drivers.pop(oldest)
                 if other.is_busy:
                     self._drivers[oldest] = other

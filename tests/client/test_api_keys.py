@@ -345,18 +345,19 @@ class TestMany:
 
         assert len(account.calls) == 110
 
-    async def test_names(self) -> None:
-        """The names that the key saw which was used first are forgotten."""
+    @pytest.mark.parametrize(("number", "operation"), [(100, "get"), (101, "list")])
+    async def test_names(self, number: int, operation: str) -> None:
+        """The names that a key saw are forgotten when a hundred others were used since."""
         account = account_at_noon()
         account.add_role("Role", ["PROJECT_READ"])
-        keys = [f"key-{number}" for number in range(101)]
+        keys = [f"key-{index}" for index in range(number)]
         for key in keys:
             account.add_key(key)
         roles = FakeRolesClient(account)
         for key in [*keys, keys[-1], keys[0]]:
             await roles.with_options(api_key=key).get(role="Role")
 
-        assert [call.operation for call in account.calls[-2:]] == ["get", "list"]
+        assert [call.operation for call in account.calls[-2:]] == ["get", operation]
 
 
 @pytest.mark.asyncio
