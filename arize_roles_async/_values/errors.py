@@ -246,8 +246,9 @@ class ServerError(StatusError):
     """5xx: the service, or a gateway in front of it, failed.
 
     A change raises it only after a 503 of the service itself, which says that nothing was done,
-    although a service may be wrong about that. After any other 5xx the change may have been made,
-    so an `OutcomeUnknownError` with the `ServerError` as its cause is raised instead.
+    although a service may be wrong about that; or for the list that looks up a name, before
+    anything was changed. After any other 5xx the change may have been made, so an
+    `OutcomeUnknownError` with the `ServerError` as its cause is raised instead.
     """
 
     status = 500
@@ -328,7 +329,8 @@ class OutcomeUnknownError(RolesError):
     renamed role, which an earlier attempt may have reached under its old name.
 
     Attributes:
-        operation: `create`, `update` or `delete`.
+        operation: `create`, `update` or `delete`, for a role binding `role_bindings.create` and
+            so on.
         attempts: Attempts that were started, over every request of the call.
     """
 

@@ -79,9 +79,9 @@ class RetryPolicy:
     """Number of attempts of a call, and the waits between them.
 
     Failed connections, attempts that timed out, the statuses 429, 502, 503 and 504, and for reads
-    500 are retried. The wait is the service's `Retry-After` if it sent one, and a second after
-    a 429 without one; else it is random between 0 and `backoff` doubled with each attempt
-    (exponential backoff, full jitter).
+    500 are retried; a certificate that is not trusted and a proxy's 407 are not. The wait is the
+    service's `Retry-After` if it sent one, and a second after a 429 without one; else it is random
+    between 0 and `backoff` doubled with each attempt (exponential backoff, full jitter).
 
     Args:
         attempts: Attempts in all; 1 is no retry. With more, a 429 counts as an attempt only after

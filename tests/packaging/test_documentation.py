@@ -4,6 +4,7 @@ import ast
 import asyncio
 import functools
 import inspect
+import logging
 import pydoc
 import re
 import runpy
@@ -21,9 +22,10 @@ from opentelemetry.instrumentation.aiohttp_client import AioHttpClientInstrument
 
 import arize_roles_async
 import arize_roles_fake
-from arize_roles_async import RetryPolicy, RolesError, Timeouts
+from arize_roles_async import RetryPolicy, RolesError, StatusError, Timeouts
 from arize_roles_async._aiohttp import config as _config
 from arize_roles_async._values import errors as _errors
+from arize_roles_async._values.options import retry_delay
 from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer
 from tests.support.documentation import (
     README,
@@ -241,6 +243,40 @@ class TestConfiguration:
         """It has every field of an option with its default."""
         shown = {name: value.removesuffix(" s") for name, value in self.rows(title).items()}
         assert shown == {name: str(value) for name, value in attrs.asdict(options).items()}
+
+
+@pytest.mark.parametrize(("column", "change"), [(1, False), (2, True)])
+def test_retried(column: int, change: bool) -> None:  # noqa: FBT001 - a parameter
+    """The page on retries has every status that is tried again."""
+    page = (ROOT / "arize_roles_async/guide/errors-and-retries.md").read_text("utf-8")
+    rows = [line.split(" | ") for line in page.splitlines() if re.match(r"\| \d", line)]
+    named = {
+        int(status)
+        for row in rows
+        if row[column].startswith("tried again")
+        for status in re.findall(r"\d+", row[0])
+    }
+    retried = {
+        status
+        for status in range(400, 600)
+        if retry_delay(RetryPolicy(), StatusError(status=status), attempt=1, change=change)
+        is not None
+    }
+    assert named == retried
+
+
+@pytest.mark.asyncio
+async def test_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """The page on logging has every field of the records."""
+    page = (ROOT / "arize_roles_async/guide/logging.md").read_text("utf-8")
+    named = re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.+?) \|", page, re.MULTILINE)))
+    account = FakeAccount()
+    account.fail("list", 503)
+    account.fail("list", 429)
+    usual = {*vars(logging.makeLogRecord({})), "message"}
+    with caplog.at_level(logging.DEBUG, "arize_roles_async"):
+        await FakeRolesClient(account).list()
+    assert {name for record in caplog.records for name in vars(record)} - usual == {*named}
 
 
 @pytest.mark.parametrize("client", [arize_roles_async.AiohttpRolesClient, FakeRolesClient])
