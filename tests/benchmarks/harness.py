@@ -77,8 +77,13 @@ class Bench(NamedTuple):
     """The service's and the clients'."""
 
     @contextlib.asynccontextmanager
-    async def start(self, *sides: Side, is_free: bool = False) -> AsyncGenerator[list[Process]]:
-        """Start processes of sides, with every core for each if they are free."""
+    async def start(
+        self, *sides: Side, is_free: bool = False, under: Sequence[str] = ()
+    ) -> AsyncGenerator[list[Process]]:
+        """Start processes of sides, with every core for each if they are free.
+
+        `under` is a command that runs each of them, with its options.
+        """
         if any(side.client == "arize" for side in sides) and find_spec("arize") is None:
             raise NotMeasuredError("not installed: arize")
         processes: list[Process] = []
@@ -87,13 +92,12 @@ class Bench(NamedTuple):
                 url, options = self.url, dict(side.options)
                 if side.over_https:
                     url, options["ca_file"] = self.secure_url, self.ca_file
-                if "roles" in options:
-                    options["roles"] = self.size.scaled(options["roles"], 400)
+                for each in {"roles", "bindings"} & options.keys():
+                    options[each] = self.size.scaled(options[each], 400)
                 at = json.dumps(side._replace(options=tuple(options.items())))
-                command = ("-W", "ignore", "-m", "tests.benchmarks.side", url, at)
-                process = await asyncio.create_subprocess_exec(
-                    sys.executable, *command, stdin=PIPE, stdout=PIPE
-                )
+                module = ("-W", "ignore", "-m", "tests.benchmarks.side")
+                command = (*under, sys.executable, *module, url, at)
+                process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE)
                 processes.append(process)
                 if self.cores:
                     cores = self.cores if is_free else self.cores[-1:]

@@ -3,8 +3,9 @@
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from tests.benchmarks.counts import names, reconciling
+from tests.benchmarks.counts import asked_names, names, reconciling
 from tests.benchmarks.harness import Bench, Measured, Measures, Pair
+from tests.benchmarks.instructions import Instructions
 from tests.benchmarks.jobs import JOBS, Job
 from tests.benchmarks.side import Side
 
@@ -59,6 +60,7 @@ def _of_job(job: Job) -> tuple[Row, ...]:
 _OF_JOBS = {"failed": "", "late 429s": "successes", "time": "the ideal", "last": "the first"}
 _BARE = "bare aiohttp + msgspec"
 _ARIZE = "Arize's client"
+_STRUCTS = "bare, with Structs"
 _SMALL = "one of 400"
 _FAKE = (
     "from arize_roles_async import ListRolesResponse, Permission, Role\n"
@@ -80,6 +82,21 @@ _IMPORT_FAKE = Pair(_side("fresh", "import", code=_FAKE), _CLIENT, 4)
 _FAKE_GET = _side("fake", "get", 500, roles=100)
 _FAKE_CALL = Pair(_FAKE_GET, Side("ours", "get", 500), 1)
 _FRESH = Pair(_side("fake", "fresh", 500, roles=100), _FAKE_GET, 1)
+_COUNTED, _COUNTED_64 = (
+    Instructions(Side("ours", "get", calls, in_flight), Side("aiohttp", "get", calls, in_flight))
+    for calls, in_flight in ((500, 1), (1000, 64))
+)
+_COUNTED_CREATES, _COUNTED_PAGES, _COUNTED_BINDINGS = (
+    Instructions(Side("ours", call, calls), Side("aiohttp", call, calls))
+    for call, calls in (("new", 500), ("page", 150), ("bindings", 150))
+)
+# What grows: the cost at n, against that at a tenth of it.
+_BINDS = Pair(
+    *(_side("fake", "bind", 20, roles=400, bindings=count) for count in (10_000, 1000)), 2
+)
+_LONG_WALK = Pair(
+    *(_side("ours", "small-pages", roles=count) for count in (10_000, 1000)), 1, 10_000
+)
 _LIVES, _SHOWN = (
     Pair(_side("fake", call, 20, roles=100_000), _side("fake", call, 20, roles=400), 4)
     for call in ("live", "pages")
@@ -105,6 +122,11 @@ ROWS = (
     Row("https-pages-16", "pages, https, 16 in flight", _BARE, _TLS_PAGES, "time, ms", 1.25),
     Row("binding-cpu", "`role_bindings.get`, 1 in flight", _BARE, _BINDING, "CPU, µs", 1.05),
     Row("bindings-16", "pages of bindings, 16 in flight", _BARE, _BINDINGS, "time, ms", 1.25),
+    Row("get-count", "`get`, 1 in flight", _STRUCTS, _COUNTED, "instructions", 1.13),
+    Row("get-64-count", "`get`, 64 in flight", _STRUCTS, _COUNTED_64, "instructions", 1.18),
+    Row("create-count", "`create`", _STRUCTS, _COUNTED_CREATES, "instructions", 1.19),
+    Row("page-count", "a page of 100", _STRUCTS, _COUNTED_PAGES, "instructions", 1.34),
+    Row("bindings-count", "a page of 100 bindings", _STRUCTS, _COUNTED_BINDINGS, "instructions"),
     Row("decode", "page of 100 roles, bytes to models", _ARIZE, _DECODE, "time, ms", 0.35, 0.20),
     Row("walk", "reading 10,000 roles", _ARIZE, _WALK, "time, ms", 0.40, 0.30),
     Row("get-threads", "`get`, 64 in threads", _ARIZE, _THREADS, "throughput, calls/s", 2.5),
@@ -114,6 +136,9 @@ ROWS = (
     Row("walk-memory", "reading 100,000 roles", "30,000", _PEAK, "peak, kB", 1.1, 1.05),
     Row("fake-get", "`FakeRolesClient.get`", "over loopback", _FAKE_CALL, "time, ms", 0.5, 0.3),
     Row("fake-fresh", "a fresh `FakeAccount` and client", "its `get`", _FRESH, "time, ms", 2.2, 1),
+    Row("flat-bindings", "bindings in a fake of 10,000", "of 1,000", _BINDS, "time, ms", 1.3, 1.1),
+    Row("flat-walk", "walking 10,000 pages", "1,000", _LONG_WALK, "CPU of a page, µs", 1.15, 1.05),
+    Row("flat-names", "30 asked names of 100,000 roles", "", asked_names, "requests", 1, 1),
     Row("flat-calls", "a role's life in a fake of 100,000", _SMALL, _LIVES, "time, ms", 1.3, 1.1),
     Row("flat-pages", "two pages of a fake of 100,000", _SMALL, _SHOWN, "time, ms", 1.3, 1.1),
 )

@@ -110,21 +110,22 @@ class SlidingLog:
 
 
 class FixedWindow:
-    """So many requests in each minute; a 429 has the whole seconds to the next as `Retry-After`."""
+    """So many requests in each window; a 429 has the whole seconds to the next as `Retry-After`."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, *, window: float = 60.0) -> None:
         self._limit = limit
+        self._window = window
         self._granted: Counter[float] = Counter()
 
     def take(self, now: float) -> float | None:
-        minute = now // 60.0
-        if self._granted[minute] == self._limit:
-            return math.ceil((minute + 1.0) * 60.0 - now)
-        self._granted[minute] += 1
+        number = now // self._window
+        if self._granted[number] == self._limit:
+            return math.ceil((number + 1.0) * self._window - now)
+        self._granted[number] += 1
         return None
 
     def ideal(self, requests: int) -> float:
-        return 60.0 * (math.ceil(requests / self._limit) - 1)
+        return self._window * (math.ceil(requests / self._limit) - 1)
 
 
 class _Client:

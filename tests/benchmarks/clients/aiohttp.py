@@ -1,6 +1,7 @@
 """Bare aiohttp with msgspec, written by hand as by somebody who wants objects with types."""
 
 import contextlib
+import itertools
 import ssl
 from collections.abc import AsyncGenerator
 from datetime import datetime
@@ -10,7 +11,7 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
-from tests.benchmarks.records import KEY, PAGE, ids_of
+from tests.benchmarks.records import KEY, PAGE, ids_of, new_role
 
 HEADERS = {"Authorization": f"Bearer {KEY}"}
 
@@ -45,6 +46,7 @@ class _Page(msgspec.Struct):
 async def operations(url: str, ca_file: str | None = None) -> AsyncGenerator[Any]:
     tls = True if ca_file is None else ssl.create_default_context(cafile=ca_file)
     roles, bindings = ids_of("Role"), ids_of("RoleBinding")
+    numbers = itertools.count()
     role, binding, page = map(msgspec.json.Decoder, (_Role, _Binding, _Page))
 
     async with aiohttp.ClientSession(
@@ -57,8 +59,16 @@ async def operations(url: str, ca_file: str | None = None) -> AsyncGenerator[Any
                 decoded: object = decoder.decode(await response.read())
                 return decoded
 
+        async def create() -> object:
+            body = msgspec.json.encode(new_role(next(numbers)))
+            headers = {"Content-Type": "application/json"}
+            async with session.post(f"{url}/v2/roles", data=body, headers=headers) as response:
+                response.raise_for_status()
+                return role.decode(await response.read())
+
         yield {
             "get": lambda: fetch(f"roles/{quote(next(roles), safe='')}", role),
+            "new": create,
             "page": lambda: fetch(f"roles?limit={PAGE}", page),
             "binding": lambda: fetch(f"role-bindings/{quote(next(bindings), safe='')}", binding),
             "bindings": lambda: fetch(f"role-bindings?resource_type=SPACE&limit={PAGE}", page),

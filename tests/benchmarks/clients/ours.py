@@ -2,6 +2,8 @@
 
 import contextlib
 import gc
+import itertools
+import time
 import tracemalloc
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -17,6 +19,7 @@ async def operations(
 ) -> AsyncGenerator[Any]:
     """Yield what can be measured; `roles` are those that are read in a walk."""
     role_ids, binding_ids = ids_of("Role"), ids_of("RoleBinding")
+    numbers = itertools.count()
     request = Request(method="GET", target="/v2/roles")
     headers = {"Content-Type": "application/json"}
     response = Response(status=200, headers=headers, body=page_text().encode())
@@ -27,12 +30,17 @@ async def operations(
         async def create(number: int) -> None:
             await patient.create(**new_role(number))
 
-        async def walk() -> None:
+        async def walk(limit: int = PAGE) -> None:
             left = roles
-            async for _ in client.list(limit=PAGE):
+            async for _ in client.list(limit=limit):
                 left -= 1
                 if not left:
                     return
+
+        async def small_pages() -> Figures:
+            start = time.process_time()
+            await walk(limit=1)
+            return Figures({"CPU of a page, µs": 1e6 * (time.process_time() - start) / roles})
 
         async def peak() -> Figures:
             # Python's own allocations and not the peak of the process: beside the interpreter and
@@ -53,7 +61,9 @@ async def operations(
             "binding": lambda: bindings.get(binding_id=next(binding_ids)),
             "bindings": lambda: bindings.list(resource_type="SPACE", limit=PAGE),
             "create": create,
+            "new": lambda: client.create(**new_role(next(numbers))),
             "walk": walk,
+            "small-pages": small_pages,
             "peak": peak,
             "decode": decode,
         }
