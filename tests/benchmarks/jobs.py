@@ -1,5 +1,6 @@
 """Bulk jobs: creates that begin at once under a rate limit, by one process or several."""
 
+import itertools
 from collections.abc import Mapping
 from importlib.util import find_spec
 
@@ -14,6 +15,7 @@ from tests.benchmarks.harness import (
     number,
     take,
 )
+from tests.benchmarks.server import TURN
 from tests.benchmarks.side import Side
 
 _CREATES = Side("ours", "create", how="at_once")
@@ -41,12 +43,27 @@ class Job:
     last: tuple[float, ...] = ()
     retry_after: int | None = None
     halve_after: int | None = None
+    turns: tuple[int, ...] = ()
+    """The rates, if there are several by turns of 20 seconds; `rate` is the first."""
     has_peers: bool = False
+
+    @property
+    def limit(self) -> str:
+        rate = f"{', '.join(map(str, self.turns or (self.rate,)))}/s"
+        halving = ", halving half way" if self.halve_after else ""
+        return f"{rate}{' by turns of 20 s' * bool(self.turns)}, burst {self.burst}{halving}"
 
     @property
     def ideal(self) -> float:
         """Seconds in which the service grants as many at best, with 40 ms for the last answer."""
         calls = self.processes * self.calls
+        if self.turns:
+            left, seconds = float(calls - self.burst), 0.04
+            for rate in itertools.cycle(self.turns):
+                granted = min(left, rate * TURN)
+                left, seconds = left - granted, seconds + granted / rate
+                if not left:
+                    return seconds
         half = self.halve_after or calls
         return max(0, half - self.burst + 2 * (calls - half)) / self.rate + 0.04
 
@@ -81,6 +98,7 @@ class Job:
             burst=self.burst,
             retry_after=self.retry_after,
             halve_after=self.halve_after,
+            turns=self.turns,
             first=40 * self.processes,
         )
         sides = [side._replace(calls=self.calls)] * self.processes
@@ -103,10 +121,13 @@ JOBS = (
     Job("100-short", 300, 100, 20, (2.2, 1.5)),
     Job("7", 1000, 7, 1, (1.6, 1.3)),
     Job("50-halving", 1000, 50, 50, (1.35, 1.2), (0.13, 0.05), retry_after=2, halve_after=500),
+    Job("by-turns", 1000, 5, 10, (2.8, 1.7), turns=(5, 50, 10)),
+    Job("50-and-2", 1000, 50, 10, (4.0, 1.8), turns=(50, 2)),
     Job("300", 1000, 300, 60, (2.2, 1.5)),
     Job("2x500", 500, 20, 5, (1.4, 1.2), (), 2, (1.8, 1.2)),
     Job("4x100", 100, 20, 5, (1.6, 1.3), (), 4, (2.5, 1.5)),
     Job("4x250", 250, 20, 5, (1.4, 1.2), (), 4, (2.0, 1.5)),
+    Job("4x200", 200, 7, 1, (3.0, 1.9), (), 4, (2.0, 1.5)),
     Job("8x100", 100, 50, 20, (1.6, 1.3), (), 8, (3.3, 2.0)),
     Job("8x200", 200, 50, 20, (1.4, 1.2), (), 8, (2.8, 2.0)),
     Job("16x100", 100, 100, 20, (1.8, 1.4), (), 16, (4.5, 2.5)),

@@ -10,9 +10,13 @@ import bisect
 import json
 import math
 import urllib.parse
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
 from tests.benchmarks.records import binding, role
+
+TURN: Final = 20.0
+"""Seconds of each rate of a service that has several by turns."""
 
 
 class Service:
@@ -30,14 +34,15 @@ class Service:
         burst: float = 1.0,
         retry_after: int | None = None,
         halve_after: int | None = None,
+        turns: Sequence[float] = (),
         first: int = 40,
     ) -> None:
         """Begin anew, with so many roles and, up to 1,000, role bindings.
 
         Answers take `latency` seconds. The bucket holds `burst` tokens, gets `rate` a second, and
-        half as many after `halve_after` grants. `Retry-After` is the time until there is a token,
-        if `retry_after` is None. Refusals of the `first` requests, which nobody can avoid, are not
-        late.
+        half as many after `halve_after` grants; `turns` are rates that last `TURN` seconds each.
+        `Retry-After` is the time until there is a token, if `retry_after` is None. Refusals of the
+        `first` requests, which nobody can avoid, are not late.
         """
         self.targets: list[str] = []
         self.refused_late = 0
@@ -45,6 +50,7 @@ class Service:
         self._rate, self._burst, self._retry_after = rate, burst, retry_after
         self._tokens, self._filled_at = burst, -math.inf
         self._grants_left = halve_after or math.inf
+        self._turns, self._begun_at = turns, math.nan
         self._answers: dict[str, bytes] = {}
         self._next = roles
         self._records = {
@@ -81,6 +87,11 @@ class Service:
         """Take a token, or return what `Retry-After` says where there is none."""
         if self._rate == math.inf:
             return None
+        if self._turns:
+            if self._filled_at == -math.inf:
+                self._begun_at = now
+            turn = int((now - self._begun_at) // TURN)
+            self._rate = self._turns[turn % len(self._turns)]
         refill = (now - self._filled_at) * self._rate
         self._tokens, self._filled_at = min(self._burst, self._tokens + refill), now
         if self._tokens < 1.0:

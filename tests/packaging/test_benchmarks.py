@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks.harness import Measured
+from tests.benchmarks.jobs import JOBS
+from tests.benchmarks.page import PAGE, find_tables, make_tables
 from tests.benchmarks.rows import ROWS
 from tests.benchmarks.server import Service
 
@@ -32,6 +34,33 @@ def test_bucket() -> None:
 
     assert [create(service, 0.0) for _ in range(3)] == [(201, None), (201, None), (429, "2")]
     assert [create(service, 2.0) for _ in range(2)] == [(201, None), (429, "2")]
+
+
+def test_by_turns() -> None:
+    """A service may have several rates, for twenty seconds each, and the ideal follows them."""
+    service = Service()
+    service.set_up(rate=1.0, turns=(1.0, 4.0), burst=4)
+    moments = (0.0, 2.0, 22.0, 22.5, 42.0, 44.0)
+    granted = [sum(create(service, now)[0] == 201 for _ in range(9)) for now in moments]
+    assert granted == [4, 2, 4, 2, 4, 2]
+
+    (job,) = [each for each in JOBS if each.key == "by-turns"]
+    assert job.ideal == pytest.approx(20.0 + 890 / 50 + 0.04)  # pyright: ignore[reportUnknownMemberType]
+
+
+def test_page() -> None:
+    """The guide's page has the tables that the command writes, with all their rows."""
+    results = {row.key: {"value": 1.0, "beside": "worst 1"} for row in ROWS}
+    fresh = make_tables([results], results, results)
+    shown = find_tables(PAGE.read_text("utf-8"))
+    assert [_rows(table) for table in shown[:-1]] == [_rows(table) for table in fresh[:-1]]
+    # The last one has the other clients that are installed.
+    assert _rows(shown[-1])[0] == _rows(fresh[-1])[0]
+
+
+def _rows(table: str) -> list[list[str]]:
+    """Return the first two cells of each line."""
+    return [line.split(" | ")[:2] for line in table.splitlines()]
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ import heapq
 import math
 import random
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import count
+from itertools import count, cycle
 from typing import NamedTuple, Protocol
 
 from arize_roles_async._calls.pace import Pace
@@ -91,6 +91,28 @@ class Bucket:
         rate, burst, _, halfway = self._limit
         before = max(0, requests - self._half - burst)
         return before / rate + self._half / (rate * halfway)
+
+
+class ByTurns(Bucket):
+    """A token bucket whose rate is the next one of several after every 20 seconds."""
+
+    def __init__(self, rates: Sequence[float], burst: int) -> None:
+        super().__init__(Limit(rates[0], burst))
+        self._rates = rates
+
+    def take(self, now: float) -> float | None:
+        rate = self._rates[int(now // 20.0) % len(self._rates)]
+        self._limit = self._limit._replace(rate=rate)
+        return super().take(now)
+
+    def ideal(self, requests: int) -> float:
+        left, seconds = float(requests - self._limit.burst), 0.0
+        for rate in cycle(self._rates):
+            granted = min(left, rate * 20.0)
+            left, seconds = left - granted, seconds + granted / rate
+            if not left:
+                break
+        return seconds
 
 
 class SlidingLog:

@@ -1,0 +1,140 @@
+"""Measure all that the guide's page `performance` shows, and print its tables; 40 minutes long.
+
+`--write` puts them into the page. Measure on a quiet machine, with the other clients installed.
+"""
+
+import argparse
+import itertools
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import arize_roles_async
+from tests.benchmarks.jobs import JOBS, Job
+from tests.benchmarks.rows import ROWS
+
+PAGE = Path(arize_roles_async.__file__).parent / "guide" / "performance.md"
+_RUNS = 4
+_SPEED = (
+    *("get-cpu", "get-64", "get-256", "pages-16", "binding-cpu", "bindings-16"),
+    *("https-get-cpu", "https-get-64", "https-pages-16", "get-threads", "decode", "walk"),
+    *("import-client", "import-fake", "fake-get"),
+)
+_COUNTS = ("get-count", "get-64-count", "create-count", "page-count", "bindings-count")
+_GROWTH = ("flat-walk", "flat-names", "walk-memory", "flat-calls", "flat-pages", "flat-bindings")
+_ALONE = [job for job in JOBS if job.processes == 1]
+_TOGETHER = [job for job in JOBS if job.processes > 1]
+_PEERS = next(job for job in JOBS if job.has_peers and job.rate == 100)
+
+Results = Mapping[str, Mapping[str, Any]]
+_ROWS = {row.key: row for row in ROWS}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.page", description=__doc__)
+    parser.add_argument("--write", action="store_true", help="write them into the page")
+    parser.add_argument("--tiny", action="store_true", help="as little as shows that it works")
+    arguments = parser.parse_args()
+    size, runs = (["--tiny"], 1) if arguments.tiny else (["--quick"], _RUNS)
+    speed = [_measure(*size, "--only", *_SPEED) for _ in range(runs)]
+    counts = _measure(*size, "--only", *_COUNTS, *_GROWTH)
+    jobs = _measure(*size[: arguments.tiny], "--only", *(f"{job.key}-*" for job in JOBS))
+    tables = make_tables(speed, counts, jobs)
+    print("\n\n".join(tables))
+    if arguments.write:
+        text = PAGE.read_text("utf-8")
+        for old, new in zip(find_tables(text), tables, strict=True):
+            text = text.replace(old, new)
+        PAGE.write_text(text, "utf-8")
+
+
+def find_tables(text: str) -> list[str]:
+    """Return the tables of a page, each without the end of its last line."""
+    return re.findall(r"^\|.*(?:\n\|.*)*", text, re.MULTILINE)
+
+
+def make_tables(speed: Sequence[Results], counts: Results, jobs: Results) -> list[str]:
+    """Return the tables of the page, from the results of the rows by key."""
+    return [
+        _table("what | figure | against | ratio", (_speed(key, speed) for key in _SPEED)),
+        _table("what | against | ratio | instructions", (_growth(key, counts) for key in _COUNTS)),
+        _table("what | against | figure | from", (_growth(key, counts) for key in _GROWTH)),
+        _table(
+            "creates of one process | limit | late 429s per success | time over the ideal",
+            (_job(job, jobs) for job in _ALONE),
+        ),
+        _table(
+            "processes, each with so many creates | limit | late 429s per success "
+            "| time over the ideal | last over first",
+            (_job(job, jobs) for job in _TOGETHER),
+        ),
+        _table("client | failed | time over the ideal", _peers(jobs)),
+    ]
+
+
+def _measure(*options: str) -> Results:
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "results.json"
+        command = ("-m", "tests.benchmarks", "--json", str(path), *options)
+        subprocess.run((sys.executable, *command), check=False, stdout=sys.stderr)  # noqa: S603
+        return {result["row"]: result for result in json.loads(path.read_text("utf-8"))["rows"]}
+
+
+def _table(head: str, lines: Iterable[str]) -> str:
+    cells = head.count("|") + 1
+    return "\n".join(f"| {line} |" for line in (head, " | ".join(["---"] * cells), *lines))
+
+
+def _shown(results: Sequence[Results], key: str, figure: str = "value") -> str:
+    """Return the range of a figure, or the figure if it was measured once."""
+    if any(figure not in each[key] for each in results):
+        return "not measured"
+    values = sorted(float(each[key][figure]) for each in results)
+    low, high = f"{values[0]:.3g}", f"{values[-1]:.3g}"
+    return low if low == high else f"{low} to {high}"
+
+
+def _speed(key: str, results: Sequence[Results]) -> str:
+    row = _ROWS[key]
+    figure = row.figure.partition(",")[0]
+    return f"{row.what} | {figure} | {row.baseline} | {_shown(results, key)}"
+
+
+def _growth(key: str, results: Results) -> str:
+    row = _ROWS[key]
+    return f"{row.what} | {row.baseline} | {_shown([results], key)} | {results[key].get('beside')}"
+
+
+def _job(job: Job, results: Results) -> str:
+    first = f"{job.processes} of {job.calls:,}" if job.processes > 1 else f"{job.calls:,}"
+    figures = ["429s", "time", *(["last"] if job.processes > 1 else [])]
+    cells = [_with_worst(results[f"{job.key}-{figure}"]) for figure in figures]
+    return " | ".join((first, job.limit, *cells))
+
+
+def _with_worst(result: Mapping[str, Any]) -> str:
+    value, (worst, *_) = f"{result.get('value', 0):.3g}", str(result.get("beside")).split("; ")
+    return value if worst == f"worst {value}" else f"{value}, {worst}"
+
+
+def _peers(results: Results) -> Iterable[str]:
+    figures = {
+        figure: dict(
+            each.rsplit(" ", 1)
+            for each in str(results[f"{_PEERS.key}-{figure}"].get("beside")).split("; ")[1:]
+        )
+        for figure in ("failed", "time")
+    }
+    failed, time = (results[f"{_PEERS.key}-{figure}"].get("value", 0) for figure in figures)
+    yield f"this client | {failed:g} | {time:.3g}"
+    for client in dict.fromkeys(itertools.chain(*figures.values())):
+        yield f"{client} | {figures['failed'].get(client)} | {figures['time'].get(client, '')}"
+
+
+if __name__ == "__main__":
+    main()
