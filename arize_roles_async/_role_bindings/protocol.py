@@ -16,7 +16,8 @@ class RoleBindingsClient(Client, Protocol):
 
     `roles.role_bindings` is one, of an `AiohttpRolesClient`, an `HttpRolesClient` or an
     `arize_roles_fake.FakeRolesClient`. It shares the key, the options, the connections and the end
-    of that client. Arguments are keywords only, and take IDs: the service finds nobody by a name.
+    of that client. Arguments are keywords only, and take IDs, which `roles.directory` finds;
+    `roles.by_name` takes names.
 
     Every method checks its arguments before anything is sent, and raises one `ValidationError` for
     all of them. Any other failure is a `RolesError`, as for `RolesClient`.

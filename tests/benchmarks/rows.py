@@ -104,6 +104,8 @@ _LIVES, _SHOWN = (
     Pair(_side("fake", call, 20, roles=100_000), _side("fake", call, 20, roles=400), 4)
     for call in ("live", "pages")
 )
+_LONG = Pair(_side("growth", "walk", number=10_000), _side("growth", "walk", number=1_000))
+_AGAIN = Pair(_side("growth", "names", number=50_000), _side("growth", "names", number=5_000), 0)
 # Both read more roles than the client remembers the names of, which makes room for others from time
 # to time.
 _PEAK = Pair(_side("ours", "peak", roles=100_000), _side("ours", "peak", roles=30_000), 0, 100_000)
@@ -136,6 +138,8 @@ ROWS = (
     Row("import-client", "the client", "aiohttp", _IMPORT, "import, ms", 1.15, 1.06),
     Row("import-fake", "the fake", "the client", _IMPORT_FAKE, "import, ms", 0.60, 0.40),
     Row("memory", "after some `get`s, more", _BARE, _GET, "memory, MB", 3.0, 1.5),
+    Row("walk-growth", "a walk over 10,000 pages", "1,000", _LONG, "CPU, µs", 13.0, 11.0),
+    Row("names-growth", "names asked for again, of 50,000", "5,000", _AGAIN, "requests", 1, 1),
     Row("walk-memory", "reading 100,000 roles", "30,000", _PEAK, "peak, kB", 1.1, 1.05),
     Row("fake-get", "`FakeRolesClient.get`", "over loopback", _FAKE_CALL, "time, ms", 0.5, 0.3),
     Row("fake-fresh", "a fresh `FakeAccount` and client", "its `get`", _FRESH, "time, ms", 2.2, 1),

@@ -16,7 +16,7 @@ from tests.benchmarks.server import Service
 
 SOME = (
     *("300-*", "2x500-*", "reconcile-*", "cold-names", "known-*", "get-*", "https-get-*"),
-    *("pages-16", "binding*", "import-fake", "walk-memory", "fake-*", "flat-*"),
+    *("pages-16", "binding*", "import-fake", "walk-memory", "walk-growth", "fake-*", "flat-*"),
 )
 
 
