@@ -76,13 +76,8 @@ from arize_roles_async._wire.response import Response
 
 if TYPE_CHECKING:
     from arize_roles_async._aiohttp.client import AiohttpRolesClient
-    from arize_roles_async._directory.arize import (
-        ArizeClient,
-    )
-    from arize_roles_async._directory.by_name import (
-        ByName,
-        FoundBindings,
-    )
+    from arize_roles_async._directory.arize import ArizeClient
+    from arize_roles_async._directory.by_name import ByName, FoundBindings
     from arize_roles_async._directory.models import (
         AccountRole,
         ListProjectsResponse,
@@ -94,14 +89,8 @@ if TYPE_CHECKING:
         Space,
         User,
     )
-    from arize_roles_async._directory.pages import (
-        ProjectPages,
-        SpacePages,
-        UserPages,
-    )
-    from arize_roles_async._directory.protocol import (
-        Directory,
-    )
+    from arize_roles_async._directory.pages import ProjectPages, SpacePages, UserPages
+    from arize_roles_async._directory.protocol import Directory
     from arize_roles_async._role_bindings.models import (
         ListRoleBindingsResponse,
         RoleBinding,
@@ -186,40 +175,36 @@ def __dir__() -> list[str]:
 # Imported when asked for. aiohttp takes longest, and the fake does without it. Most programs need
 # none of the others.
 _ON_DEMAND = {
-    "AiohttpRolesClient": "_aiohttp.client",
-    "ArizeClient": "_directory.arize",
-    "AccountRole": "_directory.models",
-    "ByName": "_directory.by_name",
-    "Directory": "_directory.protocol",
-    "FoundBindings": "_directory.by_name",
-    "ListProjectsResponse": "_directory.models",
-    "ListSpacesResponse": "_directory.models",
-    "ListUsersResponse": "_directory.models",
-    "NamedBinding": "_directory.models",
-    "NamedBindings": "_directory.models",
-    "Project": "_directory.models",
-    "ProjectPages": "_directory.pages",
-    "Space": "_directory.models",
-    "SpacePages": "_directory.pages",
-    "User": "_directory.models",
-    "UserPages": "_directory.pages",
-    "FieldInfo": "_values.details",
-    "ListRoleBindingsResponse": "_role_bindings.models",
-    "RoleBinding": "_role_bindings.models",
-    "RoleBindingPages": "_role_bindings.pages",
-    "RoleBindingResourceType": "_role_bindings.models",
-    "RoleBindingsClient": "_role_bindings.protocol",
-    "ProblemDetails": "_values.details",
-    "Violation": "_values.details",
+    "_aiohttp.client": {"AiohttpRolesClient"},
+    "_directory.arize": {"ArizeClient"},
+    "_directory.by_name": {"ByName", "FoundBindings"},
+    "_directory.models": {
+        "AccountRole",
+        "ListProjectsResponse",
+        "ListSpacesResponse",
+        "ListUsersResponse",
+        "NamedBinding",
+        "NamedBindings",
+        "Project",
+        "Space",
+        "User",
+    },
+    "_directory.pages": {"ProjectPages", "SpacePages", "UserPages"},
+    "_directory.protocol": {"Directory"},
+    "_role_bindings.models": {"ListRoleBindingsResponse", "RoleBinding", "RoleBindingResourceType"},
+    "_role_bindings.pages": {"RoleBindingPages"},
+    "_role_bindings.protocol": {"RoleBindingsClient"},
+    "_values.details": {"FieldInfo", "ProblemDetails", "Violation"},
 }
 
 
 def __getattr__(name: str) -> object:
-    if name not in _ON_DEMAND:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f"{__name__}.{_ON_DEMAND[name]}"), name)
+    for module, names in _ON_DEMAND.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 for _name in __all__:
