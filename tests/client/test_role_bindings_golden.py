@@ -3,6 +3,7 @@
 import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from enum import Enum
 from typing import Any
 
 import pytest
@@ -97,6 +98,12 @@ async def test_one(use: Use, answered: bytes, line: str, body: Any, result: obje
     assert (json.loads(request.body) if request.body else None) == body
 
 
+class Kind(str, Enum):  # noqa: UP042 - applications have such
+    """The types of an application, whose `str` is not their text."""
+
+    PROJECTS = "PROJECT"
+
+
 @pytest.mark.parametrize(
     ("arguments", "query"),
     [
@@ -105,6 +112,7 @@ async def test_one(use: Use, answered: bytes, line: str, body: Any, result: obje
             {"resource_type": RoleBindingResourceType.PROJECT, "user_id": "a+/=", "limit": 7},
             "limit=7&resource_type=PROJECT&user_id=a%2B%2F%3D",
         ),
+        ({"resource_type": Kind.PROJECTS}, "limit=50&resource_type=PROJECT"),
         (
             {"resource_type": "SPACE", "cursor": "b+/="},
             "limit=50&cursor=b%2B%2F%3D&resource_type=SPACE",
