@@ -16,7 +16,7 @@ else:
     ByName = Directory = RoleBindingsClient = Any
 
 
-@public("arize_roles_async")
+@public("arize_roles_async")  # ty: ignore[conflicting-metaclass] - as RolesClient
 @runtime_checkable
 class ArizeClient(RolesClient, Protocol):
     """A `RolesClient` that leads to role bindings, to names, and to the clients of these.

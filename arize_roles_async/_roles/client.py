@@ -46,7 +46,7 @@ from arize_roles_async._wire.response import Response
 alpha = pre_release("roles", "ALPHA (BETA in Arize's newest clients)", AlphaWarning)
 
 
-class BaseRolesClient(BaseClient, RolesClient):
+class BaseRolesClient(BaseClient, RolesClient):  # ty: ignore[conflicting-metaclass] - as RolesClient
     """The methods of `RolesClient`, whatever the transport."""
 
     _resource = ROLES
