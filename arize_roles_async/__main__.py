@@ -9,22 +9,22 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Generator, Iterable, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncGenerator, Generator, Iterable, Sequence
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
+from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal, TextIO, cast
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from typing import Any, BinaryIO, Final, Literal, TextIO, cast
 
 try:
     import attr
 
     import arize_roles_async as client
     from arize_roles_async import as_code
-    from arize_roles_async._values.text import printable
+    from arize_roles_async._values.text import one_line, printable
     from arize_roles_async._values.writing import write_file
-    from arize_roles_async.as_code.files import File, found, placed, read, shown
+    from arize_roles_async.as_code.apply import Run, StoppedError, begun
+    from arize_roles_async.as_code.files import File, found, placed, read, shown, text_of
+    from arize_roles_async.as_code.plan import TITLE, fenced
     from arize_roles_async.as_code.schema import schema
     from arize_roles_async.as_code.toml import quote
 except ImportError as _missing:  # The interpreter would end with 1, which means differences.
@@ -46,12 +46,15 @@ was changed; 3 stopped midway, and changes were made or may have been made."""
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
-    chosen = _parser().parse_args(arguments)
+    parser = _parser()
+    chosen = parser.parse_args(arguments)
+    if getattr(chosen, "json", False):
+        parser.error("instead of --json, write --format json")
     warnings.simplefilter("ignore", client.AlphaWarning)
     run = _Run(chosen)
     with run.signals(is_process=arguments is None):
         try:
-            return run.end(asyncio.run(run.command()))
+            return run.end(run.command())
         except (Exception, KeyboardInterrupt, asyncio.CancelledError) as error:  # noqa: BLE001 - a traceback would end with 1
             return run.end(2, error)
 
@@ -59,21 +62,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("arize-roles", description="Roles as code.", epilog=_EPILOG)
     parser.add_argument("--version", action="version", version=client.__version__)
-    parser.set_defaults(json=False)
     commands = parser.add_subparsers(dest="command", required=True)
     check = commands.add_parser("check", help="check files, offline")
     plan = commands.add_parser("plan", help="show what apply would change, and change nothing")
     plan.add_argument(
-        "--exit-code", action="store_true", help="exit with 1 if there are differences"
+        "--exit-code",
+        action="store_true",
+        help="exit with 1 if there is a change, or a role that is neither declared nor ignored",
     )
-    plan.add_argument("--exact", action="store_true", help="the same, also for undeclared roles")
-    for command, forms in (
-        (check, ("text", "github")),
-        (plan, ("text", "json", "markdown", "github")),
-    ):
-        command.add_argument(
-            "--format", choices=forms, default="text", help="github adds annotations to the text"
-        )
     plan.add_argument("--comment", metavar="OUT", help="also write Markdown for a comment to OUT")
     apply = commands.add_parser("apply", help="change the account to match the file")
     consent = apply.add_mutually_exclusive_group()
@@ -84,12 +80,18 @@ def _parser() -> argparse.ArgumentParser:
     apply.add_argument(
         "--max-removals",
         metavar="N",
-        default=os.environ.get("ARIZE_ROLES_MAX_REMOVALS") or None,
         help="most roles that --yes may delete or take permissions from: a number, or a share such "
-        "as 50%%; by default ARIZE_ROLES_MAX_REMOVALS, else 30%% if the account has ten or more "
-        "custom roles",
+        "as 50%%; by default 30%% if the account has ten or more custom roles",
     )
-    apply.add_argument("--json", action="store_true", help="print the result as JSON")
+    apply.add_argument("--json", action="store_true", help=argparse.SUPPRESS)
+    for command, forms in (
+        (check, ("text", "github")),
+        (plan, ("text", "json", "github")),
+        (apply, ("text", "json")),
+    ):
+        command.add_argument(
+            "--format", choices=forms, default="text", help="github adds annotations to the text"
+        )
     export = commands.add_parser("export", help="print a file that declares every custom role")
     export.add_argument(
         "--anchor",
@@ -112,8 +114,9 @@ class _Run:
 
     def __init__(self, chosen: argparse.Namespace) -> None:
         self._chosen = chosen
-        self._result: as_code.ApplyResult | None = None
-        self._task: asyncio.Task[int] | None = None
+        self._form: str = getattr(chosen, "format", "text")
+        self._task: asyncio.Task[object] | None = None
+        self._run: Run | None = None
         self._received: str | None = None
         """The name of the first signal."""
         self._phase: Literal["running", "asking", "changing", "ending"] = "running"
@@ -122,9 +125,8 @@ class _Run:
         self._is_begun = False
         """The first character of the JSON is printed."""
 
-    async def command(self) -> int:
+    def command(self) -> int:
         """Run the command and return its exit status."""
-        self._task = asyncio.current_task()
         if cast("object", sys.stdout) is None:
             raise client.RolesError("the standard output is closed")
         command = self._chosen.command
@@ -134,95 +136,101 @@ class _Run:
             _show(json.dumps(schema(), indent=2))
             return 0
         if command == "export":
-            async with _connected() as roles:
-                return self._export(await as_code.export(roles, anchor=self._chosen.anchor))
-        declaration = self._load()
+            return asyncio.run(self._export())
+        # Before the event loop begins, a signal ends even the reading of a pipe.
+        declaration = read(self._chosen.file, _standard_input)
+        self._report("note", declaration.notes)
         if command == "check":
             _show(f"declared: {len(declaration.roles)}; absent: {len(declaration.absent)}")
             return 0
-        async with _connected() as roles:
-            if command == "apply":
-                return await self._apply(roles, declaration)
-            plan = await as_code.plan(roles, declaration)
-        return self._plan(plan, declaration)
-
-    def _load(self) -> as_code.Declaration:
-        declaration = read(self._chosen.file, _standard_input)
-        self._report("note", declaration.notes)
-        return declaration
+        return asyncio.run((self._plan if command == "plan" else self._apply)(declaration))
 
     def _report(self, kind: str, reasons: Iterable[object]) -> None:
         """Print reasons on the standard error, and as annotations of GitHub if these are wanted."""
         for reason in reasons:
             _say(f"{kind}: {reason}")
-            if getattr(self._chosen, "format", None) == "github":
-                self._try_to_show(_annotation(kind, reason), is_command=True)
+            if self._form == "github":
+                self._try_to_show(_annotation(kind, reason), is_raw=True)
 
     def _fmt(self) -> int:
-        texts: dict[Path, tuple[str, str]] = {}
-        for path in (each for given in self._chosen.file for each in found(given)):
-            before = path.read_bytes().decode("utf-8-sig")
-            after = File(shown(path), before.replace("\r\n", "\n")).formatted()
+        texts: dict[Path | None, tuple[str, str]] = {}
+        for path in (each for given in self._chosen.file for each in _sources(given)):
+            with path.open("rb") if path else nullcontext(_standard_input()) as file:
+                before = text_of(file)
+            name = shown(path) if path else "standard input"
+            after = File(name, before.replace("\r\n", "\n")).formatted()
             texts[path] = (before, after.replace("\n", "\r\n") if "\r\n" in before else after)
-        changed = [path for path, (before, after) in texts.items() if before != after]
-        for path in changed:
-            if not self._chosen.check:
-                write_file(path, texts[path][1].encode())
-            _show(f"{'not ' if self._chosen.check else ''}formatted: {shown(path)}")
-        return 1 if self._chosen.check and changed else 0
+        is_check, is_changed = self._chosen.check, False
+        for path, (before, after) in texts.items():
+            is_changed = is_changed or before != after
+            if path is None and not is_check:
+                _show(after, end="", is_raw=True)
+            elif before != after:
+                if path and not is_check:
+                    write_file(path, after.encode())
+                _show(f"{'not ' if is_check else ''}formatted: {shown(path or '-')}")
+        return 1 if is_check and is_changed else 0
 
-    def _export(self, exported: as_code.Declaration) -> int:
+    @asynccontextmanager
+    async def _connected(self) -> AsyncGenerator[client.RolesClient]:
+        self._task = asyncio.current_task()
+        if not os.environ.get("ARIZE_API_KEY"):
+            raise client.ConfigurationError("no API key: set ARIZE_API_KEY")
+        async with client.AiohttpRolesClient() as roles:
+            yield roles
+
+    async def _export(self) -> int:
+        async with self._connected() as roles:
+            exported = await as_code.export(roles, anchor=self._chosen.anchor)
         self._report("warning", exported.notes)
         _show(exported.to_toml(), end="")
         return 1 if exported.notes else 0
 
-    def _plan(self, plan: as_code.Plan, declaration: as_code.Declaration) -> int:
-        if self._chosen.comment is not None:
-            write_file(self._chosen.comment, plan.to_markdown().encode())
+    async def _plan(self, declaration: as_code.Declaration) -> int:
         chosen = self._chosen
-        forms = {"json": plan.to_json, "markdown": plan.to_markdown}
-        _show(forms.get(chosen.format, plan.__str__)())
-        if chosen.format == "github":
+        async with self._connected() as roles:
+            plan = await as_code.plan(roles, declaration)
+        if chosen.comment is not None:
+            write_file(chosen.comment, plan.to_markdown().encode())
+        _show(plan.to_json() if self._form == "json" else str(plan))
+        if self._form == "github":
             noted = [(f"roles.{quote(c.after.name)}", c.note) for c in plan.changes if c.after]
             notes = [client.Violation(path, note) for path, note in noted if note]
-            self._report("note", placed(notes, declaration.files))
-        differs = plan.changes or (chosen.exact and plan.undeclared)
-        return 1 if (chosen.exit_code or chosen.exact) and differs else 0
+            self._report("note", [*placed(notes, declaration.files), *plan.notes])
+        return 1 if chosen.exit_code and (plan.changes or plan.undeclared) else 0
 
-    async def _apply(self, roles: client.RolesClient, declaration: as_code.Declaration) -> int:
-        chosen = self._chosen
-        asks = not chosen.yes and chosen.checksum is None
-        if asks:
-            if not (_is_terminal(sys.stdin) and _is_terminal(sys.stdout)):
-                raise client.ConfigurationError(
-                    "apply can ask only on a terminal; pass --yes or --checksum"
-                )
-            plan = await as_code.plan(roles, declaration)
-            _show(str(plan))
-            chosen.checksum = plan.checksum
-            if plan.changes and not self._is_agreed(plan):
-                raise client.RolesError("nothing was changed")
-
-        def begin(plan: as_code.Plan) -> None:
+    async def _apply(self, declaration: as_code.Declaration) -> int:
+        chosen, is_asked = self._chosen, False
+        async with self._connected() as roles:
+            if not chosen.yes and chosen.checksum is None:
+                if not (_is_terminal(sys.stdin) and _is_terminal(sys.stdout)):
+                    raise client.ConfigurationError(
+                        "apply can ask only on a terminal; pass --yes or --checksum"
+                    )
+                plan = await as_code.plan(roles, declaration)
+                _show(str(plan))
+                chosen.checksum, is_asked = plan.checksum, True
+                if plan.changes and not self._is_agreed(plan):
+                    raise client.RolesError("nothing was changed")
+            run = await begun(
+                roles, declaration, chosen.checksum, chosen.max_removals, self._permit
+            )
             # The beginning of the JSON shows, too, whether the rest can be written.
-            self._is_begun = chosen.json
-            if chosen.json:
+            self._is_begun = self._form == "json"
+            if self._is_begun:
                 _show("{", end="")
             else:
-                _show("" if asks else str(plan))
-            self._phase = "changing"
-
-        await as_code.apply(
-            roles,
-            declaration,
-            expected=chosen.checksum,
-            max_removals=chosen.max_removals,
-            on_plan=begin,
-            on_change=self._made,
-            on_result=self._keep,
-            stop=lambda: self._received is not None,
-        )
+                _show("" if is_asked else str(run.plan))
+            self._phase, self._run = "changing", run
+            try:
+                await run.finish(self._made)
+            finally:
+                self._phase = "running"
         return 0
+
+    def _permit(self) -> None:
+        if self._received is not None:
+            raise StoppedError("the run was stopped")
 
     def _is_agreed(self, plan: as_code.Plan) -> bool:
         where = f" to account {plan.where}" if plan.where else ""
@@ -230,7 +238,8 @@ class _Run:
         what = f" They delete or take permissions from {removed}." if plan.removals else ""
         self._phase = "asking"
         try:
-            answer = input(printable(f"Make these changes{where}?{what} [y/N] "))
+            _show(f"Make these changes{where}?{what} [y/N] ", end="")
+            answer = input()
         except EOFError:
             return False
         finally:
@@ -238,16 +247,13 @@ class _Run:
         return answer.lower() in {"y", "yes"}
 
     def _made(self, change: as_code.Change) -> None:
-        if not self._chosen.json:
+        if self._form != "json":
             self._try_to_show(f"  made: {change}")
 
-    def _keep(self, result: as_code.ApplyResult) -> None:
-        self._phase, self._result = "running", result
-
-    def _try_to_show(self, text: str, *, is_command: bool = False) -> None:
+    def _try_to_show(self, text: str, *, is_raw: bool = False) -> None:
         """Print a text, or warn if that fails: a closed output does not stop a run midway."""
         try:
-            _show(text, is_command=is_command)
+            _show(text, is_raw=is_raw)
         except client.RolesError as error:
             self._is_output_lost = True
             _say(f"warning: {error}")
@@ -284,18 +290,21 @@ class _Run:
     def end(self, status: int, error: BaseException | None = None) -> int:
         """Print how the run ended and what it left undone, and return the exit status."""
         self._phase = "ending"
-        result, stopped = self._result, self._received and f"stopped by {self._received}"
+        result, stopped = self._run.result if self._run else None, self._received
         kind = "stopped" if stopped else None if error is None else _kind(error)
         if result is None:
             if error is None:
                 return status
-            reasons = [f"{stopped}; nothing was changed"] if stopped else _reasons(error)
+            reasons = _reasons(error)
+            if stopped:
+                is_fmt = self._chosen.command == "fmt"
+                reasons = [f"stopped by {stopped}{'' if is_fmt else '; nothing was changed'}"]
             self._refuse(kind, reasons, None if stopped else error)
             return 2
         is_failed = isinstance(error, as_code.ApplyError) and result.failed is not None
         if stopped and result.reason and not is_failed:
-            result = attr.evolve(result, reason=stopped)
-        if self._chosen.json:
+            result = attr.evolve(result, reason=f"stopped by {stopped}")
+        if self._form == "json":
             self._show_json({**result.to_dict(), "kind": kind if result.reason else None})
         if result.reason is None:
             return 0
@@ -321,15 +330,16 @@ class _Run:
         self._report("error", reasons)
         texts = [*map(str, reasons)]
         if comment := getattr(self._chosen, "comment", None):
-            lines = [f"! error: {printable(text)}" for text in texts]
-            text = "\n".join(lines).replace("```", "'''")
+            said = [one_line(printable(f"! error: {text}")) for text in texts]
+            lines = [(TITLE, text.replace("```", "'''")) for text in said]
             with suppress(OSError):
-                write_file(comment, f"```diff\n{text}\n```\n".encode())
-        ended = {"format_version": 1, "kind": kind, "errors": texts}
-        if self._chosen.json:
-            nothing = as_code.ApplyError().result.to_dict()
-            ended |= {**nothing, "checksum": None, "reason": "; ".join(texts)}
-        if self._chosen.json or getattr(self._chosen, "format", None) == "json":
+                write_file(comment, fenced(lines).encode())
+        if self._form == "json":
+            ended: dict[str, Any] = {"format_version": 1, "kind": kind, "errors": texts}
+            if self._chosen.command == "apply":
+                nothing = as_code.ApplyError().result.to_dict()
+                ended |= {**nothing, "reason": "; ".join(texts)}
+                ended["checksum"] = plan and plan.checksum
             self._show_json(ended)
 
     def _show_json(self, data: dict[str, Any]) -> None:
@@ -361,10 +371,9 @@ def _kind(error: BaseException) -> str:
     return next((kind for each, kind in _KINDS.items() if isinstance(error, each)), "error")
 
 
-def _connected() -> client.AiohttpRolesClient:
-    if not os.environ.get("ARIZE_API_KEY"):
-        raise client.ConfigurationError("no API key: set ARIZE_API_KEY")
-    return client.AiohttpRolesClient()
+def _sources(given: str) -> Sequence[Path | None]:
+    """Return the files that an argument stands for; None is the standard input."""
+    return [None] if given == "-" else found(given)
 
 
 def _standard_input() -> BinaryIO:
@@ -396,8 +405,8 @@ def _say(*lines: str) -> None:
             print(printable(line), file=sys.stderr)
 
 
-def _show(text: str, end: str = "\n", *, is_command: bool = False) -> None:
-    text = text if is_command else printable(text)
+def _show(text: str, end: str = "\n", *, is_raw: bool = False) -> None:
+    text = text if is_raw else printable(text)
     is_plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     if sys.stdout.isatty() and not is_plain:
         text = re.sub(r"(?m)^([-+!?#]) .*", lambda m: f"\x1b[{_COLORS[m[1]]}m{m[0]}\x1b[0m", text)

@@ -109,7 +109,7 @@ class TooManyRemovalsError(PlanError):
 
 
 class ApplyError(RolesError):
-    """A change failed, or the run was stopped; no other change was begun after it.
+    """A change failed, and no other one was begun after it.
 
     Planning and applying again makes the missing changes. A delete that is refused since users have
     the role does not stop the run, which ends with this error all the same.
@@ -130,8 +130,6 @@ async def apply(
     max_removals: int | str | None = None,
     on_plan: Callable[[Plan], object] | None = None,
     on_change: Callable[[Change], object] | None = None,
-    on_result: Callable[[ApplyResult], object] | None = None,
-    stop: Callable[[], bool] | None = None,
 ) -> ApplyResult:
     """Plan again and make the changes, one after another; a cancellation ends the run at once.
 
@@ -150,9 +148,6 @@ async def apply(
             roles, and no limit for a smaller one. An expected plan has no limit.
         on_plan: Called with the plan before the first change.
         on_change: Called with each change after it was made.
-        on_result: Called with the result when the run ends, also when it fails or is cancelled.
-        stop: Called before each request, again after one had to wait for its turn, and ten times a
-            second in a wait; the run ends as soon as it returns True.
 
     Returns:
         The result: every change of the plan was made.
@@ -162,91 +157,85 @@ async def apply(
         StalePlanError: The plan is not the expected one.
         TooManyRemovalsError: The plan deletes or takes from more roles than `max_removals`.
         ApplyError: A change failed, or its answer differs from what was asked; a role is not as the
-            plan saw it; users have a role that is to be deleted; or `stop` ended the run.
+            plan saw it; or users have a role that is to be deleted.
         RolesError: As from `plan`; nothing was changed.
     """
-    functions = {"on_plan": on_plan, "on_change": on_change, "on_result": on_result, "stop": stop}
+    functions = {"on_plan": on_plan, "on_change": on_change}
+    check(*((name, _function_flaw(function)) for name, function in functions.items()))
+    run = await begun(roles, declaration, expected, max_removals)
+    if on_plan is not None:
+        on_plan(run.plan)
+    return await run.finish(on_change)
+
+
+async def begun(
+    roles: RolesClient,
+    declaration: Declaration,
+    expected: Plan | str | None,
+    max_removals: int | str | None,
+    permit: Callable[[], object] = lambda: None,
+) -> "Run":
+    """Return the run of a plan, before its first change; arguments and errors are as of `apply`.
+
+    `permit` is called before each request, again after one had to wait for its turn, and ten times
+    a second in a wait. It stops the run by a `StoppedError`.
+    """
     is_expected = isinstance(cast("object", expected), Plan | str | None)
     wrong = f"must be a Plan, its checksum or None, not {type_name(expected)}"
     check(
-        *((name, _function_rule(function)) for name, function in functions.items()),
         ("expected", None if is_expected else wrong),
         ("max_removals", _removals_flaw(max_removals)),
     )
     planned = await plan(roles, declaration)
     _check_plan(planned, expected, max_removals)
-    if on_plan is not None:
-        on_plan(planned)
-    run = Run(roles, planned, stop)
-    ended_by: BaseException | None
-    try:
-        for change in planned.changes:
-            if await run.make(change) and on_change is not None:
-                on_change(change)
-        ended_by = run.refusal
-    except BaseException as error:  # noqa: BLE001 - it is raised below
-        ended_by = error
-    result = run.result(ended_by)
-    if on_result is not None:
-        on_result(result)
-    if isinstance(ended_by, RolesError):
-        failure = ApplyError(str(result))
-        failure.result = result
-        raise failure from ended_by
-    if ended_by is not None:
-        raise ended_by
-    return result
+    return Run(roles, planned, permit)
 
 
 class Run:
-    """A run, which reads a role again before each attempt to change it."""
+    """The run of a plan, which reads a role again before each attempt to change it."""
 
-    def __init__(self, client: RolesClient, planned: Plan, stop: Callable[[], bool] | None) -> None:
+    def __init__(self, client: RolesClient, planned: Plan, permit: Callable[[], object]) -> None:
+        self.plan: Plan = planned
+        self.result: ApplyResult | None = None
+        """The result, as soon as the run has ended in whatever way."""
         self._client = client
-        self._plan = planned
-        self._stop = stop
+        self._permit = permit
         self._made, self._blocked = list[Change](), list[Change]()
         self._begun: Change | None = None
         self._is_open = False
         """A request was sent that may have made the change, and its answer does not show it."""
-        self.refusal: errors.ConflictError | None = None
+        self._refusal: errors.ConflictError | None = None
         """The first of a delete, since users have the role."""
 
-    async def make(self, change: Change) -> bool:
-        """Make a change, unless somebody else made it already; return False if users have the role.
+    async def finish(self, on_change: Callable[[Change], object] | None) -> ApplyResult:
+        """Make every change and return the result; raises as `apply` does."""
+        ended_by: BaseException | None
+        try:
+            for change in self.plan.changes:
+                made = await self._make(change)
+                if made is not None and on_change is not None:
+                    on_change(made)
+            ended_by = self._refusal
+        except BaseException as error:  # noqa: BLE001 - it is raised below
+            ended_by = error
+        self.result = result = self._ended(ended_by)
+        if isinstance(ended_by, RolesError):
+            failure = ApplyError(str(result))
+            failure.result = result
+            raise failure from ended_by
+        if ended_by is not None:
+            raise ended_by
+        return result
 
-        It has as many attempts, and as much time for them, as a call of the client.
-        """
-        self._begun, done = change, None
-        attempts = attempts_of(self._client, self._permit)
-        while done is None:
-            try:
-                self._permit()
-                if not await self._is_made(attempts.client, change):
-                    self._permit()
-                    await self._send(attempts.client, change)
-                done = self._made
-            except errors.ConflictError as error:
-                if change.after is not None:
-                    raise
-                self.refusal = self.refusal or error
-                done = self._blocked
-            except RolesError as error:
-                await attempts.wait(error)
-        done.append(change)
-        self._begun, self._is_open = None, False
-        return done is self._made
-
-    def result(self, ended_by: BaseException | None) -> ApplyResult:
-        """Return the result of the run, which an error may have ended."""
+    def _ended(self, ended_by: BaseException | None) -> ApplyResult:
         reason = None if ended_by is None else f"the run was ended by {type(ended_by).__name__}"
         if isinstance(ended_by, RolesError):
             names = ", ".join(quote(each.before.name) for each in self._blocked if each.before)
-            reason = f"users still have {names}: " if ended_by is self.refusal else ""
+            reason = f"users still have {names}: " if ended_by is self._refusal else ""
             reason += str(ended_by)
         is_begun = self._is_open or not isinstance(ended_by, StoppedError)
         return ApplyResult(
-            plan=self._plan,
+            plan=self.plan,
             made=tuple(self._made),
             blocked=tuple(self._blocked),
             failed=self._begun if is_begun else None,
@@ -254,18 +243,40 @@ class Run:
             reason=reason,
         )
 
-    def _permit(self) -> None:
-        if self._stop is not None and self._stop():
-            raise StoppedError("the run was stopped")
+    async def _make(self, change: Change) -> Change | None:
+        """Make a change, unless somebody else made it already; return None if users have the role.
 
-    async def _is_made(self, roles: RolesClient, change: Change) -> bool:
+        It has as many attempts, and as much time for them, as a call of the client.
+        """
+        self._begun, made = change, None
+        attempts = attempts_of(self._client, self._permit)
+        while made is None:
+            try:
+                self._permit()
+                made = await self._find(attempts.client, change)
+                if made is None:
+                    self._permit()
+                    made = await self._send(attempts.client, change)
+            except errors.ConflictError as error:
+                if change.after is not None:
+                    raise
+                self._refusal = self._refusal or error
+                break
+            except RolesError as error:
+                await attempts.wait(error)
+        (self._blocked if made is None else self._made).append(made or change)
+        self._begun, self._is_open = None, False
+        return made
+
+    async def _find(self, roles: RolesClient, change: Change) -> Change | None:
+        """Return a change that is made already; None if its role is as the plan saw it."""
         before, after, now = change.before, change.after, None
         if before is not None:
             try:
                 now = await roles.get(role_id=before.id)
             except errors.NotFoundError as error:
                 if after is None:
-                    return True
+                    return change
                 gone = f"{quote(after.name)} was deleted since the plan was made"
                 raise StalePlanError(gone) from error
         # Nobody has to look before the first attempt: a name that is taken is refused.
@@ -273,17 +284,17 @@ class Run:
             async for role in roles.list():
                 now = role if role.name == after.name else now
         if now is None or not differing(before, now):
-            return False
+            return None
         if not differing(after, now):
-            return True
+            return _made(change, now)
         name = before.name if before else now.name
         what = "was changed since the plan was made" if before else "is not as declared"
         raise StalePlanError(f"{quote(name)} {what}: {_drift(before or after, now)}")
 
-    async def _send(self, roles: RolesClient, change: Change) -> None:
+    async def _send(self, roles: RolesClient, change: Change) -> Change:
         was_open, self._is_open = self._is_open, True
         try:
-            await _make(roles, change)
+            return await _send(roles, change)
         except RolesError as error:
             # Any 5xx, and whatever a gateway says, may come after the change was made; but no 429.
             is_gateways = isinstance(error, errors.StatusError) and not error.from_service
@@ -291,8 +302,13 @@ class Run:
             self._is_open = was_open or (is_open and not isinstance(error, errors.RateLimitError))
             # The role that an earlier attempt made may be what has the name.
             is_taken = was_open and isinstance(error, errors.ConflictError)
-            if not (is_taken and await self._is_made(roles, change)):
+            if not (is_taken and (made := await self._find(roles, change))):
                 raise
+            return made
+
+
+def _made(change: Change, role: Role) -> Change:
+    return change if change.before else attr.evolve(change, created_id=role.id)
 
 
 def _drift(before: Role | DeclaredRole | None, now: Role) -> str:
@@ -306,7 +322,7 @@ def _drift(before: Role | DeclaredRole | None, now: Role) -> str:
     return ", ".join(drift)
 
 
-async def _make(roles: RolesClient, change: Change) -> None:
+async def _send(roles: RolesClient, change: Change) -> Change:
     role_id, after = change.before.id if change.before else "", change.after
     if after is None:
         try:
@@ -315,15 +331,16 @@ async def _make(roles: RolesClient, change: Change) -> None:
             # The role is gone, whoever deleted it.
             if not isinstance(error.__cause__ or error, errors.NotFoundError):
                 raise
-        return
+        return change
     fields: dict[str, Any] = {f: getattr(after, f) for f in differing(change.before, after)}
     role = await (roles.update(role_id=role_id, **fields) if role_id else roles.create(**fields))
     withheld = {"permissions"} if role.permissions is None else ()
     if others := [field for field in differing(role, after) if field not in withheld]:
         raise errors.InvalidResponseError(f"the answer has a different {' and '.join(others)}")
+    return _made(change, role)
 
 
-def _function_rule(called: object) -> str | None:
+def _function_flaw(called: object) -> str | None:
     called_by = called.__call__ if callable(called) else called
     is_async = iscoroutinefunction(called) or iscoroutinefunction(called_by)
     is_wrong = called is not None and (is_async or not callable(called))

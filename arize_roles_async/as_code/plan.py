@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any, Final, Literal
 
@@ -23,7 +23,7 @@ _SIGNS: Final = {"update": "!", "delete": "-", "create": "+"}
 _PART: Final = r"(?s).{1,80}(?:(?<=\s)|\Z)|.{1,80}"
 """A part of a description on a line of a plan; it ends after a space, if there is one."""
 # The order in which lines are kept where a plan has to be short.
-_ALWAYS, _DELETE, _TITLE, _PERMISSION, _DESCRIPTION = range(5)
+_ALWAYS, _DELETE, TITLE, _PERMISSION, _DESCRIPTION = range(5)
 _Line = tuple[int, str]
 """The place of a line in that order, and its text."""
 
@@ -64,6 +64,8 @@ class Change:
     """The declared role; None if it is deleted."""
     note: str | None = None
     """A hint to check before the change is made, such as a role that looks like this one."""
+    created_id: str | None = attr.field(default=None, eq=False)
+    """The ID of the role that the change created; None before that."""
 
     @property
     def action(self) -> Literal["update", "delete", "create"]:
@@ -88,7 +90,7 @@ class Change:
         """Return it as JSON-ready data."""
         return {
             "action": self.action,
-            "id": self.before and self.before.id,
+            "id": self.before.id if self.before else self.created_id,
             "before": self.before and content(self.before),
             "after": self.after and content(self.after),
             "note": self.note,
@@ -96,7 +98,7 @@ class Change:
 
 
 def _lines(change: Change) -> Iterator[_Line]:
-    title = _DELETE if change.action == "delete" else _TITLE
+    title = _DELETE if change.action == "delete" else TITLE
     yield title, f"{_SIGNS[change.action]} {change}"
     old, new = (role.description or "" if role else "" for role in (change.before, change.after))
     for sign, text, other, only in (("-", old, new, change.takes), ("+", new, old, change.gives)):
@@ -109,7 +111,20 @@ def _lines(change: Change) -> Iterator[_Line]:
         for permission in only:
             yield _PERMISSION, f"{sign}     {quote(permission)}"
     if change.note:
-        yield _TITLE, f"#     {change.note}"
+        yield TITLE, f"#     {change.note}"
+
+
+def fenced(lines: Sequence[_Line], limit: int = 65_000) -> str:
+    """Return lines in a fence of Markdown, without those that make it longer than a limit."""
+    room = limit - len("```diff\n```\n")
+    if sum(len(text) + 1 for _, text in lines) > room:
+        notice = f"  shortened: {{}} of {len(lines)} lines are left out"
+        order = sorted(range(len(lines)), key=lambda n: lines[n][0])
+        ends = accumulate((len(lines[n][1]) + 1 for n in order), initial=len(notice) + 10)
+        fits = {n for n, end in zip(order, [*ends][1:], strict=True) if end <= room}
+        kept = [line for n, line in enumerate(lines) if n in fits or line[0] == _ALWAYS]
+        lines = [(_ALWAYS, notice.format(len(lines) - len(kept))), *kept]
+    return "\n".join(["```diff", *(text for _, text in lines), "```", ""])
 
 
 @attr.frozen(kw_only=True)
@@ -178,16 +193,7 @@ class Plan:
                 first descriptions and undeclared roles, then permissions, then notes and titles,
                 those of deletes last. The counts and the checksum, about 300 characters, stay.
         """
-        lines = [*self._lines()]
-        room = limit - len("```diff\n```\n")
-        if sum(len(text) + 1 for _, text in lines) > room:
-            notice = f"  shortened: {{}} of {len(lines)} lines are left out"
-            order = sorted(range(len(lines)), key=lambda n: lines[n][0])
-            ends = accumulate((len(lines[n][1]) + 1 for n in order), initial=len(notice) + 10)
-            fits = {n for n, end in zip(order, [*ends][1:], strict=True) if end <= room}
-            kept = [line for n, line in enumerate(lines) if n in fits or line[0] == _ALWAYS]
-            lines = [(_ALWAYS, notice.format(len(lines) - len(kept))), *kept]
-        return "\n".join(["```diff", *(text for _, text in lines), "```", ""])
+        return fenced([*self._lines()], limit)
 
     def _lines(self) -> Iterator[_Line]:
         if self.where:
@@ -197,7 +203,7 @@ class Plan:
         for role in self.undeclared:
             yield _DESCRIPTION, f"? {quote(role.name)} is not declared"
         for note in self.notes:
-            yield _TITLE, f"# {note}"
+            yield TITLE, f"# {note}"
         actions = Counter[str](change.action for change in self.changes)
         counts = [f"{actions[a]} to {a}" for a in _SIGNS if a in actions] or ["no changes"]
         yield _ALWAYS, f"  {', '.join(counts)}; {len(self.unchanged)} as declared"

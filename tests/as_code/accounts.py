@@ -1,15 +1,17 @@
 """Accounts and declarations for the tests of roles as code."""
 
 import base64
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote
 
 import msgspec
 
-from arize_roles_async import Request, Role
-from arize_roles_async.as_code import Change, Declaration, DeclaredRole
+from arize_roles_async import Request, Role, RolesClient
+from arize_roles_async.as_code import ApplyError, ApplyResult, Change, Declaration, DeclaredRole
+from arize_roles_async.as_code.apply import StoppedError, begun
 from arize_roles_fake import FakeAccount, Reply
 from tests.support.clients import account_at_noon
 
@@ -115,3 +117,24 @@ def mixed_account() -> FakeAccount:
 
 def texts(changes: Iterable[Change]) -> list[str]:
     return [str(each) for each in changes]
+
+
+def stopping(is_to_stop: Callable[[], bool]) -> Callable[[], None]:
+    """Return what a run asks before each request, and which stops it then."""
+
+    def permit() -> None:
+        if is_to_stop():
+            raise StoppedError("the run was stopped")
+
+    return permit
+
+
+async def ended(
+    roles: RolesClient, wanted: Declaration, is_to_stop: Callable[[], bool] = lambda: False
+) -> ApplyResult:
+    """Run a plan as the command does, and return its result, also if it failed."""
+    run = await begun(roles, wanted, None, "100%", stopping(is_to_stop))
+    with contextlib.suppress(ApplyError):
+        await run.finish(None)
+    assert run.result is not None
+    return run.result

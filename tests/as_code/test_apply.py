@@ -29,6 +29,7 @@ from arize_roles_async.as_code import (
     apply,
     plan,
 )
+from arize_roles_async.as_code.apply import begun
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from tests.as_code.accounts import (
     HELD,
@@ -40,6 +41,7 @@ from tests.as_code.accounts import (
     contents,
     declaration,
     declared,
+    ended,
     mixed_account,
     role_id,
     texts,
@@ -131,7 +133,7 @@ class TestMaking:
             ('create "New"', 5),
         ]
 
-    @pytest.mark.parametrize("name", ["on_plan", "on_change", "on_result", "stop"])
+    @pytest.mark.parametrize("name", ["on_plan", "on_change"])
     async def test_no_callback(self, name: str) -> None:
         """A callback that cannot be called, or is async, is refused before any request."""
 
@@ -151,6 +153,14 @@ class TestMaking:
             ):
                 await apply(FakeRolesClient(account), MIXED, **{name: each})
         assert account.calls_in_all == 0
+
+    async def test_created(self) -> None:
+        """A role that was created has its ID in the result, also if the answer was lost."""
+        account = account_of()
+        account.fail("create", "lost", when="after", every_attempt=True)
+        first, second = (await apply(FakeRolesClient(account), declaration("A", "B"))).made
+        ids = [role.id for role in account.roles]
+        assert [second.created_id, first.to_dict()["id"]] == ids
 
     async def test_withheld_answer(self) -> None:
         """An answer without permissions, as a key gets that may not read, is no contradiction."""
@@ -407,20 +417,12 @@ class TestStopping:
     async def test_asked(self, count: int) -> None:
         """A run that is asked to stop ends before its next request, and says how far it came."""
         account = mixed_account()
-        ended: list[ApplyResult] = []
-
-        def stop() -> bool:
-            return account.calls_in_all >= count
-
-        with pytest.raises(ApplyError) as caught:
-            await apply(FakeRolesClient(account), MIXED, on_result=ended.append, stop=stop)
-        result = caught.value.result
+        result = await ended(FakeRolesClient(account), MIXED, lambda: account.calls_in_all >= count)
         assert account.calls_in_all == count
         assert len(changes(account)) == len(result.made)
         assert result.failed is None
         assert len(result.not_reached) == 5 - len(result.made)
-        assert ended == [result]
-        assert str(caught.value).startswith(
+        assert str(result).startswith(
             f"made: {len(result.made)} of 5, not reached: {len(result.not_reached)}; "
             "the run was stopped; not reached: "
         )
@@ -430,8 +432,6 @@ class TestStopping:
         self, operation: Literal["get", "update"], *, may_be: bool
     ) -> None:
         """The result of a run that is cancelled says what may have been made."""
-        account = mixed_account()
-        ended: list[ApplyResult] = []
         task: asyncio.Task[ApplyResult]
 
         class Cancelling(FakeRolesClient):
@@ -446,11 +446,12 @@ class TestStopping:
                 await asyncio.sleep(0)
                 pytest.fail("it was not cancelled")
 
-        task = asyncio.ensure_future(apply(Cancelling(account), MIXED, on_result=ended.append))
+        run = await begun(Cancelling(mixed_account()), MIXED, None, None)
+        task = asyncio.ensure_future(run.finish(None))
         with pytest.raises(asyncio.CancelledError):
             await task
-        (result,) = ended
-        assert str(result.failed) == 'update "B old" -> "B"'
-        assert result.may_have_been_made is may_be
-        assert result.reason == "the run was ended by CancelledError"
-        assert len(result.not_reached) == 4
+        assert run.result is not None
+        assert str(run.result.failed) == 'update "B old" -> "B"'
+        assert run.result.may_have_been_made is may_be
+        assert run.result.reason == "the run was ended by CancelledError"
+        assert len(run.result.not_reached) == 4

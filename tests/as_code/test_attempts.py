@@ -1,6 +1,5 @@
 """The attempts of one change: the role is read before each, and others may change it meanwhile."""
 
-import contextlib
 from collections.abc import Callable
 from typing import Any, Final, Literal
 
@@ -20,7 +19,6 @@ from arize_roles_async import (
 )
 from arize_roles_async.as_code import (
     ApplyError,
-    ApplyResult,
     Change,
     Declaration,
     StalePlanError,
@@ -36,6 +34,7 @@ from tests.as_code.accounts import (
     contents,
     declaration,
     declared,
+    ended,
     remove,
     texts,
 )
@@ -63,10 +62,9 @@ class TestWaiting:
                 change(account, "A", **fields)
             return False
 
-        with pytest.raises(ApplyError) as caught:
-            await apply(FakeRolesClient(account), wanted, stop=meddle)
-        assert isinstance(caught.value.__cause__, StalePlanError)
-        assert caught.value.result.may_have_been_made is (fault != 429)
+        result = await ended(FakeRolesClient(account), wanted, meddle)
+        assert result.may_have_been_made is (fault != 429)
+        assert "was changed since the plan was made" in (result.reason or "")
         assert contents(account) == {"A": (None, frozenset({"ROLE_READ", "TAG_READ"}))}
 
     @both_clients
@@ -85,14 +83,9 @@ class TestWaiting:
         """A run that is asked to stop in a wait sends nothing more, and has changed nothing."""
         account = account_of("A")
         account.fail("update", 429, retry_after=8)
-        with pytest.raises(ApplyError) as caught:
-            await apply(
-                FakeRolesClient(account),
-                self.UPDATE,
-                stop=lambda: passed(account) > 1,
-            )
+        result = await ended(FakeRolesClient(account), self.UPDATE, lambda: passed(account) > 1)
         assert passed(account) < 2
-        assert caught.value.result.not_reached == caught.value.result.plan.changes
+        assert result.not_reached == result.plan.changes
         assert [call.operation for call in account.calls] == ["list", "get", "update"]
 
     async def test_stopped_in_queue(self) -> None:
@@ -106,23 +99,18 @@ class TestWaiting:
                 looked.append(passed(account))
             return bool(looked) and passed(account) > looked[0]
 
-        with pytest.raises(ApplyError) as caught:
-            await apply(FakeRolesClient(account), self.UPDATE, stop=stop)
+        result = await ended(FakeRolesClient(account), self.UPDATE, stop)
         assert [call.operation for call in account.calls] == ["list", "get", "update", "get"]
-        assert caught.value.result.failed is None
+        assert result.failed is None
 
     async def test_stopped_open(self) -> None:
         """Where an attempt may have made the change, the result says so."""
         account = account_of("A")
         account.fail("update", "lost")
-        with pytest.raises(ApplyError) as caught:
-            await apply(
-                FakeRolesClient(account),
-                self.UPDATE,
-                stop=lambda: bool(account.calls_of("update")),
-            )
-        assert str(caught.value.result.failed) == 'update "A"'
-        assert caught.value.result.may_have_been_made is True
+        roles = FakeRolesClient(account)
+        result = await ended(roles, self.UPDATE, lambda: bool(account.calls_of("update")))
+        assert str(result.failed) == 'update "A"'
+        assert result.may_have_been_made is True
 
     async def test_refused_for_long(self) -> None:
         """A rate limit ends a change at the client's own limit, and never leaves it open."""
@@ -201,12 +189,10 @@ class TestLostCreate:
                 return await super().create(**fields)
 
         account, attempts = account_of("B"), iter([1, 2])
-        ended: list[ApplyResult] = []
-        with contextlib.suppress(ApplyError):
-            await apply(Late(account), declaration("A"), on_result=ended.append)
-        assert [bool(ended[0].made), ended[0].may_have_been_made] == [is_made, not is_made]
+        result = await ended(Late(account), declaration("A"))
+        assert [bool(result.made), result.may_have_been_made] == [is_made, not is_made]
         expected = None if is_made else '"A" is not as declared: it gained DATASET_READ'
-        assert ended[0].reason == expected
+        assert result.reason == expected
 
 
 class TestMeanwhile:
@@ -305,10 +291,8 @@ class TestMeanwhile:
             async def delete(self, **_: Any) -> None:  # noqa: ANN401
                 raise OutcomeUnknownError("Perhaps.") from cause
 
-        ended: list[ApplyResult] = []
-        with contextlib.suppress(ApplyError):
-            await apply(Unknown(account_of("A")), declaration(absent=["A"]), on_result=ended.append)
-        assert [len(ended[0].made), ended[0].may_have_been_made] == [is_made, not is_made]
+        result = await ended(Unknown(account_of("A")), declaration(absent=["A"]))
+        assert [len(result.made), result.may_have_been_made] == [is_made, not is_made]
 
     @pytest.mark.parametrize(
         ("wanted", "sent"), [(TestWaiting.DELETE, "delete"), (TestWaiting.UPDATE, "update")]

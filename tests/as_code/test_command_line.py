@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 import pytest
 
-from arize_roles_async import Request, __version__, as_code
+from arize_roles_async import Permission, Request, __version__, as_code
 from arize_roles_async.__main__ import main
 from arize_roles_fake import FakeAccount, Reply, RolesServer
 from tests.as_code.accounts import changes, contents
@@ -35,7 +35,8 @@ class TestRound:
         assert shell(f"apply --checksum {checksum} roles.toml")[1].endswith(
             f'{TEXT}  made: update "B old" -> "B"\n  made: delete "D"\n  made: create "New"\n'
         )
-        assert shell.status("plan --exit-code roles.toml") == 0
+        shell.write("others.toml", 'ignored = ["Undeclared"]')
+        assert shell.status("plan --exit-code roles.toml others.toml") == 0
         exported = shell("export")[1]
         assert {role.name for role in as_code.loads(exported).roles} == DONE
         assert set(contents(shell.account)) == DONE
@@ -49,10 +50,11 @@ class TestRound:
             "apply --yes --checksum 0 roles.toml",
             f"plan --api-key {KEY[:3]} roles.toml",
             "plan --format html roles.toml",
+            "apply --yes --json roles.toml",
         ],
     )
     def test_usage(self, shell: Shell, command: str) -> None:
-        """Bad usage is trouble too: no command, no file, two kinds of consent, a key."""
+        """Bad usage is trouble too: no command, no file, two kinds of consent, a key, `--json`."""
         status, output, errors = shell(command)
         assert (status, output) == (2, "")
         assert "arize-roles" in errors.splitlines()[0]
@@ -126,9 +128,9 @@ class TestProcesses:
     @pytest.mark.parametrize(
         ("command", "error"),
         [
-            ("apply --yes --json roles.toml >/dev/full", f"error: {UNWRITTEN}[Errno 28] "),
+            ("apply --yes --format=json roles.toml >/dev/full", f"error: {UNWRITTEN}[Errno 28] "),
             ("apply --yes roles.toml >&-", "error: the standard output is closed\n"),
-            ("apply --yes --json roles.toml <&- >/dev/full 2>&-", ""),
+            ("apply --yes --format=json roles.toml <&- >/dev/full 2>&-", ""),
         ],
         ids=["json", "closed", "all-closed"],
     )
@@ -207,26 +209,25 @@ class TestApply:
         """With --json the result is all that is printed, with the kind of its error."""
         shell.account.bind("D", user="ada", resource="Space:1")
         shell.account.fail("create", 409)
-        status, output, _ = shell("apply --yes --json roles.toml")
+        status, output, _ = shell("apply --yes --format=json roles.toml")
         failed = json.loads(output)
         assert (status, failed["kind"]) == (3, "conflict")
         assert [each["action"] for each in failed["made"]] == ["update"]
         assert [failed["failed"]["action"], failed["not_reached"]] == ["create", []]
-        status, output, _ = shell("apply --yes --json roles.toml")
+        status, output, _ = shell("apply --yes --format=json roles.toml")
         assert output.startswith('{"format_version": 1, ')
         blocked = json.loads(output)
         assert (status, blocked["kind"]) == (3, "blocked")
         assert [blocked["account"], len(blocked["made"])] == ["staging", 1]
-        status, output, _ = shell("apply --yes --json --max-removals x roles.toml")
+        status, output, _ = shell("apply --yes --format=json --max-removals x roles.toml")
         refused = json.loads(output)
         assert (status, refused["kind"], refused["made"]) == (2, "invalid", [])
         assert refused["reason"].startswith("max_removals: must be a number, or a share ")
         assert refused.keys() == {*blocked, "errors"}
 
-    def test_max_removals(self, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The limit of removals is the option's, else the variable's; too many are shown."""
-        monkeypatch.setenv("ARIZE_ROLES_MAX_REMOVALS", "0")
-        assert shell("apply --yes roles.toml") == (
+    def test_max_removals(self, shell: Shell) -> None:
+        """Too many removals are shown and refused."""
+        assert shell("apply --yes --max-removals 0 roles.toml") == (
             2,
             "",
             (
@@ -241,6 +242,9 @@ class TestApply:
 
     def test_stale(self, shell: Shell) -> None:
         """A plan that is refused is shown on the standard error."""
+        shown = shell(f"apply --checksum 2-{0:064} --format json roles.toml")[1]
+        assert json.loads(shown)["kind"] == "stale"
+        assert json.loads(shown)["checksum"] == "SUM"
         stale = (
             f"{TEXT}error: nothing was changed: the plan differs from the expected one; the plan's "
             "checksum is now SUM\n"
@@ -249,7 +253,7 @@ class TestApply:
 
 
 class TestPlan:
-    @pytest.mark.parametrize("command", ["plan --format json", "apply --yes --json"])
+    @pytest.mark.parametrize("command", ["plan --format json", "apply --yes --format=json"])
     def test_json_error(self, shell: Shell, command: str) -> None:
         """JSON has an error that changed nothing, with its kind."""
         shell.account.fail("list", 403)
@@ -267,12 +271,37 @@ class TestPlan:
         assert shell.status("plan --comment out.md roles.toml") == 2
         assert Path("out.md").read_text("utf-8").startswith("```diff\n! error: GET /v2/roles")
 
-    def test_exact(self, shell: Shell) -> None:
-        """With --exact, a role that is not declared is a difference."""
-        shell.write("same.toml", '[roles.Same]\npermissions = ["ROLE_READ"]')
+    def test_exit_code(self, shell: Shell) -> None:
+        """With --exit-code, a role that is neither declared nor ignored is a difference, too."""
+        role = '[roles.Same]\npermissions = ["ROLE_READ"]'
+        shell.write("same.toml", role)
+        assert shell.status("plan same.toml") == 0
+        assert shell.status("plan --exit-code same.toml") == 1
+        shell.write("same.toml", f'ignored = ["B old", "D", "Undeclared"]\n{role}')
         assert shell.status("plan --exit-code same.toml") == 0
-        assert shell.status("plan --exact same.toml") == 1
         assert changes(shell.account) == []
+
+    def test_long_comment(self, shell: Shell) -> None:
+        """Of very many errors a comment has as many as fit, and the number of the others."""
+        names = [f"Role \u00fc {n} {'x' * 200}" for n in range(600)]
+        shell.write("a.toml", "".join(f'[roles."{each}"]\n' for each in names))
+        assert shell.status("plan --comment out.md a.toml") == 2
+        comment = Path("out.md").read_text("utf-8")
+        assert 60_000 < len(comment) <= 65_000
+        fence, shortened, first, *_ = comment.splitlines()
+        assert fence == "```diff"
+        left_out = 1_200 - comment.count("! error: ")
+        assert shortened == f"  shortened: {left_out} of 1200 lines are left out"
+        assert first.startswith('! error: a.toml:1: roles."Role \u00fc 0 ')
+
+    def test_circle(self, shell: Shell) -> None:
+        """The note on a circle is one annotation, whatever the number of its roles is."""
+        kinds = [*Permission][:9]
+        for n, kind in enumerate(kinds):
+            shell.account.add_role(f"R{n}", [kind])
+            role = f'[roles.R{n}]\npermissions = ["{kinds[n - 1]}"]'
+            shell.write(f"{n}.toml", role)
+        assert shell("plan --format github .")[1].count("pass permissions round") == 2
 
     def test_github(self, shell: Shell) -> None:
         """For GitHub, notes and what does not fit are annotations at their lines."""
@@ -290,9 +319,8 @@ class TestPlan:
         shell.account.fail("list", 403)  # An error without a place.
         assert shell("plan --format github a.toml")[1].startswith("::error::GET /v2/roles ")
 
-    def test_forms(self, shell: Shell) -> None:
-        """A plan shows as text, as JSON or as Markdown."""
-        assert shell("plan --format markdown roles.toml")[1] == f"```diff\n{TEXT}```\n\n"
+    def test_json(self, shell: Shell) -> None:
+        """A plan can be JSON."""
         shown = json.loads(shell("plan --format json roles.toml")[1])
         assert shown["undeclared"] == ["Undeclared"]
 
@@ -301,8 +329,7 @@ class TestPlan:
         hostile = 'x ##[add-mask]" \\##vso[task.complete]'
         broken = r'? "x #\u0023[add-mask]\" \\#\u0023vso[task.complete]" is not declared'
         shell.account.add_role(hostile, ["ROLE_READ"])
-        for command in ("plan --comment out", "plan --format markdown"):
-            assert f"\n{broken}\n" in shell(f"{command} roles.toml")[1]
+        assert f"\n{broken}\n" in shell("plan --comment out roles.toml")[1]
         assert f"\n{broken}\n" in Path("out").read_text("utf-8")
         shown, exported = shell("plan --format json roles.toml")[1], shell("export")[1]
         assert "##[" not in shown + exported
@@ -348,6 +375,16 @@ class TestPlan:
 
 
 class TestCheck:
+    @pytest.mark.parametrize(("command", "ended"), [("check", 0), ("fmt", 0), ("plan", 2)])
+    def test_broken_library(self, shell: Shell, command: str, ended: int) -> None:
+        """A library that cannot be imported hinders only what needs it, and is no difference."""
+        shell.write("aiohttp.py", "raise ImportError('Broken.')")
+        broken = shell.environment | MEASURED | {"PYTHONPATH": str(shell.folder)}
+        with shell.running(f"{command} roles.toml", broken) as process:
+            status, _, errors = shell.ended(process)
+        assert status == ended
+        assert errors == ("error: Broken.\n" if ended else "")
+
     def test_several(self, shell: Shell) -> None:
         """Files and folders are read as one, and every wrong one is named."""
         Path("all").mkdir()

@@ -1,7 +1,9 @@
 """`fmt`: files in a fixed order, with their comments; and `schema`, for editors."""
 
+import io
 import json
 import re
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any, cast
@@ -134,7 +136,9 @@ class TestText:
             """Return what is in a file, whatever the order of a list of texts."""
             if isinstance(value, dict):
                 return {key: data(each) for key, each in cast("dict[str, Any]", value).items()}
-            return sorted(cast("list[Any]", value), key=str) if isinstance(value, list) else value
+            return (
+                sorted(cast("list[object]", value), key=str) if isinstance(value, list) else value
+            )
 
         try:
             before = tomllib.loads(text)
@@ -175,6 +179,31 @@ class TestCommand:
         assert capsys.readouterr().out.startswith(f"formatted: {tmp_path}/a.toml\n")
         assert (tmp_path / "a.toml").read_bytes() == b'absent = [\r\n    "A",\r\n]\r\n'
         assert main(["fmt", "--check", str(tmp_path)]) == 0
+
+    @pytest.mark.parametrize(
+        ("given", "shown"),
+        [
+            ('absent = ["##[x]"]', 'absent = [\n    "##[x]",\n]\n'),
+            ('account = "x"\n', 'account = "x"\n'),
+        ],
+    )
+    def test_standard_input(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+        given: str,
+        shown: str,
+    ) -> None:
+        """The standard input is formatted to the standard output, or checked."""
+
+        def status(*arguments: str) -> int:
+            monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given.encode())))
+            return main(["fmt", *arguments])
+
+        assert status("-") == 0
+        assert capsys.readouterr() == (shown, "")
+        assert status("--check", "-") == (given != shown)
+        assert capsys.readouterr().out == "not formatted: -\n" * (given != shown)
 
     def test_refuses(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         """Where one file is not TOML, none is written."""

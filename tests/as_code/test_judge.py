@@ -18,9 +18,9 @@ def test_case(seed: int) -> None:
 def test_says_no(monkeypatch: pytest.MonkeyPatch) -> None:
     """It finds a run that does not read a role again before it changes it."""
 
-    async def is_made(*_: object) -> bool:
-        return False
+    async def find(*_: object) -> None:
+        pass
 
-    monkeypatch.setattr(Run, "_is_made", is_made)
+    monkeypatch.setattr(Run, "_find", find)
     _, wrong = next(wrong_cases(40, 0))
     assert wrong[0].endswith(" was made without a look")

@@ -15,6 +15,7 @@ import pytest
 from arize_roles_async.__main__ import main
 from tests.as_code.accounts import changes
 from tests.as_code.shell import TEXT, Shell
+from tests.support.processes import MEASURED, await_true, is_waiting
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +68,7 @@ def test_grace(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("arize_roles_async.__main__._GRACE", 0.01)
     shell.account.fail("delete", "silent")
     shell.account.signals = {5: [signal.SIGTERM]}
-    status, output, errors = shell("apply --yes --json roles.toml")
+    status, output, errors = shell("apply --yes --format=json roles.toml")
     result = json.loads(output)
     assert (status, result["reason"]) == (3, "stopped by SIGTERM")
     assert result["failed"]["before"]["name"] == "D"
@@ -116,6 +117,25 @@ def test_early(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     assert survived == [True]
 
 
+@pytest.mark.parametrize("command", ["check", "plan", "apply --yes", "fmt"])
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_reading(shell: Shell, command: str, sent: signal.Signals) -> None:
+    """A command that waits for its file from a pipe ends at once."""
+    reader, writer = os.pipe()
+    with shell.running(f"{command} -", shell.environment | MEASURED, stdin=reader) as process:
+        os.close(reader)
+        # More than a pipe holds, so that the command has begun to read, and waits for more.
+        os.write(writer, b"#" * 200_000)
+        await_true(lambda: is_waiting(process), "the reading")
+        process.send_signal(sent)
+        status, output, errors = shell.ended(process)
+        os.close(writer)
+    assert (status, output) == (2, "")
+    assert errors.startswith(f"error: stopped by {sent.name}")
+    assert ("nothing was changed" in errors) is (command != "fmt")
+    assert shell.account.calls == ()
+
+
 @pytest.mark.usefixtures("shell")
 def test_ending(monkeypatch: pytest.MonkeyPatch) -> None:
     """Signals while the result is printed change nothing, and it is printed once."""
@@ -129,7 +149,7 @@ def test_ending(monkeypatch: pytest.MonkeyPatch) -> None:
 
     output = Output()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(output))
-    assert main(["apply", "--yes", "--json", "roles.toml"]) == 0
+    assert main(["apply", "--yes", "--format=json", "roles.toml"]) == 0
     assert len(json.loads(output.getvalue())["made"]) == 3
 
 

@@ -7,14 +7,13 @@ import select
 import signal
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from arize_roles_async.__main__ import main
 from tests.as_code.accounts import changes, contents
 from tests.as_code.shell import TEXT, Shell, masked
-from tests.support.processes import LONGEST_WAIT, MEASURED, await_true
+from tests.support.processes import LONGEST_WAIT, MEASURED, await_true, is_waiting
 
 
 class Keyboard:
@@ -111,20 +110,29 @@ def test_interrupted(shell: Shell) -> None:
         os.close(slave)
         shown = b""
         # The question is printed before its answer is read, where the signal is to strike.
-        state = Path(f"/proc/{process.pid}/stat")
         while select.select([master], [], [], LONGEST_WAIT)[0]:
             try:
                 shown += os.read(master, 65_536)
             except OSError:  # Linux's end of a terminal that nobody has open.
                 break
             if shown.endswith(b"[y/N] "):
-                await_true(lambda: state.read_text().rpartition(") ")[2][0] == "S", "the reading")
+                await_true(lambda: is_waiting(process), "the reading")
                 process.send_signal(signal.SIGINT)
         os.close(master)
         process.wait(timeout=LONGEST_WAIT)
     assert process.returncode == 2
     assert shown.endswith(b"error: stopped by SIGINT; nothing was changed\r\n")
     assert changes(shell.account) == []
+
+
+def test_encoding(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The question shows a label that the terminal's encoding lacks."""
+    shell.write("label.toml", 'account = "日本"\n[roles.A]\npermissions = ["ROLE_READ"]')
+    shown = io.BytesIO()
+    monkeypatch.setattr(sys, "stdin", Keyboard(lambda: "y\n"))
+    monkeypatch.setattr(sys, "stdout", Screen(shown, "ascii", write_through=True))
+    assert main(["apply", "label.toml"]) == 0
+    assert 'Make these changes to account "日本" at ' in shown.getvalue().decode()
 
 
 def test_nothing_to_ask(looked_at: LookedAt, shell: Shell) -> None:

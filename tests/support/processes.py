@@ -67,6 +67,11 @@ def await_true(holds: Callable[[], bool], what: str) -> None:
         time.sleep(0.01)
 
 
+def is_waiting(process: subprocess.Popen[str]) -> bool:
+    """Return whether a process waits in a system call; only Linux says it."""
+    return Path(f"/proc/{process.pid}/stat").read_text().rpartition(") ")[2][0] == "S"
+
+
 def clean_environment() -> dict[str, str]:
     """Return the environment without what measures coverage or configures a client."""
     return {n: v for n, v in os.environ.items() if not n.startswith(("COVERAGE", "COV_", "ARIZE_"))}

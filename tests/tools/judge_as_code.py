@@ -32,7 +32,7 @@ import msgspec
 from arize_roles_async import Permission, Request, RolesError, ValidationError, as_code
 from arize_roles_async.__main__ import main as arize_roles
 from arize_roles_fake import FakeAccount, FakeRolesClient, Reply, mock_arize
-from tests.as_code.accounts import content
+from tests.as_code.accounts import content, ended
 from tests.support.clients import START
 
 OURS, THEIRS = "ours-4711", "theirs-4712"
@@ -349,12 +349,8 @@ def second_run(file: File, requests: int) -> Any:  # noqa: ANN401
     async def run(account: FakeAccount) -> None:
         left = iter(range(requests))
         with contextlib.suppress(RolesError):
-            await as_code.apply(
-                FakeRolesClient(account, api_key=THEIRS),
-                file.declaration(),
-                max_removals="100%",
-                stop=lambda: next(left, None) is None,
-            )
+            roles = FakeRolesClient(account, api_key=THEIRS)
+            await ended(roles, file.declaration(), lambda: next(left, None) is None)
 
     return run
 
@@ -431,7 +427,7 @@ class Case:
         ):
             for n, text in enumerate(["\n".join(tables[::2]), "\n".join(tables[1::2]), label]):
                 Path(folder, f"{n}.toml").write_text(text, "utf-8")
-            status = arize_roles(["apply", "--json", *options, folder])
+            status = arize_roles(["apply", "--format=json", *options, folder])
         output.seek(0)
         result: dict[str, Any] = json.load(output)
         is_changed = result["made"] or result["may_have_been_made"]
@@ -587,6 +583,7 @@ class Case:
         entries = self.account.entries
         failed, may_be = result["failed"], result["may_have_been_made"]
         blocked = [*map(as_step, result["blocked"])]
+        self.judge_created(result)
         begun = sorted([*map(as_step, result["made"]), *blocked], key=lambda step: step.place)
         told = [as_step(each) for each in (failed, *result["not_reached"]) if each]
         planned, steps = steps, [*begun, *told]
@@ -651,6 +648,14 @@ class Case:
         is_done = len(result["made"]) == len(steps)
         self.expect(is_done == (result["reason"] is None), f"it is done, or not: {result}")
         self.judge_ends(may_be)
+
+    def judge_created(self, result: dict[str, Any]) -> None:
+        states = [state for e in self.account.entries for state in (e.before, e.after)]
+        for change in result["made"]:
+            wanted = as_step(change).after
+            same = {each for state in states for each in state if state[each] == wanted}
+            is_named = change["before"] or change["id"] in same
+            self.expect(is_named, f"a created role has the ID {change['id']}")
 
     def judge_ends(self, may_be: bool) -> None:  # noqa: FBT001
         entries = self.account.entries
@@ -722,7 +727,7 @@ def as_step(change: dict[str, Any]) -> Step:
         else None
         for each in (change["before"], change["after"])
     )
-    return Step(change["id"], before, after)
+    return Step(change["id"] if before else None, before, after)
 
 
 def lines_of(result: dict[str, Any]) -> list[str]:
