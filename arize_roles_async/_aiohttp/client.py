@@ -292,7 +292,8 @@ class AiohttpTransport(AsyncioTransport):
             return answer
         finally:
             attempt.end()
-            limit.end_part()
+            # The limit on a part ends, and that on the call stays.
+            limit.deadline = call.deadline
         # Raised outside the handlers, so that it carries no exception but the cause, which is safe.
         raise failure from cause
 
@@ -343,7 +344,7 @@ class AiohttpTransport(AsyncioTransport):
                 data=request.body,
                 headers=headers,
                 middlewares=middlewares,
-                timeout=_client_timeout(total=None, connect=connect),
+                timeout=_client_timeout(None, connect),
                 # A lent session may have others.
                 allow_redirects=False,
                 raise_for_status=False,

@@ -66,7 +66,7 @@ class Failures:
                 why = "the connection failed before the complete response arrived"
                 sent = call.in_flight
             case _:
-                why = "a middleware or tracer of the session raised"
+                why = "a middleware or tracer of the session, or what patches it, raised"
                 return ConfigurationError(f"{request}: {why} {redacted(failure, *call.keys)}")
         what = getattr(tls, "verify_message", None) or redacted(cause, *call.keys)
         message = f"{request}: {why}: {what}"

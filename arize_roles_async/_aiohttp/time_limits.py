@@ -155,10 +155,6 @@ class AsyncioTimeLimit(TimeLimit):
             self._all.watch(self)
         return now
 
-    def end_part(self) -> None:
-        """End the limit on a part; the limit on the call stays."""
-        self.deadline = self._call.deadline
-
     def catch(self) -> Part | None:
         """Undo a cancellation by the limit on a part, and return the part.
 
@@ -168,7 +164,7 @@ class AsyncioTimeLimit(TimeLimit):
         if not self.expired or self._all.is_closed or self.deadline == self._call.deadline:
             return None
         self.expired = False
-        self.end_part()
+        self.deadline = self._call.deadline
         self._all.watch(self)
         return self._part if self._uncancel() else None
 

@@ -305,7 +305,8 @@ class TestRaises:
             with pytest.raises(ConfigurationError) as caught:
                 await roles.list()
         assert str(caught.value) == (
-            "GET /v2/roles: a middleware or tracer of the session raised KeyError: 'tenant'"
+            "GET /v2/roles: a middleware or tracer of the session, or what patches it, raised "
+            "KeyError: 'tenant'"
         )
         assert calls == [by]
         assert isinstance(caught.value.__cause__, KeyError)

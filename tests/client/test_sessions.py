@@ -2,14 +2,13 @@
 
 import asyncio
 import gzip
+from importlib import import_module
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
 
 import aiohttp
 import pytest
 from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
-from aioresponses import aioresponses
 
 from arize_roles_async import (
     AiohttpRolesClient,
@@ -23,16 +22,9 @@ from tests.support.raw_http import PAGE, http_response, scripted
 pytestmark = pytest.mark.asyncio
 
 ONCE = RetryPolicy(attempts=1)
+vcr: Any = import_module("vcr")  # It has no types.
 BODY = PAGE.rpartition(b"\r\n")[2]
-ROLE_ID = "Um9sZTo5OTk6bm9u"  # Without "=", which aioresponses compares unquoted.
-
-
-class MockedResponse(aiohttp.ClientResponse):
-    """An answer of aioresponses, which cannot make aiohttp's own since aiohttp 3.14."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - aiohttp's to know
-        kwargs.setdefault("stream_writer", Mock(output_size=0))
-        super().__init__(*args, **kwargs)
+ROLE_ID = "Um9sZTo5OTk6bm9u"
 
 
 class TestOwn:
@@ -58,24 +50,24 @@ class TestOwn:
 
         assert [request.headers.get("cookie") for request in script.requests] == [None, None]
 
-    async def test_aioresponses(self) -> None:
-        """aioresponses answers in place of the service, and sees no key."""
-        url = "http://127.0.0.1:9"  # Nobody listens there.
-        mocked: Any = aioresponses()
-        made = {"response_class": MockedResponse}
-        gone = {"title": "Gone for good", "status": 404}
-        with mocked:
-            mocked.get(f"{url}/v2/roles?limit=2", body=BODY, **made)
-            mocked.get(f"{url}/v2/roles/{ROLE_ID}", status=404, payload=gone, **made)
-            mocked.delete(f"{url}/v2/roles/{ROLE_ID}", status=204, **made)
-            async with AiohttpRolesClient("key", base_url=url) as roles:
-                page = await roles.list(limit=2)
-                with pytest.raises(NotFoundError, match="answered 404 Gone for good"):
-                    await roles.get(role_id=ROLE_ID)
-                await roles.delete(role_id=ROLE_ID)
+    async def test_vcrpy(self, tmp_path: Path) -> None:
+        """vcrpy records the answers without the key, and gives them in place of the service."""
+        cassette = tmp_path / "cassette.yaml"
+        gone = http_response(404, b'{"title": "Gone for good", "status": 404}')
 
-        assert page.roles == ()
-        assert "key" not in str(mocked.requests)
+        async def ask(url: str, when: str) -> None:
+            with vcr.use_cassette(str(cassette), record_mode=when):
+                async with AiohttpRolesClient("the-key", base_url=url) as roles:
+                    assert len(await roles.list(limit=2)) == 0
+                    with pytest.raises(NotFoundError, match="answered 404 Gone for good"):
+                        await roles.get(role_id=ROLE_ID)
+                    await roles.delete(role_id=ROLE_ID)
+
+        async with scripted(PAGE, gone, http_response(204)) as script:
+            await ask(script.url, "once")
+        await ask(script.url, "none")
+        assert len(script.requests) == 3
+        assert "the-key" not in cassette.read_text("utf-8")
 
 
 @pytest.mark.parametrize(

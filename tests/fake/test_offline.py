@@ -117,22 +117,28 @@ def test_not_awaited(run: Run) -> None:
         assert len(fnmatch.filter(result.outlines, line)) == 1
 
 
+CASSETTE = """
+version: 1
+interactions:
+- request: {method: GET, uri: "http://arize.invalid/v2/roles?limit=50", body: null, headers: {}}
+  response:
+    status: {code: 200, message: OK}
+    headers: {Content-Type: [application/json]}
+    body: {string: '{"roles": [], "pagination": {"has_more": false}}'}
+    url: "http://arize.invalid/v2/roles?limit=50"
+"""
+
+
 def test_stand_ins(run: Run) -> None:
     """A request that a stand-in of another library catches leaves no machine."""
     run(
         """
     import asyncio
-    import re
     import socket
-    from unittest.mock import Mock
     import aiohttp
-    from aioresponses import aioresponses
+    import vcr
     from arize_roles_async import AiohttpRolesClient, ServerError
     from arize_roles_fake import RolesServer
-
-    class Answer(aiohttp.ClientResponse):
-        def __init__(self, *args, **kwargs):
-            super().__init__(*args, **{"stream_writer": Mock(output_size=0), **kwargs})
 
     async def use(server, session=None):
         url = "http://arize.invalid:" + server.url.rpartition(":")[2]
@@ -142,9 +148,10 @@ def test_stand_ins(run: Run) -> None:
         async with roles:
             return len(await roles.list())
 
-    def test_aioresponses(roles_server):
-        with aioresponses() as mocked:
-            mocked.get(re.compile("http://arize"), body='ANSWER', response_class=Answer)
+    def test_vcrpy(roles_server, tmp_path):
+        (tmp_path / "cassette.yaml").write_text(CASSETTE)
+        options = {"match_on": ["method", "path"], "record_mode": "none"}
+        with vcr.use_cassette(str(tmp_path / "cassette.yaml"), **options):
             assert asyncio.run(use(roles_server)) == 0
 
     class Here(aiohttp.abc.AbstractResolver):
@@ -162,7 +169,7 @@ def test_stand_ins(run: Run) -> None:
                 assert await use(roles_server, session) == 7
 
         asyncio.run(main())
-    """.replace("ANSWER", '{"roles": [], "pagination": {"has_more": false}}'),
+    """.replace("CASSETTE", repr(CASSETTE)),
         "-o",
         "arize_roles_offline=true",
         passed=2,
