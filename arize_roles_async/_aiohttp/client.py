@@ -20,8 +20,9 @@ from arize_roles_async._aiohttp.config import Config, configure
 from arize_roles_async._aiohttp.connections import (
     Attempt,
     Connections,
-    ConnectLimit,
+    PrivateCopy,
     keep_read_buffers,
+    sent_by_attempt,
 )
 from arize_roles_async._aiohttp.failures import Failures, holds_no_headers
 from arize_roles_async._aiohttp.internals import (
@@ -231,7 +232,9 @@ class AiohttpTransport(AsyncioTransport):
             self._session = self._lent
         else:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar()
+                connector=aiohttp.TCPConnector(limit=0),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                request_class=sent_by_attempt(aiohttp.ClientRequest),
             )
             self._session_owner = _keep_open(self._session, self._connections)
             with suppress(StopIteration):
@@ -325,7 +328,7 @@ class AiohttpTransport(AsyncioTransport):
         if self._lent is not None:
             # These replace the session's, so those are passed, too.
             connect = None
-            middlewares = (*middlewares_of(self._lent), ConnectLimit(limit), attempt)
+            middlewares = (*middlewares_of(self._lent), PrivateCopy(limit), attempt)
             if "User-Agent" not in self._lent.headers:
                 headers = {"User-Agent": _USER_AGENT, **headers}
         path, _, query = request.target.partition("?")

@@ -156,17 +156,19 @@ class Attempt:
         self._opened = 0
 
     async def __call__(
-        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+        self,
+        request: Any,  # noqa: ANN401 - of a class of `sent_by_attempt`
+        handler: aiohttp.ClientHandlerType,
     ) -> aiohttp.ClientResponse:
         if self._failure is not None:
             raise self._failure
         if seams.before_sending is not None:
             seams.before_sending(request)
         self.traces = traces_of(request)
-        own = _copy(request, self)
+        request.attempt = self
         while True:
             try:
-                return await handler(own)
+                return await handler(request)
             except NotReusableError:
                 continue
             except BaseException as error:
@@ -176,7 +178,7 @@ class Attempt:
 
     async def send_on(
         self,
-        request: Any,  # noqa: ANN401 - of a class of our own
+        request: Any,  # noqa: ANN401 - of a class of `sent_by_attempt`
         send: Callable[[Any, Connection], Awaitable[aiohttp.ClientResponse]],
         connection: Any,  # noqa: ANN401 - with a protocol
     ) -> aiohttp.ClientResponse:
@@ -235,42 +237,23 @@ class Attempt:
 
 
 @functools.lru_cache
-def _sent_by_attempt(kind: Any) -> Any:  # noqa: ANN401 - a session may have a class of its own
+def sent_by_attempt(kind: Any) -> Any:  # noqa: ANN401 - a session may have a class of its own
     """Return the class of the requests that an attempt sends, in place of a class of requests."""
 
     def send(request: Any, connection: Any) -> Awaitable[aiohttp.ClientResponse]:  # noqa: ANN401
         attempt: Attempt = request.attempt
         return attempt.send_on(request, kind.send, connection)
 
-    return type(kind.__name__, (kind,), {"send": send})
+    # In slots, since a name that is new to requests under way would give each a dictionary.
+    return type(kind.__name__, (kind,), {"send": send, "__slots__": "attempt"})
 
 
-def _copy(request: aiohttp.ClientRequest, attempt: Attempt) -> Any:  # noqa: ANN401 - of a class of our own
-    """Return a copy of a request, which alone gets the key, and which an attempt sends.
+class PrivateCopy:
+    """The middleware of a lent session before the attempt, which gets a copy of each request.
 
-    A middleware may send a request twice at once, so each time is another copy.
-
-    Raises:
-        ClientStateError: There is a key in it already.
-    """
-    if hdrs.AUTHORIZATION in request.headers:
-        raise ClientStateError(
-            "the lent session sends an Authorization header of its own, where the API key "
-            "belongs: from its default headers, a middleware, or netrc"
-        )
-    given: Any = type(request)
-    kind = _sent_by_attempt(given)
-    copy = kind.__new__(kind)
-    # A copy of a dictionary takes less time than a new one with the same items.
-    copy.__dict__ = vars(request).copy()
-    copy.headers, copy.attempt = request.headers.copy(), attempt
-    return copy
-
-
-class ConnectLimit:
-    """A middleware of a lent session that limits the time of connecting.
-
-    aiohttp's own limit includes waiting for a connection of the session's pool.
+    Whoever holds the request itself does not see the key, and may send it twice at once. The time
+    of connecting is limited here: aiohttp's own limit includes waiting for a connection of the
+    session's pool.
     """
 
     def __init__(self, limit: AsyncioTimeLimit) -> None:
@@ -279,11 +262,20 @@ class ConnectLimit:
     async def __call__(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
+        if hdrs.AUTHORIZATION in request.headers:
+            raise ClientStateError(
+                "the lent session sends an Authorization header of its own, where the API key "
+                "belongs: from its default headers, a middleware, or netrc"
+            )
         traces_of(request).append(self)
-        return await handler(request)
+        given: Any = type(request)
+        kind = sent_by_attempt(given)
+        copy = kind.__new__(kind)
+        copy.__dict__ = {**vars(request), "headers": request.headers.copy()}
+        return await handler(copy)
 
     async def send_connection_create_start(self) -> None:
-        """Begin it: called as for a tracer, of whose other methods it needs none."""
+        """Begin the limit: called as for a tracer, of whose other methods it needs none."""
         self._limit.begin("connect")
 
     def __getattr__(self, _: str) -> Callable[..., Awaitable[None]]:
