@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 
 from arize_roles_async import AiohttpRolesClient, as_code
-from tests.benchmarks.harness import Bench, Measured, Measures, number
+from tests.benchmarks.harness import Bench, Measured, Measures
 from tests.benchmarks.records import KEY, PAGE, permissions, role_name
 
 
@@ -33,23 +33,6 @@ async def names(bench: Bench) -> Measures:
         "requests to get": Measured(max(gets), "at most"),
         "requests to change": Measured(max(changes), "at most"),
     }
-
-
-async def asked_names(bench: Bench) -> Measures:
-    """Count the requests of names that were asked for before, where walks show many others."""
-    counts: list[float] = []
-    for roles in (bench.size.scaled(100_000, 1000), bench.size.scaled(10_000, 100)):
-        bench.service.set_up(roles=roles)
-        requests = bench.service.targets
-        asked = [role_name(number) for number in range(roles // 60, roles, roles // 30)]
-        async with AiohttpRolesClient(KEY, base_url=bench.url) as client:
-            for name in asked:
-                await client.get(role=name)
-            before = len(requests)
-            for name in asked:
-                await client.get(role=name)
-        counts.append((len(requests) - before) / len(asked))
-    return {"requests": Measured(counts[0], f"{number(counts[1])} at a tenth")}
 
 
 async def reconciling(bench: Bench) -> Measures:

@@ -26,7 +26,10 @@ _SPEED = (
     *("import-client", "import-fake", "fake-get"),
 )
 _COUNTS = ("get-count", "get-64-count", "create-count", "page-count", "bindings-count")
-_GROWTH = ("flat-walk", "flat-names", "walk-memory", "flat-calls", "flat-pages", "flat-bindings")
+_GROWTH = (
+    *("walk-growth", "names-growth", "walk-memory"),
+    *("flat-calls", "flat-pages", "flat-bindings"),
+)
 _ALONE = [job for job in JOBS if job.processes == 1]
 _TOGETHER = [job for job in JOBS if job.processes > 1]
 _PEERS = next(job for job in JOBS if job.has_peers and job.rate == 100)

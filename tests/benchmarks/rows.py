@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from tests.benchmarks.counts import asked_names, names, reconciling
+from tests.benchmarks.counts import names, reconciling
 from tests.benchmarks.harness import Bench, Measured, Measures, Pair
 from tests.benchmarks.instructions import Instructions
 from tests.benchmarks.jobs import JOBS, Job
@@ -96,10 +96,6 @@ _BINDS = Pair(
     _side("fake", "bind", 20, roles=400, bindings=1000),
     2,
 )
-_PAGE_CPU = "CPU of a page, µs"
-_LONG_WALK = Pair(
-    _side("ours", "small-pages", roles=10_000), _side("ours", "small-pages", roles=1000), 1, 10_000
-)
 _LIVES, _SHOWN = (
     Pair(_side("fake", call, 20, roles=100_000), _side("fake", call, 20, roles=400), 4)
     for call in ("live", "pages")
@@ -144,8 +140,6 @@ ROWS = (
     Row("fake-get", "`FakeRolesClient.get`", "over loopback", _FAKE_CALL, "time, ms", 0.5, 0.3),
     Row("fake-fresh", "a fresh `FakeAccount` and client", "its `get`", _FRESH, "time, ms", 2.2, 1),
     Row("flat-bindings", "bindings in a fake of 10,000", "1,000", _BINDS, "time, ms", 1.3, 1.1),
-    Row("flat-walk", "a page, of 10,000 in a walk", "1,000", _LONG_WALK, _PAGE_CPU, 1.15, 1.05),
-    Row("flat-names", "`get` by an asked name, 100,000 roles", "", asked_names, "requests", 1, 1),
     Row("flat-calls", "a role's life in a fake of 100,000", _SMALL, _LIVES, "time, ms", 1.3, 1.1),
     Row("flat-pages", "two pages of a fake of 100,000", _SMALL, _SHOWN, "time, ms", 1.3, 1.1),
 )

@@ -3,7 +3,6 @@
 import contextlib
 import gc
 import itertools
-import time
 import tracemalloc
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -30,17 +29,12 @@ async def operations(
         async def create(number: int) -> None:
             await patient.create(**new_role(number))
 
-        async def walk(limit: int = PAGE) -> None:
+        async def walk() -> None:
             left = roles
-            async for _ in client.list(limit=limit):
+            async for _ in client.list(limit=PAGE):
                 left -= 1
                 if not left:
                     return
-
-        async def small_pages() -> Figures:
-            start = time.process_time()
-            await walk(limit=1)
-            return Figures({"CPU of a page, µs": 1e6 * (time.process_time() - start) / roles})
 
         async def peak() -> Figures:
             # Python's own allocations and not the peak of the process: beside the interpreter and
@@ -63,7 +57,6 @@ async def operations(
             "create": create,
             "new": lambda: client.create(**new_role(next(numbers))),
             "walk": walk,
-            "small-pages": small_pages,
             "peak": peak,
             "decode": decode,
         }
