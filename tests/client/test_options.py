@@ -1,15 +1,27 @@
-"""Options at the edges of their ranges, and the waits between attempts, figure by figure."""
+"""Options at the edges of their ranges and back and forth, and the waits between attempts."""
 
+import asyncio
+import inspect
 import math
 import random
 import sys
 import time
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from enum import EnumType
+from functools import partial
+from inspect import signature
+from itertools import pairwise
+from types import NoneType
+from typing import Any, get_args, get_origin, get_type_hints
 
+import attrs
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec import UnsetType
 
 from arize_roles_async import (
+    ArizeClient,
     ConfigurationError,
     RetryPolicy,
     RolesConnectionError,
@@ -19,10 +31,13 @@ from arize_roles_async import (
 )
 from arize_roles_async._values.options import check_concurrency, retry_delay
 from arize_roles_async._wire.retry_after import retry_after
+from arize_roles_fake import FakeAccount, FakeRolesClient
+from tests.support.clients import START, account_at_noon, passed
+from tests.support.sizes import sized
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+pytestmark = pytest.mark.filterwarnings("ignore::arize_roles_async.BetaWarning")
 
+ROLE_ID = "Um9sZToxOmFCY0Q="
 BROKEN = RolesConnectionError("broken")
 
 
@@ -132,3 +147,189 @@ def test_by_the_services_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     dated = {**headers, "Date": "Thu, 01 Jan 1970 00:00:06 GMT"}
     assert retry_after(dated) == 1.0
     assert retry_after({**headers, "Date": "yesterday"}) == 2.0
+
+
+# Options and arguments back and forth. Their values come from the signatures, so that a new one is
+# drawn, too: by its type, or if it is a text, by its name.
+
+Arguments = dict[str, Any]
+KEYS = ["fake-api-key", "other-api-key"]
+PLACES = ["Space:one", "Project:one/two"]
+CHANGES = {"create", "update", "delete", "ensure", "remove", "aclose", "with_options"}
+
+
+def values(hint: Any, texts: Sequence[Any]) -> list[Any]:  # noqa: ANN401
+    """Return two values of a type, or those of each type of a union."""
+    two: dict[object, list[Any]] = {bool: [True, False], int: [1, 2], float: [1.0, 2.5]}
+    two |= {str: [*texts], NoneType: [None], UnsetType: []}
+    if hint in two:
+        return two[hint]
+    if isinstance(hint, EnumType):
+        return [*hint][:2]
+    if attrs.has(hint):
+        fields = {name: values(each, ()) for name, each in get_type_hints(hint).items()}
+        return [hint(**{name: each[of] for name, each in fields.items()}) for of in (0, 1)]
+    if get_origin(hint) is Callable:
+        return [partial(str, each) for each in texts]
+    if get_origin(hint) is Iterable:
+        return [(each,) for each in values(get_args(hint), texts)]
+    return [each for part in get_args(hint) for each in values(part, texts)]
+
+
+def draw(method: Callable[..., object], texts: Mapping[str, Sequence[Any]]) -> Any:  # noqa: ANN401
+    """Draw arguments of a method; those with a default may be left out."""
+    hints = get_type_hints(method)
+    required: Arguments = {}
+    optional: Arguments = {}
+    for name, each in [*signature(method).parameters.items()][1:]:
+        drawn = st.sampled_from(values(hints[name], texts.get(name, ())))
+        (required if each.default is each.empty else optional)[name] = drawn
+    return st.fixed_dictionaries(required, optional=optional)
+
+
+@pytest.mark.arize_roles(unused_faults="allow")
+class TestOptions:
+    """The options of copies."""
+
+    def record(self, *copies: Arguments) -> object:
+        """Return what a client does that was copied with these options, one after the other."""
+        account = account_at_noon()
+        account.add_key(KEYS[1])
+        account.slow_down(2.0)
+        account.fail("get", 503, times=2)
+
+        async def use() -> list[object]:
+            async with FakeRolesClient(account, max_concurrency=1, timeout=None) as first:
+                roles: ArizeClient = first
+                for options in copies:
+                    roles = roles.with_options(**options)
+                    assert roles.role_bindings  # The next copy has its own, with its options.
+                calls: list[Awaitable[object]] = [
+                    *(first.list(limit=1), roles.role_bindings.list(resource_type="SPACE")),
+                    *(roles.get(role_id=ROLE_ID), first.list(limit=2)),
+                ]
+                return await asyncio.gather(*calls, return_exceptions=True)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(random, "uniform", max)
+            results = asyncio.run(use())
+        log = [(each.operation, each.api_key, each.outcome, each.at) for each in account.calls]
+        return log, [type(result) for result in results], passed(account)
+
+    @settings(max_examples=sized(50, 500))
+    @given(st.lists(draw(ArizeClient.with_options, {"api_key": KEYS}), min_size=1, max_size=4))
+    def test_last_value(self, copies: list[Arguments]) -> None:
+        """Of the options of several copies in a row, the last value of each counts."""
+        merged = {name: value for options in copies for name, value in options.items()}
+        assert self.record(*copies) == self.record(merged)
+
+    @pytest.mark.parametrize("option", [*signature(ArizeClient.with_options).parameters][1:])
+    def test_shown(self, option: str) -> None:
+        """The record shows the difference between each value of an option and the next."""
+        hint = get_type_hints(ArizeClient.with_options)[option]
+        shown = [self.record({option: value}) for value in values(hint, KEYS)]
+        assert all(one != other for one, other in pairwise(shown))
+
+
+def fill(account: FakeAccount) -> dict[str, list[Any]]:
+    """Fill an account with two of each, and return two texts for each name of an argument."""
+    emails, spaces = ["one@example.com", "two@example.com"], ["one", "two"]
+    bindings = [
+        account.bind(
+            account.add_role(name=name, permissions=["PROJECT_READ"]), user=user, resource=resource
+        )
+        for name, user, resource in zip(("One", "Two"), emails, PLACES, strict=True)
+    ]
+    return {
+        "role": ["One", "Two"],
+        "role_id": [each.role_id for each in bindings],
+        "user": emails,
+        "email": emails,
+        "user_id": [each.user_id for each in bindings],
+        "space": spaces,
+        "in_space": spaces,
+        "project": spaces,
+        "name": spaces,
+        "resource_id": [each.resource_id for each in bindings],
+        "binding_id": [each.id for each in bindings],
+    }
+
+
+class TestReads:
+    """The arguments of calls that change nothing."""
+
+    @settings(max_examples=sized(50, 500))
+    @given(st.data())
+    def test_after_others(self, data: st.DataObject) -> None:
+        """A call after others returns what it returns alone."""
+        account = FakeAccount(api_key=KEYS[0], clock=lambda: START)
+        texts = fill(account)
+
+        async def check() -> None:
+            async with FakeRolesClient(account) as roles:
+                methods = self.methods(roles)
+                calls = [
+                    (each, data.draw(draw(methods[each], texts)))
+                    for each in data.draw(st.lists(st.sampled_from([*methods]), max_size=6))
+                ]
+                after_others = [await self.outcome(roles, *call) for call in calls]
+            for call, found in zip(calls, after_others, strict=True):
+                async with FakeRolesClient(account) as alone:
+                    assert await self.outcome(alone, *call) == found
+
+        asyncio.run(check())
+
+    def methods(self, roles: ArizeClient) -> dict[tuple[str, str], Callable[..., Any]]:
+        """Return the methods that change nothing, by the resource and their name."""
+        properties = inspect.getmembers(ArizeClient, lambda each: isinstance(each, property))
+        clients: dict[str, Any] = {"": roles} | {
+            name: getattr(roles, name) for name, _ in properties
+        }
+        kinds: dict[str, type[Any]] = {name: type(client) for name, client in clients.items()}
+        return {
+            (resource, name): method
+            for resource, kind in kinds.items()
+            for name, method in inspect.getmembers(kind, inspect.isfunction)
+            if not name.startswith("_") and name not in CHANGES
+        }
+
+    async def outcome(
+        self, roles: ArizeClient, method: tuple[str, str], arguments: Arguments
+    ) -> object:
+        """Return the result of a call, or its error."""
+        resource, name = method
+        client = getattr(roles, resource) if resource else roles
+        try:
+            result = getattr(client, name)(**arguments)
+            if inspect.isawaitable(result):
+                return await result
+            return [each async for each in result]
+        except RolesError as error:
+            return type(error), str(error)
+
+
+@settings(max_examples=sized(50, 500))
+@given(st.data())
+def test_updates(data: st.DataObject) -> None:
+    """Of several updates of a role, the last value of each field counts."""
+    account = FakeAccount(api_key=KEYS[0], clock=lambda: START)
+    role_id = fill(account)["role_id"][0]
+    texts = {"name": ["Other", "Another"], "description": ["It is.", "It was."]}
+    updates = data.draw(st.lists(draw(ArizeClient.update, texts), min_size=1, max_size=4))
+
+    async def check() -> None:
+        async with FakeRolesClient(account) as roles:
+            expected: Arguments = {}
+            for update in updates:
+                # None is the same as left out, but for a field that it empties.
+                fields = {
+                    name: value
+                    for name, value in update.items()
+                    if value is not None or name == "description"
+                }
+                if fields:
+                    role = await roles.update(role_id=role_id, **fields)
+                    expected |= fields
+                    assert {name: getattr(role, name) for name in expected} == expected
+
+    asyncio.run(check())
