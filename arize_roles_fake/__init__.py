@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from arize_roles_fake._account import (
         DEFAULT_API_KEY,
         FakeAccount,
-        Reply,
-        SuspiciousPermissionWarning,
     )
     from arize_roles_fake._client import FakeRolesClient
     from arize_roles_fake._mock import mock_arize
@@ -42,6 +40,7 @@ if TYPE_CHECKING:
     from arize_roles_fake._testing.call_log import LoggedCall
     from arize_roles_fake._testing.faults import Fault
     from arize_roles_fake._testing.make_role import make_role
+    from arize_roles_fake._testing.misspelled import SuspiciousPermissionWarning
 
 __all__ = [
     "DEFAULT_API_KEY",
@@ -50,7 +49,6 @@ __all__ = [
     "FakeRolesClient",
     "Fault",
     "LoggedCall",
-    "Reply",
     "RolesServer",
     "SuspiciousPermissionWarning",
     "make_role",
@@ -63,8 +61,7 @@ __all__ = [
 _HOMES: Final = {
     "DEFAULT_API_KEY": "_account",
     "FakeAccount": "_account",
-    "Reply": "_account",
-    "SuspiciousPermissionWarning": "_account",
+    "SuspiciousPermissionWarning": "_testing.misspelled",
     "Assumptions": "_service.assumptions",
     "LoggedCall": "_testing.call_log",
     "FakeRolesClient": "_client",

@@ -20,7 +20,7 @@ from arize_roles_fake._account import DEFAULT_API_KEY, FakeAccount
 from arize_roles_fake._service.assumptions import Assumptions
 from arize_roles_fake._testing import account_file
 from arize_roles_fake._testing.account_file import AccountData, Keys
-from arize_roles_fake._testing.faults import parse_fault
+from arize_roles_fake._testing.fault_rules import parse_fault
 
 if TYPE_CHECKING:
     from arize_roles_fake._recording.record import Recording
@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     file = None
     try:
         if chosen.account is not None:
-            with account_file.naming(chosen.account):
+            with account_file.named_in_errors(chosen.account):
                 file = account_file.read(chosen.account)
         account = _account(file, chosen)
     except (ValueError, OSError) as error:
@@ -127,7 +127,8 @@ def _add_serve(
     server.add_argument(
         "--latency",
         metavar="SECONDS",
-        help="latency of each answer, such as 0.2, or a random one from a range, such as 0.1-0.5",
+        type=float,
+        help="latency of each answer, such as 0.2",
     )
     server.add_argument(
         "--rate",
@@ -145,15 +146,12 @@ def _add_serve(
     )
     server.add_argument(
         "--control",
-        action="store_true",
-        help="let callers on this machine that send the key reset the account, script faults, "
-        "read the calls, move the clock, and replace or add accounts, with requests to /-/",
-    )
-    server.add_argument(
-        "--control-from",
+        nargs="?",
         choices=["loopback", "any"],
-        help="--control, for callers on this machine or on any, such as the host of a container; "
-        f"any needs a key other than {DEFAULT_API_KEY}",
+        const="loopback",
+        help="let callers on this machine, or with any on any machine, that send the key reset the "
+        "account, script faults, read the calls, move the clock, and replace or add accounts, with "
+        f"requests to /-/; any needs a key other than {DEFAULT_API_KEY}",
     )
     return server
 
@@ -173,11 +171,11 @@ def _account(file: AccountData | None, chosen: argparse.Namespace) -> FakeAccoun
     key = _api_key(chosen)
     keys: Keys = {DEFAULT_API_KEY if key is None else key: None}
     if file is None:
-        account = _made(None, keys, chosen)
+        account = _make_account(None, keys, chosen)
     else:
         own = None if key is not None else file.keys
-        with account_file.naming(chosen.account):
-            account = _made(file, keys if own is None else own, chosen)
+        with account_file.named_in_errors(chosen.account):
+            account = _make_account(file, keys if own is None else own, chosen)
     _set_up(account, chosen)
     if chosen.save is not None:
         # A file that cannot be written is refused before the account can change.
@@ -185,14 +183,13 @@ def _account(file: AccountData | None, chosen: argparse.Namespace) -> FakeAccoun
     return account
 
 
-def _made(data: AccountData | None, keys: Keys, chosen: argparse.Namespace) -> FakeAccount:
+def _make_account(data: AccountData | None, keys: Keys, chosen: argparse.Namespace) -> FakeAccount:
     if not keys:
         raise ValueError("the account has no API key; pass one with --api-key")
-    if chosen.control_from == "any" and DEFAULT_API_KEY in keys:
-        raise ValueError(
-            f"--control-from any needs a key other than {DEFAULT_API_KEY}, which is public; pass "
-            "one with --api-key-file"
-        )
+    if chosen.control == "any":
+        from arize_roles_fake._server.control import check_not_public
+
+        check_not_public(keys)
     if data is None:
         (key,) = keys
         return FakeAccount(assumptions=Assumptions.parse(chosen.assume), api_key=key)
@@ -206,21 +203,12 @@ def _made(data: AccountData | None, keys: Keys, chosen: argparse.Namespace) -> F
 def _set_up(account: FakeAccount, chosen: argparse.Namespace) -> None:
     """Set up latency, rate and faults by the options."""
     if chosen.latency is not None:
-        low, *high = _seconds(chosen.latency)
-        account.slow_down(low, up_to=high[0] if high else None)
+        account.slow_down(chosen.latency)
     if chosen.rate is not None:
         per_second, burst = _rate(chosen.rate)
         account.limit_rate(per_second, burst=burst)
     for fault in chosen.fault:
         account.fail(**parse_fault(fault))
-
-
-def _seconds(latency: str) -> list[float]:
-    try:
-        return [float(number) for number in latency.split("-", 1)]
-    except ValueError:
-        example = "seconds, such as 0.2 or 0.1-0.5"
-        raise ValueError(f"--latency must be {example}, not {latency!r}") from None
 
 
 def _rate(rate: str) -> tuple[float, int]:
@@ -289,12 +277,12 @@ def _compare(file: Path, assumptions: Assumptions) -> int:
     except (ValueError, OSError) as error:
         _say(f"cannot compare {file}: {error}")
         return 2
-    differences, likest = asyncio.run(compare(recording, assumptions))
+    differences, closest = asyncio.run(compare(recording, assumptions))
     for difference in differences:
         print(printable(difference))
     print(f"{len(differences)} differences in {len(recording.answers)} answers")
-    if likest != assumptions:
-        settings = [f"--assume {name}={value}" for name, value in likest.changed().items()]
+    if closest != assumptions:
+        settings = [f"--assume {name}={value}" for name, value in closest.changed().items()]
         with_them = f"with {' '.join(settings)}" if settings else "without --assume"
         print(f"the fake is most like this service {with_them}")
     return 1 if differences else 0
@@ -312,18 +300,18 @@ async def _serve(
     allowed = None
     if is_loopback(chosen.host):
         allowed = frozenset(chosen.allow_host)
-    elif DEFAULT_API_KEY in account.api_keys:
+    elif DEFAULT_API_KEY in (account_file.decode(account.dump()).keys or {}):
         _say(
             f"warning: other machines can reach {chosen.host}, and the key {DEFAULT_API_KEY} is "
             "public; pass another one with --api-key-file"
         )
     control = Control(
         account,
-        lambda data, keys: _made(data or file, keys, chosen),
+        lambda data, keys: _make_account(data or file, keys, chosen),
         lambda account: _set_up(account, chosen),
-        anywhere=chosen.control_from == "any",
+        anywhere=chosen.control == "any",
     )
-    is_controlled = chosen.control or chosen.control_from is not None
+    is_controlled = chosen.control is not None
     listener = Listener(control.account_of, allowed, control if is_controlled else None)
     async with listener.running(chosen.host, chosen.port) as url:
         host, _, port = url.removeprefix("http://").rpartition(":")

@@ -4,26 +4,24 @@ import functools
 import math
 import secrets
 import threading
-import warnings
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Final, Literal, TypeVar, Unpack, cast
 
 import attrs
 import msgspec
 
 from arize_roles_async._calls.api_key import api_key_flaw
 from arize_roles_async._directory.models import AccountRole, Project, Space, User
-from arize_roles_async._role_bindings.models import RoleBinding, RoleBindingResourceType
+from arize_roles_async._role_bindings.models import RoleBinding
 from arize_roles_async._roles.models import Role
-from arize_roles_async._roles.requests import permissions_flaw
 from arize_roles_async._values.errors import RolesError
 from arize_roles_async._values.options import is_count
-from arize_roles_async._values.permissions import AnyPermission, Permission, known_permission
+from arize_roles_async._values.permissions import AnyPermission, known_permission
 from arize_roles_async._values.public import public
 from arize_roles_async._values.requests import id_kind
 from arize_roles_async._values.text import nearest, quoted, type_name
@@ -32,32 +30,31 @@ from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_fake._service.assumptions import DEFAULT, Assumptions
 from arize_roles_fake._service.grants import Grants
-from arize_roles_fake._service.ids import Ids, resource_type, tenant_of
+from arize_roles_fake._service.ids import tenant_of
 from arize_roles_fake._service.operations import OPERATIONS, Operation
 from arize_roles_fake._service.service import answer as answer_of
 from arize_roles_fake._service.service import operation_of
 from arize_roles_fake._service.state import State
 from arize_roles_fake._service.store import PREDEFINED, DirectoryStore, RoleStore
 from arize_roles_fake._service.things import make_project, make_space, make_user
-from arize_roles_fake._service.wire import bearer, members_of, problem_response
-from arize_roles_fake._testing import account_file
+from arize_roles_fake._service.wire import bearer, problem_response
+from arize_roles_fake._testing import account_file, contents
+from arize_roles_fake._testing.account_file import AccountData, BindingData, RoleData
 from arize_roles_fake._testing.blocked import Blocked
 from arize_roles_fake._testing.call_log import CallLog, LoggedCall
-from arize_roles_fake._testing.faults import (
-    Breakage,
+from arize_roles_fake._testing.expectations import binding_differences, role_differences
+from arize_roles_fake._testing.fault_rules import Breakage, FaultArguments, When
+from arize_roles_fake._testing.faults import Fault, Faults, ScriptedFault, failed_answer
+from arize_roles_fake._testing.incoming import (
     CallFilter,
     CallRequest,
-    Fault,
-    Faults,
     IncomingRequest,
-    Latency,
-    ShortPages,
-    TokenBucket,
-    When,
-    apply,
+    subject_of,
 )
-from arize_roles_fake._testing.make_role import make_role, members, reject_string, writable
-from arize_roles_fake._testing.subject import subject_of
+from arize_roles_fake._testing.limits import Latency, ShortPages, TokenBucket
+from arize_roles_fake._testing.make_role import RoleFields, reject_string, writable
+from arize_roles_fake._testing.misspelled import warn_of_misspelled
+from arize_roles_fake._testing.reply import Reply
 from arize_roles_fake._testing.watch import Scripted, unused_of, watches
 
 _T = TypeVar("_T", User, Space, Project)
@@ -65,38 +62,11 @@ _T = TypeVar("_T", User, Space, Project)
 DEFAULT_API_KEY: Final = "fake-api-key"
 """The API key of `python -m arize_roles_fake serve`; other accounts have keys of their own."""
 
-_FORMER_NAMES: Final = {
-    "outage": "fail('any', 503, times=None), and clear_faults() to end it",
-}
-"""What to use in place of attributes that other versions had."""
-_MISSING: Final = "expected, but missing"
-_EXTRA: Final = "not expected"
 _FIRST_FAILURE: Final = 400
 _PREDEFINED: Final = tuple(
-    account_file.RoleData(
-        name=name, description=description, permissions=permissions, is_predefined=True
-    )
+    RoleData(name=name, description=description, permissions=permissions, is_predefined=True)
     for name, description, permissions in reversed(PREDEFINED)
 )
-
-
-@public("arize_roles_fake")
-class SuspiciousPermissionWarning(UserWarning):
-    """Warns of a seeded permission that is unknown and one letter off a known one."""
-
-
-@public("arize_roles_fake")
-class Reply(Response, frozen=True, kw_only=True):
-    """An answer of the account, with the ways in which a test disturbs it."""
-
-    delay: float = 0.0
-    """Seconds until the answer is sent."""
-    broken: Breakage | None = None
-    """The way in which the answer breaks off; None if it arrives whole."""
-    real_time: bool = False
-    """True if `delay` is in real seconds in process, too."""
-    blocked: Blocked | None = None
-    """Keeps the call open until a test releases it."""
 
 
 @attrs.frozen
@@ -124,8 +94,6 @@ class FakeAccount:
         max_custom_roles: Limit on custom roles in the account's plan; None is no limit.
         users: The users to whom roles can be bound, as IDs or labels; None is every user.
         resources: The spaces and projects, as IDs or labels such as `Space:1`; None is each.
-        keep_calls: Limit on the calls in the log; the oldest drop out.
-        keep_bytes: Limit on the bytes of requests in the log; the oldest drop out.
 
     Raises:
         ValueError: No header can carry the key, or a resource is neither a space nor a project.
@@ -141,8 +109,6 @@ class FakeAccount:
         max_custom_roles: int | None = None,
         users: Iterable[str] | None = None,
         resources: Iterable[str] | None = None,
-        keep_calls: int = 10_000,
-        keep_bytes: int = 16 * 1024 * 1024,
     ) -> None:
         key = Secret(f"fake-{secrets.token_hex(8)}" if api_key is None else api_key)
         del api_key  # A traceback may show the variables of this frame.
@@ -151,13 +117,11 @@ class FakeAccount:
             _check_count("max_custom_roles", max_custom_roles)
         if not isinstance(cast("object", assumptions), Assumptions):
             raise TypeError(f"assumptions must be Assumptions, not {type_name(assumptions)}")
-        _check_count("keep_calls", keep_calls)
-        _check_count("keep_bytes", keep_bytes)
         self._lock = threading.RLock()
         self._clock = clock or _system_clock
         self._state = State(self.now, assumptions, self._next_page_size)
-        self._log = CallLog(keep_calls, keep_bytes)
-        self._initial = account_file.AccountData(
+        self._log = CallLog()
+        self._initial = AccountData(
             roles=_PREDEFINED if predefined else (),
             max_custom_roles=max_custom_roles,
             users=None if users is None else tuple(users),
@@ -174,58 +138,20 @@ class FakeAccount:
         if data.now is not None:
             self._ahead = data.now - self.now()
         self.clear_faults()
-        self._state.clear(Ids(data.tenant or ""))
-        self._state.extra_permissions = frozenset(data.extra_permissions)
-        self._state.max_custom_roles = data.max_custom_roles
-        for each in data.roles:
-            self._store.reserve(each.id or "")
-        for binding in data.role_bindings:
-            self._store.bindings.reserve(binding.id or "")
-        for each in reversed(data.roles):
-            role = self._add_role(each)
-            for binding in each.bindings:
-                self._bind(role, binding)
-        for binding in reversed(data.role_bindings):
-            self._bind(self._find(binding.role or ""), binding)
-        self._store.kept_names.extend(data.kept_names)
-        self._store.created = max(self._store.created, data.roles_created)
-        bindings = self._store.bindings
-        bindings.created = max(bindings.created, data.role_bindings_created)
-        ids = self._state.ids
-        self._state.users = _ids(ids.of_user, data.users)
-        self._state.resources = _ids(ids.of_resource, data.resources)
-        self._set_up_directory(data)
-        self._keys: dict[str, Grants] = {}
+        contents.fill(self._state, data)
         self._removed_keys: set[str] = set()
-        for key, grants in (data.keys or {}).items():
-            if isinstance(grants, account_file.KeyData):
-                self.add_key(key, grants=grants.grants, on=grants.on)
-            else:
-                self.add_key(key, grants=grants)
-
-    def _set_up_directory(self, data: account_file.AccountData) -> None:
-        ids, known = self._state.ids, data.directory or account_file.DirectoryData()
-        records: tuple[User | Space | Project, ...] = (
-            *known.users,
-            *known.spaces,
-            *known.projects,
-        )
-        for each in records:
-            self._state.records_of(each.id).put(each)
-        self._state.know(*(each.space_id for each in known.projects))
-        self._store.blocked.update(map(ids.of_user, known.blocked))
-        declared = chain(data.users or (), data.resources or ())
-        self._state.know(*dict.fromkeys(map(ids.of, declared)))
+        for watch in watches[-1:]:
+            watch.keys.update(self._state.keys)
 
     if not TYPE_CHECKING:  # pragma: no branch - with it, type checkers would take any name
 
         def __setattr__(self, name: str, value: object) -> None:
             """Set an attribute; a name that the account does not have is an error."""
             is_own = type(self) is not FakeAccount or name.startswith("_")
-            if name in _FORMER_NAMES or not (is_own or hasattr(FakeAccount, name)):
+            if not (is_own or hasattr(FakeAccount, name)):
                 known = [each for each in dir(FakeAccount) if not each.startswith("_")]
-                instead = _FORMER_NAMES.get(name) or nearest(name, known)
-                raise AttributeError(f"FakeAccount has no attribute {name!r}: use {instead}")
+                near = nearest(name, known)
+                raise AttributeError(f"FakeAccount has no attribute {name!r}: use {near}")
             super().__setattr__(name, value)
 
     def __repr__(self) -> str:
@@ -237,11 +163,6 @@ class FakeAccount:
     @property
     def _store(self) -> RoleStore:
         return self._state.store
-
-    @property
-    def assumptions(self) -> Assumptions:
-        """The behaviour of the service where its reference is silent."""
-        return self._state.assumptions
 
     @property
     def max_custom_roles(self) -> int | None:
@@ -294,7 +215,7 @@ class FakeAccount:
     def roles(self) -> tuple[Role, ...]:
         """Every role, newest first."""
         with self._lock:
-            return tuple(role for _, role in self._store.in_lists("custom", "predefined"))
+            return tuple(role for _, role in self._store.in_lists(*self._store.kinds))
 
     def role(self, name: str) -> Role | None:
         """Return the role with exactly this name, or None."""
@@ -306,12 +227,7 @@ class FakeAccount:
         self,
         name: str,
         permissions: Iterable[AnyPermission | str] | None = None,
-        *,
-        description: str | None = None,
-        is_predefined: bool | None = None,
-        id: str | None = None,
-        created_at: datetime | None = None,
-        updated_at: datetime | None = None,
+        **fields: Unpack[RoleFields],
     ) -> Role:
         """Add a role, in any state that the service could be in.
 
@@ -320,49 +236,17 @@ class FakeAccount:
             permissions: Any identifiers; none by default. The account accepts those that are newer
                 than this version of the library in later calls, too. One that is a letter off a
                 known one leads to a `SuspiciousPermissionWarning`.
-            description: The description; an empty one counts as none.
-            is_predefined: True makes it one of the system's own roles; custom by default.
-            id: The ID; the account's next one by default.
-            created_at: Time of creation, timezone-aware; now by default.
-            updated_at: Time of the last change; `created_at` by default.
+            fields: Other fields of a `Role`, such as `description` or `created_at`. By default it
+                is custom, has the account's next ID, and was created now.
 
         Raises:
             ValueError: The name or ID is taken or cannot be sent, or a timestamp is naive.
-            TypeError: `permissions` is one string.
+            TypeError: `permissions` is one string, or a role has no such field.
         """
-        given = tuple(dict.fromkeys(map(str, reject_string(permissions or ()))))
-        _warn_of_misspelled(given)
-        data = account_file.RoleData(
-            name=name,
-            id=id,
-            description=description,
-            permissions=given,
-            is_predefined=is_predefined,
-            created_at=created_at,
-            updated_at=updated_at,
-        )
+        given = tuple(reject_string(permissions or ()))
+        warn_of_misspelled(map(str, given))
         with self._lock:
-            return self._add_role(data)
-
-    def _add_role(self, data: account_file.RoleData) -> Role:
-        taken = self._store.by_name(data.name)
-        if taken is not None:
-            raise ValueError(f"a role is already named {taken.name!r}")
-        if data.id is not None and self._store.by_id(data.id) is not None:
-            raise ValueError(f"a role already has the ID {data.id!r}")
-        role = make_role(
-            name=data.name,
-            permissions=data.permissions or (),
-            description=data.description or None,
-            is_predefined=bool(data.is_predefined),
-            id=self._store.next_id() if data.id is None else data.id,
-            created_at=data.created_at or self.now(),
-            updated_at=data.updated_at,
-        )
-        _, unknown = members(data.permissions or ())
-        self._state.extra_permissions |= unknown
-        self._store.add(role)
-        return role
+            return contents.add_role(self._state, name, {**fields, "permissions": given})
 
     # Role bindings
 
@@ -383,32 +267,8 @@ class FakeAccount:
                 space nor a project.
         """
         with self._lock:
-            data = account_file.BindingData(user=user, resource=resource)
-            return self._bind(self._find(role), data)
-
-    def _bind(self, role: Role, data: account_file.BindingData) -> RoleBinding:
-        ids = self._state.ids
-        user, resource = ids.of_user(data.user), ids.of_resource(data.resource)
-        bindings = self._store.bindings
-        held = bindings.by_target(user, resource)
-        if held is not None:
-            name = self._find(held.role_id).name
-            raise ValueError(f"{data.user!r} already has the role {name!r} on {data.resource!r}")
-        created = writable(data.created_at or self.now())
-        binding = RoleBinding(
-            id=bindings.next_id() if data.id is None else data.id,
-            role_id=role.id,
-            user_id=user,
-            resource_type=resource_type(resource),
-            resource_id=resource,
-            created_at=created,
-            updated_at=writable(data.updated_at or created),
-        )
-        if bindings.by_id(binding.id) is not None:
-            raise ValueError(f"a role binding already has the ID {binding.id!r}")
-        bindings.add(binding)
-        self._state.know(user, resource)
-        return binding
+            data = BindingData(user=user, resource=resource)
+            return contents.bind(self._state, contents.find_role(self._state, role), data)
 
     def unbind(self, role: Role | str, *, user: str, resource: str) -> None:
         """Take a role on a space or project away from a user.
@@ -426,7 +286,7 @@ class FakeAccount:
             ids = self._state.ids
             target = ids.of_user(user), ids.of_resource(resource)
             binding = self._store.bindings.by_target(*target)
-            if binding is None or binding.role_id != self._find(role).id:
+            if binding is None or binding.role_id != contents.find_role(self._state, role).id:
                 raise LookupError(f"{user!r} does not have the role on {resource!r}")
             self._store.bindings.remove(binding)
 
@@ -440,10 +300,10 @@ class FakeAccount:
             LookupError: There is no such role.
         """
         with self._lock:
-            bindings = self._store.bindings
-            if role is not None:
-                return bindings.in_order(("role", self._find(role).id))
-            return bindings.in_order(*((kind,) for kind in RoleBindingResourceType))
+            if role is None:
+                return contents.all_bindings(self._state)
+            of_role = contents.find_role(self._state, role).id
+            return self._store.bindings.in_order(("role", of_role))
 
     # Users, spaces and projects
 
@@ -603,13 +463,6 @@ class FakeAccount:
         """
         return self._state.ids.label(id)
 
-    def _find(self, role: Role | str) -> Role:
-        wanted = role if isinstance(role, str) else role.id
-        found = self._store.by_id(wanted) or self._store.by_name(wanted)
-        if found is None:
-            raise LookupError(f"no role has the ID or name {wanted!r}")
-        return found
-
     def snapshot(self) -> Snapshot:
         """Return the roles and bindings as they are now, for `restore`."""
         with self._lock:
@@ -621,9 +474,9 @@ class FakeAccount:
             self._state.store = snapshot.store.copy()
             self._state.extra_permissions = snapshot.extra_permissions
             # The keys stay, so the permissions that they grant stay known.
-            granted = {p for key in self._keys.values() for p in key.everywhere or ()}
-            granted |= {p for key in self._keys.values() for held in key.on.values() for p in held}
-            self._state.extra_permissions |= {p for p in granted if not known_permission(p)}
+            for key in self._state.keys.values():
+                granted = {*(key.everywhere or ()), *chain(*key.on.values())}
+                self._state.extra_permissions |= {p for p in granted if not known_permission(p)}
 
     # Whole accounts as JSON
 
@@ -656,60 +509,10 @@ class FakeAccount:
           those of others; by default they are made from the first of `keys`, or from the file.
         """
         with self._lock:
-            created, bindings = self._store.created, self._store.bindings
-            data = account_file.AccountData(
-                roles=tuple(map(_role_data, self.roles)),
-                role_bindings=tuple(map(self._binding_data, reversed(self.bindings()))),
-                users=self._labels(self._state.users),
-                resources=self._labels(self._state.resources),
-                directory=self._directory_data(),
-                now=self.now(),
-                max_custom_roles=self.max_custom_roles,
-                assumptions=self.assumptions.changed(),
-                keys={key: self._key_data(held) for key, held in self._keys.items()},
-                tenant=self._state.ids.tenant,
-                extra_permissions=tuple(sorted(self._state.extra_permissions)),
-                kept_names=tuple(self._store.kept_names),
-                roles_created=created if created > len(self._store) else 0,
-                role_bindings_created=bindings.created if bindings.created > len(bindings) else 0,
-            )
-        text = account_file.encode(data)
+            text = account_file.encode(contents.data_of(self._state, self.now()))
         if path is not None:
             account_file.write(path, text)
         return text
-
-    def _directory_data(self) -> account_file.DirectoryData | None:
-        store, state = self._store, self._state
-        data = account_file.DirectoryData(
-            users=state.underived(store.users),
-            spaces=state.underived(store.spaces),
-            projects=state.underived(store.projects),
-            blocked=tuple(sorted(map(state.ids.unique_label, store.blocked))),
-        )
-        return None if data == account_file.DirectoryData() else data
-
-    def _binding_data(self, binding: RoleBinding) -> account_file.BindingData:
-        return account_file.BindingData(
-            role=self._find(binding.role_id).name,
-            user=self._state.ids.unique_label(binding.user_id),
-            resource=self._state.ids.unique_label(binding.resource_id),
-            id=binding.id,
-            created_at=binding.created_at,
-            updated_at=binding.updated_at,
-        )
-
-    def _labels(self, ids: Iterable[str] | None) -> tuple[str, ...] | None:
-        return None if ids is None else tuple(sorted(map(self._state.ids.unique_label, ids)))
-
-    def _key_data(self, held: Grants) -> tuple[str, ...] | account_file.KeyData | None:
-        if held.everywhere is None:
-            return None
-        grants = tuple(sorted(held.everywhere))
-        if not held.on:
-            return grants
-        label = self._state.ids.unique_label
-        on = {label(each): tuple(sorted(granted)) for each, granted in held.on.items()}
-        return account_file.KeyData(grants=grants, on=on)
 
     @classmethod
     def load(
@@ -730,7 +533,7 @@ class FakeAccount:
             ValueError: The text is not in the format, or in a later one; the message says where.
             OSError: The file cannot be read.
         """
-        with account_file.naming(source):
+        with account_file.named_in_errors(source):
             data = account_file.read(source)
             if assumptions is None:
                 settings = (f"{name}={value}" for name, value in data.assumptions.items())
@@ -749,8 +552,8 @@ class FakeAccount:
                 tenant=tenant if data.tenant is None else data.tenant,
             )
             account._set_up()
-        held = {permission for role in data.roles for permission in role.permissions or ()}
-        _warn_of_misspelled(sorted(held - {*data.extra_permissions}))
+        given = {str(each) for role in data.roles for each in role.permissions or ()}
+        warn_of_misspelled(sorted(given - {*data.extra_permissions}))
         return account
 
     # API keys
@@ -763,15 +566,9 @@ class FakeAccount:
             LookupError: The account has no key left.
         """
         with self._lock:
-            if not self._keys:
+            if not self._state.keys:
                 raise LookupError("the account has no API key")
-            return next(iter(self._keys))
-
-    @property
-    def api_keys(self) -> tuple[str, ...]:
-        """Every API key of the account."""
-        with self._lock:
-            return tuple(self._keys)
+            return next(iter(self._state.keys))
 
     def add_key(
         self,
@@ -801,21 +598,10 @@ class FakeAccount:
         if on is not None and grants is None:
             raise ValueError("on adds permissions to grants, so grants must be given, such as ()")
         with self._lock:
-            self._keys[secret.reveal()] = Grants(
-                None if grants is None else self._granted(grants),
-                {self._state.ids.of_resource(o): self._granted(p) for o, p in (on or {}).items()},
-            )
+            self._state.keys[secret.reveal()] = contents.grants_of(self._state, grants, on)
             self._removed_keys.discard(secret.reveal())
-            if watches:
-                watches[-1].keys.add(secret.reveal())
-
-    def _granted(self, grants: Iterable[AnyPermission | str]) -> frozenset[str]:
-        held = frozenset(map(str, reject_string(grants)))
-        extra = self._state.extra_permissions
-        unknown = tuple(sorted(p for p in held - extra if not known_permission(p)))
-        if unknown:
-            raise ValueError(permissions_flaw(unknown))
-        return held
+            for watch in watches[-1:]:
+                watch.keys.add(secret.reveal())
 
     def remove_key(self, key: str) -> None:
         """Remove an API key: requests with it get 401 from then on.
@@ -826,9 +612,9 @@ class FakeAccount:
         secret = Secret(key)
         del key  # A traceback may show the variables of this frame.
         with self._lock:
-            if secret.reveal() not in self._keys:
+            if secret.reveal() not in self._state.keys:
                 raise KeyError("there is no such API key")
-            del self._keys[secret.reveal()]
+            del self._state.keys[secret.reveal()]
             self._removed_keys.add(secret.reveal())
 
     # Failures, latency, limits
@@ -844,10 +630,8 @@ class FakeAccount:
         when: When = "before",
         role: str | None = None,
         retry_after: int | str | None = None,
-        detail: str | None = None,
         page: str | bytes | None = None,
         headers: Mapping[str, str] | None = None,
-        **members: object,
     ) -> Fault:
         """Script a failure: a call that ends in an error class, or an answer that goes wrong.
 
@@ -889,49 +673,40 @@ class FakeAccount:
             role: Only calls about the role with this name or ID fail; for `create`, the name that
                 the call gives.
             retry_after: The header on a 429 or 503: seconds, or a date as text.
-            detail: The detail of the problem document.
             page: A body in place of the service's problem document, as a gateway or proxy answers:
                 text or bytes, `text/html` unless `headers` say otherwise.
             headers: Further headers of the answer. Those that frame the message, such as
                 `Content-Length`, are refused.
-            members: Further members of the problem document of a 403: the plan's `entitlement`,
-                `limit`, `current_count` and `required_plan`, and `instance`.
 
         Returns:
-            The fault, whose `fired` counts the requests that it made fail.
+            The fault, whose `struck_requests` counts the requests that it made fail.
 
         Raises:
             ValueError: The arguments contradict one another, or the fault could never strike. For
                 an error class that no answer leads to, the message says how a test causes it.
         """
-        fault = Fault(
+        arguments = FaultArguments(
             operation=operation,
             failure=failure,
             times=times,
             after=after,
             every_attempt=isinstance(failure, type) if every_attempt is None else every_attempt,
-            retry_after=retry_after,
             when=when,
             role=role,
-            detail=detail,
-            members=members,
+            retry_after=retry_after,
             page=page,
             headers=headers or {},
         )
+        arguments.check()
+        fault = ScriptedFault(arguments)
         with self._lock:
-            self._faults.add(fault)
+            self._faults.scripted.append(fault)
             self._note_script(fault)
         return fault
 
     def _note_script(self, thing: Scripted) -> None:
         if watches:
             watches[-1].note_script(self, thing)
-
-    @property
-    def pending_faults(self) -> tuple[Fault, ...]:
-        """The faults that have struck less often than scripted."""
-        with self._lock:
-            return self._faults.pending
 
     @property
     def unused_faults(self) -> tuple[str, ...]:
@@ -941,14 +716,13 @@ class FakeAccount:
         a role.
         """
         with self._lock:
-            things: list[Scripted] = [*self._faults.pending, *self._latencies[::-1], *self._blocked]
-            things += self._pages
-            return tuple(unused_of(things))
+            things = (self._faults.scripted, self._latencies[::-1], self._blocked, self._pages)
+            return tuple(unused_of(chain(*things)))
 
     def clear_faults(self) -> None:
         """Remove every scripted fault and page size, all latency and the rate limit."""
         with self._lock:
-            self._faults = Faults(self._log.max_bytes)
+            self._faults = Faults()
             self._latencies: list[Latency] = []
             """The latest first."""
             self._bucket: TokenBucket | None = None
@@ -961,8 +735,6 @@ class FakeAccount:
         self,
         seconds: float,
         *,
-        up_to: float | None = None,
-        seed: int = 0,
         operation: Operation | Literal["any"] = "any",
         role: str | None = None,
         real_time: bool = False,
@@ -972,20 +744,16 @@ class FakeAccount:
         If several latencies match a call, the one that was set last counts.
 
         Args:
-            seconds: The latency; with `up_to`, the shortest.
-            up_to: The longest; each latency is drawn evenly between the two.
-            seed: Makes every run draw the same ones.
+            seconds: The latency.
             operation: The method that is delayed; `any` is all, of both resources.
             role: Only calls about the role with this name or ID are delayed.
             real_time: Take real seconds in process, too, so that the application's own deadlines
                 pass, such as `asyncio.timeout`.
 
         Raises:
-            ValueError: `seconds` is below 0 or above `up_to`, or no call can match.
+            ValueError: `seconds` is below 0, or no call can match.
         """
-        calls = CallFilter(operation, role)
-        calls.check()
-        latency = Latency(calls, seconds, up_to, seed, real_time=real_time)
+        latency = Latency(CallFilter(operation, role), seconds, real_time)
         with self._lock:
             self._latencies.insert(0, latency)
             self._note_script(latency)
@@ -1069,12 +837,6 @@ class FakeAccount:
         with self._lock:
             return self._log.calls()
 
-    @property
-    def calls_in_all(self) -> int:
-        """The number of calls so far, including those that dropped out of the log."""
-        with self._lock:
-            return self._log.total
-
     def calls_of(self, operation: Operation, *, role: str | None = None) -> tuple[LoggedCall, ...]:
         """Return the calls of one operation, oldest first.
 
@@ -1093,11 +855,6 @@ class FakeAccount:
             if call.operation == operation
             and (role is None or role in {call.role, call.arguments.get("role_id")})
         )
-
-    def clear_calls(self) -> None:
-        """Forget the calls so far."""
-        with self._lock:
-            self._log.clear()
 
     def assert_roles(
         self,
@@ -1118,30 +875,9 @@ class FakeAccount:
             TypeError: The permissions of a role are one string.
         """
         __tracebackhide__ = True
-        wanted = {name: set(map(str, reject_string(held))) for name, held in expected.items()}
-        roles = {role.name: role for role in self.roles}
-        found = {
-            role.name: set(map(str, role.permissions or ()))
-            for role in roles.values()
-            if not role.is_predefined
-        }
-        lines: list[tuple[str, str]] = []
-        for name in sorted(wanted.keys() | found.keys()):
-            if name not in found:
-                lines.append((f"  - {name!r}", _MISSING))
-            elif name not in wanted:
-                lines.append((f"  + {name!r}", _EXTRA))
-            elif found[name] != wanted[name]:
-                lines.append((f"  {name!r}", ""))
-                lines += [(f"    - {p}", _MISSING) for p in sorted(wanted[name] - found[name])]
-                lines += [(f"    + {p}", _EXTRA) for p in sorted(found[name] - wanted[name])]
-        for name, text in (descriptions or {}).items():
-            if name not in roles.keys() | wanted.keys():
-                lines.append((f"  - {name!r}", _MISSING))
-            elif name in roles and (held := roles[name].description) != (text or None):
-                lines.append((f"  {name!r}", f"description {held!r}, not {text!r}"))
-        if lines:
-            raise AssertionError(_differences("the custom roles are not as expected", lines))
+        wanted = {name: frozenset(map(str, reject_string(p))) for name, p in expected.items()}
+        if text := role_differences(self.roles, wanted, descriptions or {}):
+            raise AssertionError(text)
 
     def assert_bindings(self, expected: Mapping[tuple[str, str], str]) -> None:
         """Assert that these are the role bindings.
@@ -1163,24 +899,15 @@ class FakeAccount:
         }
         with self._lock:
             found = {
-                (each.user_id, each.resource_id): self._find(each.role_id).name
-                for each in self.bindings()
+                (each.user_id, each.resource_id): contents.find_role(self._state, each.role_id).name
+                for each in contents.all_bindings(self._state)
             }
-        shown = ids.distinct_labels(chain(*wanted, *found))
-        lines: list[tuple[str, str]] = []
-        for target in sorted(wanted.keys() | found.keys()):
-            user, resource = (shown[each] for each in target)
-            expected_role, role = wanted.get(target), found.get(target)
-            if expected_role not in {None, role}:
-                lines.append((f"  - {user!r} on {resource!r}: {expected_role!r}", _MISSING))
-            if role not in {None, expected_role}:
-                lines.append((f"  + {user!r} on {resource!r}: {role!r}", _EXTRA))
-        if lines:
-            raise AssertionError(_differences("the role bindings are not as expected", lines))
+        if text := binding_differences(found, wanted, ids):
+            raise AssertionError(text)
 
     # The handler
 
-    def handle(self, request: Request) -> Reply:
+    def handle(self, request: Request) -> Response:
         """Answer one request, as the service would and as the test scripted it.
 
         Args:
@@ -1193,14 +920,16 @@ class FakeAccount:
         with self._lock:
             key = Secret(bearer(request.headers.get("Authorization", "")))
             if watches:
-                watches[-1].note_call(self, self._log.total, (*self._keys, key.reveal()))
+                watches[-1].note_call(self, (*self._state.keys, key.reveal()))
             incoming = self._incoming(request)
             answer, broken = self._answer(key, incoming)
             if broken or answer.status >= _FIRST_FAILURE:
                 self._faults.note_failure(incoming)
             latencies = (each for each in self._latencies if each.calls.match(incoming))
             latency = next(latencies, None)
-            delay = 0.0 if latency is None else latency.draw()
+            delay = 0.0
+            if latency is not None:
+                latency.was_used, delay = True, latency.seconds
             blocked = (each for each in self._blocked if each.filter.match(incoming))
             now = self.now()
             reply = Reply(
@@ -1263,17 +992,17 @@ class FakeAccount:
             return problem_response(429, "too many requests", {"Retry-After": seconds}), None
         fault = self._faults.strike(incoming)
         if fault is not None and fault.when == "before":
-            return apply(fault, None)
+            return failed_answer(fault, None)
         answer = answer_of(self._state, incoming.operation, grants, incoming.request)
-        return (answer, None) if fault is None else apply(fault, answer)
+        return (answer, None) if fault is None else failed_answer(fault, answer)
 
     def _grants(self, key: Secret[str], request: Request) -> Grants | None:
         """Return the grants of a key; None for a key that the account does not have."""
-        held = self._keys.get(key.reveal())
-        is_any = isinstance(request, CallRequest) and request.any_key
-        if held is None and is_any and key.reveal() not in self._removed_keys:
-            return next(iter(self._keys.values()), None)
-        return held
+        grants = self._state.keys.get(key.reveal())
+        is_any = isinstance(request, CallRequest) and request.unknown_key_is_first
+        if grants is None and is_any and key.reveal() not in self._removed_keys:
+            return next(iter(self._state.keys.values()), None)
+        return grants
 
 
 @functools.lru_cache  # Formatting takes longer than most of an answer.
@@ -1281,25 +1010,8 @@ def _http_date(second: int) -> str:
     return formatdate(second, usegmt=True)
 
 
-def _differences(message: str, lines: list[tuple[str, str]]) -> str:
-    """Return a message that shows each difference, and why it is one."""
-    width = max(len(what) for what, why in lines if why)
-    text = (f"{what:{width}}    {why}".rstrip() for what, why in lines)
-    return f"{message}:\n" + "\n".join(text)
-
-
 def _with(declared: frozenset[str] | None, id: str) -> frozenset[str] | None:
     return None if declared is None else declared | {id}
-
-
-def _ids(id_of: Callable[[str], str], given: Iterable[str] | None) -> frozenset[str] | None:
-    return None if given is None else frozenset(map(id_of, given))
-
-
-def _role_data(role: Role) -> account_file.RoleData:
-    members = members_of(role)
-    members["permissions"] = tuple(map(str, role.permissions or ()))
-    return account_file.RoleData(**members)
 
 
 def _system_clock() -> datetime:
@@ -1314,33 +1026,6 @@ def _check_key(key: Secret[str]) -> None:
 def _check_count(name: str, count: object) -> None:
     if not is_count(count):
         raise ValueError(f"{name} must be an integer of 0 or more, not {quoted(count)}")
-
-
-def _warn_of_misspelled(permissions: Iterable[str]) -> None:
-    """Warn of each unknown permission that is a letter off a known one.
-
-    The warning shows the line that called the caller of this function.
-    """
-    for permission in permissions:
-        if known_permission(permission):
-            continue
-        near = next((p for p in Permission if _is_one_edit_apart(permission, p)), None)
-        if near is not None:
-            warnings.warn(
-                f"{permission!r} is not a known permission; did you mean {near}?",
-                SuspiciousPermissionWarning,
-                stacklevel=3,
-            )
-
-
-def _is_one_edit_apart(one: str, other: str) -> bool:
-    """Return whether one inserted, removed, replaced or swapped letter makes two texts equal."""
-    while one and other and one[0] == other[0]:
-        one, other = one[1:], other[1:]
-    while one and other and one[-1] == other[-1]:
-        one, other = one[:-1], other[:-1]
-    is_swapped = len(one) == 2 and one == other[::-1]  # noqa: PLR2004
-    return is_swapped or max(len(one), len(other)) == 1
 
 
 def _retries(request: Request) -> int:

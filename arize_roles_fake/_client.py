@@ -32,9 +32,10 @@ from arize_roles_async._values.public import public
 from arize_roles_async._wire.redaction import Secret, takes_secrets
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
-from arize_roles_fake._account import FakeAccount, Reply
-from arize_roles_fake._testing.faults import CallRequest, CallState
+from arize_roles_fake._account import FakeAccount
+from arize_roles_fake._testing.incoming import CallRequest, CallState
 from arize_roles_fake._testing.loops import is_open, running_loop
+from arize_roles_fake._testing.reply import Reply, reply_of
 from arize_roles_fake._testing.timeline import (
     Clock,
     Sleep,
@@ -100,9 +101,12 @@ class FakeRolesClient(BaseArizeClient):
         transport = AccountTransport(behind, lambda _: behind, may_be_dropped=self._may_be_dropped)
         destination = Destination(transport, max_concurrency, NameLookup)
         if api_key is None:
-            if not behind.api_keys:
-                raise ConfigurationError("no API key: the account has none left, so pass api_key")
-            api_key = behind.api_key
+            try:
+                api_key = behind.api_key
+            except LookupError:
+                raise ConfigurationError(
+                    "no API key: the account has none left, so pass api_key"
+                ) from None
         keys = KeySource(api_key)
         super().__init__(destination, keys, as_timeouts(timeout), as_retry_policy(retry))
 
@@ -118,7 +122,7 @@ class FixtureRolesClient(FakeRolesClient):
 
 
 class AccountTransport(Transport):
-    """Hands requests to the accounts of their keys; `any_key` is as in `CallRequest`.
+    """Hands requests to the accounts of their keys; `unknown_key_is_first` is as in `CallRequest`.
 
     With `host`, requests have the header that they would have over HTTP. Unless it may be dropped,
     it warns when it is dropped without `aclose` in a running program.
@@ -129,7 +133,7 @@ class AccountTransport(Transport):
         clock: Clock,
         account_of: Callable[[Secret[str]], FakeAccount],
         *,
-        any_key: bool = False,
+        unknown_key_is_first: bool = False,
         host: str | None = None,
         may_be_dropped: bool = True,
     ) -> None:
@@ -137,7 +141,7 @@ class AccountTransport(Transport):
         self._clock = clock
         self.now = lambda: clock.now().timestamp()
         self._account_of = account_of
-        self._any_key = any_key
+        self._unknown_key_is_first = unknown_key_is_first
         self._headers = {} if host is None else {"Host": host}
         self._closed = False
         """True if new calls are refused; those under way may have a grace."""
@@ -179,7 +183,7 @@ class AccountTransport(Transport):
         assert isinstance(call.time_limit, _AccountTimeLimit)  # noqa: S101 - `time_limit` made it
         state, key = call.time_limit.state, call.keys[-1]
         state.name = call.name
-        reply = self._account_of(key).handle(
+        answer = self._account_of(key).handle(
             CallRequest(
                 method=request.method,
                 target=request.target,
@@ -190,9 +194,10 @@ class AccountTransport(Transport):
                 },
                 body=request.body,
                 call=state,
-                any_key=self._any_key,
+                unknown_key_is_first=self._unknown_key_is_first,
             )
         )
+        reply = reply_of(answer)
         if reply.broken not in {"refused", "unreachable"}:
             call.mark_sent(began)
         if reply.blocked is not None:

@@ -203,7 +203,9 @@ class _Scope:
         with suppress(RuntimeError):  # Under trio, which the real client does not know.
             real.mocked_in = asyncio.get_running_loop()
         if own not in self._destinations:
-            transport = AccountTransport(self._clock, self.account, any_key=True, host=real.host)
+            transport = AccountTransport(
+                self._clock, self.account, unknown_key_is_first=True, host=real.host
+            )
             self._destinations[own] = Destination(transport, own.slots.number, own.new_lookup)
             own.stand_ins.add(transport)
         return self._destinations[own].driver(keys)

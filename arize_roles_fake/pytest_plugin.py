@@ -174,7 +174,7 @@ def arize_roles(
 ) -> None:
     """Set up an account with the arguments of one marker."""
     __tracebackhide__ = True
-    from arize_roles_fake._testing.faults import parse_fault
+    from arize_roles_fake._testing.fault_rules import parse_fault
 
     for name, permissions in (roles or {}).items():
         on.add_role(name, permissions)
@@ -360,8 +360,7 @@ def _flaws(item: pytest.Item, watch: Watch) -> str:
 
 
 def _show_calls(report: pytest.TestReport, watch: Watch, own: "FakeAccount | None") -> None:
-    asked = {each: each.calls_in_all - before for each, before in watch.calls_before.items()}
-    shown = {**({} if own is None else {own: 0}), **asked}
+    shown = {**({} if own is None else {own: 0}), **watch.calls}
     for number, (account, count) in enumerate(shown.items(), 1):
         title = "Calls of the fake Arize account"
         if len(shown) > 1:

@@ -3,24 +3,26 @@
 import secrets
 from collections.abc import Callable, Iterable
 from inspect import Parameter, signature
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
+import attrs
 import msgspec
 from aiohttp import web
 
 from arize_roles_async._values.text import nearest, quoted
 from arize_roles_async._wire.redaction import Secret
-from arize_roles_fake._account import FakeAccount
+from arize_roles_fake._account import DEFAULT_API_KEY, FakeAccount
 from arize_roles_fake._server.refusals import is_local_request, refused
 from arize_roles_fake._service.wire import bearer
 from arize_roles_fake._testing import account_file
 from arize_roles_fake._testing.account_file import AccountData, Keys
-from arize_roles_fake._testing.faults import MEMBERS, Fault, parse_failure
+from arize_roles_fake._testing.fault_rules import parse_failure
+from arize_roles_fake._testing.faults import ScriptedFault
 
 PATH: Final = "/-/{tail:.*}"
 """The paths of the control; the service has none that begin so."""
 
-Make = Callable[[AccountData | None, Keys], FakeAccount]
+MakeAccount = Callable[[AccountData | None, Keys], FakeAccount]
 """Makes an account with these keys: of a file's data, or as it was served first."""
 
 _FAULT_MEMBERS: Final = (
@@ -30,34 +32,46 @@ _FAULT_MEMBERS: Final = (
         for name, parameter in signature(FakeAccount.fail).parameters.items()
         if parameter.kind is Parameter.KEYWORD_ONLY
     ),
-    *MEMBERS,
 )
-_SHOWN_OF_FAULT: Final = ("operation", "times", "after", "every_attempt", "when", "role", "fired")
 _CALL_MEMBERS: Final = (
     *("operation", "role", "user", "resource", "arguments", "outcome", "attempt", "duration"),
     "host",
 )
 
 
+def check_not_public(keys: Iterable[str]) -> None:
+    """Refuse the key that everybody knows to accounts that other machines control.
+
+    Raises:
+        ValueError: It is among the keys.
+    """
+    if DEFAULT_API_KEY in keys:
+        raise ValueError(
+            f"--control any needs a key other than {DEFAULT_API_KEY}, which is public; pass one "
+            "with --api-key-file"
+        )
+
+
 class _Served:
     """A served account, under the key that controls it."""
 
-    def __init__(self, key: str, first: FakeAccount) -> None:
-        self.key = Secret(key)
-        del key  # A traceback may show the variables of this frame.
+    def __init__(self, first: FakeAccount, keys: Iterable[str]) -> None:
+        self.key = Secret(first.api_key)
         self.first: Final = first
         """The account as it was made: a reset returns to it."""
-        self.first_keys: Final = first.api_keys
+        self.first_keys: Final = tuple(keys)
         """Its keys then."""
-        self.serve(first)
+        self.serve(first, self.first_keys)
 
-    def serve(self, account: FakeAccount) -> None:
+    def serve(self, account: FakeAccount, keys: Iterable[str]) -> None:
         """Serve an account from now on."""
         self.account = account
-        self.faults: list[Fault] = []
+        self.keys = {*keys}
+        """The keys that its callers send."""
+        self.faults: list[ScriptedFault] = []
         """The faults that were scripted over HTTP."""
-        self.calls_before = account.calls_in_all
-        """The number of calls before the log began."""
+        self.requests = 0
+        """The number of requests so far, of which the log keeps the newest."""
 
 
 class _ConflictError(ValueError):
@@ -71,7 +85,7 @@ class Control:
 
     Args:
         account: The account that is served first.
-        make: Makes a further account.
+        make_account: Makes a further account.
         set_up: Scripts the failures of the command line's options, again after a reset.
         anywhere: Allow callers on other machines.
     """
@@ -79,24 +93,29 @@ class Control:
     def __init__(
         self,
         account: FakeAccount,
-        make: Make,
+        make_account: MakeAccount,
         set_up: Callable[[FakeAccount], None],
         *,
         anywhere: bool,
     ) -> None:
-        self._main = _Served(account.api_key, account)
+        self._main = _Served(account, _keys_of(account))
         self._served: dict[str, _Served] = {account.api_key: self._main}
-        self._make = make
+        self._make_account = make_account
         self._set_up = set_up
         self._anywhere = anywhere
         self._actions: dict[tuple[str, str], Callable[[_Served, bytes], tuple[int, object]]] = {
             ("POST", "/-/accounts"): self._add,
             ("DELETE", "/-/accounts"): self._remove,
+            ("GET", "/-/account"): self._dump,
             ("PUT", "/-/account"): self._replace,
             ("POST", "/-/reset"): self._reset,
+            ("POST", "/-/keys"): self._add_key,
+            ("DELETE", "/-/keys"): self._remove_key,
             ("GET", "/-/faults"): self._faults,
             ("POST", "/-/faults"): self._fail,
             ("DELETE", "/-/faults"): self._clear_faults,
+            ("POST", "/-/delay"): self._slow_down,
+            ("POST", "/-/rate"): self._limit_rate,
             ("GET", "/-/calls"): self._calls,
             ("POST", "/-/clock"): self._advance,
         }
@@ -106,13 +125,15 @@ class Control:
         """The account that is served to the key of the command line."""
         return self._main.account
 
-    def account_of(self, authorization: str) -> FakeAccount:
-        """Return the account that has a request's key, or the first one, which refuses it."""
+    def account_of(self, authorization: str | None) -> FakeAccount:
+        """Return the account that answers a request: the one that has its key, or the first."""
+        if authorization is None:
+            return self._main.account
         key = bearer(authorization)
-        for served in self._served.values():
-            if key in served.account.api_keys:
-                return served.account
-        return self._served.get(key, self._main).account
+        found = (served for served in self._served.values() if key in served.keys)
+        served = next(found, self._served.get(key, self._main))
+        served.requests += 1
+        return served.account
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer a request: with JSON if it has a result, and 204 otherwise."""
@@ -137,15 +158,15 @@ class Control:
         # Not msgspec: a logged request may hold characters that UTF-8 cannot carry.
         return web.json_response(answer, status=status)
 
-    # Accounts
+    # Accounts and keys
 
     def _add(self, _: _Served, body: bytes) -> tuple[int, object]:
         data = account_file.decode(body.decode("utf-8-sig")) if body.strip() else None
         keys = None if data is None else data.keys
         if keys is None:
             keys = {f"fake-{secrets.token_hex(8)}": None}
-        account = self._made(data, keys, None)
-        self._served[account.api_key] = _Served(account.api_key, account)
+        account = self._new_account(data, keys, None)
+        self._served[account.api_key] = _Served(account, keys)
         return 201, {"api_key": account.api_key}
 
     def _remove(self, served: _Served, _: bytes) -> tuple[int, object]:
@@ -154,48 +175,71 @@ class Control:
         del self._served[served.key.reveal()]
         return 204, None
 
+    def _dump(self, served: _Served, _: bytes) -> tuple[int, object]:
+        return 200, msgspec.json.decode(served.account.dump())
+
     def _replace(self, served: _Served, body: bytes) -> tuple[int, object]:
         data = account_file.decode(body.decode("utf-8-sig"))
-        keys = data.keys
-        if keys is None:
-            keys = account_file.decode(served.account.dump()).keys or {}
-        served.serve(self._made(data, keys, served))
+        keys = _keys_of(served.account) if data.keys is None else data.keys
+        served.serve(self._new_account(data, keys, served), keys)
         return 204, None
 
-    def _are_taken(self, keys: Iterable[str], own: _Served | None) -> bool:
-        """Return whether another account than `own` has or is controlled with one of the keys."""
-        return any(
-            key in served.account.api_keys or key == served.key.reveal()
-            for served in self._served.values()
-            if served is not own
-            for key in keys
-        )
+    def _new_account(
+        self, data: AccountData | None, keys: Keys, own: _Served | None
+    ) -> FakeAccount:
+        self._check_keys(keys, own)
+        account = self._make_account(data, keys)
+        self._set_up(account)
+        return account
 
-    def _made(self, data: AccountData | None, keys: Keys, own: _Served | None) -> FakeAccount:
+    def _check_keys(self, keys: Iterable[str], own: _Served | None) -> None:
+        if self._anywhere:
+            check_not_public(keys)
         if self._are_taken(keys, own):
             raise ValueError(
                 "keys holds the key of another account on this server; without keys, the account "
                 "gets one of its own"
             )
-        account = self._make(data, keys)
-        self._set_up(account)
-        return account
+
+    def _are_taken(self, keys: Iterable[str], own: _Served | None) -> bool:
+        """Return whether another account than `own` has or is controlled with one of the keys."""
+        return any(
+            key in served.keys or key == served.key.reveal()
+            for served in self._served.values()
+            if served is not own
+            for key in keys
+        )
 
     def _reset(self, served: _Served, _: bytes) -> tuple[int, object]:
         if self._are_taken(served.first_keys, served):
             raise _ConflictError(
                 "another account on this server has a key that this one had at its start"
             )
-        unused = [_fault_members(fault) for fault in served.faults if fault.is_pending]
+        unused = [_shown(fault) for fault in served.faults if fault.unused() is not None]
         served.first.reset()
         self._set_up(served.first)
-        served.serve(served.first)
+        served.serve(served.first, served.first_keys)
         return 200, {"unused_faults": unused}
 
-    # Faults
+    def _add_key(self, served: _Served, body: bytes) -> tuple[int, object]:
+        given = _decode(body, _Key)
+        self._check_keys([given.key], served)
+        served.account.add_key(given.key, grants=given.grants, on=given.on)
+        served.keys.add(given.key)
+        return 204, None
+
+    def _remove_key(self, served: _Served, body: bytes) -> tuple[int, object]:
+        key = _decode(body, _RemovedKey).key
+        if key not in served.keys:
+            raise ValueError("there is no such API key")
+        served.account.remove_key(key)
+        served.keys.remove(key)
+        return 204, None
+
+    # Failures and limits
 
     def _faults(self, served: _Served, _: bytes) -> tuple[int, object]:
-        return 200, [_fault_members(fault) for fault in served.faults]
+        return 200, [_shown(fault) for fault in served.faults]
 
     def _fail(self, served: _Served, body: bytes) -> tuple[int, object]:
         given = _decode(body, dict[str, Any])
@@ -209,12 +253,24 @@ class Control:
         if isinstance(failure, str):
             failure = parse_failure(failure)
         operation = given.pop("operation", None)
-        served.faults.append(served.account.fail(operation, failure, **given))
+        fault = served.account.fail(operation, failure, **given)
+        served.faults.append(cast("ScriptedFault", fault))
         return 204, None
 
     def _clear_faults(self, served: _Served, _: bytes) -> tuple[int, object]:
         served.account.clear_faults()
         served.faults.clear()
+        return 204, None
+
+    def _slow_down(self, served: _Served, body: bytes) -> tuple[int, object]:
+        given = _decode(body, _Delay)
+        operation = cast("Any", given.operation)
+        served.account.slow_down(given.seconds, operation=operation, role=given.role)
+        return 204, None
+
+    def _limit_rate(self, served: _Served, body: bytes) -> tuple[int, object]:
+        given = _decode(body, _Rate)
+        served.account.limit_rate(given.per_second, burst=given.burst)
         return 204, None
 
     # Calls and time
@@ -226,7 +282,7 @@ class Control:
                 {**{name: getattr(call, name) for name in _CALL_MEMBERS}, "at": call.at.isoformat()}
                 for call in calls
             ],
-            "dropped": served.account.calls_in_all - served.calls_before - len(calls),
+            "dropped": served.requests - len(calls),
         }
 
     def _advance(self, served: _Served, body: bytes) -> tuple[int, object]:
@@ -234,15 +290,44 @@ class Control:
         return 200, {"now": served.account.now().isoformat()}
 
 
-def _fault_members(fault: Fault) -> dict[str, object]:
+def _keys_of(account: FakeAccount) -> Keys:
+    return account_file.decode(account.dump()).keys or {}
+
+
+def _shown(fault: ScriptedFault) -> dict[str, object]:
     """Return a fault as it can be scripted again, and the number of requests that it struck."""
-    argument = fault.argument
-    failure = argument.__name__ if isinstance(argument, type) else argument
-    return {"failure": failure, **{name: getattr(fault, name) for name in _SHOWN_OF_FAULT}}
+    arguments = attrs.asdict(fault.arguments)
+    given = arguments.pop("given")
+    arguments["failure"] = given.__name__ if isinstance(given, type) else given
+    return {"fault": arguments, "struck_requests": fault.struck_requests}
 
 
-class _Clock(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class _Body(msgspec.Struct, forbid_unknown_fields=True):
+    """The JSON of a request."""
+
+
+class _Clock(_Body):
     seconds: float
+
+
+class _Delay(_Body):
+    seconds: float
+    operation: str = "any"
+    role: str | None = None
+
+
+class _Rate(_Body):
+    per_second: float
+    burst: int = 1
+
+
+class _RemovedKey(_Body):
+    key: str
+
+
+class _Key(_RemovedKey):
+    grants: list[str] | None = None
+    on: dict[str, list[str]] | None = None
 
 
 _T = TypeVar("_T")

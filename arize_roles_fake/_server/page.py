@@ -13,6 +13,7 @@ from arize_roles_async._roles.models import Role
 from arize_roles_async._values.permissions import AnyPermission, Permission
 from arize_roles_async._values.text import one_line
 from arize_roles_fake._account import FakeAccount
+from arize_roles_fake._testing import account_file
 from arize_roles_fake._testing.call_log import LoggedCall, describe
 
 _ROLES_SHOWN: Final = 100
@@ -176,7 +177,8 @@ def _log(account: FakeAccount, calls: tuple[LoggedCall, ...]) -> str:
     last = calls[: -_CALLS_SHOWN - 1 : -1]
     if not last:
         return '<p class="text">None yet.</p>'
-    rows = "".join(_call(call, account.api_keys) for call in last)
+    keys = account_file.decode(account.dump()).keys or {}
+    rows = "".join(_call(call, keys) for call in last)
     return (
         '<table class="calls"><thead><tr><th>Time</th><th>Outcome</th><th>Call</th></tr></thead>'
         f"<tbody>{rows}</tbody></table>"

@@ -13,11 +13,12 @@ from aiohttp import web
 from arize_roles_async._aiohttp.config import is_loopback
 from arize_roles_async._values.public import public
 from arize_roles_async._wire.request import Request
-from arize_roles_fake._account import FakeAccount, Reply
+from arize_roles_fake._account import FakeAccount
 from arize_roles_fake._server.control import PATH, Control
 from arize_roles_fake._server.page import HEADERS, page
 from arize_roles_fake._server.refusals import host_name, is_local_request, refused
 from arize_roles_fake._service.wire import MAX_REQUEST
+from arize_roles_fake._testing.reply import Reply, reply_of
 from arize_roles_fake._testing.timeline import real_time
 
 _POLL: Final = 0.02
@@ -66,12 +67,13 @@ class Listener:
 
     def __init__(
         self,
-        account_of: Callable[[str], FakeAccount],
+        account_of: Callable[[str | None], FakeAccount],
         allowed_hosts: Collection[str] | None,
         control: Control | None = None,
     ) -> None:
         self._account_of = account_of
-        """Returns the account that answers a request, by its header `Authorization`."""
+        """Returns the account that answers a request, by its header `Authorization`; for None that
+        of the page, whose time the server's own refusals have."""
         self._allowed_hosts = None
         if allowed_hosts is not None:
             self._allowed_hosts = frozenset(name.lower() for name in allowed_hosts)
@@ -133,7 +135,7 @@ class Listener:
         """Show the account's page to a browser on this machine."""
         if not is_local_request(request.host, request.remote):
             return refused(403, "only a browser on the same machine may see the page")
-        return web.Response(headers=HEADERS, text=page(self._account_of("")))
+        return web.Response(headers=HEADERS, text=page(self._account_of(None)))
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         host = host_name(request.host)
@@ -145,7 +147,7 @@ class Listener:
         except web.HTTPRequestEntityTooLarge:
             return self._refused(413, "the body is too long")
         account = self._account_of(request.headers.get("Authorization", ""))
-        reply = account.handle(
+        answer = account.handle(
             Request(
                 method=request.method,
                 target=request.raw_path,
@@ -153,6 +155,7 @@ class Listener:
                 body=body or None,
             )
         )
+        reply = reply_of(answer)
         with real_time(account):
             if reply.blocked is not None:
                 try:
@@ -165,7 +168,7 @@ class Listener:
 
     def _refused(self, status: int, detail: str) -> web.Response:
         """Return the answer to a request that never reaches the account."""
-        date = format_datetime(self._account_of("").now(), usegmt=True)
+        date = format_datetime(self._account_of(None).now(), usegmt=True)
         return refused(status, detail, {"Connection": "close", "Date": date})
 
 

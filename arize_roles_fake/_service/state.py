@@ -45,6 +45,8 @@ class State:
     """Its IDs, and the labels that they hold."""
     store: RoleStore
     """The roles and role bindings."""
+    keys: dict[str, Grants]
+    """The API keys, the account's first one first, each with what it grants."""
 
     def __init__(
         self,
@@ -69,6 +71,7 @@ class State:
     def clear(self, ids: Ids) -> None:
         """Begin without records."""
         self.ids = ids
+        self.keys = {}
         self.store = RoleStore(ids, _NORMALIZERS[self.assumptions.name_comparison])
 
     def has(self, id: str, declared: Container[str] | None) -> bool:

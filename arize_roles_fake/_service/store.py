@@ -168,6 +168,8 @@ class RoleStore(Store[Role]):
         normalize: Returns the same text for names that count as the same.
     """
 
+    kinds: Final = ("custom", "predefined")
+
     def __init__(self, ids: Ids, normalize: Callable[[str], str]) -> None:
         super().__init__("Role", ids)
         self.normalize = normalize

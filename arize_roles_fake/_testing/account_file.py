@@ -2,27 +2,31 @@
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+import attrs
 import msgspec
 
 from arize_roles_async._directory.models import Project, Space, User
+from arize_roles_async._roles.models import Role
+from arize_roles_async._values.models import Aware
 from arize_roles_async._values.writing import write_file
 from arize_roles_fake._service.ids import Ids
 from arize_roles_fake._testing.file_format import check_format
+from arize_roles_fake._testing.make_role import is_in_utc
 
 FORMAT: Final = 2
 """The format of account files; version 0.3 wrote none, and 0.4 wrote 1."""
 
 _LAST_YEAR: Final = 9998
-_Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
-class BindingData(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
-):
+class _Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A part of an account file."""
+
+
+class BindingData(_Data, frozen=True):
     """A role binding of an account file; users and resources are IDs or labels."""
 
     user: str
@@ -30,13 +34,11 @@ class BindingData(
     role: str | None = None
     """The role's name; None below a role, where files of version 0.3 have their bindings."""
     id: str | None = None
-    created_at: _Moment | None = None
-    updated_at: _Moment | None = None
+    created_at: Aware | None = None
+    updated_at: Aware | None = None
 
 
-class KeyData(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
-):
+class KeyData(_Data, frozen=True):
     """The grants of a key that has some on single resources."""
 
     grants: tuple[str, ...]
@@ -47,24 +49,24 @@ Keys = Mapping[str, tuple[str, ...] | KeyData | None]
 """API keys, each with the permissions that it grants; None is all."""
 
 
-class RoleData(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
-):
-    """A role of an account file; its fields are those of `FakeAccount.add_role`, and bindings."""
+if TYPE_CHECKING:
+    RoleData: TypeAlias = Any
+else:
+    _OTHERS = [each for each in attrs.fields(Role) if each.name != "name"]
+    # The fields of a role, all optional but the name, and the bindings of version 0.3.
+    RoleData = msgspec.defstruct(
+        "RoleData",
+        [
+            ("name", str),
+            *((each.name, each.type | None, None) for each in _OTHERS),
+            ("bindings", tuple[BindingData, ...], ()),
+        ],
+        bases=(_Data,),
+        kw_only=True,
+    )
 
-    name: str
-    id: str | None = None
-    description: str | None = None
-    permissions: tuple[str, ...] | None = None
-    is_predefined: bool | None = None
-    created_at: _Moment | None = None
-    updated_at: _Moment | None = None
-    bindings: tuple[BindingData, ...] = ()
 
-
-class DirectoryData(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
-):
+class DirectoryData(_Data, frozen=True):
     """Users, spaces and projects as the service writes them, oldest first."""
 
     users: tuple[User, ...] = ()
@@ -74,9 +76,7 @@ class DirectoryData(
     """The labels or IDs of users that are in no list."""
 
 
-class AccountData(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
-):
+class AccountData(_Data, frozen=True, kw_only=True):
     """An account file. With an empty list it has nobody, and without a list everybody."""
 
     format: int = 0
@@ -85,7 +85,7 @@ class AccountData(
     users: tuple[str, ...] | None = None
     resources: tuple[str, ...] | None = None
     directory: DirectoryData | None = None
-    now: _Moment | None = None
+    now: Aware | None = None
     max_custom_roles: int | None = None
     assumptions: dict[str, int | str] = {}
     keys: Keys | None = None
@@ -100,7 +100,7 @@ class AccountData(
 def encode(data: AccountData) -> str:
     """Return an account as JSON text."""
     file = msgspec.structs.replace(data, format=FORMAT)
-    return msgspec.json.format(msgspec.json.encode(file)).decode()
+    return msgspec.json.format(msgspec.json.encode(file, enc_hook=str)).decode()
 
 
 def decode(text: str) -> AccountData:
@@ -112,11 +112,8 @@ def decode(text: str) -> AccountData:
     check_format(text, FORMAT, "account file")
     try:
         data = msgspec.json.decode(text, type=AccountData)
-    except (msgspec.MsgspecError, UnicodeError) as error:
-        raise ValueError(f"this is not an account file: {error}") from error
-    try:
         Ids(data.tenant or "")
-    except ValueError as error:
+    except (msgspec.MsgspecError, ValueError) as error:
         raise ValueError(f"this is not an account file: {error}") from error
     if data.format == 1 and data.tenant is None:
         data = msgspec.structs.replace(data, tenant="")  # It keeps the IDs of version 0.4.
@@ -126,15 +123,6 @@ def decode(text: str) -> AccountData:
             f"this is not an account file: now must be in the years 1 to {_LAST_YEAR} in UTC"
         )
     return data
-
-
-def is_in_utc(moment: datetime) -> bool:
-    """Return whether a moment is in the years 1 to 9999 in UTC, too."""
-    try:
-        moment.astimezone(UTC)
-    except OverflowError:
-        return False
-    return True
 
 
 def write(path: str | Path, text: str) -> None:
@@ -160,7 +148,7 @@ def read(source: str | Path) -> AccountData:
 
 
 @contextmanager
-def naming(source: str | Path) -> Generator[None]:
+def named_in_errors(source: str | Path) -> Generator[None]:
     """Name the file, where there is one, in an error of a block that loads it."""
     try:
         yield

@@ -7,7 +7,7 @@ from typing import Final
 
 import anyio
 
-from arize_roles_fake._testing.faults import CallFilter
+from arize_roles_fake._testing.incoming import CallFilter
 from arize_roles_fake._testing.loops import call_soon, running_loop
 
 MAX_SECONDS: Final = 60.0

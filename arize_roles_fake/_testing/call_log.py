@@ -13,7 +13,7 @@ from arize_roles_async._values.text import one_line
 from arize_roles_async._wire.request import Request
 from arize_roles_fake._service.operations import BY_ID
 from arize_roles_fake._service.wire import TITLES, parse_id, parse_json
-from arize_roles_fake._testing.faults import Breakage
+from arize_roles_fake._testing.fault_rules import Breakage
 
 _MAX_TEXT = 600
 _MAX_DEPTH = 50
@@ -113,9 +113,9 @@ def _masked(value: object, mask: Callable[[str], str], depth: int = 0) -> object
 class CallLog:
     """The newest calls of an account, bounded in number and in the bytes of their requests."""
 
-    def __init__(self, max_calls: int, max_bytes: int) -> None:
+    def __init__(self, max_calls: int = 10_000, max_bytes: int = 16 * 1024 * 1024) -> None:
         self._max_calls = max_calls
-        self.max_bytes: int = max_bytes
+        self._max_bytes = max_bytes
         self._calls: deque[LoggedCall] = deque()
         self._bytes = 0
         self.total: int = 0
@@ -129,7 +129,7 @@ class CallLog:
         self.total += 1
         self._calls.append(call)
         self._bytes += _size(call.request)
-        while self._calls and (len(self._calls) > self._max_calls or self._bytes > self.max_bytes):
+        while self._calls and (len(self._calls) > self._max_calls or self._bytes > self._max_bytes):
             self._bytes -= _size(self._calls.popleft().request)
 
     def calls(self) -> tuple[LoggedCall, ...]:

@@ -4,25 +4,35 @@ import functools
 import zlib
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Final
+from typing import Any, Final, TypedDict, Unpack
 
 from arize_roles_async._roles.models import Role
 from arize_roles_async._values.permissions import AnyPermission, any_permission
 from arize_roles_fake._service.ids import encode_id
-from arize_roles_fake._testing.account_file import is_in_utc
 
 _CREATED: Final = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class RoleFields(TypedDict, total=False):
+    """The fields of a role that a test may give besides its name and permissions."""
+
+    description: str | None
+    """The description; an empty one counts as none."""
+    is_predefined: bool | None
+    """True makes it one of the system's own roles; it is custom by default."""
+    id: str | None
+    """The ID; one of its own by default."""
+    created_at: datetime | None
+    """The time of its creation, timezone-aware."""
+    updated_at: datetime | None
+    """The time of its last change; `created_at` by default."""
 
 
 def make_role(
     *,
     name: str = "Role",
     permissions: Iterable[AnyPermission | str] | None = ("PROJECT_READ",),
-    description: str | None = None,
-    is_predefined: bool = False,
-    id: str | None = None,
-    created_at: datetime = _CREATED,
-    updated_at: datetime | None = None,
+    **fields: Unpack[RoleFields],
 ) -> Role:
     """Return a role like those that clients return, for code under test that takes one.
 
@@ -36,35 +46,29 @@ def make_role(
     Args:
         name: The name.
         permissions: Any identifiers; None for a role whose permissions were withheld.
-        description: The description.
-        is_predefined: True makes it one of the system's own roles.
-        id: The ID; made from the name by default.
-        created_at: Time of creation, timezone-aware.
-        updated_at: Time of the last change; `created_at` by default.
+        fields: Other fields of a `Role`. By default its ID is made from the name, and its times are
+            the begin of 2026.
 
     Raises:
         ValueError: A text contains surrogates, or a timestamp is naive.
-        TypeError: `permissions` is one string.
+        TypeError: `permissions` is one string, or a role has no such field.
     """
-    held = None
+    _check_text(name)
+    given: dict[str, Any] = {
+        "name": name,
+        "id": encode_id(f"Role:{zlib.crc32(name.encode())}:made"),
+        "is_predefined": False,
+        "created_at": _CREATED,
+        **{field: value for field, value in fields.items() if value is not None and value != ""},
+    }
+    for field, value in {"updated_at": given["created_at"], **given}.items():
+        if isinstance(value, datetime):
+            given[field] = writable(value)
+        elif isinstance(value, str):
+            _check_text(value)
     if permissions is not None:
-        held, _ = members(tuple(reject_string(permissions)))
-    moments = (created_at, updated_at or created_at)
-    if any(moment.tzinfo is None for moment in moments):
-        raise ValueError("timestamps must be timezone-aware")
-    if not all(map(is_in_utc, moments)):
-        raise ValueError("timestamps must be in the years 1 to 9999 in UTC")
-    _check_text(name, description or "", id or "")
-    number = zlib.crc32(name.encode())
-    return Role(
-        id=encode_id(f"Role:{number}:made") if id is None else id,
-        name=name,
-        description=description,
-        permissions=held,
-        is_predefined=is_predefined,
-        created_at=writable(created_at),
-        updated_at=writable(updated_at or created_at),
-    )
+        given["permissions"] = _any_permissions(tuple(reject_string(permissions)))
+    return Role(**given)
 
 
 def reject_string(permissions: Iterable[AnyPermission | str]) -> Iterable[AnyPermission | str]:
@@ -78,24 +82,38 @@ def reject_string(permissions: Iterable[AnyPermission | str]) -> Iterable[AnyPer
 
 
 def writable(moment: datetime) -> datetime:
-    """Return a moment with an offset of whole minutes, the only ones of RFC 3339."""
-    offset = moment.utcoffset() or timedelta()
+    """Return a moment with an offset of whole minutes, the only ones of RFC 3339.
+
+    Raises:
+        ValueError: It is naive, or not in the years 1 to 9999 in UTC.
+    """
+    offset = moment.utcoffset()
+    if offset is None:
+        raise ValueError("timestamps must be timezone-aware")
+    if not is_in_utc(moment):
+        raise ValueError("timestamps must be in the years 1 to 9999 in UTC")
     return moment.astimezone(UTC if offset % timedelta(minutes=1) else timezone(offset))
+
+
+def is_in_utc(moment: datetime) -> bool:
+    """Return whether a moment is in the years 1 to 9999 in UTC, too."""
+    try:
+        moment.astimezone(UTC)
+    except OverflowError:
+        return False
+    return True
 
 
 # Each new account has the same predefined roles, of hundreds of permissions in all.
 @functools.lru_cache(maxsize=64)
-def members(
-    identifiers: tuple[AnyPermission | str, ...],
-) -> tuple[tuple[AnyPermission, ...], frozenset[str]]:
-    """Return permissions, and those of them that this version does not know."""
-    _check_text(*identifiers)
-    held = tuple(map(any_permission, dict.fromkeys(identifiers)))
-    return held, frozenset(str(each) for each in held if not each.is_known)
+def _any_permissions(identifiers: tuple[AnyPermission | str, ...]) -> tuple[AnyPermission, ...]:
+    for each in identifiers:
+        _check_text(each)
+    return tuple(map(any_permission, dict.fromkeys(identifiers)))
 
 
-def _check_text(*texts: str) -> None:
+def _check_text(text: str) -> None:
     try:
-        "".join(texts).encode()
+        text.encode()
     except UnicodeEncodeError as error:
         raise ValueError("a role must not contain surrogates, which UTF-8 cannot carry") from error

@@ -25,8 +25,8 @@ class Watch:
     """The accounts that a test asks, and the things that it scripts on any account."""
 
     def __init__(self, *, is_paused: bool = False) -> None:
-        self.calls_before: WeakKeyDictionary[FakeAccount, int] = WeakKeyDictionary()
-        """The number of calls of each account before the test."""
+        self.calls: WeakKeyDictionary[FakeAccount, int] = WeakKeyDictionary()
+        """The number of calls of each account during the test."""
         self.keys: set[str] = set()
         """The API keys that the test gave to accounts, or sent, and those of accounts it asked."""
         self.refusals: list[str] = []
@@ -45,12 +45,12 @@ class Watch:
         finally:
             self._is_paused = was_paused
 
-    def note_call(self, account: "FakeAccount", calls_before: int, keys: Iterable[str]) -> None:
+    def note_call(self, account: "FakeAccount", keys: Iterable[str]) -> None:
         """Note that an account with these keys is asked."""
         self.keys.update(keys)
-        if account not in self.calls_before:
-            self.calls_before[account] = calls_before
+        if account not in self.calls:
             self._newest.append(account)
+        self.calls[account] = self.calls.get(account, 0) + 1
 
     def note_script(self, account: "FakeAccount", thing: Scripted) -> None:
         """Note that a thing was scripted on an account."""

@@ -9,10 +9,10 @@ from urllib.parse import quote
 
 import msgspec
 
-from arize_roles_async import Request, Role, RolesClient
+from arize_roles_async import Request, Response, Role, RolesClient
 from arize_roles_async.as_code import ApplyError, ApplyResult, Change, Declaration, DeclaredRole
 from arize_roles_async.as_code.apply import StoppedError, begun
-from arize_roles_fake import FakeAccount, Reply
+from arize_roles_fake import FakeAccount
 from tests.support.clients import account_at_noon
 
 READS: Final = ("list", "get")
@@ -26,7 +26,7 @@ class Withholding(FakeAccount):
 
     only_changes = False
 
-    def handle(self, request: Request) -> Reply:
+    def handle(self, request: Request) -> Response:
         reply = super().handle(request)
         if self.only_changes and request.method == "GET":
             return reply

@@ -12,9 +12,9 @@ from typing import Final, cast
 
 import pytest
 
-from arize_roles_async import Request
+from arize_roles_async import Request, Response
 from arize_roles_async.__main__ import main
-from arize_roles_fake import FakeAccount, Reply
+from arize_roles_fake import FakeAccount
 from tests.as_code.accounts import account_of
 from tests.support.processes import LONGEST_WAIT
 
@@ -56,9 +56,9 @@ class Account(FakeAccount):
 
     signals: dict[int, list[signal.Signals]]
 
-    def handle(self, request: Request) -> Reply:
+    def handle(self, request: Request) -> Response:
         reply = super().handle(request)
-        for each in self.signals.get(self.calls_in_all, ()):
+        for each in self.signals.get(len(self.calls), ()):
             os.kill(os.getpid(), each)
         return reply
 

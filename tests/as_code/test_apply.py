@@ -152,7 +152,7 @@ class TestMaking:
                 ValidationError, match=f"^{name}: must be a function, and not async$"
             ):
                 await apply(FakeRolesClient(account), MIXED, **{name: each})
-        assert account.calls_in_all == 0
+        assert len(account.calls) == 0
 
     async def test_created(self) -> None:
         """A role that was created has its ID in the result, also if the answer was lost."""
@@ -180,7 +180,7 @@ class TestExpecting:
         account = mixed_account()
         with pytest.raises(ValidationError, match=r"^expected: must be a Plan, its checksum or "):
             await apply(FakeRolesClient(account), MIXED, expected=wrong)
-        assert account.calls_in_all == 0
+        assert len(account.calls) == 0
 
     @pytest.mark.parametrize(
         "meddle",
@@ -417,8 +417,8 @@ class TestStopping:
     async def test_asked(self, count: int) -> None:
         """A run that is asked to stop ends before its next request, and says how far it came."""
         account = mixed_account()
-        result = await ended(FakeRolesClient(account), MIXED, lambda: account.calls_in_all >= count)
-        assert account.calls_in_all == count
+        result = await ended(FakeRolesClient(account), MIXED, lambda: len(account.calls) >= count)
+        assert len(account.calls) == count
         assert len(changes(account)) == len(result.made)
         assert result.failed is None
         assert len(result.not_reached) == 5 - len(result.made)

@@ -13,9 +13,9 @@ from typing import Any, Final, Literal
 
 import pytest
 
-from arize_roles_async import Permission, Request, __version__, as_code
+from arize_roles_async import Permission, Request, Response, __version__, as_code
 from arize_roles_async.__main__ import main
-from arize_roles_fake import FakeAccount, Reply, RolesServer
+from arize_roles_fake import FakeAccount, RolesServer
 from tests.as_code.accounts import changes, contents
 from tests.as_code.shell import COMMAND, FILE, KEY, TEXT, Shell
 from tests.support.processes import LONGEST_WAIT, MEASURED, ROOT
@@ -109,7 +109,7 @@ class TestProcesses:
         lines: list[bytes] = []
 
         class Reading(FakeAccount):
-            def handle(self, request: Request) -> Reply:
+            def handle(self, request: Request) -> Response:
                 if request.target.startswith("/v2/roles/") and not lines:
                     lines.append(os.read(reader, 1))
                     os.close(reader)

@@ -17,13 +17,14 @@ from arize_roles_async import (
     NotFoundError,
     OutcomeUnknownError,
     Request,
+    Response,
     RolesClient,
     RolesTimeoutError,
     ServerError,
     ValidationError,
 )
 from arize_roles_async._calls import stage
-from arize_roles_fake import FakeAccount, FakeRolesClient, Reply
+from arize_roles_fake import FakeAccount, FakeRolesClient
 from tests.support.clients import START, account_at_noon, in_process
 
 pytestmark = [
@@ -368,7 +369,7 @@ def renaming(rename: Callable[[FakeAccount], object], operation: str) -> FakeAcc
     class Renamed(FakeAccount):
         done = False
 
-        def handle(self, request: Request) -> Reply:
+        def handle(self, request: Request) -> Response:
             reply = super().handle(request)
             if not self.done and self.calls[-1].operation == operation:
                 self.done = True

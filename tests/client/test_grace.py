@@ -27,7 +27,7 @@ def patient(roles: RolesClient) -> RolesClient:
 
 async def under_way(account: FakeAccount, calls: int = 1) -> None:
     """Wait until requests have reached the account."""
-    await until(lambda: account.calls_in_all >= calls)
+    await until(lambda: len(account.calls) >= calls)
 
 
 @both_clients
@@ -88,7 +88,7 @@ class TestGrace:
                 ended = await asyncio.gather(*calls, return_exceptions=True)
 
         assert {repr(each) for each in ended} == {"ClientStateError('the client is closed')"}
-        assert account.calls_in_all == 1
+        assert len(account.calls) == 1
 
     async def test_shortest_counts(self, connect: Connect) -> None:
         """Closing again with less grace ends the first one, too."""
@@ -138,7 +138,7 @@ class TestAccountTime:
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(call)
-            while not account.calls_in_all:
+            while not len(account.calls):
                 await anyio.lowlevel.checkpoint()
             await roles.aclose(grace=grace)
             assert passed(account) == seconds
@@ -154,7 +154,7 @@ class TestAccountTime:
             with trio.CancelScope() as scope:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(use, roles.with_options(timeout=Timeouts(read=None)))
-                    while not account.calls_in_all:
+                    while not len(account.calls):
                         await trio.lowlevel.checkpoint()
                     scope.cancel()
                     await roles.aclose()
@@ -177,4 +177,4 @@ def test_closed_loop() -> None:
     call.close()
 
     asyncio.run(use(roles))
-    assert account.calls_in_all == 2
+    assert len(account.calls) == 2

@@ -18,15 +18,21 @@ from arize_roles_async import (
     ForbiddenError,
     NotFoundError,
     Request,
+    Response,
     Role,
     RolesClient,
 )
 from arize_roles_async._roles.lookup import KnownRoles
-from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient, Reply
+from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient
 from tests.support.sizes import sized
 
 PARAMETERS = sorted(set(inspect.signature(RolesClient.list).parameters) - {"self"})
 """The parameters of `list`: a new one needs a value that makes the list short."""
+
+
+class Account(FakeAccount):
+    before = 0
+    """The number of calls that do not count."""
 
 
 @cache
@@ -37,24 +43,25 @@ def template(number: int) -> FakeAccount:
     return account
 
 
-def account_of(number: int) -> FakeAccount:
-    account = FakeAccount(predefined=False)
+def account_of(number: int) -> Account:
+    account = Account(predefined=False)
     account.restore(template(number).snapshot())
     return account
 
 
-def operations(account: FakeAccount) -> list[str]:
-    return [call.operation for call in account.calls]
+def operations(account: "Account") -> list[str]:
+    """Return the operations of the calls after those that do not count."""
+    return [call.operation for call in account.calls[account.before :]]
 
 
 @pytest.mark.asyncio
 class TestRequests:
-    async def walked(self, number: int) -> tuple[FakeAccount, FakeRolesClient]:
+    async def walked(self, number: int) -> tuple[Account, FakeRolesClient]:
         """Return a client that has walked over so many roles."""
         account = account_of(number)
         roles = FakeRolesClient(account)
         await roles.list().all()
-        account.clear_calls()
+        account.before = len(account.calls)
         return account, roles
 
     async def test_known(self) -> None:
@@ -134,7 +141,7 @@ class TestRequests:
         else:
             await roles.list(is_predefined=False, limit=100)
             await roles.list(**{seen: short[seen]})
-        account.clear_calls()
+        account.before = len(account.calls)
 
         await asyncio.gather(*(roles.get(role=role.name) for role in known))
 
@@ -143,13 +150,13 @@ class TestRequests:
     @pytest.mark.parametrize("status", [400, 404])
     async def test_gone(self, status: Literal[400, 404]) -> None:
         """A known role that is gone is looked for in the listing, and its ID is forgotten."""
-        account = FakeAccount(predefined=False, assumptions=Assumptions(unknown_id=status))
+        account = Account(predefined=False, assumptions=Assumptions(unknown_id=status))
         role = account.add_role("Gone", ["PROJECT_READ"])
         roles = FakeRolesClient(account)
         assert await roles.get(role="Gone") == role
         async with FakeRolesClient(account) as other:
             await other.delete(role_id=role.id)
-        account.clear_calls()
+        account.before = len(account.calls)
 
         with pytest.raises(NotFoundError) as caught:
             await roles.get(role="Gone")
@@ -264,7 +271,7 @@ changes = st.tuples(
 )
 
 
-class SharedAccount(FakeAccount):
+class SharedAccount(Account):
     """An account that somebody else changes between the requests of a call."""
 
     def __init__(self) -> None:
@@ -274,7 +281,7 @@ class SharedAccount(FakeAccount):
             self.add_role(name=f"Other {index}", permissions=["PROJECT_READ"])
         self.begin({})
 
-    def handle(self, request: Request) -> Reply:
+    def handle(self, request: Request) -> Response:
         self.change(*self.during.pop(self.asked, ("nothing", "", "")))
         self.asked += 1
         return super().handle(request)

@@ -54,14 +54,14 @@ class TestLog:
         """Each retry is logged at INFO, with its reason, and each record has its fields."""
         account = account_at_noon()
         role = account.add_role("A", ["ROLE_READ"])
-        account.fail("delete", 503, retry_after=2, detail="busy")
-        account.fail("delete", 503, retry_after=0, detail="busy")
+        account.fail("delete", 503, retry_after=2)
+        account.fail("delete", 503, retry_after=0)
 
         async with connect(account, retry=THREE) as roles:
             await roles.delete(role="A")
 
         path = f"/v2/roles/{quote(role.id)}"
-        busy = f"DELETE {path} answered 503 Service Unavailable: busy (retry after"
+        busy = f"DELETE {path} answered 503 Service Unavailable: scripted by the test (retry after"
         assert said(log, logging.INFO) == [
             f"DELETE {path}: attempt 1 failed, the next in 2.00 s: {busy} 2 s)",
             f"DELETE {path}: attempt 2 failed, the next in 0.00 s: {busy} 0 s)",

@@ -18,6 +18,7 @@ from arize_roles_async import (
     NotFoundError,
     OutcomeUnknownError,
     Request,
+    Response,
     RetryPolicy,
     RoleBinding,
     RoleBindingPages,
@@ -28,7 +29,7 @@ from arize_roles_async import (
     ValidationError,
 )
 from arize_roles_async._calls import stage
-from arize_roles_fake import FakeAccount, FakeRolesClient, Reply
+from arize_roles_fake import FakeAccount, FakeRolesClient
 
 pytestmark = [
     pytest.mark.asyncio,
@@ -64,7 +65,7 @@ def meddled(method: str, act: Callable[[FakeAccount], object]) -> FakeAccount:
     """Return an account that somebody else changes right before requests with a method."""
 
     class Meddled(FakeAccount):
-        def handle(self, request: Request) -> Reply:
+        def handle(self, request: Request) -> Response:
             if request.method == method:
                 act(self)
             return super().handle(request)
@@ -393,7 +394,7 @@ class TestEnsure:
         class Delayed(FakeAccount):
             """An account that carries out a lost delete after the second look at the binding."""
 
-            def handle(self, request: Request) -> Reply:
+            def handle(self, request: Request) -> Response:
                 reply = super().handle(request)
                 if request.method == "GET" and "?" not in request.target:
                     self.unbind("Analyst", user=USER, resource=SPACE)

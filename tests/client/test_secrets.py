@@ -28,6 +28,7 @@ from arize_roles_async import (
     ClientStateError,
     ConfigurationError,
     Request,
+    Response,
     RetryPolicy,
     RolesClient,
     RolesConnectionError,
@@ -37,7 +38,7 @@ from arize_roles_async import (
     Timeouts,
     ValidationError,
 )
-from arize_roles_fake import FakeAccount, FakeRolesClient, Reply
+from arize_roles_fake import FakeAccount, FakeRolesClient
 from tests.support.clients import LENT, ONCE, START, create, own_or_lent, use
 from tests.support.raw_http import http_response, scripted
 from tests.support.sizes import sized
@@ -324,7 +325,7 @@ class TestFake:
             return START
 
         class Breaking(FakeAccount):
-            def handle(self, request: Request) -> Reply:
+            def handle(self, request: Request) -> Response:
                 nonlocal is_answering
                 is_answering = True
                 return super().handle(request)
@@ -424,7 +425,7 @@ class TestKeys:
         ),
         lambda: FakeRolesClient(api_key=KEY, max_concurrency=0),
         lambda: FakeAccount(api_key=f"{KEY} "),
-        lambda: FakeAccount(api_key=KEY, keep_calls=-1),
+        lambda: FakeAccount(api_key=KEY, max_custom_roles=-1),
         lambda: FakeAccount().add_key(f"{KEY} "),
         lambda: FakeAccount().add_key(KEY, grants=["ROLE_RAED"]),
         lambda: FakeAccount().remove_key(KEY),

@@ -9,12 +9,13 @@ import pytest
 from arize_roles_async import (
     OutcomeUnknownError,
     Request,
+    Response,
     RetryPolicy,
     RoleRenamedError,
     RolesConnectionError,
     RolesError,
 )
-from arize_roles_fake import FakeAccount, FakeRolesClient, Reply
+from arize_roles_fake import FakeAccount, FakeRolesClient
 from tests.support.clients import START
 
 pytestmark = pytest.mark.asyncio
@@ -184,7 +185,7 @@ class RenamingAccount(FakeAccount):
 
     moment = ""
 
-    def handle(self, request: Request) -> Reply:
+    def handle(self, request: Request) -> Response:
         is_update = request.method == "PATCH"
         if self.moment == ("before" if is_update else "reading"):
             self._rename(request)

@@ -203,4 +203,4 @@ class TestKey:
         account = FakeAccount(api_key="first")
         with pytest.raises(ValueError, match=message):
             account.add_key("key", grants=grants, on=on)
-        assert account.api_keys == ("first",)
+        assert [*json.loads(account.dump())["keys"]] == ["first"]

@@ -36,18 +36,6 @@ class TestLatency:
         await roles.delete(role_id=two.id)
         assert [call.duration for call in account.calls] == [0.005, 0.004, 0.003, 0.0]
 
-    def test_drawn(self) -> None:
-        """Drawn latencies lie between their bounds, and are the same in every run."""
-
-        def drawn(seed: int) -> list[float]:
-            account = account_at_noon()
-            account.slow_down(0.5, up_to=1.5, seed=seed)
-            return [ask(account, "GET /v2/roles").delay for _ in range(20)]
-
-        assert drawn(1) == drawn(1) != drawn(2)
-        assert len(set(drawn(1))) == 20
-        assert all(0.5 <= seconds <= 1.5 for seconds in drawn(1))
-
     @pytest.mark.parametrize(
         ("limits", "limit", "seconds", "message"),
         [
@@ -70,14 +58,11 @@ class TestLatency:
         assert (caught.value.limit, caught.value.seconds) == (limit, seconds)
         assert passed(account) == seconds
 
-    @pytest.mark.parametrize(
-        ("seconds", "up_to"), [(-1.0, None), (2.0, 1.0), (float("nan"), None), (0.0, float("inf"))]
-    )
-    def test_refused(self, seconds: float, up_to: float | None) -> None:
-        """An impossible latency is refused; the bounds may be equal, and 0."""
-        with pytest.raises(ValueError, match="seconds must be 0 or more, and up_to at least that"):
-            FakeAccount().slow_down(seconds, up_to=up_to)
-        FakeAccount().slow_down(0.0, up_to=0.0)
+    @pytest.mark.parametrize("seconds", [-1.0, float("nan"), float("inf")])
+    def test_refused(self, seconds: float) -> None:
+        """An impossible latency is refused."""
+        with pytest.raises(ValueError, match=r"^seconds must be 0 or more, not "):
+            FakeAccount().slow_down(seconds)
 
 
 class TestRateLimit:

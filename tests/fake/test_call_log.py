@@ -16,6 +16,7 @@ from arize_roles_async import (
     RolesClient,
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient, LoggedCall
+from arize_roles_fake._testing.call_log import CallLog
 from tests.fake.conftest import on_both
 from tests.support.clients import START, Connect, ask, both_clients
 
@@ -63,7 +64,7 @@ async def test_attempt(account: FakeAccount, connect: Connect) -> None:
 
 @pytest.mark.asyncio
 async def test_filtered(account: FakeAccount) -> None:
-    """Calls are filtered by operation and by role, and cleared; in process they have no host."""
+    """Calls are filtered by operation and by role; in process they have no host."""
     one, two = account.add_role("one"), account.add_role("two")
     async with FakeRolesClient(account) as roles:
         await roles.get(role_id=one.id)
@@ -76,8 +77,6 @@ async def test_filtered(account: FakeAccount) -> None:
     assert account.calls_of("delete") == ()
     with pytest.raises(ValueError, match=r"^operation must be one of list, get, .*, not 'remove'$"):
         account.calls_of("remove")  # type: ignore[arg-type]
-    account.clear_calls()
-    assert account.calls == ()
 
 
 @pytest.mark.asyncio
@@ -158,41 +157,49 @@ async def test_binding(account: FakeAccount) -> None:
     )
 
 
+def logged(body: bytes, target: str = "/v2/roles", **more: Any) -> LoggedCall:  # noqa: ANN401
+    """Return a call with a request."""
+    return LoggedCall(
+        operation="create",
+        role=None,
+        api_key="key",
+        outcome=400,
+        duration=0.0,
+        attempt=1,
+        at=START,
+        request=Request(method="POST", target=target, body=body, **more),
+    )
+
+
 class TestBounds:
     """The log is bounded in bytes as well as in entries, and so is a line of it."""
 
     def test_bytes(self) -> None:
         """The oldest calls drop out where their requests are too many bytes."""
-        account = FakeAccount(keep_bytes=10_000)
+        log = CallLog(max_bytes=10_000)
         for number in range(20):
-            account.handle(Request(method="POST", target="/v2/roles", body=b"%04d" % number * 250))
-        assert [call.request.body[:4] for call in account.calls if call.request.body] == [
+            log.add(logged(b"%04d" % number * 250))
+        assert [each.request.body[:4] for each in log.calls() if each.request.body] == [
             b"%04d" % number for number in range(11, 20)
         ]
-        account.handle(Request(method="POST", target="/v2/roles", body=b"x" * 20_000))
-        assert account.calls == ()
-        assert account.calls_in_all == 21
-        account.handle(Request(method="GET", target="/v2/roles"))
-        assert len(account.calls) == 1
+        log.add(logged(b"x" * 20_000))
+        assert log.calls() == ()
+        log.add(logged(b""))
+        assert len(log) == 1
 
     @pytest.mark.parametrize(
         ("bound", "kept"),
         [
-            *(({"keep_bytes": size}, kept) for size, kept in ((90, 3), (89, 2), (30, 1), (29, 0))),
-            *(({"keep_calls": kept}, kept) for kept in (0, 1, 2)),
+            *(({"max_bytes": size}, kept) for size, kept in ((90, 3), (89, 2), (30, 1), (29, 0))),
+            *(({"max_calls": kept}, kept) for kept in (0, 1, 2)),
         ],
     )
     def test_bound(self, bound: dict[str, Any], kept: int) -> None:
         """As many calls are kept, or bytes of targets, headers and bodies, as are asked for."""
-        account = FakeAccount(**bound)
-        account.handle(Request(method="GET", target="/v2/roles"))
-        account.clear_calls()
+        log = CallLog(**bound)
         for _ in range(3):
-            account.handle(
-                Request(method="GET", target="/v2/roles" + 11 * "x", headers={"a" * 4: "b" * 6})
-            )
-        assert len(account.calls) == kept
-        assert account.calls_in_all == 4
+            log.add(logged(b"", target="/v2/roles" + 11 * "x", headers={"a" * 4: "b" * 6}))
+        assert len(log) == kept
 
     def test_text(self, account: FakeAccount) -> None:
         """Of the arguments, and of what is no operation, 600 characters are printed."""

@@ -46,8 +46,8 @@ class TestReset:
         served.create("A")
         served.create("A")
         _, answer = served.ask("POST", "/-/reset")
-        assert [each["role"] for each in answer["unused_faults"]] == ["A", None]
-        assert [each["fired"] for each in answer["unused_faults"]] == [0, 0]
+        assert [each["fault"]["role"] for each in answer["unused_faults"]] == ["A", None]
+        assert [each["struck_requests"] for each in answer["unused_faults"]] == [0, 0]
         assert served.ask("POST", "/-/reset") == (200, {"unused_faults": []})
 
     def test_as_served(self) -> None:
@@ -74,8 +74,34 @@ class TestFaults:
         fault = {"operation": "create", "failure": "ServerError", "times": 2, "role": "A"}
         assert served.ask("POST", "/-/faults", fault) == (204, None)
         assert [served.create(name) for name in ("B", "A", "A", "A")] == [201, 503, 503, 201]
-        shown = {**fault, "after": 0, "every_attempt": True, "when": "before", "fired": 2}
+        whole = {
+            **fault,
+            "after": 0,
+            "every_attempt": True,
+            "when": "before",
+            "retry_after": None,
+            "page": None,
+            "headers": {},
+        }
+        assert served.ask("GET", "/-/faults") == (200, [{"fault": whole, "struck_requests": 2}])
+
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            {"operation": "list", "failure": 429, "retry_after": 2, "times": 2, "after": 1},
+            {"operation": "list", "failure": 200, "page": "<p>", "headers": {"X-A": "b"}},
+            {"operation": "create", "failure": "lost", "when": "after", "times": None},
+        ],
+    )
+    def test_again(self, served: Served, fault: dict[str, Any]) -> None:
+        """A fault that was read can be scripted again."""
+        served.ask("POST", "/-/faults", fault)
+        ((shown,),) = served.ask("GET", "/-/faults")[1:]
+        assert shown["fault"] == shown["fault"] | fault
+        assert served.ask("DELETE", "/-/faults")[0] == 204
+        assert served.ask("POST", "/-/faults", shown["fault"]) == (204, None)
         assert served.ask("GET", "/-/faults") == (200, [shown])
+        served.ask("DELETE", "/-/faults")
 
     def test_clear(self, served: Served) -> None:
         """All faults are removed at once, and none of them counts as unused."""
@@ -85,6 +111,47 @@ class TestFaults:
         assert served.ask("DELETE", "/-/faults") == (204, None)
         assert served.create("A") == 201
         assert served.ask("POST", "/-/reset") == (200, {"unused_faults": []})
+
+
+class TestLimits:
+    def test_rate(self, served: Served) -> None:
+        """The rate is limited until the faults are cleared."""
+        assert served.ask("POST", "/-/rate", {"per_second": 0.001, "burst": 2}) == (204, None)
+        assert [served.status() for _ in range(3)] == [200, 200, 429]
+        served.ask("DELETE", "/-/faults")
+        assert served.status() == 200
+
+    def test_delay(self, served: Served) -> None:
+        """Answers to some calls take their time."""
+        slow = {"seconds": 0.01, "operation": "create", "role": "A"}
+        assert served.ask("POST", "/-/delay", slow) == (204, None)
+        assert [served.create("A"), served.create("B")] == [201, 201]
+        log = served.ask("GET", "/-/calls")[1]["calls"]
+        assert [call["duration"] for call in log] == [0.01, 0.0]
+
+
+class TestKeys:
+    def test_added(self, served: Served) -> None:
+        """A key may grant something on single resources, and is there until it is removed."""
+        on = {"Space:1": ["ROLE_BINDING_READ"]}
+        given = {"key": "reader", "grants": ["ROLE_READ"], "on": on}
+        assert served.ask("POST", "/-/keys", given) == (204, None)
+        reader = Served(served.url, "reader")
+        assert (reader.status(), reader.create("A")) == (200, 403)
+        assert served.ask("GET", "/-/account")[1]["keys"]["reader"] == {
+            "grants": ["ROLE_READ"],
+            "on": on,
+        }
+        assert served.ask("DELETE", "/-/keys", {"key": "reader"}) == (204, None)
+        assert reader.status() == 401
+
+    def test_first(self, served: Served) -> None:
+        """Without the key that controls it, the account can still be controlled."""
+        served.ask("POST", "/-/keys", {"key": "other"})
+        assert served.ask("DELETE", "/-/keys", {"key": KEY}) == (204, None)
+        assert (served.status(), Served(served.url, "other").status()) == (401, 200)
+        assert served.ask("POST", "/-/reset")[0] == 200
+        assert (served.status(), Served(served.url, "other").status()) == (200, 401)
 
 
 class TestCalls:
@@ -153,7 +220,7 @@ def test_clock(served: Served) -> None:
 
 CREATE = {"operation": "create", "failure": 503}
 KNOWN = (
-    "--control-from any needs a key other than fake-api-key, which is public; pass one with "
+    "--control any needs a key other than fake-api-key, which is public; pass one with "
     "--api-key-file"
 )
 
@@ -170,6 +237,11 @@ KNOWN = (
         ),
         ("POST faults", CREATE | {"times": 0}, "times"),
         ("POST faults", CREATE | {"failure": "NoSuchError"}, "NoSuchError"),
+        ("POST faults", CREATE | {"page": 5}, "page must be a string"),
+        ("POST keys", {"key": "a b"}, "a key must be printable ASCII without spaces"),
+        ("DELETE keys", {"key": "none"}, "there is no such API key"),
+        ("POST rate", {"per_second": 0}, "per_second must be above 0"),
+        ("POST delay", {"seconds": 1, "operation": "lsit"}, "operation must be one of"),
         ("POST faults", CREATE | {"retry_after": "x\r\nX-Other: y"}, "retry_after must be "),
         ("POST clock", {"seconds": -1}, "seconds must be 0 or more, not -1.0: time does not go "),
         ("POST clock", {"seconds": "1"}, "the body does not have the documented form: "),
@@ -191,6 +263,15 @@ def test_wrong(served: Served, asked: str, body: object, detail: str) -> None:
 
 
 class TestAccount:
+    def test_read(self, served: Served) -> None:
+        """The account is answered as `dump` writes it, and can be put back."""
+        served.create("A")
+        status, account = served.ask("GET", "/-/account")
+        assert (status, account["roles"][0]["name"]) == (200, "A")
+        served.ask("POST", "/-/reset")
+        assert served.ask("PUT", "/-/account", account) == (204, None)
+        assert served.names() == ["A"]
+
     def test_replaced(self, served: Served) -> None:
         """The account is the given one, under the same key and options, however long it is."""
         roles = [{"name": f"{n}", "description": "x" * 1000} for n in range(1000)]
@@ -279,21 +360,26 @@ class TestAccounts:
         assert Served(served.url, "old").names() == ["First"]
 
 
-class TestControlFrom:
-    """`--control-from any`, for a server in a container."""
+class TestAnywhere:
+    """`--control any`, for a server in a container."""
 
     def test_any(self) -> None:
         """Callers under any name may control the account, with the key; without it they may not."""
-        with serving("--control-from", "any", "--api-key", "sesame") as (url, _):
+        with serving("--control", "any", "--api-key", "sesame") as (url, _):
             served = Served(url, "sesame")
             assert served.ask("POST", "/-/reset", Host="fake:8000")[0] == 200
             assert Served(url).ask("POST", "/-/reset", Host="fake:8000")[0] == 401
-            for method, path in (("POST", "/-/accounts"), ("PUT", "/-/account")):
-                given: dict[str, Any] = {"roles": [], "keys": {KEY: None}}
+            account: dict[str, Any] = {"roles": [], "keys": {KEY: None}}
+            for asked, given in (
+                ("POST /-/accounts", account),
+                ("PUT /-/account", account),
+                ("POST /-/keys", {"key": KEY}),
+            ):
+                method, path = asked.split()
                 status, problem = served.ask(method, path, given, Host="fake:8000")
                 assert (status, problem["detail"]) == (400, KNOWN)
             assert Served(url).status() == 401
-        with serving("--control-from", "loopback") as (url, _):
+        with serving("--control", "loopback") as (url, _):
             status, problem = Served(url).ask("POST", "/-/reset", Host="fake:8000")
             detail = "only this machine may control the account"
             assert (status, problem["detail"]) == (403, detail)
@@ -302,7 +388,7 @@ class TestControlFrom:
     def test_known_key(self, capsys: pytest.CaptureFixture[str]) -> None:
         """The key that everybody knows is refused."""
         with pytest.raises(SystemExit):
-            main(["serve", "--control-from", "any"])
+            main(["serve", "--control", "any"])
         assert KNOWN in capsys.readouterr().err
 
 
@@ -321,7 +407,8 @@ class TestRefused:
         assert status == 404
         assert problem["detail"] == (
             "--control has only these requests: POST /-/accounts, DELETE /-/accounts, "
-            "PUT /-/account, POST /-/reset, GET /-/faults, POST /-/faults, DELETE /-/faults, "
+            "GET /-/account, PUT /-/account, POST /-/reset, POST /-/keys, DELETE /-/keys, "
+            "GET /-/faults, POST /-/faults, DELETE /-/faults, POST /-/delay, POST /-/rate, "
             "GET /-/calls, POST /-/clock"
         )
 

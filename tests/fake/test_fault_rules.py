@@ -20,7 +20,7 @@ from arize_roles_async import (
     ValidationError,
 )
 from arize_roles_fake import FakeAccount
-from arize_roles_fake._testing.faults import parse_fault
+from arize_roles_fake._testing.fault_rules import parse_fault
 from tests.support.clients import ask
 
 # None of these faults is meant to strike a call.
@@ -53,6 +53,10 @@ IMPOSSIBLE: list[tuple[dict[str, Any], str]] = [
     (
         {"operation": "create", "role": "Um9sZTo0OmphYmU="},
         "role must be a name for create, as the role has no ID yet",
+    ),
+    (
+        {"operation": "users.get", "role": "A"},
+        "users.get is about no role, so role must not be given",
     ),
     ({"role": 5}, "role must be a string, not int"),
     *(({"failure": each}, f"{FAILURE}, not {each}") for each in (200, 399, 600)),
@@ -98,21 +102,11 @@ IMPOSSIBLE: list[tuple[dict[str, Any], str]] = [
         {"failure": 407},
         "407 is the answer of a proxy, for which a client raises RolesConnectionError",
     ),
-    ({"detail": 5}, "detail must be a string, not int"),
-    ({"detail": "\ud800"}, f"detail {SURROGATES}"),
-    ({"failure": 409, "limit": 3}, "only a 403 has plan members, not 409"),
-    ({"limit": "few", "plan": 1}, "a problem document has no plan; limit must be of type int"),
-    ({"limit": True}, "limit must be of type int"),
-    ({"required_plan": "\ud800"}, "required_plan must be of type str"),
     (
         {"failure": NotFoundError, "page": ""},
         "page needs a status as the failure, not NotFoundError",
     ),
     ({"failure": "lost", "page": ""}, "page needs a status as the failure, not 'lost'"),
-    (
-        {"page": "gone", "detail": "gone"},
-        "page is the whole body, so detail and members of a problem must not be given",
-    ),
     ({"page": 5}, "page must be a string, not int"),
     ({"page": "\ud800"}, f"page {SURROGATES}"),
     ({"failure": 204, "page": "gone"}, "an answer with 204 has no body, so page must be empty"),
@@ -170,7 +164,7 @@ def test_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match="cannot be scripted") as caught:
         account.fail(**given)
     assert str(caught.value) == f"this fault cannot be scripted: {message}"
-    assert account.pending_faults == ()
+    assert account.unused_faults == ()
 
 
 @pytest.mark.parametrize(
@@ -184,12 +178,18 @@ def test_refused(arguments: dict[str, Any], message: str) -> None:
             (204, {"page": ""}),
             (200, {"page": b""}),
         ),
-        (403, {"required_plan": type("Plan", (str,), {})("pro"), "limit": 0}),
     ],
 )
 def test_bounds(failure: int, arguments: dict[str, Any]) -> None:
     """The least and the greatest value of what may be given are not refused."""
-    assert FakeAccount().fail("get", failure, **arguments).failure == failure
+    assert FakeAccount().fail("get", failure, **arguments).struck_requests == 0
+
+
+@pytest.mark.parametrize("argument", ["time", "detail", "limit"])
+def test_misspelled(argument: str) -> None:
+    """An argument that `fail` does not have is a TypeError, as of any function."""
+    with pytest.raises(TypeError, match=f"'{argument}'"):
+        FakeAccount().fail("create", 403, **{argument: 2})  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ class TestUnused:
     """What has struck less often than scripted."""
 
     @pytest.mark.asyncio
-    async def test_pending(self, account: FakeAccount, roles: RolesClient) -> None:
+    async def test_faults(self, account: FakeAccount, roles: RolesClient) -> None:
         """Such faults can be asserted."""
         account.fail("list", 500)
         account.fail("list", 500, times=2)
@@ -221,11 +221,13 @@ class TestUnused:
         for _ in range(2):
             with pytest.raises(ServerError):
                 await roles.list()
-        assert [fault.operation for fault in account.pending_faults] == ["list", "create", "get"]
-        assert str(account.pending_faults) == (
-            "(<Fault: list fails with 500, 2 times: struck 1 request>, <Fault: create fails with "
-            "lost, every time after 3, for the role 'A': struck 0 requests>, "
-            "<Fault: get fails with 404 and a page, 1 time: struck 0 requests>)"
+        assert account.unused_faults == (
+            "list fails with 500, 2 times: struck 1 request",
+            "create fails with lost, every time after 3, for the role 'A': struck 0 requests",
+            (
+                "get fails with 404 and a page, 1 time: struck 0 requests "
+                "(over HTTP, a get by a name is often a list, which faults on list strike)"
+            ),
         )
 
     def test_lines(self, account: FakeAccount) -> None:

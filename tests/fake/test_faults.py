@@ -25,7 +25,7 @@ from arize_roles_async import (
 )
 from arize_roles_fake import FakeAccount
 from arize_roles_fake._service.operations import Operation
-from arize_roles_fake._testing.faults import parse_fault
+from arize_roles_fake._testing.fault_rules import parse_fault
 from tests.fake.conftest import on_both, on_three
 from tests.support.clients import (
     Connect,
@@ -73,7 +73,7 @@ class TestStruck:
         assert str(caught.value) == (
             "POST /v2/roles answered 409 Resource conflict: scripted by the test"
         )
-        assert fault.fired == 1
+        assert fault.struck_requests == 1
         account.assert_roles({"A": ROLE_READ})
 
     @pytest.mark.parametrize(
@@ -112,11 +112,11 @@ class TestStruck:
     async def test_always(self, account: FakeAccount, roles: RolesClient) -> None:
         """A fault without a number strikes every time, and is pending until it did once."""
         fault = account.fail("any", 500, times=None)
-        for pending in ((fault,), (), ()):
-            assert account.pending_faults == pending
+        for unused in (1, 0, 0):
+            assert len(account.unused_faults) == unused
             with pytest.raises(ServerError):
                 await roles.list()
-        assert fault.fired == 3
+        assert fault.struck_requests == 3
 
     @on_both
     @pytest.mark.parametrize("operation", ["get", "update", "delete"])
@@ -139,7 +139,7 @@ def test_no_operation(account: FakeAccount, method: str, key: str, status: int) 
     """A request without a key of the account, or of no operation, uses up no fault."""
     account.fail("any", 500)
     assert ask(account, f"{method} /v2/roles", key=key).status == status
-    assert len(account.pending_faults) == 1
+    assert len(account.unused_faults) == 1
 
 
 # That the other clients come to the same ends is `test_same_results`.
@@ -236,7 +236,7 @@ class TestByName:
         async with connect(account, retry=RetryPolicy()) as roles:
             with pytest.raises(error):
                 await roles.get(role="A")
-            assert fault.fired == len(account.calls_of("list")) - 1
+            assert fault.struck_requests == len(account.calls_of("list")) - 1
             await roles.get(role="A")
 
     @in_process_both
@@ -248,7 +248,7 @@ class TestByName:
         account.add_role("A", id=f"{role.id[:-2]}A=")
         fault = account.fail("get", 403, after=1)
         assert (await roles.get(role="A")).id != role.id
-        assert fault.fired == 0
+        assert fault.struck_requests == 0
         assert [call.operation for call in account.calls] == ["list", "get", "list"]
 
     @in_process_both
@@ -278,7 +278,7 @@ class TestByName:
         async with over_http(account) as roles:
             with pytest.raises(ConflictError):
                 await roles.get(role="A")
-        assert fault.fired == 0
+        assert fault.struck_requests == 0
 
 
 HTML = "<html><h1>404 Not Found</h1><hr>nginx</html>"

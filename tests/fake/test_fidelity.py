@@ -8,7 +8,7 @@ import attrs
 
 import arize_roles_fake
 from arize_roles_fake import Assumptions, contract
-from arize_roles_fake._testing.faults import Breakage
+from arize_roles_fake._testing.fault_rules import Breakage
 from tests.support.modules import modules_of
 
 FIDELITY = files("arize_roles_fake").joinpath("FIDELITY.md").read_text("utf-8")

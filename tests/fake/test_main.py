@@ -1,5 +1,6 @@
 """The commands of `python -m arize_roles_fake`."""
 
+import json
 import os
 import re
 import signal
@@ -54,15 +55,8 @@ class TestServeProcess:
         [
             (("--fault", "lsit:500"), "this fault cannot be scripted: operation must be one of"),
             (("--fault", "list:500,time=2"), "'time=2' is not a fault option"),
-            (
-                ("--latency", "soon"),
-                "--latency must be seconds, such as 0.2 or 0.1-0.5, not 'soon'",
-            ),
-            (("--latency", "1-"), "--latency must be seconds, such as 0.2 or 0.1-0.5, not '1-'"),
-            (
-                ("--latency", "2-1"),
-                "seconds must be 0 or more, and up_to at least that, not 2.0 and 1.0",
-            ),
+            (("--latency", "soon"), "--latency"),
+            (("--latency", "-1"), "seconds must be 0 or more, not -1.0"),
             (("--rate", "fast"), "--rate must be calls a second, such as 20, or 20/5, not 'fast'"),
             (("--rate", "20/"), "--rate must be calls a second, such as 20, or 20/5, not '20/'"),
             (("--rate", "0"), "per_second must be above 0, and burst an integer of 1 or more"),
@@ -139,7 +133,7 @@ class TestServe:
         account = FakeAccount.load(saved)
         assert (account.api_key, len(account.roles)) == ("sesame", 8)
         account.assert_roles({"A": {"ROLE_READ"}})
-        assert account.assumptions == Assumptions(paging="by-offset")
+        assert json.loads(account.dump())["assumptions"] == {"paging": "by-offset"}
 
     @pytest.mark.parametrize(
         ("arguments", "warned"),

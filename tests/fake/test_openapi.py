@@ -130,21 +130,11 @@ def test_bindings(server: RolesServer, account: FakeAccount, type_: str) -> None
         assert_is("RoleBinding", binding)
 
 
-@pytest.mark.parametrize(
-    ("status", "members"),
-    [
-        *((status, {}) for status in (400, 401, 403, 404, 409, 422, 429, 500, 502, 503, 504)),
-        (403, {"entitlement": "SEATS", "limit": 5, "current_count": 4, "required_plan": "PRO"}),
-        (403, {"instance": "/v2/roles"}),
-    ],
-)
-def test_scripted_failure(
-    server: RolesServer, account: FakeAccount, status: int, members: dict[str, Any]
-) -> None:
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422, 429, 500, 502, 503, 504])
+def test_scripted_failure(server: RolesServer, account: FakeAccount, status: int) -> None:
     """A scripted failure is a problem as described."""
-    account.fail("list", status, **members)
+    account.fail("list", status)
     answered, problem = Served(server.url).ask("GET", "/v2/roles")
     assert answered == status
     assert_is("Problem", problem)
     assert problem["status"] == status
-    assert members.items() <= problem.items()

@@ -134,7 +134,7 @@ class TestAccess:
             server.account.add_role("A", ["ROLE_READ"])
             ask(server.account, "GET /v2/roles")
             headers, text = open_url(server.url)
-        assert server.account.calls_in_all == 1
+        assert len(server.account.calls) == 1
         assert headers["Content-Type"] == "text/html; charset=utf-8"
         assert headers["Cache-Control"] == "no-store"
         assert headers["Referrer-Policy"] == "no-referrer"

@@ -232,9 +232,9 @@ class TestDetails:
 )
 def test_titles(status: int, title: str, anchor: str | None) -> None:
     """Each status has its title and, where the reference has one, the address of its section."""
-    expected = {"title": title, "status": status, "detail": "why"}
+    expected = {"title": title, "status": status, "detail": "scripted by the test"}
     if anchor is not None:
         expected["type"] = f"{DOCS}#{anchor}"
     account = FakeAccount(api_key="sesame")
-    account.fail("list", status, detail="why")
+    account.fail("list", status)
     assert answer("GET /v2/roles", account=account) == expected

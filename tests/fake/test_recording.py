@@ -28,7 +28,7 @@ from arize_roles_async import (
     StatusError,
     Timeouts,
 )
-from arize_roles_fake import Assumptions, FakeAccount, LoggedCall, Reply, RolesServer
+from arize_roles_fake import Assumptions, FakeAccount, LoggedCall, RolesServer
 from arize_roles_fake.__main__ import main
 from arize_roles_fake._recording.record import Recording, decode, encode, record, record_service
 from arize_roles_fake._recording.script import Step
@@ -57,7 +57,7 @@ class OtherAccount(FakeAccount):
 
     answer_of: AnswerOf
 
-    def handle(self, request: Request) -> Reply:
+    def handle(self, request: Request) -> Response:
         reply = super().handle(request)
         answer = self.answer_of(request, reply)
         return msgspec.structs.replace(
@@ -474,7 +474,7 @@ class TestNothing:
         said = recorder.record(account, 1, **arguments)
         assert said.startswith(f"nothing was recorded: {message}")
         assert "left behind" not in said
-        assert account.calls_in_all == calls
+        assert len(account.calls) == calls
         assert not recorder.file.exists()
 
 

@@ -101,7 +101,7 @@ async def result(connect: Connect, case: Case) -> tuple[str, list[str], int]:
             await CALLS[operation](roles.with_options(timeout=limits), ROLE_ID)
         except RolesError as error:
             outcome = type(error).__name__
-    return outcome, [role.name for role in account.roles], struck.fired
+    return outcome, [role.name for role in account.roles], struck.struck_requests
 
 
 @pytest.mark.asyncio

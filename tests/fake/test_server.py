@@ -16,7 +16,7 @@ import pytest
 
 from arize_roles_async import AiohttpRolesClient, RolesConnectionError
 from arize_roles_fake import FakeAccount, RolesServer, serve
-from arize_roles_fake._testing.faults import Breakage
+from arize_roles_fake._testing.fault_rules import Breakage
 from tests.support.clients import ONCE, ask
 from tests.support.event_loop import skipping_loop, until
 from tests.support.messages import assert_short_line
@@ -112,7 +112,7 @@ async def test_caller_left(failure: Breakage, caplog: pytest.LogCaptureFixture) 
     async with serve(account) as url:
         _, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
         writer.write(LIST)
-        await until(lambda: account.calls_in_all == 1)
+        await until(lambda: len(account.calls) == 1)
         writer.transport.abort()
         async with aiohttp.ClientSession() as session, session.get(f"{url}/v2/roles") as answer:
             assert answer.status == 401

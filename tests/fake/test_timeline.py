@@ -21,7 +21,7 @@ BACKENDS = pytest.mark.parametrize("backend", ["asyncio", "trio"])
 
 async def asked(account: FakeAccount, times: int) -> None:
     """Wait until an account was asked so often."""
-    while account.calls_in_all < times:  # noqa: ASYNC110 - an account has no event for it
+    while len(account.calls) < times:  # noqa: ASYNC110 - an account has no event for it
         await asyncio.sleep(0)
 
 

@@ -20,7 +20,7 @@ NOT_KEPT = {"Fault"}
 
 MADE: dict[str, Any] = {type(each).__name__: each for each in (*VALUES, *ERRORS)}
 # Classes that are gone, as the CHANGELOG says.
-GONE = {"Binding", "Export"}
+GONE = {"Binding", "Export", "Reply"}
 KEPT = [
     pytest.param(*line.split(), id=f"{file.stem}-{line.split()[0]}")
     for file in sorted(DATA.glob("pickles-*.txt"))

@@ -1,6 +1,5 @@
 """Every place that has to know each field of `Role`: one who adds a field finds them all here."""
 
-import inspect
 import json
 import re
 from collections.abc import Callable, Iterable
@@ -15,6 +14,7 @@ from pydantic import TypeAdapter
 
 from arize_roles_async import ListRolesResponse, PaginationMetadata, Permission, Role
 from arize_roles_fake import FakeAccount, FakeRolesClient, make_role
+from arize_roles_fake._testing.make_role import RoleFields
 from tests.client.test_golden import ROLE as BY_HAND
 
 FIELDS: Final = [field.name for field in attrs.fields(Role)]
@@ -53,8 +53,7 @@ PLACES: Final[dict[str, Callable[[], Iterable[Any]]]] = {
     "to_polars": lambda: PAGE.to_polars().columns,
     "repr": lambda: re.findall(r"[(,] ?(\w+)=", repr(ROLE)),
     "model_fields": lambda: Role.model_fields,
-    "add_role": lambda: set(inspect.signature(FakeAccount.add_role).parameters) - {"self"},
-    "make_role": lambda: inspect.signature(make_role).parameters,
+    "add_role and make_role": lambda: {"name", "permissions", *RoleFields.__annotations__},
     "dump": lambda: json.loads(account().dump())["roles"][0],
     "the OpenAPI description": lambda: described()["properties"],
     "the bytes written by hand": lambda: json.loads(BY_HAND),

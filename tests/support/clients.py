@@ -13,7 +13,8 @@ import pytest
 
 from arize_roles_async import AiohttpRolesClient, ApiKey, Request, RetryPolicy, RolesClient
 from arize_roles_async._aiohttp.client import AiohttpTransport
-from arize_roles_fake import FakeAccount, FakeRolesClient, Reply, mock_arize, serve
+from arize_roles_fake import FakeAccount, FakeRolesClient, mock_arize, serve
+from arize_roles_fake._testing.reply import Reply, reply_of
 
 START = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 ONCE = RetryPolicy(attempts=1)
@@ -51,7 +52,7 @@ def ask(
     method, target = line.split(" ", 1)
     given = {"Authorization": f"Bearer {account.api_key if key is None else key}"}
     given |= {name.replace("_", "-"): value for name, value in headers.items()}
-    return account.handle(Request(method=method, target=target, body=body, headers=given))
+    return reply_of(account.handle(Request(method=method, target=target, body=body, headers=given)))
 
 
 def passed(account: FakeAccount) -> float:

@@ -19,8 +19,8 @@ import attrs
 import msgspec
 from multidict import CIMultiDict
 
-from arize_roles_async import Request
-from arize_roles_fake import FakeAccount, Reply
+from arize_roles_async import Request, Response
+from arize_roles_fake import FakeAccount
 from tests.support.processes import HOST, LONGEST_WAIT, free_port
 
 KEY: Final = "sk-upstream-7f3c9a1e55"
@@ -57,7 +57,7 @@ class Entry:
     at: float
     """Seconds on the machine's monotonic clock."""
     request: Request
-    reply: Reply
+    reply: Response
 
     @property
     def method(self) -> str:
@@ -153,7 +153,7 @@ class Upstream:
         assert entry.is_effect, entry
         return entry.role
 
-    def answer(self, server: "_Server", request: Request) -> tuple[Reply, str]:
+    def answer(self, server: "_Server", request: Request) -> tuple[Response, str]:
         """Carry a request out, and return the answer and what becomes of it.
 
         Raises:
@@ -173,7 +173,7 @@ class Upstream:
         # A proxy in front can ask for it.
         return reply, "lost" if "X-Lose" in request.headers else fate
 
-    def _carry_out(self, request: Request, age: float = 0.0) -> Reply:
+    def _carry_out(self, request: Request, age: float = 0.0) -> Response:
         self._age = age
         reply = self.account.handle(request)
         self.journal.append(Entry(time.monotonic(), request, reply))
@@ -211,7 +211,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fate != "lost":
             self._answer(reply, is_cut=fate == "cut")
 
-    def _answer(self, reply: Reply, *, is_cut: bool) -> None:
+    def _answer(self, reply: Response, *, is_cut: bool) -> None:
         self.send_response(reply.status)
         for name, value in reply.headers.items():
             self.send_header(name, value)

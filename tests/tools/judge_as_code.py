@@ -29,9 +29,10 @@ from urllib.parse import unquote
 import attrs
 import msgspec
 
-from arize_roles_async import Permission, Request, RolesError, ValidationError, as_code
+from arize_roles_async import Permission, Request, Response, RolesError, ValidationError, as_code
 from arize_roles_async.__main__ import main as arize_roles
-from arize_roles_fake import FakeAccount, FakeRolesClient, Reply, mock_arize
+from arize_roles_fake import FakeAccount, FakeRolesClient, mock_arize
+from arize_roles_fake._testing.reply import Reply, reply_of
 from tests.as_code.accounts import content, ended
 from tests.support.clients import START
 
@@ -256,7 +257,7 @@ class Stage(FakeAccount):
         self.born |= {role.id: role.created_at for role in self.roles}
         return {role.id: content(role) for role in self.roles if not role.is_predefined}
 
-    def handle(self, request: Request) -> Reply:
+    def handle(self, request: Request) -> Response:
         if not self.is_watched or request.headers.get("Authorization") != f"Bearer {OURS}":
             return super().handle(request)
         number, self.due = len(self.entries), None
@@ -265,7 +266,7 @@ class Stage(FakeAccount):
         if is_change and tamper == "gateway before":
             reply = Reply(status=404, headers={}, body=b"")
         else:
-            reply = super().handle(request)
+            reply = reply_of(super().handle(request))
             tamper = tamper if reply.broken is None else None
         own = reply.status
         if is_change and tamper in {"gateway before", "gateway after"}:

@@ -41,6 +41,7 @@ from arize_roles_async import (
     ConflictError,
     OutcomeUnknownError,
     Request,
+    Response,
     RetryPolicy,
     RoleBinding,
     RoleBindingsClient,
@@ -50,7 +51,8 @@ from arize_roles_async import (
 from arize_roles_async._calls.call import Call
 from arize_roles_async._role_bindings.client import BaseRoleBindingsClient
 from arize_roles_async._role_bindings.operations import ROLE_BINDINGS
-from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient, Reply
+from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient
+from arize_roles_fake._testing.reply import Reply, reply_of
 from tests.support.clients import START
 
 KEY: Final = "key-of-the-judge"
@@ -139,7 +141,7 @@ class Account(FakeAccount):
         self.add_key(KEY, grants=(), on=rights)
         self.readable = frozenset(each for each in rights if RIGHTS[0] in rights[each])
 
-    def handle(self, request: Request) -> Reply:
+    def handle(self, request: Request) -> Response:
         self._is_created |= request.method == "POST"
         if request.method == "DELETE":
             self.deleted.add(unquote(request.path.rpartition("/")[2]))
@@ -163,7 +165,7 @@ class Account(FakeAccount):
     def _carry_out(self, request: Request) -> Reply:
         """Answer a request, and note what it changes."""
         before = self.bindings()
-        reply = super().handle(request)
+        reply = reply_of(super().handle(request))
         after = self.bindings()
         self.ends.append(after)
         is_denied = reply.status == 503 and reply.body != PAGE.encode()

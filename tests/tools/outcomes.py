@@ -19,6 +19,7 @@ from arize_roles_async import (
     AlphaWarning,
     OutcomeUnknownError,
     Request,
+    Response,
     RetryPolicy,
     RoleRenamedError,
     RolesClient,
@@ -26,7 +27,7 @@ from arize_roles_async import (
     ServerError,
     StatusError,
 )
-from arize_roles_fake import FakeAccount, FakeRolesClient, Reply
+from arize_roles_fake import FakeAccount, FakeRolesClient
 from tests.support.clients import START
 
 ATTEMPTS: Final = 4
@@ -115,7 +116,7 @@ class _Account(FakeAccount):
     def _seen(self) -> object:
         return {role.id: (role.name, role.description) for role in self.roles}
 
-    def handle(self, request: Request) -> Reply:
+    def handle(self, request: Request) -> Response:
         self._requests += 1
         self.advance(2)
         for number, what in self._others:

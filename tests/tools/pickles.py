@@ -113,7 +113,6 @@ VALUES: Final[tuple[object, ...]] = (
         at=NOON,
         request=REQUEST,
     ),
-    fake.Reply(status=200, headers={"X": "y"}, body=b"{}"),
 )
 
 ERRORS: Final[tuple[Exception, ...]] = (

@@ -1,0 +1,231 @@
+"""What an account holds: put there by a test or a file, and as the data of a file."""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from arize_roles_async._role_bindings.models import RoleBinding, RoleBindingResourceType
+from arize_roles_async._roles.models import Role
+from arize_roles_async._roles.requests import permissions_flaw
+from arize_roles_async._values.permissions import AnyPermission, known_permission
+from arize_roles_fake._service.grants import Grants
+from arize_roles_fake._service.ids import Ids, resource_type
+from arize_roles_fake._service.state import State
+from arize_roles_fake._service.wire import members_of
+from arize_roles_fake._testing.account_file import (
+    AccountData,
+    BindingData,
+    DirectoryData,
+    KeyData,
+    RoleData,
+)
+from arize_roles_fake._testing.make_role import make_role, reject_string, writable
+
+
+def find_role(state: State, role: Role | str) -> Role:
+    """Return a role of the account, given a role, an ID or a name.
+
+    Raises:
+        LookupError: There is no such role.
+    """
+    wanted = role if isinstance(role, str) else role.id
+    found = state.store.by_id(wanted) or state.store.by_name(wanted)
+    if found is None:
+        raise LookupError(f"no role has the ID or name {wanted!r}")
+    return found
+
+
+def add_role(state: State, name: str, fields: Mapping[str, Any]) -> Role:
+    """Add a role with some of its fields, which overrule its defaults.
+
+    Raises:
+        ValueError: The name or ID is taken or cannot be sent, or a timestamp is naive.
+        TypeError: A role has no such field.
+    """
+    store = state.store
+    taken = store.by_name(name)
+    if taken is not None:
+        raise ValueError(f"a role is already named {taken.name!r}")
+    given: dict[str, Any] = {"created_at": state.now(), "permissions": ()}
+    given |= {field: value for field, value in fields.items() if value is not None}
+    if "id" not in given:
+        given["id"] = store.next_id()
+    elif store.by_id(given["id"]) is not None:
+        raise ValueError(f"a role already has the ID {given['id']!r}")
+    role = make_role(name=name, **given)
+    state.extra_permissions |= {str(each) for each in role.permissions or () if not each.is_known}
+    store.add(role)
+    return role
+
+
+def bind(state: State, role: Role, data: BindingData) -> RoleBinding:
+    """Add a role binding.
+
+    Raises:
+        ValueError: The user already has a role on the resource, or the resource is neither a
+            space nor a project, or another binding has the ID.
+    """
+    bindings = state.store.bindings
+    user, resource = state.ids.of_user(data.user), state.ids.of_resource(data.resource)
+    there = bindings.by_target(user, resource)
+    if there is not None:
+        name = find_role(state, there.role_id).name
+        raise ValueError(f"{data.user!r} already has the role {name!r} on {data.resource!r}")
+    created = writable(data.created_at or state.now())
+    binding = RoleBinding(
+        id=bindings.next_id() if data.id is None else data.id,
+        role_id=role.id,
+        user_id=user,
+        resource_type=resource_type(resource),
+        resource_id=resource,
+        created_at=created,
+        updated_at=writable(data.updated_at or created),
+    )
+    if bindings.by_id(binding.id) is not None:
+        raise ValueError(f"a role binding already has the ID {binding.id!r}")
+    bindings.add(binding)
+    state.know(user, resource)
+    return binding
+
+
+def all_bindings(state: State) -> tuple[RoleBinding, ...]:
+    """Return every role binding, oldest first."""
+    return state.store.bindings.in_order(*((kind,) for kind in RoleBindingResourceType))
+
+
+def grants_of(
+    state: State,
+    grants: Iterable[AnyPermission | str] | None,
+    on: Mapping[str, Iterable[AnyPermission | str]] | None = None,
+) -> Grants:
+    """Return the grants of a key, as `FakeAccount.add_key` takes them.
+
+    Raises:
+        ValueError: A permission is unknown, or `on` names neither a space nor a project.
+        TypeError: The permissions are one string.
+    """
+
+    def known(permissions: Iterable[AnyPermission | str]) -> frozenset[str]:
+        given = frozenset(map(str, reject_string(permissions)))
+        unknown = (p for p in given - state.extra_permissions if not known_permission(p))
+        if flawed := tuple(sorted(unknown)):
+            raise ValueError(permissions_flaw(flawed))
+        return given
+
+    return Grants(
+        None if grants is None else known(grants),
+        {state.ids.of_resource(place): known(granted) for place, granted in (on or {}).items()},
+    )
+
+
+def fill(state: State, data: AccountData) -> None:
+    """Replace everything in an account by the data of a file.
+
+    Raises:
+        ValueError: The data contradict themselves.
+    """
+    ids = Ids(data.tenant or "")
+    state.clear(ids)
+    state.extra_permissions = frozenset(data.extra_permissions)
+    state.max_custom_roles = data.max_custom_roles
+    store = state.store
+    for each in data.roles:
+        store.reserve(each.id or "")
+    for binding in data.role_bindings:
+        store.bindings.reserve(binding.id or "")
+    for each in reversed(data.roles):
+        fields = msgspec.structs.asdict(each)
+        bindings = fields.pop("bindings")
+        role = add_role(state, fields.pop("name"), fields)
+        for binding in bindings:
+            bind(state, role, binding)
+    for binding in reversed(data.role_bindings):
+        bind(state, find_role(state, binding.role or ""), binding)
+    store.kept_names.extend(data.kept_names)
+    store.created = max(store.created, data.roles_created)
+    store.bindings.created = max(store.bindings.created, data.role_bindings_created)
+    state.users = _ids(ids.of_user, data.users)
+    state.resources = _ids(ids.of_resource, data.resources)
+    _fill_directory(state, data.directory or DirectoryData())
+    state.know(*dict.fromkeys(map(ids.of, (*(data.users or ()), *(data.resources or ())))))
+    for key, grants in (data.keys or {}).items():
+        if isinstance(grants, KeyData):
+            state.keys[key] = grants_of(state, grants.grants, grants.on)
+        else:
+            state.keys[key] = grants_of(state, grants)
+
+
+def _fill_directory(state: State, data: DirectoryData) -> None:
+    store = state.store
+    for user in data.users:
+        store.users.put(user)
+    for space in data.spaces:
+        store.spaces.put(space)
+    for project in data.projects:
+        store.projects.put(project)
+        state.know(project.space_id)
+    store.blocked.update(map(state.ids.of_user, data.blocked))
+
+
+def _ids(id_of: Callable[[str], str], given: Iterable[str] | None) -> frozenset[str] | None:
+    return None if given is None else frozenset(map(id_of, given))
+
+
+def data_of(state: State, now: datetime) -> AccountData:
+    """Return everything in an account as the data of a file."""
+    store, ids = state.store, state.ids
+    bindings = store.bindings
+    return AccountData(
+        roles=tuple(RoleData(**members_of(role)) for _, role in store.in_lists(*store.kinds)),
+        role_bindings=tuple(_binding_data(state, each) for each in reversed(all_bindings(state))),
+        users=_labels(ids, state.users),
+        resources=_labels(ids, state.resources),
+        directory=_directory_data(state),
+        now=now,
+        max_custom_roles=state.max_custom_roles,
+        assumptions=state.assumptions.changed(),
+        keys={key: _key_data(ids, grants) for key, grants in state.keys.items()},
+        extra_permissions=tuple(sorted(state.extra_permissions)),
+        kept_names=tuple(store.kept_names),
+        roles_created=store.created if store.created > len(store) else 0,
+        role_bindings_created=bindings.created if bindings.created > len(bindings) else 0,
+        tenant=ids.tenant,
+    )
+
+
+def _labels(ids: Ids, given: Iterable[str] | None) -> tuple[str, ...] | None:
+    return None if given is None else tuple(sorted(map(ids.unique_label, given)))
+
+
+def _binding_data(state: State, binding: RoleBinding) -> BindingData:
+    return BindingData(
+        role=find_role(state, binding.role_id).name,
+        user=state.ids.unique_label(binding.user_id),
+        resource=state.ids.unique_label(binding.resource_id),
+        id=binding.id,
+        created_at=binding.created_at,
+        updated_at=binding.updated_at,
+    )
+
+
+def _directory_data(state: State) -> DirectoryData | None:
+    store = state.store
+    data = DirectoryData(
+        users=state.underived(store.users),
+        spaces=state.underived(store.spaces),
+        projects=state.underived(store.projects),
+        blocked=tuple(sorted(map(state.ids.unique_label, store.blocked))),
+    )
+    return None if data == DirectoryData() else data
+
+
+def _key_data(ids: Ids, key: Grants) -> tuple[str, ...] | KeyData | None:
+    if key.everywhere is None:
+        return None
+    grants = tuple(sorted(key.everywhere))
+    if not key.on:
+        return grants
+    on = {ids.unique_label(each): tuple(sorted(granted)) for each, granted in key.on.items()}
+    return KeyData(grants=grants, on=on)

@@ -1,0 +1,261 @@
+"""The arguments of a scripted failure, and the rules that they keep."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, Literal, cast, get_args
+
+import attrs
+
+from arize_roles_async._values.errors import (
+    STATUS_ERRORS,
+    AmbiguousNameError,
+    ClientStateError,
+    ConfigurationError,
+    InvalidResponseError,
+    MissingExtraError,
+    OutcomeUnknownError,
+    RoleRenamedError,
+    RolesConnectionError,
+    RolesError,
+    RolesTimeoutError,
+    ServerError,
+    StatusError,
+    ValidationError,
+)
+from arize_roles_async._values.options import is_count
+from arize_roles_async._values.requests import text_flaw
+from arize_roles_async._values.text import quoted, type_name
+from arize_roles_fake._service.operations import METHODS, OPERATIONS, verb
+from arize_roles_fake._testing.incoming import CallFilter
+
+_CHANGES: Final = tuple(each for each in OPERATIONS if METHODS[verb(each)] != "GET")
+_DELETES: Final = tuple(each for each in OPERATIONS if verb(each) == "delete")
+
+Breakage = Literal[
+    "lost", "truncated", "malformed", "undecodable", "silent", "refused", "unreachable"
+]
+"""The ways in which an attempt fails without a status, as `FakeAccount.fail` describes them."""
+
+When = Literal["before", "after"]
+"""The moment of a failure: before the account does the work of the call, or after it."""
+
+_MAX_SECONDS: Final = 10**15
+"""The limit of a `Retry-After`: longer than any wait, and short enough for Python to print."""
+WITHOUT_BODY: Final = frozenset({204, 205, 304})
+_FRAMING: Final = frozenset(
+    {
+        *("connection", "content-encoding", "content-length", "keep-alive", "te", "trailer"),
+        *("transfer-encoding", "upgrade"),
+    }
+)
+"""Headers that frame a message: they say how its bytes are to be read."""
+_HEADER_NAME: Final = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_HEADER_VALUE: Final = "[!-~]([ -~]*[!-~])?"
+_NEED_A_BODY: Final = frozenset({"truncated", "malformed"})
+_NOT_CONNECTED: Final = frozenset({"refused", "unreachable"})
+
+_FAILURES: Final[dict[type[RolesError], int | Breakage]] = {
+    **{error: status for status, error in STATUS_ERRORS.items()},
+    ServerError: 503,
+    RolesConnectionError: "refused",
+    RolesTimeoutError: "unreachable",
+    OutcomeUnknownError: "lost",
+    InvalidResponseError: "malformed",
+}
+"""The failure that makes a client raise each error class."""
+
+_NOT_SCRIPTED: Final[dict[type[RolesError], str]] = {
+    RolesError: "it is the base of all errors; give one of its subclasses",
+    StatusError: "give the status, such as 418",
+    ValidationError: "a call raises it if an argument breaks a rule, and sends nothing",
+    ConfigurationError: "a client raises it if it is made with wrong arguments",
+    ClientStateError: "a client raises it once it is closed",
+    AmbiguousNameError: "a look-up raises it if two things have the name; add_space adds a second",
+    MissingExtraError: "a conversion raises it if a package is not installed",
+    RoleRenamedError: (
+        "an update by name raises it if another client renames the role between the call's list "
+        "and its update; slow_down leaves time for that"
+    ),
+}
+"""The causes of the error classes that no answer leads to."""
+
+
+@attrs.frozen(kw_only=True)
+class FaultArguments:
+    """The arguments of `FakeAccount.fail`."""
+
+    operation: str
+    given: int | type[RolesError] | Breakage = attrs.field(alias="failure")
+    """The argument `failure`."""
+    times: int | None
+    after: int
+    every_attempt: bool
+    when: When
+    role: str | None
+    retry_after: int | str | None
+    page: str | bytes | None
+    headers: Mapping[str, str]
+
+    def __str__(self) -> str:
+        often = "every time" if self.times is None else counted(self.times, "time")
+        text = f"{self.operation} fails with {self.failure}"
+        text += f", {often}" if self.page is None else f" and a page, {often}"
+        text += ", every attempt" if self.every_attempt else ""
+        text += f" after {self.after}" if self.after else ""
+        return text + (f", for the role {self.role!r}" if self.role is not None else "")
+
+    @property
+    def failure(self) -> int | Breakage:
+        """The status of the answer, or the way in which the attempt fails without one."""
+        return _FAILURES[self.given] if isinstance(self.given, type) else self.given
+
+    @property
+    def calls(self) -> CallFilter:
+        """The calls that it means."""
+        return CallFilter(self.operation, self.role)
+
+    def can_strike(self, operation: str) -> bool:
+        """Return whether the answer to an operation can fail so: one without a body may not."""
+        return operation not in _DELETES or self.failure not in _NEED_A_BODY
+
+    def check(self) -> None:
+        """Raise `ValueError` if they contradict themselves or could never strike a call."""
+        flaws = [*_wrong_failure(self)] or [
+            *_operation_flaws(self),
+            *_moment_flaws(self),
+            *_page_flaws(self),
+            *_header_flaws(self),
+        ]
+        if flaws:
+            raise ValueError("this fault cannot be scripted: " + "; ".join(flaws))
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _wrong_failure(fault: FaultArguments) -> Iterator[str]:
+    """Yield the reason why no fault can have this failure, if there is one."""
+    failure = fault.given
+    if isinstance(failure, type) and failure in _NOT_SCRIPTED:
+        yield f"no answer leads to {failure.__name__}: {_NOT_SCRIPTED[failure]}"
+    elif failure not in (*_FAILURES, *get_args(Breakage)) and not _is_status(failure, fault.page):
+        yield (
+            "failure must be a status of 400 to 599, or of 200 to 599 with page, the class of an "
+            f"error that an answer leads to, or one of {', '.join(get_args(Breakage))}, not "
+            f"{_name(fault)}"
+        )
+
+
+def _operation_flaws(fault: FaultArguments) -> Iterator[str]:
+    operation = fault.operation
+    yield from fault.calls.flaws()
+    if not fault.can_strike(operation):
+        yield f"the answer to a delete has no body, so it cannot be {_name(fault)}"
+    if fault.given is InvalidResponseError and operation in _CHANGES:
+        yield (
+            f"{operation} never raises it: after an unreadable answer to a change, a client checks "
+            "whether the change was made; 'malformed' scripts such an answer"
+        )
+    if fault.given is OutcomeUnknownError and operation not in _CHANGES:
+        yield f"{operation} never raises it: only a change has an unknown outcome"
+
+
+def _moment_flaws(fault: FaultArguments) -> Iterator[str]:
+    if fault.times is not None and not is_count(fault.times, least=1):
+        yield f"times must be an integer of 1 or more, not {quoted(fault.times)}"
+    if not is_count(fault.after):
+        yield f"after must be an integer of 0 or more, not {quoted(fault.after)}"
+    if fault.when not in get_args(When):
+        yield f"when must be before or after, not {fault.when!r}"
+    if fault.when == "after" and fault.failure in _NOT_CONNECTED:
+        yield (
+            f"{_name(fault)} means that nothing was sent, so when must be before; 'lost' with "
+            "when='after' drops the connection after the account did its work"
+        )
+
+
+def _page_flaws(fault: FaultArguments) -> Iterator[str]:
+    page = fault.page
+    if page is None:
+        if fault.failure == 407:  # noqa: PLR2004 - as the message says
+            yield "407 is the answer of a proxy, for which a client raises RolesConnectionError"
+        return
+    if not isinstance(fault.given, int):
+        yield f"page needs a status as the failure, not {_name(fault)}"
+    if not isinstance(page, bytes) and page != "" and (flaw := text_flaw(page)):
+        yield f"page {flaw}"
+    if page and fault.failure in WITHOUT_BODY:
+        yield f"an answer with {fault.failure} has no body, so page must be empty"
+
+
+def _header_flaws(fault: FaultArguments) -> Iterator[str]:
+    seconds = fault.retry_after
+    if seconds is not None and fault.failure not in {429, 503}:
+        yield f"only a 429 or a 503 has a retry_after, not {_name(fault)}"
+    is_date = isinstance(seconds, str) and re.fullmatch(_HEADER_VALUE, seconds)
+    if not (seconds is None or is_date or (is_count(seconds) and int(seconds) < _MAX_SECONDS)):
+        yield f"retry_after must be 0 or more, or a date as text, not {quoted(seconds)}"
+    if fault.headers and not isinstance(fault.failure, int):
+        yield f"headers need a status as the failure, not {_name(fault)}"
+    if not isinstance(cast("object", fault.headers), Mapping):
+        yield f"headers must be a mapping, not {type_name(fault.headers)}"
+        return
+    for name, value in cast("Mapping[object, object]", fault.headers).items():
+        if not (isinstance(name, str) and re.fullmatch(_HEADER_NAME, name)):
+            yield f"headers must have names that HTTP allows, not {quoted(name)}"
+        elif name.lower() in _FRAMING:
+            yield f"headers must not hold {name}, which frames the message"
+        elif name.lower() == "retry-after" and seconds is not None:
+            yield "headers hold Retry-After, so retry_after must not be given"
+        elif not (isinstance(value, str) and re.fullmatch(f"{_HEADER_VALUE}|", value)):
+            yield f"headers must have values of printable ASCII, not {quoted(value)} for {name}"
+
+
+def _name(fault: FaultArguments) -> str:
+    return fault.given.__name__ if isinstance(fault.given, type) else repr(fault.given)
+
+
+def _is_status(status: object, page: object) -> bool:
+    """Return whether a fault may have a status: that of a failure, or with a page any."""
+    first = 400 if page is None else 200
+    return type(status) is int and first <= status <= 599  # noqa: PLR2004 - as in RFC 9110
+
+
+def parse_failure(text: str) -> Any:  # noqa: ANN401 - `Fault` checks it
+    """Return the status or the error class that a text names, or the text itself."""
+    classes = {each.__name__: each for each in (*_FAILURES, *_NOT_SCRIPTED)}
+    return int(text) if text.isdecimal() else classes.get(text, text)
+
+
+def parse_fault(text: str) -> dict[str, Any]:
+    """Parse a line of text into arguments of `FakeAccount.fail`.
+
+    Args:
+        text: `OPERATION:FAILURE`, where the failure may be the name of an error class; then any of
+            `,times=N` (or `always`), `,after=N`, `,every_attempt`, `,when=before|after`,
+            `,retry_after=SECONDS` and, at the end, `,role=NAME`: a role's name may hold commas.
+
+    Raises:
+        ValueError: The text is not in this form.
+    """
+    text, has_role, role = text.partition(",role=")
+    what, *options = text.split(",")
+    operation, _, failure = what.partition(":")
+    arguments: dict[str, Any] = {"operation": operation, "failure": parse_failure(failure)}
+    if has_role:
+        arguments["role"] = role
+    for option in options:
+        name, _, value = option.partition("=")
+        if name == "when":
+            arguments[name] = value
+        elif option == "every_attempt":
+            arguments[name] = True
+        elif name == "times" and value == "always":
+            arguments[name] = None
+        elif name in {"times", "after", "retry_after"} and value.isdecimal():
+            arguments[name] = int(value)
+        else:
+            raise ValueError(f"{option!r} is not a fault option")
+    return arguments

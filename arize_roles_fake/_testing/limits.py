@@ -1,0 +1,81 @@
+"""The pace of an account: the latency of its answers, its rate limit, the length of its pages."""
+
+import math
+from collections.abc import Iterable
+from datetime import datetime
+from typing import cast
+
+import attrs
+
+from arize_roles_async._values.options import is_count
+from arize_roles_fake._testing.incoming import CallFilter
+
+
+@attrs.define(eq=False)
+class Latency:
+    """The latency of the answers to some calls.
+
+    Raises:
+        ValueError: It is not a number of seconds, or no call can match.
+    """
+
+    calls: CallFilter
+    """The calls to delay."""
+    seconds: float
+    real_time: bool
+    """True for real seconds in process, too."""
+    was_used: bool = False
+    """True once a call was delayed."""
+
+    def __attrs_post_init__(self) -> None:
+        self.calls.check()
+        if not 0.0 <= self.seconds < math.inf:
+            raise ValueError(f"seconds must be 0 or more, not {self.seconds}")
+
+    def unused(self) -> str | None:
+        """Return a line that names the latency, or None if it was used, or is of all calls."""
+        is_of_all = self.calls == CallFilter("any", None)
+        if self.was_used or is_of_all or not self.seconds:
+            return None
+        return f"slow_down of {self.calls}: no call was delayed"
+
+
+class ShortPages:
+    """Sizes of the next pages of lists."""
+
+    def __init__(self, sizes: Iterable[int]) -> None:
+        self.sizes: list[int] = [*sizes]
+        """The sizes of the pages that are still to come."""
+
+    def unused(self) -> str | None:
+        """Return a line that names the pages that are still to come, or None."""
+        left = ", ".join(map(str, self.sizes))
+        return f"shorten_pages({left}): asked for no further page" if left else None
+
+
+class TokenBucket:
+    """A rate limit: a number of calls a second, and a burst at once.
+
+    The bucket keeps the moment at which it is full again, so that rounding errors do not add up.
+    """
+
+    def __init__(self, per_second: float, burst: int) -> None:
+        is_number = isinstance(cast("object", per_second), int | float)
+        if not (is_number and 0.0 < per_second < math.inf) or not is_count(burst, least=1):
+            raise ValueError("per_second must be above 0, and burst an integer of 1 or more")
+        self._refill = 1.0 / per_second
+        self._capacity = self._refill * burst
+        self._began: datetime | None = None
+        self._full_at = 0.0
+
+    def wait(self, now: datetime) -> float:
+        """Take a token and return 0, or return the seconds until there is one."""
+        self._began = self._began or now
+        seconds = (now - self._began).total_seconds()
+        full_at = max(self._full_at, seconds) + self._refill
+        lacking = full_at - seconds - self._capacity
+        # The clock's resolution is a microsecond; less than that is rounding.
+        if lacking > 1e-6:  # noqa: PLR2004
+            return lacking
+        self._full_at = full_at
+        return 0.0
