@@ -23,7 +23,7 @@ from enum import Enum
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Final
+from typing import Final, Unpack, get_args, get_origin
 
 import msgspec
 
@@ -117,7 +117,14 @@ def set_by(of: type) -> set[str]:
 
 def signature(call: Callable[..., object]) -> str:
     """Return a signature without its types."""
-    parameters = inspect.signature(call).parameters.values()
+    parameters = [*inspect.signature(call).parameters.values()]
+    if parameters and get_origin(parameters[-1].annotation) is Unpack:
+        # Each key of a typed dictionary is a parameter.
+        (keys,) = get_args(parameters.pop().annotation)
+        parameters += [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None)
+            for name in keys.__annotations__
+        ]
     bare = str(inspect.Signature([each.replace(annotation=each.empty) for each in parameters]))
     # Of a default that is a value, the class: its own fields have a line of their own.
     bare = re.sub(r"=([A-Z]\w+)\([^()]*\)", r"=\1()", bare)

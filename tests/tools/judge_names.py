@@ -29,13 +29,14 @@ from arize_roles_async import (
     OutcomeUnknownError,
     Project,
     Request,
+    Response,
     RetryPolicy,
     RolesError,
     Space,
 )
 from arize_roles_async._calls.paging import Walk
 from arize_roles_async._directory import client as directory
-from arize_roles_fake import FakeAccount, FakeRolesClient, Reply
+from arize_roles_fake import FakeAccount, FakeRolesClient
 from tests.support.clients import START
 
 ADDRESSES: Final = (
@@ -95,7 +96,7 @@ class Account(FakeAccount):
         """Return who has which role where."""
         return {(each.user_id, each.resource_id): each.role_id for each in self.bindings()}
 
-    def handle(self, request: Request) -> Reply:
+    def handle(self, request: Request) -> Response:
         """Answer, and have somebody change names before that."""
         drawn = self.drawn
         if self.renames and drawn.random() < 0.3:
