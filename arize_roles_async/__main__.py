@@ -5,6 +5,7 @@ import asyncio
 import json
 import os
 import re
+import shlex
 import signal
 import sys
 import threading
@@ -20,6 +21,7 @@ try:
 
     import arize_roles_async as client
     from arize_roles_async import as_code
+    from arize_roles_async._directory.table import to_csv, to_text
     from arize_roles_async._values.text import one_line, printable
     from arize_roles_async._values.writing import write_file
     from arize_roles_async.as_code.apply import Run, StoppedError, begun
@@ -32,6 +34,7 @@ except ImportError as _missing:  # The interpreter would end with 1, which means
     raise SystemExit(2) from _missing
 
 _COLORS: Final = {"+": 32, "-": 31, "!": 33, "?": 35, "#": 36}
+_SOUGHT: Final = ("role", "user", "space", "project", "in_space")
 _GRACE: Final = 5.0
 """Seconds that the request under way has to end after a first signal."""
 _SIGNALS: Final = [
@@ -50,7 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     if getattr(chosen, "json", False):
         parser.error("instead of --json, write --format json")
-    warnings.simplefilter("ignore", client.AlphaWarning)
+    for notice in (client.AlphaWarning, client.BetaWarning):
+        warnings.simplefilter("ignore", notice)
     run = _Run(chosen)
     with run.signals(is_process=arguments is None):
         try:
@@ -103,6 +107,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     fmt = commands.add_parser("fmt", help="write files in a fixed order; comments are kept")
     fmt.add_argument("--check", action="store_true", help="only name files that would change")
+    who = commands.add_parser("who", help="show who has which role on which space or project")
+    for name in _SOUGHT:
+        option = f"--{name.replace('_', '-')}"
+        who.add_argument(option, metavar="NAME", help="a name or an ID")
+    who.add_argument("--format", choices=("text", "json", "csv"), default="text")
     commands.add_parser("schema", help="print a JSON Schema of the file, for editors")
     for command in (check, plan, apply, fmt):
         command.add_argument("file", nargs="+", help="a TOML file of roles, or a folder of them")
@@ -137,6 +146,8 @@ class _Run:
             return 0
         if command == "export":
             return asyncio.run(self._export())
+        if command == "who":
+            return asyncio.run(self._who())
         # Before the event loop begins, a signal ends even the reading of a pipe.
         declaration = read(self._chosen.file, _standard_input)
         self._report("note", declaration.notes)
@@ -172,12 +183,22 @@ class _Run:
         return 1 if is_check and is_changed else 0
 
     @asynccontextmanager
-    async def _connected(self) -> AsyncGenerator[client.RolesClient]:
+    async def _connected(self) -> "AsyncGenerator[client.AiohttpRolesClient]":
         self._task = asyncio.current_task()
         if not os.environ.get("ARIZE_API_KEY"):
             raise client.ConfigurationError("no API key: set ARIZE_API_KEY")
         async with client.AiohttpRolesClient() as roles:
             yield roles
+
+    async def _who(self) -> int:
+        sought = {name: getattr(self._chosen, name) for name in _SOUGHT}
+        async with self._connected() as roles:
+            given = {name: text for name, text in sought.items() if text is not None}
+            found = await roles.by_name.find(**given)
+        forms = {"json": lambda _: found.to_json(), "csv": to_csv}
+        _show(forms.get(self._form, to_text)(found))
+        _say(f"note: {len(found)} role bindings; those that the key may not see are left out")
+        return 0
 
     async def _export(self) -> int:
         async with self._connected() as roles:
@@ -312,7 +333,12 @@ class _Run:
         _say(f"made: {len(result.made)} of {len(result.plan.changes)}")
         if self._is_output_lost:
             _say(*(f"  made: {change}" for change in result.made))
-        _say(*(f"  blocked: {change}" for change in result.blocked))
+        for change in result.blocked:
+            name = change.before.name if change.before else ""
+            _say(
+                f"  blocked: {change}",
+                f"    for who has it: arize-roles who --role {shlex.quote(name)}",
+            )
         _say(f"not reached: {len(result.not_reached)}")
         _say(*(f"  not reached: {change}" for change in result.not_reached))
         return 3 if result.made or result.may_have_been_made else 2

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -104,7 +105,7 @@ class Shell:
     def __call__(self, command: str) -> Ran:
         """Run a command in this process."""
         try:
-            status = main(command.split())
+            status = main(shlex.split(command))
         except SystemExit as exit_:
             status = int(exit_.code or 0)
         output, errors = self._capsys.readouterr()

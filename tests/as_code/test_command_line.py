@@ -201,7 +201,10 @@ class TestApply:
         status, _, errors = shell("apply --yes roles.toml")
         assert status == 3
         assert errors.startswith('error: users still have "D": DELETE ')
-        assert errors.endswith('\nmade: 2 of 3\n  blocked: delete "D"\nnot reached: 0\n')
+        assert errors.endswith(
+            '\nmade: 2 of 3\n  blocked: delete "D"\n    for who has it: arize-roles who --role D\n'
+            "not reached: 0\n"
+        )
         shell.write("absent.toml", 'absent = ["D"]')
         assert shell.status("apply --yes absent.toml") == 2
 

@@ -40,7 +40,7 @@ PLUGIN: Final = "arize_roles_fake.pytest_plugin"
 COMMANDS: Final = {
     "arize-roles": (
         "arize_roles_async.__main__",
-        ("", "check", "plan", "apply", "export", "fmt", "schema"),
+        ("", "check", "plan", "apply", "export", "fmt", "who", "schema"),
     ),
     "python -m arize_roles_fake": (
         "arize_roles_fake.__main__",
