@@ -59,6 +59,7 @@ QUOTED = '"\\\\\\ak/0123\\'
         # The text of another library that ends with three points.
         ("b'bearer-0123456789-...'", "bearer-0123456789-0123456789", "b'[API key]...'"),
         ("bearer-01234567?", "bearer-0123456789", "bearer-01234567?"),
+        (f"{'k' * 40}...", "k" * 50, "[API key]..."),
     ],
 )
 def test_redact(text: str, key: str, redacted: str) -> None:
