@@ -225,6 +225,26 @@ class TestFailed:
             assert asked[4:] == [3, 3]
             await until(lambda: all(peer.lost for peer in server.peers[:3]))
 
+    async def test_incomplete(self) -> None:
+        """An answer that breaks off before anybody reads it fails as aiohttp says."""
+
+        def answer(peer: Peer) -> None:
+            peer.transport.write(PAGE[:-1])
+            peer.transport.close()
+
+        async def wait(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+            response = await handler(request)
+            await until(lambda: response.content.exception())
+            # The loop then calls what waits for the end of the connection.
+            for _ in range(3):
+                await asyncio.sleep(0)
+            return response
+
+        async with serve(answer) as server, aiohttp.ClientSession(middlewares=[wait]) as session:
+            roles = AiohttpRolesClient("key", base_url=server.url, session=session, retry=ONCE)
+            with pytest.raises(RolesConnectionError, match="arrived: ClientPayloadError: "):
+                await roles.list()
+
     async def test_before(self) -> None:
         """A failure before there was a connection says nothing of those that are open."""
         failures: list[aiohttp.ClientError] = []
