@@ -397,10 +397,15 @@ class AiohttpTransport(AsyncioTransport):
                 self.time_limits.close()
                 owner, self._session_owner = self._session_owner, None
                 if owner is not None:
-                    await self._connections.close(self._session)
-                    # At the end of an event loop, asyncio closes it at the same time.
-                    with suppress(RuntimeError):
-                        await owner.aclose()
+                    try:
+                        # So that calls that are connecting close what they have: aiohttp closes
+                        # no such connection once its connector is closed.
+                        await asyncio.sleep(0)
+                    finally:
+                        await self._connections.close(self._session)
+                        # At the end of an event loop, asyncio closes it at the same time.
+                        with suppress(RuntimeError):
+                            await owner.aclose()
 
 
 async def _keep_open(

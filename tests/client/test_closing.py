@@ -56,6 +56,28 @@ def client(url: str, **options: Any) -> AiohttpRolesClient:  # noqa: ANN401
     return AiohttpRolesClient("key", base_url=url, **options)
 
 
+@on_each_loop
+async def test_connecting() -> None:
+    """A connection that is being made, here through a proxy, is closed with its client."""
+    asked, ended = asyncio.Event(), asyncio.Event()
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        asked.set()
+        await reader.read()
+        ended.set()
+        writer.close()
+
+    async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as proxy:
+        port = proxy.sockets[0].getsockname()[1]
+        roles = client("https://localhost:9", proxy=f"http://127.0.0.1:{port}")
+        call = asyncio.create_task(use(roles))
+        await asked.wait()
+        await roles.aclose()
+        await ends(call, ClientStateError, "the client is closed")
+        await until(ended.is_set)
+
+
 class TestResolving:
     """While the name of the host is resolved."""
 

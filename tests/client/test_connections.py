@@ -234,7 +234,7 @@ class TestFailed:
 
         async def wait(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
             response = await handler(request)
-            await until(lambda: response.content.exception())
+            await until(response.content.exception)
             # The loop then calls what waits for the end of the connection.
             for _ in range(3):
                 await asyncio.sleep(0)

@@ -1,5 +1,7 @@
 """Calls whose exchanges break: what they say is true, and no request goes twice."""
 
+import itertools
+
 import pytest
 
 from arize_roles_async import AiohttpRolesClient, RolesConnectionError
@@ -7,17 +9,26 @@ from arize_roles_fake import FakeAccount
 from tests.support.chaos import Point, chaos_server
 from tests.support.clients import LENT, ONCE, own_or_lent
 from tests.support.sizes import sized
-from tests.tools.chaos_table import cases, representatives, run
+from tests.tools.chaos_table import cases, run, run_planted
 
 pytestmark = pytest.mark.usefixtures("unmeasured")
 
 
 def test_truth() -> None:
     """Whatever breaks, what a call says is true of the account."""
-    outcomes = run(sized(lambda: representatives()[::7], cases)())
+    outcomes = run(sized(cases()[::47], cases()))
 
     assert [f"{o.case}: {o.ended}: {o.wrong}" for o in outcomes if o.wrong] == []
-    assert len(outcomes) == sized(40, 2502)
+    assert len(outcomes) == sized(119, 5559)
+
+
+@pytest.mark.full
+def test_planted() -> None:
+    """A request that aiohttp sends again by itself is found."""
+    broken = [each for each in cases() if each.point is Point.CLOSE_AFTER_COMMIT]
+    assert {*itertools.chain(*(each.wrong for each in run_planted(broken)))} == {
+        "sent an attempt of a change twice"
+    }
 
 
 @pytest.mark.asyncio

@@ -1,5 +1,7 @@
 """A server of an account that breaks HTTP/1.1 exchanges at the points that a script names.
 
+A proxy before it, in `chaos_proxy`, breaks the way to it.
+
 It runs on the event loop of its client, because nothing but the loop sees a connection attempt
 that the kernel refuses: for the faults at connect time it replaces the loop's `sock_connect`.
 """
@@ -7,6 +9,7 @@ that the kernel refuses: for the faults at connect time it replaces the loop's `
 import asyncio
 import functools
 import socket
+import ssl
 import struct
 import zlib
 from collections.abc import AsyncGenerator, Callable
@@ -24,6 +27,8 @@ HOST = "127.0.0.1"
 EXPANDED_SIZE = 64 * 2**20
 GARBAGE = bytes(range(255, -1, -1))
 _PATIENCE = 10.0
+_SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n"
+_HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </v2>; rel=preload\r\n\r\n"
 
 
 class Point(StrEnum):
@@ -61,11 +66,52 @@ class Point(StrEnum):
     WRONG_LENGTH_SHORT = auto()
     GZIP_BOMB = auto()
     SLOW_BYTES = auto()
+    CONTINUE_FIRST = auto()
+    HINTS_FIRST = auto()
+    STALL_AFTER_HINTS = auto()
+    SWITCHED_PROTOCOLS = auto()
+    SURPLUS_LINE = auto()
+    SURPLUS_GARBAGE = auto()
+    UNTIL_THE_END = auto()
+    CLOSE_IN_CHUNK = auto()
+
+    # A whole answer on an idle connection, before the next request.
+    UNASKED = auto()
+
+    # The proxy makes no tunnel.
+    TUNNEL_REFUSED_407 = auto()
+    TUNNEL_REFUSED_403 = auto()
+    TUNNEL_REFUSED_502 = auto()
+    TUNNEL_GARBAGE = auto()
+    TUNNEL_HALF_ANSWER = auto()
+    TUNNEL_CLOSE = auto()
+    TUNNEL_RESET = auto()
+    TUNNEL_STALL = auto()
+    # It breaks the handshake with TLS in the tunnel.
+    HANDSHAKE_CLOSE = auto()
+    HANDSHAKE_STALL = auto()
+    HANDSHAKE_GARBAGE = auto()
+    # It breaks a record of TLS with the answer to a request that the account has carried out.
+    RECORD_CLOSE = auto()
+    RECORD_RESET = auto()
+    RECORD_STALL = auto()
+    RECORD_GARBAGE = auto()
 
     @property
     def at_connect(self) -> bool:
         """True if a connection attempt uses the fault up, and not a request."""
-        return self in {Point.REFUSED, Point.STALL_ON_CONNECT}
+        new = self.startswith(("tunnel", "handshake"))
+        return new or self in {Point.REFUSED, Point.STALL_ON_CONNECT}
+
+    @property
+    def by_proxy(self) -> bool:
+        """True if the proxy breaks the way, and not the server."""
+        return self.startswith(("tunnel", "handshake", "record"))
+
+    @property
+    def is_stall(self) -> bool:
+        """True if nothing happens until the client goes."""
+        return self.startswith("stall") or self.endswith("stall")
 
 
 class Exchange(NamedTuple):
@@ -73,6 +119,8 @@ class Exchange(NamedTuple):
 
     point: Point | None
     method: str
+    attempt: str = ""
+    """What the client counts of the request, if it is not the first attempt."""
 
 
 class ChaosServer:
@@ -86,14 +134,20 @@ class ChaosServer:
         url: Where the client connects.
     """
 
-    def __init__(self, account: FakeAccount) -> None:
+    def __init__(self, account: FakeAccount, tls: ssl.SSLContext | None = None) -> None:
         self.script: list[Point | None] = []
         self.log: list[Exchange] = []
         self.url = ""
         self._account = account
+        self._tls = tls
         self._tasks: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
         self._idle: set[asyncio.StreamWriter] = set()
         self._ended = asyncio.Event()
+
+    @property
+    def struck(self) -> list[Point | None]:
+        """The points of the exchanges so far."""
+        return [exchange.point for exchange in self.log]
 
     async def drop_idle(self) -> None:
         """Close the connections that wait for a request, and see the client close them too.
@@ -107,6 +161,14 @@ class ChaosServer:
         if dropped:
             await asyncio.wait([self._tasks[writer] for writer in dropped], timeout=_PATIENCE)
 
+    async def answer_idle(self) -> None:
+        """Write an answer on each connection that waits for a request."""
+        for writer in self._idle:
+            writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        # The client's loop looks at its sockets each time around.
+        for _ in range(20):
+            await asyncio.sleep(0)
+
     async def is_left_alone(self) -> bool:
         """Return True if every connection ends by itself, in time for a busy machine."""
         if tasks := list(self._tasks.values()):
@@ -118,9 +180,9 @@ class ChaosServer:
         """Listen, and in the end leave nothing behind."""
         loop = asyncio.get_running_loop()
         connect = loop.sock_connect
-        server = await asyncio.start_server(self._accept, HOST, 0)
+        server = await asyncio.start_server(self._accept, HOST, 0, ssl=self._tls)
         address = server.sockets[0].getsockname()
-        self.url = f"http://{HOST}:{address[1]}"
+        self.url = f"{'https' if self._tls else 'http'}://{HOST}:{address[1]}"
 
         async def sock_connect(sock: socket.socket, to: tuple[object, ...]) -> None:
             point = self._next(at_connect=True) if to == address else None
@@ -179,8 +241,9 @@ class ChaosServer:
         except (OSError, asyncio.IncompleteReadError):
             pass  # The client went.
         finally:
-            writer.transport.abort()
-            with suppress(OSError):
+            # Python 3.11.2 raises an AttributeError for a TLS transport that was closed before.
+            with suppress(OSError, AttributeError):
+                writer.transport.abort()
                 await writer.wait_closed()
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
@@ -193,19 +256,21 @@ class ChaosServer:
         self._idle.remove(writer)
         point = self._next(at_connect=False)
         head = body = b""
-        method = ""
+        method = attempt = ""
         try:
             if point not in {Point.RESET_BEFORE_REQUEST, Point.STALL_BEFORE_REQUEST}:
                 request = first + await reader.readuntil(b"\r\n\r\n")
                 method = request.partition(b" ")[0].decode()
+                _, _, counted = request.partition(b"\r\nsdk-retry-count: ")
+                attempt = counted.partition(b"\r\n")[0].decode()
                 if point not in {Point.RESET_IN_REQUEST, Point.STALL_IN_REQUEST}:
                     head, body = await self._carry_out(request, reader)
         finally:
-            self.log.append(Exchange(point, method))
+            self.log.append(Exchange(point, method, attempt))
         if point and point.startswith(("reset", "close", "stall")):
             writer.write(_before_break(point, head, body))
             if point.startswith("reset"):
-                _reset(writer)
+                reset(writer)
             while point.startswith("stall") and await reader.read(2**16):
                 pass  # A transport that does not read does not see its client go.
             return False
@@ -218,7 +283,7 @@ class ChaosServer:
         # Nothing is awaited from here to the next request: a client that has its whole response
         # finds the connection idle.
         writer.write(sent)
-        return point not in {Point.GARBAGE, Point.WRONG_LENGTH_LONG}
+        return point not in {Point.GARBAGE, Point.WRONG_LENGTH_LONG, Point.UNTIL_THE_END}
 
     async def _carry_out(self, head: bytes, reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
         """Return the head and the body of the account's answer to a request."""
@@ -237,9 +302,11 @@ class ChaosServer:
 
 
 @asynccontextmanager
-async def chaos_server(account: FakeAccount) -> AsyncGenerator[ChaosServer]:
+async def chaos_server(
+    account: FakeAccount, tls: ssl.SSLContext | None = None
+) -> AsyncGenerator[ChaosServer]:
     """Serve an account on a free port of the loopback, and leave nothing of it behind."""
-    server = ChaosServer(account)
+    server = ChaosServer(account, tls)
     async with server.run():
         yield server
 
@@ -250,32 +317,44 @@ def _before_break(point: Point, head: bytes, body: bytes) -> bytes:
         return b""
     if point.endswith("_in_status_line"):
         return head[: start // 2]
+    if point.endswith("_after_hints"):
+        return _HINTS * 2
+    if point.endswith("_in_chunk") and body:
+        return _with_length(head, None, b"Transfer-Encoding: chunked") + b"ff\r\n" + body[:9]
     if point.endswith("_in_body") and body:
         return head + body[: len(body) // 2]
     return head[: (start + len(head)) // 2]
 
 
 def _distorted(point: Point | None, head: bytes, body: bytes) -> bytes:
-    match point:
-        case Point.RESPONSE_TWICE:
-            return (head + body) * 2
-        case Point.GARBAGE:
-            return GARBAGE
-        case Point.WRONG_LENGTH_LONG:
-            return _with_length(head, len(body) + 10) + body
-        case Point.WRONG_LENGTH_SHORT:
-            return _with_length(head, len(body) // 2) + body
-        case Point.GZIP_BOMB:
-            bomb = _bomb_maker()(body)
-            return _with_length(head, len(bomb), b"Content-Encoding: gzip") + bomb
-        case _:
-            return head + body
+    whole = head + body
+    made: dict[Point, Callable[[], bytes]] = {
+        Point.RESPONSE_TWICE: lambda: whole * 2,
+        Point.GARBAGE: lambda: GARBAGE,
+        Point.WRONG_LENGTH_LONG: lambda: _with_length(head, len(body) + 10) + body,
+        Point.WRONG_LENGTH_SHORT: lambda: _with_length(head, len(body) // 2) + body,
+        Point.GZIP_BOMB: lambda: _bomb(head, body),
+        Point.CONTINUE_FIRST: lambda: b"HTTP/1.1 100 Continue\r\n\r\n" + whole,
+        Point.HINTS_FIRST: lambda: _HINTS * 2 + whole,
+        Point.SWITCHED_PROTOCOLS: lambda: _SWITCHED,
+        Point.SURPLUS_LINE: lambda: whole + b"\r\n",
+        Point.SURPLUS_GARBAGE: lambda: whole + GARBAGE,
+        Point.UNTIL_THE_END: lambda: _with_length(head, None, b"Connection: close") + body,
+    }
+    return whole if point is None or point not in made else made[point]()
 
 
-def _with_length(head: bytes, length: int, *headers: bytes) -> bytes:
+def _bomb(head: bytes, body: bytes) -> bytes:
+    bomb = _bomb_maker()(body)
+    return _with_length(head, len(bomb), b"Content-Encoding: gzip") + bomb
+
+
+def _with_length(head: bytes, length: int | None, *headers: bytes) -> bytes:
     lines = head.removesuffix(b"\r\n\r\n").split(b"\r\n")
     kept = [line for line in lines if not line.startswith(b"Content-Length:")]
-    return b"\r\n".join([*kept, *headers, b"Content-Length: %d" % length, b"", b""])
+    if length is not None:
+        headers += (b"Content-Length: %d" % length,)
+    return b"\r\n".join([*kept, *headers, b"", b""])
 
 
 @functools.cache
@@ -292,7 +371,8 @@ def _bomb_maker() -> Callable[[bytes], bytes]:
     return make
 
 
-def _reset(writer: asyncio.StreamWriter) -> None:
+def reset(writer: asyncio.StreamWriter) -> None:
+    """Reset a connection."""
     sock: socket.socket = writer.get_extra_info("socket")
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()

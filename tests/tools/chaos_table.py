@@ -1,21 +1,27 @@
 """Every operation and every way that an exchange can break, held against the account's final state.
 
 `python -m tests.tools.chaos_table` breaks one exchange of a call, two, and one on every attempt, on
-a new connection and on a used one. It prints how often each operation came to each end, and exits
-with 1 if anything that a call said was not true.
+a new connection and on a used one, with the service itself or over TLS through a proxy. Of calls
+that are stuck, it also cancels one, and closes the client of another. It prints how often each
+operation came to each end, and exits with 1 if anything that a call said was not true, or if a
+planted fault is not found: a request that aiohttp sends again by itself.
 """
 
 import asyncio
+import functools
 import gc
 import itertools
 import sys
+import tempfile
 import time
 import warnings
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any, Final
+from unittest import mock
 
 import aiohttp
 import attrs
@@ -30,12 +36,16 @@ from arize_roles_async import (
     Role,
     RolesClient,
     RolesError,
+    StatusError,
     Timeouts,
 )
+from arize_roles_async._aiohttp.connections import Attempt
 from arize_roles_fake import FakeAccount
-from tests.support.chaos import Point, chaos_server
+from tests.support.chaos import ChaosServer, Point, chaos_server
+from tests.support.chaos_proxy import ChaosProxy, chaos_proxy
 from tests.support.clients import sleeping
-from tests.support.event_loop import skipping_loop
+from tests.support.event_loop import skipping_loop, until
+from tests.support.tls import Authority
 
 # A loop that skips time soon comes to them, and no busy machine does.
 TOTAL: Final = 120.0
@@ -49,8 +59,17 @@ CONNECTIONS: Final = ("new", "reused", "lent")
 """The connection that a call starts on; a lent one is a reused one of a lent session."""
 
 # The only points after which the call must not be tried again: an answer came, and makes no sense.
-SENSELESS: Final = {Point.WRONG_LENGTH_SHORT, Point.GZIP_BOMB}
-HARMLESS: Final = {Point.RESPONSE_TWICE, Point.SLOW_BYTES}
+SENSELESS: Final = {
+    *(Point.WRONG_LENGTH_SHORT, Point.GZIP_BOMB, Point.SWITCHED_PROTOCOLS),
+    # Another attempt would meet the same proxy.
+    *(Point.TUNNEL_REFUSED_407,),
+}
+HARMLESS: Final = {
+    *(Point.RESPONSE_TWICE, Point.SLOW_BYTES, Point.CONTINUE_FIRST, Point.HINTS_FIRST),
+    *(Point.SURPLUS_LINE, Point.UNTIL_THE_END, Point.UNASKED),
+}
+ENDS: Final = ("", "cancelled", "closed")
+"""What ends a call that is stuck, other than a limit."""
 
 
 Content = tuple[str, Sequence[str] | None, str | None] | None
@@ -101,9 +120,11 @@ class Case:
     point: Point
     faults: str
     connection: str
+    end: str = ""
 
     def __str__(self) -> str:
-        return f"{self.operation.name}, {self.point}, {self.faults}, {self.connection} connection"
+        parts = (self.operation.name, self.point, self.faults, self.connection, self.end)
+        return ", ".join(filter(None, parts))
 
 
 @attrs.frozen
@@ -165,18 +186,18 @@ OPERATIONS: Final = (
 
 def cases() -> list[Case]:
     """Return every case that there is."""
-    return [
-        Case(*parts)
-        for parts in itertools.product(OPERATIONS, Point, FAULTS, CONNECTIONS)
-        # A fault at connect time strikes only a call that connects there.
-        if not (parts[1].at_connect and parts[0].before)
-    ]
+    every = itertools.starmap(Case, itertools.product(OPERATIONS, Point, FAULTS, CONNECTIONS, ENDS))
+    return [each for each in every if _is_possible(each)]
 
 
-def representatives() -> list[Case]:
-    """Return every operation and point, each with the next number of faults and connection."""
-    kinds = len(FAULTS) * len(CONNECTIONS)
-    return [case for n, case in enumerate(cases()) if n % kinds == n // kinds % kinds]
+def _is_possible(case: Case) -> bool:
+    point, before = case.point, case.operation.before
+    if case.end and not (point.is_stall and case.faults == "one"):
+        return False
+    if point is Point.UNASKED:
+        return case.connection != "new" and case.faults == "one" and not before
+    # A fault at connect time strikes only a call that connects there, and a proxy no request.
+    return not (point.at_connect and before) and not (point.by_proxy and any(before))
 
 
 async def no_wait(_: float) -> None:
@@ -184,12 +205,14 @@ async def no_wait(_: float) -> None:
     await asyncio.sleep(0)
 
 
-async def _run(case: Case) -> Outcome:
+async def _run(case: Case, authority: Authority) -> Outcome:
     wrong: list[str] = []
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: wrong.append(str(context["message"])))
     account = Account()
-    async with chaos_server(account) as server:
+    tls = authority.right() if case.point.by_proxy else None
+    async with chaos_server(account, tls) as server, chaos_proxy(server) as proxy:
+        way: dict[str, Any] = {"proxy": proxy.url, "ca_file": authority.pem} if tls else {}
         async with AsyncExitStack() as stack:
             session = None
             if case.connection == "lent":
@@ -198,40 +221,68 @@ async def _run(case: Case) -> Outcome:
                 account.api_key,
                 base_url=server.url,
                 session=session,
-                timeout=IMPATIENT if case.point.startswith("stall") else LONG_LIMITS,
+                timeout=IMPATIENT if case.point.is_stall and not case.end else LONG_LIMITS,
                 retry=RetryPolicy(attempts=ATTEMPTS),
+                **way,
             )
             roles = await stack.enter_async_context(client)
             if case.connection != "new":
                 await roles.list(limit=1)
                 if case.point.at_connect:
-                    # What is reused is then a connection that the server gave up meanwhile.
-                    await server.drop_idle()
-            server.script = [*case.operation.before, *[case.point] * FAULTS[case.faults]]
+                    # What is reused is then a connection that was given up meanwhile.
+                    await (proxy.drop_tunnels() if tls else server.drop_idle())
+            await _set_up(case, server, proxy)
             started = loop.time()
-            ended, result = await _ending(case, roles, account)
+            ended, result = await _ending(case, roles, account, server, proxy)
             took = loop.time() - started
         if took > TOTAL + SLACK:
             wrong.append(f"took {took:.1f} s")
-        if not await server.is_left_alone():
+        if not (await server.is_left_alone() and await proxy.is_left_alone()):
             wrong.append("left a connection open")
+        changes = [each[1:] for each in server.log if each.method not in {"", "GET"}]
+        if len(changes) > len({*changes}):
+            wrong.append("sent an attempt of a change twice")
+        if account.api_key.encode() in proxy.seen:
+            wrong.append("showed the key to the proxy")
+    # asyncio's server still takes note of a handshake that failed.
+    await no_wait(0.0)
     left = asyncio.all_tasks() - {asyncio.current_task()}
     wrong += [f"left {task.get_name()} running" for task in left]
     wrong += _untrue(case, account, result)
     return Outcome(case, f"{ended} (done)" if account.effect() else ended, tuple(wrong))
 
 
-async def _ending(case: Case, roles: RolesClient, account: Account) -> tuple[str, Any]:
+async def _set_up(case: Case, server: ChaosServer, proxy: ChaosProxy) -> None:
+    """Have the server or the proxy break what the case says."""
+    if case.point is Point.UNASKED:
+        await server.answer_idle()
+        return
+    broken = proxy if case.point.by_proxy else server
+    broken.script = [*case.operation.before, *[case.point] * FAULTS[case.faults]]
+
+
+async def _ending(
+    case: Case, roles: RolesClient, account: Account, server: ChaosServer, proxy: ChaosProxy
+) -> tuple[str, Any]:
+    call = asyncio.ensure_future(case.operation.call(roles, account))
     try:
-        result = await case.operation.call(roles, account)
+        if case.end:
+            await until(lambda: case.point in {*server.struck, *proxy.struck})
+            if case.end == "cancelled":
+                call.cancel()
+            else:
+                await roles.aclose()
+        result = await call
     except RolesError as error:
         return type(error).__name__, error
+    except asyncio.CancelledError as error:
+        return "cancelled", error
     except Exception as error:  # noqa: BLE001 - which would be wrong, and the table says so
         return type(error).__name__, f"{error!r}, which is none of ours"
     return "result", result
 
 
-def _untrue(case: Case, account: Account, result: object) -> list[str]:  # noqa: PLR0911
+def _untrue(case: Case, account: Account, result: object) -> list[str]:  # noqa: C901, PLR0911
     """Return what is wrong in what a call said."""
     effect = account.effect()
     changes, is_done = bool(case.operation.effect), bool(effect)
@@ -240,6 +291,8 @@ def _untrue(case: Case, account: Account, result: object) -> list[str]:  # noqa:
     match result:
         case str():
             return [result]
+        case asyncio.CancelledError():
+            return [] if case.end == "cancelled" else ["nobody cancelled it"]
         case Role():
             is_true = result in account.roles and is_done is changes
             return [] if is_true else ["a role that is not the account's"]
@@ -250,6 +303,8 @@ def _untrue(case: Case, account: Account, result: object) -> list[str]:  # noqa:
             return ["the role was there"]
         case ConflictError():
             return ["the conflict is with its own attempt"]
+        case StatusError(from_service=False):
+            return _expected(case)
         case OutcomeUnknownError():
             if case.point.at_connect or not changes:
                 return ["it is known that nothing happened"]
@@ -264,14 +319,14 @@ def _untrue(case: Case, account: Account, result: object) -> list[str]:  # noqa:
 
 def _expected(case: Case) -> list[str]:
     """Return what is wrong with an error that fewer faults than attempts ended in."""
-    if case.point in SENSELESS or (case.faults == "all" and case.point not in HARMLESS):
+    if case.end or case.point in SENSELESS or (case.faults == "all" and case.point not in HARMLESS):
         return []
     return ["an attempt was left and would have worked"]
 
 
-def _run_alone(case: Case) -> Outcome:
+def _run_alone(case: Case, authority: Authority) -> Outcome:
     with asyncio.Runner(loop_factory=skipping_loop) as runner:
-        return runner.run(_run(case))
+        return runner.run(_run(case, authority))
 
 
 def run(chosen: Iterable[Case]) -> list[Outcome]:
@@ -283,13 +338,26 @@ def run(chosen: Iterable[Case]) -> list[Outcome]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         warnings.simplefilter("ignore", AlphaWarning)
-        with ThreadPoolExecutor(24) as pool:
-            outcomes = list(pool.map(_run_alone, chosen))
+        with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(24) as pool:
+            run_alone = functools.partial(_run_alone, authority=Authority(Path(folder)))
+            outcomes = list(pool.map(run_alone, chosen))
         gc.collect()
     for warning in caught:
         said = f"left a warning: {warning.message}"
         outcomes.append(attrs.evolve(outcomes[-1], wrong=(said,)))
     return outcomes
+
+
+def run_planted(chosen: Iterable[Case]) -> list[Outcome]:
+    """Run cases while aiohttp may send a request again by itself."""
+    real = Attempt.__call__
+
+    def forget(attempt: Attempt, request: Any, handler: Any) -> Any:  # noqa: ANN401
+        vars(attempt)["_failure"] = None
+        return real(attempt, request, handler)
+
+    with mock.patch.object(Attempt, "__call__", forget):
+        return run(chosen)
 
 
 def main() -> int:
@@ -303,7 +371,10 @@ def main() -> int:
     for outcome in wrong:
         print(f"WRONG: {outcome.case}: {outcome.ended}: {'; '.join(outcome.wrong)}")
     print(f"\n{len(outcomes)} cases in {time.monotonic() - started:.0f} s, {len(wrong)} wrong")
-    return 1 if wrong else 0
+    planted = run_planted(each for each in cases() if each.point is Point.CLOSE_AFTER_COMMIT)
+    found = sum(bool(outcome.wrong) for outcome in planted)
+    print(f"with the planted fault {found} of {len(planted)} wrong")
+    return 1 if wrong or not found else 0
 
 
 if __name__ == "__main__":
