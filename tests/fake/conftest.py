@@ -11,14 +11,11 @@ import trio
 from arize_roles_async import RolesClient
 from arize_roles_fake import FakeAccount, RolesServer
 from arize_roles_fake.__main__ import main
-from tests.support.clients import Connect, account_at_noon, in_process, mocked, over_http
+from tests.support.clients import Connect, account_at_noon, in_process
 
 # Loaded for good: pytester forgets the modules that an inner run loads.
 assert anyio
 assert trio
-
-on_both = pytest.mark.parametrize("roles", [in_process, over_http], indirect=True)
-on_three = pytest.mark.parametrize("roles", [in_process, over_http, mocked], indirect=True)
 
 ALPHA = "ignore::arize_roles_async.AlphaWarning"
 
@@ -29,12 +26,15 @@ def account() -> FakeAccount:
     return account_at_noon()
 
 
+@pytest.fixture
+def connect() -> Connect:
+    """Return what makes the client: in process, unless a test is parametrized."""
+    return in_process
+
+
 @pytest_asyncio.fixture
-async def roles(
-    request: pytest.FixtureRequest, account: FakeAccount
-) -> AsyncGenerator[RolesClient]:
-    """Return a client of the account that does not try again; in process unless parametrized."""
-    connect: Connect = getattr(request, "param", in_process)
+async def roles(connect: Connect, account: FakeAccount) -> AsyncGenerator[RolesClient]:
+    """Return a client of the account that does not try again."""
     async with connect(account) as client:
         yield client
 

@@ -26,8 +26,7 @@ from arize_roles_fake import (
     SuspiciousPermissionWarning,
     make_role,
 )
-from tests.fake.conftest import on_both
-from tests.support.clients import PREDEFINED, START, account_at_noon, ask
+from tests.support.clients import PREDEFINED, START, account_at_noon, ask, both_clients
 
 Act = Callable[[FakeAccount], object]
 NAIVE = datetime(2026, 1, 1)  # noqa: DTZ001
@@ -143,7 +142,7 @@ class TestAddRole:
         old = account.add_role("B", description="", created_at=START - timedelta(days=1))
         assert (old.updated_at, old.description) == (old.created_at, None)
 
-    @on_both
+    @both_clients
     @pytest.mark.asyncio
     async def test_newer_permission(self, account: FakeAccount, roles: RolesClient) -> None:
         """A permission unknown to this version can be seeded and sent back."""
@@ -434,7 +433,7 @@ def test_reset_at_once() -> None:
     assert seen == [predefined]
 
 
-@on_both
+@both_clients
 @pytest.mark.asyncio
 async def test_short_pages(account: FakeAccount, roles: RolesClient) -> None:
     """Pages that are short or empty and have more are walked through."""

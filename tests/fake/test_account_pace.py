@@ -6,8 +6,7 @@ import pytest
 
 from arize_roles_async import RolesClient, RolesTimeoutError, Timeouts
 from arize_roles_fake import FakeAccount, FakeRolesClient
-from tests.fake.conftest import on_both
-from tests.support.clients import ONCE, account_at_noon, ask, passed
+from tests.support.clients import ONCE, account_at_noon, ask, both_clients, passed
 
 
 def listed(account: FakeAccount) -> tuple[int, str | None]:
@@ -20,7 +19,7 @@ class TestLatency:
     """`slow_down`."""
 
     @pytest.mark.arize_roles(unused_faults="allow")
-    @on_both
+    @both_clients
     @pytest.mark.asyncio
     async def test_by_operation_and_role(self, account: FakeAccount, roles: RolesClient) -> None:
         """Of several that match, the one that was given last counts; without one, none."""

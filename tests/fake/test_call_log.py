@@ -17,11 +17,10 @@ from arize_roles_async import (
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient, LoggedCall
 from arize_roles_fake._testing.call_log import CallLog
-from tests.fake.conftest import on_both
 from tests.support.clients import START, Connect, ask, both_clients
 
 
-@on_both
+@both_clients
 @pytest.mark.asyncio
 async def test_call(account: FakeAccount, roles: RolesClient) -> None:
     """Each call is logged with what was asked and how it ended."""

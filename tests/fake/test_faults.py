@@ -26,15 +26,16 @@ from arize_roles_async import (
 from arize_roles_fake import FakeAccount
 from arize_roles_fake._service.operations import Operation
 from arize_roles_fake._testing.fault_rules import parse_fault
-from tests.fake.conftest import on_both, on_three
 from tests.support.clients import (
     Connect,
     account_at_noon,
     ask,
+    both_clients,
     in_process,
     mocked,
     over_http,
     passed,
+    three_clients,
 )
 
 ROLE_READ = [Permission.ROLE_READ]
@@ -62,7 +63,7 @@ async def create(roles: RolesClient, name: str = "A") -> Role:
 class TestStruck:
     """The calls that a fault strikes."""
 
-    @on_both
+    @both_clients
     async def test_once(self, account: FakeAccount, roles: RolesClient) -> None:
         """A scripted status is the error of that status, once."""
         fault = account.fail("create", 409)
@@ -108,7 +109,7 @@ class TestStruck:
                     await CALLS[operation](roles, role.id)
         assert [call.outcome for call in account.calls] == outcomes
 
-    @on_both
+    @both_clients
     async def test_always(self, account: FakeAccount, roles: RolesClient) -> None:
         """A fault without a number strikes every time, and is pending until it did once."""
         fault = account.fail("any", 500, times=None)
@@ -118,7 +119,7 @@ class TestStruck:
                 await roles.list()
         assert fault.struck_requests == 3
 
-    @on_both
+    @both_clients
     @pytest.mark.parametrize("operation", ["get", "update", "delete"])
     @pytest.mark.parametrize("by", ["name", "id"])
     async def test_role(
@@ -200,7 +201,7 @@ async def test_sent(failure: Any, sent: bool, message: str) -> None:  # noqa: AN
     assert (caught.value.sent, str(caught.value)) == (sent, f"GET /v2/roles: {message}")
 
 
-@on_both
+@both_clients
 @pytest.mark.asyncio
 async def test_renamed(account: FakeAccount, roles: RolesClient) -> None:
     """An update by name meets another client's rename in the way that `fail` describes."""
@@ -215,7 +216,6 @@ async def test_renamed(account: FakeAccount, roles: RolesClient) -> None:
 
 
 in_process_clients = pytest.mark.parametrize("connect", [in_process, mocked])
-in_process_both = pytest.mark.parametrize("roles", [in_process, mocked], indirect=True)
 
 
 @pytest.mark.asyncio
@@ -239,7 +239,7 @@ class TestByName:
             assert fault.struck_requests == len(account.calls_of("list")) - 1
             await roles.get(role="A")
 
-    @in_process_both
+    @in_process_clients
     async def test_known(self, account: FakeAccount, roles: RolesClient) -> None:
         """Where the client knows the ID, it strikes the GET and not the walk after it."""
         role = account.add_role("A", ROLE_READ)
@@ -251,7 +251,7 @@ class TestByName:
         assert fault.struck_requests == 0
         assert [call.operation for call in account.calls] == ["list", "get", "list"]
 
-    @in_process_both
+    @in_process_clients
     @pytest.mark.parametrize("change", BY_NAME)
     async def test_change(self, account: FakeAccount, roles: RolesClient, change: str) -> None:
         """A fault on a change strikes its own request and not the lookup, nor does one on get."""
@@ -262,7 +262,7 @@ class TestByName:
             await BY_NAME[change](roles)
         assert [call.outcome for call in account.calls] == [200, 409]
 
-    @in_process_both
+    @in_process_clients
     async def test_slow(self, account: FakeAccount, roles: RolesClient) -> None:
         """Latency of `get` slows such a walk down, too."""
         account.add_role("A")
@@ -284,7 +284,7 @@ class TestByName:
 HTML = "<html><h1>404 Not Found</h1><hr>nginx</html>"
 
 
-@on_three
+@three_clients
 @pytest.mark.asyncio
 class TestPage:
     """Answers of gateways and proxies in place of the service's."""
