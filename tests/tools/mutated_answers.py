@@ -1,13 +1,15 @@
 """Answers of any status, members and bytes, while calls are cancelled and clients closed.
 
 `python -m tests.tools.mutated_answers [N]` makes N calls, 20,000 unless given: over http and https,
-on asyncio and uvloop, and then a tenth of them with a planted fault, which it has to find. A call
+on asyncio and uvloop, and then a tenth of them with each of three planted faults, which it has to
+find. A call
 may end in a result, one of our errors, or a cancellation that somebody asked for. No call outlives
 a close by more than a second, and no socket, task, timer or slot is left.
 """
 
 import asyncio
 import copy
+import itertools
 import json
 import pickle
 import random
@@ -38,6 +40,8 @@ from arize_roles_async import (
     Timeouts,
 )
 from arize_roles_async._aiohttp.connections import UsedConnection
+from arize_roles_async._aiohttp.time_limits import TimedEvent
+from arize_roles_async._calls.queue import Queue
 from tests.support.messages import assert_short_line, judging_log_lines, messages_of
 from tests.support.raw_http import read_message
 from tests.support.tls import Authority
@@ -410,19 +414,32 @@ class Rounds:
             self.result.ended["result"] += 1
 
     async def _probe(self, roles: AiohttpRolesClient) -> None:
-        """Check that as many calls as there are slots are under way at once."""
+        """Check that as many calls as there are slots are under way at once, and others follow."""
         self.server.held, self.server.holding = 0, True
         unlimited = roles.with_options(timeout=Timeouts(total=3.0, read=None))
-        calls = [unlimited.list(is_predefined=False).all() for _ in range(SLOTS)]
+        calls = [unlimited.list(is_predefined=False).all() for _ in range(3 * SLOTS)]
         ends = await asyncio.gather(*calls, return_exceptions=True)
         self.server.holding = False
-        self._count("a slot is left", sum(isinstance(end, BaseException) for end in ends))
+        self._count("a call is stuck", sum(isinstance(end, BaseException) for end in ends))
 
 
 def reset_of_before(connection: UsedConnection) -> None:
-    """Reset a connection as before version 0.3: the planted fault."""
+    """Reset a connection as before version 0.3."""
     connection.transport.get_extra_info("socket")
     connection.transport.abort()
+
+
+def mostly(real: Callable[[Any], object], skipped: int) -> Callable[[Any], object]:
+    """Return a method that does nothing each time so many times are over."""
+    times = itertools.count(1)
+    return lambda self: None if next(times) % skipped == 0 else real(self)
+
+
+PLANTED: Final[dict[str, tuple[type, str, Callable[[Any], object]]]] = {
+    "an old reset": (UsedConnection, "reset", reset_of_before),
+    "a slot leaks": (Queue, "exit", mostly(Queue.exit, 50)),
+    "a wake-up is lost": (TimedEvent, "set", mostly(TimedEvent.set, 2)),
+}
 
 
 def new_uvloop() -> asyncio.AbstractEventLoop:
@@ -460,9 +477,9 @@ def run(calls: int, *, loop: str, tls: bool, seed: int) -> Result:
     return result
 
 
-def run_planted(calls: int) -> Result:
+def run_planted(fault: str, calls: int) -> Result:
     """Make calls with a planted fault and return what became of them."""
-    with patch.object(UsedConnection, "reset", reset_of_before):
+    with patch.object(*PLANTED[fault]):
         return run(calls, loop="asyncio", tls=True, seed=1)
 
 
@@ -477,9 +494,11 @@ def main() -> int:
             seconds = time.monotonic() - started
             print(f"{loop}, {'https' if tls else 'http'}, {seconds:.0f} s\n{result}\n", flush=True)
             failed |= bool(result.faults)
-    planted = run_planted(calls // 10)
-    print(f"with the planted fault\n{planted}")
-    return int(failed or not planted.faults)
+    for fault in PLANTED:
+        planted = run_planted(fault, calls // 10)
+        print(f"planted: {fault}\n{planted}\n", flush=True)
+        failed |= not planted.faults
+    return int(failed)
 
 
 if __name__ == "__main__":
