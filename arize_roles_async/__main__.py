@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import AsyncGenerator, Generator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Sequence
 from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import FrameType
@@ -195,8 +195,12 @@ class _Run:
         async with self._connected() as roles:
             given = {name: text for name, text in sought.items() if text is not None}
             found = await roles.by_name.find(**given)
-        forms = {"json": lambda _: found.to_json(), "csv": to_csv}
-        _show(forms.get(self._form, to_text)(found))
+        forms: dict[str, Callable[[client.NamedBindings], str]] = {
+            "text": to_text,
+            "json": client.NamedBindings.to_json,
+            "csv": to_csv,
+        }
+        _show(forms[self._form](found))
         _say(f"note: {len(found)} role bindings; those that the key may not see are left out")
         return 0
 

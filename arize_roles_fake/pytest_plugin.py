@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 try:
     import pytest
-except ModuleNotFoundError as error:
+except ModuleNotFoundError as _error:
     from arize_roles_async import MissingExtraError
 
     raise MissingExtraError(
         "the plugin needs pytest, which is not installed: pip install pytest"
-    ) from error
+    ) from _error
 
 from arize_roles_fake._testing.leaks import Written
 from arize_roles_fake._testing.watch import Watch, check_unused_faults, unused_report, watches

@@ -2,12 +2,14 @@
 
 import functools
 import inspect
-import sys
 import warnings
 from collections.abc import Callable
+from types import FrameType
 from typing import Any, Final, TypeVar, cast
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+
+_OWN: Final = "arize_roles_async._"
 
 warned: Final[set[str]] = set()
 """The methods that have warned in this process."""
@@ -22,7 +24,7 @@ def pre_release(resource: str, stage: str, category: type[Warning]) -> Callable[
         @functools.wraps(method)
         def warn_once(*args: object, **kwargs: object) -> object:
             # A method that calls others of this package has warned itself, at its caller's line.
-            if name not in warned and not _is_own(sys._getframe(1).f_globals):  # noqa: SLF001
+            if name not in warned and not _is_own(inspect.currentframe()):
                 message = f"{name} is {stage} and may change without notice"
                 warnings.warn(message, category, stacklevel=2)
                 # Only now: a warning that a filter turned into an error comes again.
@@ -38,5 +40,7 @@ def pre_release(resource: str, stage: str, category: type[Warning]) -> Callable[
     return decorate
 
 
-def _is_own(names: dict[str, Any]) -> bool:
-    return str(names.get("__name__")).startswith("arize_roles_async._")
+def _is_own(frame: FrameType | None) -> bool:
+    """Return whether a module of this package called the function of a frame."""
+    caller = frame and frame.f_back
+    return caller is not None and str(caller.f_globals.get("__name__")).startswith(_OWN)

@@ -1,6 +1,5 @@
 """A client of roles with what belongs to them: role bindings, the directory, and names."""
 
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from arize_roles_async._roles.client import BaseRolesClient
@@ -11,7 +10,12 @@ if TYPE_CHECKING:
     from arize_roles_async._directory.by_name import ByName
     from arize_roles_async._directory.protocol import Directory
     from arize_roles_async._role_bindings.protocol import RoleBindingsClient
+
+    # To pyright, a cached property does not implement a property.
+    cached_property = property
 else:
+    from functools import cached_property
+
     # For `typing.get_type_hints`: imported on first use, since most programs need none of them.
     ByName = Directory = RoleBindingsClient = Any
 

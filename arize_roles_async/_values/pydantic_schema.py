@@ -18,7 +18,7 @@ from arize_roles_async._values.errors import ValidationError
 # The types are made at run time, where type checkers cannot follow.
 _typed_dict: Final = cast("Any", TypedDict)
 _not_required: Final = cast("Any", NotRequired)
-_TIMESTAMP: Final = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
+_TIMESTAMP: Final[Any] = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
 _TYPES: Final[dict[str, Any]] = {
     "bool": bool,
     "bool | None": bool | None,

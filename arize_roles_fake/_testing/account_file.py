@@ -3,7 +3,7 @@
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import msgspec
@@ -50,7 +50,14 @@ Keys = Mapping[str, tuple[str, ...] | KeyData | None]
 
 
 if TYPE_CHECKING:
-    RoleData: TypeAlias = Any
+
+    class RoleData(_Data, frozen=True):
+        """A role of a file; it has the fields of a role."""
+
+        def __init__(self, **members: object) -> None: ...
+
+        def __getattr__(self, name: str) -> Any: ...  # noqa: ANN401 - of any field
+
 else:
     _OTHERS = [each for each in attrs.fields(Role) if each.name != "name"]
     # The fields of a role, all optional but the name, and the bindings of version 0.3.

@@ -52,9 +52,9 @@ try:
     from arize_roles_fake.contract._on_fake_account import OnFakeAccount
     from arize_roles_fake.contract._role_bindings import RoleBindingsContract
     from arize_roles_fake.contract._roles import RolesContract
-except ModuleNotFoundError as error:
+except ModuleNotFoundError as _error:
     raise MissingExtraError(
-        f"the contracts need {error.name}, which is not installed: pip install {error.name}"
-    ) from error
+        f"the contracts need {_error.name}, which is not installed: pip install {_error.name}"
+    ) from _error
 
 __all__ = ["DirectoryContract", "OnFakeAccount", "RoleBindingsContract", "RolesContract"]

@@ -165,16 +165,11 @@ class _LookUps(_DirectorySuite):
     async def test_other_name(self, directory: Directory) -> None:
         """A part of a name, or one in other case, is not found; the error names the similar one."""
         space, project, _ = await self._places(directory)
-        for name, get in (
-            (space.name, lambda other: directory.get_space(space=other)),
-            (project.name, lambda other: directory.get_project(project=other)),
-        ):
-            for given in self._each({name[:-1], name.swapcase()} - {"", name}):
+        for kind, name in (("space", space.name), ("project", project.name)):
+            for given in self._each({name[:-1], name.swapcase(), _NO_NAME} - {"", name}):
                 with pytest.raises(NotFoundError) as caught:
-                    await get(given)
+                    await Call(directory, f"get_{kind}", **{kind: given})()
                 assert caught.value.name == given
-            with pytest.raises(NotFoundError):
-                await get(_NO_NAME)
 
     @with_client
     async def test_other_space(self, directory: Directory) -> None:

@@ -132,7 +132,7 @@ class _SuiteType(ABCMeta):
 
     def __init__(cls, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - a class's own
         super().__init__(*args, **kwargs)
-        cls.__abstractmethods__ = frozenset()
+        cls.__abstractmethods__: frozenset[str] = frozenset()
 
     def __call__(cls: type[_T]) -> _T:
         """Return an instance for one test.
@@ -147,7 +147,8 @@ class _SuiteType(ABCMeta):
             raise TypeError(
                 f"{cls.__name__} lacks {', '.join(lacks)}: define what the contract's tests call"
             )
-        return super().__call__()  # type: ignore[misc, no-any-return]
+        made: _T = type.__call__(cls)
+        return made
 
 
 class Suite(metaclass=_SuiteType):

@@ -22,8 +22,10 @@ RECORDING_0_3 = Path(__file__).parents[1] / "data" / "recording-0.3.json"
 """What version 0.3 recorded of a service whose unknown IDs are 400."""
 ALIKE = "the fake is most like this service"
 # The script asks about roles alone.
-OTHERS = {"unknown_space", "rebind_to_own_role", "binding_checks", "binding_updated_at"}
-OTHERS |= {"project_rights"}
+OTHERS = {
+    *("unknown_space", "rebind_to_own_role", "binding_checks", "binding_updated_at"),
+    "project_rights",
+}
 ASKED = [name for name in Assumptions.choices() if name not in OTHERS]
 
 

@@ -221,9 +221,14 @@ class OnePage(Walk[Any, Any]):
         return page
 
 
+def beginning(address: str) -> str:
+    """Return what some clients compare of an address: a part of it."""
+    return address.lower()[:4]
+
+
 PLANTED: Final[dict[str, Any]] = {
     "Unicode's rule of case": ("_lowered", str.lower),
-    "a part of the address": ("_lowered", lambda address: address.lower()[:4]),
+    "a part of the address": ("_lowered", beginning),
     "the first of two": ("_only", first_of),
     "the first page alone": ("Walk", OnePage),
 }
