@@ -182,18 +182,19 @@ class ByName:
     async def _look_up(self, sought: "_Sought") -> dict[str, str]:
         """Return the IDs of what is sought, by the arguments of `RoleBindingsClient`."""
         directory = self._directory
+        in_space = None if sought.in_space is UNSET else sought.in_space
         # In the order of their errors.
-        calls: dict[str, Callable[[], Awaitable[str]]] = {}
-        if (role := sought.role) is not UNSET:
-            calls["role_id"] = partial(_id_of, role, partial(self._roles.get, role=role))
-        if (user := sought.user) is not UNSET:
-            calls["user_id"] = partial(_id_of, user, partial(directory.get_user, user=user))
-        if (space := sought.space) is not UNSET:
-            calls["resource_id"] = partial(_id_of, space, partial(directory.get_space, space=space))
-        if (project := sought.project) is not UNSET:
-            in_space = None if sought.in_space is UNSET else sought.in_space
-            get = partial(directory.get_project, project=project, in_space=in_space)
-            calls["resource_id"] = partial(_id_of, project, get)
+        given: tuple[tuple[str, str | UnsetType, Callable[[str], Awaitable[Any]]], ...] = (
+            ("role_id", sought.role, lambda x: self._roles.get(role=x)),
+            ("user_id", sought.user, lambda x: directory.get_user(user=x)),
+            ("resource_id", sought.space, lambda x: directory.get_space(space=x)),
+            (
+                "resource_id",
+                sought.project,
+                lambda x: directory.get_project(project=x, in_space=in_space),
+            ),
+        )
+        calls = {name: partial(_id_of, text, get) for name, text, get in given if text is not UNSET}
         return dict(zip(calls, await _at_once(calls.values()), strict=True))
 
     async def _named(self, bindings: list[RoleBinding]) -> NamedBindings:
@@ -285,8 +286,8 @@ def _naming(sought: _Sought) -> Generator[None]:
         raise
 
 
-async def _id_of(text: str, get: Callable[[], Awaitable[Any]]) -> str:
-    return text if is_id(text) else (await get()).id
+async def _id_of(text: str, get: Callable[[str], Awaitable[Any]]) -> str:
+    return text if is_id(text) else (await get(text)).id
 
 
 async def _by_id(
@@ -301,7 +302,8 @@ async def _by_id(
             return await get(each)
         return None
 
-    if len(ids) > _MAX_SINGLE:
+    # A text that is no ID would be taken for a name.
+    if len(ids) > _MAX_SINGLE or not all(map(is_id, ids)):
         with suppress(*_HIDDEN):
             return {thing.id: thing async for thing in read()}
         return {}

@@ -29,6 +29,7 @@ from arize_roles_async._directory.operations import PROJECTS, SPACES, USERS
 from arize_roles_async._directory.pages import ProjectPages, SpacePages, UserPages
 from arize_roles_async._directory.protocol import Directory
 from arize_roles_async._directory.requests import (
+    FindProjects,
     ListProjects,
     ListSpaces,
     ListUsers,
@@ -134,12 +135,9 @@ class BaseDirectory(BaseClient, Directory):
         limit: int | None = None,
         cursor: str | None = None,
     ) -> ProjectPages:
-        if in_space is None or is_id(in_space):
-            fetch = functools.partial(self._page, PROJECTS, ListProjectsResponse)
-            return ProjectPages(fetch, limit=limit, cursor=cursor, name=name, space_id=in_space)
-        check(("in_space", space_flaw(in_space)))
-        in_named = functools.partial(self._page_in_space, in_space)
-        return ProjectPages(in_named, limit=limit, cursor=cursor, name=name)
+        return ProjectPages(
+            self._page_of_projects, limit=limit, cursor=cursor, name=name, in_space=in_space
+        )
 
     @beta
     async def get_project(self, *, project: str, in_space: str | None = None) -> Project:
@@ -148,9 +146,7 @@ class BaseDirectory(BaseClient, Directory):
         with call.time_limit:
             if is_id(project):
                 return await call.get(PROJECTS, Project, project)
-            space_id = in_space
-            if in_space is not None and not is_id(in_space):
-                space_id = (await _find_space(call, in_space)).id
+            space_id = await _space_id(call, in_space)
             page = ListProjects(limit=MAX_LIMIT, name=project, space_id=space_id)
             found = await _read(call, PROJECTS, ListProjectsResponse, page)
         matches = [each for each in found if each.name == project]
@@ -161,12 +157,15 @@ class BaseDirectory(BaseClient, Directory):
         with call.time_limit:
             return await call.page(resource, response, page)
 
-    async def _page_in_space(self, space: str, page: ListProjects) -> ListProjectsResponse:
+    async def _page_of_projects(self, page: FindProjects) -> ListProjectsResponse:
         call = self._begin("projects.list", resource=PROJECTS)
         with call.time_limit:
-            # Its ID is not kept: another space may have the name at the next walk.
-            found = msgspec.structs.replace(page, space_id=(await _find_space(call, space)).id)
-            return await call.page(PROJECTS, ListProjectsResponse, found)
+            # The ID is not kept: another space may have the name at the next page.
+            space_id = await _space_id(call, page.in_space)
+            asked = ListProjects(
+                limit=page.limit, cursor=page.cursor, name=page.name, space_id=space_id
+            )
+            return await call.page(PROJECTS, ListProjectsResponse, asked)
 
 
 async def _read(
@@ -182,6 +181,10 @@ async def _find_space(call: DrivenCall, name: str) -> Space:
     found = await _read(call, SPACES, ListSpacesResponse, page)
     matches = [each for each in found if each.name == name]
     return _only(_SPACES, name, matches, [each.name for each in found])
+
+
+async def _space_id(call: DrivenCall, space: str | None) -> str | None:
+    return space if space is None or is_id(space) else (await _find_space(call, space)).id
 
 
 def _only(about: _About, name: str, matches: list[_T], names: Iterable[str] = ()) -> _T:

@@ -9,7 +9,7 @@ from arize_roles_async._directory.models import (
     Space,
     User,
 )
-from arize_roles_async._directory.requests import ListProjects, ListSpaces, ListUsers
+from arize_roles_async._directory.requests import FindProjects, ListSpaces, ListUsers
 from arize_roles_async._values.public import public
 
 
@@ -39,9 +39,9 @@ class SpacePages(Pages[ListSpaces, ListSpacesResponse, Space]):
 
 
 @public("arize_roles_async")
-class ProjectPages(Pages[ListProjects, ListProjectsResponse, Project]):
-    """A listing of projects, made and used as `UserPages` is, with a `name` and a `space_id`."""
+class ProjectPages(Pages[FindProjects, ListProjectsResponse, Project]):
+    """A listing of projects, made and used as `UserPages` is, with a `name` and an `in_space`."""
 
     _noun = "projects"
-    _request_type = ListProjects
+    _request_type = FindProjects
     _response = ListProjectsResponse

@@ -24,9 +24,9 @@ def is_id(text: str) -> bool:
 def user_flaw(user: object) -> str | None:
     """Return what is wrong with an address or ID of a user, or None."""
     flaw = _thing_flaw(user, "a user", "User")
-    if flaw is not None or is_id(str(user)):
+    if flaw is not None or not isinstance(user, str) or is_id(user):
         return flaw
-    local, at, domain = str(user).rpartition("@")
+    local, at, domain = user.rpartition("@")
     return None if local and at and domain else f"must be an address or an ID, not {quoted(user)}"
 
 
@@ -79,8 +79,22 @@ class ListSpaces(PageRequest, frozen=True, kw_only=True):
         check(("name", _filter_flaw(self.name)), *self._page_flaws())
 
 
+class FindProjects(PageRequest, frozen=True, kw_only=True):
+    """One page of projects to list, of a space that is given by its name or ID."""
+
+    name: str | None = None
+    in_space: str | None = None
+
+    def __post_init__(self) -> None:
+        check(
+            ("name", _filter_flaw(self.name)),
+            ("in_space", None if self.in_space is None else space_flaw(self.in_space)),
+            *self._page_flaws(),
+        )
+
+
 class ListProjects(PageRequest, frozen=True, kw_only=True):
-    """One page of projects to list."""
+    """One page of projects to list, as it is sent."""
 
     name: str | None = None
     space_id: str | None = None

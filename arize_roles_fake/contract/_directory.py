@@ -95,8 +95,8 @@ class _Interface(_DirectorySuite):
         given: list[tuple[str, dict[str, Any]]] = [
             ("users", {"email": "a" * 256, **page}),
             ("spaces", {"name": "", **page}),
-            ("projects", {"name": 5, **page}),
-            ("projects", {"in_space": ""}),
+            ("projects", {"name": 5, "in_space": 5, **page}),
+            ("projects", {"in_space": _NO_USER}),
             ("get_user", {"user": "no address"}),
             ("get_user", {"user": _NO_SPACE}),
             ("get_space", {"space": _NO_PROJECT}),

@@ -1,9 +1,11 @@
 """Role bindings by names: the order of checks, look-ups and changes, and the names in errors."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import AsyncIterator
+from enum import Enum
 from typing import Any
 
+import attrs
 import pytest
 
 from arize_roles_async import (
@@ -15,9 +17,9 @@ from arize_roles_async import (
     Directory,
     ForbiddenError,
     NotFoundError,
-    OutcomeUnknownError,
     Request,
     Response,
+    RoleBinding,
     RolesClient,
     RolesTimeoutError,
     ServerError,
@@ -85,12 +87,15 @@ async def test_ids(account: FakeAccount, by_name: ByName) -> None:
     assert asked(account) == ["role_bindings.list", "role_bindings.create"]
 
 
-async def test_id_in_named_space(account: FakeAccount, by_name: ByName) -> None:
-    """The space of a project may be given by its ID."""
-    await by_name.ensure(
-        user="ada@example.com", role="Analyst", project="churn", in_space=account.id("Space:ML")
-    )
-    account.assert_bindings({("ada@example.com", "Project:ML/churn"): "Analyst"})
+async def test_member_of_an_enum(account: FakeAccount, by_name: ByName) -> None:
+    """A member of an enum of texts is its text."""
+
+    class Known(str, Enum):  # noqa: UP042 - `str` of its member is another text
+        ADA = "ada@example.com"
+        ML = "ML"
+
+    await by_name.ensure(user=Known.ADA, role="Analyst", space=Known.ML)
+    account.assert_bindings({("ada@example.com", "Space:ML"): "Analyst"})
 
 
 @pytest.mark.parametrize(
@@ -178,8 +183,10 @@ async def test_other_kind_of_id(account: FakeAccount, by_name: ByName) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"role": None}, "role: must be a string, not None"),
-        ({"user": None, "role": "x"}, "user: must be a string, not None"),
+        (
+            {"role": None, "user": None},
+            "user: must be a string, not None; role: must be a string, not None",
+        ),
         ({"space": "ML", "project": "churn"}, "space, project: exactly one must be given"),
         ({"in_space": "ML"}, "in_space: goes with project, which is not given"),
     ],
@@ -218,22 +225,22 @@ async def test_ambiguous(account: FakeAccount, by_name: ByName) -> None:
     account.assert_bindings({("ada@example.com", "Space:Other/ML"): "Analyst"})
 
 
-async def test_names_in_errors(account: FakeAccount, by_name: ByName) -> None:
+@pytest.mark.parametrize(
+    ("method", "given", "end"),
+    [
+        ("ensure", {"role": "Analyst", "project": "churn"}, ", role 'Analyst', project 'churn')"),
+        ("remove", {"space": "ML"}, ", space 'ML')"),
+        ("find", {"role": "Analyst"}, ", role 'Analyst')"),
+    ],
+)
+async def test_names_in_errors(
+    account: FakeAccount, by_name: ByName, method: str, given: dict[str, str], end: str
+) -> None:
     """A later error ends with the names, since its own words have IDs."""
-    account.fail("role_bindings.create", 403)
+    account.fail("role_bindings.list", 403)
     with pytest.raises(ForbiddenError) as caught:
-        await by_name.ensure(user="ada@example.com", role="Analyst", project="churn")
-    assert str(caught.value).endswith(" (user 'ada@example.com', role 'Analyst', project 'churn')")
-
-
-async def test_names_in_unknown_outcome(account: FakeAccount, by_name: ByName) -> None:
-    """An outcome that is unknown stays unknown, and ends with the names."""
-    await by_name.ensure(user="ada@example.com", role="Analyst", space="ML")
-    account.fail("role_bindings.delete", "lost", when="after")
-    account.fail("role_bindings.get", 503, every_attempt=True)
-    with pytest.raises(OutcomeUnknownError) as caught:
-        await by_name.remove(user="ada@example.com", space="ML")
-    assert str(caught.value).endswith(" (user 'ada@example.com', space 'ML')")
+        await getattr(by_name, method)(user="ada@example.com", **given)
+    assert str(caught.value).endswith(f" (user 'ada@example.com'{end}")
 
 
 async def test_names_in_timeout(account: FakeAccount) -> None:
@@ -355,6 +362,21 @@ async def test_hidden_list(account: FakeAccount) -> None:
     assert {each.resource for each in found} == {"ML"}
 
 
+async def test_opaque_id(account: FakeAccount) -> None:
+    """An ID in another form than Arize's is not taken for a name."""
+    account.bind("Analyst", user="ada@example.com", resource="Space:ML")
+    roles = in_process(account)
+    (binding,) = [each async for each in roles.role_bindings.find()]
+
+    class Others:
+        async def find(self) -> AsyncIterator[RoleBinding]:
+            yield attrs.evolve(binding, user_id="u1", resource_id="ML")
+
+    bindings: Any = Others()
+    (found,) = await ByName(roles, bindings, roles.directory).find()
+    assert (found.user, found.role, found.resource) == (None, "Analyst", None)
+
+
 async def test_failed_names(account: FakeAccount, by_name: ByName) -> None:
     """A failure that says nothing of rights ends the walk."""
     account.bind("Analyst", user="ada@example.com", resource="Space:ML")
@@ -363,40 +385,20 @@ async def test_failed_names(account: FakeAccount, by_name: ByName) -> None:
         await by_name.find()
 
 
-def renaming(rename: Callable[[FakeAccount], object], operation: str) -> FakeAccount:
-    """Return an account that somebody changes right after the first request for an operation."""
-
-    class Renamed(FakeAccount):
-        done = False
-
-        def handle(self, request: Request) -> Response:
-            reply = super().handle(request)
-            if not self.done and self.calls[-1].operation == operation:
-                self.done = True
-                rename(self)
-            return reply
-
-    return furnish(Renamed(api_key="fake-api-key", clock=lambda: START))
-
-
 async def test_renamed_meanwhile() -> None:
     """A space that is renamed after its look-up gets the binding, whatever has the name then."""
 
-    def swap(account: FakeAccount) -> None:
-        account.add_space("Old", id=account.id("Space:ML"))
-        account.add_space("ML", id=account.id("Space:New"))
+    class Renamed(FakeAccount):
+        def handle(self, request: Request) -> Response:
+            reply = super().handle(request)
+            if self.calls[-1].operation == "spaces.list":
+                self.add_space("Old", id=self.id("Space:ML"))
+                self.add_space("ML", id=self.id("Space:New"))
+            return reply
 
-    account = renaming(swap, "spaces.list")
+    account = furnish(Renamed(api_key="fake-api-key", clock=lambda: START))
     await in_process(account).by_name.ensure(user="ada@example.com", role="Analyst", space="ML")
     account.assert_bindings({("ada@example.com", "Space:ML"): "Analyst"})
-
-
-async def test_blocked_meanwhile() -> None:
-    """A user who is blocked after the look-up gets no role."""
-    account = renaming(lambda it: it.block_user("ada@example.com"), "users.list")
-    with pytest.raises(NotFoundError) as caught:
-        await in_process(account).by_name.ensure(user="ada@example.com", role="Analyst", space="ML")
-    assert "user 'ada@example.com'" in str(caught.value)
 
 
 async def test_log(by_name: ByName, caplog: pytest.LogCaptureFixture) -> None:

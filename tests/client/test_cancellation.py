@@ -5,6 +5,7 @@ import itertools
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+import anyio
 import pytest
 import trio
 
@@ -80,6 +81,34 @@ class TestCancelled:
             # The slot was neither lost nor given to the call that left.
             assert len(await roles.list()) == 7
             assert len(server.log) == 2
+
+    @pytest.mark.filterwarnings("ignore::arize_roles_async.BetaWarning")
+    @pytest.mark.parametrize("backend", ["asyncio", "trio"])
+    def test_by_name(self, backend: str) -> None:
+        """Look-ups that are cancelled change nothing, and the iteration may go on."""
+        account = FakeAccount()
+        account.add_role("A", ["PROJECT_READ"])
+        account.bind("A", user="ada@example.com", resource="Space:ML")
+        scopes: list[anyio.CancelScope] = []
+
+        async def key() -> str:
+            if scopes:
+                scopes[-1].cancel()
+                await anyio.sleep_forever()
+            return account.api_key
+
+        async def main() -> str:
+            by_name = FakeRolesClient(account, api_key=key).by_name
+            found = aiter(by_name.find(user="ada@example.com"))
+            for call in (by_name.remove(user="ada@example.com", space="ML"), anext(found)):
+                with anyio.CancelScope() as scope:
+                    scopes.append(scope)
+                    await call
+                assert scope.cancelled_caught
+            scopes.clear()
+            return str(await anext(found))
+
+        assert anyio.run(main, backend=backend) == "ada@example.com has A on space 'ML'"
 
     def test_fake_search(self) -> None:
         """The fake's shared search survives its leader under trio."""
