@@ -24,7 +24,7 @@ try:
     from arize_roles_async._directory.table import to_csv, to_text
     from arize_roles_async._values.text import one_line, printable
     from arize_roles_async._values.writing import write_file
-    from arize_roles_async.as_code.apply import Run, StoppedError, begun
+    from arize_roles_async.as_code.apply import Run, StoppedError, check_plan
     from arize_roles_async.as_code.files import File, found, placed, read, shown, text_of
     from arize_roles_async.as_code.plan import TITLE, fenced
     from arize_roles_async.as_code.schema import schema
@@ -98,12 +98,7 @@ def _parser() -> argparse.ArgumentParser:
         )
     export = commands.add_parser("export", help="print a file that declares every custom role")
     export.add_argument(
-        "--anchor",
-        metavar="ID",
-        nargs="?",
-        const=True,
-        default=False,
-        help="tie the file to this account: by the ID of a role, or the oldest custom role's",
+        "--anchor", action="store_true", help="tie it to this account, by the oldest custom role"
     )
     fmt = commands.add_parser("fmt", help="write files in a fixed order; comments are kept")
     fmt.add_argument("--check", action="store_true", help="only name files that would change")
@@ -206,7 +201,7 @@ class _Run:
 
     async def _export(self) -> int:
         async with self._connected() as roles:
-            exported = await as_code.export(roles, anchor=self._chosen.anchor)
+            exported = await as_code.export(roles, anchored=self._chosen.anchor)
         self._report("warning", exported.notes)
         _show(exported.to_toml(), end="")
         return 1 if exported.notes else 0
@@ -237,18 +232,17 @@ class _Run:
                 chosen.checksum, is_asked = plan.checksum, True
                 if plan.changes and not self._is_agreed(plan):
                     raise client.RolesError("nothing was changed")
-            run = await begun(
-                roles, declaration, chosen.checksum, chosen.max_removals, self._permit
-            )
+            plan = await as_code.plan(roles, declaration)
+            check_plan(plan, chosen.checksum, chosen.max_removals)
             # The beginning of the JSON shows, too, whether the rest can be written.
             self._is_begun = self._form == "json"
             if self._is_begun:
                 _show("{", end="")
             else:
-                _show("" if is_asked else str(run.plan))
-            self._phase, self._run = "changing", run
+                _show("" if is_asked else str(plan))
+            self._phase, self._run = "changing", Run(roles, plan, self._permit)
             try:
-                await run.finish(self._made)
+                await self._run.finish(self._made)
             finally:
                 self._phase = "running"
         return 0

@@ -1,12 +1,6 @@
 """Roles as code: a file declares an account's custom roles, a plan shows what has to change.
 
-```python
-from arize_roles_async import as_code
-declaration = as_code.loads('roles.Analyst.permissions = ["DATASET_READ"]')
-plan = await as_code.plan(roles, declaration)  # one walk, changes nothing
-print(plan)  # a diff
-await as_code.apply(roles, declaration, expected=plan)
-```
+`plan` makes a plan, which is a diff, and `apply` makes its changes; the guide shows both.
 """
 
 from arize_roles_async._values.public import public
@@ -18,9 +12,10 @@ from arize_roles_async.as_code.apply import (
     apply,
 )
 from arize_roles_async.as_code.declaration import Declaration, DeclaredRole
-from arize_roles_async.as_code.files import FileViolation, load, loads
+from arize_roles_async.as_code.files import load, loads
 from arize_roles_async.as_code.plan import Change, Plan, PlanError
 from arize_roles_async.as_code.planning import compare, export, plan
+from arize_roles_async.as_code.toml import FileViolation
 
 __all__ = [
     "ApplyError",

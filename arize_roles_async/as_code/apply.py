@@ -10,10 +10,9 @@ import attr
 
 from arize_roles_async import Role, RolesClient, RolesError
 from arize_roles_async._values import errors
-from arize_roles_async._values.options import is_count
 from arize_roles_async._values.requests import check
 from arize_roles_async._values.text import quoted, type_name
-from arize_roles_async.as_code.attempts import attempts_of
+from arize_roles_async.as_code.attempts import Attempts
 from arize_roles_async.as_code.declaration import Declaration, DeclaredRole
 from arize_roles_async.as_code.plan import (
     CHECKSUM_FORMAT,
@@ -27,7 +26,7 @@ from arize_roles_async.as_code.plan import (
 from arize_roles_async.as_code.planning import plan
 from arize_roles_async.as_code.toml import quote
 
-_DEFAULT_REMOVALS: Final = "30%"
+_MOST_REMOVALS: Final = "30%"
 """As octoDNS has it."""
 _FEW_ROLES: Final = 10
 """An account of fewer custom roles has no limit of removals unless one is given."""
@@ -160,88 +159,73 @@ async def apply(
             plan saw it; or users have a role that is to be deleted.
         RolesError: As from `plan`; nothing was changed.
     """
-    functions = {"on_plan": on_plan, "on_change": on_change}
-    check(*((name, _function_flaw(function)) for name, function in functions.items()))
-    run = await begun(roles, declaration, expected, max_removals)
-    if on_plan is not None:
-        on_plan(run.plan)
-    return await run.finish(on_change)
-
-
-async def begun(
-    roles: RolesClient,
-    declaration: Declaration,
-    expected: Plan | str | None,
-    max_removals: int | str | None,
-    permit: Callable[[], object] = lambda: None,
-) -> "Run":
-    """Return the run of a plan, before its first change; arguments and errors are as of `apply`.
-
-    `permit` is called before each request, again after one had to wait for its turn, and ten times
-    a second in a wait. It stops the run by a `StoppedError`.
-    """
     is_expected = isinstance(cast("object", expected), Plan | str | None)
     wrong = f"must be a Plan, its checksum or None, not {type_name(expected)}"
     check(
+        ("on_plan", _function_flaw(on_plan)),
+        ("on_change", _function_flaw(on_change)),
         ("expected", None if is_expected else wrong),
         ("max_removals", _removals_flaw(max_removals)),
     )
     planned = await plan(roles, declaration)
-    _check_plan(planned, expected, max_removals)
-    return Run(roles, planned, permit)
+    check_plan(planned, expected, max_removals)
+    if on_plan is not None:
+        on_plan(planned)
+    return await Run(roles, planned).finish(on_change)
 
 
 class Run:
-    """The run of a plan, which reads a role again before each attempt to change it."""
+    """The run of a plan, which reads a role again before each attempt to change it.
 
-    def __init__(self, client: RolesClient, planned: Plan, permit: Callable[[], object]) -> None:
-        self.plan: Plan = planned
-        self.result: ApplyResult | None = None
-        """The result, as soon as the run has ended in whatever way."""
+    `permit` is called before each request, again after one had to wait for its turn, and ten times
+    a second in a wait; it stops the run by a `StoppedError`.
+    """
+
+    def __init__(
+        self, client: RolesClient, planned: Plan, permit: Callable[[], object] = lambda: None
+    ) -> None:
+        self.result: ApplyResult = ApplyResult(plan=planned)
+        """How far the run came; the whole of it once `finish` has ended in whatever way."""
         self._client = client
         self._permit = permit
-        self._made, self._blocked = list[Change](), list[Change]()
         self._begun: Change | None = None
         self._is_open = False
         """A request was sent that may have made the change, and its answer does not show it."""
         self._refusal: errors.ConflictError | None = None
         """The first of a delete, since users have the role."""
 
-    async def finish(self, on_change: Callable[[Change], object] | None) -> ApplyResult:
+    async def finish(self, on_change: Callable[[Change], object] | None = None) -> ApplyResult:
         """Make every change and return the result; raises as `apply` does."""
         ended_by: BaseException | None
         try:
-            for change in self.plan.changes:
+            for change in self.result.plan.changes:
                 made = await self._make(change)
                 if made is not None and on_change is not None:
                     on_change(made)
             ended_by = self._refusal
         except BaseException as error:  # noqa: BLE001 - it is raised below
             ended_by = error
-        self.result = result = self._ended(ended_by)
+        if ended_by is None:
+            return self.result
+        reason = f"the run was ended by {type(ended_by).__name__}"
         if isinstance(ended_by, RolesError):
-            failure = ApplyError(str(result))
-            failure.result = result
-            raise failure from ended_by
-        if ended_by is not None:
-            raise ended_by
-        return result
-
-    def _ended(self, ended_by: BaseException | None) -> ApplyResult:
-        reason = None if ended_by is None else f"the run was ended by {type(ended_by).__name__}"
-        if isinstance(ended_by, RolesError):
-            names = ", ".join(quote(each.before.name) for each in self._blocked if each.before)
+            names = ", ".join(
+                quote(each.before.name) for each in self.result.blocked if each.before
+            )
             reason = f"users still have {names}: " if ended_by is self._refusal else ""
             reason += str(ended_by)
         is_begun = self._is_open or not isinstance(ended_by, StoppedError)
-        return ApplyResult(
-            plan=self.plan,
-            made=tuple(self._made),
-            blocked=tuple(self._blocked),
+        self.result = attr.evolve(
+            self.result,
             failed=self._begun if is_begun else None,
             may_have_been_made=self._is_open,
             reason=reason,
         )
+        if not isinstance(ended_by, RolesError):
+            raise ended_by
+        failure = ApplyError(str(self.result))
+        failure.result = self.result
+        raise failure from ended_by
 
     async def _make(self, change: Change) -> Change | None:
         """Make a change, unless somebody else made it already; return None if users have the role.
@@ -249,7 +233,7 @@ class Run:
         It has as many attempts, and as much time for them, as a call of the client.
         """
         self._begun, made = change, None
-        attempts = attempts_of(self._client, self._permit)
+        attempts = Attempts(self._client, self._permit)
         while made is None:
             try:
                 self._permit()
@@ -264,7 +248,11 @@ class Run:
                 break
             except RolesError as error:
                 await attempts.wait(error)
-        (self._blocked if made is None else self._made).append(made or change)
+        result = self.result
+        if made is None:
+            self.result = attr.evolve(result, blocked=(*result.blocked, change))
+        else:
+            self.result = attr.evolve(result, made=(*result.made, made))
         self._begun, self._is_open = None, False
         return made
 
@@ -286,16 +274,31 @@ class Run:
         if now is None or not differing(before, now):
             return None
         if not differing(after, now):
-            return _made(change, now)
+            return change if before else attr.evolve(change, created_id=now.id)
         name = before.name if before else now.name
         what = "was changed since the plan was made" if before else "is not as declared"
         raise StalePlanError(f"{quote(name)} {what}: {_drift(before or after, now)}")
 
     async def _send(self, roles: RolesClient, change: Change) -> Change:
+        """Send a change and return it as it was made."""
+        role_id, after = change.before.id if change.before else "", change.after
         was_open, self._is_open = self._is_open, True
         try:
-            return await _send(roles, change)
+            if after is None:
+                await roles.delete(role_id=role_id)
+                return change
+            fields: dict[str, Any] = {f: getattr(after, f) for f in differing(change.before, after)}
+            asked = roles.update(role_id=role_id, **fields) if role_id else roles.create(**fields)
+            role = await asked
+            withheld = {"permissions"} if role.permissions is None else ()
+            if others := [field for field in differing(role, after) if field not in withheld]:
+                fault = f"the answer has a different {' and '.join(others)}"
+                raise errors.InvalidResponseError(fault)
+            return change if role_id else attr.evolve(change, created_id=role.id)
         except RolesError as error:
+            # The role is gone, whoever deleted it.
+            if after is None and isinstance(error.__cause__ or error, errors.NotFoundError):
+                return change
             # Any 5xx, and whatever a gateway says, may come after the change was made; but no 429.
             is_gateways = isinstance(error, errors.StatusError) and not error.from_service
             is_open = is_gateways or isinstance(error, _OPEN)
@@ -305,10 +308,6 @@ class Run:
             if not (is_taken and (made := await self._find(roles, change))):
                 raise
             return made
-
-
-def _made(change: Change, role: Role) -> Change:
-    return change if change.before else attr.evolve(change, created_id=role.id)
 
 
 def _drift(before: Role | DeclaredRole | None, now: Role) -> str:
@@ -322,24 +321,6 @@ def _drift(before: Role | DeclaredRole | None, now: Role) -> str:
     return ", ".join(drift)
 
 
-async def _send(roles: RolesClient, change: Change) -> Change:
-    role_id, after = change.before.id if change.before else "", change.after
-    if after is None:
-        try:
-            await roles.delete(role_id=role_id)
-        except (errors.NotFoundError, errors.OutcomeUnknownError) as error:
-            # The role is gone, whoever deleted it.
-            if not isinstance(error.__cause__ or error, errors.NotFoundError):
-                raise
-        return change
-    fields: dict[str, Any] = {f: getattr(after, f) for f in differing(change.before, after)}
-    role = await (roles.update(role_id=role_id, **fields) if role_id else roles.create(**fields))
-    withheld = {"permissions"} if role.permissions is None else ()
-    if others := [field for field in differing(role, after) if field not in withheld]:
-        raise errors.InvalidResponseError(f"the answer has a different {' and '.join(others)}")
-    return _made(change, role)
-
-
 def _function_flaw(called: object) -> str | None:
     called_by = called.__call__ if callable(called) else called
     is_async = iscoroutinefunction(called) or iscoroutinefunction(called_by)
@@ -348,36 +329,31 @@ def _function_flaw(called: object) -> str | None:
 
 
 def _removals_flaw(limit: object) -> str | None:
-    is_share = isinstance(limit, str) and re.fullmatch("[0-9]{1,9}%?", limit)
-    if limit is None or is_share or is_count(limit):
-        return None
-    return f"must be a number, or a share such as '30%', not {quoted(limit)}"
+    is_fit = limit is None or re.fullmatch("[0-9]{1,9}%?", str(limit))
+    return None if is_fit else f"must be a number, or a share such as '30%', not {quoted(limit)}"
 
 
-def _check_plan(planned: Plan, expected: Plan | str | None, limit: int | str | None) -> None:
+def check_plan(planned: Plan, expected: Plan | str | None, limit: int | str | None) -> None:
     """Raise if a plan is not the expected one, or removes too much where none is expected."""
+    check(("max_removals", _removals_flaw(limit)))
     checksum = expected.checksum if isinstance(expected, Plan) else expected
-    if checksum == planned.checksum:
-        return
+    there, removed = planned.custom_roles, len(planned.removals)
+    text = str((_MOST_REMOVALS if there >= _FEW_ROLES else "100%") if limit is None else limit)
+    allowed = int(text[:-1]) * there / 100 if text.endswith("%") else int(text)
     error: StalePlanError | TooManyRemovalsError
-    if checksum is not None:
+    if checksum is not None and checksum != planned.checksum:
         why = "the plan differs from the expected one"
         is_checksum = re.fullmatch("([0-9]+-)?[0-9a-f]{64}", checksum)
         if is_checksum and not checksum.startswith(CHECKSUM_FORMAT):
             why = "the expected checksum was made by another version of this library"
         now = f"the plan's checksum is now {planned.checksum}"
         error = StalePlanError(f"nothing was changed: {why}; {now}")
-    else:
-        there, removed = planned.custom_roles, len(planned.removals)
-        text = str(
-            (_DEFAULT_REMOVALS if there >= _FEW_ROLES else there) if limit is None else limit
-        )
-        allowed = int(text[:-1]) * there / 100 if text.endswith("%") else int(text)
-        if removed <= allowed:
-            return
+    elif checksum is None and removed > allowed:
         error = TooManyRemovalsError(
             f"nothing was changed: {removed} of {there} custom roles would be deleted or lose "
             f"permissions, and the limit is {text}; expect a reviewed plan, or raise max_removals"
         )
+    else:
+        return
     error.plan = planned
     raise error

@@ -35,9 +35,11 @@ _PASSED: Final = (
 )
 
 
-def _in_order(values: Iterable[_T], key: Callable[[Any], str] = str) -> tuple[_T, ...]:
+def _in_order(values: Iterable[_T]) -> tuple[_T, ...]:
     # What is no list stays as it is, for `_list_of` to refuse.
-    given: Any = tuple(sorted(values, key=key)) if rules.is_collection(values) else values
+    given: Any = values
+    if rules.is_collection(values):
+        given = tuple(sorted(values, key=lambda each: str(getattr(each, "name", each))))
     return cast("tuple[_T, ...]", given)
 
 
@@ -46,7 +48,7 @@ def _to_names(values: Iterable[str]) -> tuple[str, ...]:
 
 
 def _to_roles(values: "Iterable[DeclaredRole]") -> "tuple[DeclaredRole, ...]":
-    return _in_order(values, lambda role: str(getattr(role, "name", "")))
+    return _in_order(values)
 
 
 def to_permissions(values: Iterable[AnyPermission | str]) -> tuple[AnyPermission, ...]:
@@ -153,16 +155,15 @@ def _statement(key: str, value: str | tuple[str, ...] | None) -> str:
 
 def _messages(declaration: Declaration) -> Iterator[tuple[str, str | None]]:
     """Yield what is wrong with each part of a declaration, or None, with the path of its key."""
-    yield "account", label_flaw(declaration.account)
-    yield "anchor", None if declaration.anchor is None else rules.id_flaw(declaration.anchor)
-    new = declaration.new_permissions
+    account, anchor, new = declaration.account, declaration.anchor, declaration.new_permissions
+    yield "account", None if account is None else rules.text_flaw(account, _MAX_LABEL)
+    yield "anchor", None if anchor is None else rules.id_flaw(anchor)
     yield "new_permissions", None if new == () else permissions_flaw(new)
     named = [(key, name) for key in ("absent", "ignored") for name in getattr(declaration, key)]
     for role in declaration.roles:
-        path, described = f"roles.{quote(role.name)}", role.description
+        path = f"roles.{quote(role.name)}"
         yield f"{path}.name", name_flaw(role.name)
-        message = None if described is None else description_flaw(described)
-        yield f"{path}.description", message
+        yield f"{path}.description", description_flaw(role.description or "")
         yield f"{path}.permissions", permissions_flaw(role.permissions)
         named += [(path, role.name), *((f"{path}.previously", name) for name in role.previously)]
     yield from _unknown(declaration)
@@ -200,8 +201,3 @@ def _unknown(declaration: Declaration) -> Iterator[tuple[str, str]]:
         hint = f"did you mean {quote(near)}? If not, " if near else "if it is newer, "
         listed = f"{hint}list it: new_permissions = [{quote(permission)}]"
         yield f"{path}.{quote(permission)}", f"is not known to this version; {listed}"
-
-
-def label_flaw(label: object) -> str | None:
-    """Return what is wrong with the label of an account, or None; None is no label."""
-    return None if label is None else rules.text_flaw(label, _MAX_LABEL)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import tomllib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -21,11 +22,10 @@ from arize_roles_async.as_code.schema import KEYS, ROLE_KEYS
 from arize_roles_async.as_code.toml import (
     MAX_FILE,
     TOO_LARGE,
-    TomlError,
+    FileViolation,
     parsed,
     quote,
     statements,
-    texts,
 )
 
 _KNOWN: Final[tuple[list[str], ...]] = ([*KEYS], [], [*ROLE_KEYS])
@@ -38,18 +38,7 @@ _KINDS: Final[Mapping[str, tuple[Any, str]]] = {
     "object": (dict[str, Any], "a table"),
 }
 
-
-@attr.frozen
-class FileViolation(Violation):
-    """A broken rule at a place in a file."""
-
-    file: str
-    """The name of the file."""
-    line: int
-
-    def __str__(self) -> str:
-        place = f"{self.file}:{self.line}"
-        return f"{place}: {self.message if self.field == self.file else super().__str__()}"
+_AMONG: Final = "is a set: only roles include sets, each as many as it needs"
 
 
 @attr.frozen
@@ -59,40 +48,28 @@ class File:
     name: str
     text: str
 
-    def parsed(self) -> dict[str, Any]:
-        """Return its data; raises `ValidationError` if a limit is exceeded, or it is no TOML."""
-        try:
-            return parsed(self.text)
-        except TomlError as error:
-            broken = Violation(self.name, str(error))
-            if error.line is not None:
-                broken = FileViolation(self.name, broken.message, self.name, error.line)
-            raise ValidationError(violations=(broken,)) from error.__cause__
-
     def formatted(self) -> str:
         """Return its text in the order of `Declaration.to_toml`; raises as `parsed` does."""
-        self.parsed()
+        parsed(self.name, self.text)
         return formatted(self.text, _KNOWN)
 
     @cached_property
     def places(self) -> dict[str, int]:
         """The first line of each key, and of each text in its value, by its path."""
         places: dict[str, int] = {}
-        for line, parts, key, value in statements(self.text):
+        for line, parts, key, _, texts in statements(self.text):
             path = ""
             for part, known in zip(parts, _KNOWN, strict=False):
                 path += f".{part}" if part in known else f".{quote(part)}"
                 places.setdefault(path[1:], line)
-            for text, lines in texts(value) if key else ():
-                places.setdefault(f"{path[1:]}.{quote(text)}", line + lines)
+            for at, text in texts if key else ():
+                item = tomllib.loads(f"x={text}")["x"]
+                places.setdefault(f"{path[1:]}.{quote(item)}", at)
         return places
 
 
 def placed(violations: Iterable[Violation], files: Sequence[File]) -> Iterator[Violation]:
-    """Yield violations with their places, one for each file that has their path or one above it.
-
-    A violation without a place stays as it is.
-    """
+    """Yield violations, each with its place in every file that has its path or one above it."""
     violations = [*violations]
     places: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)
     for file in files if violations else ():
@@ -193,19 +170,19 @@ def _merged(
     tables: dict[File, dict[str, Any]] = {}
     for file in files:
         try:
-            data, unfit = file.parsed(), list[Violation]()
+            tables[file], unfit = _fit(parsed(file.name, file.text), KEYS, "")
         except ValidationError as error:
             broken, cause = [*broken, *error.violations], cause or error.__cause__
             continue
-        tables[file] = table = _fit(data, KEYS, "", unfit)
-        table["roles"] = [
-            (name, _fit(role, ROLE_KEYS, f"roles.{quote(name)}", unfit))
-            for name, role in table["roles"].items()
-        ]
+        roles: dict[str, object] = tables[file]["roles"]
+        tables[file]["roles"] = []
+        for name, role in roles.items():
+            fit, more = _fit(role, ROLE_KEYS, f"roles.{quote(name)}")
+            tables[file]["roles"].append((name, fit))
+            unfit += more
         broken += placed(unfit, [file])
-    wrong: list[Violation] = []
-    sets = _sets(tables.values(), wrong)
     fields: dict[str, Any] = {"files": tuple(tables)}
+    wrong: list[Violation] = []
     for key in ("account", "anchor"):
         values = [table[key] for table in tables.values() if table[key] is not None]
         fields[key] = values[0] if values else None
@@ -213,11 +190,18 @@ def _merged(
             wrong.append(Violation(key, "must be the same in all files that have it"))
     for key in ("new_permissions", "absent", "ignored", "roles"):
         fields[key] = [each for table in tables.values() for each in table[key]]
+    sets: dict[str, tuple[AnyPermission, ...]] = {}
+    for name, listed in (each for table in tables.values() for each in table["sets"].items()):
+        permissions = to_permissions(listed)
+        message = "is defined more than once" if name in sets else permissions_flaw(permissions)
+        wrong += [Violation(f"sets.{quote(name)}", message)] if message else []
+        sets[name] = () if message else permissions
+    wrong += _misused(fields["roles"], sets)
     included = {each for _, role in fields["roles"] for each in role["include"]}
     unused = [f"sets.{quote(name)}" for name in sets if name not in included]
     notes = [Violation(path, "is a set that no role includes") for path in unused]
-    fields["notes"] = tuple(placed(notes, [*tables]))
-    fields["roles"] = [_role(name, role, sets, wrong) for name, role in fields["roles"]]
+    fields["notes"] = tuple(placed(notes, fields["files"]))
+    fields["roles"] = [_role(name, sets, **role) for name, role in fields["roles"]]
     try:
         declaration = Declaration(**fields)
         if not (broken or wrong):
@@ -225,41 +209,18 @@ def _merged(
     except ValidationError as error:
         reported = {violation.field for violation in (*broken, *wrong)}
         wrong += [violation for violation in error.violations if violation.field not in reported]
-    raise ValidationError(violations=(*broken, *placed(wrong, [*tables]))) from cause
-
-
-def _sets(
-    tables: Iterable[Mapping[str, Any]], wrong: list[Violation]
-) -> dict[str, tuple[AnyPermission, ...]]:
-    """Return the permissions of each set by its name; what is wrong is added to a list."""
-    sets: dict[str, tuple[AnyPermission, ...]] = {}
-    for name, listed in (each for table in tables for each in table["sets"].items()):
-        permissions = to_permissions(listed)
-        message = "is defined more than once" if name in sets else permissions_flaw(permissions)
-        wrong += [Violation(f"sets.{quote(name)}", message)] if message else []
-        sets[name] = () if message else permissions
-    for name, permissions in sets.items():
-        wrong += _nested(f"sets.{quote(name)}", permissions, sets)
-    return sets
-
-
-def _nested(path: str, permissions: Iterable[str], sets: Iterable[str]) -> list[Violation]:
-    message = "is a set: only roles include sets, each as many as it needs"
-    nested = [each for each in permissions if each in sets]
-    return [Violation(f"{path}.{quote(each)}", message) for each in nested]
+    raise ValidationError(violations=(*broken, *placed(wrong, fields["files"]))) from cause
 
 
 def _fit(
-    given: object, schemas: Mapping[str, Mapping[str, Any]], path: str, unfit: list[Violation]
-) -> dict[str, Any]:
-    """Return the value of each known key of a table; one that is missing or unfit is empty."""
+    given: object, schemas: Mapping[str, Mapping[str, Any]], path: str
+) -> tuple[dict[str, Any], list[Violation]]:
+    """Return the value of each known key of a table, empty if it is unfit, and what is unfit."""
     table = cast("dict[str, Any]", given if isinstance(given, dict) else {})
+    unfit = [] if table is given else [Violation(path, "must be a table")]
     begin = f"{path}." if path else ""
-    if table is not given:
-        unfit.append(Violation(path, "must be a table"))
-    for key in (key for key in table if key not in schemas):
-        message = f"is not a key here; the keys are {', '.join(schemas)}"
-        unfit.append(Violation(f"{begin}{quote(key)}", message))
+    message = f"is not a key here; the keys are {', '.join(schemas)}"
+    unfit += [Violation(f"{begin}{quote(key)}", message) for key in table if key not in schemas]
     fit: dict[str, Any] = {}
     for key, schema in schemas.items():
         kind, called = _KINDS[schema["type"]]
@@ -269,24 +230,35 @@ def _fit(
                 fit[key] = msgspec.convert(table[key], kind)
         except msgspec.ValidationError:
             unfit.append(Violation(f"{begin}{key}", f"must be {called}"))
-    return fit
+    return fit, unfit
+
+
+def _misused(
+    roles: Iterable[tuple[str, Mapping[str, Any]]], sets: Mapping[str, Iterable[str]]
+) -> list[Violation]:
+    """Return the sets that roles include and that are not there, and those among permissions."""
+    unknown: list[Violation] = []
+    lists = [(f"sets.{quote(name)}", permissions) for name, permissions in sets.items()]
+    for name, role in roles:
+        path = f"roles.{quote(name)}"
+        lists.append((f"{path}.permissions", role["permissions"]))
+        for each in (each for each in role["include"] if each not in sets):
+            near = sets and len(unknown) < MAX_SEARCHED and nearest(each, sets)
+            hint = f"; did you mean {quote(near)}?" if near else ""
+            unknown.append(Violation(f"{path}.include.{quote(each)}", f"is not a set{hint}"))
+    among = [f"{path}.{quote(each)}" for path, listed in lists for each in listed if each in sets]
+    return [*unknown, *(Violation(path, _AMONG) for path in among)]
 
 
 def _role(
     name: str,
-    given: dict[str, Any],
-    sets: Mapping[str, tuple[AnyPermission, ...]],
-    wrong: list[Violation],
+    sets: Mapping[str, Iterable[str]],
+    include: list[str],
+    permissions: list[str],
+    **fields: Any,  # noqa: ANN401 - whatever a role has
 ) -> DeclaredRole:
-    """Return a role with what it includes; what is wrong with its sets is added to a list."""
-    path, own, origins = f"roles.{quote(name)}", {*given["permissions"]}, dict[str, str]()
-    for each in sorted(given.pop("include")):
-        if each in sets:
-            origins |= {str(p): each for p in sets[each] if p not in own}
-            continue
-        near = sets and len(wrong) < MAX_SEARCHED and nearest(each, sets)
-        hint = f"; did you mean {quote(near)}?" if near else ""
-        wrong.append(Violation(f"{path}.include.{quote(each)}", f"is not a set{hint}"))
-    wrong += _nested(f"{path}.permissions", own, sets)
-    given["permissions"] += origins
-    return DeclaredRole(name=name, origins=origins, **given)
+    """Return a role with the permissions of the sets that it includes."""
+    own, origins = {*permissions}, dict[str, str]()
+    for each in sorted(include):
+        origins |= {str(p): each for p in sets.get(each, ()) if p not in own}
+    return DeclaredRole(name=name, permissions=[*own, *origins], origins=origins, **fields)

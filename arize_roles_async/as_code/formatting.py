@@ -36,7 +36,7 @@ def formatted(text: str, known: Sequence[Sequence[str]]) -> str:
     table: list[str] = []
     entries: list[tuple[tuple[bool, _Rank, int], _Rank, str]] = []
     number = last = 0
-    for line, path, key, value in statements(text):
+    for line, path, key, value, _ in statements(text):
         if value.startswith("[[") and not key:
             return text
         if above and not (head or entries) and line > last + 1:

@@ -186,12 +186,10 @@ class Plan:
         return "\n".join(text for _, text in self._lines())
 
     def to_markdown(self, limit: int = 65_000) -> str:
-        """Return the text in a fence of Markdown, for a comment on a change.
+        """Return the text in a fence of Markdown, for a comment of at most `limit` characters.
 
-        Args:
-            limit: Most characters. Of a longer text, lines are left out, and their number is shown:
-                first descriptions and undeclared roles, then permissions, then notes and titles,
-                those of deletes last. The counts and the checksum, about 300 characters, stay.
+        Lines are left out, and counted: first descriptions and undeclared roles, then permissions,
+        then notes and titles, those of deletes last. The counts and the checksum stay.
         """
         return fenced([*self._lines()], limit)
 

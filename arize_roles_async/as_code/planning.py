@@ -16,8 +16,14 @@ from arize_roles_async.as_code.toml import quote
 
 _ALIKE: Final = 0.7
 """How like a role's name a new one is, at least, if one of both has the other's permissions."""
-_MOST_NAMES: Final = 10
-"""Roles of a circle that a note names."""
+_CIRCLE: Final = (
+    "{} pass permissions round in a circle, so users can lack them for a moment; to avoid that, "
+    "first give, and take in a second run"
+)
+_NO_ANCHOR: Final = (
+    "no role has the ID {}: this is another account, or that role was deleted, so that the "
+    "file has to name another one of this account"
+)
 _YOUNGER: Final = "{old} is younger than {new}, so it is another role: take {old} out of previously"
 
 
@@ -30,8 +36,7 @@ async def plan(roles: RolesClient, declaration: Declaration) -> Plan:
     """
     _check(declaration)
     host = urlsplit(getattr(roles, "base_url", "")).netloc or None
-    everyone = (await roles.list().all()).roles
-    return compare(everyone, declaration, host=host)
+    return compare((await roles.list().all()).roles, declaration, host=host)
 
 
 def compare(roles: Iterable[Role], declaration: Declaration, *, host: str | None = None) -> Plan:
@@ -53,24 +58,27 @@ def compare(roles: Iterable[Role], declaration: Declaration, *, host: str | None
     given: Any = tuple(roles) if rules.is_collection(roles) else roles
     rules.check(("roles", list_flaw(given, "roles", Role)))
     by_name: dict[str, Role] = {role.name: role for role in sorted(given, key=attrgetter("name"))}
-    violations = [*_unanchored(declaration.anchor, given)]
+    violations: list[Violation] = []
+    if declaration.anchor not in {None, *(role.id for role in given)}:
+        violations.append(Violation("anchor", _NO_ANCHOR.format(quote(declaration.anchor))))
     pairs: list[tuple[Role | None, DeclaredRole]] = []
     notes: list[str] = []
     for declared in declaration.roles:
         path, own = f"roles.{quote(declared.name)}", by_name.get(declared.name)
-        found = [by_name[name] for name in (declared.name, *declared.previously) if name in by_name]
-        for role in [*found]:
+        found = [(path, own)] if own else []
+        for role in (by_name[name] for name in declared.previously if name in by_name):
             if own and role.created_at > own.created_at and not role.is_predefined:
-                found.remove(role)
                 notes.append(_YOUNGER.format(old=quote(role.name), new=quote(declared.name)))
-        there = [path if role is own else _item(f"{path}.previously", role) for role in found]
-        violations += _refusals(zip(there, found, strict=True))
+            else:
+                found.append((f"{path}.previously.{quote(role.name)}", role))
+        violations += _refusals(found)
         if len(found) > 1:
-            names = " and ".join(quote(role.name) for role in found)
-            violations.append(Violation(there[1], f"{names} exist, but are declared as one role"))
-        pairs.append((found[0] if found else None, declared))
+            names = " and ".join(quote(role.name) for _, role in found)
+            path, _ = found[1]
+            violations.append(Violation(path, f"{names} exist, but are declared as one role"))
+        pairs.append((found[0][1] if found else None, declared))
     deleted = [by_name[name] for name in declaration.absent if name in by_name]
-    violations += _refusals((_item("absent", role), role) for role in deleted)
+    violations += _refusals((f"absent.{quote(role.name)}", role) for role in deleted)
     if violations:
         raise PlanError(violations=tuple(placed(violations, declaration.files)))
     matched = {role.name for role, _ in pairs if role}
@@ -93,7 +101,7 @@ def compare(roles: Iterable[Role], declaration: Declaration, *, host: str | None
         account=declaration.account,
         host=host,
         predefined=tuple(role for role in by_name.values() if role.is_predefined),
-        notes=(*notes, *map(_circle_note, circles)),
+        notes=(*notes, *map(_CIRCLE.format, circles)),
     )
 
 
@@ -103,19 +111,6 @@ def _check(declaration: object, host: object = None) -> None:
         ("declaration", None if is_one else f"must be a Declaration, not {type_name(declaration)}"),
         ("host", None if host is None else rules.text_flaw(host)),
     )
-
-
-def _unanchored(anchor: str | None, roles: Iterable[Role]) -> Iterator[Violation]:
-    if anchor is not None and anchor not in {role.id for role in roles}:
-        yield Violation(
-            "anchor",
-            f"no role has the ID {quote(anchor)}: this is another account, or that role was "
-            "deleted, so that the file has to name another one of this account",
-        )
-
-
-def _item(path: str, role: Role) -> str:
-    return f"{path}.{quote(role.name)}"
 
 
 def _refusals(roles: Iterable[tuple[str, Role]]) -> Iterator[Violation]:
@@ -152,7 +147,7 @@ def _sets(role: Role | None, after: DeclaredRole) -> Iterator[str]:
         yield f"set {quote(name)} gives {', '.join(permissions)}"
 
 
-def _in_order(changes: Sequence[Change]) -> tuple[tuple[Change, ...], list[list[str]]]:
+def _in_order(changes: Sequence[Change]) -> tuple[tuple[Change, ...], list[str]]:
     """Return changes in the order of a run, and the names of the roles of each circle.
 
     A permission that moves is given before it is taken, so that no user lacks it, wherever the run
@@ -189,18 +184,10 @@ def _in_order(changes: Sequence[Change]) -> tuple[tuple[Change, ...], list[list[
         *(each for *_, each in ranked),
         *(each for each in updates if each.takes and not each.gives),
     )
-    return in_order, [*circles.values()]
+    return in_order, [*map(", ".join, circles.values())]
 
 
-def _circle_note(names: list[str]) -> str:
-    more = [f"{len(names) - _MOST_NAMES} more"] if len(names) > _MOST_NAMES else []
-    return (
-        f"{', '.join([*names[:_MOST_NAMES], *more])} pass permissions round in a circle, so users "
-        "can lack them for a moment; to avoid that, first give, and take in a second run"
-    )
-
-
-async def export(client: RolesClient, *, anchor: str | bool = False) -> Declaration:
+async def export(client: RolesClient, *, anchored: bool = False) -> Declaration:
     """Return a declaration of an account's custom roles, found in one walk.
 
     A role whose name or permissions break a rule of declarations is left out, and the broken rules
@@ -208,22 +195,19 @@ async def export(client: RolesClient, *, anchor: str | bool = False) -> Declarat
 
     Args:
         client: A client of the account.
-        anchor: The ID of a role to anchor the declaration to; True takes the oldest custom role's.
+        anchored: True if the oldest custom role's ID is to be the declaration's anchor.
 
     Raises:
-        PlanError: The permissions of a role are withheld, or no role is the anchor.
+        PlanError: The permissions of a role are withheld, or there is no role for the anchor.
         RolesError: As from the walk.
     """
-    everyone = (await client.list().all()).roles
-    roles = [role for role in everyone if not role.is_predefined]
-    violations = [*_refusals((_item("roles", role), role) for role in roles)]
-    chosen = anchor if isinstance(anchor, str) else None
-    if anchor is True and roles:
-        chosen = min(reversed(roles), key=attrgetter("created_at")).id
-    elif anchor is True:
+    roles = [role for role in (await client.list().all()).roles if not role.is_predefined]
+    violations = [*_refusals((f"roles.{quote(role.name)}", role) for role in roles)]
+    if anchored and not roles:
         violations.append(Violation("anchor", "the account has no custom role"))
-    if violations := [*violations, *_unanchored(chosen, everyone)]:
+    if violations:
         raise PlanError(violations=tuple(violations))
+    oldest = min(reversed(roles), key=attrgetter("created_at")).id if anchored else None
     declared: list[DeclaredRole] = []
     notes: list[Violation] = []
     for role in roles:
@@ -235,4 +219,4 @@ async def export(client: RolesClient, *, anchor: str | bool = False) -> Declarat
         except ValidationError as error:
             notes += [Violation(v.field, f"left out: {v.message}") for v in error.violations]
     new = [p for each in declared for p in each.permissions if not p.is_known]
-    return Declaration(roles=declared, new_permissions=new, anchor=chosen, notes=tuple(notes))
+    return Declaration(roles=declared, new_permissions=new, anchor=oldest, notes=tuple(notes))

@@ -6,6 +6,10 @@ import tomllib
 from collections.abc import Iterator
 from typing import Any, Final, cast
 
+import attr
+
+from arize_roles_async import ValidationError, Violation
+from arize_roles_async._values.errors import validation_error
 from arize_roles_async._values.text import printable
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9 _.-]*")
@@ -31,67 +35,66 @@ def quote(text: object) -> str:
     return printable("".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped))
 
 
-class TomlError(ValueError):
-    """A text is no TOML, or exceeds a limit."""
+@attr.frozen
+class FileViolation(Violation):
+    """A broken rule at a place in a file."""
 
-    def __init__(self, message: str, line: int | None = None) -> None:
-        super().__init__(message)
-        self.line = line
+    file: str
+    """The name of the file."""
+    line: int
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}"
+        return f"{place}: {self.message if self.field == self.file else super().__str__()}"
 
 
-def parsed(text: str) -> dict[str, Any]:
-    """Return the data of a file; raises `TomlError`."""
+def parsed(name: str, text: str) -> dict[str, Any]:
+    """Return the data of a file; raises `ValidationError` if it is no TOML, or exceeds a limit."""
     if len(text.encode("utf-8", "surrogatepass")) > MAX_FILE:
-        raise TomlError(TOO_LARGE)
-    # Few files need the closer look, which takes longer.
-    if any(line.count(".") >= _MAX_PARTS for line in text.split("\n")):
-        bare = re.sub(_TEXT, lambda found: "\n" * found[0].count("\n"), text)
-        for number, line in enumerate(bare.split("\n"), 1):
-            # Outside of texts, a line of a file of roles has no other dots.
-            if line.count(".") >= _MAX_PARTS:
-                raise TomlError(f"has a key of more than {_MAX_PARTS} parts", number)
+        raise validation_error((name, TOO_LARGE))
+    # Outside of texts, a line of a file of roles has no other dots.
+    bare = re.sub(_TEXT, lambda found: "\n" * found[0].count("\n"), text)
+    if any(line.count(".") >= _MAX_PARTS for line in bare.split("\n")):
+        raise validation_error((name, f"has a key of more than {_MAX_PARTS} parts"))
     try:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:
+        broken = Violation(name, f"is not valid TOML: {error}")
         at: int | None = getattr(error, "lineno", None)
         # Before Python 3.14 only the message has it.
         if at is None and (found := re.search(r"\(at (?:line (\d+)|end)", str(error))):
             at = int(found[1] or text.count("\n") + 1)
-        raise TomlError(f"is not valid TOML: {error}", at) from error
+        if at is not None:
+            broken = FileViolation(name, broken.message, name, at)
+        raise ValidationError(violations=(broken,)) from error
 
 
-def texts(value: str) -> Iterator[tuple[str, int]]:
-    """Yield each text in a value, with the number of lines above it."""
-    lines = end = 0
-    for token in re.finditer(_TEXT, value):
-        lines, end = lines + value.count("\n", end, token.start()), token.start()
-        if not token[0].startswith("#"):
-            yield tomllib.loads(f"x={token[0]}")["x"], lines
-
-
-def statements(text: str) -> Iterator[tuple[int, list[str], str, str]]:
+def statements(text: str) -> Iterator[tuple[int, list[str], str, str, list[tuple[int, str]]]]:
     """Yield the comments, headers, and keys with their values, of valid TOML.
 
     Each comes with its first line, the parts of its key, those of its table first, the key as it is
-    written, and the rest of its text. A comment has no key, and a header none that is written.
+    written, the rest of its text, and its quoted texts, each with its line. A comment has no key,
+    and a header none that is written.
     """
     depth, line, first, start = 0, 1, 1, 0
     table: list[str] = []
+    texts: list[tuple[int, str]] = []
     for token in re.finditer(rf"{_TEXT} | [\[\]{{}}\n]", f"{text}\n"):
         depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token[0], 0)
+        texts += [(line, token[0])] if token[0][0] in "\"'" else []
         line += token[0].count("\n")
         if token[0] == "\n" and not depth:
             statement = text[start : token.start()].strip()
             if statement.startswith("["):
                 table = _parts(statement)
-                yield first, table, "", statement
+                yield first, table, "", statement, texts
             elif found := re.match(_KEY, statement):
                 key = found[0].strip()
                 value = statement[found.end() :].lstrip("= \t")
-                yield first, [*table, *_parts(f"{key}=0")], key, value
+                yield first, [*table, *_parts(f"{key}=0")], key, value, texts
             elif statement:
-                yield first, [], "", statement
-            first, start = line, token.end()
+                yield first, [], "", statement, texts
+            first, start, texts = line, token.end(), []
 
 
 def _parts(definition: str) -> list[str]:

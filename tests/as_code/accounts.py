@@ -10,8 +10,15 @@ from urllib.parse import quote
 import msgspec
 
 from arize_roles_async import Request, Response, Role, RolesClient
-from arize_roles_async.as_code import ApplyError, ApplyResult, Change, Declaration, DeclaredRole
-from arize_roles_async.as_code.apply import StoppedError, begun
+from arize_roles_async.as_code import (
+    ApplyError,
+    ApplyResult,
+    Change,
+    Declaration,
+    DeclaredRole,
+    plan,
+)
+from arize_roles_async.as_code.apply import Run, StoppedError
 from arize_roles_fake import FakeAccount
 from tests.support.clients import account_at_noon
 
@@ -133,8 +140,8 @@ async def ended(
     roles: RolesClient, wanted: Declaration, is_to_stop: Callable[[], bool] = lambda: False
 ) -> ApplyResult:
     """Run a plan as the command does, and return its result, also if it failed."""
-    run = await begun(roles, wanted, None, "100%", stopping(is_to_stop))
+    run = Run(roles, await plan(roles, wanted), stopping(is_to_stop))
     with contextlib.suppress(ApplyError):
-        await run.finish(None)
+        await run.finish()
     assert run.result is not None
     return run.result

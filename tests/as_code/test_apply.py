@@ -29,7 +29,7 @@ from arize_roles_async.as_code import (
     apply,
     plan,
 )
-from arize_roles_async.as_code.apply import begun
+from arize_roles_async.as_code.apply import Run
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from tests.as_code.accounts import (
     HELD,
@@ -446,8 +446,9 @@ class TestStopping:
                 await asyncio.sleep(0)
                 pytest.fail("it was not cancelled")
 
-        run = await begun(Cancelling(mixed_account()), MIXED, None, None)
-        task = asyncio.ensure_future(run.finish(None))
+        roles = Cancelling(mixed_account())
+        run = Run(roles, await plan(roles, MIXED))
+        task = asyncio.ensure_future(run.finish())
         with pytest.raises(asyncio.CancelledError):
             await task
         assert run.result is not None
