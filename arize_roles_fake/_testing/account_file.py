@@ -52,20 +52,16 @@ Keys = Mapping[str, tuple[str, ...] | KeyData | None]
 if TYPE_CHECKING:
 
     class RoleData(_Data, frozen=True):
-        """A role of a file; it has the fields of a role."""
+        """A role: its name, perhaps other fields, and the bindings of a file of version 0.3."""
 
-        def __init__(self, **members: object) -> None: ...
-
-        def __getattr__(self, name: str) -> Any: ...  # noqa: ANN401 - of any field
-
+        def __init__(self, **fields: object) -> None: ...
+        def __getattr__(self, field: str) -> Any: ...  # noqa: ANN401
 else:
-    _OTHERS = [each for each in attrs.fields(Role) if each.name != "name"]
-    # The fields of a role, all optional but the name, and the bindings of version 0.3.
     RoleData = msgspec.defstruct(
         "RoleData",
         [
             ("name", str),
-            *((each.name, each.type | None, None) for each in _OTHERS),
+            *((f.name, f.type | None, None) for f in attrs.fields(Role) if f.name != "name"),
             ("bindings", tuple[BindingData, ...], ()),
         ],
         bases=(_Data,),

@@ -74,7 +74,7 @@ class TestFaults:
         fault = {"operation": "create", "failure": "ServerError", "times": 2, "role": "A"}
         assert served.ask("POST", "/-/faults", fault) == (204, None)
         assert [served.create(name) for name in ("B", "A", "A", "A")] == [201, 503, 503, 201]
-        whole: dict[str, object] = {
+        whole: dict[str, Any] = {
             **fault,
             "after": 0,
             "every_attempt": True,
