@@ -147,8 +147,8 @@ class FakeAccount:
 
         def __setattr__(self, name: str, value: object) -> None:
             """Set an attribute; a name that the account does not have is an error."""
-            is_own = type(self) is not FakeAccount or name.startswith("_")
-            if not (is_own or hasattr(FakeAccount, name)):
+            is_allowed = type(self) is not FakeAccount or name.startswith("_")
+            if not (is_allowed or hasattr(FakeAccount, name)):
                 known = [each for each in dir(FakeAccount) if not each.startswith("_")]
                 near = nearest(name, known)
                 raise AttributeError(f"FakeAccount has no attribute {name!r}: use {near}")

@@ -41,8 +41,8 @@ from arize_roles_fake._testing.timeline import (
     Sleep,
     Timeline,
     advance_to,
-    real_time,
     timeline_of,
+    waiting_in_real_time,
 )
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ class AccountTransport(Transport):
             call.mark_sent(began)
         if reply.blocked is not None:
             try:
-                with real_time(self._clock):
+                with waiting_in_real_time(self._clock):
                     await reply.blocked.keep_open()
             except TimeoutError as error:
                 raise ClientStateError(str(error)) from None
@@ -255,7 +255,7 @@ class AccountTransport(Transport):
             await anyio.sleep_forever()
         moment = datetime.fromtimestamp(began, UTC) + timedelta(seconds=waited)
         if is_real:
-            with real_time(self._clock):
+            with waiting_in_real_time(self._clock):
                 await anyio.sleep(waited)
             advance_to(self._clock, moment)
         else:
@@ -278,7 +278,7 @@ class AccountTransport(Transport):
             return source.fixed
         left = call.deadline - self.now()
         limit = anyio.move_on_after(None if left > _MAX_WAIT else left)
-        with real_time(self._clock), limit:
+        with waiting_in_real_time(self._clock), limit:
             return await super().ask_key(source, call)
         raise _TimeIsUpError
 

@@ -103,13 +103,13 @@ class MockArize(Generic[_A]):
     def __init__(self, accounts: _A | None, unused_faults: UnusedFaults) -> None:
         self._accounts: Any = accounts
         self._unused_faults: UnusedFaults = unused_faults
-        self._scopes: list[_Scope] = []
+        self._entered: list[_Mock] = []
 
     def __enter__(self) -> _A:
         accounts = FakeAccount() if self._accounts is None else self._accounts
-        scope = _Scope(accounts)
-        self._scopes.append(scope)
-        scopes.enter(scope)
+        mock = _Mock(accounts)
+        self._entered.append(mock)
+        open_mocks.enter(mock)
         return cast("_A", accounts)
 
     def __exit__(
@@ -120,14 +120,14 @@ class MockArize(Generic[_A]):
         /,
     ) -> None:
         __tracebackhide__ = True
-        scope = self._scopes.pop()
-        scopes.leave(scope)
+        mock = self._entered.pop()
+        open_mocks.leave(mock)
         if self._unused_faults == "allow":
-            for account in scope.all_accounts:
+            for account in mock.all_accounts:
                 for watch in watches:
                     watch.forget_scripts(account)
         elif exc is None and not watches:
-            unused = (line for each in scope.all_accounts for line in each.unused_faults)
+            unused = (line for each in mock.all_accounts for line in each.unused_faults)
             if report := unused_report(unused, 'mock_arize(unused_faults="allow")'):
                 raise AssertionError(report)
 
@@ -174,7 +174,7 @@ class MockArize(Generic[_A]):
                 setattr(tests, name, self(value))
 
 
-class _Scope:
+class _Mock:
     """A block that was entered, with the destinations of its calls."""
 
     def __init__(self, accounts: FakeAccount | Mapping[str, FakeAccount]) -> None:
@@ -195,20 +195,20 @@ class _Scope:
         self._destinations: WeakKeyDictionary[Destination, Destination] = WeakKeyDictionary()
         """The destinations in the block, by those that clients have outside of it."""
 
-    def driver(self, own: "AiohttpDestination", keys: KeySource) -> Driver:
-        """Return the driver of a call, whose client goes to `own` outside of the block."""
-        real = cast("AiohttpTransport", own.transport)
+    def driver(self, usual: "AiohttpDestination", keys: KeySource) -> Driver:
+        """Return the driver of a call, whose client goes to `usual` outside of the block."""
+        real = cast("AiohttpTransport", usual.transport)
         if real.is_closing:
             raise ClientStateError("the client is closed")
         with suppress(RuntimeError):  # Under trio, which the real client does not know.
             real.mocked_in = asyncio.get_running_loop()
-        if own not in self._destinations:
+        if usual not in self._destinations:
             transport = AccountTransport(
                 self._clock, self.account, unknown_key_is_first=True, host=real.host
             )
-            self._destinations[own] = Destination(transport, own.slots.number, own.new_lookup)
-            own.stand_ins.add(transport)
-        return self._destinations[own].driver(keys)
+            self._destinations[usual] = Destination(transport, usual.slots.number, usual.new_lookup)
+            usual.stand_ins.add(transport)
+        return self._destinations[usual].driver(keys)
 
     def account(self, key: Secret[str]) -> FakeAccount:
         """Return the account of a key."""
@@ -217,24 +217,24 @@ class _Scope:
         return self._accounts.get(key.reveal(), self._unknown)
 
 
-class _Scopes:
+class _OpenMocks:
     """The open blocks of the process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._open: list[_Scope] = []
+        self._open: list[_Mock] = []
         self._key_before: str | None = None
 
-    def enter(self, scope: _Scope) -> None:
+    def enter(self, mock: _Mock) -> None:
         with self._lock:
             if not self._open:
                 self._key_before = os.environ.get(_KEY)
-            self._open.append(scope)
+            self._open.append(mock)
             self._redirect()
 
-    def leave(self, scope: _Scope) -> None:
+    def leave(self, mock: _Mock) -> None:
         with self._lock:
-            self._open.remove(scope)
+            self._open.remove(mock)
             self._redirect()
 
     def _redirect(self) -> None:
@@ -248,13 +248,13 @@ class _Scopes:
         else:
             os.environ[_KEY] = key
 
-    def _driver(self, own: "AiohttpDestination", keys: KeySource) -> Driver:
+    def _driver(self, usual: "AiohttpDestination", keys: KeySource) -> Driver:
         with self._lock:
-            scope = self._open[-1] if self._open else None
-        return own.driver(keys) if scope is None else scope.driver(own, keys)
+            mock = self._open[-1] if self._open else None
+        return usual.driver(keys) if mock is None else mock.driver(usual, keys)
 
 
-scopes: Final = _Scopes()
+open_mocks: Final = _OpenMocks()
 """The open blocks of this process."""
 
 

@@ -164,9 +164,9 @@ async def record_service(
         with call.time_limit:
             # A step with a key of its own asks about an unknown key.
             headers = {**request.headers}
-            own = headers.pop("Authorization", None) is not None
+            is_stranger = headers.pop("Authorization", None) is not None
             request = msgspec.structs.replace(request, headers=headers)
-            call.use_key(Secret(_NO_KEY) if own else await config.key_source.ask())
+            call.use_key(Secret(_NO_KEY) if is_stranger else await config.key_source.ask())
             call.begin(request)
             response = await transport.send(request, call)
         return msgspec.structs.replace(response, body=response.redacted_body())
@@ -215,7 +215,7 @@ class _Recorder:
         self._saved = {"run": self._mark}
         self._deletions = 0
         """The number of roles that the run may have created and not deleted yet."""
-        self._own_ids: set[str] = set()
+        self._made_ids: set[str] = set()
         self.left: list[str] = []
         """The roles that may have been created and not deleted again."""
 
@@ -232,7 +232,7 @@ class _Recorder:
             raise status_error(request, answer)
         data = _parse(answer)
         if step.method == "DELETE" and answer.status in _GONE:
-            self._own_ids.discard(self._substitute(step.role))
+            self._made_ids.discard(self._substitute(step.role))
         if step.method == "POST" and 200 <= answer.status < 300:  # noqa: PLR2004 - successes
             self._note_created(step, data)
         if step.save is not None and isinstance(data, dict):
@@ -277,7 +277,7 @@ class _Recorder:
         if not self._deletions:
             return
         try:
-            for role_id in sorted(self._own_ids):
+            for role_id in sorted(self._made_ids):
                 await self._delete(role_id)
             await self._delete_listed()
         except BaseException:
@@ -290,7 +290,7 @@ class _Recorder:
             target = f"{_CUSTOM_ROLES}{cursor}"
             answer = await self._answer(Request(method="GET", target=target))
             page = _parse(answer)
-            for role in filter(self._is_own, _objects(page, "roles")):
+            for role in filter(self._is_of_run, _objects(page, "roles")):
                 await self._delete(_text(role, "id"))
             next_cursor = _text(_object(page, "pagination"), "next_cursor")
             if not next_cursor or next_cursor in seen:
@@ -313,8 +313,8 @@ class _Recorder:
 
     def _note_created(self, step: Step, data: object) -> None:
         members = cast("dict[str, Any]", data) if isinstance(data, dict) else None
-        if members is not None and self._is_own(members):
-            self._own_ids.add(_text(members, "id"))
+        if members is not None and self._is_of_run(members):
+            self._made_ids.add(_text(members, "id"))
         else:
             self.left.append(f"{step.rule}: a role was created without the run's mark")
 
@@ -350,7 +350,7 @@ class _Recorder:
         role = roles[0] if roles else answer
         is_predefined = role.get("is_predefined") is True
         found = {"cursor": _text(_object(answer, "pagination"), "next_cursor")}
-        if is_predefined if name == "predefined" else self._is_own(role) and not is_predefined:
+        if is_predefined if name == "predefined" else self._is_of_run(role) and not is_predefined:
             found |= {"id": _text(role, "id"), "name": _text(role, "name")}
         self._saved |= {f"{name}.{field}": value for field, value in found.items() if value}
 
@@ -360,7 +360,7 @@ class _Recorder:
             return "<too deep>"
         if isinstance(value, dict):
             members = cast("dict[str, Any]", value)
-            if members.keys() & {"id", "name"} and not self._is_own(members):
+            if members.keys() & {"id", "name"} and not self._is_of_run(members):
                 return _FOREIGN
             return {n: self._anonymous(n, members[n], depth + 1) for n in sorted(members)}
         if isinstance(value, list):
@@ -378,7 +378,7 @@ class _Recorder:
             return f"<{type(value).__name__}>"
         return value.replace(self._mark, "<run>") if isinstance(value, str) else value
 
-    def _is_own(self, role: Mapping[str, Any]) -> bool:
+    def _is_of_run(self, role: Mapping[str, Any]) -> bool:
         return self._mark in _text(role, "name")
 
     def _role_id(self, role_id: str) -> str:

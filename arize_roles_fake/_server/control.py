@@ -185,28 +185,28 @@ class Control:
         return 204, None
 
     def _new_account(
-        self, data: AccountData | None, keys: Keys, own: _Served | None
+        self, data: AccountData | None, keys: Keys, but_for: _Served | None
     ) -> FakeAccount:
-        self._check_keys(keys, own)
+        self._check_keys(keys, but_for)
         account = self._make_account(data, keys)
         self._set_up(account)
         return account
 
-    def _check_keys(self, keys: Iterable[str], own: _Served | None) -> None:
+    def _check_keys(self, keys: Iterable[str], but_for: _Served | None) -> None:
         if self._anywhere:
             check_not_public(keys)
-        if self._are_taken(keys, own):
+        if self._are_taken(keys, but_for):
             raise ValueError(
                 "keys holds the key of another account on this server; without keys, the account "
                 "gets one of its own"
             )
 
-    def _are_taken(self, keys: Iterable[str], own: _Served | None) -> bool:
-        """Return whether another account than `own` has or is controlled with one of the keys."""
+    def _are_taken(self, keys: Iterable[str], but_for: _Served | None) -> bool:
+        """Return whether an account other than one has, or is controlled with, one of the keys."""
         return any(
             key in served.keys or key == served.key.reveal()
             for served in self._served.values()
-            if served is not own
+            if served is not but_for
             for key in keys
         )
 

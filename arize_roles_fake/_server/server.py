@@ -19,7 +19,7 @@ from arize_roles_fake._server.page import HEADERS, page
 from arize_roles_fake._server.refusals import host_name, is_local_request, refused
 from arize_roles_fake._service.wire import MAX_REQUEST
 from arize_roles_fake._testing.reply import Reply, reply_of
-from arize_roles_fake._testing.timeline import real_time
+from arize_roles_fake._testing.timeline import waiting_in_real_time
 
 _POLL: Final = 0.02
 # The address of this machine for a server that listens on every address.
@@ -156,7 +156,7 @@ class Listener:
             )
         )
         reply = reply_of(answer)
-        with real_time(account):
+        with waiting_in_real_time(account):
             if reply.blocked is not None:
                 try:
                     await reply.blocked.keep_open()

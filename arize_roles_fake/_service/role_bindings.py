@@ -57,9 +57,9 @@ def _create(state: State, grants: Grants, request: Request) -> Response:
         checks.reverse()
     for each in checks:
         each(state, grants, new)
-    held = state.store.bindings.by_target(new.user_id, new.resource_id)
-    if held is not None:
-        raise RefusedError(409, f"the user already has a role on the resource, by {held.id!r}")
+    there = state.store.bindings.by_target(new.user_id, new.resource_id)
+    if there is not None:
+        raise RefusedError(409, f"the user already has a role on the resource, by {there.id!r}")
     now = state.now()
     binding = RoleBinding(
         id=state.store.bindings.next_id(),

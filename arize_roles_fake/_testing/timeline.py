@@ -55,7 +55,7 @@ _real_waits: Final[WeakKeyDictionary[Clock, int]] = WeakKeyDictionary()
 
 
 @contextmanager
-def real_time(clock: Clock) -> Generator[None]:
+def waiting_in_real_time(clock: Clock) -> Generator[None]:
     """Mark a call that waits in real time: until it ends, time passes for the account as really."""
     _count_real_waits(clock, 1)
     try:

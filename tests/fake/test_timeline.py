@@ -13,7 +13,7 @@ import pytest
 
 from arize_roles_async import ClientStateError, RetryPolicy, Role, Timeouts
 from arize_roles_fake import FakeAccount, FakeRolesClient
-from arize_roles_fake._testing.timeline import advance_to, real_time
+from arize_roles_fake._testing.timeline import advance_to, waiting_in_real_time
 from tests.support.clients import START, account_at_noon, passed
 
 BACKENDS = pytest.mark.parametrize("backend", ["asyncio", "trio"])
@@ -305,6 +305,6 @@ async def test_longest(
 
 def test_no_jump(account: FakeAccount) -> None:
     """A sleep of another thread ends without a jump if a call waits in real time by then."""
-    with real_time(account):
+    with waiting_in_real_time(account):
         advance_to(account, START + timedelta(seconds=5), jump=True)
     assert account.now() == START
