@@ -18,7 +18,8 @@ With pytest the fixtures `fake_account`, `fake_roles`, `mocked_arize`, `roles_se
 
 The guide is in the folder `guide` beside this file:
 
-- `testing.md`: any state, any failure, any time; code that makes its own client.
+- `testing.md`: pytest, any state, code that makes its own client.
+- `failures.md`: how calls fail, how late answers come.
 - `serving.md`: the account over HTTP, for other programs and on a command line.
 - `contract.md`: the suite that a `RolesClient` of your own has to pass.
 

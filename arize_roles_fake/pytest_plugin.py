@@ -25,7 +25,7 @@ from arize_roles_fake._testing.leaks import Written
 from arize_roles_fake._testing.watch import Watch, check_unused_faults, unused_report, watches
 
 if TYPE_CHECKING:
-    from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient, RolesServer
+    from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer
 
 NOT_RUN: Final = "rule not run"
 """Start of the skip reason of a contract test whose suite lacks the method that it needs."""
@@ -79,11 +79,10 @@ def pytest_configure(config: pytest.Config) -> None:
         refuse_sockets(_refuse)
     config.addinivalue_line(
         "markers",
-        "arize_roles(*, account=None, now=None, api_key=None, assumptions=None, roles=None, "
-        "grants=None, faults=(), unused_faults='error'): set up the account of the test's "
-        "arize_roles_fake fixtures: a file to load, the time at which it stands still and its "
-        "first key, Assumptions or a dict of some, permissions by role name, the grants of the API "
-        "key, and faults, each as the arguments of FakeAccount.fail or as text, such as "
+        "arize_roles(*, users=None, resources=None, roles=None, grants=None, faults=(), "
+        "unused_faults='error'): set up the account of the test's arize_roles_fake fixtures: the "
+        "users and the spaces and projects that it has, permissions by role name, the grants of "
+        "the API key, and faults, each as the arguments of FakeAccount.fail or as text, such as "
         "'create:503,times=2'. A fault that the test or its own marker scripts on any account, and "
         "that strikes less often than scripted, is an error, unless unused_faults is 'allow'.",
     )
@@ -112,14 +111,18 @@ def _refuse(host: str) -> None:
 def fake_account(request: pytest.FixtureRequest) -> "FakeAccount":
     """Return the test's own account, set up by its `arize_roles` markers.
 
-    Markers of the module and the class count, too; where markers differ, the inner one counts.
+    Markers of the module and the class count, too. Roles and faults of all of them are added; of
+    other arguments those of the inner one count.
     """
+    from arize_roles_fake import FakeAccount
+
     item: pytest.Item = request.node
     markers = list(item.iter_markers_with_node("arize_roles"))[::-1]
-    settings = [marker.kwargs for _, marker in markers]
-    # The inner marker counts.
-    given = {name: value for each in settings for name, value in each.items() if value is not None}
-    account = _new_account(given, [each.get("assumptions") or {} for each in settings])
+    declared: dict[str, Any] = {}
+    for _, marker in markers:
+        given = {name: marker.kwargs.get(name) for name in ("users", "resources")}
+        declared |= {name: ids for name, ids in given.items() if ids is not None}
+    account = FakeAccount(**declared)
     item.stash[_account_key] = account
     for node, marker in markers:
         # The marker of a class or module is for some of its tests.
@@ -128,45 +131,13 @@ def fake_account(request: pytest.FixtureRequest) -> "FakeAccount":
     return account
 
 
-def _new_account(
-    given: Mapping[str, Any], assumptions: "list[Assumptions | Mapping[str, Any]]"
-) -> "FakeAccount":
-    import json
-    from datetime import datetime
-
-    from arize_roles_fake import Assumptions, FakeAccount
-
-    settings: dict[str, Any] = {}
-    for each in assumptions:
-        settings |= each.changed() if isinstance(each, Assumptions) else each
-    now: datetime | None = given.get("now")
-    if now is not None and not isinstance(cast("object", now), datetime):
-        raise TypeError(f"now must be a datetime, not {now!r}")
-    if now is not None and now.utcoffset() is None:
-        raise ValueError(f"now must be timezone-aware, not {now.isoformat()}")
-    clock = None if now is None else lambda: now
-    key: str | None = given.get("api_key")
-    if "account" not in given:
-        return FakeAccount(assumptions=Assumptions(**settings), api_key=key, clock=clock)
-    data = json.loads(FakeAccount.load(given["account"]).dump())
-    if now is not None:
-        del data["now"]
-    if key is not None:
-        first, *others = [*data["keys"].items()] or [(key, None)]
-        data["keys"] = {key: first[1], **dict(others)}
-    data["assumptions"] = data.get("assumptions", {}) | settings
-    return FakeAccount.load(json.dumps(data), clock=clock)
-
-
 # Named like the marker: the `TypeError` of a marker with wrong arguments shows this name.
 def arize_roles(
     on: "FakeAccount",
     /,
     *,
-    account: object = None,  # noqa: ARG001 - `_new_account` has read it
-    now: object = None,  # noqa: ARG001 - the same
-    api_key: object = None,  # noqa: ARG001 - the same
-    assumptions: "Assumptions | Mapping[str, Any] | None" = None,  # noqa: ARG001 - the same
+    users: Iterable[str] | None = None,  # noqa: ARG001 - `fake_account` has read it
+    resources: Iterable[str] | None = None,  # noqa: ARG001 - the same
     roles: Mapping[str, Iterable[str]] | None = None,
     grants: Iterable[str] | None = None,
     faults: Iterable[Mapping[str, Any] | str] = (),

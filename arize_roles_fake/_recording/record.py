@@ -22,8 +22,10 @@ import msgspec
 
 from arize_roles_async._aiohttp.config import configure
 from arize_roles_async._calls.transport import Call
+from arize_roles_async._roles.models import Role
 from arize_roles_async._roles.operations import ROLES
 from arize_roles_async._roles.requests import is_role_id
+from arize_roles_async._values.models import Aware
 from arize_roles_async._values.options import RetryPolicy, Timeouts
 from arize_roles_async._values.text import one_line
 from arize_roles_async._wire.encode import item_request
@@ -41,13 +43,11 @@ Send = Callable[[Request], Awaitable[Response]]
 """Sends a request to the recorded service, with the API key unless the request has its own."""
 
 # These are recorded as they are; of every other value, only the type is recorded.
-_KEPT: Final = frozenset(
-    {
-        *("name", "description", "permissions", "is_predefined", "has_more"),
-        *("title", "status", "type"),
-    }
-)
-_TIMES: Final = frozenset({"created_at", "updated_at"})
+_TIMES: Final = {field.name for field in attrs.fields(Role) if field.type == Aware}
+_KEPT: Final = {
+    *(field.name for field in attrs.fields(Role) if field.name != "id"),
+    *("has_more", "title", "status", "type"),
+}
 _FOREIGN: Final = "<another role>"
 _REFUSED: Final = 401
 _BUSY: Final = frozenset({429, 503})

@@ -13,7 +13,7 @@ import msgspec
 from arize_roles_async._directory.models import AccountRole, Project, Space, User
 from arize_roles_async._role_bindings.models import RoleBinding
 from arize_roles_async._roles.models import Role
-from arize_roles_async._roles.requests import normalize_permissions
+from arize_roles_async._roles.requests import CreateRole, normalize_permissions
 from arize_roles_async._values import json as _json
 from arize_roles_async._values.details import Violation
 from arize_roles_async._values.errors import ValidationError, validation_error
@@ -28,7 +28,8 @@ MAX_REQUEST: Final = 256 * 1024
 
 _MAX_NAME: Final = 60
 _PLACEHOLDERS: Final = {"permissions": (Permission.ROLE_READ,), "resource_type": "SPACE"}
-_MANAGED: Final = frozenset({"id", "is_predefined", "created_at", "updated_at"})
+_MANAGED: Final = {field.name for field in attrs.fields(Role)} - {*CreateRole.__struct_fields__}
+"""The fields that only the service sets; those of a role binding are among them."""
 
 
 _Q = TypeVar("_Q", bound=PageRequest)

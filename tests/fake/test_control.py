@@ -15,8 +15,11 @@ import pytest
 
 from arize_roles_fake import FakeAccount
 from arize_roles_fake.__main__ import main
+from arize_roles_fake._server.control import CALL_MEMBERS, FAULT_MEMBERS
 from tests.support.processes import LONGEST_WAIT
 from tests.support.serving import KEY, Served, serving
+
+GUIDE = files("arize_roles_fake").joinpath("guide", "serving.md").read_text("utf-8")
 
 
 @contextmanager
@@ -421,11 +424,26 @@ class TestRefused:
             assert served.names() == ["A"]
 
 
+def members(table: str) -> list[str]:
+    """Return the names in the first column of a table of the guide."""
+    rows = GUIDE.partition(f"| {table} |")[2].partition("\n\n")[0]
+    return [
+        name for row in rows.splitlines()[2:] for name in re.findall("`([^`]+)`", row.split("|")[1])
+    ]
+
+
+def test_tables(served: Served) -> None:
+    """The guide's tables have every request, and every member of a fault and of a call."""
+    _, problem = served.ask("GET", "/-/nothing")
+    assert sorted(members("request")) == sorted(problem["detail"].partition(": ")[2].split(", "))
+    assert sorted(members("member of a fault")) == sorted(FAULT_MEMBERS)
+    assert sorted(members("member of a call")) == sorted([*CALL_MEMBERS, "at"])
+
+
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_guide() -> None:
     """The guide's examples run with curl."""
-    guide = files("arize_roles_fake").joinpath("guide", "serving.md").read_text("utf-8")
-    section = guide.partition("## Between two tests")[2].partition("\n## ")[0]
+    section = GUIDE.partition("## Between two tests")[2].partition("\n## ")[0]
     reset, steps = re.findall(r"^```sh\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
     with controlled() as served:
         assert json.loads(run(reset, served.url)) == {"unused_faults": []}

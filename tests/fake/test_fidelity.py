@@ -52,5 +52,5 @@ def test_code() -> None:
 
 def test_faults_in_guide() -> None:
     """The guide explains every way in which an attempt fails without a status."""
-    guide = files("arize_roles_fake").joinpath("guide", "testing.md").read_text("utf-8")
+    guide = files("arize_roles_fake").joinpath("guide", "failures.md").read_text("utf-8")
     assert set(re.findall(r'^\| `"(\w+)"` \|', guide, re.MULTILINE)) == set(get_args(Breakage))

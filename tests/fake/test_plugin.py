@@ -144,8 +144,6 @@ class TestMarker:
             "*a fault must be a mapping of the arguments of FakeAccount.fail, or text *"
         ),
         "faults=['lsit:500']": "*this fault cannot be scripted: operation must be one of*",
-        "now='2026-01-01'": "*now must be a datetime, not '2026-01-01'*",
-        "now=datetime(2026, 1, 1)": "*now must be timezone-aware, not 2026-01-01T00:00:00*",
         "roles={'Admin': []}": "*a role is already named 'Admin'*",
         "grants=['ROLE_RAED']": "*'ROLE_RAED' is not a known permission; did you mean ROLE_READ*",
         "unused_faults='ignore'": "*unused_faults must be 'error' or 'allow', not 'ignore'*",
@@ -195,69 +193,58 @@ class TestMarker:
             "of the fixtures fake_account, fake_roles, mocked_arize, roles_server and arize_env"
         )
 
-    def test_inner(self, run: Run, pytester: pytest.Pytester) -> None:
+    def test_inner(self, run: Run) -> None:
         """Markers set up the account from the outermost in; of two settings the inner one counts.
 
-        Both count more than a file.
+        Their roles and faults are added.
         """
-        pytester.makefile(
-            ".json",
-            outer=(
-                '{"roles": [{"name": "Outer"}], "now": "2020-01-01T00:00:00Z", '
-                '"keys": {"first": ["ROLE_READ"], "second": null}}'
-            ),
-            inner=(
-                '{"roles": [{"name": "Inner"}], "assumptions": {"paging": "by-offset"}, '
-                '"keys": {"first": null, "second": []}}'
-            ),
-        )
         run(
             """
         import asyncio
-        import json
-        from datetime import UTC, datetime
         import pytest
-        from arize_roles_async import ConflictError, ForbiddenError, ServerError
-        from arize_roles_fake import Assumptions
+        from arize_roles_async import ConflictError, ForbiddenError, NotFoundError, ServerError
 
-        NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
         pytestmark = pytest.mark.arize_roles(
-            account="outer.json",
-            roles={"Auditor": ["ROLE_READ"]},
-            grants=[],
-            assumptions={"invalid_body": 422, "unknown_id": 400},
+            users=["ada"], resources=["Space:1"], roles={"Auditor": ["ROLE_READ"]}, grants=[]
         )
 
-        @pytest.mark.arize_roles(grants=["ROLE_READ", "ROLE_CREATE"])
+        def has(roles, user, place):
+            account = roles.account
+            binding = roles.role_bindings.create(
+                user_id=account.id(user),
+                role_id=account.role("Auditor").id,
+                resource_type="SPACE",
+                resource_id=account.id(place),
+            )
+            asyncio.run(binding)
+            return True
+
+        RIGHTS = ["ROLE_READ", "ROLE_CREATE", "ROLE_BINDING_CREATE"]
+
+        @pytest.mark.filterwarnings("ignore::arize_roles_async.BetaWarning")
+        @pytest.mark.arize_roles(grants=RIGHTS)
         class TestClass:
             @pytest.mark.arize_roles(
-                account="inner.json",
-                now=NOON,
-                api_key="inner",
+                users=["eve"],
                 roles={"Analyst": ["DATASET_READ"]},
                 faults=["create:409", {"operation": "list", "failure": 500, "times": None}],
-                assumptions={"unknown_id": 404, "malformed_id": 404},
             )
             def test_inner(self, fake_account, fake_roles):
-                assert [role.name for role in fake_account.roles] == ["Inner", "Analyst", "Auditor"]
-                assert fake_account.role("Analyst").created_at == NOON
-                assert fake_account.api_key == "inner"
-                assert json.loads(fake_account.dump())["assumptions"] == {
-                    "invalid_body": 422, "malformed_id": 404, "paging": "by-offset"
-                }
+                fake_account.assert_roles({"Analyst": {"DATASET_READ"}, "Auditor": {"ROLE_READ"}})
                 with pytest.raises(ConflictError):
                     asyncio.run(fake_roles.create(name="B", permissions=["ROLE_READ"]))
                 with pytest.raises(ForbiddenError):
                     asyncio.run(fake_roles.delete(role_id=fake_account.roles[0].id))
                 with pytest.raises(ServerError):
                     asyncio.run(fake_roles.list().all())
+                assert has(fake_roles, "eve", "Space:1")
+                with pytest.raises(NotFoundError):
+                    has(fake_roles, "ada", "Space:1")
+                with pytest.raises(ForbiddenError):
+                    has(fake_roles, "eve", "Space:2")
 
-        @pytest.mark.arize_roles(assumptions=Assumptions(paging="by-offset"))
         def test_outer(fake_account):
-            fake_account.assert_roles({"Outer": set(), "Auditor": {"ROLE_READ"}})
-            assert fake_account.now().year == 2020
-            assert fake_account.api_key == "first"
-            assert json.loads(fake_account.dump())["assumptions"]["paging"] == "by-offset"
+            fake_account.assert_roles({"Auditor": {"ROLE_READ"}})
         """,
             passed=2,
         )
@@ -521,10 +508,14 @@ class TestSecrets:
         import warnings
         import pytest
         from arize_roles_async import AuthenticationError
+        from arize_roles_fake import FakeAccount
 
         log = logging.getLogger("app")
         KEY = 'se"cret+key/12'
-        pytestmark = pytest.mark.arize_roles(api_key=KEY)
+
+        @pytest.fixture
+        def fake_account():
+            return FakeAccount(api_key=KEY)
 
         @pytest.fixture(autouse=True)
         def key(fake_account):

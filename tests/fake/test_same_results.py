@@ -1,12 +1,14 @@
 """A fault gives the same result in process, under `mock_arize` and over HTTP."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Awaitable, Iterator
+from contextlib import asynccontextmanager
 from typing import Any, Final, Literal, get_args
 
 import pytest
 
 from arize_roles_async import (
+    AiohttpRolesClient,
     AuthenticationError,
     BadRequestError,
     ConflictError,
@@ -16,6 +18,7 @@ from arize_roles_async import (
     OutcomeUnknownError,
     RateLimitError,
     RetryPolicy,
+    RolesClient,
     RolesConnectionError,
     RolesError,
     RolesTimeoutError,
@@ -23,7 +26,7 @@ from arize_roles_async import (
     Timeouts,
     UnprocessableEntityError,
 )
-from arize_roles_fake import FakeAccount
+from arize_roles_fake import FakeAccount, mock_arize
 from tests.fake.test_faults import CALLS
 from tests.support.clients import Connect, in_process, mocked, over_http
 from tests.support.sizes import sized
@@ -31,6 +34,7 @@ from tests.support.sizes import sized
 Operation = Literal["list", "get", "create", "update", "delete"]
 When = Literal["before", "after"]
 Fault = dict[str, Any]
+Clients = tuple[RolesClient, RolesClient]
 Case = tuple[Fault, Operation, When, bool]
 
 TWICE: Final = RetryPolicy(attempts=2, backoff=0.01)
@@ -38,7 +42,6 @@ TWICE: Final = RetryPolicy(attempts=2, backoff=0.01)
 LIMITS: Final = Timeouts(connect=10.0, read=10.0)
 SILENT: Final = Timeouts(connect=0.5, read=0.5)
 UNTIL_LIMIT: Final = frozenset({"silent", "unreachable", RolesTimeoutError})
-ROLE_ID: Final = "Um9sZToxOmFCY0Q="
 
 FAULTS: Final[list[Fault]] = [
     *({"failure": each} for each in (400, 401, 403, 404, 409, 418, 422, 429, 500, 502, 503)),
@@ -86,21 +89,43 @@ def named(case: Case) -> str:
     return "-".join([operation, str(failure), when, *[*fault][1:], *["real"] * is_real])
 
 
+@asynccontextmanager
+async def tenants(connect: Connect, one: FakeAccount, two: FakeAccount) -> AsyncGenerator[Clients]:
+    """Yield a client of each account; in `mock_arize`, copies of one client with two keys."""
+    if connect is mocked:
+        with mock_arize({one.api_key: one, two.api_key: two}):
+            async with AiohttpRolesClient(one.api_key, retry=TWICE) as roles:
+                yield roles, roles.with_options(api_key=two.api_key)
+    else:
+        async with connect(one, retry=TWICE) as roles, connect(two, retry=TWICE) as others:
+            yield roles, others
+
+
+async def end(call: Awaitable[object]) -> str:
+    try:
+        await call
+    except RolesError as error:
+        return type(error).__name__
+    return "done"
+
+
 async def result(connect: Connect, case: Case) -> tuple[str, list[str], int]:
-    """Return the outcome of a call, the roles after it, and the requests that a fault struck."""
+    """Return the outcome of a call, the roles after it, and the requests that a fault struck.
+
+    Another tenant has neither the fault nor the role.
+    """
     fault, operation, when, is_real = case
-    account = FakeAccount(predefined=False)
-    account.add_role("A", ["ROLE_READ"], id=ROLE_ID)
+    account, other = FakeAccount(predefined=False), FakeAccount(predefined=False)
+    role = account.add_role("A", ["ROLE_READ"])
+    other.add_role("A", ["TAG_READ"])
     if is_real:
         account.slow_down(0.001, real_time=True)
     struck = account.fail(operation, when=when, **fault)
     limits = SILENT if fault["failure"] in UNTIL_LIMIT else LIMITS
-    outcome = "done"
-    async with connect(account, retry=TWICE) as roles:
-        try:
-            await CALLS[operation](roles.with_options(timeout=limits), ROLE_ID)
-        except RolesError as error:
-            outcome = type(error).__name__
+    async with tenants(connect, account, other) as (roles, others):
+        outcome = await end(CALLS[operation](roles.with_options(timeout=limits), role.id))
+        theirs = await end(CALLS[operation](others, role.id))
+    assert theirs == ("done" if operation in {"list", "create"} else "NotFoundError")
     return outcome, [role.name for role in account.roles], struck.struck_requests
 
 

@@ -166,6 +166,14 @@ def test_no_resource(shared: str) -> None:
         assert re.findall(r"(?i)\w*(?:role|binding)\w*", code) == [], module
 
 
+def test_recording() -> None:
+    """Only the command imports what records and compares, so that no suite loads it."""
+    users = {
+        room(each) for each in FAKE_MODULES if "_recording" in rooms_in(imports(FAKE, each), FAKE)
+    }
+    assert users == {"_recording", "__main__"}
+
+
 def test_users() -> None:
     """Only the transport imports aiohttp, what is for tests pytest, and nothing the fake."""
     for imported in ("arize_roles_fake", "pytest", "_pytest"):
