@@ -270,3 +270,14 @@ async def test_least() -> None:
         assert (await directory.users()).to_dict()["users"] == [{"id": "VXNlcjox"}]
         assert [space.name async for space in directory.spaces()] == ["ML"]
         assert (await directory.projects().all())[0].space_id == "U3BhY2U6MQ=="
+
+
+async def test_shown() -> None:
+    """Times are shown in ISO form; in a frame, a user's role is its name."""
+    assert repr(CHURN) == (
+        "Project(id='TW9kZWw6MTIzOmFCY0Q=', name='churn', space_id='U3BhY2U6MTpiRnVM', "
+        "project_type=None, created_at=2026-11-24T08:30:00+00:00)"
+    )
+    assert repr(User(id="a")).endswith("created_at=None)")
+    assert list(USERS.to_df()["role"]) == ["Analyst"]
+    assert str(AccountRole(type="PREDEFINED")) == "PREDEFINED"

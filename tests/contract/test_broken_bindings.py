@@ -17,7 +17,7 @@ from arize_roles_async import (
     RoleBindingsClient,
 )
 from arize_roles_async._role_bindings.client import BaseRoleBindingsClient
-from arize_roles_fake.contract import RoleBindingsContract
+from arize_roles_fake.contract import DirectoryContract, RoleBindingsContract
 from tests.contract.suites import FakeBindingsSuite, failed_tests, sample
 
 
@@ -108,10 +108,11 @@ def test_broken_rule(client: type[BaseRoleBindingsClient], tests: str) -> None:
     assert failed_tests(Suite, asked) == broken.split()
 
 
-def test_not_offered() -> None:
+@pytest.mark.parametrize("contract", [RoleBindingsContract, DirectoryContract])
+def test_not_offered(contract: type) -> None:
     """A suite without other keys skips the rules that need them, and the report says why."""
 
     methods = ("open_client", "open_roles", "user_ids", "space_ids", "project_ids")
-    bare: Any = type("Bare", (RoleBindingsContract,), dict.fromkeys(methods))
+    bare: Any = type("Bare", (contract,), dict.fromkeys(methods))
     with pytest.raises(pytest.skip.Exception, match=r"Bare does not offer other_key$"):
         bare().other_key()
