@@ -42,24 +42,15 @@ def test_text(bound: Shell, options: str, lines: list[str]) -> None:
     assert errors == f"note: {count} role bindings; those that the key may not see are left out\n"
 
 
-def test_json(bound: Shell) -> None:
-    """`--format json` prints the bindings with their names."""
+def test_format(bound: Shell) -> None:
+    """`--format` prints JSON, or CSV with a heading."""
     _, output, _ = bound("who --role 'Data Analyst' --format json")
     (found,) = json.loads(output)["role_bindings"]
-    assert (found["user"], found["role"], found["resource"]) == (
-        "ada@example.com",
-        "Data Analyst",
-        "ML",
-    )
-
-
-def test_csv(bound: Shell) -> None:
-    """`--format csv` prints a heading, and a line for each."""
+    assert (found["user"], found["resource"]) == ("ada@example.com", "ML")
     _, output, _ = bound("who --project churn --format csv")
     heading, line = output.splitlines()
     assert heading.startswith("user,user_id,role,role_id,")
-    assert line.startswith("ada@example.com,")
-    assert line.endswith(",ML")
+    assert (line[:16], line[-3:]) == ("ada@example.com,", ",ML")
 
 
 @pytest.mark.parametrize(

@@ -114,22 +114,16 @@ async def test_remove(by_name: ByName, place: dict[str, str], other: dict[str, s
     assert [each.resource async for each in by_name.find()] == [*other.values()]
 
 
+SPACE_ID, USER_ID = "U3BhY2U6MTphQmNE", "VXNlcjoxOmFCY0Q="
+ONE_PLACE = "space, project: exactly one must be given"
+NO_PROJECT = "in_space: goes with project, which is not given"
 BROKEN: list[tuple[dict[str, Any], str]] = [
-    ({}, "space, project: exactly one must be given"),
-    ({"space": "ML", "project": "churn"}, "space, project: exactly one must be given"),
+    ({}, ONE_PLACE),
+    ({"space": "ML", "project": "churn"}, ONE_PLACE),
+    ({"in_space": "ML"}, f"{NO_PROJECT}; {ONE_PLACE}"),
+    ({"space": "ML", "in_space": "ML"}, NO_PROJECT),
     ({"project": None}, "project: must be a string, not None"),
     ({"space": None}, "space: must be a string, not None"),
-    (
-        {"in_space": "ML"},
-        (
-            "in_space: goes with project, which is not given; "
-            "space, project: exactly one must be given"
-        ),
-    ),
-    (
-        {"space": "ML", "in_space": "ML"},
-        "in_space: goes with project, which is not given",
-    ),
     ({"project": "churn", "in_space": None}, "in_space: must be a string, not None"),
     (
         {"project": "TW9kZWw6MTphQmNE", "in_space": "ML"},
@@ -141,17 +135,11 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"space": "ML", "user": ""}, "user: must not be empty"),
     ({"space": "x" * 256}, "space: must have at most 255 characters, not 256"),
     (
-        {"space": "ML", "user": "U3BhY2U6MTphQmNE"},
+        {"space": "ML", "user": SPACE_ID},
         "user: 'U3BhY2U6MTphQmNE' is the ID of a Space, not of a user",
     ),
-    (
-        {"space": "VXNlcjoxOmFCY0Q="},
-        "space: 'VXNlcjoxOmFCY0Q=' is the ID of a User, not of a space",
-    ),
-    (
-        {"project": "U3BhY2U6MTphQmNE"},
-        "project: 'U3BhY2U6MTphQmNE' is the ID of a Space, not of a project",
-    ),
+    ({"space": USER_ID}, "space: 'VXNlcjoxOmFCY0Q=' is the ID of a User, not of a space"),
+    ({"project": SPACE_ID}, "project: 'U3BhY2U6MTphQmNE' is the ID of a Space, not of a project"),
     (
         {"user": 1, "role": "", "project": 2},
         (
@@ -187,8 +175,8 @@ async def test_other_kind_of_id(account: FakeAccount, by_name: ByName) -> None:
             {"role": None, "user": None},
             "user: must be a string, not None; role: must be a string, not None",
         ),
-        ({"space": "ML", "project": "churn"}, "space, project: exactly one must be given"),
-        ({"in_space": "ML"}, "in_space: goes with project, which is not given"),
+        ({"space": "ML", "project": "churn"}, ONE_PLACE),
+        ({"in_space": "ML"}, NO_PROJECT),
     ],
 )
 async def test_find_refused(by_name: ByName, arguments: dict[str, Any], message: str) -> None:
@@ -401,12 +389,18 @@ async def test_renamed_meanwhile() -> None:
     account.assert_bindings({("ada@example.com", "Space:ML"): "Analyst"})
 
 
-async def test_log(by_name: ByName, caplog: pytest.LogCaptureFixture) -> None:
-    """No log line holds an address."""
+async def test_log(account: FakeAccount, caplog: pytest.LogCaptureFixture) -> None:
+    """Log lines name the operation, and hold no address."""
     caplog.set_level("DEBUG", logger="arize_roles_async")
-    await by_name.ensure(user="ada@example.com", role="Analyst", space="ML")
+    roles = in_process(account)
+    await roles.by_name.remove(user="ada@example.com", space="ML")
+    directory = roles.directory
+    for listed in (directory.users(email="ada"), directory.spaces(), directory.projects()):
+        await listed
+    operations = [vars(record)["operation"] for record in caplog.records]
+    assert operations[2:] == ["role_bindings.list", "users.list", "spaces.list", "projects.list"]
+    assert {*operations[:2]} == {"users.get", "spaces.get"}
     assert "/v2/users" in caplog.text
-    assert "ada" not in caplog.text
     assert all("ada" not in str(vars(record)) for record in caplog.records)
 
 
@@ -420,15 +414,20 @@ async def test_stage(account: FakeAccount, monkeypatch: pytest.MonkeyPatch) -> N
         warnings.simplefilter("always")
         for _ in range(2):
             await roles.by_name.ensure(user="ada@example.com", role="Analyst", space="ML")
+            await roles.by_name.remove(user="ada@example.com", space="ML")
             await roles.by_name.find()
             await roles.directory.get_user(user="ada@example.com")
+            await roles.directory.get_space(space="ML")
+            await roles.directory.get_project(project="churn")
+            for listed in (roles.directory.users, roles.directory.spaces, roles.directory.projects):
+                await listed()
             await roles.get(role="Analyst")
-    assert [(each.category, str(each.message).partition(" ")[0]) for each in caught] == [
-        (BetaWarning, "by_name.ensure"),
-        (BetaWarning, "by_name.find"),
-        (BetaWarning, "directory.get_user"),
-        (AlphaWarning, "roles.get"),
+    assert [str(each.message).partition(" ")[0] for each in caught] == [
+        *("by_name.ensure", "by_name.remove", "by_name.find"),
+        *("directory.get_user", "directory.get_space", "directory.get_project"),
+        *("directory.users", "directory.spaces", "directory.projects", "roles.get"),
     ]
+    assert [each.category for each in caught] == [*[BetaWarning] * 9, AlphaWarning]
     assert {each.filename for each in caught} == {__file__}
 
 

@@ -1,5 +1,7 @@
 """The columns and the CSV of role bindings with names."""
 
+from typing import Any
+
 import pytest
 
 from arize_roles_async import NamedBinding
@@ -7,35 +9,19 @@ from arize_roles_async._directory.table import to_csv, to_text
 from tests.support.clients import START
 
 
-def bound(
-    user: str | None = "ada@example.com",
-    role: str | None = "Analyst",
-    kind: str = "SPACE",
-    resource: str | None = "ML",
-    in_space: str | None = None,
-) -> NamedBinding:
-    return NamedBinding(
-        id="b",
-        user_id="u1",
-        role_id="r1",
-        resource_type=kind,
-        resource_id="x1",
-        created_at=START,
-        updated_at=START,
-        user=user,
-        role=role,
-        resource=resource,
-        in_space=in_space,
-    )
+def bound(**names: Any) -> NamedBinding:  # noqa: ANN401 - of any field
+    given: dict[str, Any] = {"id": "b", "user_id": "u1", "role_id": "r1", "resource_id": "x1"}
+    given |= {"resource_type": "SPACE", "created_at": START, "updated_at": START}
+    return NamedBinding(**given | names)
+
+
+ADA = {"user": "ada@example.com", "role": "Analyst"}
 
 
 def test_columns() -> None:
     """Columns are padded, and an ID stands where there is no name."""
-    bindings = [
-        bound(),
-        bound("e@x.org", "Temp", "PROJECT", "churn", "ML"),
-        bound(None, None, "SPACE", None),
-    ]
+    churn = {"resource_type": "PROJECT", "resource": "churn", "in_space": "ML"}
+    bindings = [bound(**ADA, resource="ML"), bound(user="e@x.org", role="Temp", **churn), bound()]
     assert to_text(bindings) == (
         "ada@example.com  Analyst  space ML\n"
         "e@x.org          Temp     project ML / churn\n"
@@ -46,12 +32,13 @@ def test_columns() -> None:
 
 def test_one_line() -> None:
     """A name with a line break stays in its line."""
-    assert to_text([bound(resource="a\nb\x1b[0m")]) == "ada@example.com  Analyst  space a b�[0m"
+    assert to_text([bound(resource="a\nb\x1b[0m")]) == "u1  r1  space a b�[0m"
 
 
 def test_csv() -> None:
     """Every column is there, with names and IDs; a comma is quoted."""
-    assert to_csv([bound(kind="PROJECT", resource="a, b", in_space="ML")]) == (
+    there = {"resource_type": "PROJECT", "resource": "a, b", "in_space": "ML"}
+    assert to_csv([bound(**ADA, **there)]) == (
         "user,user_id,role,role_id,resource_type,resource,resource_id,in_space\n"
         'ada@example.com,u1,Analyst,r1,PROJECT,"a, b",x1,ML'
     )
