@@ -217,7 +217,8 @@ class RolesServer:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self.url = self._ready.result()
+        # Without its thread it would never be ready.
+        self.url = self._ready.result(None if self._thread.is_alive() else 0)
         return self
 
     def __exit__(self, *exc_info: object) -> None:

@@ -131,7 +131,7 @@ class TestFunction:
 
         async with connect(account, api_key=key, max_concurrency=1) as roles:
             call = asyncio.create_task(create(roles))
-            await asked.wait()
+            await until(lambda: asked.is_set() or call.done())
             call.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await call

@@ -172,7 +172,7 @@ async def test_silence(monkeypatch: pytest.MonkeyPatch) -> None:
     async with scripted(None) as script:
         roles = client(script.url, timeout=Timeouts(total=None, read=60.0))
         call = asyncio.create_task(use(roles))
-        await script.asked.wait()
+        await until(lambda: script.asked.is_set() or call.done())
         asyncio.get_running_loop().call_soon(asyncio.ensure_future, roles.aclose())
         await clock.pass_by(60.0)
         await ends(call, ClientStateError, "^the client is closed$")

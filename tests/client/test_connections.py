@@ -398,7 +398,7 @@ class TestPool:
         limits = Timeouts(total=100.0, connect=50.0, read=60.0)
         async with client("http://localhost:9", lent=lent, timeout=limits, retry=ONCE) as roles:
             call = asyncio.create_task(use(roles))
-            await asked.wait()
+            await until(lambda: asked.is_set() or call.done())
             await clock.pass_by(51.0)
             with pytest.raises(RolesTimeoutError, match="connect limit of 50 s"):
                 await call

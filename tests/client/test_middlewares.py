@@ -23,6 +23,7 @@ from arize_roles_async import (
 )
 from arize_roles_fake import FakeAccount, serve
 from tests.support.clients import account_at_noon
+from tests.support.event_loop import until
 from tests.support.raw_http import PAGE, http_response, scripted
 
 pytestmark = pytest.mark.asyncio
@@ -175,7 +176,7 @@ class TestSentTwice:
 
         async def insist(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
             first = asyncio.ensure_future(handler(request))
-            await script.asked.wait()
+            await until(lambda: script.asked.is_set() or first.done())
             if by == "cancellation":
                 first.cancel()
             with contextlib.suppress(aiohttp.ClientError, asyncio.CancelledError):

@@ -40,6 +40,7 @@ from arize_roles_async import (
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from tests.support.clients import LENT, ONCE, START, create, own_or_lent, use
+from tests.support.event_loop import until
 from tests.support.raw_http import http_response, scripted
 from tests.support.sizes import sized
 
@@ -260,7 +261,7 @@ class TestFailures:
         """A cancellation shows no key."""
         async with scripted(None) as script, client(script.url, lent=lent) as roles:
             task = asyncio.ensure_future(call(roles))
-            await script.asked.wait()
+            await until(lambda: script.asked.is_set() or task.done())
             task.cancel()
             with failing(asyncio.CancelledError):
                 await task

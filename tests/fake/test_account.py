@@ -397,10 +397,15 @@ def test_threads() -> None:
     at_once = threading.Barrier(4)
 
     def hammer() -> None:
-        for number in range(50):
-            at_once.wait()
-            body = b'{"name": "%d", "permissions": ["ROLE_READ"]}' % number
-            statuses.append(ask(account, "POST /v2/roles", body).status)
+        try:
+            for number in range(50):
+                at_once.wait()
+                body = b'{"name": "%d", "permissions": ["ROLE_READ"]}' % number
+                statuses.append(ask(account, "POST /v2/roles", body).status)
+        except BaseException:
+            # The others would wait for this thread.
+            at_once.abort()
+            raise
 
     threads = [threading.Thread(target=hammer) for _ in range(4)]
     for thread in threads:

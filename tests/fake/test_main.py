@@ -80,8 +80,9 @@ class TestServeProcess:
         self, arguments: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
         """`serve` refuses what makes no sense."""
+        # It would not serve on this port either.
         with pytest.raises(SystemExit) as caught:
-            main(["serve", *arguments])
+            main(["serve", "--port", "65536", *arguments])
         assert caught.value.code == 2
         errors = capsys.readouterr().err
         assert message in errors
