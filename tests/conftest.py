@@ -120,6 +120,13 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture
+def pytester(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """Runs suites without two plugins of the machine's: one shuffles, one takes long to import."""
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:randomly -p no:schemathesis")
+    return pytester
+
+
+@pytest.fixture
 def restored_log(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     """Take back what an example of the guide does to the library's log."""
     log = logging.getLogger("arize_roles_async")

@@ -85,8 +85,7 @@ def run(pytester: pytest.Pytester) -> Run:
         pytester.makepyfile(
             SUITE.format(client=client, root=str(Path(__file__).parents[2])) + source
         )
-        # It takes long to import in a process of xdist's.
-        return pytester.runpytest_inprocess("-p", "no:schemathesis", *arguments)
+        return pytester.runpytest_inprocess(*arguments)
 
     return run_suite
 
@@ -155,7 +154,7 @@ class TestIncomplete:
             def test_other(): ...
             """
         )
-        result = pytester.runpytest_inprocess("-p", "no:schemathesis", "-p", plugin)
+        result = pytester.runpytest_inprocess("-p", plugin)
         result.assert_outcomes(errors=3)
         for name, missing in (
             ("TestRoles", "open_client"),

@@ -49,7 +49,7 @@ def run(pytester: pytest.Pytester) -> Callable[..., pytest.RunResult]:
         pytester.makepyprojecttoml(
             f"""
             [tool.pytest.ini_options]
-            addopts = "--strict-markers --strict-config -pno:cacheprovider -pno:schemathesis"
+            addopts = "--strict-markers --strict-config -pno:cacheprovider"
             filterwarnings = ["error", "{ALPHA}"]
             asyncio_mode = "{mode}"
             asyncio_default_fixture_loop_scope = "function"

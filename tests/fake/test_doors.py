@@ -180,7 +180,7 @@ def failed(pytester: pytest.Pytester) -> Failed:
         pytester.makepyprojecttoml(
             f"""
             [tool.pytest.ini_options]
-            addopts = "-pno:cacheprovider -pno:schemathesis --strict-markers"
+            addopts = "-pno:cacheprovider --strict-markers"
             filterwarnings = [
                 "error", "ignore::arize_roles_async.AlphaWarning", "default:sent:UserWarning"
             ]

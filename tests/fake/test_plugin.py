@@ -68,7 +68,7 @@ class TestRunners:
         def test_fails(fake_account):
             assert False
         """,
-            *("-n1", "-p", "no:schemathesis"),  # whose import takes seconds, once more,
+            "-n1",
             passed=4,
             failed=1,
         )

@@ -88,7 +88,7 @@ def test_guide_client(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(PAGES["arize_roles_fake/guide/contract.md"])
 
     # In another process, for httpx leaves the sockets of a closed event loop to the collector.
-    ended = pytester.runpytest_subprocess("-p", "no:schemathesis").parseoutcomes()
+    ended = pytester.runpytest_subprocess().parseoutcomes()
 
     assert ended["passed"] > 120
     assert not ended.keys() & {"failed", "errors"}
