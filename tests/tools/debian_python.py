@@ -1,0 +1,164 @@
+"""Runs the README's commands on every Python of Debian's unstable suite, which has the newest.
+
+    python -m tests.tools.debian_python [--suite SUITE] [FOLDER]
+
+It makes a chroot in FOLDER, which it keeps and uses again, or else in a temporary one. With each
+Python there it runs the README's two commands as they stand, and then `release_check`, which tests
+the wheel with the newest dependencies and no pins. Ends with a table, and with 1 where one failed.
+
+Needs root, debootstrap, and a Debian with current lists of packages. Mirror, certificates and the
+settings of apt and pip are those of this machine.
+"""
+
+import argparse
+import os
+import pty
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from tests.tools.release_check import ROOT
+
+FROM_HERE: Final = (
+    "etc/resolv.conf",
+    "etc/pip.conf",
+    "etc/apt/apt.conf.d",
+    "etc/ssl/certs/ca-certificates.crt",
+)
+"""What the chroot has from this machine, if it is there."""
+SETTINGS: Final = re.compile("PIP_CERT|PIP_INDEX_URL|SSL_CERT_FILE|.*_proxy", re.IGNORECASE)
+"""Variables that the chroot has from this machine."""
+MOUNTED: Final = (
+    "mount -t proc proc $0/proc && mount --rbind /dev/pts $0/dev/pts && "
+    'mount -t tmpfs tmpfs $0/dev/shm && exec chroot "$0" "$@"'
+)
+RELEASE_CHECK: Final = (
+    ".venv/bin/pip install -q build && .venv/bin/python -m tests.tools.release_check -q -n auto"
+)
+
+
+def mirror() -> str:
+    """Return the address of this machine's Debian mirror.
+
+    Raises:
+        LookupError: No list of packages of Debian's is here.
+    """
+    asked = ["apt-get", "indextargets", "--format", "$(LABEL) $(REPO_URI)"]
+    shown = subprocess.run(asked, check=True, capture_output=True, text=True).stdout  # noqa: S603
+    for line in shown.splitlines():
+        label, _, address = line.partition(" ")
+        if label == "Debian":
+            return address
+    raise LookupError("apt has no list of Debian's packages: run `apt-get update` first")
+
+
+def commands() -> list[str]:
+    """Return the README's two commands."""
+    readme = (ROOT / "README.md").read_text("utf-8")
+    return re.findall(r"^python3 -m venv \.venv && .+$", readme, re.MULTILINE)
+
+
+def run(*command: object) -> tuple[int, str]:
+    """Run a command on a terminal of its own; return its exit status and what it wrote."""
+    written: list[bytes] = []
+
+    def read(terminal: int) -> bytes:
+        written.append(os.read(terminal, 65536))
+        return written[-1]
+
+    status = pty.spawn([*map(str, command)], read)
+    return os.waitstatus_to_exitcode(status), b"".join(written).decode("utf-8", "replace")
+
+
+class Chroot:
+    """A Debian in a folder."""
+
+    def __init__(self, folder: Path, suite: str) -> None:
+        self.folder = folder
+        if not (folder / "usr/bin/git").exists():
+            options = ["--variant=minbase", "--include=ca-certificates,git,python3"]
+            self._check(*run("debootstrap", *options, suite, folder, mirror()))
+        for name in FROM_HERE:
+            here, there = Path("/", name), folder / name
+            if here.is_dir():
+                shutil.copytree(here, there, dirs_exist_ok=True)
+            elif here.exists():
+                shutil.copyfile(here, there)
+        self._check(*self.run("apt-get update -qq"))
+
+    def run(self, command: str, path: str = "") -> tuple[int, str]:
+        """Run a command of the shell; the mounts that it needs end with it."""
+        variables = {n: v for n, v in os.environ.items() if SETTINGS.fullmatch(n)}
+        variables |= {"HOME": "/root", "LANG": "C.UTF-8", "TERM": os.environ.get("TERM", "xterm")}
+        variables |= {"DEBIAN_FRONTEND": "noninteractive", "PY_COLORS": "0"}
+        variables["PATH"] = f"{path}/usr/sbin:/usr/bin:/sbin:/bin"
+        settings = [f"{name}={value}" for name, value in variables.items()]
+        shell = ["env", "-i", *settings, "bash", "-c", command]
+        print(f"\n$ {command}", flush=True)
+        return run("unshare", "--mount", "sh", "-c", MOUNTED, self.folder, *shell)
+
+    def pythons(self) -> list[str]:
+        """Install every Python that it offers and return their versions, such as `3.14`."""
+        _, names = self.run("apt-cache pkgnames python3.")
+        found = sorted({*re.findall(r"\bpython3\.(\d+)-venv\b", names)}, key=int)
+        packages = " ".join(f"python3.{minor}-venv" for minor in found)
+        self._check(*self.run(f"apt-get install -qq -y --no-install-recommends {packages}"))
+        return [f"3.{minor}" for minor in found]
+
+    def try_all(self, version: str) -> Iterator[str]:
+        """Run every command with one Python, and yield a row of the table for each."""
+        first = self.folder / "pythons" / version
+        first.mkdir(parents=True, exist_ok=True)
+        program = first / "python3"
+        program.write_text(f'#!/bin/sh\nexec /usr/bin/python{version} "$@"\n', "utf-8")
+        program.chmod(0o755)
+        for command in (*commands(), RELEASE_CHECK):
+            if command != RELEASE_CHECK:
+                project = self._copy(version)
+            status, written = self.run(f"cd {project} && {command}", f"/pythons/{version}:")
+            closing = re.findall(r"\d+ passed.* in [\d.]+s|\d+ failed.* in [\d.]+s", written)
+            what = command.rpartition(" && ")[2]
+            yield f"{version}  {'passed' if status == 0 else 'FAILED'}  {what}  {closing[-1:]}"
+
+    def _copy(self, version: str) -> str:
+        """Copy the project's files, without an environment, and return their folder."""
+        project = f"/project-{version}"
+        shutil.rmtree(f"{self.folder}{project}", ignore_errors=True)
+        listed = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],  # noqa: S607
+            check=True,
+            capture_output=True,
+            cwd=ROOT,
+        )
+        for name in filter(None, listed.stdout.decode().split("\0")):
+            target = Path(f"{self.folder}{project}", name)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, target)
+        return project
+
+    @staticmethod
+    def _check(status: int, _: str) -> None:
+        if status:
+            sys.exit(f"it ended with {status}")
+
+
+def main() -> int:
+    """Run the command and return its exit status."""
+    parser = argparse.ArgumentParser("python -m tests.tools.debian_python", description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path, help="where the chroot is, or will be")
+    parser.add_argument("--suite", default="unstable")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        chroot = Chroot(chosen.folder or Path(temporary, "chroot"), chosen.suite)
+        rows = [row for version in chroot.pythons() for row in chroot.try_all(version)]
+    print("", *rows, sep="\n")
+    return int(any("FAILED" in row for row in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
