@@ -15,7 +15,6 @@ import arize_roles_async
 from arize_roles_async import RolesClient, RolesError
 from arize_roles_async._roles.operations import ROLES
 from arize_roles_async._values import errors as _errors
-from tests.tools.release_check import ROOT
 
 ERRORS: Final = [
     error
@@ -53,13 +52,3 @@ def test_environment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
 
     left = {name for name in names if os.environ.get(name) == "a developer's own"}
     assert left == HTTPS_ONLY
-
-
-def test_ci() -> None:
-    """Each file of tests that `.ci/run` names is there."""
-    script = (ROOT / ".ci" / "run").read_text("utf-8")
-    named = re.findall(r"(?m)^  (tests/\S+/test_)\{?([\w,]+)\}?\.py$", script)
-    files = [ROOT / f"{folder}{name}.py" for folder, names in named for name in names.split(",")]
-
-    assert len(files) > 30
-    assert [file for file in files if not file.exists()] == []

@@ -1,9 +1,12 @@
 """A release: the entry of its version, and a lower bound for every direct dependency."""
 
 import pytest
+from packaging.requirements import Requirement
 
 from arize_roles_async import __version__
 from tests.tools.release_check import ROOT, lower_bounds, requirements
+
+PYPROJECT = ROOT / "pyproject.toml"
 
 
 def test_changelog() -> None:
@@ -24,7 +27,7 @@ def test_newest_entry() -> None:
 
 def test_lower_bounds() -> None:
     """Every direct dependency states its lower bound, which is taken literally."""
-    bounds = list(lower_bounds(requirements(ROOT / "pyproject.toml")))
+    bounds = list(lower_bounds(requirements(PYPROJECT)))
     given = ["msgspec>=0.19", "pyright[nodejs]>=1.1.390", "arize-roles-async[pandas,polars]"]
 
     assert {bound.partition("==")[0] for bound in bounds} >= {"aiohttp", "pandas", "pytest"}
@@ -34,3 +37,18 @@ def test_lower_bounds() -> None:
     for requirement in ("aiohttp", "aiohttp<4", "aiohttp<4,>=3.12"):
         with pytest.raises(ValueError, match="states no lower bound"):
             list(lower_bounds([requirement]))
+
+
+def test_pins() -> None:
+    """Every direct dependency is pinned, and a Python newer than the pins takes whatever is new."""
+    pins = (ROOT / "tests/constraints.txt").read_text("utf-8").splitlines()
+    direct = {bound.partition("==")[0] for bound in lower_bounds(requirements(PYPROJECT))}
+
+    for version, pinned in (("3.11", direct), ("3.14", direct), ("3.15", set[str]())):
+        here = {"python_version": version, "python_full_version": f"{version}.1"}
+        named = {
+            each.name
+            for each in map(Requirement, pins)
+            if each.marker and each.marker.evaluate(here)
+        }
+        assert named & direct == pinned

@@ -117,6 +117,7 @@ class Chroot:
         program = first / "python3"
         program.write_text(f'#!/bin/sh\nexec /usr/bin/python{version} "$@"\n', "utf-8")
         program.chmod(0o755)
+        project = ""
         for command in (*commands(), RELEASE_CHECK):
             if command != RELEASE_CHECK:
                 project = self._copy(version)

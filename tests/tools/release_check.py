@@ -3,8 +3,9 @@
 `python -m tests.tools.release_check` runs it.
 
 Builds the sdist and the wheel, installs the wheel with its test extra into a clean environment,
-and runs the tests of the unpacked sdist against it. With `--oldest`, every direct dependency has
-the lowest version that pyproject.toml allows. Needs `pip install build`.
+and runs the tests of the unpacked sdist against it, and `modes`. The dependencies are the newest;
+with `--oldest`, every direct one has the lowest version that pyproject.toml allows. Needs
+`pip install build`. Unknown arguments are pytest's.
 """
 
 import argparse
@@ -60,6 +61,7 @@ def check(interpreter: str, *, oldest: bool, arguments: list[str]) -> None:
         )
         _run(python, "-m", "pip", "install", "-q", "-c", constraints, f"{wheel}[test]")
         # Behind everything that is installed, so that the sdist's packages shadow no wheel's.
+        _run(python, "-P", source / "tests/tools/modes.py", folder=source)
         _run(python, "-P", "-m", "pytest", "--import-mode=append", *arguments, folder=source)
 
 
