@@ -423,8 +423,9 @@ class Rounds:
         """Check that as many calls as there are slots are under way at once, and others follow."""
         self.server.held, self.server.holding = 0, True
         # With a key of its own it does not wait after a 429 of the others.
-        unlimited = roles.with_options(api_key="key-5678", timeout=None)
-        calls = [asyncio.ensure_future(unlimited.list(limit=1)) for _ in range(3 * SLOTS)]
+        unlimited = Timeouts(total=None, connect=None, read=None)
+        roles = roles.with_options(api_key="key-5678", timeout=unlimited)
+        calls = [asyncio.ensure_future(roles.list(limit=1)) for _ in range(3 * SLOTS)]
         await remaining(lambda: sum(not call.done() for call in calls), AT_LAST)
         for call in calls:
             call.cancel()
