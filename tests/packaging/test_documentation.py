@@ -10,6 +10,7 @@ import re
 import runpy
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from arize_roles_async._aiohttp import config as _config
 from arize_roles_async._values import errors as _errors
 from arize_roles_async._values.options import retry_delay
 from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer
+from arize_roles_fake.__main__ import main
 from tests.support.documentation import (
     README,
     ROOT,
@@ -35,7 +37,7 @@ from tests.support.documentation import (
     pages,
 )
 from tests.support.processes import clean_environment
-from tests.support.serving import serving
+from tests.support.serving import Served, serving
 
 # Loaded for good: pytester forgets the modules that a page loads, and these load once a process.
 assert pd
@@ -245,6 +247,50 @@ class TestConfiguration:
         """It has every field of an option with its default."""
         shown = {name: value.removesuffix(" s") for name, value in self.rows(title).items()}
         assert shown == {name: str(value) for name, value in attrs.asdict(options).items()}
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Served]:
+    """Return a server with `--control`."""
+    with serving("--control") as (url, _):
+        yield Served(url)
+
+
+class TestServing:
+    """The page that lists what a server takes."""
+
+    PAGE = (ROOT / "arize_roles_fake" / "guide" / "serving.md").read_text("utf-8")
+
+    def firsts(self, header: str) -> list[str]:
+        """Return what is code in the first column of the table with this header."""
+        table = self.PAGE.partition(f"| {header} |")[2].partition("\n\n")[0]
+        rows = [line.split(" | ")[0] for line in table.splitlines()]
+        return re.findall(r"`(.+?)`", "".join(rows))
+
+    def test_options(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """It has every option of `serve`."""
+        with pytest.raises(SystemExit):
+            main(["serve", "--help"])
+        options = {*re.findall(r"--[a-z-]+", capsys.readouterr().out)} - {"--help"}
+        assert {name.split()[0] for name in self.firsts("option")} == options
+
+    def test_requests(self, served: Served) -> None:
+        """It has every request of `--control`."""
+        detail = served.ask("GET", "/-/other")[1]["detail"]
+        assert sorted(self.firsts("request")) == sorted(detail.partition(": ")[2].split(", "))
+
+    def test_members(self, served: Served) -> None:
+        """It has every member of a fault."""
+        detail = served.ask("POST", "/-/faults", {"other": 1})[1]["detail"]
+        assert sorted(self.firsts("member of a fault")) == sorted(
+            detail.partition("It has ")[2].split(", ")
+        )
+
+    def test_calls(self, served: Served) -> None:
+        """It has every member of a call in the log."""
+        served.create("A")
+        logged = served.ask("GET", "/-/calls")[1]["calls"][0]
+        assert sorted(self.firsts("member of a call")) == sorted(logged)
 
 
 @pytest.mark.parametrize(("column", "change"), [(1, False), (2, True)])
