@@ -22,8 +22,8 @@ async def count_custom(roles: RolesClient) -> int:
 
 The pages of the guide are Markdown files in the folder `guide` of this package: configuration,
 paging, responses, errors-and-retries, role-bindings, api-keys, closing, logging, bulk-work,
-roles-as-code, fastapi, threads, migrating, performance. Testing with the fake is in the folder
-`guide` of `arize_roles_fake`.
+roles-as-code, roles-as-code-month, roles-as-code-in-ci, roles-as-code-in-python, fastapi, threads,
+migrating, performance. Testing with the fake is in the folder `guide` of `arize_roles_fake`.
 
 A client over another HTTP library is made with `arize_roles_async.transport`.
 """

@@ -1,4 +1,4 @@
-"""The guide's page on roles as code: its examples run, and its workflow does what it says."""
+"""The guide's pages on roles as code: their examples run, and the workflows do what they say."""
 
 import ast
 import asyncio
@@ -10,27 +10,23 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-import pytest
 import yaml
 
 import arize_roles_async
 from arize_roles_async import as_code
 from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer
 from tests.as_code.accounts import account_of
+from tests.support.processes import LONGEST_WAIT, clean_environment
 
-PAGE: Final = (Path(arize_roles_async.__file__).parent / "guide" / "roles-as-code.md").read_text(
-    "utf-8"
+GUIDE: Final = Path(arize_roles_async.__file__).parent / "guide"
+MAIN, MONTH, CI = (
+    (GUIDE / f"roles-as-code{name}.md").read_text("utf-8") for name in ("", "-month", "-in-ci")
 )
-
-
-BEFORE, _, _REST = PAGE.partition("## A month\n")
-MONTHS, _, AFTER = _REST.partition("## Beside others\n")
-FIRST, _, SECOND = MONTHS.partition("## A second month\n")
 FENCE: Final = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
-def fenced(language: str, text: str = BEFORE + AFTER) -> list[str]:
-    return [content for found, content in FENCE.findall(text) if found == language]
+def fenced(language: str, page: str = CI) -> list[str]:
+    return [content for found, content in FENCE.findall(page) if found == language]
 
 
 def run_python(example: str, account: FakeAccount) -> None:
@@ -52,17 +48,20 @@ sys.exit(main())
 """
 
 
+SERVE: Final = "import sys; from arize_roles_fake.__main__ import main; sys.exit(main())"
+
+
+def tools(folder: Path) -> dict[str, str]:
+    """Return what has a shell find both commands."""
+    for name, command in (("arize-roles", COMMAND), ("arize-roles-fake", SERVE)):
+        (folder / name).write_text(f"#!/bin/sh\nexec {sys.executable} -c '{command}' \"$@\"\n")
+        (folder / name).chmod(0o755)
+    return {**clean_environment(), "PATH": f"{folder}:{os.environ['PATH']}"}
+
+
 def environment(folder: Path, account: FakeAccount, url: str) -> dict[str, str]:
-    """Return what has a shell find the command, and the command the account."""
-    tool = folder / "arize-roles"
-    tool.write_text(f"#!/bin/sh\nexec {sys.executable} -c '{COMMAND}' \"$@\"\n")
-    tool.chmod(0o755)
-    return {
-        **os.environ,
-        "PATH": f"{folder}:{os.environ['PATH']}",
-        "ARIZE_API_KEY": account.api_key,
-        "ARIZE_BASE_URL": url,
-    }
+    """Return what has a shell find the commands, and the commands the account."""
+    return {**tools(folder), "ARIZE_API_KEY": account.api_key, "ARIZE_BASE_URL": url}
 
 
 def on_console(text: str, folder: Path, variables: dict[str, str]) -> str:
@@ -83,195 +82,265 @@ def on_console(text: str, folder: Path, variables: dict[str, str]) -> str:
     return done.stdout
 
 
-def live(month: str, folder: Path) -> FakeAccount:
-    """Let a month take place, to the last line of each command, and return its account."""
-    (data,) = fenced("json", month)
+def test_month(tmp_path: Path) -> None:
+    """The month takes place as written, and its last account is another one and stays as it is."""
+    (data,) = fenced("json", MONTH)
     account = FakeAccount.load(data)
     with RolesServer(account) as server:
-        variables = environment(folder, account, server.url)
-        for language, content in FENCE.findall(month):
+        variables = environment(tmp_path, account, server.url)
+        for language, content in FENCE.findall(MONTH):
             if language == "toml":
                 named = re.match(r"# (\S+\.toml)\n", content)
-                path = folder / (named[1] if named else "roles.toml")
-                path.parent.mkdir(exist_ok=True)
-                path.write_text(content, "utf-8")
+                (tmp_path / (named[1] if named else "roles.toml")).write_text(content, "utf-8")
             elif language == "py":
                 run_python(content, account)
             elif language == "console":
-                assert on_console(content, folder, variables) == content
-    return account
+                assert on_console(content, tmp_path, variables) == content
+    account.assert_roles({})
 
 
-def test_month(tmp_path: Path) -> None:
-    """The month takes place as written."""
-    live(FIRST, tmp_path).assert_roles(
-        {
-            "Auditor": {"PROJECT_READ", "ROLE_READ"},
-            "Data Analyst": {"DATASET_READ", "PROJECT_READ", "TAG_READ"},
-            "Reviewer": {"DATASET_READ", "PROJECT_READ"},
-        }
-    )
-
-
-@pytest.mark.full
-def test_second_month(tmp_path: Path) -> None:
-    """So does the second one, whose last account is another one, and stays as it is."""
-    live(SECOND, tmp_path).assert_roles({})
+def test_begin(tmp_path: Path) -> None:
+    """The first commands of the page take an account to its first empty plan."""
+    account = account_of("A")
+    with RolesServer(account) as server:
+        script = fenced("sh", MAIN)[0].replace("export ARIZE_API_KEY=...", "")
+        lines = script.splitlines()[:3]
+        assert lines[1].startswith("arize-roles export")
+        ran = subprocess.run(  # noqa: S603 - the guide's own words
+            ["/bin/bash", "-e", "-c", "\n".join(lines)],
+            cwd=tmp_path,
+            env=environment(tmp_path, account, server.url),
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+    assert "\n  no changes; 1 as declared\n" in ran.stdout
 
 
 def test_version() -> None:
     """The hook installs the wheel of this version."""
     wheel = f"vendor/arize_roles_async-{arize_roles_async.__version__}-py3-none-any.whl"
-    assert re.findall(r"vendor/arize\S+", PAGE) == [wheel]
+    assert re.findall(r"vendor/arize\S+", CI) == [wheel]
 
 
 def test_file() -> None:
-    """The file that it shows can be loaded."""
-    (text,) = fenced("toml")
+    """The file that the page shows can be loaded."""
+    (text,) = fenced("toml", MAIN)
     assert [role.name for role in as_code.loads(text).roles] == ["AI Engineer"]
 
 
-def test_account() -> None:
-    """The account that it shows can be loaded."""
-    (text,) = fenced("json")
-    assert FakeAccount.load(text).role("ML Engineer")
+def test_owners() -> None:
+    """Every path has an owner, also a new file, and a team owns no more than its file."""
+    lines = [line.split() for line in fenced("text")[1].splitlines()]
+
+    def owner(path: str) -> str:
+        (*_, last) = [who for where, who in lines if f"/{path}".startswith(where)]
+        return last
+
+    assert owner("roles/pricing.toml") == "@acme/pricing"
+    platforms = ("roles/new.toml", ".github/workflows/roles.yml", "accounts/x.toml", "vendor/x.whl")
+    assert {owner(path) for path in platforms} == {"@acme/platform"}
+
+
+def test_rehearsal(tmp_path: Path) -> None:
+    """Two served fakes stand for two accounts, and each refuses the other one's anchor."""
+    (tmp_path / "fake.json").write_text(fenced("json")[0])
+    script = fenced("sh")[-1] + "arize-roles plan roles accounts/staging.toml"
+    with subprocess.Popen(  # noqa: S603 - the guide's own words
+        ["/bin/bash", "-c", f"trap 'kill $(jobs -p)' EXIT\n{script}"],
+        cwd=tmp_path,
+        env=tools(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        shown, _ = process.communicate(timeout=LONGEST_WAIT)
+    assert shown.count("no changes; 1 as declared") == 2
+    assert shown.splitlines()[-1].startswith("error: accounts/staging.toml:2: anchor: no role has ")
 
 
 GH: Final = """\
 #!/bin/sh
 echo "$@" >> gh.log
-case "$*" in *--paginate*) cat comments;; *) cat body.md > posted.md;; esac
+case "$*" in LISTS) cat comments;; *) cat body.md > posted.md;; esac
 """
 
 
-def test_workflow(tmp_path: Path) -> None:
-    """The workflow's steps plan, keep one comment, hand the checksum on, and apply by it."""
-    jobs = yaml.safe_load(fenced("yaml")[0])["jobs"]
-    steps = {step.get("id"): step["run"] for step in jobs["plan"]["steps"] if "run" in step}
-    apply = jobs["apply"]["steps"][-1]["run"]
-    (tmp_path / "gh").write_text(GH)
-    (tmp_path / "gh").chmod(0o755)
-    (tmp_path / "roles.toml").write_text('[roles.A]\npermissions = ["ROLE_READ"]\n')
-    account = account_of("B")
-    with RolesServer(account) as server:
-        variables = {
-            **environment(tmp_path, account, server.url),
-            "GITHUB_OUTPUT": str(tmp_path / "output"),
-            "GITHUB_STEP_SUMMARY": str(tmp_path / "summary"),
+def scripts(job: dict[str, Any]) -> dict[str, str]:
+    return {step["id"]: step["run"] for step in job["steps"] if "id" in step}
+
+
+class Runner:
+    """Runs the steps of a job for the account staging, with the command `gh` of a test."""
+
+    def __init__(self, folder: Path, variables: dict[str, str], lists: str) -> None:
+        self.folder = folder
+        (folder / "gh").write_text(GH.replace("LISTS", lists))
+        (folder / "gh").chmod(0o755)
+        (folder / "comments").touch()
+        (folder / "accounts").mkdir()
+        (folder / "accounts/staging.toml").write_text('account = "staging"\n')
+        (folder / "roles").mkdir()
+        (folder / "roles/a.toml").write_text('[roles.A]\npermissions = ["ROLE_READ"]\n')
+        self.variables = {
+            **variables,
+            "ACCOUNT": "staging",
+            "GITHUB_OUTPUT": str(folder / "output"),
+            "GITHUB_STEP_SUMMARY": str(folder / "summary"),
             "GITHUB_REPOSITORY": "o/r",
             "NUMBER": "7",
         }
 
-        def run(script: str) -> None:
-            subprocess.run(  # noqa: S603 - the guide's own words
-                ["/bin/bash", "-e", "-c", script], cwd=tmp_path, env=variables, check=True
-            )
+    def __call__(self, script: str) -> int:
+        command = ["/bin/bash", "-e", "-c", script]
+        return subprocess.run(  # noqa: S603 - the guide's own words
+            command, cwd=self.folder, env=self.variables, check=False
+        ).returncode
 
-        run(steps["plan"])
-        name, _, variables["CHECKSUM"] = (tmp_path / "output").read_text().strip().partition("=")
-        assert name == jobs["plan"]["outputs"]["checksum"].split(".")[-1].removesuffix(" }}")
-        summary = (tmp_path / "summary").read_text()
-        assert summary.startswith("```diff\n  account ")
-        assert '\n+ create "A"\n' in summary
-        for comments, asked in (
-            ("", "api repos/o/r/issues/7/comments -F body=@body.md"),
-            ("42\n", "api --method PATCH repos/o/r/issues/comments/42 -F body=@body.md"),
-        ):
-            (tmp_path / "comments").write_text(comments)
-            run(steps["comment"])
-            assert (tmp_path / "gh.log").read_text().splitlines()[-1] == asked
-        posted = (tmp_path / "posted.md").read_text()
-        assert posted == f"<!-- arize-roles: roles.toml -->\n{summary}"
-        run(apply)
-    assert account.role("A")
-    assert account.role("B")
+    def asked(self, script: str, found: str) -> str:
+        """Run a step for which `gh` finds a comment or an issue, and return what it asks of it."""
+        (self.folder / "comments").write_text(found)
+        assert self(script) == 0
+        return (self.folder / "gh.log").read_text().splitlines()[-1]
+
+    @property
+    def posted(self) -> str:
+        return (self.folder / "posted.md").read_text()
+
+
+WORKFLOW, DRIFT, HOOK = (yaml.safe_load(text) for text in fenced("yaml"))
+PLAN, APPLY = WORKFLOW["jobs"]["plan"], WORKFLOW["jobs"]["apply"]
 
 
 class TestWorkflow:
-    """Nobody but the last step gets the write key, and nobody else's text is taken."""
+    def test_steps(self, tmp_path: Path) -> None:
+        """They plan, keep one comment an account, hand the checksum on, and apply by it."""
+        steps, account = scripts(PLAN), account_of("B")
+        with RolesServer(account) as server:
+            run = Runner(tmp_path, environment(tmp_path, account, server.url), "*--paginate*")
+            assert run(steps["plan"]) == 0
+            assert run(steps["show"]) == 0
+            name, _, run.variables["CHECKSUM"] = (tmp_path / "output").read_text().partition("=")
+            assert PLAN["outputs"][name] == f"${{{{ steps.show.outputs.{name} }}}}"
+            assert '\n+ create "A"\n' in (tmp_path / "summary").read_text()
+            assert (
+                run.asked(steps["comment"], "")
+                == "api repos/o/r/issues/7/comments -F body=@body.md"
+            )
+            assert run.asked(steps["comment"], "42\n") == (
+                "api --method PATCH repos/o/r/issues/comments/42 -F body=@body.md"
+            )
+            assert run.posted.startswith(
+                "<!-- arize-roles: staging -->\nRoles of staging:\n```diff\n"
+            )
+            apply, checksum = APPLY["steps"][-1]["run"], run.variables["CHECKSUM"].strip()
+            for given, status in (("", 2), (checksum, 0)):
+                run.variables["CHECKSUM"] = given
+                assert run(apply) == status
+        assert account.role("A")
+        assert account.role("B")
 
-    WORKFLOW: Final[dict[str, Any]] = yaml.safe_load(fenced("yaml")[0])
-    JOBS: Final[dict[str, Any]] = WORKFLOW["jobs"]
+    def test_no_plan(self, tmp_path: Path) -> None:
+        """If there is no plan, the comment says why, and no checksum is handed on."""
+        steps, account = scripts(PLAN), account_of("B")
+        account.fail("list", 403)
+        with RolesServer(account) as server:
+            run = Runner(tmp_path, environment(tmp_path, account, server.url), "*--paginate*")
+            assert run(steps["plan"]) == 2
+        assert run(steps["show"]) == 0
+        assert (tmp_path / "output").read_text() == ""
+        run.asked(steps["comment"], "42\n")
+        assert "\n! error: GET /v2/roles answered 403 " in run.posted
+
+    def test_annotations(self, tmp_path: Path) -> None:
+        """Notes reach the log, where GitHub finds its commands."""
+        account = account_of("a")
+        with RolesServer(account) as server:
+            run = Runner(tmp_path, environment(tmp_path, account, server.url), "")
+            shown = on_console(f"$ {scripts(PLAN)['plan']}", tmp_path, run.variables)
+        assert "\n::notice file=roles/a.toml,line=1::" in shown
+
+    def test_always(self) -> None:
+        """Both steps after the plan run whenever it ran, and no script takes in a value itself."""
+        ran = "!cancelled() && steps.plan.outcome != 'skipped'"
+        conditions = {step.get("id"): step.get("if", "") for step in PLAN["steps"]}
+        assert conditions["show"] == f"${{{{ {ran} }}}}"
+        assert conditions["comment"].startswith(f"${{{{ {ran} && github.event_name == ")
+        steps = [*PLAN["steps"], *APPLY["steps"], *DRIFT["jobs"]["drift"]["steps"]]
+        assert not any("${{" in step.get("run", "") for step in steps)
+
+    def test_accounts(self) -> None:
+        """Each account has an environment for its plans and one for its changes."""
+        for job in (PLAN, APPLY, DRIFT["jobs"]["drift"]):
+            assert job["strategy"]["matrix"] == {"account": ["staging", "production"]}
+        assert [*PLAN["outputs"]] == ["staging", "production"]
+        environments = [job["environment"] for job in (PLAN, DRIFT["jobs"]["drift"], APPLY)]
+        assert environments == [*2 * ["${{ matrix.account }}-plan"], "${{ matrix.account }}"]
+        assert APPLY["strategy"]["max-parallel"] == 1
+        assert APPLY["steps"][-1]["env"]["CHECKSUM"] == "${{ needs.plan.outputs[matrix.account] }}"
 
     def test_keys(self) -> None:
         """Each key is in the environment of the one step that needs it."""
-        steps = [step for job in self.JOBS.values() for step in job["steps"]]
-        keys = {step["env"]["ARIZE_API_KEY"]: step["run"] for step in steps if "KEY" in str(step)}
+        jobs = WORKFLOW["jobs"]
+        steps = [step for job in jobs.values() for step in job["steps"]]
+        keys = {step["env"]["ARIZE_API_KEY"]: step["run"] for step in steps if "_KEY" in str(step)}
         assert {key: run.split()[1] for key, run in keys.items()} == {
             "${{ secrets.ARIZE_READ_KEY }}": "plan",
             "${{ secrets.ARIZE_WRITE_KEY }}": "apply",
         }
-        assert not any("env" in each for each in (self.WORKFLOW, *self.JOBS.values()))
-        assert self.JOBS["apply"]["environment"] == "production"
+        assert "secrets." not in str([job.get("env") for job in (WORKFLOW, *jobs.values())])
 
     def test_permissions(self) -> None:
         """Only the job that comments may write, and only comments; no checkout keeps the token."""
-        assert self.WORKFLOW["permissions"] == {}
-        assert {name: job["permissions"] for name, job in self.JOBS.items()} == {
-            "plan": {"contents": "read", "pull-requests": "write"},
-            "apply": {"contents": "read"},
-        }
-        for job in self.JOBS.values():
+        assert WORKFLOW["permissions"] == {}
+        assert PLAN["permissions"] == {"contents": "read", "pull-requests": "write"}
+        assert APPLY["permissions"] == {"contents": "read"}
+        for job in (PLAN, APPLY, DRIFT["jobs"]["drift"]):
             assert job["steps"][0]["with"] == {"persist-credentials": False}
 
     def test_pinned(self) -> None:
         """Actions have a commit's hash, and each file that pip installs has its own."""
-        for job in self.JOBS.values():
-            used, (install, *_) = job["steps"][:2], job["steps"][2:]
-            for step in used:
+        for job in (PLAN, APPLY, DRIFT["jobs"]["drift"]):
+            for step in job["steps"][:2]:
                 assert re.fullmatch("actions/[a-z-]+@[0-9a-f]{40}", step["uses"])
-            assert install == {"run": "pip install --require-hashes -r vendor/requirements.txt"}
+            install = {"run": "pip install --require-hashes -r vendor/requirements.txt"}
+            assert job["steps"][2] == install
 
     def test_own_comment(self) -> None:
         """Only a comment that the workflow wrote is changed."""
-        (comment,) = [step for step in self.JOBS["plan"]["steps"] if step.get("id") == "comment"]
-        assert 'select(.user.login == \\"github-actions[bot]\\")' in comment["run"]
-
-
-ISSUE: Final = "api --method PATCH repos/o/r/issues/7 -F body=@body.md"
+        assert 'select(.user.login == \\"github-actions[bot]\\")' in scripts(PLAN)["comment"]
 
 
 class TestDrift:
     """The workflow on a schedule."""
 
-    JOB: Final[dict[str, Any]] = yaml.safe_load(fenced("yaml")[1])["jobs"]["drift"]
+    JOB: Final[dict[str, Any]] = DRIFT["jobs"]["drift"]
 
     def test_steps(self, tmp_path: Path) -> None:
-        """Its plan ends with 1, and its text becomes one issue, which is opened or changed."""
-        steps = {step["id"]: step["run"] for step in self.JOB["steps"] if "id" in step}
-        (tmp_path / "gh").write_text(GH.replace("*--paginate*", "*--jq*"))
-        (tmp_path / "gh").chmod(0o755)
-        (tmp_path / "roles.toml").touch()
-        account = account_of("By hand")
+        """Its plan ends with 1, and its text becomes one issue an account, opened or changed."""
+        steps, account = scripts(self.JOB), account_of("A", "By hand")
         with RolesServer(account) as server:
-            repository = {"GITHUB_REPOSITORY": "o/r"}
-            variables = {**environment(tmp_path, account, server.url), **repository}
-
-            def run(script: str) -> int:
-                command = ["/bin/bash", "-e", "-c", script]
-                return subprocess.run(  # noqa: S603 - the guide's own words
-                    command, cwd=tmp_path, env=variables, check=False
-                ).returncode
-
+            run = Runner(tmp_path, environment(tmp_path, account, server.url), "*--jq*")
             assert run(steps["plan"]) == 1
-            for numbers, asked in (("", "api repos/o/r/issues -F body=@body.md"), ("7\n", ISSUE)):
-                (tmp_path / "comments").write_text(numbers)
-                assert run(steps["issue"]) == 0
-                assert (tmp_path / "gh.log").read_text().splitlines()[-1].startswith(asked)
-        assert '? "By hand" is not declared' in (tmp_path / "posted.md").read_text()
+        assert run.asked(steps["issue"], "") == (
+            "api repos/o/r/issues -F body=@body.md -f title=staging differs from the files of "
+            "roles -f labels[]=roles-drift-staging"
+        )
+        assert run.asked(steps["issue"], "7\n") == (
+            "api --method PATCH repos/o/r/issues/7 -F body=@body.md"
+        )
+        assert '? "By hand" is not declared' in run.posted
 
     def test_rights(self) -> None:
         """It may read the files and write issues, and one step has the key that reads roles."""
         assert self.JOB["permissions"] == {"contents": "read", "issues": "write"}
-        assert self.JOB["steps"][0]["with"] == {"persist-credentials": False}
         keys = [step for step in self.JOB["steps"] if "ARIZE_API_KEY" in str(step)]
         assert [step["env"]["ARIZE_API_KEY"] for step in keys] == ["${{ secrets.ARIZE_READ_KEY }}"]
-        assert [step["uses"][-41] for step in self.JOB["steps"] if "uses" in step] == ["@", "@"]
 
 
 def test_hook() -> None:
     """The hook checks all files together, as soon as one has changed."""
-    (hook,) = yaml.safe_load(fenced("yaml")[2])["repos"][0]["hooks"]
+    (hook,) = HOOK["repos"][0]["hooks"]
     assert hook["entry"].endswith(" arize-roles check roles")
     assert hook["pass_filenames"] is False
     assert re.search(hook["files"], "roles/search.toml")

@@ -3,7 +3,7 @@
     python -m tests.tools.linters [typed_guide | workflow | audit]
 
 - `typed_guide` has mypy and pyright check the pages of the guides, as a reader pastes them.
-- `workflow` has zizmor look for weaknesses in the workflows of the page on roles as code, offline.
+- `workflow` has zizmor look for weaknesses in the workflows of the guide, offline.
 - `audit` has pip-audit look for known vulnerabilities in the packages of this environment. It only
   says so where the data cannot be reached.
 
@@ -41,7 +41,7 @@ def typed_guide() -> bool:
 
 def workflow() -> bool:
     """Return whether zizmor finds nothing."""
-    page = (ROOT / "arize_roles_async/guide/roles-as-code.md").read_text("utf-8")
+    page = (ROOT / "arize_roles_async/guide/roles-as-code-in-ci.md").read_text("utf-8")
     with TemporaryDirectory() as folder:
         for number, text in enumerate(re.findall(r"(?ms)^```yaml\n(.*?)^```$", page)):
             if "\njobs:" in text:
