@@ -149,8 +149,7 @@ class FakeAccount:
             """Set an attribute; a name that the account does not have is an error."""
             is_allowed = type(self) is not FakeAccount or name.startswith("_")
             if not (is_allowed or hasattr(FakeAccount, name)):
-                known = [each for each in dir(FakeAccount) if not each.startswith("_")]
-                near = nearest(name, known)
+                near = nearest(name, [each for each in dir(FakeAccount) if each[0] != "_"])
                 raise AttributeError(f"FakeAccount has no attribute {name!r}: use {near}")
             super().__setattr__(name, value)
 
@@ -201,13 +200,12 @@ class FakeAccount:
         if not 0.0 <= seconds < math.inf:
             raise ValueError(f"seconds must be 0 or more, not {seconds}: time does not go back")
         with self._lock:
-            before = self._ahead
             try:
-                self._ahead += timedelta(seconds=seconds)
-                self.now()
+                ahead = self._ahead + timedelta(seconds=seconds)
+                self._clock().astimezone(UTC) + ahead
             except OverflowError as error:
-                self._ahead = before
                 raise ValueError(f"{seconds:g} s would lead past the year 9999") from error
+            self._ahead = ahead
 
     # Roles
 
@@ -641,20 +639,8 @@ class FakeAccount:
           `every_attempt=True`.
         - `fail("any", 503, times=None)`: an outage, until `clear_faults`.
 
-        If several faults are due, the first of them strikes. An update or delete by a role's name
-        looks the role up first, with a list or get that counts as a call of its own. A `get` by a
-        name is often a list, too. In process a fault on `get` strikes that list. Over HTTP the
-        account sees only requests, so only a fault on `list` strikes it.
-
-        A change that raises `RolesConnectionError` or `RolesTimeoutError` was not made: in process
-        the connection fails. Over HTTP the server learns the call only after the connection is
-        made, so the connection drops or stays silent: a read raises the same class, and a change
-        raises an `OutcomeUnknownError`. `RolesServer.refuse_connections` refuses connections.
-
-        After the last attempt of a change in doubt the client reads the account. Given
-        `OutcomeUnknownError`, in process that read fails, too. Over HTTP it does not, so a change
-        that was made (`when="after"`) is found, unless a fault on `get` (of a create: `list`) fails
-        the read.
+        If several faults are due, the first of them strikes. The guide `failures.md` says how a
+        call ends, also a change, and where that differs over HTTP.
 
         Args:
             operation: The method that fails; `any` is all, of both resources.
@@ -927,9 +913,9 @@ class FakeAccount:
                 self._faults.note_failure(incoming)
             latencies = (each for each in self._latencies if each.calls.match(incoming))
             latency = next(latencies, None)
-            delay = 0.0
             if latency is not None:
-                latency.was_used, delay = True, latency.seconds
+                latency.was_used = True
+            delay = 0.0 if latency is None else latency.seconds
             blocked = (each for each in self._blocked if each.filter.match(incoming))
             now = self.now()
             reply = Reply(

@@ -263,14 +263,11 @@ class Control:
         return 204, None
 
     def _slow_down(self, served: _Served, body: bytes) -> tuple[int, object]:
-        given = _decode(body, _Delay)
-        operation = cast("Any", given.operation)
-        served.account.slow_down(given.seconds, operation=operation, role=given.role)
+        served.account.slow_down(**msgspec.structs.asdict(_decode(body, _Delay)))
         return 204, None
 
     def _limit_rate(self, served: _Served, body: bytes) -> tuple[int, object]:
-        given = _decode(body, _Rate)
-        served.account.limit_rate(given.per_second, burst=given.burst)
+        served.account.limit_rate(**msgspec.structs.asdict(_decode(body, _Rate)))
         return 204, None
 
     # Calls and time

@@ -134,7 +134,7 @@ class Ids:
         """Return the label of an ID, or the ID itself where the label stands for another one."""
         text = self.label(id)
         with contextlib.suppress(ValueError):
-            if (self.of_user if id_kind(id) == "User" else self.of_resource)(text) == id:
+            if self.of(text) == id:
                 return text
         return id
 
