@@ -25,7 +25,7 @@ PATH: Final = "/-/{tail:.*}"
 MakeAccount = Callable[[AccountData | None, Keys], FakeAccount]
 """Makes an account with these keys: of a file's data, or as it was served first."""
 
-FAULT_MEMBERS: Final = (
+_FAULT_MEMBERS: Final = (
     *("operation", "failure"),
     *(
         name
@@ -33,7 +33,7 @@ FAULT_MEMBERS: Final = (
         if parameter.kind is Parameter.KEYWORD_ONLY
     ),
 )
-CALL_MEMBERS: Final = (
+_CALL_MEMBERS: Final = (
     *("operation", "role", "user", "resource", "arguments", "outcome", "attempt", "duration"),
     "host",
 )
@@ -244,10 +244,10 @@ class Control:
     def _fail(self, served: _Served, body: bytes) -> tuple[int, object]:
         given = _decode(body, dict[str, Any])
         for name in given:
-            if name not in FAULT_MEMBERS:
+            if name not in _FAULT_MEMBERS:
                 raise ValueError(
                     f"a fault has no member {quoted(name)}; did you mean "
-                    f"{nearest(name, FAULT_MEMBERS)!r}? It has {', '.join(FAULT_MEMBERS)}"
+                    f"{nearest(name, _FAULT_MEMBERS)!r}? It has {', '.join(_FAULT_MEMBERS)}"
                 )
         failure = given.pop("failure", None)
         if isinstance(failure, str):
@@ -276,7 +276,7 @@ class Control:
         calls = served.account.calls
         return 200, {
             "calls": [
-                {**{name: getattr(call, name) for name in CALL_MEMBERS}, "at": call.at.isoformat()}
+                {**{name: getattr(call, name) for name in _CALL_MEMBERS}, "at": call.at.isoformat()}
                 for call in calls
             ],
             "dropped": served.requests - len(calls),

@@ -15,7 +15,6 @@ import pytest
 
 from arize_roles_fake import FakeAccount
 from arize_roles_fake.__main__ import main
-from arize_roles_fake._server.control import CALL_MEMBERS, FAULT_MEMBERS
 from tests.support.processes import LONGEST_WAIT
 from tests.support.serving import KEY, Served, serving
 
@@ -423,22 +422,6 @@ class TestRefused:
             served.create("A")
             assert served.ask("POST", "/-/reset")[0] == 404
             assert served.names() == ["A"]
-
-
-def members(table: str) -> list[str]:
-    """Return the names in the first column of a table of the guide."""
-    rows = GUIDE.partition(f"| {table} |")[2].partition("\n\n")[0]
-    return [
-        name for row in rows.splitlines()[2:] for name in re.findall("`([^`]+)`", row.split("|")[1])
-    ]
-
-
-def test_tables(served: Served) -> None:
-    """The guide's tables have every request, and every member of a fault and of a call."""
-    _, problem = served.ask("GET", "/-/nothing")
-    assert sorted(members("request")) == sorted(problem["detail"].partition(": ")[2].split(", "))
-    assert sorted(members("member of a fault")) == sorted(FAULT_MEMBERS)
-    assert sorted(members("member of a call")) == sorted([*CALL_MEMBERS, "at"])
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
