@@ -1,13 +1,6 @@
 """Role bindings by the names of users, roles, spaces and projects, over anybody's clients."""
 
-from collections.abc import (
-    AsyncIterable,
-    Awaitable,
-    Callable,
-    Collection,
-    Generator,
-    Iterable,
-)
+from collections.abc import AsyncIterable, Awaitable, Callable, Collection, Generator, Iterable
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, Final
@@ -118,19 +111,10 @@ class ByName:
     ) -> bool:
         """Take whatever role a user has on a space or a project away.
 
-        Args:
-            user: The user's whole address, or ID.
-            space: The name or ID of the space; this or `project` must be given.
-            project: The name or ID of the project.
-            in_space: The name or ID of the space that the project is in; not beside an ID.
+        Its arguments and errors are those of `ensure`, without the role.
 
         Returns:
             True if this call removed a binding, as of `RoleBindingsClient.remove`.
-
-        Raises:
-            NotFoundError: Nothing has one of the names, as far as the key sees.
-            AmbiguousNameError: Several things have one of the names; give an ID.
-            ForbiddenError: The key may not list users.
         """
         sought = _Sought(user=user, space=space, project=project, in_space=in_space)
         sought.check(needs_place=True)

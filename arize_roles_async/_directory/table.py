@@ -19,18 +19,11 @@ _CSV: Final = (
 def to_text(bindings: Sequence[NamedBinding]) -> str:
     """Return a line a binding, in columns: the user, the role, and the place."""
     rows = [
-        (
-            one_line(each.user or each.user_id),
-            one_line(each.role or each.role_id),
-            one_line(_place(each)),
-        )
+        [one_line(x) for x in (each.user or each.user_id, each.role or each.role_id, _place(each))]
         for each in bindings
     ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)][:-1]
-    return "\n".join(
-        "  ".join([*(text.ljust(width) for text, width in zip(row, widths, strict=False)), row[-1]])
-        for row in rows
-    )
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
 def to_csv(bindings: Sequence[NamedBinding]) -> str:

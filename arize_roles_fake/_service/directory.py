@@ -15,7 +15,7 @@ from arize_roles_async._values.requests import check, id_flaw, id_kind, text_fla
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_fake._service.grants import Grants
-from arize_roles_fake._service.state import RefusedError, State, require
+from arize_roles_fake._service.state import State, require
 from arize_roles_fake._service.wire import decode_query, page_response, parse_id, record_response
 
 _STATUSES: Final = ("ACTIVE", "INVITED", "EXPIRED")
@@ -63,10 +63,7 @@ def _list_users(state: State, grants: Grants, request: Request) -> Response:
 
 
 def _get_user(state: State, grants: Grants, request: Request) -> Response:
-    user = _find(state, request, "user", "User")
-    if not grants.may(Permission.USER_READ):
-        raise _not_found(state, request, "user", "User")
-    return record_response(200, user)
+    return _get(state, request, lambda _: grants.may(Permission.USER_READ), "user", "User")
 
 
 def _list_spaces(state: State, grants: Grants, request: Request) -> Response:
@@ -82,10 +79,7 @@ def _list_spaces(state: State, grants: Grants, request: Request) -> Response:
 
 
 def _get_space(state: State, grants: Grants, request: Request) -> Response:
-    space = _find(state, request, "space", "Space")
-    if not _sees_space(grants, space.id):
-        raise _not_found(state, request, "space", "Space")
-    return record_response(200, space)
+    return _get(state, request, lambda space: _sees_space(grants, space.id), "space", "Space")
 
 
 def _list_projects(state: State, grants: Grants, request: Request) -> Response:
@@ -117,28 +111,23 @@ def _list_projects(state: State, grants: Grants, request: Request) -> Response:
 
 
 def _get_project(state: State, grants: Grants, request: Request) -> Response:
-    project = _find(state, request, "project", "Model", "Project")
-    if not _sees_project(grants, project):
-        raise _not_found(state, request, "project", "Model", "Project")
-    return record_response(200, project)
+    kinds = "Model", "Project"
+    return _get(state, request, lambda it: _sees_project(grants, it), "project", *kinds)
 
 
-def _find(state: State, request: Request, what: str, *kinds: str) -> Any:  # noqa: ANN401 - of a store
-    """Return the user, space or project of a request, where the account has it."""
+def _get(
+    state: State, request: Request, is_seen: Callable[[Any], bool], what: str, *kinds: str
+) -> Response:
+    """Answer with a user, space or project, where the account has it and the key sees it."""
     asked = parse_id(request.path)
-    found = None
-    if id_kind(asked) in kinds and asked not in state.store.blocked:
+    kind, found = id_kind(asked), None
+    if kind in kinds and asked not in state.store.blocked:
         found = state.records_of(asked).by_id(asked)
         if found is None and state.has(asked, state.users if what == "user" else state.resources):
             found = state.derived(asked)
-    if found is None:
-        raise _not_found(state, request, what, *kinds)
-    return found
-
-
-def _not_found(state: State, request: Request, what: str, *kinds: str) -> RefusedError:
-    asked = parse_id(request.path)
-    return state.not_found(kinds[-1] if id_kind(asked) == kinds[-1] else kinds[0], what, asked)
+    if found is None or not is_seen(found):
+        raise state.not_found(kind if kind in kinds else kinds[0], what, asked)
+    return record_response(200, found)
 
 
 def _sees_space(grants: Grants, space_id: str) -> bool:

@@ -161,6 +161,13 @@ async def test_refused(
     assert asked(account) == []
 
 
+async def test_remove_needs_place(account: FakeAccount, by_name: ByName) -> None:
+    """No role is taken without the place: left out is not everywhere."""
+    with pytest.raises(ValidationError, match=ONE_PLACE):
+        await by_name.remove(user="ada@example.com")
+    assert asked(account) == []
+
+
 async def test_other_kind_of_id(account: FakeAccount, by_name: ByName) -> None:
     """An ID of a kind that is not known is sent, for the service to judge."""
     with pytest.raises(NotFoundError):

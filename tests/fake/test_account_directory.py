@@ -1,6 +1,7 @@
 """Users, spaces and projects of an account: by labels, added, replaced, blocked, and in files."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,12 @@ def listed(account: FakeAccount, kind: str, query: str = "", key: str | None = N
     assert answer.status == 200, answer.body
     name = "email" if kind == "users" else "name"
     return [each[name] for each in json.loads(answer.body)[kind]]
+
+
+def got(account: FakeAccount, kind: str, id: str, key: str | None = None) -> object:
+    """Return what the answer for one thing holds, or its status if there is no such thing."""
+    answer = ask(account, f"GET /v2/{kind}/{id.replace('=', '%3D')}", key=key)
+    return json.loads(answer.body) if answer.status == 200 else answer.status
 
 
 def test_labels(account: FakeAccount) -> None:
@@ -70,36 +77,30 @@ def test_every_field(account: FakeAccount) -> None:
     user = account.add_user(
         "ada@example.com", name="Ada", status="INVITED", role=role, is_developer=True
     )
-    assert json.loads(ask(account, f"GET /v2/users/{user.id.replace('=', '%3D')}").body) == {
-        "id": account.id("ada@example.com"),
+    space = account.add_space("ML", description="d", is_private=True)
+    project = account.add_project("churn", space="ML", project_type="HARNESS")
+    created = {"created_at": "2026-01-01T12:00:00Z"}
+    assert got(account, "users", account.id("ada@example.com")) == created | {
+        "id": user.id,
         "name": "Ada",
         "email": "ada@example.com",
         "status": "INVITED",
         "role": {"type": "CUSTOM", "name": "Analyst", "id": "Um9sZToxOmFCY0Q="},
         "is_developer": True,
-        "created_at": "2026-01-01T12:00:00Z",
     }
-    space = account.add_space("ML", description="d", is_private=True)
-    project = account.add_project("churn", space="ML", project_type="HARNESS")
-    assert json.loads(ask(account, "GET /v2/spaces").body)["spaces"] == [
-        {
-            "id": space.id,
-            "name": "ML",
-            "description": "d",
-            "organization_id": space.organization_id,
-            "is_private": True,
-            "created_at": "2026-01-01T12:00:00Z",
-        }
-    ]
-    assert json.loads(ask(account, "GET /v2/projects").body)["projects"] == [
-        {
-            "id": project.id,
-            "name": "churn",
-            "space_id": space.id,
-            "project_type": "HARNESS",
-            "created_at": "2026-01-01T12:00:00Z",
-        }
-    ]
+    assert got(account, "spaces", account.id("Space:ML")) == created | {
+        "id": space.id,
+        "name": "ML",
+        "description": "d",
+        "organization_id": space.organization_id,
+        "is_private": True,
+    }
+    assert got(account, "projects", account.id("Project:ML/churn")) == created | {
+        "id": project.id,
+        "name": "churn",
+        "space_id": space.id,
+        "project_type": "HARNESS",
+    }
 
 
 @pytest.mark.parametrize(
@@ -161,13 +162,13 @@ def test_blocked(account: FakeAccount) -> None:
     account.bind("A", user="ada@example.com", resource="Space:ML")
     account.bind("A", user="eve@example.com", resource="Space:ML")
     account.block_user("ada@example.com")
-    path = f"GET /v2/users/{account.id('ada@example.com').replace('=', '%3D')}"
-    assert ask(account, path).status == 404
+    ada = account.id("ada@example.com")
+    assert got(account, "users", ada) == 404
     assert listed(account, "users") == ["eve@example.com"]
     account.assert_bindings({("eve@example.com", "Space:ML"): "A"})
     assert listed(FakeAccount.load(account.dump()), "users") == ["eve@example.com"]
     account.add_user("ada@example.com")
-    assert ask(account, path).status == 200
+    assert got(account, "users", ada) != 404
 
 
 def test_file(account: FakeAccount) -> None:
@@ -205,15 +206,14 @@ def test_sees_space(account: FakeAccount) -> None:
     account.add_key("k", grants=[], on={"Space:ML": ["ROLE_BINDING_READ"]})
     assert listed(account, "spaces", key="k") == ["ML"]
     assert listed(account, "projects", key="k") == ["churn"]
-    hidden = account.id("Project:Ops/other").replace("=", "%3D")
-    assert ask(account, f"GET /v2/projects/{hidden}", key="k").status == 404
+    assert got(account, "projects", account.id("Project:Ops/other"), key="k") == 404
 
 
 def test_unknown_is_there(account: FakeAccount) -> None:
     """Where nobody is declared, an ID is anybody's; one of another kind is nobody's."""
-    user = account.id("ada@example.com").replace("=", "%3D")
-    assert json.loads(ask(account, f"GET /v2/users/{user}").body)["email"] == "ada@example.com"
-    assert ask(account, f"GET /v2/spaces/{user}").status == 404
+    user: Any = got(account, "users", account.id("ada@example.com"))
+    assert user["email"] == "ada@example.com"
+    assert got(account, "spaces", user["id"]) == 404
     assert listed(account, "users") == []
 
 
