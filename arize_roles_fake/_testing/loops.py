@@ -4,7 +4,7 @@ Both are imported where they run, so that importing the fake does not wait for t
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from arize_roles_async._values.errors import ClientStateError
 
@@ -39,13 +39,10 @@ def is_open(loop: "Loop") -> bool:
 
 def call_soon(loop: "Loop", function: Callable[[], object]) -> bool:
     """Have an event loop call a function, from any thread; return False if the loop is closed."""
-    import asyncio
-
+    # By its method: at the end of the interpreter nothing can be imported.
+    either: Any = loop
     try:
-        if isinstance(loop, asyncio.AbstractEventLoop):
-            loop.call_soon_threadsafe(function)
-        else:
-            loop.run_sync_soon(function)
+        (getattr(either, "call_soon_threadsafe", None) or either.run_sync_soon)(function)
     except RuntimeError:
         return False
     return True

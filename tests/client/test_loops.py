@@ -6,6 +6,7 @@ import gc
 import logging
 import socket
 import ssl
+import subprocess
 import sys
 import threading
 import warnings
@@ -234,3 +235,22 @@ def test_trio_client() -> None:
     with pytest.raises(ClientStateError, match=r"^the client runs under asyncio only$"):
         trio.run(use, roles)
     trio.run(roles.aclose)
+
+
+def test_end_of_interpreter() -> None:
+    """A fake client that an uncaught error holds until the interpreter ends adds nothing to it."""
+    script = """
+import asyncio
+from arize_roles_fake import FakeRolesClient
+
+async def main():
+    roles = FakeRolesClient()
+    await roles.list()
+    raise LookupError
+
+asyncio.run(main())
+"""
+    done = subprocess.run(  # noqa: S603 - this interpreter
+        [sys.executable, "-W", "ignore", "-c", script], check=False, capture_output=True, text=True
+    )
+    assert done.stderr.endswith("LookupError\n")
