@@ -10,7 +10,6 @@ import pytest
 
 from arize_roles_async import (
     AlphaWarning,
-    AmbiguousNameError,
     ArizeClient,
     BetaWarning,
     ByName,
@@ -208,16 +207,6 @@ async def test_order_of_errors(account: FakeAccount, by_name: ByName) -> None:
         "no space is named 'ml', as far as the key sees; similar: 'ML'",
     ]
     account.assert_bindings({})
-
-
-async def test_ambiguous(account: FakeAccount, by_name: ByName) -> None:
-    """Two spaces of one name, in two organizations: neither is taken, and nothing is changed."""
-    other = account.add_space("ML", organization="Other", id=account.id("Space:Other/ML"))
-    with pytest.raises(AmbiguousNameError) as caught:
-        await by_name.ensure(user="ada@example.com", role="Analyst", space="ML")
-    assert set(caught.value.ids) == {account.id("Space:ML"), other.id}
-    await by_name.ensure(user="ada@example.com", role="Analyst", space=other.id)
-    account.assert_bindings({("ada@example.com", "Space:Other/ML"): "Analyst"})
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,12 @@ OF_ML = "space_id=U3BhY2U6MTpiRnVM"
         ("address", [page("users", USER)], ["users?limit=100&email=ada%40example.com"], ADA),
         ("space's id", [answer(SPACE)], ["spaces/U3BhY2U6MTpiRnVM"], ML),
         ("space", [SPACE_PAGE], ["spaces?limit=100&name=ML"], ML),
+        (
+            "space",
+            [page("spaces", SPACE.replace(b'"ML"', b'"MLops"'), more=MORE), SPACE_PAGE],
+            ["spaces?limit=100&name=ML", "spaces?limit=100&cursor=c1&name=ML"],
+            ML,
+        ),
         ("project's id", [answer(PROJECT)], ["projects/TW9kZWw6MTIzOmFCY0Q%3D"], CHURN),
         ("project", [PROJECT_PAGE], ["projects?limit=100&name=churn"], CHURN),
         (
@@ -154,18 +160,6 @@ async def test_address(sought: str, found: str, is_same: bool) -> None:  # noqa:
             await roles.directory.get_user(user=sought)
     assert str(caught.value) == f"no user has the address '{sought}', as far as the key sees"
     assert caught.value.closest == ()
-
-
-async def test_every_page() -> None:
-    """A match on a later page is found."""
-    longer = SPACE.replace(b'"ML"', b'"MLops"')
-    first, last = page("spaces", longer, more=MORE), page("spaces", SPACE)
-    async with client(first, last) as (roles, script):
-        assert await roles.directory.get_space(space="ML") == ML
-    assert script.lines == [
-        "GET /v2/spaces?limit=100&name=ML",
-        "GET /v2/spaces?limit=100&cursor=c1&name=ML",
-    ]
 
 
 @pytest.mark.parametrize(
