@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Final, Literal, Unpack, cast
 
 import attrs
 import msgspec
@@ -35,8 +35,8 @@ from arize_roles_fake._service.operations import OPERATIONS, Operation
 from arize_roles_fake._service.service import answer as answer_of
 from arize_roles_fake._service.service import operation_of
 from arize_roles_fake._service.state import State
-from arize_roles_fake._service.store import PREDEFINED, DirectoryStore, RoleStore
-from arize_roles_fake._service.things import make_project, make_space, make_user
+from arize_roles_fake._service.store import PREDEFINED, RoleStore
+from arize_roles_fake._service.things import MEMBER
 from arize_roles_fake._service.wire import bearer, problem_response
 from arize_roles_fake._testing import account_file, contents
 from arize_roles_fake._testing.account_file import AccountData, BindingData, RoleData
@@ -56,8 +56,6 @@ from arize_roles_fake._testing.make_role import RoleFields, reject_string, writa
 from arize_roles_fake._testing.misspelled import warn_of_misspelled
 from arize_roles_fake._testing.reply import Reply
 from arize_roles_fake._testing.watch import Scripted, unused_of, watches
-
-_T = TypeVar("_T", User, Space, Project)
 
 DEFAULT_API_KEY: Final = "fake-api-key"
 """The API key of `python -m arize_roles_fake serve`; other accounts have keys of their own."""
@@ -333,17 +331,16 @@ class FakeAccount:
             ValueError: The ID is not one of a user, or there is neither an ID nor an address.
         """
         with self._lock:
-            user_id = self._state.ids.of_user(email or "" if id is None else id)
-            user = make_user(
-                user_id,
-                writable(self.now()),
-                email,
-                name=name,
+            user = User(
+                id=self._state.ids.of_user(email or "" if id is None else id),
+                email=email,
+                name=(email or "bot").partition("@")[0] if name is None else name,
                 status=status,
-                role=role,
+                role=role or MEMBER,
                 is_developer=is_developer,
+                created_at=writable(self.now()),
             )
-            return self._add_known(user, self._store.users)
+            return contents.add_thing(self._state, user)
 
     def add_space(
         self,
@@ -371,15 +368,15 @@ class FakeAccount:
         """
         with self._lock:
             ids = self._state.ids
-            space = make_space(
-                ids.of_resource(f"Space:{name}" if id is None else id),
-                writable(self.now()),
-                name,
-                ids.of_organization(organization),
+            space = Space(
+                id=ids.of_resource(f"Space:{name}" if id is None else id),
+                name=name,
                 description=description,
+                organization_id=ids.of_organization(organization),
                 is_private=is_private,
+                created_at=writable(self.now()),
             )
-            return self._add_known(space, self._store.spaces)
+            return contents.add_thing(self._state, space)
 
     def add_project(
         self,
@@ -407,15 +404,15 @@ class FakeAccount:
             ids = self._state.ids
             space_id = ids.of_resource(space if id_kind(space) == "Space" else f"Space:{space}")
             label = f"Project:{ids.label(space_id).partition(':')[2]}/{name}"
-            project = make_project(
-                ids.of_resource(label if id is None else id),
-                writable(self.now()),
-                name,
-                space_id,
+            project = Project(
+                id=ids.of_resource(label if id is None else id),
+                name=name,
+                space_id=space_id,
                 project_type=project_type,
+                created_at=writable(self.now()),
             )
             self._state.know(space_id)
-            return self._add_known(project, self._store.projects)
+            return contents.add_thing(self._state, project)
 
     def block_user(self, user: str) -> None:
         """Block a user, who is in no list any more and loses every role binding.
@@ -428,18 +425,6 @@ class FakeAccount:
             self._store.blocked.add(user_id)
             for each in [each for each in self.bindings() if each.user_id == user_id]:
                 self._store.bindings.remove(each)
-
-    def _add_known(self, record: _T, store: DirectoryStore[_T]) -> _T:
-        known = store.by_id(record.id)
-        # A thing that is replaced stays as old as it is.
-        made = record if known is None else attrs.evolve(record, created_at=known.created_at)
-        store.put(made)
-        self._store.blocked.discard(record.id)
-        if isinstance(record, User):
-            self._state.users = _with(self._state.users, record.id)
-        else:
-            self._state.resources = _with(self._state.resources, record.id)
-        return made
 
     def id(self, label: str) -> str:
         """Return the ID of a user, space or project, which no other account has.
@@ -994,10 +979,6 @@ class FakeAccount:
 @functools.lru_cache  # Formatting takes longer than most of an answer.
 def _http_date(second: int) -> str:
     return formatdate(second, usegmt=True)
-
-
-def _with(declared: frozenset[str] | None, id: str) -> frozenset[str] | None:
-    return None if declared is None else declared | {id}
 
 
 def _system_clock() -> datetime:

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
+import attrs
 import msgspec
 
+from arize_roles_async._directory.models import Project, Space, User
 from arize_roles_async._role_bindings.models import RoleBinding, RoleBindingResourceType
 from arize_roles_async._roles.models import Role
 from arize_roles_async._roles.requests import permissions_flaw
@@ -22,6 +24,8 @@ from arize_roles_fake._testing.account_file import (
     RoleData,
 )
 from arize_roles_fake._testing.make_role import make_role, reject_string, writable
+
+_Thing = TypeVar("_Thing", User, Space, Project)
 
 
 def find_role(state: State, role: Role | str) -> Role:
@@ -88,6 +92,21 @@ def bind(state: State, role: Role, data: BindingData) -> RoleBinding:
     bindings.add(binding)
     state.know(user, resource)
     return binding
+
+
+def add_thing(state: State, thing: _Thing) -> _Thing:
+    """Add a user, space or project, or replace the one with the ID, which stays as old as it is."""
+    things = state.records_of(thing.id)
+    known = things.by_id(thing.id)
+    if known is not None:
+        thing = attrs.evolve(thing, created_at=known.created_at)
+    things.put(thing)
+    state.store.blocked.discard(thing.id)
+    if isinstance(thing, User) and state.users is not None:
+        state.users |= {thing.id}
+    elif not isinstance(thing, User) and state.resources is not None:
+        state.resources |= {thing.id}
+    return thing
 
 
 def all_bindings(state: State) -> tuple[RoleBinding, ...]:
