@@ -24,6 +24,7 @@ from opentelemetry.instrumentation.aiohttp_client import AioHttpClientInstrument
 import arize_roles_async
 import arize_roles_fake
 from arize_roles_async import RetryPolicy, RolesError, StatusError, Timeouts
+from arize_roles_async import __main__ as _command
 from arize_roles_async._aiohttp import config as _config
 from arize_roles_async._values import errors as _errors
 from arize_roles_async._values.options import retry_delay
@@ -239,6 +240,10 @@ class TestConfiguration:
         read = set(re.findall(r"\b(?:ARIZE|REQUESTS|SSL)_[A-Z_]+\b", source))
         assert set(re.findall(r"\b(?:ARIZE|REQUESTS|SSL)_[A-Z_]+\b", self.PAGE)) == read
 
+    def test_regions(self) -> None:
+        """It names every region."""
+        assert re.findall(r"`([a-z]+-[a-z]+-\w+)`", self.PAGE) == [*_config.REGIONS]
+
     @pytest.mark.parametrize(
         ("title", "options"),
         [("## Time limits", Timeouts()), ("## Attempts", RetryPolicy())],
@@ -325,6 +330,16 @@ async def test_logged(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG, "arize_roles_async"):
         await FakeRolesClient(account).list()
     assert {name for record in caplog.records for name in vars(record)} - usual == {*named}
+
+
+def test_kinds() -> None:
+    """The page on roles as code has every kind of an error in JSON."""
+    page = (ROOT / "arize_roles_async/guide/roles-as-code.md").read_text("utf-8")
+    listed = page.partition("with a `kind`:")[2].partition("\n- ")[0]
+    others = ["blocked", "stopped", "error"]
+    assert sorted(re.findall(r"`(\w+)`", listed)) == sorted(
+        [*vars(_command)["_KINDS"].values(), *others]
+    )
 
 
 @pytest.mark.parametrize("client", [arize_roles_async.AiohttpRolesClient, FakeRolesClient])
