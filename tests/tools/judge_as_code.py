@@ -2,24 +2,30 @@
 
     python -m tests.tools.judge_as_code [--cases 1000] [--seed 0]
 
-A case runs the command on two files with a set, while requests fail, a gateway answers, others
-change roles or apply a file of their own, users have roles, and signals arrive, mostly in the waits
-between two attempts. Some plans were reviewed on another account. What the run said and what its
-requests did is held against a model that plans by itself. Prints each wrong case with its seed,
-which `--cases 1 --seed` runs again, and ends with 1 if there is one.
+A case runs the command on a folder of files with a set, comments and what an editor leaves, while
+requests fail, a gateway answers, others change roles or apply a file of their own, users have
+roles, and signals arrive, mostly in the waits between two attempts. Some files are for two
+accounts, and some plans were reviewed on another account. What the run said and what its requests
+did is held against a model that plans by itself, and formatting and notes against their rules.
+Prints each wrong case with its seed, which `--cases 1 --seed` runs again, and ends with 1 if there
+is one.
 """
 
 import argparse
 import asyncio
 import contextlib
+import difflib
 import io
 import itertools
 import json
 import random
+import re
+import shlex
 import signal
 import sys
 import tempfile
 import threading
+import warnings
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -29,8 +35,18 @@ from urllib.parse import unquote
 import attrs
 import msgspec
 
-from arize_roles_async import Permission, Request, Response, RolesError, ValidationError, as_code
+from arize_roles_async import (
+    AlphaWarning,
+    Permission,
+    Request,
+    Response,
+    RolesError,
+    ValidationError,
+    as_code,
+)
 from arize_roles_async.__main__ import main as arize_roles
+from arize_roles_async.as_code import files as as_code_files
+from arize_roles_async.as_code.plan import held
 from arize_roles_fake import FakeAccount, FakeRolesClient, mock_arize
 from arize_roles_fake._testing.reply import Reply, reply_of
 from tests.as_code.accounts import content, ended
@@ -391,7 +407,13 @@ class Case:
 
     def draw_file(self) -> File:
         held = {content[0]: content for content in self.account.state().values()}
-        return File.draw(self.rng, self.names, held)
+        file = File.draw(self.rng, self.names, held)
+        there = [name for name in file.roles if name in held]
+        if len(there) > 1 and self.rng.random() < 0.15:  # They exchange permissions in a circle.
+            one, other = self.rng.sample(there, 2)
+            file.roles[one]["permissions"] = sorted(held[other][2])
+            file.roles[other]["permissions"] = sorted(held[one][2])
+        return file
 
     def expect(self, holds: bool, what: str) -> None:  # noqa: FBT001
         if not holds:
@@ -399,6 +421,7 @@ class Case:
 
     def judge(self) -> list[str]:
         """Run the case and return what was wrong with it."""
+        self.plan(self.account, self.file)  # For its notes.
         reviewed = self.review() if self.rng.random() < 0.3 else None
         self.plan_trouble()
         self.judge_run(reviewed)
@@ -410,8 +433,30 @@ class Case:
         client = Client(account)
         client.base_url = f"https://{host}"
         with contextlib.suppress(RolesError):
-            return asyncio.run(as_code.plan(client, file.declaration()))
+            plan = asyncio.run(as_code.plan(client, file.declaration()))
+            self.judge_notes(plan)
+            return plan
         return None
+
+    def judge_notes(self, plan: as_code.Plan) -> None:
+        """Expect a note to name the alike role with most of the permissions, and a circle once."""
+        self.expect(len({*plan.notes}) == len(plan.notes), f"a note stands twice: {plan.notes}")
+        deleted = [change.before for change in plan.changes if not change.after]
+        others = {role.name: held(role) for role in (*plan.undeclared, *deleted) if role}
+        for change in plan.changes:
+            is_noted = re.match('looks like "(.*?)"', change.note or "")
+            self.expect("circle" not in (change.note or ""), f"a circle is a note of {change}")
+            if is_noted and change.after:
+                name, wanted = change.after.name, held(change.after)
+                alike = {
+                    other: len(has & wanted)
+                    for other, has in others.items()
+                    if (has <= wanted or has >= wanted)
+                    and difflib.SequenceMatcher(None, other.upper(), name.upper()).ratio() >= 0.7
+                }
+                most = max(alike.values(), default=0)
+                is_best = not alike or alike.get(is_noted[1]) == most
+                self.expect(is_best, f"{name} looks like {is_noted[1]}, of {alike}")
 
     def apply(self, limit: str | None, checksum: str | None = None) -> dict[str, Any] | None:
         """Return the result that the command prints; None if it refused to run."""
@@ -427,7 +472,8 @@ class Case:
             contextlib.redirect_stderr(errors),
         ):
             for n, text in enumerate(["\n".join(tables[::2]), "\n".join(tables[1::2]), label]):
-                Path(folder, f"{n}.toml").write_text(text, "utf-8")
+                Path(folder, f"{n}.toml").write_text(self.formatted(text), "utf-8")
+            Path(folder, ".#0.toml").symlink_to("an-editor@this-machine.17")
             status = arize_roles(["apply", "--format=json", *options, folder])
         output.seek(0)
         result: dict[str, Any] = json.load(output)
@@ -436,11 +482,26 @@ class Case:
         self.expect(status == expected, f"the status is {status}, with {result}")
         is_stopped = self.account.is_watched and self.account.ended_at is not None and expected > 0
         self.expect((result["kind"] == "stopped") == is_stopped, f"its kind is {result['kind']}")
+        self.expect(
+            result["kind"] != "stale" or result["checksum"], f"a refusal has no checksum: {result}"
+        )
         if "errors" in result:
             return None
         said = [line for line in errors.getvalue().splitlines() if not line.startswith("note: ")]
         self.expect(said == lines_of(result), f"it said {said}, and {result}")
         return result
+
+    def formatted(self, text: str) -> str:
+        """Return a file with comments in a fixed order, which a second time has to leave alone."""
+        lines = text.split("\n")
+        for _ in range(self.rng.randint(0, 3)):
+            place = self.rng.randint(0, len(lines))
+            lines[place:place] = [f"# {self.rng.randint(0, 9)}", *self.rng.choice([[], [""]])]
+        text = "\n".join(lines)
+        once = as_code_files.File("a", text).formatted()
+        twice = as_code_files.File("a", once).formatted()
+        self.expect(once == twice, f"it was formatted to {once!r}, and then to {twice!r}")
+        return once
 
     def review(self) -> Reviewed | None:
         """Plan, as somebody would who reviews it, and let the account change afterwards."""
@@ -742,7 +803,14 @@ def lines_of(result: dict[str, Any]) -> list[str]:
     lines = [
         f"error: {reason}",
         f"made: {len(made)} of {planned}",
-        *(f"  blocked: {as_step(each).text}" for each in blocked),
+        *(
+            line
+            for each in blocked
+            for line in (
+                f"  blocked: {as_step(each).text}",
+                f"    for who has it: arize-roles who --role {shlex.quote(each['before']['name'])}",
+            )
+        ),
         f"not reached: {len(not_reached)}",
         *(f"  not reached: {as_step(each).text}" for each in not_reached),
     ]
@@ -784,6 +852,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first", action="store_true", help="end with the first wrong case")
     chosen = parser.parse_args()
+    warnings.simplefilter("ignore", AlphaWarning)
     count = 0
     for seed, wrong in wrong_cases(chosen.cases, chosen.seed):
         count += 1
