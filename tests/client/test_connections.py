@@ -383,6 +383,42 @@ class TestPool:
             await asyncio.gather(*calls)
             assert len(server.peers) == 1
 
+    @pytest.mark.parametrize("gets", ["used", "new"])
+    async def test_later(self, gets: str) -> None:
+        """A request that outlives its call in the queue of the pool is not sent on either."""
+        tasks: list[asyncio.Task[ClientResponse]] = []
+
+        async def detach(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+            tasks.append(asyncio.ensure_future(handler(request)))
+            return await asyncio.shield(tasks[0])
+
+        async def ask() -> None:
+            # aiohttp sends a POST once only.
+            async with session.post(server.url, middlewares=()) as response:
+                await response.read()
+
+        connector = aiohttp.TCPConnector(limit=1)
+        async with (
+            serve(silent) as server,
+            aiohttp.ClientSession(connector=connector, middlewares=[detach]) as session,
+        ):
+            first = asyncio.create_task(ask())
+            await server.asked()
+            call = asyncio.create_task(
+                use(AiohttpRolesClient("key", base_url=server.url, session=session))
+            )
+            await until(lambda: tasks)
+            await asyncio.sleep(0)
+            call.cancel()
+            await asyncio.wait([call])
+            if gets == "used":
+                page(server.peers[0])
+            else:
+                server.peers[0].transport.close()
+            await asyncio.gather(first, *tasks, return_exceptions=True)
+            assert tasks[0].cancelled()
+            assert b"GET " not in b"".join(peer.received for peer in server.peers)
+
     @LENT
     async def test_resolver(self, monkeypatch: pytest.MonkeyPatch, *, lent: bool) -> None:
         """Resolving a name is connecting."""
