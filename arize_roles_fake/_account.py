@@ -200,7 +200,7 @@ class FakeAccount:
         with self._lock:
             try:
                 ahead = self._ahead + timedelta(seconds=seconds)
-                self._clock().astimezone(UTC) + ahead
+                _ = self._clock().astimezone(UTC) + ahead
             except OverflowError as error:
                 raise ValueError(f"{seconds:g} s would lead past the year 9999") from error
             self._ahead = ahead
