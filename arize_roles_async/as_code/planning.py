@@ -92,7 +92,7 @@ def compare(roles: Iterable[Role], declaration: Declaration, *, host: str | None
         note = "; ".join([*former, *_sets(own, after)]) or None
         changes.append(Change(before=own, after=after, note=note))
     changes += [Change(before=role, after=None) for role in deleted]
-    ordered, circles = _in_order(changes)
+    ordered, circles = in_order(changes)
     return Plan(
         changes=ordered,
         unchanged=tuple(role for role, after in pairs if role and not differing(role, after)),
@@ -147,7 +147,7 @@ def _sets(role: Role | None, after: DeclaredRole) -> Iterator[str]:
         yield f"set {quote(name)} gives {', '.join(permissions)}"
 
 
-def _in_order(changes: Sequence[Change]) -> tuple[tuple[Change, ...], list[str]]:
+def in_order(changes: Sequence[Change]) -> tuple[tuple[Change, ...], list[str]]:
     """Return changes in the order of a run, and the names of the roles of each circle.
 
     A permission that moves is given before it is taken, so that no user lacks it, wherever the run
@@ -176,7 +176,7 @@ def _in_order(changes: Sequence[Change]) -> tuple[tuple[Change, ...], list[str]]
         # Who only waits for a circle comes after all of its roles.
         ranked.append((len(awaited), not is_circle, change))
     ranked.sort(key=itemgetter(0, 1))
-    in_order = (
+    ordered = (
         *(each for each in updates if not each.takes),
         # They take from no user, and make room for creates in a full account.
         *(each for each in changes if each.action == "delete"),
@@ -184,7 +184,7 @@ def _in_order(changes: Sequence[Change]) -> tuple[tuple[Change, ...], list[str]]
         *(each for *_, each in ranked),
         *(each for each in updates if each.takes and not each.gives),
     )
-    return in_order, [*map(", ".join, circles.values())]
+    return ordered, [*map(", ".join, circles.values())]
 
 
 async def export(client: RolesClient, *, anchored: bool = False) -> Declaration:

@@ -11,7 +11,7 @@ from arize_roles_async import as_code
 from arize_roles_async.as_code import files, planning
 from arize_roles_async.as_code.apply import Run, check_plan
 from arize_roles_async.as_code.formatting import formatted
-from arize_roles_async.as_code.planning import _in_order as in_order
+from arize_roles_async.as_code.planning import in_order
 from arize_roles_async.as_code.toml import parsed
 from tests.support.sizes import sized
 from tests.tools.judge_as_code import Case, wrong_cases
@@ -46,6 +46,10 @@ def one_account(name: str, text: str) -> dict[str, Any]:
     return {} if name.endswith("2.toml") else data
 
 
+def every_file(path: str) -> list[Path]:
+    return sorted(Path(path).iterdir())
+
+
 def nameless(change: as_code.Change) -> dict[str, Any]:
     return {**to_dict(change), "id": change.before and change.before.id}
 
@@ -63,8 +67,8 @@ BREAKS: Final[list[tuple[object, str, object, str]]] = [
     (files, "formatted", again, "it was formatted to "),
     (planning, "max", min, " looks like "),
     (files, "parsed", one_account, "it was not refused"),
-    (files, "found", lambda path: sorted(Path(path).iterdir()), "it was refused"),
-    (planning, "_in_order", twice, "a note stands twice"),
+    (files, "found", every_file, "it was refused"),
+    (planning, "in_order", twice, "a note stands twice"),
     (as_code.Change, "to_dict", nameless, "a created role has the ID None"),
     (command, "check_plan", check, "a refusal has no checksum"),
 ]
