@@ -354,18 +354,29 @@ def test_method_help(client: type[object], method: str) -> None:
     assert "Args:" in (inspect.getdoc(getattr(client, method)) or "")
 
 
+def titles(file: Path) -> set[str]:
+    """Return the titles of a page, as links name them."""
+    found = re.findall("^#+ (.+)$", file.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in found}
+
+
 def links(file: Path) -> set[str]:
     """Return what a page links to, which has to be there."""
     found = set(re.findall(r"\]\(([^)]+)\)", file.read_text("utf-8")))
-    assert [link for link in found if not (file.parent / link).exists()] == []
+    for link in found:
+        name, _, title = link.partition("#")
+        target = file.parent / name if name else file
+        assert link.startswith("https:") or target.exists(), link
+        assert not title or title in titles(target), link
     return found
 
 
 def test_links() -> None:
-    """The README and the index of each guide link to what is there, each index to every page."""
+    """Every page links to what is there, and the index of each guide to every page."""
     assert links(ROOT / "README.md")
     for index in ROOT.glob("arize_roles_*/guide/README.md"):
         pages = [*index.parent.glob("[a-z]*.md")]
         assert links(index) >= {page.name for page in pages}
         for page in pages:
+            links(page)
             assert re.match(r"# \w", page.read_text("utf-8")), page
