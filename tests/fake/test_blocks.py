@@ -36,9 +36,7 @@ async def over_thread(account: FakeAccount) -> AsyncGenerator[RolesClient]:
             yield roles
 
 
-everywhere = pytest.mark.parametrize(
-    "roles", [in_process, mocked, over_http, over_thread], indirect=True
-)
+everywhere = pytest.mark.parametrize("connect", [in_process, mocked, over_http, over_thread])
 
 
 class TestBlock:

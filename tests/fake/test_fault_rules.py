@@ -232,7 +232,8 @@ class TestUnused:
 
     def test_lines(self, account: FakeAccount) -> None:
         """All of it is listed, each in its own words."""
-        account.fail("get", 403)
+        fault = account.fail("get", 403)
+        assert repr(fault) == "<Fault: get fails with 403, 1 time: struck 0 requests>"
         account.slow_down(1, operation="update")
         account.slow_down(1, role="A")
         account.slow_down(1)
