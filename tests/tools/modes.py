@@ -1,9 +1,9 @@
 """Makes calls in the modes of Python and of its event loops that change how code runs.
 
 `python -m tests.tools.modes` makes 80 calls in each: without assertions and docstrings (`-OO`), in
-development mode with every warning an error (`-X dev`), and with eager tasks, on asyncio and on
-uvloop. Exits with 1 where a call ends otherwise than on the account. Needs none of the other files
-here, so `release_check` runs it on an installed wheel.
+development mode (`-X dev`), and with eager tasks, on asyncio and on uvloop. Exits with 1 where a
+call ends otherwise than on the account. Needs none of the other files here, so `release_check` runs
+it on an installed wheel.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from arize_roles_fake import FakeAccount, serve
 AT_ONCE: Final = 20
 MODES: Final[dict[str, tuple[list[str], str]]] = {
     "-OO": (["-OO"], "lazy asyncio"),
-    "-X dev": (["-X", "dev", "-W", "error"], "lazy asyncio"),
+    "-X dev": (["-X", "dev", "-W", "error::ResourceWarning"], "lazy asyncio"),
     "eager tasks": ([], "eager asyncio"),
     "eager tasks on uvloop": ([], "eager uvloop"),
 }

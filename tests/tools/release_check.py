@@ -12,7 +12,6 @@ import argparse
 import re
 import subprocess
 import sys
-import tarfile
 import tempfile
 import tomllib
 from collections.abc import Iterable, Iterator
@@ -49,8 +48,7 @@ def check(interpreter: str, *, oldest: bool, arguments: list[str]) -> None:
         dist, home = Path(folder, "dist"), Path(folder, "venv")
         _run(sys.executable, "-m", "build", "--outdir", dist, ROOT)
         (wheel,), (sdist,) = dist.glob("*.whl"), dist.glob("*.tar.gz")
-        with tarfile.open(sdist) as archive:
-            archive.extractall(folder, filter="data")
+        _run("tar", "-xf", sdist, "-C", folder)
         source = Path(folder, sdist.name.removesuffix(".tar.gz"))
         _run(interpreter, "-m", "venv", home)
         python = home / "bin" / "python"
