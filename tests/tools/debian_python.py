@@ -1,6 +1,6 @@
 """Runs the README's commands on every Python of Debian's unstable suite, which has the newest.
 
-    python -m tests.tools.debian_python [--suite SUITE] [FOLDER]
+    python -m tests.tools.debian_python [--suite SUITE] [--only VERSION] [FOLDER]
 
 It makes a chroot in FOLDER, which it keeps and uses again, or else in a temporary one. With each
 Python there it runs the README's two commands as they stand, and then `release_check`, which tests
@@ -153,10 +153,12 @@ def main() -> int:
     parser = argparse.ArgumentParser("python -m tests.tools.debian_python", description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, help="where the chroot is, or will be")
     parser.add_argument("--suite", default="unstable")
+    parser.add_argument("--only", metavar="VERSION", action="append", help="such as 3.14")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         chroot = Chroot(chosen.folder or Path(temporary, "chroot"), chosen.suite)
-        rows = [row for version in chroot.pythons() for row in chroot.try_all(version)]
+        there = chroot.pythons()
+        rows = [row for version in chosen.only or there for row in chroot.try_all(version)]
     print("", *rows, sep="\n")
     return int(any("FAILED" in row for row in rows))
 
