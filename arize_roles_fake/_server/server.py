@@ -118,6 +118,7 @@ class Listener:
     async def refuse(self) -> None:
         """Stop accepting connections, and drop the open ones."""
         assert self._runner.server is not None  # noqa: S101 - it listens
+        await _accept_pending()
         await self._site.stop()
         transports = [connection.transport for connection in self._runner.server.connections]
         for transport in filter(None, transports):
@@ -129,6 +130,7 @@ class Listener:
 
     async def close(self) -> None:
         """Drop every connection, and free the port."""
+        await _accept_pending()
         await self._runner.cleanup()
 
     async def _show(self, request: web.Request) -> web.StreamResponse:
@@ -256,6 +258,16 @@ class RolesServer:
             self._ready.set_exception(error)
         finally:
             await self._listener.close()
+
+
+async def _accept_pending() -> None:
+    """Let each connection that is there reach its handler.
+
+    asyncio forgets the socket of one that it accepts while its server closes, and leaves it to the
+    garbage collector, which warns.
+    """
+    for _ in range(3):
+        await asyncio.sleep(0)
 
 
 async def _deliver(request: web.Request, reply: Reply) -> web.StreamResponse:

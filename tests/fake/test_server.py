@@ -40,6 +40,15 @@ def test_thread() -> None:
     assert isinstance(caught.value.reason, ConnectionRefusedError)
 
 
+def test_late_connection() -> None:
+    """A connection that it accepts as it ends is closed, too."""
+    with RolesServer() as server:
+        address = ("127.0.0.1", int(server.url.rpartition(":")[2]))
+        late = socket.create_connection(address, timeout=10)
+    with late, contextlib.suppress(ConnectionError):
+        assert late.recv(1) == b""
+
+
 def test_cannot_listen() -> None:
     """A server that cannot listen raises when its block is entered."""
     with socket.socket() as taken:
