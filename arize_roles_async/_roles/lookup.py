@@ -64,11 +64,14 @@ class KnownRoles:
             self._older, self._ids = self._ids, {}
         ids, looked_for = self._ids, self._looked_for
         for role in roles:
+            # No call can ask for a longer name, but an answer can contain one.
+            if len(name := role.name) <= MAX_NAME:
+                ids[name] = role.id
+        # A loop of its own: most programs look for no name.
+        for role in roles if looked_for else ():
             if role.name in looked_for:
                 looked_for[role.name] = role.id
-            # No call can ask for a longer name, but an answer can contain one.
-            elif len(role.name) <= MAX_NAME:
-                ids[role.name] = role.id
+                ids.pop(role.name, None)
 
     def learn_page(self, request: ListRoles, page: ListRolesResponse) -> None:
         """Keep the IDs of the roles of a page, and how long the listing is if this is its end."""
