@@ -69,7 +69,8 @@ class _DirectorySuite(Suite):
     async def _user(self, directory: Directory) -> tuple[User, str]:
         """Return the first user and the user's address."""
         user = await directory.get_user(user=self.user_ids()[0])
-        assert user.email, "the first of user_ids must have an address"
+        if not user.email:
+            raise LookupError("the first of user_ids must have an address")
         return user, user.email
 
     async def _places(self, directory: Directory) -> tuple[Space, Project, Space]:
@@ -203,7 +204,7 @@ class _Lists(_DirectorySuite):
         born = [each.created_at for each in seen if each.created_at is not None]
         assert born == sorted(born)
         for part in self._each((address, address[1:].upper(), address[:-1])):
-            assert user in await directory.users(email=part).all()
+            assert user in await walk(directory.users(email=part))
         assert await walk(directory.users(email=_NO_ADDRESS)) == []
 
     @with_client
@@ -212,7 +213,7 @@ class _Lists(_DirectorySuite):
         space, _, _ = await self._places(directory)
         assert {each.id for each in await walk(directory.spaces())} >= {*self.space_ids()}
         for part in self._each((space.name, space.name.swapcase(), space.name[-1:])):
-            assert space in await directory.spaces(name=part).all()
+            assert space in await walk(directory.spaces(name=part))
         assert await walk(directory.spaces(name=_NO_NAME)) == []
 
     @with_client
@@ -222,8 +223,8 @@ class _Lists(_DirectorySuite):
         other = next(each for each in self.space_ids() if each != around.id)
         for in_space in self._each((None, around.id, around.name)):
             for part in (None, project.name, project.name.swapcase()):
-                assert project in await directory.projects(name=part, in_space=in_space).all()
-        assert project not in await directory.projects(in_space=other).all()
+                assert project in await walk(directory.projects(name=part, in_space=in_space))
+        assert project not in await walk(directory.projects(in_space=other))
         with pytest.raises(NotFoundError):
             await directory.projects(in_space=_NO_NAME)
 
@@ -245,9 +246,7 @@ class _Lists(_DirectorySuite):
             listed = await walk(listing())
             pages = await walk(listing(limit=1).pages())
             assert [[*each] for each in pages] == [[each] for each in listed]
-            *others, last = [each.pagination for each in pages]
-            assert all(each.has_more and each.next_cursor for each in others)
-            assert (last.has_more, last.next_cursor) == (False, None)
+            assert pages[-1].pagination.next_cursor is None
 
     @with_client
     async def test_cursor_other_list(self, directory: Directory) -> None:
@@ -282,9 +281,11 @@ class _Rights(_DirectorySuite):
     async def test_hidden_places(self, directory: Directory) -> None:
         """Spaces and projects that the key may not see are left out of lists, and are a 404."""
         space, project, around = await self._places(directory)
+        on = {space.id: (Permission.SPACE_READ,)}
+        there = directory.with_options(api_key=self.other_key(grants=(), on=on))
+        assert await walk(there.spaces()) == [space]
         limited = directory.with_options(api_key=self.other_key(grants=()))
-        assert await walk(limited.spaces()) == []
-        assert await walk(limited.projects()) == []
+        assert [*await walk(limited.spaces()), *await walk(limited.projects())] == []
         calls = [
             Call(limited, "get_space", space=space.id),
             Call(limited, "get_space", space=space.name),
@@ -292,9 +293,6 @@ class _Rights(_DirectorySuite):
             Call(limited, "get_project", project=project.name, in_space=around.name),
         ]
         await self._all_raise(NotFoundError, calls)
-        on = {space.id: (Permission.SPACE_READ,)}
-        there = directory.with_options(api_key=self.other_key(grants=(), on=on))
-        assert await walk(there.spaces()) == [space]
 
 
 @public("arize_roles_fake.contract")

@@ -14,8 +14,8 @@ from arize_roles_fake import FakeAccount, RolesServer
 from arize_roles_fake.contract._suite import Suite
 
 _USERS: Final = ("ada@example.com", "eve@example.com")
-_SPACES: Final = ("Space:1", "Space:2")
-_PROJECTS: Final = ("Project:1",)
+_SPACES: Final = ("Space:ML", "Space:Ops")
+_PROJECTS: Final = ("Project:ML/churn",)
 
 
 @public("arize_roles_fake.contract")

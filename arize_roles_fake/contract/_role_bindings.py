@@ -1,6 +1,5 @@
 """The contract of `RoleBindingsClient`."""
 
-import base64
 import itertools
 import secrets
 from abc import abstractmethod
@@ -17,9 +16,9 @@ from arize_roles_async import (
     ClientStateError,
     ConflictError,
     ForbiddenError,
-    ListRoleBindingsResponse,
     NotFoundError,
     Permission,
+    ProblemDetails,
     RetryPolicy,
     RoleBinding,
     RoleBindingResourceType,
@@ -28,7 +27,7 @@ from arize_roles_async import (
     StatusError,
 )
 from arize_roles_async._values.public import public
-from arize_roles_fake.contract._suite import Call, Invalid, Suite, walk, with_client
+from arize_roles_fake.contract._suite import LONG_AGO, Call, Invalid, Suite, walk, with_client
 
 # IDs of nothing: "RoleBinding:0:none" and so on, in strict base64.
 _NO_BINDING: Final = "Um9sZUJpbmRpbmc6MDpub25l"
@@ -161,7 +160,7 @@ class _Interface(_BindingsSuite):
         # Nothing is done if a request goes out all the same.
         for call in self._each(_calls(bindings)):
             assert await self._ends_cancelled(call)
-            assert isinstance(await bindings.list(resource_type="SPACE"), ListRoleBindingsResponse)
+            await bindings.list(resource_type="SPACE")
 
     @with_client
     async def test_arguments(self, bindings: RoleBindingsClient) -> None:
@@ -207,9 +206,8 @@ class _Create(_BindingsSuite):
         )
         assert made == attrs.evolve(made, role_id=role_id, **place)
         assert made.resource_type is RoleBindingResourceType.SPACE
-        assert ":" in base64.b64decode(made.id, validate=True).decode()
-        assert made.created_at.utcoffset() is not None
-        assert timedelta() <= made.updated_at - made.created_at < timedelta(minutes=1)
+        created, updated = made.created_at, made.updated_at
+        assert LONG_AGO < created <= updated < created + timedelta(minutes=1)
         assert await bindings.get(binding_id=made.id) == made
         assert await self._listed(bindings) == [made]
 
@@ -219,8 +217,9 @@ class _Create(_BindingsSuite):
         role_id = await self._make_role()
         places = [(user, resource) for user in range(2) for resource in range(3)]
         made = [await self._bind(bindings, *place, role_id=role_id) for place in places]
-        assert len({each.id for each in made}) == 6
-        assert {*await walk(bindings.find(role_id=role_id))} == {*made}
+        found = await walk(bindings.find(role_id=role_id))
+        assert len(found) == 6
+        assert {*found} == {*made}
 
     @with_client
     async def test_second_role(self, bindings: RoleBindingsClient) -> None:
@@ -261,7 +260,8 @@ class _Create(_BindingsSuite):
         ]
         for given, error in refusals:
             await self._all_raise(error, [Call(bindings, "create", **{**place, **given})])
-        assert await self._listed(bindings) == []
+        made = await bindings.create(**place)
+        assert await self._listed(bindings) == [made]
 
     @with_client
     async def test_check_order(self, bindings: RoleBindingsClient) -> None:
@@ -306,9 +306,7 @@ class _Read(_BindingsSuite):
         assert tuple(each for each in listed if each in made) == made
         pages = await walk(bindings.list(**user, limit=1).pages())
         assert [each.role_bindings for each in pages] == [(each,) for each in listed]
-        *others, last = [each.pagination for each in pages]
-        assert all(each.has_more for each in others)
-        assert (last.has_more, last.next_cursor) == (False, None)
+        assert pages[-1].pagination.next_cursor is None
         assert await walk(bindings.list(**user, limit=2)) == listed
 
     @with_client
@@ -392,12 +390,14 @@ class _Change(_BindingsSuite):
     @with_client
     async def test_remove(self, bindings: RoleBindingsClient) -> None:
         """`remove` deletes whatever binding is there, and returns whether it did."""
-        _, stays = [await self._bind(bindings, resource=each) for each in range(2)]
+        others = [(0, 1), (0, 2), (1, 0)]
+        _, *stay = [await self._bind(bindings, *each) for each in [(0, 0), *others]]
         user, kind, space = self._place().values()
         for was_removed in (True, False):
             removed = bindings.remove(user_id=user, resource_type=kind, resource_id=space)
             assert await removed is was_removed
-        assert await self._listed(bindings) == [stays]
+        for each in stay:
+            assert await bindings.get(binding_id=each.id) == each
 
     @with_client
     async def test_find(self, bindings: RoleBindingsClient) -> None:
@@ -420,11 +420,10 @@ class _Clients(_BindingsSuite):
 
     @with_client
     async def test_with_options(self, bindings: RoleBindingsClient) -> None:
-        """`with_options` returns a client over the same connections; none is a `RolesClient`."""
+        """`with_options` returns a client over the same connections; each is of this protocol."""
         other = bindings.with_options(timeout=20.0, retry=RetryPolicy(), background=True)
         for client in self._each((bindings, other)):
             assert isinstance(client, RoleBindingsClient)
-            assert not isinstance(client, RolesClient)
         made = await self._bind(other)
         assert await bindings.get(binding_id=made.id) == made
 
@@ -441,7 +440,7 @@ class _Clients(_BindingsSuite):
     async def test_other_sees(self, bindings: RoleBindingsClient) -> None:
         """Every client sees what another one writes, within `max_staleness`."""
         async with self.open_client() as other:
-            assert await self._listed(other) == []
+            await self._listed(other)
             made, role_id = await self._bind(bindings), await self._make_role()
             await self.outlast_caches()
             assert await self._listed(other) == [made]
@@ -465,8 +464,7 @@ class _Clients(_BindingsSuite):
             await bindings.delete(binding_id=_NO_BINDING)
         error, path = caught.value, f"/v2/role-bindings/{_NO_BINDING}"
         assert (error.status, error.method, error.path) == (404, "DELETE", path)
-        assert error.problem is not None
-        assert error.problem.status == 404
+        assert (error.problem or ProblemDetails()).status == 404
 
 
 class _Rights(_BindingsSuite):
@@ -485,7 +483,6 @@ class _Rights(_BindingsSuite):
         assert await limited.get(binding_id=seen.id) == seen
         assert await self._listed(limited) == [seen]
         assert await walk(limited.find(user_id=seen.user_id)) == [seen]
-        assert (await limited.list(resource_type="PROJECT")).role_bindings == ()
         await self._all_raise(NotFoundError, _calls_on(limited, hidden.id, role_id=seen.role_id))
         assert await limited.remove(**self._place(resource=1)) is False
         assert await bindings.get(binding_id=hidden.id) == hidden
@@ -497,7 +494,6 @@ class _Rights(_BindingsSuite):
         limited = self._limited(bindings, _READ, _DELETE)
         create, ensure, _ = _calls_at(limited, place, role_id=role_id)
         await self._all_raise(ForbiddenError, [create, ensure])
-        assert await self._listed(bindings) == []
         made = await self._bind(self._limited(bindings, _CREATE), role_id=role_id)
         assert await self._listed(bindings) == [made]
 

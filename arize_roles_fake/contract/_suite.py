@@ -12,6 +12,7 @@ import warnings
 from abc import ABCMeta, abstractmethod
 from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
 from types import FunctionType, TracebackType
 from typing import Any, ClassVar, Final, Literal, NoReturn, TypeVar
 
@@ -33,11 +34,14 @@ from arize_roles_async._values.text import nearest
 from arize_roles_fake._service.assumptions import Assumptions
 from arize_roles_fake.pytest_plugin import NOT_RUN
 
-MAX_ROUNDS: Final = 100_000
+MAX_ROUNDS: Final = 10_000
 """Limit on the rounds of a loop that only the client ends."""
 
 TICK: Final = 0.02
 """Seconds between two readings of a clock, which may tick only every 16 ms."""
+
+LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""A time that can be compared only with times that carry an offset."""
 
 FAILURES: Final = (Exception, pytest.fail.Exception)
 
@@ -262,7 +266,7 @@ class Suite(metaclass=_SuiteType):
     async def _delete_roles(self, roles: RolesClient) -> None:
         if not self._names:
             return
-        for role in await roles.list(is_predefined=False).all():
+        for role in await walk(roles.list(is_predefined=False)):
             if role.name in self._names:
                 await roles.delete(role_id=role.id)
 
@@ -340,10 +344,12 @@ async def walk(
     seen: list[_T] = []
     async for item in listing:
         seen.append(item)
+        if len(seen) > MAX_ROUNDS:
+            break
         if visit is not None:
             await visit(item)
-        assert len(seen) < MAX_ROUNDS, f"the listing has not ended after {len(seen)} rounds"
         await checkpoint()  # Other tasks run, and a cancellation arrives.
+    assert len(seen) <= MAX_ROUNDS, "the listing does not end"
     return seen
 
 

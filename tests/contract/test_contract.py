@@ -76,7 +76,7 @@ class TestBindingsElsewhere(FakeBindingsSuite):
         account = FakeAccount(
             assumptions=self.assumptions,
             users=users,
-            resources=["Space:1", "Space:2", "Project:1", *self.PLACES],
+            resources=["Space:ML", "Space:Ops", "Project:ML/churn", *self.PLACES],
         )
         for user, place in itertools.product(users, self.PLACES):
             account.bind("Member", user=user, resource=place)

@@ -13,7 +13,7 @@ import pytest
 
 from arize_roles_async import MissingExtraError, RolesClient
 from arize_roles_fake import FakeAccount, FakeRolesClient
-from arize_roles_fake.contract import RoleBindingsContract, RolesContract
+from arize_roles_fake.contract import DirectoryContract, RoleBindingsContract, RolesContract
 from arize_roles_fake.contract._suite import with_client
 from tests.contract.suites import contract_tests
 from tests.contract.wrapping import WrappingClient
@@ -125,6 +125,7 @@ class TestIncomplete:
         RoleBindingsContract: {
             *("open_client", "open_roles", "project_ids", "space_ids", "user_ids"),
         },
+        DirectoryContract: {"open_client", "project_ids", "space_ids", "user_ids"},
     }
     """The methods that each contract required in its first release."""
 

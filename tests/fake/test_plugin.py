@@ -589,6 +589,25 @@ class TestSecrets:
         )
         result.assert_outcomes(passed=14, errors=14)
 
+    def test_encoded(self, run: Run) -> None:
+        """So is a key in base64, among other bytes, or percent-encoded."""
+        result = run(
+            self.HEAD
+            + """
+        @pytest.mark.parametrize("before", ["", "a", "ab", "abc:"])
+        @pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+        def test_base64(key, encode, before):
+            print(encode(f"{before}{key}:x".encode()).decode())
+
+        @pytest.mark.parametrize("safe", ["", "/+"])
+        def test_percent(key, safe):
+            print(urllib.parse.quote(key, safe=safe).lower())
+        """,
+            "-o",
+            "arize_roles_secrets=true",
+        )
+        result.assert_outcomes(passed=10, errors=10)
+
     def test_unchanged(self, run: Run) -> None:
         """Nothing else changes: below its level, a record reaches no handler."""
         run(

@@ -1,0 +1,349 @@
+"""Clients with one fault: they ask or answer otherwise than they should.
+
+A fault is a line of text. With `get 2: another description`, the second `get` of a test answers
+with another description, and with `every call: another description` each call does. `opposite; `
+before it says that the service is the opposite of what is assumed, as the suite knows.
+
+`data/contract.toml` lists faults that each rule has to see, so that nobody weakens a rule unseen.
+"""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
+# A client is broken whatever its methods return.
+
+# ruff: noqa: ANN401 - arguments and answers are of any resource
+
+import collections
+import contextlib
+import copy
+import functools
+import inspect
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from datetime import datetime, timedelta
+from enum import Enum
+from types import SimpleNamespace
+from typing import Any, Final, Self, cast
+
+import anyio
+import attrs
+import pytest
+
+from arize_roles_async import RolesError
+from arize_roles_async._calls.paging import Pages
+from arize_roles_fake import Assumptions
+from arize_roles_fake.contract import DirectoryContract, RoleBindingsContract, RolesContract
+from tests.contract.suites import FakeBindingsSuite, FakeDirectorySuite, FakeSuite
+from tests.contract.wrapping import WrappingClient
+
+Ways = Iterator[tuple[str, Any]]
+"""The ways in which a value can differ, each with such a value."""
+
+CHOICES: Final[dict[str, tuple[Any, ...]]] = dict(Assumptions.choices())
+SERVICES: Final = {
+    "": Assumptions(),
+    "opposite": Assumptions(**{name: values[-1] for name, values in CHOICES.items()}),
+    "second": Assumptions(**{name: values[1] for name, values in CHOICES.items()}),
+}
+"""What the service is, and what the suite assumes, by the word in front of a fault."""
+
+EVERY: Final = "every call"
+NOT_MADE: Final = "not made"
+BEFORE: Final = "the answer before"
+FIRST: Final = "the first answer"
+SWALLOWED: Final = "swallows its cancellation"
+
+
+class Script:
+    """The calls of one test, and the fault in some of them.
+
+    Attributes:
+        calls: Each call so far by its name, such as `get 2`, with the ways in which it can be
+            wrong.
+    """
+
+    def __init__(self, fault: str = "") -> None:
+        self._name, _, self._way = fault.partition(": ")
+        self._numbers = collections.Counter[str]()
+        self._answers: dict[str, list[Any]] = {}
+        self.calls: dict[str, list[str]] = {}
+
+    async def run(self, method: str, call: Callable[..., Any], /, **arguments: Any) -> Any:
+        """Make a call, with the fault if it has one."""
+        name, asked = self._begin(method, arguments)
+        if name == self._name and self._way == NOT_MADE:
+            return None
+        end: Any
+        try:
+            end = await call(**asked)
+        except anyio.get_cancelled_exc_class():
+            self.calls[name].append(SWALLOWED)
+            if (name, SWALLOWED) != (self._name, self._way):
+                raise
+            return None
+        except Exception as error:  # noqa: BLE001 - it is raised again
+            end = error
+        return self._end(method, name, end)
+
+    def run_now(self, method: str, call: Callable[..., Any], /, **arguments: Any) -> Any:
+        """Make a call that is not asynchronous, with the fault if it has one."""
+        name, asked = self._begin(method, arguments)
+        end: Any
+        try:
+            end = call(**asked)
+        except Exception as error:  # noqa: BLE001 - it is raised again
+            end = error
+        return self._end(method, name, end)
+
+    def _begin(self, method: str, arguments: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        self._numbers[method] += 1
+        name, ways = f"{method} {self._numbers[method]}", dict(asking(arguments))
+        self.calls[name] = [*ways]
+        return name, ways.get(self._way, arguments) if name == self._name else arguments
+
+    def _end(self, method: str, name: str, end: Any) -> Any:
+        ways = dict(ending(end))
+        before = self._answers.setdefault(method, [])
+        if before:
+            ways |= {BEFORE: before[-1], FIRST: before[0]}
+        self.calls[name] = [*ways, *self.calls[name]]
+        if name == self._name:
+            end = ways.get(self._way, end)
+        elif self._name == EVERY:
+            end = everywhere(end, self._way)
+        if isinstance(end, Exception):
+            raise end
+        before.append(end)
+        return end
+
+    def faults(self, most: int) -> Iterator[str]:
+        """Yield the faults that a client can have in the first calls of each method."""
+        every: dict[str, None] = {}
+        for name, ways in self.calls.items():
+            if int(name.rpartition(" ")[2]) <= most:
+                yield from (f"{name}: {way}" for way in ways)
+                every |= dict.fromkeys(ways)
+        yield from (f"{EVERY}: {way}" for way in every)
+
+
+def asking(arguments: Mapping[str, Any]) -> Ways:
+    """Yield the ways in which a call can ask for something else."""
+    for name, value in arguments.items():
+        yield f"asks without {name}", {each: arguments[each] for each in arguments if each != name}
+        # An option that is a record would refuse what it cannot hold.
+        for way, other in () if attrs.has(type(value)) else others(value):
+            yield f"asks with {way} {name}", {**arguments, name: other}
+
+
+def ending(end: Any) -> Ways:
+    """Yield the ways in which a call can end otherwise."""
+    if end is None:
+        yield NOT_MADE, None
+    if not isinstance(end, Exception):
+        yield from others(end)
+        return
+    yield "no error", None
+    yield "another error", RolesError(str(end))
+    for name, value in {**vars(end), "status": getattr(end, "status", None)}.items():
+        for way, other in others(value):
+            changed = copy.copy(end)
+            vars(changed)[name] = other
+            yield f"{way} {name}", changed
+    forgetful: Any = type("Forgetful", (type(end),), {"__reduce__": lambda _: (type(end), ())})
+    for way, other_type in (("as its base class", type(end).__base__), ("forgetful", forgetful)):
+        changed = cast("Any", copy.copy(end))  # Without its cause.
+        with contextlib.suppress(TypeError):  # Not every class has the same layout.
+            changed.__class__ = other_type
+        yield way, changed
+
+
+def others(value: Any) -> Ways:
+    """Yield the ways in which a value can differ, each with such a value."""
+    if attrs.has(type(value)):
+        yield from _others_of_record(value)
+    elif isinstance(value, list | tuple):
+        yield from _others_of_list(tuple(value))
+    elif isinstance(value, WrappingClient):
+        methods = {name for name in dir(value) if not name.startswith("_")} - {"aclose"}
+        yield "lookalike", SimpleNamespace(**{name: getattr(value, name) for name in methods})
+    elif inspect.isfunction(value):
+        yield "asked twice", lambda: _second_of(value(), value())
+        yield "asked once", functools.cache(value)
+    else:
+        yield from _others_of_one(value)
+
+
+def everywhere(end: Any, way: str) -> Any:
+    """Return what a call ends with, with a way of being wrong also in each item of a page."""
+    if (ways := dict(ending(end))) and way in ways:
+        return ways[way]
+    if not attrs.has(type(end)):
+        return end
+    lists = {name: value for name in _names(end) if isinstance(value := getattr(end, name), tuple)}
+    return attrs.evolve(
+        end,
+        **{
+            name: tuple(dict(others(item)).get(way, item) for item in items)
+            for name, items in lists.items()
+        },
+    )
+
+
+def _names(record: Any) -> list[str]:
+    return [field.name for field in attrs.fields(type(record))]
+
+
+def _others_of_one(value: Any) -> Ways:
+    match value:
+        case bool():
+            yield "the opposite", not value
+        case None:
+            yield "some", "something"
+        case Enum():
+            yield "plain", str(value)
+        case str():
+            yield "another", f"{value}x"
+            yield "empty", ""
+            yield "no", None
+        case int() | float():
+            yield "another", value + 1
+            yield "no", None
+        case datetime():
+            yield "later", value + timedelta(hours=1)
+            yield "earlier", value - timedelta(hours=1)
+            yield "naive", value.replace(tzinfo=None)
+        case _:
+            pass
+
+
+def _others_of_record(value: Any) -> Ways:
+    for name in _names(value):
+        for way, other in others(getattr(value, name)):
+            yield f"{way} {name}", attrs.evolve(value, **{name: other})
+    yield "no", None
+    yield "lookalike", SimpleNamespace(**{name: getattr(value, name) for name in _names(value)})
+
+
+def _others_of_list(values: tuple[Any, ...]) -> Ways:
+    yield "no", None
+    yield "longer", (*values, *values[:1])
+    if values:
+        yield "shorter", values[:-1]
+        yield "begun late", values[1:]
+        yield "reversed", values[::-1]
+        yield from ((f"{way} first of", (other, *values[1:])) for way, other in others(values[0]))
+
+
+def _second_of(first: Any, second: Any) -> Any:
+    if inspect.iscoroutine(first):
+        first.close()
+    return second
+
+
+class Faulty(WrappingClient):
+    """A client with the fault of a script; `of` adds the methods of its protocol."""
+
+    def __init__(self, inner: Any, script: Script, prefix: str = "") -> None:
+        super().__init__(inner)
+        self._script = script
+        self._prefix = prefix
+
+    @classmethod
+    def of(cls, methods: str, listings: str) -> type[Self]:
+        """Return a class with these methods."""
+        members: dict[str, Any] = {
+            **{name: functools.partialmethod(cls._run, name) for name in methods.split()},
+            **{name: functools.partialmethod(cls._list, name) for name in listings.split()},
+        }
+        return cast("type[Self]", type(cls.__name__, (cls,), members))
+
+    async def _run(self, method: str, /, *args: Any, **arguments: Any) -> Any:
+        call = functools.partial(getattr(self.inner, method), *args)
+        return await self._script.run(f"{self._prefix}{method}", call, **arguments)
+
+    def _list(self, method: str, /, *args: Any, **arguments: Any) -> Any:
+        """Return a listing, each page of which is a call besides."""
+        script, call = self._script, functools.partial(getattr(self.inner, method), *args)
+        listing = script.run_now(method, call, **arguments)
+        if isinstance(listing, Pages):
+            fetch = vars(listing)["_fetch"]
+            vars(listing)["_fetch"] = lambda page: script.run("page", lambda: fetch(page))
+        elif isinstance(listing, AsyncIterator):
+            return _found(script, listing)
+        return listing
+
+    def with_options(self, **options: Any) -> Self:
+        other: Self = self._script.run_now("with_options", super().with_options, **options)
+        return other
+
+    async def aclose(self, **options: Any) -> None:
+        await self._run("aclose", **options)
+
+
+async def _found(script: Script, iterator: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    async def read() -> tuple[Any, ...]:
+        return tuple([each async for each in iterator])
+
+    for each in await script.run("found", read):
+        yield each
+
+
+FaultyRoles: Final = Faulty.of("get create update delete", "list")
+FaultyBindings: Final = Faulty.of("get create update delete ensure remove", "list find")
+FaultyDirectory: Final = Faulty.of("get_user get_space get_project", "users spaces projects")
+
+
+class FaultyRolesSuite(FakeSuite):
+    script: Script
+
+    def connect(self, api_key: str) -> Any:
+        return FaultyRoles(super().connect(api_key), self.script)
+
+
+class FaultyBindingsSuite(FakeBindingsSuite):
+    script: Script
+
+    def open_client(self) -> Any:
+        return FaultyBindings(super().open_roles().role_bindings, self.script)
+
+    def open_roles(self) -> Any:
+        return FaultyRoles(super().open_roles(), self.script, "roles.")
+
+
+class FaultyDirectorySuite(FakeDirectorySuite):
+    script: Script
+
+    def open_client(self) -> Any:
+        return FaultyDirectory(super().open_client(), self.script)
+
+
+SUITES: Final[dict[type, Any]] = {
+    RolesContract: FaultyRolesSuite,
+    RoleBindingsContract: FaultyBindingsSuite,
+    DirectoryContract: FaultyDirectorySuite,
+}
+
+
+def suite(contract: type, fault: str = "") -> Any:
+    """Return a suite of a contract whose clients have a fault."""
+    service, _, rest = fault.rpartition("; ")
+    made = SUITES[contract]()
+    made.assumptions, made.script = SERVICES[service], Script(rest)
+    return made
+
+
+def faults(contract: type, rule: str, most: int) -> Iterator[str]:
+    """Yield the faults that a client can have in a rule, in the first calls of each method."""
+    for service in SERVICES:
+        before = f"{service}; " if service else ""
+        made = suite(contract, before)
+        failure(made, rule)
+        yield from (f"{before}{fault}" for fault in made.script.faults(most))
+
+
+def failure(suite: Any, rule: str) -> BaseException | None:
+    """Return how a rule fails; None if it holds."""
+    try:
+        getattr(suite, rule)()
+    except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001 - all that pytest counts
+        return error
+    return None

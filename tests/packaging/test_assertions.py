@@ -1,0 +1,38 @@
+"""Every assertion of the contracts is needed by a broken client of the tests."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.documentation import ROOT
+
+pytestmark = [pytest.mark.usefixtures("unmeasured"), pytest.mark.full]
+
+
+def run(before: str = "") -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own, in which it loads the contracts anew."""
+    code = f"import sys\nfrom tests.tools import assertions\n{before}\nsys.exit(assertions.main())"
+    return subprocess.run(  # noqa: S603 - the code is above
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+
+
+def test_none_unseen() -> None:
+    """No assertion can be deleted with every test green."""
+    done = run()
+    assert done.stdout.startswith("0 of "), done.stdout + done.stderr
+    assert done.returncode == 0
+
+
+def test_found() -> None:
+    """Without the faults of a rule, its assertions are listed."""
+    done = run('del assertions.judge().listed["RolesContract"]["test_update"]')
+    *lines, last = done.stdout.splitlines()
+    assert [line.partition(": ")[2] for line in lines] == [
+        "assert changed == attrs.evolve(role, updated_at=changed.updated_at, **asked)",
+        "assert changed.updated_at >= role.updated_at",
+        "assert await roles.get(role_id=role.id) == changed",
+    ]
+    assert last.startswith("3 of ")
+    assert done.returncode == 1
