@@ -15,7 +15,7 @@ from arize_roles_async import MissingExtraError, RolesClient
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from arize_roles_fake.contract import DirectoryContract, RoleBindingsContract, RolesContract
 from arize_roles_fake.contract._suite import with_client
-from tests.contract.suites import contract_tests
+from tests.contract.suites import FakeDirectorySuite, contract_tests
 from tests.contract.wrapping import WrappingClient
 
 TESTS = len(contract_tests())
@@ -414,3 +414,14 @@ class TestCleanUp:
                 skipped.append(name)
         assert skipped == NEED_AN_OFFER
         assert account.roles == before
+
+
+def test_no_address() -> None:
+    """A suite whose first user has no address gets an error that says so."""
+
+    class Bots(FakeDirectorySuite):
+        def user_ids(self) -> list[str]:
+            return [self.account.add_user(None, id="bot").id]
+
+    with pytest.raises(LookupError, match="the first of user_ids must have an address"):
+        Bots().test_user()
