@@ -87,7 +87,8 @@ class Assumptions:
 
     project_rights: Literal["project", "space"] = "project"
     """The resource on which a key needs its rights on a project's role bindings: the project, or
-    the space that it is in. `Project:ML/churn` is in `Space:ML`, and `Project:1` in no space."""
+    the space that it is in. `Project:ML/churn` is in `Space:ML`, and `Project:1` in
+    `Space:default`."""
 
     unknown_space: Literal[404, "empty"] = 404
     """The answer to a list of the projects in a space that there is not, or that the key does not

@@ -124,12 +124,6 @@ class Ids:
             return text
         return f"{'Space' if kind == 'Space' else 'Project'}:{text}"
 
-    def space_of(self, project_id: str) -> str | None:
-        """Return the ID of the space that a project is in, or None if its label names none."""
-        _, _, name = self.label(project_id).partition(":")
-        space, slash, _ = name.partition("/")
-        return self.of_resource(f"Space:{space}") if space and slash else None
-
     def unique_label(self, id: str) -> str:
         """Return the label of an ID, or the ID itself where the label stands for another one."""
         text = self.label(id)

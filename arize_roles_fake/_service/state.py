@@ -3,7 +3,7 @@
 from collections.abc import Callable, Container, Hashable
 from datetime import datetime
 from itertools import islice
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import msgspec
 
@@ -98,6 +98,11 @@ class State:
         if isinstance(made, Project):
             self.know(made.space_id)
         return made
+
+    def space_of(self, project_id: str) -> str:
+        """Return the ID of the space that a project is in."""
+        known = self.store.projects.by_id(project_id)
+        return (known or cast("Project", derived(self.ids, project_id, self.now()))).space_id
 
     def underived(self, store: DirectoryStore[Record]) -> tuple[Record, ...]:
         """Return the records that are not there by the labels of something else, oldest first."""

@@ -34,6 +34,8 @@ def derived(ids: Ids, id: str, now: datetime) -> User | Space | Project:
             is_private=False,
             created_at=now,
         )
-    space, slash, name = text.rpartition("/")
-    space_id = ids.of_resource(f"Space:{space if slash else 'default'}")
+    space, _, name = text.rpartition("/")
+    if not (space and name):
+        space, name = "default", text
+    space_id = ids.of_resource(f"Space:{space}")
     return Project(id=id, name=name, space_id=space_id, project_type="APPLICATION", created_at=now)

@@ -39,6 +39,18 @@ def test_labels(account: FakeAccount) -> None:
     assert listed(account, "projects") == ["1", "churn"]
 
 
+@pytest.mark.parametrize("name", ["/x", "x/", "/"])
+def test_slash(account: FakeAccount, name: str) -> None:
+    """A project whose label has a slash, but no text on both sides of it, is in the default space.
+
+    The service may have such an ID, too.
+    """
+    account.add_role("A", ["PROJECT_READ"])
+    account.bind("A", user="ada@example.com", resource=account.id(f"Project:{name}"))
+    assert listed(account, "projects") == [name]
+    assert listed(account, "spaces") == ["default"]
+
+
 def test_bound_over_http(account: FakeAccount) -> None:
     """What a request binds is there, and stays when the binding goes."""
     role = account.add_role("A", ["PROJECT_READ"])

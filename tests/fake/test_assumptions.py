@@ -90,7 +90,7 @@ class TestBindings:
         ("value", "seen"),
         [
             ("project", ["Project:ML/churn", "Project:1"]),
-            ("space", ["Project:ML/fraud", "Project:ML/churn"]),
+            ("space", ["Project:7", "Project:ML/eu/fraud", "Project:ML/churn"]),
         ],
     )
     @pytest.mark.asyncio
@@ -98,10 +98,10 @@ class TestBindings:
         """A right on a project's bindings is one on the project, or on the space that it is in."""
         account = assuming(project_rights=value)
         account.add_role("A")
-        projects = ("1", "2", "ML/churn", "ML/fraud")
-        for name in projects:
+        for name in ("1", "2", "ML/churn", "ML/eu/fraud", "7"):
             account.bind("A", user="ada", resource=f"Project:{name}")
-        places = ("Space:ML", "Project:1", "Project:ML/churn")
+        account.add_project("moved", space="ML", id=account.id("Project:7"))
+        places = ("Space:ML", "Space:ML/eu", "Project:1", "Project:ML/churn")
         on: dict[str, list[str]] = {place: ["ROLE_BINDING_READ"] for place in places}
         account.add_key("reader", grants=(), on=on)
         async with FakeRolesClient(account, api_key="reader") as roles:
