@@ -115,6 +115,9 @@ class FakeAccount:
             _check_count("max_custom_roles", max_custom_roles)
         if not isinstance(cast("object", assumptions), Assumptions):
             raise TypeError(f"assumptions must be Assumptions, not {type_name(assumptions)}")
+        for name, given in {"users": users, "resources": resources}.items():
+            if isinstance(given, str):
+                raise TypeError(f"{name} must be a list, not the string {given!r}")
         self._lock = threading.RLock()
         self._clock = clock or _system_clock
         self._state = State(self.now, assumptions, self._next_page_size)
@@ -329,6 +332,7 @@ class FakeAccount:
 
         Raises:
             ValueError: The ID is not one of a user, or there is neither an ID nor an address.
+            TypeError: An argument has a wrong type.
         """
         with self._lock:
             user = User(
@@ -365,6 +369,7 @@ class FakeAccount:
 
         Raises:
             ValueError: The ID is not one of a space.
+            TypeError: An argument has a wrong type.
         """
         with self._lock:
             ids = self._state.ids
@@ -399,6 +404,7 @@ class FakeAccount:
 
         Raises:
             ValueError: The ID is not one of a project.
+            TypeError: An argument has a wrong type.
         """
         with self._lock:
             ids = self._state.ids
@@ -411,8 +417,9 @@ class FakeAccount:
                 project_type=project_type,
                 created_at=writable(self.now()),
             )
+            project = contents.add_thing(self._state, project)
             self._state.know(space_id)
-            return contents.add_thing(self._state, project)
+            return project
 
     def block_user(self, user: str) -> None:
         """Block a user, who is in no list any more and loses every role binding.

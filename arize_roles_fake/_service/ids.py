@@ -80,10 +80,13 @@ class Ids:
         """Return the ID of a user, given the ID or a label.
 
         Raises:
-            ValueError: It is no text, or too long.
+            ValueError: It is no text, too long, or the ID of a space or project.
         """
         flaw = id_flaw(user)
-        if flaw is None and id_kind(user) != "User":
+        kind = id_kind(user) if flaw is None else "User"
+        if kind in _TYPES:
+            flaw = f"must not be the ID of a {kind}"
+        elif kind != "User":
             user = encode_id(f"User:{user}{self._end}")
             flaw = id_flaw(user)
         if flaw is not None:

@@ -95,13 +95,24 @@ def bind(state: State, role: Role, data: BindingData) -> RoleBinding:
 
 
 def add_thing(state: State, thing: _Thing) -> _Thing:
-    """Add a user, space or project, or replace the one with the ID, which stays as old as it is."""
-    things = state.records_of(thing.id)
+    """Add a user, space or project, or replace the one with the ID, which stays as old as it is.
+
+    Raises:
+        ValueError: The ID is that of another kind of thing.
+        TypeError: A field has a wrong type.
+    """
+    try:
+        msgspec.convert(msgspec.to_builtins(thing, enc_hook=str), type(thing))
+    except msgspec.ValidationError as error:
+        raise TypeError(str(error)) from error
+    things, store = state.records_of(thing.id), state.store
+    if things is not {User: store.users, Space: store.spaces, Project: store.projects}[type(thing)]:
+        raise ValueError(f"{thing.id!r} is not the ID of a {type(thing).__name__.lower()}")
     known = things.by_id(thing.id)
     if known is not None:
         thing = attrs.evolve(thing, created_at=known.created_at)
     things.put(thing)
-    state.store.blocked.discard(thing.id)
+    store.blocked.discard(thing.id)
     if isinstance(thing, User) and state.users is not None:
         state.users |= {thing.id}
     elif not isinstance(thing, User) and state.resources is not None:

@@ -1,6 +1,7 @@
 """Users, spaces and projects of an account: by labels, added, replaced, blocked, and in files."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -81,6 +82,42 @@ def test_declared() -> None:
         "resource_id": account.id("Project:ML/churn"),
     }
     assert ask(account, "POST /v2/role-bindings", json.dumps(body).encode()).status == 201
+
+
+@pytest.mark.parametrize(
+    "add",
+    [
+        lambda account: account.add_user("ada@example.com", id=account.id("Space:1")),
+        lambda account: account.add_space("ML", id=account.id("Project:1")),
+        lambda account: account.add_project("churn", space="ML", id=account.id("Space:1")),
+        lambda account: account.bind("A", user=account.id("Project:1"), resource="Space:1"),
+    ],
+)
+def test_other_kind(account: FakeAccount, add: Callable[[FakeAccount], object]) -> None:
+    """The ID of another kind of thing is refused, and nothing is added."""
+    account.add_role("A", ["PROJECT_READ"])
+    before = account.dump()
+    with pytest.raises(ValueError, match=r"not (be )?the ID of a"):
+        add(account)
+    assert account.dump() == before
+
+
+@pytest.mark.parametrize(
+    "add",
+    [
+        lambda account: account.add_user("ada@example.com", role="ADMIN"),
+        lambda account: account.add_space(None),
+        lambda account: account.add_project(5, space="ML"),
+        lambda _: FakeAccount(users="ada"),
+        lambda _: FakeAccount(resources="Space:1"),
+    ],
+)
+def test_wrong_type(account: FakeAccount, add: Callable[[FakeAccount], object]) -> None:
+    """An argument of a wrong type is refused, and nothing is added."""
+    before = account.dump()
+    with pytest.raises(TypeError):
+        add(account)
+    assert account.dump() == before
 
 
 def test_every_field(account: FakeAccount) -> None:
