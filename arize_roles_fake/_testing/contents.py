@@ -102,7 +102,7 @@ def add_thing(state: State, thing: _Thing) -> _Thing:
         TypeError: A field has a wrong type.
     """
     try:
-        msgspec.convert(msgspec.to_builtins(thing, enc_hook=str), type(thing))
+        msgspec.json.decode(msgspec.json.encode(thing, enc_hook=str), type=type(thing))
     except msgspec.ValidationError as error:
         raise TypeError(str(error)) from error
     things, store = state.records_of(thing.id), state.store

@@ -120,6 +120,13 @@ def test_wrong_type(account: FakeAccount, add: Callable[[FakeAccount], object]) 
     assert account.dump() == before
 
 
+def test_surrogates(account: FakeAccount) -> None:
+    """A text that no answer can carry is refused."""
+    with pytest.raises(ValueError, match="surrogates"):
+        account.add_space("ML", description="\ud800")
+    assert listed(account, "spaces") == []
+
+
 def test_every_field(account: FakeAccount) -> None:
     """Every field is written, for clients that need them all."""
     role = AccountRole(type="CUSTOM", name="Analyst", id="Um9sZToxOmFCY0Q=")
