@@ -3,7 +3,6 @@
 The newest reference makes every field optional, so a model needs only what identifies a thing.
 """
 
-from datetime import datetime
 from typing import Final
 
 # The older name of attrs, which aiohttp has imported already; the newer one takes six more modules.
@@ -16,23 +15,15 @@ from arize_roles_async._values.models import (
     ListResponse,
     Model,
     PaginationMetadata,
+    shortened,
     show_items,
     show_text,
 )
 from arize_roles_async._values.public import public
 
-
-def _optional(kind: str, doc: str) -> dict[str, str]:
-    return {"type": f"{kind} | None", "doc": doc}
-
-
-def _show_time(moment: datetime | None) -> str:
-    return "None" if moment is None else moment.isoformat()
-
-
-_ID: Final = {"type": "str", "doc": "Opaque; base64 of a text with a colon in it."}
-_CREATED: Final = "When it was created; timezone-aware."
-_PAGINATION: Final = {"type": "PaginationMetadata", "doc": "Whether more follow, and the cursor."}
+_ID: Final = {"doc": "Opaque; base64 of a text with a colon in it."}
+_CREATED: Final = {"doc": "When it was created; timezone-aware."}
+_PAGINATION: Final = {"doc": "Whether more follow, and the cursor."}
 
 
 @public("arize_roles_async")
@@ -40,79 +31,71 @@ _PAGINATION: Final = {"type": "PaginationMetadata", "doc": "Whether more follow,
 class AccountRole(Model):
     """The role that a user has in the whole account, beside those of role bindings."""
 
-    type: str = attr.field(metadata={"type": "str", "doc": "`PREDEFINED` or `CUSTOM`."})
+    type: str = attr.field(metadata={"doc": "`PREDEFINED` or `CUSTOM`."})
     name: str | None = attr.field(
-        default=None, metadata=_optional("str", "Such as `ADMIN`, or a custom role's name.")
+        default=None, metadata={"doc": "Such as `ADMIN`, or a custom role's name."}
     )
-    id: Id | None = attr.field(default=None, metadata=_optional("str", "The ID of a custom role."))
+    id: Id | None = attr.field(default=None, metadata={"doc": "The ID of a custom role."})
 
     def __str__(self) -> str:
         return self.name or self.id or self.type
 
 
 @public("arize_roles_async")
-@attr.frozen(kw_only=True)
+@attr.frozen(kw_only=True, field_transformer=shortened)
 class User(Model):
     """A user of the account, or the bot user of a service key, which has no address."""
 
-    id: Id = attr.field(repr=show_text, metadata=_ID)
+    id: Id = attr.field(metadata=_ID)
     email: str | None = attr.field(
-        default=None, metadata=_optional("str", "The address, unique but for expired invitations.")
+        default=None,
+        repr=repr,
+        metadata={"doc": "The address, unique but for expired invitations."},
     )
     name: str | None = attr.field(
-        default=None, metadata=_optional("str", "For display; several users may have one name.")
+        default=None, repr=repr, metadata={"doc": "For display; several users may have one name."}
     )
     status: str | None = attr.field(
-        default=None, metadata=_optional("str", "`ACTIVE`, `INVITED` or `EXPIRED`.")
+        default=None, metadata={"doc": "`ACTIVE`, `INVITED` or `EXPIRED`."}
     )
     role: AccountRole | None = attr.field(
-        default=None, metadata=_optional("AccountRole", "The user's role in the whole account.")
+        default=None, metadata={"doc": "The user's role in the whole account."}
     )
     is_developer: bool | None = attr.field(
-        default=None, metadata=_optional("bool", "Whether the user has developer access.")
+        default=None, metadata={"doc": "Whether the user has developer access."}
     )
-    created_at: Aware | None = attr.field(
-        default=None, repr=_show_time, metadata=_optional("datetime", _CREATED)
-    )
+    created_at: Aware | None = attr.field(default=None, metadata=_CREATED)
 
 
 @public("arize_roles_async")
-@attr.frozen(kw_only=True)
+@attr.frozen(kw_only=True, field_transformer=shortened)
 class Space(Model):
     """A space; its name is unique within its organization."""
 
-    id: Id = attr.field(repr=show_text, metadata=_ID)
-    name: str = attr.field(repr=show_text, metadata={"type": "str", "doc": "Its name."})
-    description: str | None = attr.field(
-        default=None, repr=show_text, metadata=_optional("str", "Free text.")
-    )
+    id: Id = attr.field(metadata=_ID)
+    name: str = attr.field(metadata={"doc": "Its name."})
+    description: str | None = attr.field(default=None, metadata={"doc": "Free text."})
     organization_id: Id | None = attr.field(
-        default=None, repr=show_text, metadata=_optional("str", "The ID of its organization.")
+        default=None, metadata={"doc": "The ID of its organization."}
     )
     is_private: bool | None = attr.field(
-        default=None, metadata=_optional("bool", "Whether only its members see it.")
+        default=None, metadata={"doc": "Whether only its members see it."}
     )
-    created_at: Aware | None = attr.field(
-        default=None, repr=_show_time, metadata=_optional("datetime", _CREATED)
-    )
+    created_at: Aware | None = attr.field(default=None, metadata=_CREATED)
 
 
 @public("arize_roles_async")
-@attr.frozen(kw_only=True)
+@attr.frozen(kw_only=True, field_transformer=shortened)
 class Project(Model):
     """A project; its name is unique within its space."""
 
-    id: Id = attr.field(repr=show_text, metadata=_ID)
-    name: str = attr.field(repr=show_text, metadata={"type": "str", "doc": "Its name."})
-    space_id: Id = attr.field(
-        repr=show_text, metadata={"type": "str", "doc": "The ID of its space."}
-    )
+    id: Id = attr.field(metadata=_ID)
+    name: str = attr.field(metadata={"doc": "Its name."})
+    space_id: Id = attr.field(metadata={"doc": "The ID of its space."})
     project_type: str | None = attr.field(
-        default=None, metadata=_optional("str", "`APPLICATION`, `HARNESS` or `EXPERIMENT`.")
+        default=None, metadata={"doc": "`APPLICATION`, `HARNESS` or `EXPERIMENT`."}
     )
-    created_at: Aware | None = attr.field(
-        default=None, repr=_show_time, metadata=_optional("datetime", _CREATED)
-    )
+    created_at: Aware | None = attr.field(default=None, metadata=_CREATED)
 
 
 @public("arize_roles_async")
@@ -123,9 +106,7 @@ class ListUsersResponse(ListResponse[User]):
     _collection = "users"
     _model = User
 
-    users: tuple[User, ...] = attr.field(
-        repr=show_items, metadata={"type": "tuple[User, ...]", "doc": "Oldest first."}
-    )
+    users: tuple[User, ...] = attr.field(repr=show_items, metadata={"doc": "Oldest first."})
     pagination: PaginationMetadata = attr.field(metadata=_PAGINATION)
 
 
@@ -138,7 +119,7 @@ class ListSpacesResponse(ListResponse[Space]):
     _model = Space
 
     spaces: tuple[Space, ...] = attr.field(
-        repr=show_items, metadata={"type": "tuple[Space, ...]", "doc": "In the service's order."}
+        repr=show_items, metadata={"doc": "In the service's order."}
     )
     pagination: PaginationMetadata = attr.field(metadata=_PAGINATION)
 
@@ -152,14 +133,13 @@ class ListProjectsResponse(ListResponse[Project]):
     _model = Project
 
     projects: tuple[Project, ...] = attr.field(
-        repr=show_items,
-        metadata={"type": "tuple[Project, ...]", "doc": "In the service's order."},
+        repr=show_items, metadata={"doc": "In the service's order."}
     )
     pagination: PaginationMetadata = attr.field(metadata=_PAGINATION)
 
 
 @public("arize_roles_async")
-@attr.frozen(kw_only=True)
+@attr.frozen(kw_only=True, field_transformer=shortened)
 class NamedBinding(RoleBinding):
     """A role binding with the names of its user, role and resource.
 
@@ -167,19 +147,13 @@ class NamedBinding(RoleBinding):
     service key has no address.
     """
 
-    user: str | None = attr.field(
-        default=None, repr=show_text, metadata=_optional("str", "The address of the user.")
-    )
-    role: str | None = attr.field(
-        default=None, repr=show_text, metadata=_optional("str", "The name of the role.")
-    )
+    user: str | None = attr.field(default=None, metadata={"doc": "The address of the user."})
+    role: str | None = attr.field(default=None, metadata={"doc": "The name of the role."})
     resource: str | None = attr.field(
-        default=None, repr=show_text, metadata=_optional("str", "The name of the space or project.")
+        default=None, metadata={"doc": "The name of the space or project."}
     )
     in_space: str | None = attr.field(
-        default=None,
-        repr=show_text,
-        metadata=_optional("str", "The name of the space that a project is in."),
+        default=None, metadata={"doc": "The name of the space that a project is in."}
     )
 
     def __str__(self) -> str:
@@ -199,8 +173,7 @@ class NamedBindings(ListResponse[NamedBinding]):
     _model = NamedBinding
 
     role_bindings: tuple[NamedBinding, ...] = attr.field(
-        repr=show_items,
-        metadata={"type": "tuple[NamedBinding, ...]", "doc": "Those on spaces first."},
+        repr=show_items, metadata={"doc": "Those on spaces first."}
     )
     pagination: PaginationMetadata = attr.field(
         default=PaginationMetadata(has_more=False), metadata=_PAGINATION

@@ -1,6 +1,5 @@
 """Responses of the service: role bindings, and pages of them."""
 
-from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,8 +12,8 @@ from arize_roles_async._values.models import (
     ListResponse,
     Model,
     PaginationMetadata,
+    shortened,
     show_items,
-    show_text,
 )
 from arize_roles_async._values.permissions import open_enum
 from arize_roles_async._values.public import public
@@ -40,7 +39,7 @@ else:
 
 
 @public("arize_roles_async")
-@attr.frozen(kw_only=True)
+@attr.frozen(kw_only=True, field_transformer=shortened)
 class RoleBinding(Model):
     """One user's role on one space or project, as the service holds it.
 
@@ -48,32 +47,17 @@ class RoleBinding(Model):
     on a resource. Field names are the service's own, from its REST reference.
     """
 
-    id: Id = attr.field(
-        repr=show_text,
-        metadata={"type": "str", "doc": "Opaque; base64 of a text with a colon in it."},
-    )
-    role_id: Id = attr.field(
-        repr=show_text, metadata={"type": "str", "doc": "The ID of the role that the user has."}
-    )
-    user_id: Id = attr.field(repr=show_text, metadata={"type": "str", "doc": "The ID of the user."})
+    id: Id = attr.field(metadata={"doc": "Opaque; base64 of a text with a colon in it."})
+    role_id: Id = attr.field(metadata={"doc": "The ID of the role that the user has."})
+    user_id: Id = attr.field(metadata={"doc": "The ID of the user."})
     resource_type: _ResourceType = attr.field(
-        repr=show_text,
-        metadata={
-            "type": "RoleBindingResourceType | str",
-            "doc": "The kind of the resource; a string if it is newer than this version.",
-        },
+        metadata={"doc": "The kind of the resource; a string if it is newer than this version."}
     )
-    resource_id: Id = attr.field(
-        repr=show_text, metadata={"type": "str", "doc": "The ID of the space or project."}
-    )
+    resource_id: Id = attr.field(metadata={"doc": "The ID of the space or project."})
     created_at: Aware = attr.field(
-        repr=datetime.isoformat,
-        metadata={"type": "datetime", "doc": "When the binding was created; timezone-aware."},
+        metadata={"doc": "When the binding was created; timezone-aware."}
     )
-    updated_at: Aware = attr.field(
-        repr=datetime.isoformat,
-        metadata={"type": "datetime", "doc": "When its role last changed; timezone-aware."},
-    )
+    updated_at: Aware = attr.field(metadata={"doc": "When its role last changed; timezone-aware."})
 
 
 @public("arize_roles_async")
@@ -85,12 +69,8 @@ class ListRoleBindingsResponse(ListResponse[RoleBinding]):
     _model = RoleBinding
 
     role_bindings: tuple[RoleBinding, ...] = attr.field(
-        repr=show_items,
-        metadata={
-            "type": "tuple[RoleBinding, ...]",
-            "doc": "Newest first; at most 100 in one page.",
-        },
+        repr=show_items, metadata={"doc": "Newest first; at most 100 in one page."}
     )
     pagination: PaginationMetadata = attr.field(
-        metadata={"type": "PaginationMetadata", "doc": "Whether more follow, and the cursor."},
+        metadata={"doc": "Whether more follow, and the cursor."}
     )

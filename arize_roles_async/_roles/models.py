@@ -1,6 +1,5 @@
 """Responses of the service: roles, and pages of them."""
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import attr
@@ -11,9 +10,9 @@ from arize_roles_async._values.models import (
     ListResponse,
     Model,
     PaginationMetadata,
+    shortened,
     show_first,
     show_items,
-    show_text,
 )
 from arize_roles_async._values.permissions import Permissions
 from arize_roles_async._values.public import public
@@ -29,7 +28,7 @@ def _show_permissions(permissions: Permissions | None) -> str:
 
 
 @public("arize_roles_async", formerly="arize_roles_async._values.models")
-@attr.frozen(kw_only=True)
+@attr.frozen(kw_only=True, field_transformer=shortened)
 class Role(Model):
     """A named set of permissions, as the service holds it.
 
@@ -37,38 +36,21 @@ class Role(Model):
     service's own, from its REST reference.
     """
 
-    id: Id = attr.field(
-        repr=show_text,
-        metadata={"type": "str", "doc": "Opaque; base64 of a text with a colon in it."},
-    )
-    name: str = attr.field(
-        repr=show_text,
-        metadata={"type": "str", "doc": "Unique within the account, 1 to 255 characters."},
-    )
+    id: Id = attr.field(metadata={"doc": "Opaque; base64 of a text with a colon in it."})
+    name: str = attr.field(metadata={"doc": "Unique within the account, 1 to 255 characters."})
     description: str | None = attr.field(
-        default=None,
-        repr=show_text,
-        metadata={"type": "str | None", "doc": "At most 1000 characters; None if there is none."},
+        default=None, metadata={"doc": "At most 1000 characters; None if there is none."}
     )
     permissions: Permissions | None = attr.field(
         default=None,
         repr=_show_permissions,
-        metadata={
-            "type": "tuple[Permission | UnknownPermission, ...] | None",
-            "doc": "None where the service withheld them: the caller lacks ROLE_READ.",
-        },
+        metadata={"doc": "None where the service withheld them: the caller lacks ROLE_READ."},
     )
     is_predefined: bool = attr.field(
-        metadata={"type": "bool", "doc": "Whether the role is the system's own, and read-only."},
+        metadata={"doc": "Whether the role is the system's own, and read-only."}
     )
-    created_at: Aware = attr.field(
-        repr=datetime.isoformat,
-        metadata={"type": "datetime", "doc": "When the role was created; timezone-aware."},
-    )
-    updated_at: Aware = attr.field(
-        repr=datetime.isoformat,
-        metadata={"type": "datetime", "doc": "When it last changed; timezone-aware."},
-    )
+    created_at: Aware = attr.field(metadata={"doc": "When the role was created; timezone-aware."})
+    updated_at: Aware = attr.field(metadata={"doc": "When it last changed; timezone-aware."})
 
 
 @public("arize_roles_async", formerly="arize_roles_async._values.models")
@@ -80,11 +62,10 @@ class ListRolesResponse(ListResponse[Role]):
     _model = Role
 
     roles: tuple[Role, ...] = attr.field(
-        repr=show_items,
-        metadata={"type": "tuple[Role, ...]", "doc": "Newest first; at most 100 in one page."},
+        repr=show_items, metadata={"doc": "Newest first; at most 100 in one page."}
     )
     pagination: PaginationMetadata = attr.field(
-        metadata={"type": "PaginationMetadata", "doc": "Whether more follow, and the cursor."},
+        metadata={"doc": "Whether more follow, and the cursor."}
     )
 
     def permission_matrix(self) -> "DataFrame":
@@ -101,4 +82,4 @@ class ListRolesResponse(ListResponse[Role]):
         """
         from arize_roles_async._values import frames as _frames
 
-        return _frames.permission_matrix(self._rows())
+        return _frames.permission_matrix(self.roles)

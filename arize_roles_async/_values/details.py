@@ -4,6 +4,7 @@ Kept apart because most programs need none of it, and attrs classes take long to
 """
 
 from collections.abc import Mapping
+from typing import Any, get_args, get_origin, get_type_hints
 
 import attr
 
@@ -56,3 +57,25 @@ class FieldInfo:
     required: bool
     """True if the service always sends it."""
     doc: str
+
+
+def describe(model: type[attr.AttrsInstance]) -> dict[str, FieldInfo]:
+    """Return what there is to know of each field of a model."""
+    types = get_type_hints(model)
+    return {
+        field.name: FieldInfo(
+            name=field.name,
+            type=_type_text(types[field.name]),
+            required=field.default is attr.NOTHING,
+            doc=field.metadata["doc"],
+        )
+        for field in attr.fields(model)
+    }
+
+
+def _type_text(kind: Any) -> str:  # noqa: ANN401 - a type
+    if get_origin(kind) is tuple:
+        return f"tuple[{_type_text(get_args(kind)[0])}, ...]"
+    if kinds := get_args(kind):
+        return " | ".join(map(_type_text, kinds))
+    return "None" if kind is type(None) else str(kind.__name__)

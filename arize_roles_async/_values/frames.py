@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
-    # The fields of a role by name. This module knows no model, as the models import it.
-    Row = dict[str, Any]
+    # This module knows no model, as the models import it.
+    Items = Sequence[Any]
     # The type of each field, as a model's own documentation has it.
     Columns = Mapping[str, str]
 
@@ -25,11 +25,7 @@ _PERMISSIONS: Final = "tuple[Permission | UnknownPermission, ...] | None"
 
 
 def to_pandas(
-    columns: "Columns",
-    rows: "Sequence[Row]",
-    *,
-    exclude_none: ExcludeNone,
-    convert_dtypes: bool,
+    columns: "Columns", items: "Items", *, exclude_none: ExcludeNone, convert_dtypes: bool
 ) -> "pd.DataFrame":
     """Return one row an item, with types that do not depend on the items."""
     if exclude_none not in (True, False, "all", "any"):
@@ -45,19 +41,19 @@ def to_pandas(
         _PERMISSIONS: "object",
     }
     text = "string" if convert_dtypes else "object"
-    values = _values(columns, rows)
+    values = _values(columns, items)
     frame: pd.DataFrame = pandas.DataFrame(
         {
             name: pandas.Series(values[name], dtype=dtypes.get(kind, text))
             for name, kind in columns.items()
         }
     )
-    if rows and exclude_none:
+    if items and exclude_none:
         frame = frame.dropna(axis="columns", how="any" if exclude_none == "any" else "all")
     return frame
 
 
-def to_polars(columns: "Columns", rows: "Sequence[Row]") -> "pl.DataFrame":
+def to_polars(columns: "Columns", items: "Items") -> "pl.DataFrame":
     """Return one row an item, with the same columns and types for any items."""
     polars = _import_extra("polars")
     dtypes: dict[str, Any] = {
@@ -68,41 +64,41 @@ def to_polars(columns: "Columns", rows: "Sequence[Row]") -> "pl.DataFrame":
         _PERMISSIONS: polars.List(polars.String),
     }
     frame: pl.DataFrame = polars.DataFrame(
-        _values(columns, rows),
+        _values(columns, items),
         schema={name: dtypes.get(kind, polars.String) for name, kind in columns.items()},
     )
     return frame
 
 
-def permission_matrix(rows: "Sequence[Row]") -> "pd.DataFrame":
+def permission_matrix(roles: "Items") -> "pd.DataFrame":
     """Return a table of roles by permissions, True where held."""
     pandas = _import_extra("pandas")
     held: list[frozenset[str]] = []
-    for row in rows:
-        if row["permissions"] is None:
+    for role in roles:
+        if role.permissions is None:
             raise RolesError(
-                f"the service withheld the permissions of {quoted(row['name'])}: "
+                f"the service withheld the permissions of {quoted(role.name)}: "
                 "the API key lacks ROLE_READ, which a permission matrix needs"
             )
-        held.append(frozenset(map(str, row["permissions"])))
+        held.append(frozenset(map(str, role.permissions)))
     known = [member.value for member in Permission]
     unknown = sorted(frozenset[str]().union(*held).difference(known))
     frame: pd.DataFrame = pandas.DataFrame(
         [[permission in each for permission in known + unknown] for each in held],
-        index=pandas.Index([row["name"] for row in rows], name="role", dtype="object"),
+        index=pandas.Index([role.name for role in roles], name="role", dtype="object"),
         columns=pandas.Index(known + unknown, name="permission", dtype="object"),
         dtype=bool,
     )
     return frame
 
 
-def _values(columns: "Columns", rows: "Sequence[Row]") -> dict[str, list[Any]]:
+def _values(columns: "Columns", items: "Items") -> dict[str, list[Any]]:
     """Return the values of each column."""
-    return {name: [_plain(row, name, kind) for row in rows] for name, kind in columns.items()}
+    return {name: [_plain(item, name, kind) for item in items] for name, kind in columns.items()}
 
 
-def _plain(row: "Row", name: str, kind: str) -> object:
-    value = row[name]
+def _plain(item: Any, name: str, kind: str) -> object:  # noqa: ANN401 - of any model
+    value = getattr(item, name)
     if value is None:
         return None
     if kind == _PERMISSIONS:
@@ -113,7 +109,7 @@ def _plain(row: "Row", name: str, kind: str) -> object:
     try:
         return value.astimezone(UTC)
     except OverflowError as error:
-        about = quoted(row.get("name", row["id"]))
+        about = quoted(getattr(item, "name", None) or item.id)
         raise RolesError(
             f"the timestamp {value} of {about} is outside of the years 1 to 9999 in UTC"
         ) from error

@@ -39,7 +39,18 @@ Id = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID)]
 Aware = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
-def show_text(text: str | None) -> str:
+def shortened(_: type, fields: "list[attr.Attribute[Any]]") -> "list[attr.Attribute[Any]]":
+    """Return the fields of a model, for attrs: its repr shows texts shortened, and ISO 8601."""
+    return [each.evolve(repr=_show_value) if each.repr is True else each for each in fields]
+
+
+def _show_value(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return show_text(value) if isinstance(value, str) else repr(value)
+
+
+def show_text(text: str) -> str:
     """Return the repr of a text, shortened."""
     return quoted(text, _MAX_SHOWN_TEXT)
 
@@ -60,18 +71,10 @@ class _ModelFields:
     """`Role.model_fields`, as on a pydantic model: readable on the class itself."""
 
     def __get__(self, instance: object, owner: "type[Model]") -> "Mapping[str, FieldInfo]":
-        from arize_roles_async._values.details import FieldInfo
+        from arize_roles_async._values.details import describe
 
         # Tools that visit every class, such as pydoc, ask the base class of all models, too.
-        return {
-            field.name: FieldInfo(
-                name=field.name,
-                type=field.metadata["type"],
-                required=field.default is attr.NOTHING,
-                doc=field.metadata["doc"],
-            )
-            for field in (attr.fields(owner) if attr.has(owner) else ())
-        }
+        return describe(owner) if attr.has(owner) else {}
 
 
 class Model:
@@ -152,17 +155,13 @@ class Model:
         return make_schema(cls, handler)
 
 
-@attr.frozen(kw_only=True)
+@attr.frozen(kw_only=True, field_transformer=shortened)
 class PaginationMetadata(Model):
     """The position of a page in its listing."""
 
-    has_more: bool = attr.field(
-        metadata={"type": "bool", "doc": "Whether roles follow this page."},
-    )
+    has_more: bool = attr.field(metadata={"doc": "Whether roles follow this page."})
     next_cursor: str | None = attr.field(
-        default=None,
-        repr=show_text,
-        metadata={"type": "str | None", "doc": "The cursor of the next page; opaque."},
+        default=None, metadata={"doc": "The cursor of the next page; opaque."}
     )
 
 
@@ -193,9 +192,6 @@ class ListResponse(Model, Sequence[_T]):
 
     def __iter__(self) -> Iterator[_T]:
         return iter(self._items())
-
-    def __contains__(self, value: object) -> bool:
-        return value in self._items()
 
     @overload
     def __getitem__(self, index: int) -> _T: ...
@@ -231,7 +227,7 @@ class ListResponse(Model, Sequence[_T]):
 
         return _frames.to_pandas(
             self._columns(),
-            self._rows(),
+            self._items(),
             exclude_none=exclude_none,
             convert_dtypes=convert_dtypes,
         )
@@ -248,13 +244,9 @@ class ListResponse(Model, Sequence[_T]):
         """
         from arize_roles_async._values import frames as _frames
 
-        return _frames.to_polars(self._columns(), self._rows())
+        return _frames.to_polars(self._columns(), self._items())
 
     @classmethod
     def _columns(cls) -> dict[str, str]:
         """Return the type of each field of an item."""
         return {name: field.type for name, field in cls._model.model_fields.items()}
-
-    def _rows(self) -> "list[dict[str, Any]]":
-        names = self._columns()
-        return [{name: getattr(item, name) for name in names} for item in self._items()]

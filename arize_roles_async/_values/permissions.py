@@ -282,6 +282,7 @@ def open_enum(known: type[StrEnum], unknown: type[str]) -> type[StrEnum]:
         def _missing_(cls, value: object) -> str:
             return unknown(value)
 
+    Open.__name__ = f"{known.__name__} | {unknown.__name__}"
     # msgspec looks values up in this map.
     Open._value2member_map_ = known._value2member_map_
     return Open

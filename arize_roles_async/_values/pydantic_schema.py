@@ -4,7 +4,8 @@ Kept apart because only pydantic imports it, which is not a dependency of this p
 """
 
 import functools
-from typing import Annotated, Any, Final, NotRequired, cast, get_args, get_origin
+from datetime import datetime
+from typing import Annotated, Any, Final, NotRequired, cast, get_args, get_origin, get_type_hints
 
 import attrs
 from pydantic import Field, GetCoreSchemaHandler, ValidatorFunctionWrapHandler, WithJsonSchema
@@ -19,17 +20,6 @@ from arize_roles_async._values.errors import ValidationError
 _typed_dict: Final = cast("Any", TypedDict)
 _not_required: Final = cast("Any", NotRequired)
 _TIMESTAMP: Final[Any] = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
-_TYPES: Final[dict[str, Any]] = {
-    "bool": bool,
-    "bool | None": bool | None,
-    "str": str,
-    "str | None": str | None,
-    "datetime": _TIMESTAMP,
-    "datetime | None": _TIMESTAMP | None,
-    "tuple[Permission | UnknownPermission, ...] | None": list[str] | None,
-    "RoleBindingResourceType | str": str,
-}
-"""The type of each field of plain data, in JSON."""
 
 
 def make_schema(model: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noqa: ANN401 - a type
@@ -58,11 +48,9 @@ def make_schema(model: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noq
 def _json_form(model: Any) -> Any:  # noqa: ANN401 - types
     """Return the type of what `to_dict` returns."""
     fields: dict[str, Any] = {}
+    kinds = get_type_hints(model)
     for name, field in model.model_fields.items():
-        kind: Any = _TYPES.get(field.type)
-        if kind is None:
-            kind = _nested_form(getattr(attrs.fields(model), name).type)
-        described: Any = Annotated[kind, Field(description=field.doc)]
+        described: Any = Annotated[_in_json(kinds[name]), Field(description=field.doc)]
         fields[name] = described if field.required else _not_required[described]
     form = _typed_dict(model.__name__, fields)
     form.__doc__ = (model.__doc__ or "").partition("\n")[0]
@@ -70,9 +58,15 @@ def _json_form(model: Any) -> Any:  # noqa: ANN401 - types
     return form
 
 
-def _nested_form(kind: Any) -> Any:  # noqa: ANN401 - types
-    """Return the type of a model, of a tuple of one, or of one or None, in JSON."""
+def _in_json(kind: Any) -> Any:  # noqa: ANN401 - types
+    """Return the type of a field in JSON; a union is that of a type and None."""
+    if get_origin(kind) is tuple:
+        return list[_in_json(get_args(kind)[0])]
+    if kinds := get_args(kind):
+        return _in_json(kinds[0]) | None
     if attrs.has(kind):
         return _json_form(kind)
-    item: Any = _json_form(get_args(kind)[0])
-    return list[item] if get_origin(kind) is tuple else item | None
+    if kind is datetime:
+        return _TIMESTAMP
+    # Members of enums are texts.
+    return str if issubclass(kind, str) else kind
