@@ -52,7 +52,7 @@ from arize_roles_fake._testing.incoming import (
     subject_of,
 )
 from arize_roles_fake._testing.limits import Latency, ShortPages, TokenBucket
-from arize_roles_fake._testing.make_role import RoleFields, reject_string, writable
+from arize_roles_fake._testing.make_role import RoleFields, reject_string
 from arize_roles_fake._testing.misspelled import warn_of_misspelled
 from arize_roles_fake._testing.reply import Reply
 from arize_roles_fake._testing.watch import Scripted, unused_of, watches
@@ -342,7 +342,6 @@ class FakeAccount:
                 status=status,
                 role=role or MEMBER,
                 is_developer=is_developer,
-                created_at=writable(self.now()),
             )
             return contents.add_thing(self._state, user)
 
@@ -379,7 +378,6 @@ class FakeAccount:
                 description=description,
                 organization_id=ids.of_organization(organization),
                 is_private=is_private,
-                created_at=writable(self.now()),
             )
             return contents.add_thing(self._state, space)
 
@@ -415,7 +413,6 @@ class FakeAccount:
                 name=name,
                 space_id=space_id,
                 project_type=project_type,
-                created_at=writable(self.now()),
             )
             project = contents.add_thing(self._state, project)
             self._state.know(space_id)

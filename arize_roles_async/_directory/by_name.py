@@ -3,10 +3,9 @@
 from collections.abc import AsyncIterable, Awaitable, Callable, Collection, Generator, Iterable
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import attr
-import msgspec
 from msgspec import UNSET, UnsetType
 
 from arize_roles_async._calls.paging import Pages
@@ -28,6 +27,8 @@ from arize_roles_async._values.errors import (
 from arize_roles_async._values.public import public
 from arize_roles_async._values.requests import PageRequest, check
 from arize_roles_async._values.text import extend, quoted
+
+_T = TypeVar("_T")
 
 _MAX_SINGLE: Final = 20
 """Names of a kind that are looked up singly; more are read from their list."""
@@ -94,11 +95,8 @@ class ByName:
             AmbiguousNameError: Several things have one of the names; give an ID.
             ForbiddenError: The key may not list users or roles, or not bind there.
         """
-        sought = _Sought(user=user, role=role, space=space, project=project, in_space=in_space)
-        sought.check(needs_place=True)
-        found = await self._look_up(sought)
-        with _naming(sought):
-            return await self._role_bindings.ensure(**found, resource_type=sought.resource_type)
+        given = _given(user=user, role=role, space=space, project=project, in_space=in_space)
+        return await self._change(given, self._role_bindings.ensure)
 
     @beta
     async def remove(
@@ -116,11 +114,8 @@ class ByName:
         Returns:
             True if this call removed a binding, as of `RoleBindingsClient.remove`.
         """
-        sought = _Sought(user=user, space=space, project=project, in_space=in_space)
-        sought.check(needs_place=True)
-        found = await self._look_up(sought)
-        with _naming(sought):
-            return await self._role_bindings.remove(**found, resource_type=sought.resource_type)
+        given = _given(user=user, space=space, project=project, in_space=in_space)
+        return await self._change(given, self._role_bindings.remove)
 
     @beta
     def find(
@@ -134,14 +129,8 @@ class ByName:
     ) -> "FoundBindings":
         """Find the bindings of a user, a role, a space or a project, with their names.
 
-        Every argument that is left out matches all; without arguments these are all bindings.
-
-        Args:
-            user: The user's whole address, or ID.
-            role: The role's name or ID.
-            space: The name or ID of a space, for only the bindings on the space itself.
-            project: The name or ID of a project.
-            in_space: The name or ID of the space that the project is in; not beside an ID.
+        Its arguments and errors are those of `ensure`. Each argument may be left out, and then
+        matches all; `space` matches only the bindings on the space itself.
 
         Returns:
             The bindings that the key may see: `async for` yields each, and `await` returns them as
@@ -149,36 +138,45 @@ class ByName:
             roles, spaces or projects are read singly, more from their list.
 
         Raises:
-            ValidationError: An argument breaks its rule; raised before the iteration.
-            NotFoundError: While iterating: nothing has one of the names, as far as the key sees.
-            AmbiguousNameError: While iterating: several things have one of the names.
+            ValidationError: An argument breaks its rule; raised before the iteration, and any
+                other error while iterating.
         """
-        sought = _Sought(user=user, role=role, space=space, project=project, in_space=in_space)
-        sought.check(needs_place=False)
-        return FoundBindings(lambda _: self._find(sought))
+        given = _given(user=user, role=role, space=space, project=project, in_space=in_space)
+        _check(given, needs_place=False)
+        return FoundBindings(lambda _: self._find(given))
 
-    async def _find(self, sought: "_Sought") -> NamedBindings:
-        found = await self._look_up(sought)
-        with _naming(sought):
+    async def _change(self, given: dict[str, str], change: Callable[..., Awaitable[_T]]) -> _T:
+        _check(given, needs_place=True)
+        found = await self._look_up(given)
+        kind = RoleBindingResourceType["PROJECT" if "project" in given else "SPACE"]
+        with _naming(given):
+            return await change(**found, resource_type=kind)
+
+    async def _find(self, given: dict[str, str]) -> NamedBindings:
+        found = await self._look_up(given)
+        with _naming(given):
             bindings = [each async for each in self._role_bindings.find(**found)]
         return await self._named(bindings)
 
-    async def _look_up(self, sought: "_Sought") -> dict[str, str]:
-        """Return the IDs of what is sought, by the arguments of `RoleBindingsClient`."""
-        directory = self._directory
-        in_space = None if sought.in_space is UNSET else sought.in_space
+    async def _look_up(self, given: dict[str, str]) -> dict[str, str]:
+        """Return the IDs of what has the given names, by the arguments of `RoleBindingsClient`."""
+        directory, in_space = self._directory, given.get("in_space")
         # In the order of their errors.
-        given: tuple[tuple[str, str | UnsetType, Callable[[str], Awaitable[Any]]], ...] = (
-            ("role_id", sought.role, lambda x: self._roles.get(role=x)),
-            ("user_id", sought.user, lambda x: directory.get_user(user=x)),
-            ("resource_id", sought.space, lambda x: directory.get_space(space=x)),
+        look_ups: tuple[tuple[str, str, Callable[[str], Awaitable[Any]]], ...] = (
+            ("role", "role_id", lambda x: self._roles.get(role=x)),
+            ("user", "user_id", lambda x: directory.get_user(user=x)),
+            ("space", "resource_id", lambda x: directory.get_space(space=x)),
             (
+                "project",
                 "resource_id",
-                sought.project,
                 lambda x: directory.get_project(project=x, in_space=in_space),
             ),
         )
-        calls = {name: partial(_id_of, text, get) for name, text, get in given if text is not UNSET}
+        calls = {
+            argument: partial(_id_of, given[name], get)
+            for name, argument, get in look_ups
+            if name in given
+        }
         return dict(zip(calls, await _at_once(calls.values()), strict=True))
 
     async def _named(self, bindings: list[RoleBinding]) -> NamedBindings:
@@ -224,49 +222,32 @@ class FoundBindings(Pages[PageRequest, NamedBindings, NamedBinding]):
     _response = NamedBindings
 
 
-class _Sought(msgspec.Struct, frozen=True, kw_only=True):
-    """The names or IDs of a user, a role and a place; UNSET is any."""
+def _given(**arguments: str | UnsetType) -> dict[str, str]:
+    return {name: text for name, text in arguments.items() if not isinstance(text, UnsetType)}
 
-    user: str | UnsetType = UNSET
-    role: str | UnsetType = UNSET
-    space: str | UnsetType = UNSET
-    project: str | UnsetType = UNSET
-    in_space: str | UnsetType = UNSET
 
-    @property
-    def resource_type(self) -> RoleBindingResourceType:
-        is_space = self.project is UNSET
-        return RoleBindingResourceType.SPACE if is_space else RoleBindingResourceType.PROJECT
-
-    def check(self, *, needs_place: bool) -> None:
-        """Raise one `ValidationError` for all that is wrong."""
-        flaws: list[tuple[str, str | None]] = [
-            (name, flaw(text))
-            for name, flaw in (("user", user_flaw), ("role", role_flaw), ("space", space_flaw))
-            if (text := getattr(self, name)) is not UNSET
-        ]
-        is_in_space = self.in_space is not UNSET
-        if self.project is not UNSET:
-            flaws += project_flaws(self.project, self.in_space)
-        elif is_in_space:
-            flaws.append(("in_space", "goes with project, which is not given"))
-        places = (self.space is not UNSET) + (self.project is not UNSET)
-        if places != 1 and (needs_place or places):
-            flaws.append(("space, project", "exactly one must be given"))
-        check(*flaws)
-
-    def __str__(self) -> str:
-        given = ((name, getattr(self, name)) for name in self.__struct_fields__)
-        return ", ".join(f"{name} {quoted(text)}" for name, text in given if text is not UNSET)
+def _check(given: dict[str, str], *, needs_place: bool) -> None:
+    """Raise one `ValidationError` for all that is wrong with the given arguments."""
+    rules = {"user": user_flaw, "role": role_flaw, "space": space_flaw}
+    flaws = [(name, flaw(given[name])) for name, flaw in rules.items() if name in given]
+    if "project" in given:
+        flaws += project_flaws(given["project"], given.get("in_space", UNSET))
+    elif "in_space" in given:
+        flaws.append(("in_space", "goes with project, which is not given"))
+    places = ("space" in given) + ("project" in given)
+    if places != 1 and (needs_place or places):
+        flaws.append(("space, project", "exactly one must be given"))
+    check(*flaws)
 
 
 @contextmanager
-def _naming(sought: _Sought) -> Generator[None]:
+def _naming(given: dict[str, str]) -> Generator[None]:
     """Add the names to the end of an error in a block that uses their IDs."""
     try:
         yield
     except RolesError as error:
-        extend(error, f" ({sought})")
+        names = ", ".join(f"{name} {quoted(text)}" for name, text in given.items())
+        extend(error, f" ({names})")
         raise
 
 

@@ -5,8 +5,8 @@ list, and then compares: the first match may be another one's.
 """
 
 import functools
+import operator
 import string
-from collections.abc import Iterable
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -14,7 +14,7 @@ from msgspec import UNSET
 
 from arize_roles_async._calls.client import BaseClient
 from arize_roles_async._calls.driver import DrivenCall
-from arize_roles_async._calls.paging import Walk
+from arize_roles_async._calls.paging import Pages
 from arize_roles_async._calls.resource import Resource
 from arize_roles_async._calls.stage import pre_release
 from arize_roles_async._directory.models import (
@@ -31,8 +31,6 @@ from arize_roles_async._directory.protocol import Directory
 from arize_roles_async._directory.requests import (
     FindProjects,
     ListProjects,
-    ListSpaces,
-    ListUsers,
     is_id,
     project_flaws,
     space_flaw,
@@ -45,7 +43,7 @@ from arize_roles_async._values.errors import (
     NotFoundError,
 )
 from arize_roles_async._values.models import ListResponse
-from arize_roles_async._values.requests import MAX_LIMIT, PageRequest, check
+from arize_roles_async._values.requests import PageRequest, check
 from arize_roles_async._values.text import extend, quoted
 
 _T = TypeVar("_T", bound="User | Space | Project")
@@ -99,16 +97,12 @@ class BaseDirectory(BaseClient, Directory):
         with call.time_limit:
             if is_id(user):
                 return await call.get(USERS, User, user)
-            page = ListUsers(limit=MAX_LIMIT, email=user)
+            fetch = functools.partial(call.page, USERS, ListUsersResponse)
             try:
-                found = await _read(call, USERS, ListUsersResponse, page)
+                return await _only(_ADDRESSES, user, UserPages(fetch, email=user))
             except ForbiddenError as error:
                 extend(error, "; a user that is given by its ID needs no right to list users")
                 raise
-        address = _lowered(user)
-        matches = [each for each in found if each.email and _lowered(each.email) == address]
-        # No similar addresses: they are other people's.
-        return _only(_ADDRESSES, user, matches)
 
     @beta
     def spaces(
@@ -146,11 +140,10 @@ class BaseDirectory(BaseClient, Directory):
         with call.time_limit:
             if is_id(project):
                 return await call.get(PROJECTS, Project, project)
-            space_id = await _space_id(call, in_space)
-            page = ListProjects(limit=MAX_LIMIT, name=project, space_id=space_id)
-            found = await _read(call, PROJECTS, ListProjectsResponse, page)
-        matches = [each for each in found if each.name == project]
-        return _only(_PROJECTS, project, matches, [each.name for each in found])
+            fetch = functools.partial(_page_of_projects, call)
+            # Looked up once for all pages.
+            listing = ProjectPages(fetch, name=project, in_space=await _space_id(call, in_space))
+            return await _only(_PROJECTS, project, listing)
 
     async def _page(self, resource: Resource, response: type[_P], page: PageRequest) -> _P:
         call = self._begin(resource.operations[0], resource=resource)
@@ -161,37 +154,36 @@ class BaseDirectory(BaseClient, Directory):
         call = self._begin("projects.list", resource=PROJECTS)
         with call.time_limit:
             # The ID is not kept: another space may have the name at the next page.
-            space_id = await _space_id(call, page.in_space)
-            asked = ListProjects(
-                limit=page.limit, cursor=page.cursor, name=page.name, space_id=space_id
-            )
-            return await call.page(PROJECTS, ListProjectsResponse, asked)
+            return await _page_of_projects(call, page)
 
 
-async def _read(
-    call: DrivenCall, resource: Resource, response: type[ListResponse[_T]], first: PageRequest
-) -> list[_T]:
-    """Return the items of every page of a list."""
-    fetch: Any = functools.partial(call.page, resource, response)
-    return [item async for page in Walk(fetch, first) for item in page]
-
-
-async def _find_space(call: DrivenCall, name: str) -> Space:
-    page = ListSpaces(limit=MAX_LIMIT, name=name)
-    found = await _read(call, SPACES, ListSpacesResponse, page)
-    matches = [each for each in found if each.name == name]
-    return _only(_SPACES, name, matches, [each.name for each in found])
+async def _page_of_projects(call: DrivenCall, page: FindProjects) -> ListProjectsResponse:
+    space_id = await _space_id(call, page.in_space)
+    asked = ListProjects(limit=page.limit, cursor=page.cursor, name=page.name, space_id=space_id)
+    return await call.page(PROJECTS, ListProjectsResponse, asked)
 
 
 async def _space_id(call: DrivenCall, space: str | None) -> str | None:
     return space if space is None or is_id(space) else (await _find_space(call, space)).id
 
 
-def _only(about: _About, name: str, matches: list[_T], names: Iterable[str] = ()) -> _T:
-    """Return the one item that has a name, given the names of all that contain it."""
+async def _find_space(call: DrivenCall, name: str) -> Space:
+    fetch = functools.partial(call.page, SPACES, ListSpacesResponse)
+    return await _only(_SPACES, name, SpacePages(fetch, name=name))
+
+
+async def _only(about: _About, name: str, listing: Pages[Any, Any, _T]) -> _T:
+    """Return the one item that has a name, given the list of all that contain it."""
+    is_address = about is _ADDRESSES
+    field = "email" if is_address else "name"
+    found = [(getattr(each, field) or "", each) async for each in listing]
+    is_same = _is_same_address if is_address else operator.eq
+    matches = [each for text, each in found if is_same(text, name)]
     if len(matches) == 1:
         return matches[0]
     if not matches:
+        # No similar addresses: they are other people's.
+        names = [] if is_address else [text for text, _ in found]
         closest = tuple(sorted(dict.fromkeys(names), key=len)[:_MAX_SIMILAR])
         similar = f"; similar: {', '.join(map(quoted, closest))}" if closest else ""
         raise NotFoundError(
@@ -214,5 +206,5 @@ def _only(about: _About, name: str, matches: list[_T], names: Iterable[str] = ()
     )
 
 
-def _lowered(address: str) -> str:
-    return address.translate(_ASCII_LOWER)
+def _is_same_address(one: str, other: str) -> bool:
+    return one.translate(_ASCII_LOWER) == other.translate(_ASCII_LOWER)

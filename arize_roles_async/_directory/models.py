@@ -3,7 +3,9 @@
 The newest reference makes every field optional, so a model needs only what identifies a thing.
 """
 
-from typing import Final
+# ruff: noqa: RUF009 - what `_optional` returns is a field, and no default
+
+from typing import Any, Final
 
 # The older name of attrs, which aiohttp has imported already; the newer one takes six more modules.
 import attr
@@ -22,8 +24,12 @@ from arize_roles_async._values.models import (
 from arize_roles_async._values.public import public
 
 _ID: Final = {"doc": "Opaque; base64 of a text with a colon in it."}
-_CREATED: Final = {"doc": "When it was created; timezone-aware."}
+_CREATED: Final = "When it was created; timezone-aware."
 _PAGINATION: Final = {"doc": "Whether more follow, and the cursor."}
+
+
+def _optional(doc: str, **options: Any) -> Any:  # noqa: ANN401 - a field of any type
+    return attr.field(default=None, metadata={"doc": doc}, **options)
 
 
 @public("arize_roles_async")
@@ -32,10 +38,8 @@ class AccountRole(Model):
     """The role that a user has in the whole account, beside those of role bindings."""
 
     type: str = attr.field(metadata={"doc": "`PREDEFINED` or `CUSTOM`."})
-    name: str | None = attr.field(
-        default=None, metadata={"doc": "Such as `ADMIN`, or a custom role's name."}
-    )
-    id: Id | None = attr.field(default=None, metadata={"doc": "The ID of a custom role."})
+    name: str | None = _optional("Such as `ADMIN`, or a custom role's name.")
+    id: Id | None = _optional("The ID of a custom role.")
 
     def __str__(self) -> str:
         return self.name or self.id or self.type
@@ -47,24 +51,12 @@ class User(Model):
     """A user of the account, or the bot user of a service key, which has no address."""
 
     id: Id = attr.field(metadata=_ID)
-    email: str | None = attr.field(
-        default=None,
-        repr=repr,
-        metadata={"doc": "The address, unique but for expired invitations."},
-    )
-    name: str | None = attr.field(
-        default=None, repr=repr, metadata={"doc": "For display; several users may have one name."}
-    )
-    status: str | None = attr.field(
-        default=None, metadata={"doc": "`ACTIVE`, `INVITED` or `EXPIRED`."}
-    )
-    role: AccountRole | None = attr.field(
-        default=None, metadata={"doc": "The user's role in the whole account."}
-    )
-    is_developer: bool | None = attr.field(
-        default=None, metadata={"doc": "Whether the user has developer access."}
-    )
-    created_at: Aware | None = attr.field(default=None, metadata=_CREATED)
+    email: str | None = _optional("The address, unique but for expired invitations.", repr=repr)
+    name: str | None = _optional("For display; several users may have one name.", repr=repr)
+    status: str | None = _optional("`ACTIVE`, `INVITED` or `EXPIRED`.")
+    role: AccountRole | None = _optional("The user's role in the whole account.")
+    is_developer: bool | None = _optional("Whether the user has developer access.")
+    created_at: Aware | None = _optional(_CREATED)
 
 
 @public("arize_roles_async")
@@ -74,14 +66,10 @@ class Space(Model):
 
     id: Id = attr.field(metadata=_ID)
     name: str = attr.field(metadata={"doc": "Its name."})
-    description: str | None = attr.field(default=None, metadata={"doc": "Free text."})
-    organization_id: Id | None = attr.field(
-        default=None, metadata={"doc": "The ID of its organization."}
-    )
-    is_private: bool | None = attr.field(
-        default=None, metadata={"doc": "Whether only its members see it."}
-    )
-    created_at: Aware | None = attr.field(default=None, metadata=_CREATED)
+    description: str | None = _optional("Free text.")
+    organization_id: Id | None = _optional("The ID of its organization.")
+    is_private: bool | None = _optional("Whether only its members see it.")
+    created_at: Aware | None = _optional(_CREATED)
 
 
 @public("arize_roles_async")
@@ -92,10 +80,8 @@ class Project(Model):
     id: Id = attr.field(metadata=_ID)
     name: str = attr.field(metadata={"doc": "Its name."})
     space_id: Id = attr.field(metadata={"doc": "The ID of its space."})
-    project_type: str | None = attr.field(
-        default=None, metadata={"doc": "`APPLICATION`, `HARNESS` or `EXPERIMENT`."}
-    )
-    created_at: Aware | None = attr.field(default=None, metadata=_CREATED)
+    project_type: str | None = _optional("`APPLICATION`, `HARNESS` or `EXPERIMENT`.")
+    created_at: Aware | None = _optional(_CREATED)
 
 
 @public("arize_roles_async")
@@ -147,14 +133,10 @@ class NamedBinding(RoleBinding):
     service key has no address.
     """
 
-    user: str | None = attr.field(default=None, metadata={"doc": "The address of the user."})
-    role: str | None = attr.field(default=None, metadata={"doc": "The name of the role."})
-    resource: str | None = attr.field(
-        default=None, metadata={"doc": "The name of the space or project."}
-    )
-    in_space: str | None = attr.field(
-        default=None, metadata={"doc": "The name of the space that a project is in."}
-    )
+    user: str | None = _optional("The address of the user.")
+    role: str | None = _optional("The name of the role.")
+    resource: str | None = _optional("The name of the space or project.")
+    in_space: str | None = _optional("The name of the space that a project is in.")
 
     def __str__(self) -> str:
         kind = self.resource_type.lower()

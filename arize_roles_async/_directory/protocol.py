@@ -22,8 +22,9 @@ class Directory(Client, Protocol):
     reads all of these and compares. An address is compared whole, ASCII letters without case; any
     other name exactly. Nothing is kept: the next look-up asks again.
 
-    Every method checks its arguments before anything is sent, and raises one `ValidationError` for
-    all of them. Any other failure is a `RolesError`, as for `RolesClient`.
+    Every method checks its arguments before anything is sent, a listing even before it is awaited,
+    and raises one `ValidationError` for all of them. Any other failure is a `RolesError`, as for
+    `RolesClient`.
     """
 
     def users(
@@ -38,7 +39,6 @@ class Directory(Client, Protocol):
             cursor: The `next_cursor` of an earlier page, to continue after it.
 
         Raises:
-            ValidationError: An argument breaks its rule; raised before the result is awaited.
             ForbiddenError: While awaiting or iterating: the key may not list users.
         """
         ...
@@ -65,10 +65,7 @@ class Directory(Client, Protocol):
         Args:
             name: A part of the name, whatever the case; at most 255 characters.
             limit: Spaces a page, as in `users`.
-            cursor: The `next_cursor` of an earlier page, to continue after it.
-
-        Raises:
-            ValidationError: An argument breaks its rule; raised before the result is awaited.
+            cursor: As in `users`.
         """
         ...
 
@@ -99,10 +96,9 @@ class Directory(Client, Protocol):
             in_space: The exact name or the ID of a space, for only its projects. A name is looked
                 up for each page.
             limit: Projects a page, as in `users`.
-            cursor: The `next_cursor` of an earlier page, to continue after it.
+            cursor: As in `users`.
 
         Raises:
-            ValidationError: An argument breaks its rule; raised before the result is awaited.
             NotFoundError: While awaiting or iterating: no space has the name.
             AmbiguousNameError: While awaiting or iterating: several spaces have the name.
         """

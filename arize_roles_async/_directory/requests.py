@@ -4,6 +4,7 @@ Both sides build the requests: the client before it sends anything, the fake acc
 that arrived.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from msgspec import UNSET
@@ -51,57 +52,57 @@ def _thing_flaw(text: object, noun: str, *kinds: str) -> str | None:
         return flaw
     kind = id_kind(text)
     if kind is None:
-        return text_flaw(text, _MAX_FILTER)
+        return _name_flaw(text)
     if kind in kinds or kind not in KNOWN_KINDS:
         return None
     return f"{quoted(text)} is the ID of a {kind}, not of {noun}"
 
 
-def _filter_flaw(text: object) -> str | None:
-    return None if text is None else text_flaw(text, _MAX_FILTER)
+def _name_flaw(text: object) -> str | None:
+    return text_flaw(text, _MAX_FILTER)
 
 
-class ListUsers(PageRequest, frozen=True, kw_only=True):
+_FILTERS: Final[dict[str, Callable[[object], str | None]]] = {
+    "email": _name_flaw,
+    "name": _name_flaw,
+    "in_space": space_flaw,
+    "space_id": id_flaw,
+    # Those of the service that no method of the client has.
+    "org_id": id_flaw,
+    "space_name": _name_flaw,
+}
+
+
+class _FilteredPage(PageRequest, frozen=True, kw_only=True):
+    """One page to list, with filters of which None is any."""
+
+    def __post_init__(self) -> None:
+        given = ((name, getattr(self, name, None), flaw) for name, flaw in _FILTERS.items())
+        flaws = [(name, flaw(value)) for name, value, flaw in given if value is not None]
+        check(*flaws, *self._page_flaws())
+
+
+class ListUsers(_FilteredPage, frozen=True, kw_only=True):
     """One page of users to list."""
 
     email: str | None = None
 
-    def __post_init__(self) -> None:
-        check(("email", _filter_flaw(self.email)), *self._page_flaws())
 
-
-class ListSpaces(PageRequest, frozen=True, kw_only=True):
+class ListSpaces(_FilteredPage, frozen=True, kw_only=True):
     """One page of spaces to list."""
 
     name: str | None = None
 
-    def __post_init__(self) -> None:
-        check(("name", _filter_flaw(self.name)), *self._page_flaws())
 
-
-class FindProjects(PageRequest, frozen=True, kw_only=True):
+class FindProjects(_FilteredPage, frozen=True, kw_only=True):
     """One page of projects to list, of a space that is given by its name or ID."""
 
     name: str | None = None
     in_space: str | None = None
 
-    def __post_init__(self) -> None:
-        check(
-            ("name", _filter_flaw(self.name)),
-            ("in_space", None if self.in_space is None else space_flaw(self.in_space)),
-            *self._page_flaws(),
-        )
 
-
-class ListProjects(PageRequest, frozen=True, kw_only=True):
+class ListProjects(_FilteredPage, frozen=True, kw_only=True):
     """One page of projects to list, as it is sent."""
 
     name: str | None = None
     space_id: str | None = None
-
-    def __post_init__(self) -> None:
-        check(
-            ("name", _filter_flaw(self.name)),
-            ("space_id", None if self.space_id is None else id_flaw(self.space_id)),
-            *self._page_flaws(),
-        )

@@ -5,13 +5,16 @@ out of lists, and is not found.
 """
 
 from collections.abc import Callable
-from typing import Any, Final
+from functools import partial
+from typing import Final
 from urllib.parse import parse_qsl
+
+import msgspec
 
 from arize_roles_async._directory.models import Project, Space, User
 from arize_roles_async._directory.requests import ListProjects, ListSpaces, ListUsers
 from arize_roles_async._values.permissions import Permission
-from arize_roles_async._values.requests import check, id_flaw, id_kind, text_flaw
+from arize_roles_async._values.requests import PageRequest, check, id_kind
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_fake._service.grants import Grants
@@ -22,12 +25,16 @@ _STATUSES: Final = ("ACTIVE", "INVITED", "EXPIRED")
 _PROJECT_TYPES: Final = ("APPLICATION", "HARNESS", "EXPERIMENT")
 
 
+_KINDS: Final[dict[str, tuple[str, ...]]] = {
+    "user": ("User",),
+    "space": ("Space",),
+    "project": ("Model", "Project"),
+}
+"""The kinds that the ID of each thing may say."""
+
+
 class _ListSpaces(ListSpaces, frozen=True, kw_only=True):
     org_id: str | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check(("org_id", None if self.org_id is None else id_flaw(self.org_id)))
 
 
 class _ListProjects(ListProjects, frozen=True, kw_only=True):
@@ -36,10 +43,7 @@ class _ListProjects(ListProjects, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check(
-            ("space_name", None if self.space_name is None else text_flaw(self.space_name, 255)),
-            ("project_type", _choice_flaw(self.project_type, (None, *_PROJECT_TYPES))),
-        )
+        check(("project_type", _choice_flaw(self.project_type, (None, *_PROJECT_TYPES))))
 
 
 def _list_users(state: State, grants: Grants, request: Request) -> Response:
@@ -53,17 +57,14 @@ def _list_users(state: State, grants: Grants, request: Request) -> Response:
         # The bot user of a service key has no address, and is in no list.
         email = user.email
         is_listed = email is not None and user.id not in state.store.blocked
-        return is_listed and _has(email or "", asked.email) and _is_among(user.status, statuses)
+        is_among = not statuses or user.status in statuses
+        return is_listed and is_among and _has(email or "", asked.email)
 
-    filters: dict[str, object] = {"email": asked.email, "status": sorted(statuses)}
+    filters = {**_filters(asked), "status": sorted(statuses)}
     users, cursor = state.page(
         asked, filters, state.store.users, "all", only=is_asked, newest_first=False
     )
     return page_response("users", users, cursor)
-
-
-def _get_user(state: State, grants: Grants, request: Request) -> Response:
-    return _get(state, request, lambda _: grants.may(Permission.USER_READ), "user", "User")
 
 
 def _list_spaces(state: State, grants: Grants, request: Request) -> Response:
@@ -71,23 +72,17 @@ def _list_spaces(state: State, grants: Grants, request: Request) -> Response:
 
     def is_asked(space: Space) -> bool:
         is_in = asked.org_id in {None, space.organization_id}
-        return is_in and _has(space.name, asked.name) and _sees_space(grants, space.id)
+        return is_in and _has(space.name, asked.name) and _sees(grants, space)
 
-    filters: dict[str, object] = {"name": asked.name, "org_id": asked.org_id}
-    spaces, cursor = state.page(asked, filters, state.store.spaces, "all", only=is_asked)
+    spaces, cursor = state.page(asked, _filters(asked), state.store.spaces, "all", only=is_asked)
     return page_response("spaces", spaces, cursor)
-
-
-def _get_space(state: State, grants: Grants, request: Request) -> Response:
-    return _get(state, request, lambda space: _sees_space(grants, space.id), "space", "Space")
 
 
 def _list_projects(state: State, grants: Grants, request: Request) -> Response:
     asked = decode_query(_ListProjects, _query(request))
-    around = asked.space_name
     if asked.space_id is not None and state.assumptions.unknown_space == 404:  # noqa: PLR2004
         space = state.store.spaces.by_id(asked.space_id)
-        if space is None or not _sees_space(grants, space.id):
+        if space is None or not _sees(grants, space):
             raise state.not_found("Space", "space", asked.space_id)
 
     def is_asked(project: Project) -> bool:
@@ -96,58 +91,49 @@ def _list_projects(state: State, grants: Grants, request: Request) -> Response:
             asked.space_id in {None, project.space_id}
             and asked.project_type in {None, project.project_type}
             and _has(project.name, asked.name)
-            and (around is None or (space is not None and _has(space.name, around)))
-            and _sees_project(grants, project)
+            and _has(space.name if space else "", asked.space_name)
+            and _sees(grants, project)
         )
 
-    filters: dict[str, object] = {
-        "name": asked.name,
-        "space_id": asked.space_id,
-        "space_name": around,
-        "project_type": asked.project_type,
-    }
-    projects, cursor = state.page(asked, filters, state.store.projects, "all", only=is_asked)
-    return page_response("projects", projects, cursor)
+    found, cursor = state.page(asked, _filters(asked), state.store.projects, "all", only=is_asked)
+    return page_response("projects", found, cursor)
 
 
-def _get_project(state: State, grants: Grants, request: Request) -> Response:
-    kinds = "Model", "Project"
-    return _get(state, request, lambda it: _sees_project(grants, it), "project", *kinds)
-
-
-def _get(
-    state: State, request: Request, is_seen: Callable[[Any], bool], what: str, *kinds: str
-) -> Response:
+def _get(what: str, state: State, grants: Grants, request: Request) -> Response:
     """Answer with a user, space or project, where the account has it and the key sees it."""
-    asked = parse_id(request.path)
+    asked, kinds = parse_id(request.path), _KINDS[what]
     kind, found = id_kind(asked), None
     if kind in kinds and asked not in state.store.blocked:
         found = state.records_of(asked).by_id(asked)
         if found is None and state.has(asked, state.users if what == "user" else state.resources):
             found = state.derived(asked)
-    if found is None or not is_seen(found):
+    if found is None or not _sees(grants, found):
         raise state.not_found(kind if kind in kinds else kinds[0], what, asked)
     return record_response(200, found)
 
 
-def _sees_space(grants: Grants, space_id: str) -> bool:
-    return grants.sees(Permission.SPACE_READ, space_id)
-
-
-def _sees_project(grants: Grants, project: Project) -> bool:
-    return grants.sees(Permission.PROJECT_READ, project.id, project.space_id)
+def _sees(grants: Grants, thing: User | Space | Project) -> bool:
+    match thing:
+        case User():
+            return grants.may(Permission.USER_READ)
+        case Space():
+            return grants.sees(Permission.SPACE_READ, thing.id)
+        case Project():
+            return grants.sees(Permission.PROJECT_READ, thing.id, thing.space_id)
 
 
 def _query(request: Request) -> str:
     return request.target.partition("?")[2]
 
 
+def _filters(asked: PageRequest) -> dict[str, object]:
+    """Return the filters of a list, for which its cursors are issued."""
+    fields = msgspec.structs.asdict(asked)
+    return {name: fields[name] for name in fields if name not in PageRequest.__struct_fields__}
+
+
 def _has(text: str, part: str | None) -> bool:
     return part is None or part.casefold() in text.casefold()
-
-
-def _is_among(value: str | None, values: list[str]) -> bool:
-    return not values or value in values
 
 
 def _choice_flaw(value: str | None, choices: tuple[str | None, ...]) -> str | None:
@@ -156,9 +142,9 @@ def _choice_flaw(value: str | None, choices: tuple[str | None, ...]) -> str | No
 
 HANDLERS: Final[dict[str, Callable[[State, Grants, Request], Response]]] = {
     "users.list": _list_users,
-    "users.get": _get_user,
+    "users.get": partial(_get, "user"),
     "spaces.list": _list_spaces,
-    "spaces.get": _get_space,
+    "spaces.get": partial(_get, "space"),
     "projects.list": _list_projects,
-    "projects.get": _get_project,
+    "projects.get": partial(_get, "project"),
 }

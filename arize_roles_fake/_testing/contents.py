@@ -109,8 +109,7 @@ def add_thing(state: State, thing: _Thing) -> _Thing:
     if things is not {User: store.users, Space: store.spaces, Project: store.projects}[type(thing)]:
         raise ValueError(f"{thing.id!r} is not the ID of a {type(thing).__name__.lower()}")
     known = things.by_id(thing.id)
-    if known is not None:
-        thing = attrs.evolve(thing, created_at=known.created_at)
+    thing = attrs.evolve(thing, created_at=known.created_at if known else writable(state.now()))
     things.put(thing)
     store.blocked.discard(thing.id)
     if isinstance(thing, User) and state.users is not None:

@@ -17,7 +17,8 @@ import asyncio
 import random
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, Final, Literal
 from unittest.mock import patch
 
@@ -34,7 +35,6 @@ from arize_roles_async import (
     RolesError,
     Space,
 )
-from arize_roles_async._calls.paging import Walk
 from arize_roles_async._directory import client as directory
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from tests.support.clients import START
@@ -205,32 +205,44 @@ def flaws(
         yield f"not found: {error}"
 
 
-def first_of(_: object, __: str, matches: list[Any], names: object = ()) -> Any:  # noqa: ANN401
+ONLY: Final = vars(directory)["_only"]
+
+
+async def over(items: Iterable[Any]) -> AsyncIterator[Any]:
+    """Iterate items as a listing does."""
+    for each in items:
+        yield each
+
+
+async def first_of_two(about: Any, name: str, listing: Any) -> Any:  # noqa: ANN401
     """Return the first of several matches, as some clients do."""
-    if matches:
-        return matches[0]
-    raise NotFoundError(str(names))
+    found = [each async for each in listing]
+    for each in found:
+        with suppress(NotFoundError):
+            return await ONLY(about, name, over([each]))
+    return await ONLY(about, name, over(found))
 
 
-class OnePage(Walk[Any, Any]):
-    """A walk that ends after the first page."""
-
-    async def __anext__(self) -> Any:  # noqa: ANN401
-        page = await super().__anext__()
-        self.next = None
-        return page
+async def of_first_page(about: Any, name: str, listing: Any) -> Any:  # noqa: ANN401
+    """Return the match of the first page."""
+    return await ONLY(about, name, over(await listing))
 
 
-def beginning(address: str) -> str:
-    """Return what some clients compare of an address: a part of it."""
-    return address.lower()[:4]
+def by_unicode(one: str, other: str) -> bool:
+    """Compare addresses by Unicode's rule of case."""
+    return one.lower() == other.lower()
+
+
+def by_part(one: str, other: str) -> bool:
+    """Compare a part of addresses."""
+    return one.lower()[:4] == other.lower()[:4]
 
 
 PLANTED: Final[dict[str, Any]] = {
-    "Unicode's rule of case": ("_lowered", str.lower),
-    "a part of the address": ("_lowered", beginning),
-    "the first of two": ("_only", first_of),
-    "the first page alone": ("Walk", OnePage),
+    "Unicode's rule of case": ("_is_same_address", by_unicode),
+    "a part of the address": ("_is_same_address", by_part),
+    "the first of two": ("_only", first_of_two),
+    "the first page alone": ("_only", of_first_page),
 }
 
 
