@@ -118,12 +118,16 @@ def test_docstring(docstring: Docstring) -> None:
 
 @pytest.mark.full
 def test_pasted(tmp_path: Path) -> None:
-    """A page that is written to a file as the index says runs against `arize-roles-fake serve`."""
+    """The README is written to a file as the index says, and runs against a served account."""
     index = (ROOT / "arize_roles_async/guide/README.md").read_text("utf-8")
     command = re.findall("^sed .*", index, re.MULTILINE)[0].replace("paging.md", "README.md")
     file = tmp_path / "example.py"
     subprocess.run(command.replace("example.py", str(file)), check=True, cwd=ROOT, shell=True)  # noqa: S602 - ours
-    with serving() as (url, printed):
+    account = FakeAccount()
+    account.add_user("ada@example.com")
+    account.add_space("ML")
+    account.dump(tmp_path / "account.json")
+    with serving("--account", str(tmp_path / "account.json")) as (url, printed):
         exports = re.findall(r"\b(ARIZE_\w+)=(\S+)", printed.getvalue())
         ran = subprocess.run(  # noqa: S603 - this page
             [sys.executable, file],
