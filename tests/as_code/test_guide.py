@@ -83,20 +83,24 @@ def on_console(text: str, folder: Path, variables: dict[str, str]) -> str:
 
 
 def test_month(tmp_path: Path) -> None:
-    """The month takes place as written, and its last account is another one and stays as it is."""
+    """The month takes place as written."""
     (data,) = fenced("json", MONTH)
     account = FakeAccount.load(data)
     with RolesServer(account) as server:
         variables = environment(tmp_path, account, server.url)
         for language, content in FENCE.findall(MONTH):
             if language == "toml":
-                named = re.match(r"# (\S+\.toml)\n", content)
-                (tmp_path / (named[1] if named else "roles.toml")).write_text(content, "utf-8")
+                (tmp_path / "roles.toml").write_text(content, "utf-8")
             elif language == "py":
                 run_python(content, account)
             elif language == "console":
                 assert on_console(content, tmp_path, variables) == content
-    account.assert_roles({})
+    account.assert_roles(
+        {
+            "Auditor": {"PROJECT_READ", "ROLE_READ"},
+            "Data Analyst": {"DATASET_READ", "PROJECT_READ", "TAG_READ"},
+        }
+    )
 
 
 def test_begin(tmp_path: Path) -> None:
@@ -144,7 +148,6 @@ def test_owners() -> None:
 
 def test_rehearsal(tmp_path: Path) -> None:
     """Two served fakes stand for two accounts, and each refuses the other one's anchor."""
-    (tmp_path / "fake.json").write_text(fenced("json")[0])
     script = fenced("sh")[-1] + "arize-roles plan roles accounts/staging.toml"
     with subprocess.Popen(  # noqa: S603 - the guide's own words
         ["/bin/bash", "-c", f"trap 'kill $(jobs -p)' EXIT\n{script}"],
@@ -162,7 +165,8 @@ def test_rehearsal(tmp_path: Path) -> None:
 GH: Final = """\
 #!/bin/sh
 echo "$@" >> gh.log
-case "$*" in LISTS) cat comments;; *) cat body.md > posted.md;; esac
+for last in "$@"; do case "$last" in body=@*) cat "${last#body=@}" > posted.md;; esac; done
+case "$*" in LISTS) cat comments;; esac
 """
 
 
@@ -189,6 +193,7 @@ class Runner:
             "GITHUB_STEP_SUMMARY": str(folder / "summary"),
             "GITHUB_REPOSITORY": "o/r",
             "NUMBER": "7",
+            "OPTION": "--format=github",
         }
 
     def __call__(self, script: str) -> int:
@@ -208,7 +213,7 @@ class Runner:
         return (self.folder / "posted.md").read_text()
 
 
-WORKFLOW, DRIFT, HOOK = (yaml.safe_load(text) for text in fenced("yaml"))
+WORKFLOW, HOOK = (yaml.safe_load(text) for text in fenced("yaml"))
 PLAN, APPLY = WORKFLOW["jobs"]["plan"], WORKFLOW["jobs"]["apply"]
 
 
@@ -266,16 +271,16 @@ class TestWorkflow:
         conditions = {step.get("id"): step.get("if", "") for step in PLAN["steps"]}
         assert conditions["show"] == f"${{{{ {ran} }}}}"
         assert conditions["comment"].startswith(f"${{{{ {ran} && github.event_name == ")
-        steps = [*PLAN["steps"], *APPLY["steps"], *DRIFT["jobs"]["drift"]["steps"]]
+        steps = [*PLAN["steps"], *APPLY["steps"]]
         assert not any("${{" in step.get("run", "") for step in steps)
 
     def test_accounts(self) -> None:
         """Each account has an environment for its plans and one for its changes."""
-        for job in (PLAN, APPLY, DRIFT["jobs"]["drift"]):
+        for job in (PLAN, APPLY):
             assert job["strategy"]["matrix"] == {"account": ["staging", "production"]}
         assert [*PLAN["outputs"]] == ["staging", "production"]
-        environments = [job["environment"] for job in (PLAN, DRIFT["jobs"]["drift"], APPLY)]
-        assert environments == [*2 * ["${{ matrix.account }}-plan"], "${{ matrix.account }}"]
+        environments = [job["environment"] for job in (PLAN, APPLY)]
+        assert environments == ["${{ matrix.account }}-plan", "${{ matrix.account }}"]
         assert APPLY["strategy"]["max-parallel"] == 1
         assert APPLY["steps"][-1]["env"]["CHECKSUM"] == "${{ needs.plan.outputs[matrix.account] }}"
 
@@ -291,16 +296,17 @@ class TestWorkflow:
         assert "secrets." not in str([job.get("env") for job in (WORKFLOW, *jobs.values())])
 
     def test_permissions(self) -> None:
-        """Only the job that comments may write, and only comments; no checkout keeps the token."""
+        """Only the job that plans may write, and no code; no checkout keeps the token."""
         assert WORKFLOW["permissions"] == {}
-        assert PLAN["permissions"] == {"contents": "read", "pull-requests": "write"}
+        rights = {"contents": "read", "pull-requests": "write", "issues": "write"}
+        assert PLAN["permissions"] == rights
         assert APPLY["permissions"] == {"contents": "read"}
-        for job in (PLAN, APPLY, DRIFT["jobs"]["drift"]):
+        for job in (PLAN, APPLY):
             assert job["steps"][0]["with"] == {"persist-credentials": False}
 
     def test_pinned(self) -> None:
         """Actions have a commit's hash, and each file that pip installs has its own."""
-        for job in (PLAN, APPLY, DRIFT["jobs"]["drift"]):
+        for job in (PLAN, APPLY):
             for step in job["steps"][:2]:
                 assert re.fullmatch("actions/[a-z-]+@[0-9a-f]{40}", step["uses"])
             install = {"run": "pip install --require-hashes -r vendor/requirements.txt"}
@@ -311,31 +317,39 @@ class TestWorkflow:
         assert 'select(.user.login == \\"github-actions[bot]\\")' in scripts(PLAN)["comment"]
 
 
-class TestDrift:
-    """The workflow on a schedule."""
+def test_drift(tmp_path: Path) -> None:
+    """On a schedule a plan ends with 1, and becomes one issue an account, opened or changed."""
+    steps, account = scripts(PLAN), account_of("A", "By hand")
+    (step,) = [step for step in PLAN["steps"] if step.get("id") == "plan"]
+    option = "${{ github.event_name == 'schedule' && '--exit-code' || '--format=github' }}"
+    assert step["env"]["OPTION"] == option
+    with RolesServer(account) as server:
+        run = Runner(tmp_path, environment(tmp_path, account, server.url), "*--jq*")
+        run.variables["OPTION"] = "--exit-code"
+        assert run(steps["plan"]) == 1
+    assert run.asked(steps["issue"], "") == (
+        "api repos/o/r/issues -F body=@comment.md -f title=staging differs from the files of "
+        "roles -f labels[]=roles-drift-staging"
+    )
+    assert run.asked(steps["issue"], "7\n") == (
+        "api --method PATCH repos/o/r/issues/7 -F body=@comment.md"
+    )
+    assert '? "By hand" is not declared' in run.posted
 
-    JOB: Final[dict[str, Any]] = DRIFT["jobs"]["drift"]
 
-    def test_steps(self, tmp_path: Path) -> None:
-        """Its plan ends with 1, and its text becomes one issue an account, opened or changed."""
-        steps, account = scripts(self.JOB), account_of("A", "By hand")
-        with RolesServer(account) as server:
-            run = Runner(tmp_path, environment(tmp_path, account, server.url), "*--jq*")
-            assert run(steps["plan"]) == 1
-        assert run.asked(steps["issue"], "") == (
-            "api repos/o/r/issues -F body=@body.md -f title=staging differs from the files of "
-            "roles -f labels[]=roles-drift-staging"
-        )
-        assert run.asked(steps["issue"], "7\n") == (
-            "api --method PATCH repos/o/r/issues/7 -F body=@body.md"
-        )
-        assert '? "By hand" is not declared' in run.posted
-
-    def test_rights(self) -> None:
-        """It may read the files and write issues, and one step has the key that reads roles."""
-        assert self.JOB["permissions"] == {"contents": "read", "issues": "write"}
-        keys = [step for step in self.JOB["steps"] if "ARIZE_API_KEY" in str(step)]
-        assert [step["env"]["ARIZE_API_KEY"] for step in keys] == ["${{ secrets.ARIZE_READ_KEY }}"]
+def test_events() -> None:
+    """Only a push applies, only a schedule opens an issue, and no event waits for another's run."""
+    # YAML reads the key `on` as true.
+    assert [*WORKFLOW[True]] == ["pull_request", "push", "schedule"]
+    assert APPLY["if"] == "github.event_name == 'push'"
+    (issue,) = [step for step in PLAN["steps"] if step.get("id") == "issue"]
+    assert issue["if"] == (
+        "${{ failure() && steps.plan.outcome == 'failure' && github.event_name == 'schedule' }}"
+    )
+    assert WORKFLOW["concurrency"] == {
+        "group": "roles-${{ github.event_name }}-${{ github.ref }}",
+        "cancel-in-progress": False,
+    }
 
 
 def test_hook() -> None:
