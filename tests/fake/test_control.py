@@ -426,12 +426,13 @@ class TestRefused:
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_guide() -> None:
-    """The guide's examples run with curl."""
+    """The guide's example runs with curl."""
     section = GUIDE.partition("## Between two tests")[2].partition("\n## ")[0]
-    reset, steps = re.findall(r"^```sh\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+    (script,) = re.findall(r"^```sh\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
     with controlled() as served:
-        assert json.loads(run(reset, served.url)) == {"unused_faults": []}
-        _, _, calls = run(steps, served.url).partition("}")
+        reset, now, calls = run(script, served.url).split("}", 2)
+        assert json.loads(reset + "}") == {"unused_faults": []}
+        assert now.startswith('{"now"')
         assert json.loads(calls) == {"calls": [], "dropped": 0}
         assert [served.status() for _ in range(3)] == [503, 503, 200]
         assert served.names() == ["AI Engineer"]
