@@ -16,7 +16,7 @@ from arize_roles_async._values.options import (
     Timeouts,
     as_retry_policy,
     as_timeouts,
-    check_grace,
+    check_seconds,
     check_type,
 )
 from arize_roles_async._wire.redaction import takes_secrets
@@ -83,7 +83,8 @@ class BaseClient(Client):
         )
 
     async def aclose(self, *, grace: float = 0.0) -> None:
-        await self._destination.aclose(check_grace(grace))
+        check_seconds("grace", grace, zero=True)
+        await self._destination.aclose(grace)
 
     async def __aenter__(self) -> Self:
         self._destination.choose(self._driver).check_open()

@@ -18,7 +18,7 @@ from arize_roles_async._calls.resource import Resource
 from arize_roles_async._calls.transport import Event, Transport
 from arize_roles_async._values.errors import RateLimitError, RolesError
 from arize_roles_async._values.models import ListResponse, Model
-from arize_roles_async._values.options import RetryPolicy, Timeouts, check_concurrency
+from arize_roles_async._values.options import RetryPolicy, Timeouts, check_count
 from arize_roles_async._values.requests import PageRequest
 from arize_roles_async._wire.decode import decode_item, decode_page
 from arize_roles_async._wire.encode import item_request, page_request
@@ -90,7 +90,7 @@ class Destination:
     def __init__(
         self, transport: Transport, max_concurrency: int, new_lookup: Callable[[Transport], Lookup]
     ) -> None:
-        check_concurrency(max_concurrency)
+        check_count("max_concurrency", max_concurrency)
         self.transport: Transport = transport
         self.new_lookup: Callable[[Transport], Lookup] = new_lookup
         self.slots: Slots = Slots(max_concurrency)

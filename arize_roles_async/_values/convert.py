@@ -5,7 +5,7 @@ response of the usual shape without it. It imports no model: the class is an arg
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Final, TypeVar, cast, get_args, get_origin
@@ -17,7 +17,6 @@ from cattrs.errors import IterableValidationError, IterableValidationNote
 from cattrs.gen import make_dict_structure_fn
 
 from arize_roles_async._values.errors import validation_error
-from arize_roles_async._values.permissions import AnyPermission, Permissions
 from arize_roles_async._values.text import type_name
 
 _T = TypeVar("_T")
@@ -31,10 +30,6 @@ def _structure_value(value: object, kind: Any) -> object:  # noqa: ANN401 - a ty
         # RFC 3339 allows a leap second, which datetime does not.
         value = re.sub(r"(:\d\d):60", r"\1:59", value)
     return msgspec.convert(value, kind)
-
-
-def _unstructure_permissions(permissions: Iterable[AnyPermission] | None) -> list[str] | None:
-    return None if permissions is None else list(map(str, permissions))
 
 
 def _items_factory(model_tuple: Any, converter: cattrs.Converter) -> Callable[..., Any]:  # noqa: ANN401 - a type
@@ -87,23 +82,16 @@ def _is_annotated(kind: Any) -> bool:  # noqa: ANN401 - a type
     return get_origin(kind) is Annotated
 
 
-def _make_converter() -> cattrs.Converter:
-    converter = cattrs.Converter(detailed_validation=True, omit_if_default=True)
-    # cattrs itself would convert None to "None", and "false" to True.
-    for exact in (str, bool):
-        converter.register_structure_hook(exact, _structure_value)
-    converter.register_structure_hook_func(_is_annotated, _structure_value)
-    converter.register_structure_hook_factory(attrs.has, _model_factory)
-    converter.register_structure_hook_factory(_is_tuple_of_models, _items_factory)
-    converter.register_unstructure_hook(datetime, datetime.isoformat)
-    converter.register_unstructure_hook_func(
-        lambda kind: bool(kind == Permissions | None), _unstructure_permissions
-    )
-    converter.register_unstructure_hook(StrEnum, str)
-    return converter
-
-
-_CONVERTER: Final = _make_converter()
+_CONVERTER: Final = cattrs.Converter(detailed_validation=True, omit_if_default=True)
+# cattrs itself would convert None to "None", and "false" to True.
+_CONVERTER.register_structure_hook(str, _structure_value)
+_CONVERTER.register_structure_hook(bool, _structure_value)
+_CONVERTER.register_structure_hook_func(_is_annotated, _structure_value)
+_CONVERTER.register_structure_hook_factory(attrs.has, _model_factory)
+_CONVERTER.register_structure_hook_factory(_is_tuple_of_models, _items_factory)
+_CONVERTER.register_unstructure_hook(datetime, datetime.isoformat)
+# Also of the items of a list that are no members of its enum.
+_CONVERTER.register_unstructure_hook(StrEnum, str)
 
 
 def to_dict(response: object) -> dict[str, Any]:

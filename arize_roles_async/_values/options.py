@@ -32,7 +32,8 @@ def check_type(argument: str, value: object, expected: type | UnionType, noun: s
         raise ConfigurationError(f"{argument} must be {noun}, not {what}")
 
 
-def _check_seconds(name: str, value: object, *, zero: bool = False) -> None:
+def check_seconds(name: str, value: object, *, zero: bool = False) -> None:
+    """Raise a `ConfigurationError` unless a value is a number of seconds above 0, or from 0 on."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not 0.0 <= cast("float", value) <= _LARGEST or not (value or zero):
         least = ", 0 or more" if zero else " above 0"
@@ -44,7 +45,8 @@ def is_count(value: object, *, least: int = 0) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
-def _check_count(name: str, value: object) -> None:
+def check_count(name: str, value: object) -> None:
+    """Raise a `ConfigurationError` unless a value is a positive integer."""
     if not is_count(value, least=1):
         raise ConfigurationError(f"{name} must be an integer of at least 1, not {quoted(value)}")
 
@@ -71,7 +73,7 @@ class Timeouts:
     def __attrs_post_init__(self) -> None:
         for name in ("total", "connect", "read"):
             if getattr(self, name) is not None:
-                _check_seconds(f"Timeouts.{name}", getattr(self, name))
+                check_seconds(f"Timeouts.{name}", getattr(self, name))
 
 
 @attr.frozen(kw_only=True)
@@ -104,10 +106,10 @@ class RetryPolicy:
     max_retry_after: float | None = None
 
     def __attrs_post_init__(self) -> None:
-        _check_count("RetryPolicy.attempts", self.attempts)
+        check_count("RetryPolicy.attempts", self.attempts)
         for name in ("backoff", "max_backoff", "max_retry_after"):
             if (seconds := getattr(self, name)) is not None or name != "max_retry_after":
-                _check_seconds(f"RetryPolicy.{name}", seconds)
+                check_seconds(f"RetryPolicy.{name}", seconds)
 
 
 def as_timeouts(timeout: float | Timeouts | None) -> Timeouts:
@@ -151,21 +153,8 @@ def retry_delay(
 
 
 def _may_be_retried(failure: RolesError, *, change: bool) -> bool:
-    match failure:
-        case StatusError(status=status):
-            return status in (_RETRIED if change else _RETRIED_READS)
-        case RolesConnectionError(certificate=certificate, credentials=credentials):
-            return not (certificate or credentials)
-        case _:
-            return isinstance(failure, RolesTimeoutError)
-
-
-def check_grace(grace: float) -> float:
-    """Return a number of seconds, or raise `ConfigurationError` unless it is 0 or more."""
-    _check_seconds("grace", grace, zero=True)
-    return float(grace)
-
-
-def check_concurrency(max_concurrency: object) -> None:
-    """Raise `ConfigurationError` unless the value is a number of requests."""
-    _check_count("max_concurrency", max_concurrency)
+    if isinstance(failure, StatusError):
+        return failure.status in (_RETRIED if change else _RETRIED_READS)
+    if isinstance(failure, RolesConnectionError):
+        return not (failure.certificate or failure.credentials)
+    return isinstance(failure, RolesTimeoutError)

@@ -29,7 +29,7 @@ from arize_roles_async import (
     ServerError,
     Timeouts,
 )
-from arize_roles_async._values.options import check_concurrency, retry_delay
+from arize_roles_async._values.options import retry_delay
 from arize_roles_async._wire.retry_after import retry_after
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from tests.support.clients import START, account_at_noon, passed
@@ -72,9 +72,9 @@ class TestBackoff:
 def test_counts(number: Any) -> None:  # noqa: ANN401
     """Anything but an integer from 1 is refused, and a limit may be the longest float."""
     assert Timeouts(total=sys.float_info.max).total == sys.float_info.max
-    check_concurrency(1)
+    FakeRolesClient(max_concurrency=1)
     checks: dict[str, Callable[[Any], object]] = {
-        "max_concurrency": check_concurrency,
+        "max_concurrency": lambda most: FakeRolesClient(max_concurrency=most),
         "RetryPolicy.attempts": lambda attempts: RetryPolicy(attempts=attempts),
     }
     for name, check in checks.items():
