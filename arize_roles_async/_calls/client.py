@@ -7,10 +7,11 @@ from typing import ClassVar, NoReturn, Self, TypeVar
 from msgspec import UNSET, UnsetType
 
 from arize_roles_async._calls.api_key import ApiKey, KeySource
+from arize_roles_async._calls.call import FindOutcome
 from arize_roles_async._calls.driver import Destination, DrivenCall
 from arize_roles_async._calls.protocol import Client
 from arize_roles_async._calls.resource import Resource
-from arize_roles_async._values.errors import ClientStateError
+from arize_roles_async._values.errors import ClientStateError, NotFoundError
 from arize_roles_async._values.options import (
     RetryPolicy,
     Timeouts,
@@ -29,6 +30,24 @@ Waits = tuple[RetryPolicy, float | None, Callable[[], float], Callable[[float], 
 def earliest_change(call: DrivenCall) -> float:
     """Return the earliest time at which a call can have made its change; see `created_since`."""
     return call.created_since(call.driver.transport.now(), time.time())
+
+
+async def expect_gone(
+    found: Awaitable[object], step: FindOutcome, *, was_there: bool
+) -> UnsetType | None:
+    """Return None if a call has deleted the item that `found` gets, or UNSET if that is open.
+
+    Raises:
+        RolesError: The failure of the change: the item is still there.
+    """
+    try:
+        await found
+    except NotFoundError:
+        return None if was_there else UNSET
+    # If it is there after a 404, the key lacks the right to delete it.
+    if step.is_over or isinstance(step.failure, NotFoundError):
+        raise step.failure
+    return UNSET
 
 
 class BaseClient(Client):

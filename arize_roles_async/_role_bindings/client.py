@@ -12,7 +12,7 @@ from typing import Final
 from msgspec import UNSET, UnsetType
 
 from arize_roles_async._calls.call import FindOutcome
-from arize_roles_async._calls.client import BaseClient, earliest_change
+from arize_roles_async._calls.client import BaseClient, earliest_change, expect_gone
 from arize_roles_async._calls.driver import DrivenCall
 from arize_roles_async._calls.stage import pre_release
 from arize_roles_async._role_bindings.models import (
@@ -215,7 +215,9 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
         await call.change(
             item_request("DELETE", ROLE_BINDINGS.path, binding_id),
             decode_nothing,
-            lambda step: self._expect_gone(call, binding_id, step, was_seen=was_seen),
+            lambda step: expect_gone(
+                call.get(ROLE_BINDINGS, RoleBinding, binding_id), step, was_there=was_seen
+            ),
         )
 
     async def _find(self, call: DrivenCall, target: Target) -> RoleBinding | None:
@@ -252,19 +254,6 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
             return binding
         # If somebody changed it since, this call may have changed it first.
         if step.is_over and binding.updated_at.timestamp() < earliest_change(call):
-            raise step.failure
-        return UNSET
-
-    async def _expect_gone(
-        self, call: DrivenCall, binding_id: str, step: FindOutcome, *, was_seen: bool
-    ) -> UnsetType | None:
-        """Return None if the binding, which this call has seen, is gone."""
-        try:
-            await call.get(ROLE_BINDINGS, RoleBinding, binding_id)
-        except NotFoundError:
-            return None if was_seen else UNSET
-        # If it is there after a 404, the key lacks the right to delete it.
-        if step.is_over or isinstance(step.failure, NotFoundError):
             raise step.failure
         return UNSET
 

@@ -27,16 +27,7 @@ class FetchRoleBindings(Protocol):
 
 @public("arize_roles_async")
 class RoleBindingPages(Pages[ListRoleBindings, ListRoleBindingsResponse, RoleBinding]):
-    """A listing that sends its requests only when it is awaited or iterated.
-
-    `await bindings.list(…)` gives one page, `async for` every binding, page after page, and
-    `await bindings.list(…).all()` every binding in one `ListRoleBindingsResponse`. Nothing is sent
-    before that, and each starts afresh. Clients make listings; a client of your own makes one with
-    `from_fetch`.
-
-    Raises:
-        ValidationError: An argument breaks its rule.
-    """
+    """A listing of role bindings, used as `RolePages` is."""
 
     _noun = "role bindings"
     _request_type = ListRoleBindings
@@ -53,13 +44,9 @@ class RoleBindingPages(Pages[ListRoleBindings, ListRoleBindingsResponse, RoleBin
     ) -> "RoleBindingPages":
         """Return a listing over a function of your own that gets one page.
 
-        Args:
-            fetch: Called with the keywords `resource_type`, `user_id`, `limit` and `cursor` for
-                each page. `user_id` and `cursor` may be None.
-            resource_type: `SPACE` or `PROJECT`.
-            user_id: The ID of a user, for only the bindings of that user.
-            limit: Bindings a page, 1 to 100; None is 50 for one page and 100 a page in a walk.
-            cursor: Where to begin, from an earlier page.
+        For each page, `fetch` is called with the keywords `resource_type`, `user_id`, `limit` and
+        `cursor`, of which `user_id` and `cursor` may be None. The others are the arguments of
+        `RoleBindingsClient.list`.
 
         Raises:
             ValidationError: An argument breaks its rule.

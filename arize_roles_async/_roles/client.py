@@ -10,7 +10,7 @@ from typing import cast, overload
 from msgspec import UNSET, UnsetType
 
 from arize_roles_async._calls.call import FindOutcome
-from arize_roles_async._calls.client import BaseClient, earliest_change
+from arize_roles_async._calls.client import BaseClient, earliest_change, expect_gone
 from arize_roles_async._calls.driver import DrivenCall
 from arize_roles_async._calls.stage import pre_release
 from arize_roles_async._roles.lookup import NameLookup
@@ -30,7 +30,6 @@ from arize_roles_async._values.errors import (
     AlphaWarning,
     ConflictError,
     ForbiddenError,
-    NotFoundError,
     RoleRenamedError,
     validation_error,
 )
@@ -159,7 +158,10 @@ class BaseRolesClient(BaseClient, RolesClient):  # ty: ignore[conflicting-metacl
             await call.change(
                 item_request("DELETE", ROLES.path, found_id),
                 decode_nothing,
-                lambda step: self._expect_deleted(call, found_id, step),
+                # After a 503 alone, there may never have been a role with this ID.
+                lambda step: expect_gone(
+                    self._get(call, found_id), step, was_there=is_name or not step.is_over
+                ),
             )
 
     async def _list_page(self, page: ListRoles) -> ListRolesResponse:
@@ -239,19 +241,6 @@ class BaseRolesClient(BaseClient, RolesClient):  # ty: ignore[conflicting-metacl
         is_untouched = role.updated_at.timestamp() < earliest_change(call)
         is_conflict = is_taken and isinstance(step.failure, ConflictError)
         if is_conflict or (step.is_over and is_untouched):
-            raise step.failure
-        return UNSET
-
-    async def _expect_deleted(
-        self, call: DrivenCall, role_id: str, step: FindOutcome
-    ) -> UnsetType | None:
-        """Return None if the role is gone."""
-        try:
-            await self._get(call, role_id)
-        except NotFoundError:
-            # After a 503 alone, there may never have been a role with this ID.
-            return UNSET if step.is_over and call.name is None else None
-        if step.is_over:
             raise step.failure
         return UNSET
 

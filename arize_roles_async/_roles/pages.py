@@ -27,9 +27,6 @@ class RolePages(Pages[ListRoles, ListRolesResponse, Role]):
     page, and `await roles.list().all()` every role in one `ListRolesResponse`. Nothing is sent
     before that, and each starts afresh. Clients make listings; a client of your own makes one with
     `from_fetch`.
-
-    Raises:
-        ValidationError: An argument breaks its rule.
     """
 
     _noun = "roles"
@@ -46,13 +43,8 @@ class RolePages(Pages[ListRoles, ListRolesResponse, Role]):
     ) -> "RolePages":
         """Return a listing over a function of your own that gets one page.
 
-        Args:
-            fetch: Called with the keywords `limit`, `cursor` and `is_predefined` for each page. The
-                last two may be None.
-            limit: Roles a page, 1 to 100; None is 50 for one page and 100 a page in a walk.
-            cursor: Where to begin, from an earlier page.
-            is_predefined: True for only the predefined roles, False for only the custom ones, None
-                for all.
+        For each page, `fetch` is called with the keywords `limit`, `cursor` and `is_predefined`, of
+        which the last two may be None. The others are the arguments of `RolesClient.list`.
 
         Raises:
             ValidationError: An argument breaks its rule.

@@ -61,7 +61,8 @@ def _json_form(model: Any) -> Any:  # noqa: ANN401 - types
 def _in_json(kind: Any) -> Any:  # noqa: ANN401 - types
     """Return the type of a field in JSON; a union is that of a type and None."""
     if get_origin(kind) is tuple:
-        return list[_in_json(get_args(kind)[0])]
+        item: Any = _in_json(get_args(kind)[0])
+        return list[item]
     if kinds := get_args(kind):
         return _in_json(kinds[0]) | None
     if attrs.has(kind):
