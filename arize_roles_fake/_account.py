@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, Unpack, cast
+from typing import TYPE_CHECKING, Final, Literal, TypeVar, Unpack, cast
 
 import attrs
 import msgspec
@@ -59,6 +59,8 @@ from arize_roles_fake._testing.watch import Scripted, unused_of, watches
 
 DEFAULT_API_KEY: Final = "fake-api-key"
 """The API key of `python -m arize_roles_fake serve`; other accounts have keys of their own."""
+
+_S = TypeVar("_S", bound=Scripted)
 
 _FIRST_FAILURE: Final = 400
 _PREDEFINED: Final = tuple(
@@ -130,7 +132,7 @@ class FakeAccount:
             keys={key.reveal(): None},
             tenant=tenant_of(key.reveal()),
         )
-        self._blocked: list[Blocked] = []
+        self._scripted: list[Scripted] = []
         self._set_up()
 
     def _set_up(self) -> None:
@@ -673,15 +675,17 @@ class FakeAccount:
             headers=headers or {},
         )
         arguments.check()
-        fault = ScriptedFault(arguments)
-        with self._lock:
-            self._faults.scripted.append(fault)
-            self._note_script(fault)
-        return fault
+        return self._script(ScriptedFault(arguments))
 
-    def _note_script(self, thing: Scripted) -> None:
-        if watches:
-            watches[-1].note_script(self, thing)
+    def _script(self, thing: _S) -> _S:
+        with self._lock:
+            self._scripted.append(thing)
+            for watch in watches[-1:]:
+                watch.note_script(self, thing)
+        return thing
+
+    def _scripted_as(self, kind: type[_S]) -> list[_S]:
+        return [each for each in self._scripted if isinstance(each, kind)]
 
     @property
     def unused_faults(self) -> tuple[str, ...]:
@@ -691,20 +695,17 @@ class FakeAccount:
         a role.
         """
         with self._lock:
-            things = (self._faults.scripted, self._latencies[::-1], self._blocked, self._pages)
-            return tuple(unused_of(chain(*things)))
+            return tuple(unused_of(self._scripted))
 
     def clear_faults(self) -> None:
         """Remove every scripted fault and page size, all latency and the rate limit."""
         with self._lock:
             self._faults = Faults()
-            self._latencies: list[Latency] = []
-            """The latest first."""
             self._bucket: TokenBucket | None = None
-            self._pages: list[ShortPages] = []
-            self._blocked = [each for each in self._blocked if not each.is_released]
-            if watches:
-                watches[-1].forget_scripts(self)
+            # The calls that a block keeps open stay so until its end.
+            self._scripted = [each for each in self._scripted_as(Blocked) if not each.is_released]
+            for watch in watches[-1:]:
+                watch.forget_scripts(self)
 
     def slow_down(
         self,
@@ -728,10 +729,7 @@ class FakeAccount:
         Raises:
             ValueError: `seconds` is below 0, or no call can match.
         """
-        latency = Latency(CallFilter(operation, role), seconds, real_time)
-        with self._lock:
-            self._latencies.insert(0, latency)
-            self._note_script(latency)
+        self._script(Latency(CallFilter(operation, role), seconds, real_time))
 
     @contextmanager
     def block(
@@ -762,10 +760,8 @@ class FakeAccount:
         """
         calls = CallFilter(operation, role)
         calls.check()
-        with self._lock:
-            blocked = Blocked(calls, functools.partial(self._log.calls_after, self._log.total))
-            self._blocked.append(blocked)
-            self._note_script(blocked)
+        came = functools.partial(self._log.calls_after, self._log.total)
+        blocked = self._script(Blocked(calls, came))
         try:
             yield blocked
         finally:
@@ -796,13 +792,11 @@ class FakeAccount:
         """
         for size in sizes:
             _check_count("sizes", size)
-        pages = ShortPages(sizes)
-        with self._lock:
-            self._pages.append(pages)
-            self._note_script(pages)
+        self._script(ShortPages(sizes))
 
     def _next_page_size(self) -> int | None:
-        return next((pages.sizes.pop(0) for pages in self._pages if pages.sizes), None)
+        left = (pages.sizes for pages in self._scripted_as(ShortPages) if pages.sizes)
+        return next((sizes.pop(0) for sizes in left), None)
 
     # The log of calls
 
@@ -900,12 +894,12 @@ class FakeAccount:
             answer, broken = self._answer(key, incoming)
             if broken or answer.status >= _FIRST_FAILURE:
                 self._faults.note_failure(incoming)
-            latencies = (each for each in self._latencies if each.calls.match(incoming))
-            latency = next(latencies, None)
+            latencies = [each for each in self._scripted_as(Latency) if each.calls.match(incoming)]
+            latency = latencies[-1] if latencies else None
             if latency is not None:
                 latency.was_used = True
             delay = 0.0 if latency is None else latency.seconds
-            blocked = (each for each in self._blocked if each.filter.match(incoming))
+            blocked = (each for each in self._scripted_as(Blocked) if each.calls.match(incoming))
             now = self.now()
             reply = Reply(
                 status=answer.status,
@@ -965,7 +959,7 @@ class FakeAccount:
             # The clock's resolution is a microsecond; less than that is rounding.
             seconds = str(math.ceil(round(wait, 6)))
             return problem_response(429, "too many requests", {"Retry-After": seconds}), None
-        fault = self._faults.strike(incoming)
+        fault = self._faults.strike(incoming, self._scripted_as(ScriptedFault))
         if fault is not None and fault.when == "before":
             return failed_answer(fault, None)
         answer = answer_of(self._state, incoming.operation, grants, incoming.request)

@@ -17,9 +17,9 @@ MAX_SECONDS: Final = 60.0
 class Blocked:
     """The calls that `FakeAccount.block` keeps open, in any event loop and any thread."""
 
-    def __init__(self, filter: CallFilter, came: Callable[[], Iterable[object]]) -> None:
-        self.filter: CallFilter = filter
-        """Matches the calls to keep open."""
+    def __init__(self, calls: CallFilter, came: Callable[[], Iterable[object]]) -> None:
+        self.calls: CallFilter = calls
+        """The calls to keep open."""
         self._came = came
         self._lock = threading.Lock()
         self._kept_open = 0
@@ -45,13 +45,13 @@ class Blocked:
         except TimeoutError:
             came = "".join(f"\n  {call}" for call in self._came()) or " none"
             raise TimeoutError(
-                f"block({self.filter}) kept {self._kept_open} of {number} requests open within "
+                f"block({self.calls}) kept {self._kept_open} of {number} requests open within "
                 f"{timeout:g} s; the calls that came since it began:{came}"
             ) from None
 
     def unused(self) -> str | None:
         """Return a line that names the calls, or None once a call was kept open."""
-        return None if self._kept_open else f"block({self.filter}): no call was kept open"
+        return None if self._kept_open else f"block({self.calls}): no call was kept open"
 
     def release(self) -> None:
         """Let the calls go on, and keep no later one open."""
@@ -72,8 +72,7 @@ class Blocked:
             await self._wait_until(lambda: self.is_released, MAX_SECONDS)
         except TimeoutError:
             raise TimeoutError(
-                f"block({self.filter}) kept the call open for {MAX_SECONDS:g} s and was not "
-                "released"
+                f"block({self.calls}) kept the call open for {MAX_SECONDS:g} s and was not released"
             ) from None
 
     def _wake_all(self) -> None:

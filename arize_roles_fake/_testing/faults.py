@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import deque
+from collections.abc import Sequence
 from typing import Final, assert_never
 
 import attrs
@@ -73,11 +74,9 @@ class ScriptedFault(Fault):
 
 
 class Faults:
-    """The scripted faults of an account, in the order in which they were scripted."""
+    """The calls of an account that faults strike."""
 
     def __init__(self) -> None:
-        self.scripted: list[ScriptedFault] = []
-        """The first one that is due strikes."""
         self._failed: deque[tuple[bytes, CallState]] = deque(maxlen=_MAX_FAILED)
         """The calls over HTTP whose attempt failed, the newest last, each with a digest of it."""
 
@@ -111,13 +110,15 @@ class Faults:
         if incoming.call.fault or any(attempt == other for other, _ in self._failed):
             self._failed.append((attempt, incoming.call))
 
-    def strike(self, incoming: IncomingRequest) -> FaultArguments | None:
-        """Return the fault that makes a request fail, or None."""
-        seen = [fault for fault in self.scripted if fault.may_strike(incoming)]
+    def strike(
+        self, incoming: IncomingRequest, scripted: Sequence[ScriptedFault]
+    ) -> FaultArguments | None:
+        """Return the fault that makes a request fail, the first one that is due, or None."""
+        seen = [fault for fault in scripted if fault.may_strike(incoming)]
         for fault in seen:
             fault.seen += 1
         call = incoming.call
-        if call.fault not in self.scripted:
+        if call.fault is None or call.fault not in scripted:
             call.fault = None
             due = next((fault for fault in seen if fault.is_due), None)
             if due is None:

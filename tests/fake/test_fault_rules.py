@@ -231,7 +231,7 @@ class TestUnused:
         )
 
     def test_lines(self, account: FakeAccount) -> None:
-        """All of it is listed, each in its own words."""
+        """All of it is listed in the order of the test, each in its own words."""
         fault = account.fail("get", 403)
         assert repr(fault) == "<Fault: get fails with 403, 1 time: struck 0 requests>"
         account.slow_down(1, operation="update")
@@ -249,8 +249,8 @@ class TestUnused:
             ),
             "slow_down of 'update': no call was delayed",
             "slow_down of 'any', role='A': no call was delayed",
-            "block('create', role='A'): no call was kept open",
             "shorten_pages(0, 2): asked for no further page",
+            "block('create', role='A'): no call was kept open",
         )
         account.clear_faults()
         assert not account.unused_faults
