@@ -37,7 +37,7 @@ which the report then shows; an override without them is an error:
 
 ```python
 @pytest.mark.skip("the cache hands out pages under cursors of its own")
-def test_cursor_other_filter(self) -> None: ...
+def test_foreign_cursor(self) -> None: ...
 
 @pytest.mark.xfail(reason="issue 7: names are compared without their case")
 def test_name_case(self) -> None:

@@ -1,17 +1,13 @@
 """The contract of `Directory`."""
 
-import secrets
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
 import pytest
 
 from arize_roles_async import (
-    AuthenticationError,
     BadRequestError,
-    ClientStateError,
     Directory,
     ForbiddenError,
     NotFoundError,
@@ -21,7 +17,7 @@ from arize_roles_async import (
     User,
 )
 from arize_roles_async._values.public import public
-from arize_roles_fake.contract._suite import Call, Invalid, Suite, walk, with_client
+from arize_roles_fake.contract._suite import Call, PlacesSuite, walk, with_client
 
 # IDs of nothing: "User:0:none" and so on, in strict base64.
 _NO_USER: Final = "VXNlcjowOm5vbmU="
@@ -31,7 +27,7 @@ _NO_ADDRESS: Final = "nobody@nowhere.invalid"
 _NO_NAME: Final = "No thing has this name"
 
 
-class _DirectorySuite(Suite):
+class _DirectorySuite(PlacesSuite):
     """The base of every group of tests, with the methods that a suite offers."""
 
     @abstractmethod
@@ -41,30 +37,23 @@ class _DirectorySuite(Suite):
         Within one test, all clients see the same account, and the client's key grants everything.
         """
 
-    @abstractmethod
-    def user_ids(self) -> Sequence[str]:
-        """Return the IDs of two users with addresses that nobody else has."""
-
-    @abstractmethod
-    def space_ids(self) -> Sequence[str]:
-        """Return the IDs of two spaces with names that no other has."""
-
-    @abstractmethod
-    def project_ids(self) -> Sequence[str]:
-        """Return the ID of a project with a name that no other has."""
-
-    def other_key(
-        self,
-        *,
-        grants: Iterable[Permission] | None = None,
-        on: Mapping[str, Iterable[Permission]] | None = None,
-    ) -> str:
-        """Return an API key of the account with fewer rights, as for `RoleBindingsContract`."""
-        del grants, on
-        return self._not_offered("other_key")
+    def _calls(self, directory: Directory) -> list[Call]:
+        return [
+            Call(directory.users(), "all"),
+            Call(directory.spaces(), "all"),
+            Call(directory.projects(), "all"),
+            Call(directory.projects(in_space=_NO_NAME), "all"),
+            Call(directory, "get_user", user=_NO_ADDRESS),
+            Call(directory, "get_user", user=_NO_USER),
+            Call(directory, "get_space", space=_NO_NAME),
+            Call(directory, "get_space", space=_NO_SPACE),
+            Call(directory, "get_project", project=_NO_NAME),
+            Call(directory, "get_project", project=_NO_PROJECT),
+            Call(directory, "get_project", project=_NO_NAME, in_space=_NO_NAME),
+        ]
 
     async def _clean_up(self, _: Directory) -> None:
-        """Leave everything as it is: nothing was made."""
+        """Do nothing: nothing was made."""
 
     async def _user(self, directory: Directory) -> tuple[User, str]:
         """Return the first user and the user's address."""
@@ -105,31 +94,8 @@ class _Interface(_DirectorySuite):
             ("get_project", {"project": _NO_USER, "in_space": 5}),
         ]
         for method, arguments in given:
-            for call in self._each([Call(directory, method, **arguments)]):
-                with Invalid(*arguments):
-                    await call()
-
-    @with_client
-    async def test_cancel_call(self, directory: Directory) -> None:
-        """No method swallows a cancellation, and the client stays usable."""
-        for call in self._each(_calls(directory)):
-            assert await self._ends_cancelled(call)
-            await directory.spaces()
-
-    @with_client
-    async def test_call_after_close(self, directory: Directory) -> None:
-        """After `aclose` every call of a client and its copies is an error."""
-        del directory
-        async with self.open_client() as other:
-            copied = other.with_options(timeout=20.0)
-            await other.aclose(grace=0.0)
-            await self._all_raise(ClientStateError, [*_calls(other), *_calls(copied)])
-
-    @with_client
-    async def test_key_of_copy(self, directory: Directory) -> None:
-        """A copy sends its own key: with a made-up key, every call is a 401."""
-        stranger = directory.with_options(api_key=f"made-up-{secrets.token_hex(8)}")
-        await self._all_raise(AuthenticationError, _calls(stranger))
+            call = Call(directory, method, **arguments)
+            await self._all_invalid([call], *arguments)
 
 
 class _LookUps(_DirectorySuite):
@@ -298,20 +264,3 @@ class _Rights(_DirectorySuite):
 @public("arize_roles_fake.contract")
 class DirectoryContract(_Interface, _LookUps, _Lists, _Rights, is_contract=True):
     """Subclass this, define its abstract methods, and name the subclass `Test...`."""
-
-
-def _calls(directory: Directory) -> list[Call]:
-    """Return a call of each method, by names and by IDs."""
-    return [
-        Call(directory.users(), "all"),
-        Call(directory.spaces(), "all"),
-        Call(directory.projects(), "all"),
-        Call(directory.projects(in_space=_NO_NAME), "all"),
-        Call(directory, "get_user", user=_NO_ADDRESS),
-        Call(directory, "get_user", user=_NO_USER),
-        Call(directory, "get_space", space=_NO_NAME),
-        Call(directory, "get_space", space=_NO_SPACE),
-        Call(directory, "get_project", project=_NO_NAME),
-        Call(directory, "get_project", project=_NO_PROJECT),
-        Call(directory, "get_project", project=_NO_NAME, in_space=_NO_NAME),
-    ]

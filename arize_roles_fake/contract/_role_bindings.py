@@ -1,9 +1,8 @@
 """The contract of `RoleBindingsClient`."""
 
 import itertools
-import secrets
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import Any, Final
@@ -12,8 +11,6 @@ import attrs
 import pytest
 
 from arize_roles_async import (
-    AuthenticationError,
-    ClientStateError,
     ConflictError,
     ForbiddenError,
     NotFoundError,
@@ -27,7 +24,7 @@ from arize_roles_async import (
     StatusError,
 )
 from arize_roles_async._values.public import public
-from arize_roles_fake.contract._suite import LONG_AGO, Call, Invalid, Suite, walk, with_client
+from arize_roles_fake.contract._suite import LONG_AGO, Call, PlacesSuite, walk, with_client
 
 # IDs of nothing: "RoleBinding:0:none" and so on, in strict base64.
 _NO_BINDING: Final = "Um9sZUJpbmRpbmc6MDpub25l"
@@ -45,7 +42,7 @@ _CREATE: Final = Permission.ROLE_BINDING_CREATE
 _DELETE: Final = Permission.ROLE_BINDING_DELETE
 
 
-class _BindingsSuite(Suite):
+class _BindingsSuite(PlacesSuite):
     """The base of every group of tests, with the methods that a suite offers."""
 
     @abstractmethod
@@ -61,35 +58,15 @@ class _BindingsSuite(Suite):
     def open_roles(self) -> AbstractAsyncContextManager[RolesClient]:
         """Return a new client of the same account for each call, which makes the tests' roles."""
 
-    @abstractmethod
-    def user_ids(self) -> Sequence[str]:
-        """Return the IDs of two users, who have no role on these three resources."""
-
-    @abstractmethod
-    def space_ids(self) -> Sequence[str]:
-        """Return the IDs of two spaces."""
-
-    @abstractmethod
-    def project_ids(self) -> Sequence[str]:
-        """Return the ID of one project."""
-
-    def other_key(
-        self,
-        *,
-        grants: Iterable[Permission] | None = None,
-        on: Mapping[str, Iterable[Permission]] | None = None,
-    ) -> str:
-        """Return an API key of the test's account that is not the client's. Optional.
-
-        Args:
-            grants: The permissions that it grants everywhere; all by default.
-            on: Those that it grants on single resources besides, by the IDs of these.
-        """
-        del grants, on
-        return self._not_offered("other_key")
+    def _calls(self, bindings: RoleBindingsClient) -> list[Call]:
+        return [
+            Call(bindings.list(resource_type="SPACE"), "all"),
+            Call(aiter(bindings.find(role_id=_NO_ROLE)), "__anext__"),
+            *_calls_on(bindings, _NO_BINDING),
+            *_calls_at(bindings, _NO_PLACE),
+        ]
 
     async def _clean_up(self, bindings: RoleBindingsClient) -> None:
-        """Delete what the test made."""
         if not self._names:
             return
         for user_id, kind in itertools.product(self.user_ids(), RoleBindingResourceType):
@@ -155,14 +132,6 @@ class _Interface(_BindingsSuite):
         await self._all_raise(TypeError, calls)
 
     @with_client
-    async def test_cancel_call(self, bindings: RoleBindingsClient) -> None:
-        """No method swallows a cancellation, and the client stays usable."""
-        # Nothing is done if a request goes out all the same.
-        for call in self._each(_calls(bindings)):
-            assert await self._ends_cancelled(call)
-            await bindings.list(resource_type="SPACE")
-
-    @with_client
     async def test_arguments(self, bindings: RoleBindingsClient) -> None:
         """An ID has 1 to 1000 characters, and one `ValidationError` names every bad argument."""
         place = {"resource_type": "TEAM", "resource_id": b"bytes", "user_id": "a" * 1001}
@@ -177,9 +146,8 @@ class _Interface(_BindingsSuite):
             ("find", {"role_id": "", "user_id": 5, "resource_id": "a" * 1001}),
         ]
         for method, arguments in given:
-            for call in self._each([Call(bindings, method, **arguments)]):
-                with Invalid(*arguments):
-                    await call()
+            call = Call(bindings, method, **arguments)
+            await self._all_invalid([call], *arguments)
 
     @with_client
     async def test_resource_kind(self, bindings: RoleBindingsClient) -> None:
@@ -188,9 +156,7 @@ class _Interface(_BindingsSuite):
         kinds = [("PROJECT", space), ("SPACE", project), ("SPACE", _NO_USER), ("PROJECT", _NO_ROLE)]
         for kind, resource_id in kinds:
             place = {"user_id": _NO_USER, "resource_type": kind, "resource_id": resource_id}
-            for call in self._each(_calls_at(bindings, place)):
-                with Invalid("resource_id"):
-                    await call()
+            await self._all_invalid(_calls_at(bindings, place), "resource_id")
 
 
 class _Create(_BindingsSuite):
@@ -428,15 +394,6 @@ class _Clients(_BindingsSuite):
         assert await bindings.get(binding_id=made.id) == made
 
     @with_client
-    async def test_call_after_close(self, bindings: RoleBindingsClient) -> None:
-        """After `aclose` every call of a client and its copies is an error."""
-        del bindings  # It cleans up, so another one is closed.
-        async with self.open_client() as other:
-            copied = other.with_options(timeout=20.0)
-            await other.aclose(grace=0.0)
-            await self._all_raise(ClientStateError, [*_calls(other), *_calls(copied)])
-
-    @with_client
     async def test_other_sees(self, bindings: RoleBindingsClient) -> None:
         """Every client sees what another one writes, within `max_staleness`."""
         async with self.open_client() as other:
@@ -450,12 +407,6 @@ class _Clients(_BindingsSuite):
             await bindings.delete(binding_id=made.id)
             await self.outlast_caches()
             await self._all_raise(NotFoundError, _calls_on(other, made.id, role_id=role_id))
-
-    @with_client
-    async def test_key_of_copy(self, bindings: RoleBindingsClient) -> None:
-        """A copy sends its own key: with a made-up key, every call is a 401."""
-        stranger = bindings.with_options(api_key=f"made-up-{secrets.token_hex(8)}")
-        await self._all_raise(AuthenticationError, _calls(stranger))
 
     @with_client
     async def test_status_error(self, bindings: RoleBindingsClient) -> None:
@@ -527,16 +478,6 @@ class RoleBindingsContract(
     _Interface, _Create, _Read, _Change, _Clients, _Rights, is_contract=True
 ):
     """Subclass this, define its abstract methods, and name the subclass `Test...`."""
-
-
-def _calls(bindings: RoleBindingsClient) -> list[Call]:
-    """Return a call of each method, none of which finds anything."""
-    return [
-        Call(bindings.list(resource_type="SPACE"), "all"),
-        Call(aiter(bindings.find(role_id=_NO_ROLE)), "__anext__"),
-        *_calls_on(bindings, _NO_BINDING),
-        *_calls_at(bindings, _NO_PLACE),
-    ]
 
 
 def _calls_on(

@@ -10,10 +10,19 @@ import re
 import secrets
 import warnings
 from abc import ABCMeta, abstractmethod
-from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable, Iterator
+from collections.abc import (
+    AsyncIterable,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
-from types import FunctionType, TracebackType
+from types import FunctionType
 from typing import Any, ClassVar, Final, Literal, NoReturn, TypeVar
 
 import anyio
@@ -22,7 +31,9 @@ from anyio.lowlevel import checkpoint
 
 from arize_roles_async import (
     AlphaWarning,
+    AuthenticationError,
     BetaWarning,
+    ClientStateError,
     Permission,
     Role,
     RolesClient,
@@ -156,7 +167,7 @@ class _SuiteType(ABCMeta):
 
 
 class Suite(metaclass=_SuiteType):
-    """The base of every contract: how its tests run, and the roles that they make."""
+    """The base of every contract: how its tests run, and the rules of a client of any resource."""
 
     backend: Literal["asyncio", "trio"] = "asyncio"
     """The event loop that the tests run under."""
@@ -187,8 +198,36 @@ class Suite(metaclass=_SuiteType):
         """Return a new client for each call, which is closed at the end of the block."""
 
     @abstractmethod
-    async def _clean_up(self, client: Any, /) -> None:  # noqa: ANN401 - a client of any resource
+    def _calls(self, client: Any, /) -> list[Call]:  # noqa: ANN401 - a client of any resource
+        """Return a call of each method, which changes nothing; the first one finds something."""
+
+    @abstractmethod
+    async def _clean_up(self, client: Any, /) -> None:  # noqa: ANN401 - the same
         """Delete what the test made."""
+
+    @with_client
+    async def test_cancel_call(self, client: Any) -> None:  # noqa: ANN401 - the same
+        """No method swallows a cancellation, and the client stays usable."""
+        calls = self._calls(client)
+        for call in self._each(calls):
+            assert await self._ends_cancelled(call)
+            await calls[0]()
+
+    @with_client
+    async def test_call_after_close(self, client: Any) -> None:  # noqa: ANN401 - the same
+        """After `aclose` every call of a client and its copies is an error."""
+        del client  # It cleans up, so another one is closed.
+        async with self.open_client() as other:
+            copied = other.with_options(timeout=20.0)
+            calls = [*self._calls(other), *self._calls(copied), Call(other, "__aenter__")]
+            await other.aclose(grace=0.0)
+            await self._all_raise(ClientStateError, calls)
+
+    @with_client
+    async def test_key_of_copy(self, client: Any) -> None:  # noqa: ANN401 - the same
+        """A copy sends its own key: with a made-up key, every call is a 401."""
+        stranger = client.with_options(api_key=f"made-up-{secrets.token_hex(8)}")
+        await self._all_raise(AuthenticationError, self._calls(stranger))
 
     async def _end(self, client: object, failure: BaseException | None) -> None:
         """Clean up; an error in this does not replace the test's failure."""
@@ -292,6 +331,20 @@ class Suite(metaclass=_SuiteType):
             with pytest.raises(error):
                 await call()
 
+    async def _all_invalid(self, calls: Iterable[Call], *fields: str) -> None:
+        """Expect a `ValidationError` of each call, which names these arguments and no other."""
+        __tracebackhide__ = True
+        wanted = sorted(fields)
+        for call in self._each(calls):
+            with pytest.raises(ValidationError) as caught:
+                await call()
+            violations = caught.value.violations
+            named = sorted({name for each in violations for name in each.field.split(", ")})
+            assert named == wanted, (
+                f"the error must name {wanted}, and names {named}: {caught.value}"
+            )
+            assert all(each.message for each in violations)
+
     async def _ends_cancelled(self, call: Call) -> bool:
         """Cancel a call once it waits, and return whether that ended it."""
         if self.backend == "asyncio":
@@ -307,34 +360,38 @@ class Suite(metaclass=_SuiteType):
         return scope.cancelled_caught
 
 
-class Invalid:
-    """A block that ends in a `ValidationError` which names these arguments and no other."""
+class PlacesSuite(Suite):
+    """The base of contracts about users, and the spaces and projects where they have roles."""
 
-    def __init__(self, *fields: str) -> None:
-        self._fields = set(fields)
-        self._raises = pytest.raises(ValidationError)
+    @abstractmethod
+    def user_ids(self) -> Sequence[str]:
+        """Return the IDs of two users, who have no role on these three resources.
 
-    def __enter__(self) -> pytest.ExceptionInfo[ValidationError]:
-        self._caught = self._raises.__enter__()
-        return self._caught
+        Nobody else has the address of one of them.
+        """
 
-    def __exit__(
+    @abstractmethod
+    def space_ids(self) -> Sequence[str]:
+        """Return the IDs of two spaces with names that no other has."""
+
+    @abstractmethod
+    def project_ids(self) -> Sequence[str]:
+        """Return the ID of a project with a name that no other has."""
+
+    def other_key(
         self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> bool:
-        __tracebackhide__ = True
-        if not self._raises.__exit__(exc_type, exc, traceback):
-            return False
-        error = self._caught.value
-        named = {name for each in error.violations for name in each.field.split(", ")}
-        if named != self._fields:
-            message = (
-                f"the error must name {sorted(self._fields)}, and names {sorted(named)}: {error}"
-            )
-            raise AssertionError(message) from None
-        return True
+        *,
+        grants: Iterable[Permission] | None = None,
+        on: Mapping[str, Iterable[Permission]] | None = None,
+    ) -> str:
+        """Return an API key of the test's account that is not the client's. Optional.
+
+        Args:
+            grants: The permissions that it grants everywhere; all by default.
+            on: Those that it grants on single resources besides, by the IDs of these.
+        """
+        del grants, on
+        return self._not_offered("other_key")
 
 
 async def walk(
