@@ -634,7 +634,7 @@ class FakeAccount:
         call ends, also a change, and where that differs over HTTP.
 
         Args:
-            operation: The method that fails; `any` is all, of both resources.
+            operation: The method that fails; `any` is all, of every resource.
             failure: A status of 400 to 599, or of 200 to 599 with `page`; the class of an error; or
                 a failure without a status: `lost` (the connection drops), `truncated` (the answer
                 breaks off in its body), `malformed` (its body is not JSON), `undecodable` (its body
@@ -721,7 +721,7 @@ class FakeAccount:
 
         Args:
             seconds: The latency.
-            operation: The method that is delayed; `any` is all, of both resources.
+            operation: The method that is delayed; `any` is all, of every resource.
             role: Only calls about the role with this name or ID are delayed.
             real_time: Take real seconds in process, too, so that the application's own deadlines
                 pass, such as `asyncio.timeout`.
@@ -748,7 +748,7 @@ class FakeAccount:
         such a call. Meanwhile waits of other calls take real time.
 
         Args:
-            operation: The method whose calls stay open; `any` is all, of both resources.
+            operation: The method whose calls stay open; `any` is all, of every resource.
             role: Only calls about the role with this name or ID stay open.
 
         Yields:
