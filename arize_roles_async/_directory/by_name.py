@@ -12,7 +12,13 @@ from arize_roles_async._calls.paging import Pages
 from arize_roles_async._calls.stage import pre_release
 from arize_roles_async._directory.models import NamedBinding, NamedBindings
 from arize_roles_async._directory.protocol import Directory
-from arize_roles_async._directory.requests import is_id, project_flaws, space_flaw, user_flaw
+from arize_roles_async._directory.requests import (
+    in_space_flaw,
+    is_id,
+    project_flaw,
+    space_flaw,
+    user_flaw,
+)
 from arize_roles_async._role_bindings.models import RoleBinding, RoleBindingResourceType
 from arize_roles_async._role_bindings.protocol import RoleBindingsClient
 from arize_roles_async._roles.protocol import RolesClient
@@ -228,12 +234,11 @@ def _given(**arguments: str | UnsetType) -> dict[str, str]:
 
 def _check(given: dict[str, str], *, needs_place: bool) -> None:
     """Raise one `ValidationError` for all that is wrong with the given arguments."""
-    rules = {"user": user_flaw, "role": role_flaw, "space": space_flaw}
+    rules = {"user": user_flaw, "role": role_flaw, "space": space_flaw, "project": project_flaw}
     flaws = [(name, flaw(given[name])) for name, flaw in rules.items() if name in given]
-    if "project" in given:
-        flaws += project_flaws(given["project"], given.get("in_space", UNSET))
-    elif "in_space" in given:
-        flaws.append(("in_space", "goes with project, which is not given"))
+    if "in_space" in given:
+        alone = None if "project" in given else "goes with project, which is not given"
+        flaws.append(("in_space", alone or in_space_flaw(given["in_space"], given.get("project"))))
     places = ("space" in given) + ("project" in given)
     if places != 1 and (needs_place or places):
         flaws.append(("space, project", "exactly one must be given"))

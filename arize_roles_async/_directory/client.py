@@ -10,7 +10,6 @@ import string
 from typing import Any, Final, TypeVar
 
 import msgspec
-from msgspec import UNSET
 
 from arize_roles_async._calls.client import BaseClient
 from arize_roles_async._calls.driver import DrivenCall
@@ -31,8 +30,9 @@ from arize_roles_async._directory.protocol import Directory
 from arize_roles_async._directory.requests import (
     FindProjects,
     ListProjects,
+    in_space_flaw,
     is_id,
-    project_flaws,
+    project_flaw,
     space_flaw,
     user_flaw,
 )
@@ -135,7 +135,8 @@ class BaseDirectory(BaseClient, Directory):
 
     @beta
     async def get_project(self, *, project: str, in_space: str | None = None) -> Project:
-        check(*project_flaws(project, UNSET if in_space is None else in_space))
+        flaw = None if in_space is None else in_space_flaw(in_space, project)
+        check(("project", project_flaw(project)), ("in_space", flaw))
         call = self._begin("projects.get", resource=PROJECTS)
         with call.time_limit:
             if is_id(project):

@@ -7,8 +7,6 @@ that arrived.
 from collections.abc import Callable
 from typing import Final
 
-from msgspec import UNSET
-
 from arize_roles_async._role_bindings.requests import KNOWN_KINDS
 from arize_roles_async._values.requests import PageRequest, check, id_flaw, id_kind, text_flaw
 from arize_roles_async._values.text import quoted
@@ -36,14 +34,16 @@ def space_flaw(space: object) -> str | None:
     return _thing_flaw(space, "a space", "Space")
 
 
-def project_flaws(project: object, in_space: object) -> list[tuple[str, str | None]]:
-    """Return what is wrong with a project and the space that it is in, which may be UNSET."""
-    flaws = [("project", _thing_flaw(project, "a project", "Model", "Project"))]
-    if in_space is not UNSET:
-        is_alone = isinstance(project, str) and is_id(project)
-        found = "must be left out where the project is an ID" if is_alone else space_flaw(in_space)
-        flaws.append(("in_space", found))
-    return flaws
+def project_flaw(project: object) -> str | None:
+    """Return what is wrong with a name or ID of a project, or None."""
+    return _thing_flaw(project, "a project", "Model", "Project")
+
+
+def in_space_flaw(in_space: object, project: object) -> str | None:
+    """Return what is wrong with the space that a project is looked for in, or None."""
+    if isinstance(project, str) and is_id(project):
+        return "must be left out where the project is an ID"
+    return space_flaw(in_space)
 
 
 def _thing_flaw(text: object, noun: str, *kinds: str) -> str | None:

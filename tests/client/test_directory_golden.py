@@ -2,8 +2,10 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from typing import Any, cast
 
 import pytest
+from msgspec import UNSET
 
 from arize_roles_async import (
     AccountRole,
@@ -17,6 +19,7 @@ from arize_roles_async import (
     Project,
     Space,
     User,
+    ValidationError,
 )
 from tests.client.test_golden import answer, client
 
@@ -243,6 +246,14 @@ async def test_other_answer(use: str, answered: bytes) -> None:
     async with client(answered) as (roles, _):
         with pytest.raises(InvalidResponseError, match="it holds another id than"):
             await USES[use](roles)
+
+
+async def test_unset() -> None:
+    """None leaves a space out, and no other value that is no text does."""
+    async with client() as (roles, script):
+        with pytest.raises(ValidationError, match="in_space: must be a string, not UnsetType"):
+            await roles.directory.get_project(project="churn", in_space=cast("Any", UNSET))
+    assert script.lines == []
 
 
 async def test_page() -> None:
