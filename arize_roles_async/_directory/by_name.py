@@ -166,20 +166,17 @@ class ByName:
 
     async def _look_up(self, given: dict[str, str]) -> dict[str, str]:
         """Return the IDs of what has the given names, by the arguments of `RoleBindingsClient`."""
-        directory, in_space = self._directory, given.get("in_space")
+        directory = self._directory
+        in_project = partial(directory.get_project, in_space=given.get("in_space"))
         # In the order of their errors.
-        look_ups: tuple[tuple[str, str, Callable[[str], Awaitable[Any]]], ...] = (
-            ("role", "role_id", lambda x: self._roles.get(role=x)),
-            ("user", "user_id", lambda x: directory.get_user(user=x)),
-            ("space", "resource_id", lambda x: directory.get_space(space=x)),
-            (
-                "project",
-                "resource_id",
-                lambda x: directory.get_project(project=x, in_space=in_space),
-            ),
+        look_ups: tuple[tuple[str, str, Callable[..., Awaitable[Any]]], ...] = (
+            ("role", "role_id", self._roles.get),
+            ("user", "user_id", directory.get_user),
+            ("space", "resource_id", directory.get_space),
+            ("project", "resource_id", in_project),
         )
         calls = {
-            argument: partial(_id_of, given[name], get)
+            argument: partial(_id_of, given[name], name, get)
             for name, argument, get in look_ups
             if name in given
         }
@@ -194,16 +191,14 @@ class ByName:
             for kind in RoleBindingResourceType
         )
         users, known_roles, projects = await _at_once(
-            (
-                lambda: _by_id(user_ids, lambda x: directory.get_user(user=x), directory.users),
-                lambda: _by_id(role_ids, lambda x: roles.get(role_id=x), roles.list),
-                lambda: _by_id(
-                    project_ids, lambda x: directory.get_project(project=x), directory.projects
-                ),
-            )
+            [
+                partial(_by_id, user_ids, "user", directory.get_user, directory.users),
+                partial(_by_id, role_ids, "role_id", roles.get, roles.list),
+                partial(_by_id, project_ids, "project", directory.get_project, directory.projects),
+            ]
         )
         space_ids |= {each.space_id for each in projects.values()}
-        spaces = await _by_id(space_ids, lambda x: directory.get_space(space=x), directory.spaces)
+        spaces = await _by_id(space_ids, "space", directory.get_space, directory.spaces)
 
         def named(binding: RoleBinding) -> NamedBinding:
             place = binding.resource_id
@@ -256,20 +251,24 @@ def _naming(given: dict[str, str]) -> Generator[None]:
         raise
 
 
-async def _id_of(text: str, get: Callable[[str], Awaitable[Any]]) -> str:
-    return text if is_id(text) else (await get(text)).id
+async def _id_of(text: str, argument: str, get: Callable[..., Awaitable[Any]]) -> str:
+    return text if is_id(text) else (await get(**{argument: text})).id
 
 
 async def _by_id(
     ids: Collection[str],
-    get: Callable[[str], Awaitable[Any]],
+    argument: str,
+    get: Callable[..., Awaitable[Any]],
     read: Callable[[], AsyncIterable[Any]],
 ) -> dict[Any, Any]:
-    """Return the things with some IDs, by these, as far as the key may see them."""
+    """Return the things with some IDs, by these, as far as the key may see them.
+
+    `argument` is the one of `get` that takes an ID.
+    """
 
     async def get_visible(each: str) -> object:
         with suppress(*_HIDDEN):
-            return await get(each)
+            return await get(**{argument: each})
         return None
 
     # A text that is no ID would be taken for a name.

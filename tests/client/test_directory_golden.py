@@ -114,8 +114,12 @@ OF_ML = "space_id=U3BhY2U6MTpiRnVM"
         ),
         (
             "project in a space",
-            [SPACE_PAGE, PROJECT_PAGE],
-            ["spaces?limit=100&name=ML", f"projects?limit=100&name=churn&{OF_ML}"],
+            [SPACE_PAGE, page("projects", more=MORE), PROJECT_PAGE],
+            [
+                "spaces?limit=100&name=ML",
+                f"projects?limit=100&name=churn&{OF_ML}",
+                f"projects?limit=100&cursor=c1&name=churn&{OF_ML}",
+            ],
             CHURN,
         ),
         ("users", [page("users", USER)], ["users?limit=100&email=x"], USERS),
