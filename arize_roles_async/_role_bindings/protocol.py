@@ -108,10 +108,6 @@ class RoleBindingsClient(Client, Protocol):
     async def update(self, *, binding_id: str, role_id: str) -> RoleBinding:
         """Change the role of a binding; its user and resource stay.
 
-        Args:
-            binding_id: The ID of the binding.
-            role_id: The ID of the role that the user gets instead.
-
         Returns:
             The binding after the change.
 
@@ -124,9 +120,6 @@ class RoleBindingsClient(Client, Protocol):
 
     async def delete(self, *, binding_id: str) -> None:
         """Take a role away from a user, by the ID of the binding.
-
-        Args:
-            binding_id: The ID of the binding.
 
         Raises:
             NotFoundError: There is no such binding, or the key lacks `ROLE_BINDING_DELETE` on its
@@ -149,13 +142,8 @@ class RoleBindingsClient(Client, Protocol):
 
         The client looks among the user's bindings first, and then creates or updates one, or does
         nothing if the user has the role. If others change the binding at the same moment, it does
-        so again, three times in all, and then raises the last error.
-
-        Args:
-            user_id: The ID of the user.
-            role_id: The ID of the role.
-            resource_type: `SPACE` or `PROJECT`.
-            resource_id: The ID of the space or project, as in `create`.
+        so again, three times in all, and then raises the last error. The arguments are those of
+        `create`.
 
         Returns:
             The binding with this role. If somebody changes the role of a binding that this call
@@ -176,10 +164,7 @@ class RoleBindingsClient(Client, Protocol):
     ) -> bool:
         """Remove the role that a user has on a space or project, whichever it is.
 
-        Args:
-            user_id: The ID of the user.
-            resource_type: `SPACE` or `PROJECT`.
-            resource_id: The ID of the space or project, as in `create`.
+        The arguments are those of `create`, without the role.
 
         Returns:
             True if this call removed a binding; False if the key sees none there. That proves
@@ -208,11 +193,6 @@ class RoleBindingsClient(Client, Protocol):
         The service filters by user alone, so the other filters read every binding that the key may
         see; for a resource, only those on spaces or those on projects, as its ID says. Without
         filters, these are the result.
-
-        Args:
-            role_id: The ID of a role.
-            user_id: The ID of a user.
-            resource_id: The ID of a space or project.
 
         Returns:
             An iterator, to be used with `async for`. It yields only the bindings on resources where

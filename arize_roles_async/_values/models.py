@@ -111,13 +111,10 @@ class Model:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Return the object that `to_dict()` converted to `data`.
+        """Return an object equal to the one that `to_dict()` converted to `data`.
 
         Args:
-            data: JSON-ready data; other keys are ignored, as the service may add some.
-
-        Returns:
-            An object equal to the one that was converted.
+            data: JSON-ready data; unknown fields are ignored, as the service may add some.
 
         Raises:
             ValidationError: `data` lacks a field or holds one of the wrong type; it names the
@@ -129,13 +126,10 @@ class Model:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
-        """Return the object that `to_json()` converted to `text`.
+        """Return an object equal to the one that `to_json()` converted to `text`.
 
         Args:
             text: JSON, as text or as UTF-8 bytes.
-
-        Returns:
-            An object equal to the one that was converted.
 
         Raises:
             ValidationError: `text` is not valid JSON, or not what `from_dict` takes.
