@@ -5,7 +5,8 @@ been applied although no answer says so, they read the account again to find out
 """
 
 import functools
-from typing import cast, overload
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 from msgspec import UNSET, UnsetType
 
@@ -42,7 +43,15 @@ from arize_roles_async._wire.problems import invalid_response
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 
+_F = TypeVar("_F", bound=Callable[..., Any])
+
 alpha = pre_release("roles", "ALPHA (BETA in Arize's newest clients)", AlphaWarning)
+
+
+def _typed_as(promised: _F) -> Callable[[Callable[..., Any]], _F]:
+    """Give a method the type of the protocol's, so that overloads do not stand here again."""
+    del promised
+    return lambda method: cast("_F", method)
 
 
 class BaseRolesClient(BaseClient, RolesClient):  # ty: ignore[conflicting-metaclass] - as RolesClient
@@ -60,10 +69,7 @@ class BaseRolesClient(BaseClient, RolesClient):  # ty: ignore[conflicting-metacl
     ) -> RolePages:
         return RolePages(self._list_page, limit=limit, cursor=cursor, is_predefined=is_predefined)
 
-    @overload
-    async def get(self, *, role_id: str) -> Role: ...
-    @overload
-    async def get(self, *, role: str) -> Role: ...
+    @_typed_as(RolesClient.get)
     @alpha
     async def get(self, *, role_id: str | None = None, role: str | None = None) -> Role:
         target, is_name = _parse_target(role_id, role)
@@ -94,24 +100,7 @@ class BaseRolesClient(BaseClient, RolesClient):  # ty: ignore[conflicting-metacl
             _lookup(call).known.learn(role)
             return role
 
-    @overload
-    async def update(
-        self,
-        *,
-        role_id: str,
-        name: str | None = None,
-        description: str | UnsetType | None = UNSET,
-        permissions: PermissionsArgument | None = None,
-    ) -> Role: ...
-    @overload
-    async def update(
-        self,
-        *,
-        role: str,
-        name: str | None = None,
-        description: str | UnsetType | None = UNSET,
-        permissions: PermissionsArgument | None = None,
-    ) -> Role: ...
+    @_typed_as(RolesClient.update)
     @alpha
     async def update(
         self,
@@ -145,10 +134,7 @@ class BaseRolesClient(BaseClient, RolesClient):  # ty: ignore[conflicting-metacl
                 raise renamed
             return updated
 
-    @overload
-    async def delete(self, *, role_id: str) -> None: ...
-    @overload
-    async def delete(self, *, role: str) -> None: ...
+    @_typed_as(RolesClient.delete)
     @alpha
     async def delete(self, *, role_id: str | None = None, role: str | None = None) -> None:
         target, is_name = _parse_target(role_id, role)
