@@ -21,8 +21,7 @@ from arize_roles_async._values.models import ListResponse, Model
 from arize_roles_async._values.options import RetryPolicy, Timeouts, check_count
 from arize_roles_async._values.requests import PageRequest
 from arize_roles_async._wire.decode import decode_item, decode_page
-from arize_roles_async._wire.encode import item_request, page_request
-from arize_roles_async._wire.request import Request
+from arize_roles_async._wire.request import Request, item_request, page_request
 from arize_roles_async._wire.response import Response
 from arize_roles_async._wire.retry_after import retry_after
 

@@ -34,7 +34,7 @@ from arize_roles_async._values.errors import BetaWarning, ConflictError, NotFoun
 from arize_roles_async._values.requests import check, id_flaw, id_kind, is_same_id
 from arize_roles_async._values.text import extend, quoted
 from arize_roles_async._wire.decode import decode_item, decode_nothing
-from arize_roles_async._wire.encode import create_request, item_request
+from arize_roles_async._wire.request import create_request, item_request
 
 _ROUNDS: Final = 3
 

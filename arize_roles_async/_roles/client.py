@@ -38,9 +38,8 @@ from arize_roles_async._values.permissions import PermissionsArgument
 from arize_roles_async._values.requests import check, id_flaw
 from arize_roles_async._values.text import quoted
 from arize_roles_async._wire.decode import decode, decode_item, decode_nothing
-from arize_roles_async._wire.encode import create_request, item_request
 from arize_roles_async._wire.problems import invalid_response
-from arize_roles_async._wire.request import Request
+from arize_roles_async._wire.request import Request, create_request, item_request
 from arize_roles_async._wire.response import Response
 
 _F = TypeVar("_F", bound=Callable[..., Any])

@@ -1,4 +1,4 @@
-"""HTTP requests without a connection."""
+"""HTTP requests without a connection, and those of every operation, whatever its resource."""
 
 import functools
 from collections.abc import Mapping
@@ -7,6 +7,7 @@ from urllib.parse import quote as percent_encoded
 
 import msgspec
 
+from arize_roles_async._values.requests import PageRequest
 from arize_roles_async._values.text import one_line
 
 _MAX_PATH: Final = 200
@@ -40,6 +41,26 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.target.partition("?")[0]
 
 
+def page_request(collection: str, page: PageRequest) -> Request:
+    """Return the request for one page of a list; fields that are None are left out."""
+    given = ((name, getattr(page, name)) for name in page.__struct_fields__)
+    query = "&".join(f"{name}={_in_query(value)}" for name, value in given if value is not None)
+    return Request(method="GET", target=f"{collection}?{query}")
+
+
+def create_request(collection: str, record: msgspec.Struct) -> Request:
+    """Return the request that makes a record."""
+    return Request(method="POST", target=collection, body=_encode(record))
+
+
+def item_request(
+    method: str, collection: str, item_id: str, changes: msgspec.Struct | None = None
+) -> Request:
+    """Return a request about one record."""
+    body = None if changes is None else _encode(changes)
+    return Request(method=method, target=item_path(collection, item_id), body=body)
+
+
 @functools.lru_cache(maxsize=1024)  # Encoding takes longer than all else that makes a request.
 def item_path(collection: str, item_id: str) -> str:
     """Return the path of an item of a collection, with the whole ID in one segment."""
@@ -47,3 +68,12 @@ def item_path(collection: str, item_id: str) -> str:
     if not item_id.strip("."):
         return f"{collection}/{item_id.replace('.', '%2E')}"
     return f"{collection}/{percent_encoded(item_id, safe='')}"
+
+
+def _in_query(value: str | bool | int) -> str:  # noqa: FBT001 - of a query
+    # `str` of an enum's member is not always its text.
+    return percent_encoded(value, safe="") if isinstance(value, str) else str(value).lower()
+
+
+def _encode(data: msgspec.Struct) -> bytes:
+    return msgspec.json.encode(data, enc_hook=str)  # str() is for permissions that are no members

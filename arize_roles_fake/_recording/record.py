@@ -28,10 +28,9 @@ from arize_roles_async._roles.requests import is_role_id
 from arize_roles_async._values.models import Aware
 from arize_roles_async._values.options import RetryPolicy, Timeouts
 from arize_roles_async._values.text import one_line
-from arize_roles_async._wire.encode import item_request
 from arize_roles_async._wire.problems import status_error
 from arize_roles_async._wire.redaction import Secret
-from arize_roles_async._wire.request import Request, item_path
+from arize_roles_async._wire.request import Request, item_path, item_request
 from arize_roles_async._wire.response import Response
 from arize_roles_async._wire.retry_after import retry_after
 from arize_roles_fake._recording.script import SCRIPT, Step
