@@ -292,7 +292,7 @@ async def _serve(
     account: FakeAccount, file: AccountData | None, chosen: argparse.Namespace
 ) -> FakeAccount:
     """Serve an account until a signal comes, and return the account served last."""
-    from arize_roles_fake._server.control import Control
+    from arize_roles_fake._server.control import Control, keys_of
     from arize_roles_fake._server.server import Listener
 
     stop = asyncio.Event()
@@ -300,7 +300,7 @@ async def _serve(
     allowed = None
     if is_loopback(chosen.host):
         allowed = frozenset(chosen.allow_host)
-    elif DEFAULT_API_KEY in (account_file.decode(account.dump()).keys or {}):
+    elif DEFAULT_API_KEY in keys_of(account):
         _say(
             f"warning: other machines can reach {chosen.host}, and the key {DEFAULT_API_KEY} is "
             "public; pass another one with --api-key-file"

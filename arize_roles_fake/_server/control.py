@@ -74,6 +74,10 @@ class _Served:
         """The number of requests so far, of which the log keeps the newest."""
 
 
+_Answer = web.Response | None
+"""The answer to a request; None is a 204."""
+
+
 class _ConflictError(ValueError):
     """A request contradicts another account on the server."""
 
@@ -98,12 +102,12 @@ class Control:
         *,
         anywhere: bool,
     ) -> None:
-        self._main = _Served(account, _keys_of(account))
+        self._main = _Served(account, keys_of(account))
         self._served: dict[str, _Served] = {account.api_key: self._main}
         self._make_account = make_account
         self._set_up = set_up
         self._anywhere = anywhere
-        self._actions: dict[tuple[str, str], Callable[[_Served, bytes], tuple[int, object]]] = {
+        self._actions: dict[tuple[str, str], Callable[[_Served, bytes], _Answer]] = {
             ("POST", "/-/accounts"): self._add,
             ("DELETE", "/-/accounts"): self._remove,
             ("GET", "/-/account"): self._dump,
@@ -150,39 +154,34 @@ class Control:
             return refused(404, f"--control has only these requests: {known}")
         try:
             # Not `request.read`, whose limit is that of the service's requests.
-            status, answer = action(served, await request.content.read())
+            answer = action(served, await request.content.read())
         except (ValueError, TypeError, OSError) as error:
             return refused(409 if isinstance(error, _ConflictError) else 400, str(error))
-        if answer is None:
-            return web.Response(status=status)
-        # Not msgspec: a logged request may hold characters that UTF-8 cannot carry.
-        return web.json_response(answer, status=status)
+        return web.Response(status=204) if answer is None else answer
 
     # Accounts and keys
 
-    def _add(self, _: _Served, body: bytes) -> tuple[int, object]:
+    def _add(self, _: _Served, body: bytes) -> _Answer:
         data = account_file.decode(body.decode("utf-8-sig")) if body.strip() else None
         keys = None if data is None else data.keys
         if keys is None:
             keys = {f"fake-{secrets.token_hex(8)}": None}
         account = self._new_account(data, keys, None)
         self._served[account.api_key] = _Served(account, keys)
-        return 201, {"api_key": account.api_key}
+        return web.json_response({"api_key": account.api_key}, status=201)
 
-    def _remove(self, served: _Served, _: bytes) -> tuple[int, object]:
+    def _remove(self, served: _Served, _: bytes) -> None:
         if served is self._main:
             raise ValueError("only an account that was added can be removed")
         del self._served[served.key.reveal()]
-        return 204, None
 
-    def _dump(self, served: _Served, _: bytes) -> tuple[int, object]:
-        return 200, msgspec.json.decode(served.account.dump())
+    def _dump(self, served: _Served, _: bytes) -> _Answer:
+        return web.Response(text=served.account.dump(), content_type="application/json")
 
-    def _replace(self, served: _Served, body: bytes) -> tuple[int, object]:
+    def _replace(self, served: _Served, body: bytes) -> None:
         data = account_file.decode(body.decode("utf-8-sig"))
-        keys = _keys_of(served.account) if data.keys is None else data.keys
+        keys = keys_of(served.account) if data.keys is None else data.keys
         served.serve(self._new_account(data, keys, served), keys)
-        return 204, None
 
     def _new_account(
         self, data: AccountData | None, keys: Keys, but_for: _Served | None
@@ -210,7 +209,7 @@ class Control:
             for key in keys
         )
 
-    def _reset(self, served: _Served, _: bytes) -> tuple[int, object]:
+    def _reset(self, served: _Served, _: bytes) -> _Answer:
         if self._are_taken(served.first_keys, served):
             raise _ConflictError(
                 "another account on this server has a key that this one had at its start"
@@ -219,29 +218,27 @@ class Control:
         served.first.reset()
         self._set_up(served.first)
         served.serve(served.first, served.first_keys)
-        return 200, {"unused_faults": unused}
+        return web.json_response({"unused_faults": unused})
 
-    def _add_key(self, served: _Served, body: bytes) -> tuple[int, object]:
+    def _add_key(self, served: _Served, body: bytes) -> None:
         given = _decode(body, _Key)
         self._check_keys([given.key], served)
         served.account.add_key(given.key, grants=given.grants, on=given.on)
         served.keys.add(given.key)
-        return 204, None
 
-    def _remove_key(self, served: _Served, body: bytes) -> tuple[int, object]:
+    def _remove_key(self, served: _Served, body: bytes) -> None:
         key = _decode(body, _RemovedKey).key
         if key not in served.keys:
             raise ValueError("there is no such API key")
         served.account.remove_key(key)
         served.keys.remove(key)
-        return 204, None
 
     # Failures and limits
 
-    def _faults(self, served: _Served, _: bytes) -> tuple[int, object]:
-        return 200, [_shown(fault) for fault in served.faults]
+    def _faults(self, served: _Served, _: bytes) -> _Answer:
+        return web.json_response([_shown(fault) for fault in served.faults])
 
-    def _fail(self, served: _Served, body: bytes) -> tuple[int, object]:
+    def _fail(self, served: _Served, body: bytes) -> None:
         given = _decode(body, dict[str, Any])
         for name in given:
             if name not in _FAULT_MEMBERS:
@@ -255,39 +252,35 @@ class Control:
         operation = given.pop("operation", None)
         fault = served.account.fail(operation, failure, **given)
         served.faults.append(cast("ScriptedFault", fault))
-        return 204, None
 
-    def _clear_faults(self, served: _Served, _: bytes) -> tuple[int, object]:
+    def _clear_faults(self, served: _Served, _: bytes) -> None:
         served.account.clear_faults()
         served.faults.clear()
-        return 204, None
 
-    def _slow_down(self, served: _Served, body: bytes) -> tuple[int, object]:
+    def _slow_down(self, served: _Served, body: bytes) -> None:
         served.account.slow_down(**msgspec.structs.asdict(_decode(body, _Delay)))
-        return 204, None
 
-    def _limit_rate(self, served: _Served, body: bytes) -> tuple[int, object]:
+    def _limit_rate(self, served: _Served, body: bytes) -> None:
         served.account.limit_rate(**msgspec.structs.asdict(_decode(body, _Rate)))
-        return 204, None
 
     # Calls and time
 
-    def _calls(self, served: _Served, _: bytes) -> tuple[int, object]:
+    def _calls(self, served: _Served, _: bytes) -> _Answer:
         calls = served.account.calls
-        return 200, {
-            "calls": [
-                {**{name: getattr(call, name) for name in _CALL_MEMBERS}, "at": call.at.isoformat()}
-                for call in calls
-            ],
-            "dropped": served.requests - len(calls),
-        }
+        shown = [
+            {**{name: getattr(call, name) for name in _CALL_MEMBERS}, "at": call.at.isoformat()}
+            for call in calls
+        ]
+        # Not msgspec: a logged request may hold characters that UTF-8 cannot carry.
+        return web.json_response({"calls": shown, "dropped": served.requests - len(calls)})
 
-    def _advance(self, served: _Served, body: bytes) -> tuple[int, object]:
+    def _advance(self, served: _Served, body: bytes) -> _Answer:
         served.account.advance(_decode(body, _Clock).seconds)
-        return 200, {"now": served.account.now().isoformat()}
+        return web.json_response({"now": served.account.now().isoformat()})
 
 
-def _keys_of(account: FakeAccount) -> Keys:
+def keys_of(account: FakeAccount) -> Keys:
+    """Return the API keys of an account, with what each grants."""
     return account_file.decode(account.dump()).keys or {}
 
 

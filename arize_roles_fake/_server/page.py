@@ -13,7 +13,7 @@ from arize_roles_async._roles.models import Role
 from arize_roles_async._values.permissions import AnyPermission, Permission
 from arize_roles_async._values.text import one_line
 from arize_roles_fake._account import FakeAccount
-from arize_roles_fake._testing import account_file
+from arize_roles_fake._server.control import keys_of
 from arize_roles_fake._testing.call_log import LoggedCall, describe
 
 _ROLES_SHOWN: Final = 100
@@ -177,7 +177,7 @@ def _log(account: FakeAccount, calls: tuple[LoggedCall, ...]) -> str:
     last = calls[: -_CALLS_SHOWN - 1 : -1]
     if not last:
         return '<p class="text">None yet.</p>'
-    keys = account_file.decode(account.dump()).keys or {}
+    keys = keys_of(account)
     rows = "".join(_call(call, keys) for call in last)
     return (
         '<table class="calls"><thead><tr><th>Time</th><th>Outcome</th><th>Call</th></tr></thead>'
