@@ -178,16 +178,6 @@ class _Create(_BindingsSuite):
         assert await self._listed(bindings) == [made]
 
     @with_client
-    async def test_each_place(self, bindings: RoleBindingsClient) -> None:
-        """Each user may have a role on each resource."""
-        role_id = await self._make_role()
-        places = [(user, resource) for user in range(2) for resource in range(3)]
-        made = [await self._bind(bindings, *place, role_id=role_id) for place in places]
-        found = await walk(bindings.find(role_id=role_id))
-        assert len(found) == 6
-        assert {*found} == {*made}
-
-    @with_client
     async def test_second_role(self, bindings: RoleBindingsClient) -> None:
         """A user has one role on a resource: a second one, the same or another, is a 409."""
         made = await self._bind(bindings)
