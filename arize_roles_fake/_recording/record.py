@@ -14,7 +14,7 @@ import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 from urllib.parse import quote, urlencode
 
 import attrs
@@ -37,6 +37,8 @@ from arize_roles_fake._recording.script import SCRIPT, Step
 from arize_roles_fake._service.service import operation_of
 from arize_roles_fake._service.wire import parse_json
 from arize_roles_fake._testing.file_format import check_format
+
+_T = TypeVar("_T")
 
 Send = Callable[[Request], Awaitable[Response]]
 """Sends a request to the recorded service, with the API key unless the request has its own."""
@@ -269,7 +271,7 @@ class _Recorder:
         answer = await self._answer(request)
         if answer.status == _REFUSED:
             raise status_error(request, answer)
-        return len(_objects(_parse(answer), "roles"))
+        return len(_roles(_parse(answer)))
 
     async def clean_up(self) -> None:
         """Delete every role of this run, including those that an odd service created."""
@@ -289,9 +291,9 @@ class _Recorder:
             target = f"{_CUSTOM_ROLES}{cursor}"
             answer = await self._answer(Request(method="GET", target=target))
             page = _parse(answer)
-            for role in filter(self._is_of_run, _objects(page, "roles")):
-                await self._delete(_text(role, "id"))
-            next_cursor = _text(_object(page, "pagination"), "next_cursor")
+            for role in filter(self._is_of_run, _roles(page)):
+                await self._delete(_member(role, "id", ""))
+            next_cursor = _next_cursor(page)
             if not next_cursor or next_cursor in seen:
                 return
             seen.add(next_cursor)
@@ -313,7 +315,7 @@ class _Recorder:
     def _note_created(self, step: Step, data: object) -> None:
         members = cast("dict[str, Any]", data) if isinstance(data, dict) else None
         if members is not None and self._is_of_run(members):
-            self._made_ids.add(_text(members, "id"))
+            self._made_ids.add(_member(members, "id", ""))
         else:
             self.left.append(f"{step.rule}: a role was created without the run's mark")
 
@@ -345,12 +347,12 @@ class _Recorder:
         return value
 
     def _save(self, name: str, answer: dict[str, Any]) -> None:
-        roles = _objects(answer, "roles")
+        roles = _roles(answer)
         role = roles[0] if roles else answer
         is_predefined = role.get("is_predefined") is True
-        found = {"cursor": _text(_object(answer, "pagination"), "next_cursor")}
+        found = {"cursor": _next_cursor(answer)}
         if is_predefined if name == "predefined" else self._is_of_run(role) and not is_predefined:
-            found |= {"id": _text(role, "id"), "name": _text(role, "name")}
+            found |= {"id": _member(role, "id", ""), "name": _member(role, "name", "")}
         self._saved |= {f"{name}.{field}": value for field, value in found.items() if value}
 
     def _anonymous(self, field: str, value: object, depth: int) -> object:
@@ -378,7 +380,7 @@ class _Recorder:
         return value.replace(self._mark, "<run>") if isinstance(value, str) else value
 
     def _is_of_run(self, role: Mapping[str, Any]) -> bool:
-        return self._mark in _text(role, "name")
+        return self._mark in _member(role, "name", "")
 
     def _role_id(self, role_id: str) -> str:
         names = [name for name, saved in self._saved.items() if saved == role_id]
@@ -394,27 +396,18 @@ def _parse(answer: Response) -> dict[str, Any] | str:
     return cast("dict[str, Any]", data) if isinstance(data, dict) else "<not a JSON object>"
 
 
-# A service may answer anything, so each step into an answer checks its type.
-
-
-def _text(data: object, name: str) -> str:
+def _member(data: object, name: str, default: _T) -> _T:
+    """Return a member of a JSON object; a service may answer anything, so perhaps a default."""
     value = cast("dict[str, object]", data).get(name) if isinstance(data, dict) else None
-    return value if isinstance(value, str) else ""
+    return value if isinstance(value, type(default)) else default
 
 
-def _object(data: object, name: str) -> object:
-    return cast("dict[str, object]", data).get(name) if isinstance(data, dict) else None
+def _roles(data: object) -> list[dict[str, Any]]:
+    return [each for each in _member(data, "roles", list[Any]()) if isinstance(each, dict)]
 
 
-def _objects(data: object, name: str) -> list[dict[str, Any]]:
-    items = _object(data, name)
-    if not isinstance(items, list):
-        return []
-    return [
-        cast("dict[str, Any]", item)
-        for item in cast("list[object]", items)
-        if isinstance(item, dict)
-    ]
+def _next_cursor(data: object) -> str:
+    return _member(_member(data, "pagination", dict[str, Any]()), "next_cursor", "")
 
 
 def _is_time(value: object) -> bool:

@@ -193,7 +193,7 @@ class _Create(_RolesSuite):
         permissions = (await self._make(roles, permissions=given)).permissions
         others = [each for each in reversed(Permission) if each != "PROJECT_READ"]
         assert permissions == ("PROJECT_READ", *others)
-        assert {type(each) for each in permissions} == {Permission}
+        assert {type(each) for each in permissions or ()} == {Permission}
 
     @with_client
     async def test_permissions_iterable(self, roles: RolesClient) -> None:
@@ -667,7 +667,8 @@ class _Lookup(_RolesSuite):
             {"role_id": role.id, "role": role.name},
             {"role_id": role.id, "role": role.id},
         ]
-        targets += [{name: value} for name in targets[0] for value in ("", 5, b"bytes", "\ud800")]
+        for value in ("", 5, b"bytes", "\ud800"):
+            targets.extend([{"role_id": value}, {"role": value}])
         for target in targets:
             await self._all_invalid(_calls_on(roles, **target), *target)
         await self._all_invalid(_calls_on(roles), "role_id", "role")
