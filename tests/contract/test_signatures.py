@@ -7,7 +7,7 @@ from types import ModuleType
 import pytest
 
 from arize_roles_async import RoleBindingsClient, RolesClient
-from arize_roles_fake.contract import _role_bindings, _roles
+from arize_roles_fake.contract import _role_bindings, _roles, _suite
 
 PROTOCOLS = [(RolesClient, _roles), (RoleBindingsClient, _role_bindings)]
 
@@ -42,7 +42,10 @@ def parameters(client: type) -> dict[str, set[str]]:
 @pytest.mark.parametrize(("client", "contract"), PROTOCOLS)
 def test_every_parameter(client: type, contract: ModuleType) -> None:
     """Every parameter of a protocol is given by a contract test."""
-    assert given(client, inspect.getsource(contract)) == parameters(client)
+    there = given(client, inspect.getsource(contract))
+    # A rule for clients of every resource closes them.
+    there["aclose"] |= given(client, inspect.getsource(_suite))["aclose"]
+    assert there == parameters(client)
 
 
 def test_new_parameter() -> None:
