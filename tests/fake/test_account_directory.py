@@ -1,7 +1,6 @@
 """Users, spaces and projects of an account: by labels, added, replaced, blocked, and in files."""
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -30,6 +29,18 @@ def got(account: FakeAccount, kind: str, id: str, key: str | None = None) -> obj
     return json.loads(answer.body) if answer.status == 200 else answer.status
 
 
+def request_binding(account: FakeAccount, user: str, resource: str) -> int:
+    """Return the status of a request that gives a user the role A."""
+    role = account.role("A") or account.add_role("A", ["PROJECT_READ"])
+    body = {
+        "role_id": role.id,
+        "user_id": account.id(user),
+        "resource_type": resource.partition(":")[0].upper(),
+        "resource_id": account.id(resource),
+    }
+    return ask(account, "POST /v2/role-bindings", json.dumps(body).encode()).status
+
+
 def test_labels(account: FakeAccount) -> None:
     """What is bound is there by its label, and so is the space of a project."""
     account.add_role("A", ["PROJECT_READ"])
@@ -54,14 +65,7 @@ def test_slash(account: FakeAccount, name: str) -> None:
 
 def test_bound_over_http(account: FakeAccount) -> None:
     """What a request binds is there, and stays when the binding goes."""
-    role = account.add_role("A", ["PROJECT_READ"])
-    body = {
-        "role_id": role.id,
-        "user_id": account.id("eve@example.com"),
-        "resource_type": "SPACE",
-        "resource_id": account.id("Space:ML"),
-    }
-    ask(account, "POST /v2/role-bindings", json.dumps(body).encode())
+    assert request_binding(account, "eve@example.com", "Space:ML") == 201
     account.unbind("A", user="eve@example.com", resource="Space:ML")
     assert listed(account, "users") == ["eve@example.com"]
     assert listed(account, "spaces") == ["ML"]
@@ -70,61 +74,46 @@ def test_bound_over_http(account: FakeAccount) -> None:
 def test_declared() -> None:
     """What is declared is there; what is added later is, too, and can have roles."""
     account = FakeAccount(users=["ada@example.com"], resources=["Space:ML"])
-    account.add_role("A", ["PROJECT_READ"])
     account.add_user("eve@example.com")
     account.add_project("churn", space="ML")
     assert listed(account, "users") == ["ada@example.com", "eve@example.com"]
     assert listed(account, "projects") == ["churn"]
-    body = {
-        "role_id": account.roles[0].id,
-        "user_id": account.id("eve@example.com"),
-        "resource_type": "PROJECT",
-        "resource_id": account.id("Project:ML/churn"),
-    }
-    assert ask(account, "POST /v2/role-bindings", json.dumps(body).encode()).status == 201
+    assert request_binding(account, "eve@example.com", "Project:ML/churn") == 201
+
+
+SPACE_ID, PROJECT_ID = "U3BhY2U6MQ==", "TW9kZWw6MQ=="
 
 
 @pytest.mark.parametrize(
-    "add",
+    ("method", "arguments", "error", "message"),
     [
-        lambda account: account.add_user("ada@example.com", id=account.id("Space:1")),
-        lambda account: account.add_space("ML", id=account.id("Project:1")),
-        lambda account: account.add_project("churn", space="ML", id=account.id("Space:1")),
-        lambda account: account.bind("A", user=account.id("Project:1"), resource="Space:1"),
+        ("add_user", {"email": "a@x.org", "id": SPACE_ID}, ValueError, "be the ID of a Space"),
+        ("add_user", {"email": None}, ValueError, "user must not be empty"),
+        ("add_user", {"email": "a@x.org", "role": "ADMIN"}, TypeError, r"\$\.role"),
+        ("add_space", {"name": "ML", "id": PROJECT_ID}, ValueError, "not the ID of a space"),
+        ("add_space", {"name": "ML", "id": "ML"}, ValueError, "must be a space or a project"),
+        ("add_space", {"name": "ML", "description": "\ud800"}, ValueError, "surrogates"),
+        ("add_space", {"name": None}, TypeError, r"\$\.name"),
+        ("add_project", {"name": "p", "space": "ML", "id": SPACE_ID}, ValueError, "not the ID of"),
+        ("add_project", {"name": 5, "space": "ML"}, TypeError, r"\$\.name"),
+        ("bind", {"role": "A", "user": PROJECT_ID, "resource": "Space:1"}, ValueError, "the ID of"),
+        ("__init__", {"users": "ada"}, TypeError, "users must be a list"),
+        ("__init__", {"resources": "Space:1"}, TypeError, "resources must be a list"),
     ],
 )
-def test_other_kind(account: FakeAccount, add: Callable[[FakeAccount], object]) -> None:
-    """The ID of another kind of thing is refused, and nothing is added."""
+def test_refused(
+    account: FakeAccount,
+    method: str,
+    arguments: dict[str, Any],
+    error: type[Exception],
+    message: str,
+) -> None:
+    """The ID of another kind, or a value that no answer can carry, is refused; nothing is added."""
     account.add_role("A", ["PROJECT_READ"])
     before = account.dump()
-    with pytest.raises(ValueError, match=r"not (be )?the ID of a"):
-        add(account)
+    with pytest.raises(error, match=message):
+        getattr(account, method)(**arguments)
     assert account.dump() == before
-
-
-@pytest.mark.parametrize(
-    "add",
-    [
-        lambda account: account.add_user("ada@example.com", role="ADMIN"),
-        lambda account: account.add_space(None),
-        lambda account: account.add_project(5, space="ML"),
-        lambda _: FakeAccount(users="ada"),
-        lambda _: FakeAccount(resources="Space:1"),
-    ],
-)
-def test_wrong_type(account: FakeAccount, add: Callable[[FakeAccount], object]) -> None:
-    """An argument of a wrong type is refused, and nothing is added."""
-    before = account.dump()
-    with pytest.raises(TypeError):
-        add(account)
-    assert account.dump() == before
-
-
-def test_surrogates(account: FakeAccount) -> None:
-    """A text that no answer can carry is refused."""
-    with pytest.raises(ValueError, match="surrogates"):
-        account.add_space("ML", description="\ud800")
-    assert listed(account, "spaces") == []
 
 
 def test_every_field(account: FakeAccount) -> None:
@@ -220,6 +209,7 @@ def test_blocked(account: FakeAccount) -> None:
     account.block_user("ada@example.com")
     ada = account.id("ada@example.com")
     assert got(account, "users", ada) == 404
+    assert request_binding(account, "ada@example.com", "Space:ML") == 404
     assert listed(account, "users") == ["eve@example.com"]
     account.assert_bindings({("eve@example.com", "Space:ML"): "A"})
     assert listed(FakeAccount.load(account.dump()), "users") == ["eve@example.com"]
@@ -271,11 +261,3 @@ def test_unknown_is_there(account: FakeAccount) -> None:
     assert user["email"] == "ada@example.com"
     assert got(account, "spaces", user["id"]) == 404
     assert listed(account, "users") == []
-
-
-def test_bad_ids(account: FakeAccount) -> None:
-    """A bot needs an ID, and a space takes the ID of a space alone."""
-    with pytest.raises(ValueError, match="user must not be empty"):
-        account.add_user(None)
-    with pytest.raises(ValueError, match="resource must be a space or a project"):
-        account.add_space("ML", id="ML")
