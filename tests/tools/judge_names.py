@@ -17,9 +17,9 @@ import asyncio
 import random
 import sys
 import warnings
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import suppress
-from typing import Any, Final, Literal
+from typing import Any, Final
 from unittest.mock import patch
 
 from arize_roles_async import (
@@ -45,11 +45,7 @@ ADDRESSES: Final = (
 )
 NAMES: Final = ("ML", "ml", "ML 2", "ML", "html", "Ops")
 ROLES: Final = ("Analyst", "Editor")
-STATUSES: Final[Sequence[Literal["ACTIVE", "INVITED", "EXPIRED"]]] = (
-    "ACTIVE",
-    "INVITED",
-    "EXPIRED",
-)
+STATUSES: Final[Any] = ("ACTIVE", "INVITED", "EXPIRED")
 Held = tuple[str, str]
 
 
@@ -63,34 +59,26 @@ class Account(FakeAccount):
         self.before: dict[Held, str] = {}
         for name in ROLES:
             self.add_role(name)
-        for number in range(drawn.randint(1, 6)):
-            address, user_id = drawn.choice(ADDRESSES), self.id(f"u{number}")
-            self.add_user(address, id=user_id, status=drawn.choice(STATUSES))
+        self.known = [
+            self.add_user(drawn.choice(ADDRESSES), id=f"u{number}", status=drawn.choice(STATUSES))
+            for number in range(drawn.randint(1, 6))
+        ]
+        self.places: list[Space | Project] = []
         for number in range(drawn.randint(1, 5)):
-            organization = f"o{number}"
-            name = drawn.choice(NAMES)
-            self.add_space(name, id=self.id(f"Space:{number}"), organization=organization)
+            name, of = drawn.choice(NAMES), f"o{number}"
+            space = self.add_space(name, id=f"Space:{number}", organization=of)
+            self.places.append(space)
             if drawn.random() < 0.7:
-                self.add_project(
-                    drawn.choice(NAMES),
-                    space=self.id(f"Space:{number}"),
-                    id=self.id(f"Project:{number}/p"),
-                )
-        self.known = (*self._state.store.users.in_order("all"),)
-        self.places: tuple[Space | Project, ...] = (
-            *self._state.store.spaces.in_order("all"),
-            *self._state.store.projects.in_order("all"),
-        )
+                name, of = drawn.choice(NAMES), space.id
+                self.places.append(self.add_project(name, space=of, id=f"Project:{number}/p"))
         self.renames = drawn.random() < 0.3
 
     def now_named(self) -> dict[str, str]:
         """Return the name of each thing that is visible."""
         store = self._state.store
-        named = {each.id: str(each.email) for each in store.users.in_order("all")}
-        named = {key: name for key, name in named.items() if key not in store.blocked}
-        for records in (store.spaces.in_order("all"), store.projects.in_order("all")):
-            named |= {each.id: each.name for each in records}
-        return named | {role.id: role.name for role in self.roles}
+        users = [each for each in store.users.in_order("all") if each.id not in store.blocked]
+        things = [*store.spaces.in_order("all"), *store.projects.in_order("all"), *self.roles]
+        return {x.id: str(x.email) for x in users} | {x.id: x.name for x in things}
 
     def held(self) -> dict[Held, str]:
         """Return who has which role where."""
