@@ -159,6 +159,8 @@ def fill(state: State, data: AccountData) -> None:
     state.clear(ids)
     state.extra_permissions = frozenset(data.extra_permissions)
     state.max_custom_roles = data.max_custom_roles
+    # Before the bindings, for which a user, space or project that is not there yet is made now.
+    _fill_directory(state, data.directory or DirectoryData())
     store = state.store
     for each in data.roles:
         store.reserve(each.id or "")
@@ -177,7 +179,6 @@ def fill(state: State, data: AccountData) -> None:
     store.bindings.created = max(store.bindings.created, data.role_bindings_created)
     state.users = _ids(ids.of_user, data.users)
     state.resources = _ids(ids.of_resource, data.resources)
-    _fill_directory(state, data.directory or DirectoryData())
     state.know(*dict.fromkeys(map(ids.of, (*(data.users or ()), *(data.resources or ())))))
     for key, grants in (data.keys or {}).items():
         if isinstance(grants, KeyData):

@@ -233,6 +233,17 @@ def test_file(account: FakeAccount) -> None:
     assert loaded.dump() == account.dump()
 
 
+def test_file_order(account: FakeAccount) -> None:
+    """Users whom a file has come oldest first, also those who have roles there."""
+    account.add_role("A", ["PROJECT_READ"])
+    account.add_user("ada@example.com", name="Countess")
+    account.advance(60)
+    account.add_user("eve@example.com", name="E.")
+    account.bind("A", user="ada@example.com", resource="Space:ML")
+    loaded = FakeAccount.load(account.dump())
+    assert listed(loaded, "users") == ["ada@example.com", "eve@example.com"]
+
+
 def test_snapshot(account: FakeAccount) -> None:
     """A snapshot and a reset have what there was before."""
     account.add_user("ada@example.com")
