@@ -71,10 +71,12 @@ _PREDEFINED: Final = tuple(
 
 @attrs.frozen
 class Snapshot:
-    """The roles of an account at one moment, for `FakeAccount.restore`."""
+    """What an account holds at one moment, for `FakeAccount.restore`."""
 
     store: RoleStore = attrs.field(repr=False)
     extra_permissions: frozenset[str] = attrs.field(repr=False)
+    users: frozenset[str] | None = attrs.field(repr=False)
+    resources: frozenset[str] | None = attrs.field(repr=False)
 
 
 @public("arize_roles_fake")
@@ -453,15 +455,19 @@ class FakeAccount:
         return self._state.ids.label(id)
 
     def snapshot(self) -> Snapshot:
-        """Return the roles and bindings as they are now, for `restore`."""
+        """Return roles, bindings, users, spaces and projects as they are now, for `restore`."""
         with self._lock:
-            return Snapshot(self._store.copy(), self._state.extra_permissions)
+            state = self._state
+            return Snapshot(
+                state.store.copy(), state.extra_permissions, state.users, state.resources
+            )
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Restore roles and bindings from a snapshot; keys, faults, the log and the time stay."""
+        """Restore all that a snapshot holds; keys, faults, the log and the time stay."""
         with self._lock:
             self._state.store = snapshot.store.copy()
             self._state.extra_permissions = snapshot.extra_permissions
+            self._state.users, self._state.resources = snapshot.users, snapshot.resources
             # The keys stay, so the permissions that they grant stay known.
             for key in self._state.keys.values():
                 granted = {*(key.everywhere or ()), *chain(*key.on.values())}

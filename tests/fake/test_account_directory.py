@@ -256,6 +256,18 @@ def test_snapshot(account: FakeAccount) -> None:
     assert listed(account, "users") == []
 
 
+def test_snapshot_of_declared() -> None:
+    """After `restore` there is nobody whom somebody declared since."""
+    account = FakeAccount(users=["ada@example.com"], resources=["Space:ML"])
+    before = account.snapshot()
+    account.add_user("eve@example.com")
+    account.add_space("Ops")
+    account.restore(before)
+    assert got(account, "users", account.id("eve@example.com")) == 404
+    assert got(account, "spaces", account.id("Space:Ops")) == 404
+    assert got(account, "spaces", account.id("Space:ML")) != 404
+
+
 def test_sees_space(account: FakeAccount) -> None:
     """A key that may do something on a space sees it and its projects."""
     account.add_project("churn", space="ML")
