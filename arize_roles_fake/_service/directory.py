@@ -81,9 +81,7 @@ def _list_spaces(state: State, grants: Grants, request: Request) -> Response:
 def _list_projects(state: State, grants: Grants, request: Request) -> Response:
     asked = decode_query(_ListProjects, _query(request))
     if asked.space_id is not None and state.assumptions.unknown_space == 404:  # noqa: PLR2004
-        space = state.store.spaces.by_id(asked.space_id)
-        if space is None or not _sees(grants, space):
-            raise state.not_found("Space", "space", asked.space_id)
+        _find(state, grants, "space", asked.space_id)
 
     def is_asked(project: Project) -> bool:
         space = state.store.spaces.by_id(project.space_id)
@@ -100,8 +98,12 @@ def _list_projects(state: State, grants: Grants, request: Request) -> Response:
 
 
 def _get(what: str, state: State, grants: Grants, request: Request) -> Response:
-    """Answer with a user, space or project, where the account has it and the key sees it."""
-    asked, kinds = parse_id(request.path), _KINDS[what]
+    return record_response(200, _find(state, grants, what, parse_id(request.path)))
+
+
+def _find(state: State, grants: Grants, what: str, asked: str) -> User | Space | Project:
+    """Return the thing with an ID, where the account has it and the key sees it."""
+    kinds = _KINDS[what]
     kind, found = id_kind(asked), None
     if kind in kinds and asked not in state.store.blocked:
         found = state.records_of(asked).by_id(asked)
@@ -109,7 +111,7 @@ def _get(what: str, state: State, grants: Grants, request: Request) -> Response:
             found = state.derived(asked)
     if found is None or not _sees(grants, found):
         raise state.not_found(kind if kind in kinds else kinds[0], what, asked)
-    return record_response(200, found)
+    return found
 
 
 def _sees(grants: Grants, thing: User | Space | Project) -> bool:

@@ -283,4 +283,7 @@ def test_unknown_is_there(account: FakeAccount) -> None:
     user: Any = got(account, "users", account.id("ada@example.com"))
     assert user["email"] == "ada@example.com"
     assert got(account, "spaces", user["id"]) == 404
+    assert got(account, "spaces", account.id("Space:ML")) != 404
+    of_space = f"space_id={account.id('Space:ML').replace('=', '%3D')}"
+    assert listed(account, "projects", of_space) == listed(account, "spaces") == []
     assert listed(account, "users") == []
