@@ -314,7 +314,7 @@ class _Run:
         if result is None:
             if error is None:
                 return status
-            reasons = _reasons(error)
+            reasons = [*getattr(error, "violations", ())] or [str(error) or type(error).__name__]
             if stopped:
                 is_fmt = self._chosen.command == "fmt"
                 reasons = [f"stopped by {stopped}{'' if is_fmt else '; nothing was changed'}"]
@@ -408,10 +408,6 @@ def _standard_input() -> BinaryIO:
 
 def _is_terminal(stream: TextIO | None) -> bool:
     return stream is not None and stream.isatty()
-
-
-def _reasons(error: BaseException) -> list[object]:
-    return [*getattr(error, "violations", ())] or [str(error) or type(error).__name__]
 
 
 def _annotation(kind: str, reason: object) -> str:

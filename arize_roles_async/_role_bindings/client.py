@@ -33,7 +33,7 @@ from arize_roles_async._role_bindings.requests import (
 from arize_roles_async._values.errors import BetaWarning, ConflictError, NotFoundError, StatusError
 from arize_roles_async._values.requests import check, id_flaw, id_kind, is_same_id
 from arize_roles_async._values.text import extend, quoted
-from arize_roles_async._wire.decode import decode_item, decode_nothing
+from arize_roles_async._wire.decode import decode_item
 from arize_roles_async._wire.request import create_request, item_request
 
 _ROUNDS: Final = 3
@@ -214,7 +214,7 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
     async def _delete(self, call: DrivenCall, binding_id: str, *, was_seen: bool) -> None:
         await call.change(
             item_request("DELETE", ROLE_BINDINGS.path, binding_id),
-            decode_nothing,
+            lambda _, __: None,
             lambda step: expect_gone(
                 call.get(ROLE_BINDINGS, RoleBinding, binding_id), step, was_there=was_seen
             ),

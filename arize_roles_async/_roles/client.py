@@ -37,7 +37,7 @@ from arize_roles_async._values.errors import (
 from arize_roles_async._values.permissions import PermissionsArgument
 from arize_roles_async._values.requests import check, id_flaw
 from arize_roles_async._values.text import quoted
-from arize_roles_async._wire.decode import decode, decode_item, decode_nothing
+from arize_roles_async._wire.decode import decode, decode_item
 from arize_roles_async._wire.problems import invalid_response
 from arize_roles_async._wire.request import Request, create_request, item_request
 from arize_roles_async._wire.response import Response
@@ -126,7 +126,14 @@ class BaseRolesClient(BaseClient, RolesClient):  # ty: ignore[conflicting-metacl
             )
             _lookup(call).known.learn(updated)
             if is_name and changes.name is UNSET and updated.name != target:
-                renamed = _renamed(target, updated, response)
+                renamed = RoleRenamedError(
+                    f"the role {quoted(target)} was renamed to {quoted(updated.name)} before the "
+                    f"update, which was made to the renamed role (ID {quoted(updated.id)})",
+                    name=target,
+                    renamed_to=updated.name,
+                    role_id=updated.id,
+                    request_id=None if response is None else response.header("X-Request-Id"),
+                )
                 if call.maybe_applied:
                     # An earlier attempt may have reached the role before it was renamed.
                     raise call.outcome_unknown(renamed)
@@ -142,7 +149,7 @@ class BaseRolesClient(BaseClient, RolesClient):  # ty: ignore[conflicting-metacl
             found_id = (await self._find(call, target)).id if is_name else target
             await call.change(
                 item_request("DELETE", ROLES.path, found_id),
-                decode_nothing,
+                lambda _, __: None,  # A 204 has no body.
                 # After a 503 alone, there may never have been a role with this ID.
                 lambda step: expect_gone(
                     self._get(call, found_id), step, was_there=is_name or not step.is_over
@@ -272,14 +279,3 @@ def _matches(role: Role, asked: CreateRole | UpdateRole) -> bool:
     if asked.permissions is UNSET:
         return is_described
     return is_described and set(role.permissions or ()) == set(asked.permissions)
-
-
-def _renamed(name: str, role: Role, response: Response | None) -> RoleRenamedError:
-    return RoleRenamedError(
-        f"the role {quoted(name)} was renamed to {quoted(role.name)} before the update, which was "
-        f"made to the renamed role (ID {quoted(role.id)})",
-        name=name,
-        renamed_to=role.name,
-        role_id=role.id,
-        request_id=None if response is None else response.header("X-Request-Id"),
-    )

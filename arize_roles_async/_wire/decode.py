@@ -56,11 +56,6 @@ def decode_item(
     return item
 
 
-def decode_nothing(request: Request, response: Response) -> None:
-    """Take a 204, which has no body."""
-    del request, response
-
-
 def decode(model: type[_T], request: Request, response: Response) -> _T:
     """Return the object of a model that an answer holds, or raise `InvalidResponseError`."""
     if "json" not in response.headers.get("Content-Type", "application/json"):
