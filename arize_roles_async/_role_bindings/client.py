@@ -1,8 +1,7 @@
 """The methods of role bindings, written once for any transport.
 
-After a change that may have been applied although no answer says so, they read the account again
-to find out. For a binding, not found also means that the key lacks a right: it proves nothing,
-unless this call has seen the binding before.
+For a binding, not found also means that the key lacks a right: it proves nothing, unless this call
+has seen the binding before.
 """
 
 import functools
@@ -225,9 +224,6 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
         wanted = {"user_id": target.user_id, "resource_id": target.resource_id}
         fetch = functools.partial(call.page, ROLE_BINDINGS, ListRoleBindingsResponse)
         return await anext(_Found(fetch, [target.resource_type], wanted), None)
-
-    # These read the account again to find out whether a change was made, after the failure of its
-    # last attempt: see `DrivenCall.change`.
 
     async def _find_created(
         self, call: DrivenCall, new: CreateRoleBinding, step: FindOutcome

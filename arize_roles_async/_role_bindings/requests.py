@@ -1,9 +1,4 @@
-"""The rules of role bindings that need only the arguments of a call.
-
-Both sides build these objects: the client before it sends anything, the fake account from the
-JSON that arrived. Each object checks all its rules, and raises one `ValidationError` that names
-every broken one.
-"""
+"""The rules of role bindings that need only the arguments of a call."""
 
 from typing import Final
 

@@ -1,7 +1,6 @@
 """Every method of a client, written once for any transport.
 
-The methods check their arguments and run each call with a driver. After a change that may have
-been applied although no answer says so, they read the account again to find out.
+The methods check their arguments and run each call with a driver.
 """
 
 import functools

@@ -1,4 +1,9 @@
-"""The rules of every resource that need only the arguments of a call: IDs, texts and pages."""
+"""The rules of every resource that need only the arguments of a call: IDs, texts and pages.
+
+Both sides build the objects with these rules and with those of each resource: the client before it
+sends anything, the fake account from the JSON that arrived. Each object checks all its rules, and
+raises one `ValidationError` that names every broken one.
+"""
 
 import base64
 import math

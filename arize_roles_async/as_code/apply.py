@@ -228,10 +228,7 @@ class Run:
         raise failure from ended_by
 
     async def _make(self, change: Change) -> Change | None:
-        """Make a change, unless somebody else made it already; return None if users have the role.
-
-        It has as many attempts, and as much time for them, as a call of the client.
-        """
+        """Make a change, unless somebody else made it; return None if users have the role."""
         self._begun, made = change, None
         attempts = Attempts(self._client, self._permit)
         while made is None:

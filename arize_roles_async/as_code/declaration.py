@@ -16,7 +16,7 @@ from arize_roles_async._roles.requests import (
 from arize_roles_async._values import requests as rules
 from arize_roles_async._values.permissions import any_permission
 from arize_roles_async._values.text import MAX_SEARCHED, nearest, type_name
-from arize_roles_async.as_code.schema import KEYS, ROLE_KEYS
+from arize_roles_async.as_code.schema import FIELDS, ROLE_FIELDS
 from arize_roles_async.as_code.toml import quote
 
 if TYPE_CHECKING:
@@ -138,28 +138,28 @@ class Declaration:
     def to_toml(self) -> str:
         """Return it as a file in a fixed order, one permission on a line, the notes as comments."""
         notes = [f"# {quote(note)}\n" for note in self.notes]
-        tables = ["".join(notes), *(_statement(key, getattr(self, key)) for key in [*KEYS][:-2])]
+        tables = ["".join(notes), *(_statement(f, getattr(self, f)) for f in [*FIELDS][:-2])]
         for role in self.roles:
-            keys = [_statement(key, getattr(role, key, None)) for key in ROLE_KEYS]
-            tables.append(f"[roles.{quote(role.name)}]\n{''.join(keys)}")
+            fields = [_statement(f, getattr(role, f, None)) for f in ROLE_FIELDS]
+            tables.append(f"[roles.{quote(role.name)}]\n{''.join(fields)}")
         return "\n".join(filter(None, tables))
 
 
-def _statement(key: str, value: str | tuple[str, ...] | None) -> str:
+def _statement(field: str, value: str | tuple[str, ...] | None) -> str:
     if not value:
         return ""
     if isinstance(value, str):
-        return f"{key} = {quote(value)}\n"
-    return "".join([f"{key} = [\n", *(f"    {quote(each)},\n" for each in value), "]\n"])
+        return f"{field} = {quote(value)}\n"
+    return "".join([f"{field} = [\n", *(f"    {quote(each)},\n" for each in value), "]\n"])
 
 
 def _messages(declaration: Declaration) -> Iterator[tuple[str, str | None]]:
-    """Yield what is wrong with each part of a declaration, or None, with the path of its key."""
+    """Yield what is wrong with each part of a declaration, or None, with its path."""
     account, anchor, new = declaration.account, declaration.anchor, declaration.new_permissions
     yield "account", None if account is None else rules.text_flaw(account, _MAX_LABEL)
     yield "anchor", None if anchor is None else rules.id_flaw(anchor)
     yield "new_permissions", None if new == () else permissions_flaw(new)
-    named = [(key, name) for key in ("absent", "ignored") for name in getattr(declaration, key)]
+    named = [(path, name) for path in ("absent", "ignored") for name in getattr(declaration, path)]
     for role in declaration.roles:
         path = f"roles.{quote(role.name)}"
         yield f"{path}.name", name_flaw(role.name)

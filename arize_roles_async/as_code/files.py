@@ -18,7 +18,7 @@ from arize_roles_async._values.errors import validation_error
 from arize_roles_async._values.text import MAX_SEARCHED, nearest, type_name
 from arize_roles_async.as_code.declaration import Declaration, DeclaredRole, to_permissions
 from arize_roles_async.as_code.formatting import formatted
-from arize_roles_async.as_code.schema import KEYS, ROLE_KEYS
+from arize_roles_async.as_code.schema import FIELDS, ROLE_FIELDS
 from arize_roles_async.as_code.toml import (
     MAX_FILE,
     TOO_LARGE,
@@ -28,8 +28,8 @@ from arize_roles_async.as_code.toml import (
     statements,
 )
 
-_KNOWN: Final[tuple[list[str], ...]] = ([*KEYS], [], [*ROLE_KEYS])
-"""The keys that are known in each place of a path; names stand in the others."""
+_KNOWN: Final[tuple[list[str], ...]] = ([*FIELDS], [], [*ROLE_FIELDS])
+"""The fields that are known in each place of a path; names stand in the others."""
 _PART: Final = r'\.?(?:"(?:\\.|[^"\\])*"|[^."]+)'
 """A part of a path, as `quote` writes it."""
 _KINDS: Final[Mapping[str, tuple[Any, str]]] = {
@@ -169,27 +169,28 @@ def _merged(
     """Return the declaration that files make together, unless something is broken already."""
     tables: dict[File, dict[str, Any]] = {}
     for file in files:
+        unfit: list[Violation] = []
         try:
-            tables[file], unfit = _fit(parsed(file.name, file.text), KEYS, "")
+            table = _fit(parsed(file.name, file.text), FIELDS, "", unfit)
         except ValidationError as error:
             broken, cause = [*broken, *error.violations], cause or error.__cause__
             continue
-        roles: dict[str, object] = tables[file]["roles"]
-        tables[file]["roles"] = []
-        for name, role in roles.items():
-            fit, more = _fit(role, ROLE_KEYS, f"roles.{quote(name)}")
-            tables[file]["roles"].append((name, fit))
-            unfit += more
+        roles: dict[str, object] = table["roles"]
+        table["roles"] = [
+            (name, _fit(role, ROLE_FIELDS, f"roles.{quote(name)}", unfit))
+            for name, role in roles.items()
+        ]
+        tables[file] = table
         broken += placed(unfit, [file])
     fields: dict[str, Any] = {"files": tuple(tables)}
     wrong: list[Violation] = []
-    for key in ("account", "anchor"):
-        values = [table[key] for table in tables.values() if table[key] is not None]
-        fields[key] = values[0] if values else None
+    for field in ("account", "anchor"):
+        values = [table[field] for table in tables.values() if table[field] is not None]
+        fields[field] = values[0] if values else None
         if len({*values}) > 1:
-            wrong.append(Violation(key, "must be the same in all files that have it"))
-    for key in ("new_permissions", "absent", "ignored", "roles"):
-        fields[key] = [each for table in tables.values() for each in table[key]]
+            wrong.append(Violation(field, "must be the same in all files that have it"))
+    for field in ("new_permissions", "absent", "ignored", "roles"):
+        fields[field] = [each for table in tables.values() for each in table[field]]
     sets: dict[str, tuple[AnyPermission, ...]] = {}
     for name, listed in (each for table in tables.values() for each in table["sets"].items()):
         permissions = to_permissions(listed)
@@ -213,24 +214,25 @@ def _merged(
 
 
 def _fit(
-    given: object, schemas: Mapping[str, Mapping[str, Any]], path: str
-) -> tuple[dict[str, Any], list[Violation]]:
-    """Return the value of each known key of a table, empty if it is unfit, and what is unfit."""
+    given: object, schemas: Mapping[str, Mapping[str, Any]], path: str, unfit: list[Violation]
+) -> dict[str, Any]:
+    """Return the value of each known field of a table, empty if it is among what is unfit."""
     table = cast("dict[str, Any]", given if isinstance(given, dict) else {})
-    unfit = [] if table is given else [Violation(path, "must be a table")]
+    if table is not given:
+        unfit.append(Violation(path, "must be a table"))
     begin = f"{path}." if path else ""
     message = f"is not a key here; the keys are {', '.join(schemas)}"
-    unfit += [Violation(f"{begin}{quote(key)}", message) for key in table if key not in schemas]
+    unfit += [Violation(f"{begin}{quote(name)}", message) for name in table if name not in schemas]
     fit: dict[str, Any] = {}
-    for key, schema in schemas.items():
+    for field, schema in schemas.items():
         kind, called = _KINDS[schema["type"]]
-        fit[key] = None if kind is str else kind()
+        fit[field] = None if kind is str else kind()
         try:
-            if key in table:
-                fit[key] = msgspec.convert(table[key], kind)
+            if field in table:
+                fit[field] = msgspec.convert(table[field], kind)
         except msgspec.ValidationError:
-            unfit.append(Violation(f"{begin}{key}", f"must be {called}"))
-    return fit, unfit
+            unfit.append(Violation(f"{begin}{field}", f"must be {called}"))
+    return fit
 
 
 def _misused(

@@ -12,7 +12,7 @@ from arize_roles_async.as_code.toml import statements
 
 _Rank = list[tuple[int, str]]
 _OTHER: Final = (sys.maxsize, "")
-"""The rank of an unknown key."""
+"""The rank of an unknown field."""
 
 _COMMENTS: Final = r"((?:[\s,]*#[^\n]*+)*+)[\s,]*"
 _TEXT: Final = r'((?!"""|\'\'\')(?:"(?:\\.|[^"\\])*"|\'[^\']*\'))'
@@ -24,12 +24,12 @@ def formatted(text: str, known: Sequence[Sequence[str]]) -> str:
     """Return valid TOML in a fixed order, with one item of a list of texts on a line.
 
     A comment stays above what it was above, or behind it; the first ones stay at the top, if an
-    empty line follows them. Unknown keys come last, as they were written. A text with an array of
+    empty line follows them. Unknown fields come last, as they were written. A text with an array of
     tables, whose order has a meaning, is returned as it is.
 
     Args:
         text: The TOML.
-        known: The keys in each place of a path, in their order; where there are none, any names.
+        known: The fields in each place of a path, in their order; where there are none, any names.
     """
     head: list[str] = []
     above: list[str] = []
@@ -59,12 +59,12 @@ def formatted(text: str, known: Sequence[Sequence[str]]) -> str:
 
 
 def _rank(path: list[str], known: Sequence[Sequence[str]]) -> _Rank:
-    """Return the place of a path; what is below an unknown key has none of its own."""
+    """Return the place of a path; what is below an unknown field has none of its own."""
     rank: _Rank = []
-    for key, keys in zip(path, known, strict=False):
-        if keys and key not in keys:
+    for part, fields in zip(path, known, strict=False):
+        if fields and part not in fields:
             return [*rank, _OTHER]
-        rank.append((keys.index(key), "") if keys else (0, key))
+        rank.append((fields.index(part), "") if fields else (0, part))
     return rank
 
 

@@ -1,4 +1,4 @@
-"""The keys of a file and their types: a JSON Schema, with which editors complete and check it."""
+"""The fields of a file and their types: a JSON Schema, with which editors complete and check it."""
 
 import json
 from importlib.resources import files
@@ -9,9 +9,9 @@ from arize_roles_async import Permission
 _SCHEMA: Final[dict[str, Any]] = json.loads(
     files("arize_roles_async.as_code").joinpath("schema.json").read_text("utf-8")
 )
-KEYS: Final[dict[str, dict[str, Any]]] = _SCHEMA["properties"]
-"""The schemas of the keys of a file, in the order in which they are written."""
-ROLE_KEYS: Final[dict[str, dict[str, Any]]] = _SCHEMA["definitions"]["role"]["properties"]
+FIELDS: Final[dict[str, dict[str, Any]]] = _SCHEMA["properties"]
+"""The schemas of the fields of a file, in the order in which they are written."""
+ROLE_FIELDS: Final[dict[str, dict[str, Any]]] = _SCHEMA["definitions"]["role"]["properties"]
 """Those of a role. The permissions come last: without them, a role is refused, so no file that was
 cut short has a part of one."""
 
