@@ -331,9 +331,6 @@ class FakeAccount:
             role: The role in the whole account; by default the predefined `MEMBER`.
             is_developer: Whether the user has developer access.
 
-        Returns:
-            The user, as clients see it.
-
         Raises:
             ValueError: The ID is not one of a user, or there is neither an ID nor an address.
             TypeError: An argument has a wrong type.
@@ -367,9 +364,6 @@ class FakeAccount:
             description: Free text.
             is_private: Whether only its members see it.
 
-        Returns:
-            The space, as clients see it.
-
         Raises:
             ValueError: The ID is not one of a space.
             TypeError: An argument has a wrong type.
@@ -400,9 +394,6 @@ class FakeAccount:
             space: The name or ID of its space.
             id: Its ID; by default that of the label `Project:space/name`.
             project_type: Its type, which the service may leave out.
-
-        Returns:
-            The project, as clients see it.
 
         Raises:
             ValueError: The ID is not one of a project.
