@@ -50,7 +50,8 @@ def _json_form(model: Any) -> Any:  # noqa: ANN401 - types
     fields: dict[str, Any] = {}
     kinds = get_type_hints(model)
     for name, field in model.model_fields.items():
-        described: Any = Annotated[_in_json(kinds[name]), Field(description=field.doc)]
+        kind: Any = _in_json(kinds[name])
+        described: Any = Annotated[kind, Field(description=field.doc)]
         fields[name] = described if field.required else _not_required[described]
     form = _typed_dict(model.__name__, fields)
     form.__doc__ = (model.__doc__ or "").partition("\n")[0]

@@ -25,7 +25,7 @@ _STATUSES: Final = ("ACTIVE", "INVITED", "EXPIRED")
 _PROJECT_TYPES: Final = ("APPLICATION", "HARNESS", "EXPERIMENT")
 
 
-_KINDS: Final[dict[str, tuple[str, ...]]] = {
+KINDS: Final[dict[str, tuple[str, ...]]] = {
     "user": ("User",),
     "space": ("Space",),
     "project": ("Model", "Project"),
@@ -103,7 +103,7 @@ def _get(what: str, state: State, grants: Grants, request: Request) -> Response:
 
 def _find(state: State, grants: Grants, what: str, asked: str) -> User | Space | Project:
     """Return the thing with an ID, where the account has it and the key sees it."""
-    kinds = _KINDS[what]
+    kinds = KINDS[what]
     kind, found = id_kind(asked), None
     if kind in kinds and asked not in state.store.blocked:
         found = state.records_of(asked).by_id(asked)

@@ -12,6 +12,8 @@ from arize_roles_async._role_bindings.models import RoleBinding, RoleBindingReso
 from arize_roles_async._roles.models import Role
 from arize_roles_async._roles.requests import permissions_flaw
 from arize_roles_async._values.permissions import AnyPermission, known_permission
+from arize_roles_async._values.requests import id_kind
+from arize_roles_fake._service.directory import KINDS
 from arize_roles_fake._service.grants import Grants
 from arize_roles_fake._service.ids import Ids, resource_type
 from arize_roles_fake._service.state import State
@@ -105,13 +107,14 @@ def add_thing(state: State, thing: _Thing) -> _Thing:
         msgspec.json.decode(msgspec.json.encode(thing, enc_hook=str), type=type(thing))
     except msgspec.ValidationError as error:
         raise TypeError(str(error)) from error
-    things, store = state.records_of(thing.id), state.store
-    if things is not {User: store.users, Space: store.spaces, Project: store.projects}[type(thing)]:
-        raise ValueError(f"{thing.id!r} is not the ID of a {type(thing).__name__.lower()}")
+    what = type(thing).__name__.lower()
+    if id_kind(thing.id) not in KINDS[what]:
+        raise ValueError(f"{thing.id!r} is not the ID of a {what}")
+    things = state.records_of(thing.id)
     known = things.by_id(thing.id)
     thing = attrs.evolve(thing, created_at=known.created_at if known else writable(state.now()))
     things.put(thing)
-    store.blocked.discard(thing.id)
+    state.store.blocked.discard(thing.id)
     if isinstance(thing, User) and state.users is not None:
         state.users |= {thing.id}
     elif not isinstance(thing, User) and state.resources is not None:
