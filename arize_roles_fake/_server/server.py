@@ -1,14 +1,13 @@
 """The account over HTTP, for clients that need a socket."""
 
 import asyncio
-import threading
-from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Generator
-from concurrent.futures import Future
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Collection, Generator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from email.utils import format_datetime
 from typing import Any, Final, Self, assert_never
 
 from aiohttp import web
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from arize_roles_async._aiohttp.config import is_loopback
 from arize_roles_async._values.public import public
@@ -203,14 +202,9 @@ class RolesServer:
         self.account: FakeAccount = FakeAccount() if account is None else account
         """The account that answers."""
         self._address = (host, port)
-        self._ready: Future[str] = Future()
-        # Set by the thread before it is ready.
-        self._stop: Callable[[], object]
-        self._listener: Listener
-        self._loop: asyncio.AbstractEventLoop
-        self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._run()), name="arize-roles-server", daemon=True
-        )
+        self._listener = Listener(lambda _: self.account, None)
+        self._exits: ExitStack
+        self._portal: BlockingPortal
 
     @property
     def api_key(self) -> str:
@@ -218,14 +212,15 @@ class RolesServer:
         return self.account.api_key
 
     def __enter__(self) -> Self:
-        self._thread.start()
-        # Without its thread it would never be ready.
-        self.url = self._ready.result(None if self._thread.is_alive() else 0)
+        with ExitStack() as exits:
+            self._portal = exits.enter_context(start_blocking_portal())
+            running = self._listener.running(*self._address)
+            self.url = exits.enter_context(self._portal.wrap_async_context_manager(running))
+            self._exits = exits.pop_all()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._stop()
-        self._thread.join()
+        self._exits.close()
 
     @contextmanager
     def refuse_connections(self) -> Generator[None]:
@@ -237,27 +232,11 @@ class RolesServer:
         Raises:
             OSError: On leaving: another program took the port.
         """
-        self._run_in_loop(self._listener.refuse())
+        self._portal.call(self._listener.refuse)
         try:
             yield
         finally:
-            self._run_in_loop(self._listener.accept())
-
-    def _run_in_loop(self, action: Coroutine[Any, Any, None]) -> None:
-        asyncio.run_coroutine_threadsafe(action, self._loop).result()
-
-    async def _run(self) -> None:
-        stopped = asyncio.Event()
-        loop = self._loop = asyncio.get_running_loop()
-        self._stop = lambda: loop.call_soon_threadsafe(stopped.set)
-        self._listener = Listener(lambda _: self.account, None)
-        try:
-            self._ready.set_result(await self._listener.listen(*self._address))
-            await stopped.wait()
-        except Exception as error:  # noqa: BLE001 - `__enter__` raises it
-            self._ready.set_exception(error)
-        finally:
-            await self._listener.close()
+            self._portal.call(self._listener.accept)
 
 
 async def _accept_pending() -> None:
