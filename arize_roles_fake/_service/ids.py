@@ -10,8 +10,6 @@ import contextlib
 import hashlib
 import re
 import zlib
-from collections import Counter
-from collections.abc import Iterable
 from typing import Final
 
 from arize_roles_async._role_bindings.models import RoleBindingResourceType
@@ -134,12 +132,6 @@ class Ids:
             if self.of(text) == id:
                 return text
         return id
-
-    def distinct_labels(self, ids: Iterable[str]) -> dict[str, str]:
-        """Return the label of each ID, or the ID itself where another one has its label."""
-        labels = {each: self.label(each) for each in ids}
-        count = Counter(labels.values())
-        return {each: label if count[label] == 1 else each for each, label in labels.items()}
 
     def is_of_another(self, id: str) -> bool:
         """Return whether another account made the ID of a user, space or project."""

@@ -1,7 +1,6 @@
 """The differences between the roles and role bindings that a test expects and those there are."""
 
 from collections.abc import Iterable, Mapping
-from itertools import chain
 
 from arize_roles_async._roles.models import Role
 from arize_roles_fake._service.ids import Ids
@@ -57,10 +56,9 @@ def binding_differences(
         expected: The same, as expected.
         ids: The IDs of the account.
     """
-    labels = ids.distinct_labels(chain(*expected, *bindings))
     lines: list[_Line] = []
     for target in sorted(expected.keys() | bindings.keys()):
-        user, resource = (labels[each] for each in target)
+        user, resource = map(ids.unique_label, target)
         wanted, found = expected.get(target), bindings.get(target)
         if wanted not in {None, found}:
             lines.append((f"  - {user!r} on {resource!r}: {wanted!r}", _MISSING))

@@ -95,8 +95,8 @@ class TestBind:
             account.assert_bindings({("ada", "Project:1"): "Admin"})
         assert str(caught.value) == (
             "the role bindings are not as expected:\n"
-            "  - 'ada' on 'TW9kZWw6MTpmYWtlLXd6dG5zZQ==': 'Admin'    expected, but missing\n"
-            "  + 'ada' on 'UHJvamVjdDox': 'Admin'                    not expected"
+            "  - 'ada' on 'Project:1': 'Admin'       expected, but missing\n"
+            "  + 'ada' on 'UHJvamVjdDox': 'Admin'    not expected"
         )
 
 
