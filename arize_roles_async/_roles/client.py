@@ -95,7 +95,7 @@ class BaseRolesClient(BaseClient, RolesClient):  # ty: ignore[conflicting-metacl
                 functools.partial(_expect_name, new.name),
                 lambda step: self._find_created(call, new, step),
             )
-            _lookup(call).known.learn(role)
+            _lookup(call).known.learn([role])
             return role
 
     @_typed_as(RolesClient.update)
@@ -123,7 +123,7 @@ class BaseRolesClient(BaseClient, RolesClient):  # ty: ignore[conflicting-metacl
                 functools.partial(_expect_updated, found_id),
                 lambda step: self._find_updated(call, found_id, changes, step),
             )
-            _lookup(call).known.learn(updated)
+            _lookup(call).known.learn([updated])
             if is_name and changes.name is UNSET and updated.name != target:
                 renamed = RoleRenamedError(
                     f"the role {quoted(target)} was renamed to {quoted(updated.name)} before the "
@@ -167,7 +167,7 @@ class BaseRolesClient(BaseClient, RolesClient):  # ty: ignore[conflicting-metacl
 
     async def _get(self, call: DrivenCall, role_id: str) -> Role:
         role = await call.get(ROLES, Role, role_id)
-        _lookup(call).known.learn(role)
+        _lookup(call).known.learn([role])
         return role
 
     async def _find(self, call: DrivenCall, name: str) -> Role:

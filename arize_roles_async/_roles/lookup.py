@@ -13,7 +13,7 @@ soon as its own role is found, and the calls that still wait continue it.
 import copy
 import functools
 import math
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Collection, Generator
 from contextlib import contextmanager
 from typing import Final
 
@@ -58,7 +58,7 @@ class KnownRoles:
         # of the walk that began last.
         self._before: dict[str | None, int] = {None: 0}
 
-    def learn(self, *roles: Role) -> None:
+    def learn(self, roles: Collection[Role]) -> None:
         """Keep the IDs of roles."""
         if len(self._ids) >= _MAX_KNOWN:
             self._older, self._ids = self._ids, {}
@@ -75,7 +75,7 @@ class KnownRoles:
 
     def learn_page(self, request: ListRoles, page: ListRolesResponse) -> None:
         """Keep the IDs of the roles of a page, and how long the listing is if this is its end."""
-        self.learn(*page.roles)
+        self.learn(page.roles)
         if request.is_predefined is None and request.cursor in self._before:
             seen = self._before[request.cursor] + len(page.roles)
             if page.pagination.has_more:

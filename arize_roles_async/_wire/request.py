@@ -43,9 +43,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 def page_request(collection: str, page: PageRequest) -> Request:
     """Return the request for one page of a list; fields that are None are left out."""
-    given = ((name, getattr(page, name)) for name in page.__struct_fields__)
-    query = "&".join(f"{name}={_in_query(value)}" for name, value in given if value is not None)
-    return Request(method="GET", target=f"{collection}?{query}")
+    fields = msgspec.structs.asdict(page).items()
+    given = [f"{name}={_in_query(value)}" for name, value in fields if value is not None]
+    return Request(method="GET", target=f"{collection}?{'&'.join(given)}")
 
 
 def create_request(collection: str, record: msgspec.Struct) -> Request:

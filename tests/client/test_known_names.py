@@ -198,9 +198,9 @@ class TestMemory:
         known = KnownRoles()
 
         for first in range(0, 40_000, 100):
-            known.learn(*roles_of(first, 100))
+            known.learn(roles_of(first, 100))
         assert known.find("Role 19998") == "id 19998"
-        known.learn(*roles_of(40_000, 1))
+        known.learn(roles_of(40_000, 1))
 
         assert known.find("Role 0") is None
         assert known.find("Role 19999") is None
@@ -212,20 +212,20 @@ class TestMemory:
         known = KnownRoles()
 
         for first in range(1, 45_000, 100):
-            known.learn(*roles_of(0, 1))
-            known.learn(*roles_of(first, 100))
+            known.learn(roles_of(0, 1))
+            known.learn(roles_of(first, 100))
 
         assert known.find("Role 0") == "id 0"
 
     def test_looked_for(self) -> None:
         """A name that was looked for is kept, also one that nobody had, whatever is seen since."""
         known = KnownRoles()
-        known.learn(*roles_of(0, 1))
+        known.learn(roles_of(0, 1))
         assert known.find("Role 0") == "id 0"
         assert known.find("Role 1") is None
 
         for first in range(1, 100_001, 100):
-            known.learn(*roles_of(first, 100))
+            known.learn(roles_of(first, 100))
 
         assert known.find("Role 0") == "id 0"
         assert known.find("Role 1") == "id 1"
@@ -234,7 +234,7 @@ class TestMemory:
     def test_looked_for_bounded(self) -> None:
         """All of them are forgotten when twenty thousand others were looked for."""
         known = KnownRoles()
-        known.learn(*roles_of(0, 1))
+        known.learn(roles_of(0, 1))
         for index in range(20_000):
             assert known.find(f"Role {index}") == ("id 0" if index == 0 else None)
         known.find("another")
@@ -243,12 +243,12 @@ class TestMemory:
     def test_newest(self) -> None:
         """The newest ID of a name counts, until it is forgotten; an older one is nobody's."""
         known = KnownRoles()
-        known.learn(*roles_of(0, 2))
+        known.learn(roles_of(0, 2))
         assert known.find("Role 0") == "id 0"
         assert known.find("Role 1") == "id 1"
 
         known.forget("Role 0", "id 0")
-        known.learn(attrs.evolve(roles_of(1, 1)[0], id="new"))
+        known.learn([attrs.evolve(roles_of(1, 1)[0], id="new")])
         known.forget("Role 1", "id 1")
         known.forget("Role 2", "never seen")
 
@@ -259,7 +259,7 @@ class TestMemory:
         """A name that is longer than any role's is not kept, so that no answer fills the memory."""
         known = KnownRoles()
 
-        known.learn(attrs.evolve(roles_of(0, 1)[0], name="x" * 256))
+        known.learn([attrs.evolve(roles_of(0, 1)[0], name="x" * 256)])
 
         assert known.find("x" * 256) is None
 

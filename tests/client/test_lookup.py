@@ -319,10 +319,10 @@ class TestClosest:
 async def test_learned_meanwhile() -> None:
     """A newer ID of a name that is learned while the old one is requested is kept."""
     known = KnownRoles()
-    known.learn(named("A", "old"))
+    known.learn([named("A", "old")])
 
     async def get(role_id: str) -> Role:
-        known.learn(named("A", "new"))
+        known.learn([named("A", "new")])
         return named("Renamed", role_id)
 
     async def fetch(request: ListRoles) -> ListRolesResponse:
