@@ -380,5 +380,5 @@ class _AccountTimeLimit(TimeLimit):
         self._scope.__exit__(exc_type, exc, traceback)
         was_ended = self._scope.cancelled_caught
         if was_ended or exc_type is _TimeIsUpError:
-            error = call.client_closed() if was_ended else call.out_of_time()
+            error = call.interrupted(is_closed=was_ended)
             raise error from error.__cause__

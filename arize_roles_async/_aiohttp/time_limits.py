@@ -10,7 +10,6 @@ import math
 import os
 from collections.abc import Awaitable
 from contextlib import suppress
-from types import TracebackType
 from typing import Any, Final, Literal, TypeAlias
 
 from arize_roles_async._calls.transport import Call, Event, TimeLimit, Transport
@@ -119,13 +118,7 @@ class AsyncioTimeLimit(TimeLimit):
         self._cancelling = task.cancelling()
         self._all.watch(self)
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-        /,
-    ) -> None:
+    def __exit__(self, _: object, exc: BaseException | None, traceback: object, /) -> None:
         self._all.discard(self)
         call = self._call
         # Two objects that refer to each other would be left to the garbage collector.
@@ -135,7 +128,7 @@ class AsyncioTimeLimit(TimeLimit):
             # Its frames are of no use, and those of ten thousand calls would take long to collect.
             exc.__traceback__ = None
             del traceback
-            error = call.client_closed() if self._all.is_closed else call.out_of_time()
+            error = call.interrupted(is_closed=self._all.is_closed)
             raise error from error.__cause__
 
     def begin(self, part: Part) -> float:

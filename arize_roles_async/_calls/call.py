@@ -12,7 +12,7 @@ service may be wrong about that, so after a later refusal the account is read, t
 
 import math
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from enum import IntEnum, auto
 from typing import Final, TypeAlias, TypeVar, cast
 
@@ -42,7 +42,7 @@ from arize_roles_async._wire.retry_after import http_date
 _T = TypeVar("_T")
 
 TimeLimit: TypeAlias = AbstractContextManager[None]
-"""The block that a call runs in, which raises `Call.out_of_time()` when the call's time is up."""
+"""The block that a call runs in, which raises `Call.interrupted()` when the call's time is up."""
 
 
 class _Doubt(IntEnum):
@@ -95,65 +95,51 @@ class FindOutcome(msgspec.Struct, frozen=True):
     """No attempt can still make the change: the service has said of each that it did nothing."""
 
 
-class Call:
-    """One call of a client's method.
+class Call(msgspec.Struct, eq=False):
+    """One call of a client's method. Times are seconds on the driver's clock."""
 
-    Args:
-        resource: The resource that it is about.
-        operation: The method.
-        timeouts: Its limits.
-        retry: Attempts of a request, and the waits between them.
-        now: Seconds on the driver's clock, as everywhere here.
-        name: The name by which it looks for an item.
-        turn: Its turn in the queue, by when it began and whether it goes after all others.
-        keys: The API key that it sends; empty if the driver asks for one later.
-    """
+    resource: Resource
+    operation: str
+    timeouts: Timeouts
+    retry: RetryPolicy
+    sent_at: float
+    """The time of the last attempt; before the first one, that of the call."""
+    name: str | None = None
+    """The name by which it looks for an item."""
+    turn: int = 0
+    """Its turn in the queue, by when it began and whether it goes after all others."""
+    keys: tuple[Secret[str], ...] = ()
+    """The API keys that it has sent, the one in use last; empty if it asks for one later."""
+    deadline: float = math.inf
+    time_limit: TimeLimit = nullcontext()
+    """The block that the call runs in, which its transport makes."""
+    request: Request = Request(method="", target="")
+    """The request under way."""
+    attempts_in_all: int = 0
+    """Attempts that were started, over every request of the call."""
+    attempts_of_request: int = 0
+    """Attempts of the request under way that were started."""
+    in_flight: bool = False
+    """The request under way may have reached the service."""
+    lacked_time: bool = False
+    """It failed for lack of time; a call with more time might have gone on."""
+    held_for: float | None = None
+    """Seconds for which the rate limit holds the request back."""
+    _forgiven: int = 0
+    _last_429: RateLimitError | None = None
+    """Of the request under way."""
+    _is_change: bool = False
+    _doubt: _Doubt = _Doubt.NONE
+    _first_sent: float | None = None
+    _dates: list[tuple[str, float]] = []
+    """Of answers, each with the seconds since the first attempt was sent."""
 
-    def __init__(
-        self,
-        resource: Resource,
-        operation: str,
-        timeouts: Timeouts,
-        retry: RetryPolicy,
-        now: float,
-        *,
-        name: str | None = None,
-        turn: int = 0,
-        keys: tuple[Secret[str], ...] = (),
-    ) -> None:
-        self.resource: Resource = resource
-        self.operation: str = operation
-        self.timeouts: Timeouts = timeouts
-        self.retry: RetryPolicy = retry
-        self.name: str | None = name
-        self.turn: int = turn
-        self.keys: tuple[Secret[str], ...] = keys
-        """The API keys that it has sent, the one in use last."""
-        self.deadline: float = math.inf if timeouts.total is None else now + timeouts.total
-        self.time_limit: TimeLimit
-        """The block that the call runs in."""
-        self.request: Request
-        """The request under way."""
-        self.attempts_in_all: int = 0
-        """Attempts that were started, over every request of the call."""
-        self.attempts_of_request: int = 0
-        """Attempts of the request under way that were started."""
-        self.in_flight: bool = False
-        """The request under way may have reached the service."""
-        self.sent_at: float = now
-        """Clock reading as the last attempt was sent."""
-        self.lacked_time: bool = False
-        """It failed for lack of time; a call with more time might have gone on."""
-        self.held_for: float | None = None
-        """Seconds for which the rate limit holds the request back."""
-        self._forgiven = 0
-        self._last_429: RateLimitError | None = None
-        """Of the request under way."""
-        self._is_change = False
-        self._doubt = _Doubt.NONE
-        self._first_sent: float | None = None
-        self._dates: list[tuple[str, float]] = []
-        """Of answers, each with the seconds since the first attempt was sent."""
+    def __post_init__(self) -> None:
+        if self.timeouts.total is not None:
+            self.deadline = self.sent_at + self.timeouts.total
+
+    def __repr__(self) -> str:
+        return f"<Call of {self.operation}>"
 
     @property
     def maybe_applied(self) -> bool:
@@ -325,15 +311,9 @@ class Call:
         error.__cause__ = check_failure or failure
         return error
 
-    def out_of_time(self) -> RolesError:
-        """Return the error of a call whose time is up."""
-        return self._interrupted(self._lateness())
-
-    def client_closed(self) -> RolesError:
-        """Return the error of a call that is under way when its client is closed."""
-        return self._interrupted(ClientStateError("the client is closed"))
-
-    def _interrupted(self, failure: RolesError) -> RolesError:
+    def interrupted(self, *, is_closed: bool = False) -> RolesError:
+        """Return the error of a call whose client is closed, or else whose time is up."""
+        failure = ClientStateError("the client is closed") if is_closed else self._lateness()
         if self.maybe_applied or (self._is_change and self.in_flight):
             return self.outcome_unknown(failure)
         return failure

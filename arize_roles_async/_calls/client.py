@@ -124,7 +124,7 @@ class BaseClient(Client):
     async def _sleep(self, seconds: float) -> None:
         limits = Timeouts(total=None)
         call = self._destination.choose(self._driver).begin(
-            self._resource, "wait", limits, self._retry, name=None, background=False
+            self._resource, "wait", limits, self._retry
         )
         with call.time_limit:
             await call.driver.transport.event(call).wait(seconds)
@@ -133,13 +133,12 @@ class BaseClient(Client):
         self, operation: str, name: str | None = None, resource: Resource | None = None
     ) -> DrivenCall:
         """Begin a call, which keeps its driver from start to end."""
-        call = self._destination.choose(self._driver).begin(
+        return self._destination.choose(self._driver).begin(
             resource or self._resource,
             operation,
             self._timeouts,
             self._retry,
             name=name,
             background=self._background,
+            permit=self._permit,
         )
-        call.permit = self._permit
-        return call

@@ -43,13 +43,13 @@ class Lookup(Protocol):
         ...
 
 
-class DrivenCall(Call):
+class DrivenCall(Call, eq=False, kw_only=True):
     """A call, and the driver that runs it from start to end."""
 
     driver: "Driver"
     lookup: Any
     """The `Lookup` of its key, of the class that its destination was given."""
-    permit: Callable[[], object] | None = None
+    permit: Callable[[], object] | None
     """Called before a request that had to wait is sent; what it raises ends the call."""
 
     def change(
@@ -156,8 +156,9 @@ class Driver:
         timeouts: Timeouts,
         retry: RetryPolicy,
         *,
-        name: str | None,
-        background: bool,
+        name: str | None = None,
+        background: bool = False,
+        permit: Callable[[], object] | None = None,
     ) -> DrivenCall:
         """Return a new call, which runs in the block `call.time_limit`.
 
@@ -172,11 +173,13 @@ class Driver:
             timeouts,
             retry,
             self.transport.now(),
-            name=name,
-            turn=self._slots.next_turn(background=background),
-            keys=() if fixed is None else (fixed,),
+            name,
+            self._slots.next_turn(background=background),
+            () if fixed is None else (fixed,),
+            driver=self,
+            lookup=self._lookup,
+            permit=permit,
         )
-        call.driver, call.lookup = self, self._lookup
         call.time_limit = self.transport.time_limit(call)
         return call
 

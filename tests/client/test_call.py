@@ -271,7 +271,7 @@ class TestTime:
             driver.call.start_attempt()
         else:
             driver.feed(outcome)
-        error = driver.call.out_of_time()
+        error = driver.call.interrupted()
         assert type(error) is RolesTimeoutError
         assert (error.limit, error.seconds, error.attempts, error.sent) == ("total", 30.0, 1, False)
 
@@ -279,7 +279,7 @@ class TestTime:
         """A change that is under way may be made, and the cause says why it was given up."""
         driver = Driver("create")
         driver.send()
-        error = driver.call.out_of_time()
+        error = driver.call.interrupted()
         assert type(error) is OutcomeUnknownError
         assert isinstance(error.__cause__, RolesTimeoutError)
         assert (error.__cause__.attempts, error.__cause__.sent) == (1, True)
@@ -305,8 +305,8 @@ class TestTime:
             driver.feed(outcome)
         driver.call.begin(Request(method="GET", target="/v2/roles"))
         driver.call.start_attempt()
-        assert type(driver.call.client_closed()) is OutcomeUnknownError
-        error = driver.call.out_of_time()
+        assert type(driver.call.interrupted(is_closed=True)) is OutcomeUnknownError
+        error = driver.call.interrupted()
         assert type(error) is OutcomeUnknownError
         assert error.attempts == len(outcomes) + 1
 
@@ -315,7 +315,7 @@ class TestTime:
         driver = Driver("create")
         driver.feed(REFUSED)
         driver.call.held_for = 12.34
-        error = driver.call.out_of_time()
+        error = driver.call.interrupted()
         assert type(error) is RateLimitError
         assert str(error) == (
             "POST /v2/roles cannot be sent in time: the rate limit lets no request out of the "
@@ -329,9 +329,8 @@ class TestTime:
         """A hold that is longer than the policy allows names that limit."""
         driver = Driver("create", ceiling=60.0)
         driver.call.held_for = 100.0
-        assert "another 100 s, and RetryPolicy.max_retry_after is 60 s" in str(
-            driver.call.out_of_time()
-        )
+        error = driver.call.interrupted()
+        assert "another 100 s, and RetryPolicy.max_retry_after is 60 s" in str(error)
 
     def test_last_refusal(self) -> None:
         """The error of a call that is held back has the last 429 of its request."""
@@ -349,7 +348,7 @@ class TestTime:
         # It is none of the next request's.
         driver.call.begin(Request(method="GET", target="/v2/roles"))
         driver.call.held_for = 12.34
-        assert driver.call.out_of_time().__cause__ is None
+        assert driver.call.interrupted().__cause__ is None
 
     @pytest.mark.parametrize(
         ("operation", "outcome", "error"),

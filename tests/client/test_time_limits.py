@@ -54,7 +54,7 @@ def limits_on(clock: Clock) -> TimeLimits:
 def block(all_limits: TimeLimits, seconds: float | None, *, read: float = 5.0) -> AsyncioTimeLimit:
     """Return the block of a call that begins at 0 and may take so long."""
     timeouts = Timeouts(total=seconds, read=read)
-    return AsyncioTimeLimit(all_limits, Call(ROLES, "list", timeouts, RetryPolicy(), now=0.0))
+    return AsyncioTimeLimit(all_limits, Call(ROLES, "list", timeouts, RetryPolicy(), 0.0))
 
 
 async def forever() -> None:
