@@ -28,7 +28,7 @@ from arize_roles_async import (
 )
 from arize_roles_async._calls.call import Call, FindOutcome, Retry
 from arize_roles_async._roles.operations import ROLES
-from arize_roles_async._wire.decode import decode, decode_nothing
+from arize_roles_async._wire.decode import decode
 
 ROLE: Final = b"""{"id": "Um9sZToxOmFCY0Q=", "name": "Role", "is_predefined": false,
 "permissions": ["ROLE_READ"], "created_at": "2026-01-01T12:00:00Z",
@@ -93,7 +93,7 @@ class Driver:
         if isinstance(outcome, RolesError):
             return self.call.fail(outcome, self.now)
         if self.request.method == "DELETE":
-            return self.call.receive(outcome, decode_nothing, self.now)
+            return self.call.receive(outcome, lambda *_: None, self.now)
         return self.call.receive(outcome, functools.partial(decode, Role), self.now)
 
 
