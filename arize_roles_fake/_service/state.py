@@ -85,18 +85,23 @@ class State:
             return False
         return not self.ids.is_of_another(id) if declared is None else id in declared
 
-    def know(self, *ids: str) -> None:
-        """Take users, spaces and projects that were declared or bound into their lists."""
+    def know(self, *ids: str, born: datetime | None = None) -> None:
+        """Take users, spaces and projects that were declared or bound into their lists.
+
+        Args:
+            ids: Their IDs.
+            born: When those that are not there were created; None is now.
+        """
         for each in ids:
             store = self.records_of(each)
             if store.by_id(each) is None:
-                store.put(self.derived(each))
+                store.put(self.derived(each, born))
 
-    def derived(self, id: str) -> User | Space | Project:
+    def derived(self, id: str, born: datetime | None = None) -> User | Space | Project:
         """Return the user, space or project with an ID, by the label that the ID holds."""
-        made = derived(self.ids, id, self.now())
+        made = derived(self.ids, id, born or self.now())
         if isinstance(made, Project):
-            self.know(made.space_id)
+            self.know(made.space_id, born=born)
         return made
 
     def space_of(self, project_id: str) -> str:

@@ -92,7 +92,7 @@ def bind(state: State, role: Role, data: BindingData) -> RoleBinding:
     if bindings.by_id(binding.id) is not None:
         raise ValueError(f"a role binding already has the ID {binding.id!r}")
     bindings.add(binding)
-    state.know(user, resource)
+    state.know(user, resource, born=created)
     return binding
 
 

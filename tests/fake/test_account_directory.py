@@ -234,14 +234,17 @@ def test_file(account: FakeAccount) -> None:
 
 
 def test_file_order(account: FakeAccount) -> None:
-    """Users whom a file has come oldest first, also those who have roles there."""
+    """Users whom a file has come oldest first, also those who only have roles there."""
     account.add_role("A", ["PROJECT_READ"])
     account.add_user("ada@example.com", name="Countess")
+    account.advance(60)
+    account.bind("A", user="bob@example.com", resource="Space:ML")
     account.advance(60)
     account.add_user("eve@example.com", name="E.")
     account.bind("A", user="ada@example.com", resource="Space:ML")
     loaded = FakeAccount.load(account.dump())
-    assert listed(loaded, "users") == ["ada@example.com", "eve@example.com"]
+    users = ["ada@example.com", "bob@example.com", "eve@example.com"]
+    assert listed(loaded, "users") == listed(account, "users") == users
 
 
 def test_snapshot(account: FakeAccount) -> None:
