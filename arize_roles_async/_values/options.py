@@ -137,11 +137,7 @@ def retry_delay(
 ) -> float | None:
     """Return the seconds to wait before the next attempt, or None if there must be none.
 
-    Args:
-        retry: The policy.
-        failure: The error of the attempt.
-        attempt: The number of the attempt, from 1.
-        change: Whether the call changes the account, so that a 500 ends it.
+    Attempts are counted from 1. A 500 ends a call that makes a change.
     """
     if attempt >= retry.attempts or not _may_be_retried(failure, change=change):
         return None

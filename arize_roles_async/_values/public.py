@@ -11,11 +11,8 @@ def public(package: str, *, formerly: str | None = None) -> Callable[[_T], _T]:
     """Return a decorator that names a class or function by the package that users import it from.
 
     Tracebacks and reprs show that name, and pickles keep it, so that the module may change. A class
-    of attrs takes pickles from before it had a field, and gives the field its default.
-
-    Args:
-        package: The package.
-        formerly: The module by which pickles of 0.3 name the class, if it lies elsewhere now.
+    of attrs takes pickles from before it had a field, and gives the field its default. Pickles of
+    0.3 name a class by the module where it was `formerly`, if it lies elsewhere now.
     """
 
     def name(member: _T) -> _T:

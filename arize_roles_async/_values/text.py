@@ -18,11 +18,8 @@ def one_line(text: str, limit: int = MAX_MESSAGE) -> str:
 
     White space that is not a plain space becomes one; control characters, escape sequences, marks
     that reverse the direction of writing, and surrogates become `�`. A result that is passed again
-    stays as it is.
-
-    Args:
-        text: Any text; only its beginning is read.
-        limit: Longest result, in characters; a text that is cut ends in `…`.
+    stays as it is. Of a text with more characters than the limit, only the beginning is read; it
+    ends in `…` then.
     """
     begin = text if len(text) <= limit else text[: limit - 1] + "…"
     if begin.isprintable():
@@ -44,9 +41,7 @@ def extend(error: Exception, more: str) -> None:
 def quoted(value: object, limit: int = _MAX_QUOTED) -> str:
     """Return a value's `repr`, on one line; of a longer text, that of its beginning.
 
-    Args:
-        value: Any value.
-        limit: Characters of a text that are quoted; each may take up to ten.
+    The limit is on the characters of a text, each of which may take up to ten.
     """
     if isinstance(value, str):
         # Cut first, since the repr is as long as the text. A subclass may have its own.
@@ -83,10 +78,8 @@ def nearest(text: str, known: Iterable[str], cutoff: float = 0.0) -> str:
 def alike(text: str, known: Iterable[str], cutoff: float) -> list[str]:
     """Return the known texts that are like the beginning of another, the most alike first.
 
-    Args:
-        text: The other text.
-        known: The known ones; of those that differ only by case, one is compared.
-        cutoff: How like they have to be, up to 1.
+    Of those that differ only by case, one is compared. The cutoff, up to 1, says how like they
+    have to be.
     """
     import difflib
 

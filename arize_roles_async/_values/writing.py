@@ -10,13 +10,8 @@ def write_file(path: str | Path, data: bytes, *, mode: int | None = None) -> Non
     """Write a file, which has all the data afterwards or stays as it was.
 
     The data is written beside the file and then takes its place. A link stays, and what it leads to
-    is written. The mode stays, and so does the owner, if this process may give files away. What is
-    no file, such as `/dev/stdout`, is written to.
-
-    Args:
-        path: The file.
-        data: All that it is to hold.
-        mode: The mode that it is to have; None keeps its own.
+    is written. The mode stays, unless one is given, and so does the owner, if this process may give
+    files away. What is no file, such as `/dev/stdout`, is written to.
 
     Raises:
         OSError: The file cannot be written; the error has its name.

@@ -100,11 +100,7 @@ def load(path: str | os.PathLike[str], *paths: str | os.PathLike[str]) -> Declar
 
 
 def loads(text: str, name: str = "file") -> Declaration:
-    """Return the declaration in a text of TOML.
-
-    Args:
-        text: The text.
-        name: A name for the text, for errors.
+    """Return the declaration in a text of TOML, which errors call by its name.
 
     Raises:
         ValidationError: Every violation, with its line and the path of its key. Text that is not

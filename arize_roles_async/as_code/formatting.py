@@ -25,11 +25,8 @@ def formatted(text: str, known: Sequence[Sequence[str]]) -> str:
 
     A comment stays above what it was above, or behind it; the first ones stay at the top, if an
     empty line follows them. Unknown fields come last, as they were written. A text with an array of
-    tables, whose order has a meaning, is returned as it is.
-
-    Args:
-        text: The TOML.
-        known: The fields in each place of a path, in their order; where there are none, any names.
+    tables, whose order has a meaning, is returned as it is. The fields that are known in each place
+    of a path come in their order; where none are, there are names.
     """
     head: list[str] = []
     above: list[str] = []

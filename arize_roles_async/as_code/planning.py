@@ -28,12 +28,7 @@ _YOUNGER: Final = "{old} is younger than {new}, so it is another role: take {old
 
 
 async def plan(roles: RolesClient, declaration: Declaration) -> Plan:
-    """Return the changes that make an account as declared; raises as `compare` does.
-
-    Args:
-        roles: A client of the account.
-        declaration: The roles that the account should have.
-    """
+    """Return the changes that make an account as declared; raises as `compare` does."""
     _check(declaration)
     host = urlsplit(getattr(roles, "base_url", "")).netloc or None
     return compare((await roles.list().all()).roles, declaration, host=host)
