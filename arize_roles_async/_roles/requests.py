@@ -118,13 +118,7 @@ def normalize_permissions(permissions: Iterable[AnyPermission | str]) -> tuple[A
 
 @public("arize_roles_async.transport", formerly="arize_roles_async._values.requests")
 class CreateRole(msgspec.Struct, frozen=True, kw_only=True):
-    """A role to make; its fields are the body's.
-
-    Args:
-        name: Its name.
-        permissions: Its permissions, made by `normalize_permissions`.
-        description: Its description.
-    """
+    """A role to make; its fields are the body's, the permissions by `normalize_permissions`."""
 
     name: str
     permissions: tuple[AnyPermission, ...]
@@ -143,10 +137,8 @@ class CreateRole(msgspec.Struct, frozen=True, kw_only=True):
 class UpdateRole(msgspec.Struct, frozen=True, kw_only=True):
     """Changes to a role; its fields are the body's.
 
-    Args:
-        name: A new name.
-        description: A new description; None clears it.
-        permissions: The permissions that replace all, made by `normalize_permissions`.
+    A description of None clears the role's. The permissions, by `normalize_permissions`, replace
+    all of its own.
     """
 
     name: str | UnsetType = UNSET

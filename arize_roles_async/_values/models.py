@@ -86,11 +86,9 @@ class Model:
     """Each field's name, type, meaning and whether it is always there, by its name."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the object as JSON-ready data.
+        """Return the object as JSON-ready data; a field that the service omitted is omitted.
 
-        Returns:
-            Strings, lists, booleans and ISO 8601 timestamps; a field that the service omitted
-            is omitted.
+        The data are strings, lists, booleans and ISO 8601 timestamps.
         """
         from arize_roles_async._values import convert as _convert
 
@@ -113,8 +111,7 @@ class Model:
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Return an object equal to the one that `to_dict()` converted to `data`.
 
-        Args:
-            data: JSON-ready data; unknown fields are ignored, as the service may add some.
+        Unknown fields are ignored, as the service may add some.
 
         Raises:
             ValidationError: `data` lacks a field or holds one of the wrong type; it names the
@@ -126,10 +123,7 @@ class Model:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
-        """Return an object equal to the one that `to_json()` converted to `text`.
-
-        Args:
-            text: JSON, as text or as UTF-8 bytes.
+        """Return an object equal to the one that `to_json()` converted to a text, or its UTF-8.
 
         Raises:
             ValidationError: `text` is not valid JSON, or not what `from_dict` takes.

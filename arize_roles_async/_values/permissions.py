@@ -197,14 +197,11 @@ class Permission(_Identifier, StrEnum):
 
     @classmethod
     def for_resource(cls, resource: str) -> "tuple[Permission, ...]":
-        """Return every permission about exactly `resource`, such as `"DATASET"`.
+        """Return every permission about exactly `resource`, in the order of their definition.
 
         Args:
             resource: The identifier without its action. `"DATASET"` does not include
                 `DATASET_EXAMPLE_READ`, whose resource is `DATASET_EXAMPLE`.
-
-        Returns:
-            The permissions, in the order of their definition.
 
         Raises:
             ValidationError: No permission is about it; the message suggests the nearest resource.
@@ -214,13 +211,10 @@ class Permission(_Identifier, StrEnum):
 
     @classmethod
     def for_action(cls, action: str) -> "tuple[Permission, ...]":
-        """Return every permission that allows `action`, such as `"READ"`, on any resource.
+        """Return every permission that allows `action`, in the order of their definition.
 
         Args:
-            action: The last word of the identifier.
-
-        Returns:
-            The permissions, in the order of their definition.
+            action: The last word of the identifier, such as `"READ"`, on any resource.
 
         Raises:
             ValidationError: No permission allows it; the message suggests the nearest action.

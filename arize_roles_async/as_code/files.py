@@ -88,9 +88,7 @@ def placed(violations: Iterable[Violation], files: Sequence[File]) -> Iterator[V
 def load(path: str | os.PathLike[str], *paths: str | os.PathLike[str]) -> Declaration:
     """Return the declaration in UTF-8 files, which are read as one.
 
-    Args:
-        path: A file, or a folder, which stands for its `*.toml`, but not for those below.
-        paths: More of them.
+    A folder stands for its `*.toml`, but not for those below.
 
     Raises:
         ValidationError: As from `loads`; also if a file is unreadable, a folder has none, or files

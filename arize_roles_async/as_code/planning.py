@@ -37,11 +37,8 @@ async def plan(roles: RolesClient, declaration: Declaration) -> Plan:
 def compare(roles: Iterable[Role], declaration: Declaration, *, host: str | None = None) -> Plan:
     """Return the changes that make an account of these roles (predefined too) as declared.
 
-    Args:
-        roles: Every role of the account.
-        declaration: The roles that the account should have.
-        host: The host of the account's service, such as `api.arize.com`. `plan` has the client's,
-            and only with the same host are the checksums the same.
+    The host is that of the account's service, such as `api.arize.com`. `plan` has the client's, and
+    only with the same host are the checksums the same.
 
     Raises:
         ValidationError: An argument is of another type.
@@ -187,10 +184,7 @@ async def export(client: RolesClient, *, anchored: bool = False) -> Declaration:
 
     A role whose name or permissions break a rule of declarations is left out, and the broken rules
     are its notes. The declaration still fits the account, since roles that it does not name stay.
-
-    Args:
-        client: A client of the account.
-        anchored: True if the oldest custom role's ID is to be the declaration's anchor.
+    If it is `anchored`, the oldest custom role's ID is its anchor.
 
     Raises:
         PlanError: The permissions of a role are withheld, or there is no role for the anchor.
