@@ -11,7 +11,6 @@ soon as its own role is found, and the calls that still wait continue it.
 """
 
 import copy
-import functools
 import math
 from collections.abc import Awaitable, Callable, Collection, Generator
 from contextlib import contextmanager
@@ -172,7 +171,9 @@ class NameLookup:
             NotFoundError: No role has the name; it carries the closest few that exist.
             RolesError: The walk failed.
         """
-        checkpoint = _checkpoint()
+        # Imported here, since most callers have IDs.
+        from anyio.lowlevel import checkpoint
+
         known_id = self.known.find(name)
         while True:
             with self._join(name, limits) as shared:
@@ -236,18 +237,11 @@ class NameLookup:
                     del shared.waiting[event]
 
 
-@functools.cache
-def _checkpoint() -> Callable[[], Awaitable[None]]:
-    # Imported when it is used for the first time, since most callers have IDs.
-    from anyio.lowlevel import checkpoint
-
-    return checkpoint
-
-
 async def _not_found(name: str, names: list[str]) -> NotFoundError:
     import difflib
 
-    checkpoint = _checkpoint()
+    from anyio.lowlevel import checkpoint
+
     asked = name[:MAX_NAME]
     at_once = _SLICE_COST // (len(asked) * MAX_NAME)
     closest: list[str] = []
