@@ -15,7 +15,6 @@ from arize_roles_async import (
     RateLimitError,
     Request,
     Response,
-    RetryPolicy,
     Role,
     RolesClient,
     RolesError,
@@ -27,7 +26,6 @@ from arize_roles_async._calls.pace import Pace
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from arize_roles_fake._client import AccountTransport
 from tests.support.clients import START, account_at_noon, passed
-from tests.support.rate_limit import FixedWindow
 from tests.support.sizes import sized
 
 ROLE_ID = "Um9sZToxOmFCY0Q="
@@ -254,28 +252,6 @@ class TestFailure:
         roles = FakeRolesClient(account)
         await gather([lambda: roles.get(role_id=ROLE_ID), list_roles])
 
-    async def test_late_at_once(self) -> None:
-        """All calls that are too late fail at the same moment, however many they are."""
-        account = account_at_noon()
-        account.fail("create", 429, times=1, retry_after=10)
-        ended: list[float] = []
-
-        roles = FakeRolesClient(account, max_concurrency=1, timeout=None)
-        hasty = roles.with_options(timeout=5.0)
-
-        async def create(name: str) -> None:
-            with pytest.raises(RateLimitError):
-                await hasty.create(name=name, permissions=["PROJECT_READ"])
-            ended.append(passed(account))
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(gather, creates(roles, 1))
-            await anyio.lowlevel.checkpoint()
-            for number in range(300):
-                tasks.start_soon(create, f"Late {number}")
-
-        assert ended == [0.0] * 300
-
     async def test_many_for_one_slot(self) -> None:
         """Nobody's time is up while calls go on without any that takes time."""
         account = account_at_noon()
@@ -295,56 +271,6 @@ class TestFailure:
 
         assert {type(result) for result in results} == {Role, RateLimitError}
         assert passed(account) <= 10.0
-
-
-@pytest.mark.anyio
-class TestHour:
-    """A limit of 1,000 requests an hour, and 1,300 calls without a limit on their time."""
-
-    async def run(
-        self, patch: pytest.MonkeyPatch, *, says_when: bool, attempts: int = 3
-    ) -> tuple[int, float]:
-        """Return how many calls failed, and the seconds that all of them took."""
-        account = account_at_noon()
-        limiter = FixedWindow(1000, window=3600.0)
-        send = AccountTransport.send
-
-        async def send_limited(self: AccountTransport, request: Request, call: Call) -> Response:
-            seconds = limiter.take(passed(account))
-            if seconds is None:
-                await self.event(call).wait(0.04)
-                return await send(self, request, call)
-            call.mark_sent(self.now())
-            await self.event(call).wait(0.04)
-            headers = {"Content-Type": "application/problem+json"}
-            if says_when:
-                headers["Retry-After"] = f"{seconds:.0f}"
-            return Response(status=429, headers=headers, body=b'{"status": 429, "title": "Busy"}')
-
-        patch.setattr(AccountTransport, "send", send_limited)
-        retry = RetryPolicy(attempts=attempts)
-        results = await gather(creates(FakeRolesClient(account, timeout=None, retry=retry), 1300))
-        failed = [result for result in results if not isinstance(result, Role)]
-        assert all(isinstance(each, RateLimitError) for each in failed)
-        return len(failed), passed(account)
-
-    async def test_says_when(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """With a `Retry-After`, the calls beyond the limit wait for the next hour."""
-        failed, seconds = await self.run(monkeypatch, says_when=True)
-        assert failed == 0
-        assert seconds < 3610.0
-
-    async def test_does_not_say(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Without one, a 429 counts as an attempt after five minutes, and some calls end."""
-        failed, seconds = await self.run(monkeypatch, says_when=False)
-        assert 40 <= failed <= 100
-        assert seconds < 3700.0
-
-    async def test_attempts(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A thousand attempts outlast the hour."""
-        failed, seconds = await self.run(monkeypatch, says_when=False, attempts=1000)
-        assert failed == 0
-        assert seconds < 3700.0
 
 
 @pytest.mark.anyio

@@ -9,11 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from arize_roles_async import (
-    AiohttpRolesClient,
-    ConfigurationError,
-    InsecureWarning,
-)
+from arize_roles_async import AiohttpRolesClient, ConfigurationError, InsecureWarning
 from arize_roles_async._aiohttp.config import Config, configure, warned
 from arize_roles_fake import FakeRolesClient
 

@@ -29,7 +29,7 @@ from arize_roles_async._calls.call import Call
 from arize_roles_fake import FakeAccount
 from arize_roles_fake import serve as serve_account
 from tests.support.clients import LENT, ONCE, own_or_lent, sleeping, use
-from tests.support.event_loop import LoopClock, until
+from tests.support.event_loop import LoopClock, settle, until
 from tests.support.raw_http import PAGE, http_response
 from tests.support.tls import Authority
 
@@ -312,9 +312,7 @@ class TestStray:
         async with serve(page) as server, client(server.url, lent=lent) as roles:
             await roles.list()
             server.peers[0].transport.write(NO_CONTENT)
-            # The loop looks at its sockets each time around.
-            for _ in range(20):
-                await asyncio.sleep(0)
+            await settle()
 
             assert len(await roles.list()) == 0
             assert len(server.peers) == 2
@@ -325,8 +323,7 @@ class TestStray:
             async with session.get(server.url) as answer:
                 await answer.read()
             server.peers[0].transport.write(NO_CONTENT)
-            for _ in range(20):
-                await asyncio.sleep(0)
+            await settle()
 
             async with sleeping(no_wait)("key", base_url=server.url, session=session) as roles:
                 with pytest.raises(

@@ -7,12 +7,7 @@ import anyio
 import pytest
 import trio
 
-from arize_roles_async import (
-    ClientStateError,
-    OutcomeUnknownError,
-    RolesClient,
-    Timeouts,
-)
+from arize_roles_async import ClientStateError, OutcomeUnknownError, RolesClient, Timeouts
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from tests.support.clients import Connect, account_at_noon, both_clients, create, passed, use
 from tests.support.event_loop import until
@@ -75,20 +70,6 @@ class TestGrace:
         assert repr(listed) == "ClientStateError('the client is closed')"
         assert isinstance(made, OutcomeUnknownError)
         assert repr(made.__cause__) == "ClientStateError('the client is closed')"
-
-    async def test_no_grace(self, connect: Connect) -> None:
-        """Without a grace they end at once, wherever they are."""
-        account = account_at_noon()
-        account.fail("list", "silent")
-        async with connect(account, max_concurrency=1) as roles:
-            calls = [asyncio.create_task(use(patient(roles))) for _ in range(3)]
-            await under_way(account)
-            await roles.aclose()
-            async with asyncio.timeout(LONG):
-                ended = await asyncio.gather(*calls, return_exceptions=True)
-
-        assert {repr(each) for each in ended} == {"ClientStateError('the client is closed')"}
-        assert len(account.calls) == 1
 
     async def test_shortest_counts(self, connect: Connect) -> None:
         """Closing again with less grace ends the first one, too."""

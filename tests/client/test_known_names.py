@@ -14,14 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arize_roles_async import (
-    ForbiddenError,
-    NotFoundError,
-    Request,
-    Response,
-    Role,
-    RolesClient,
-)
+from arize_roles_async import ForbiddenError, NotFoundError, Request, Response, Role, RolesClient
 from arize_roles_async._roles.lookup import KnownRoles
 from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient
 from tests.support.sizes import sized
@@ -207,16 +200,6 @@ class TestMemory:
         assert known.find("Role 20000") == "id 20000"
         assert known.find("Role 40000") == "id 40000"
 
-    def test_seen_again(self) -> None:
-        """A name that is seen again and again is kept, whatever comes between."""
-        known = KnownRoles()
-
-        for first in range(1, 45_000, 100):
-            known.learn(roles_of(0, 1))
-            known.learn(roles_of(first, 100))
-
-        assert known.find("Role 0") == "id 0"
-
     def test_looked_for(self) -> None:
         """A name that was looked for is kept, also one that nobody had, whatever is seen since."""
         known = KnownRoles()
@@ -239,21 +222,6 @@ class TestMemory:
             assert known.find(f"Role {index}") == ("id 0" if index == 0 else None)
         known.find("another")
         assert known.find("Role 0") is None
-
-    def test_newest(self) -> None:
-        """The newest ID of a name counts, until it is forgotten; an older one is nobody's."""
-        known = KnownRoles()
-        known.learn(roles_of(0, 2))
-        assert known.find("Role 0") == "id 0"
-        assert known.find("Role 1") == "id 1"
-
-        known.forget("Role 0", "id 0")
-        known.learn([attrs.evolve(roles_of(1, 1)[0], id="new")])
-        known.forget("Role 1", "id 1")
-        known.forget("Role 2", "never seen")
-
-        assert known.find("Role 0") is None
-        assert known.find("Role 1") == "new"
 
     def test_long_name(self) -> None:
         """A name that is longer than any role's is not kept, so that no answer fills the memory."""

@@ -23,6 +23,7 @@ from arize_roles_async._roles.operations import ROLES
 from arize_roles_async.transport import ListRoles
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from arize_roles_fake._client import AccountTransport
+from tests.support.event_loop import settle
 
 NOON: Final = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -92,11 +93,6 @@ async def get_nothing(role_id: str) -> Role:
     raise AssertionError(f"no role is known yet, not {role_id} either")
 
 
-async def settle() -> None:
-    for _ in range(10):
-        await asyncio.sleep(0)
-
-
 class TestSharedWalk:
     async def test_goes_on(self) -> None:
         """A call goes on as soon as its role is found, and another fetches the other pages."""
@@ -108,26 +104,6 @@ class TestSharedWalk:
         await listing.answer("1", "2")
         assert (await second).name == "C"
         assert listing.asked == [("first", "0"), ("second", "1"), ("second", "2")]
-
-    @pytest.mark.parametrize(
-        ("cancelled", "asked"),
-        [
-            ("first", [("first", "0"), ("first", "1"), ("second", "1"), ("second", "2")]),
-            ("second", [("first", "0"), ("first", "1"), ("first", "2")]),
-        ],
-    )
-    async def test_cancelled(self, cancelled: str, asked: list[tuple[str, str]]) -> None:
-        """If the call that fetches is cancelled, another one asks for the page again."""
-        listing = Listing("A", "B", "C")
-        first, second = await listing.begin(first="C", second="C")
-        calls: dict[str, asyncio.Task[Role]] = {"first": first, "second": second}
-        await listing.answer("0")
-        calls.pop(cancelled).cancel()
-        await settle()
-        await listing.answer("1", "2")
-
-        assert [(await call).name for call in calls.values()] == ["C"]
-        assert listing.asked == asked
 
     async def test_leader_late(self) -> None:
         """If the call that fetches has too little time, another one asks for the page again."""
@@ -154,16 +130,6 @@ class TestSharedWalk:
         assert [(await call).name for call in (first, third)] == ["B", "A"]
         assert listing.asked == [("first", "0"), ("first", "1"), ("third", "0")]
 
-    async def test_found_early(self) -> None:
-        """A walk whose calls have all found their roles ends there, and the next one begins."""
-        listing = Listing("A", "B")
-        (first,) = await listing.begin(first="A")
-        (second,) = await listing.begin(second="A")
-        await listing.answer("0")
-
-        assert listing.asked == [("first", "0"), ("second", "0")]
-        assert (await first) == (await second)
-
     async def test_closest(self) -> None:
         """Each call gets the closest names that it would have got alone."""
         listing = Listing("Engineer", "Engineering")
@@ -175,36 +141,6 @@ class TestSharedWalk:
             await second
         assert caught.value.closest == ("Engineer", "Engineering")
 
-    async def test_woken_cancelled(self) -> None:
-        """A call that is cancelled as it is to fetch leaves that to the next one."""
-        listing = Listing("A", "B")
-
-        async def find_and_cancel() -> None:
-            await listing.find("first", "A")
-            second.cancel()
-
-        first = asyncio.create_task(find_and_cancel())
-        second, third = await listing.begin(second="B", third="B")
-        await listing.answer("0", "1")
-        await first
-
-        assert (await third).name == "B"
-        assert second.cancelled()
-        assert listing.asked == [("first", "0"), ("third", "1")]
-
-    async def test_joined_at_end(self) -> None:
-        """A call that begins as a walk ends has a walk of its own, whoever has left the first."""
-        listing = Listing("A")
-        first, second = await listing.begin(first="A", second="A")
-        later: list[asyncio.Task[Role]] = []
-        first.add_done_callback(
-            lambda _: later.append(asyncio.create_task(listing.find("later", "A")))
-        )
-        await listing.answer("0")
-
-        assert (await first) == (await second) == (await later[0])
-        assert listing.asked == [("first", "0"), ("later", "0")]
-
     async def test_other_options(self) -> None:
         """Clients with other options try as hard as they say, so they share no walk."""
         roles = FakeRolesClient()
@@ -215,20 +151,6 @@ class TestSharedWalk:
         )
 
         assert [call.operation for call in roles.account.calls] == ["list"] * 3
-
-    async def test_own_time(self) -> None:
-        """A call that waits for another's page ends at its own time, on the account's clock."""
-        account = FakeAccount()
-        account.slow_down(8.0, operation="list")
-        roles = FakeRolesClient(account, timeout=6.0)
-        begun = account.now()
-
-        async def end() -> float:
-            with pytest.raises(RolesTimeoutError):
-                await roles.get(role="Nobody")
-            return round((account.now() - begun).total_seconds(), 1)
-
-        assert [*await asyncio.gather(end(), end())] == [6.0, 6.0]
 
     async def test_nothing_kept(self) -> None:
         """Nothing is kept of lookups that are over."""

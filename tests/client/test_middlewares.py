@@ -15,7 +15,6 @@ from arize_roles_async import (
     AiohttpRolesClient,
     ClientStateError,
     ConfigurationError,
-    NotFoundError,
     OutcomeUnknownError,
     RetryPolicy,
     RolesConnectionError,
@@ -66,13 +65,6 @@ async def again(request: ClientRequest, handler: ClientHandlerType) -> ClientRes
     return response if response.status < 500 else await handler(request)
 
 
-async def hedge(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
-    """Send twice at once, and return the answer that came last."""
-    first, second = (asyncio.ensure_future(handler(request)) for _ in range(2))
-    await asyncio.wait([first, second])
-    return max((await first, await second), key=lambda response: response.status)
-
-
 async def read(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
     """Read the body, as middlewares that log do."""
     response = await handler(request)
@@ -80,27 +72,8 @@ async def read(request: ClientRequest, handler: ClientHandlerType) -> ClientResp
     return response
 
 
-async def read_and_release(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
-    async with await handler(request) as response:
-        await response.text()
-    return response
-
-
 class TestSentTwice:
     """A request that leaves a second time within an attempt may have made the change before."""
-
-    @pytest.mark.parametrize("status", [500, 502, 503, 504])
-    @pytest.mark.parametrize("page", [None, "<title>Bad Gateway</title>"])
-    async def test_in_turn(self, status: int, page: str | None) -> None:
-        """A create is not taken for a conflict with itself, nor a delete for one of no role."""
-        account = account_at_noon()
-        account.fail("create", status, when="after", page=page)
-        account.fail("delete", status, when="after", page=page)
-        async with lent(account, again) as roles:
-            made = await roles.create(name="Mine", permissions=["PROJECT_READ"])
-            assert made == account.role("Mine")
-            await roles.delete(role_id=made.id)
-        assert account.roles == ()
 
     async def test_refused(self) -> None:
         """If the last answer is a refusal, the account shows what the first time did."""
@@ -111,16 +84,6 @@ class TestSentTwice:
         async with lent(account, again) as roles:
             made = await roles.update(role_id=role.id, description="New.")
         assert made == account.role("Mine")
-
-    @pytest.mark.parametrize("retry", [ONCE, SOON])
-    async def test_hedged(self, retry: RetryPolicy) -> None:
-        """So it is if both are sent at once, and also if they are one object."""
-        account = account_at_noon()
-        async with lent(account, hedge, retry=retry) as roles:
-            role = await roles.create(name="Mine", permissions=["PROJECT_READ"])
-            await roles.delete(role_id=role.id)
-        statuses = sorted(str(call.outcome) for call in account.calls if call.operation != "list")
-        assert statuses == ["201", "204", "404", "409"]
 
     async def test_other_ends(self) -> None:
         """A request that nobody waits for any more is reset when the attempt is over."""
@@ -230,24 +193,6 @@ class TestAnsweredByItself:
 class TestKey:
     """The key is in no request that a middleware sees, nor in what hangs on an answer."""
 
-    async def test_seen(self) -> None:
-        """Every attempt passes the middlewares, which see it neither before nor after."""
-        seen: list[str] = []
-
-        async def look(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
-            seen.append(repr(request.headers))
-            response = await handler(request)
-            seen.append(repr(request.headers) + repr(response.request_info))
-            return response
-
-        account = account_at_noon()
-        account.fail("list", 503)
-        async with lent(account, look) as roles:
-            await roles.list()
-        assert len(seen) == 4
-        assert "fake-api-key" not in "".join(seen)
-        assert [call.api_key for call in account.calls] == ["fake-api-key"] * 2
-
     async def test_error(self) -> None:
         """Nor is it in an error that aiohttp made of the answer."""
 
@@ -268,23 +213,6 @@ class TestKey:
                 await roles.list()
         assert "Accept" in seen[0]
         assert "fake-api-key" not in seen[0]
-
-
-class TestRead:
-    """A body that a middleware has read is the body of the answer."""
-
-    @pytest.mark.parametrize("middleware", [read, read_and_release])
-    async def test_calls(self, middleware: Middleware) -> None:
-        """Every call works as without the middleware."""
-        account = account_at_noon()
-        async with lent(account, middleware, retry=ONCE) as roles:
-            role = await roles.create(name="Mine", permissions=["PROJECT_READ"])
-            assert await roles.get(role_id=role.id) == role
-            assert [each.name for each in await roles.list(is_predefined=False)] == ["Mine"]
-            await roles.update(role_id=role.id, description="New.")
-            await roles.delete(role_id=role.id)
-            with pytest.raises(NotFoundError):
-                await roles.get(role_id=role.id)
 
 
 class TestRaises:

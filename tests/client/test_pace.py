@@ -10,15 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arize_roles_async._calls.pace import Pace
-from tests.support.rate_limit import (
-    Bucket,
-    ByTurns,
-    FixedWindow,
-    Limit,
-    Limiter,
-    Simulation,
-    SlidingLog,
-)
+from tests.support.rate_limit import Bucket, FixedWindow, Limit, Limiter, Simulation
 from tests.support.sizes import sized
 
 
@@ -287,17 +279,12 @@ class TestGoal:
         (1, 1000, partial(Bucket, Limit(50.0, 50, 2, halfway=0.5), half=500), 1.25, 0.06, 1.0),
         (1, 1000, partial(Bucket, Limit(20.0, 5, halfway=2.0), half=500), 1.4, 0.03, 1.0),
         (1, 600, partial(Bucket, Limit(50.0, 10, halfway=0.1), half=300), 1.2, 0.05, 1.0),
-        # A rate that rises is followed late.
-        (1, 1000, partial(ByTurns, (5.0, 50.0, 10.0), 10), 2.7, 0.05, 1.0),
-        (1, 1000, partial(ByTurns, (50.0, 2.0), 10), 4.2, 0.05, 1.0),
         # Of several, the last is not done long after the first.
         (2, 500, partial(Bucket, Limit(20.0, 5)), 1.4, 0.03, 2.0),
         (4, 250, partial(Bucket, Limit(20.0, 5)), 1.4, 0.05, 2.0),
         (8, 200, partial(Bucket, Limit(50.0, 20)), 1.4, 0.05, 2.8),
         (16, 100, partial(Bucket, Limit(100.0, 20)), 1.8, 0.05, 4.5),
         (4, 200, partial(Bucket, Limit(7.0, 1)), 2.9, 0.45, 1.5),
-        (2, 256, partial(SlidingLog, 100), 1.7, 0.4, 1.5),
-        (8, 64, partial(SlidingLog, 100), 1.7, 0.9, 3.0),
         # Refused requests count, requests collide by chance, or hardly any is granted.
         (2, 32, partial(Bucket, Limit(1.0, 1, 0), counts_refusals=True), 3.0, 0.9, 2.0),
         (8, 8, partial(Bucket, Limit(1.0, 1), counts_refusals=True), 4.0, 0.0, 8.0),

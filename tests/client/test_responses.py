@@ -1,8 +1,6 @@
 """Response objects: data and back, introspection, repr, and Python's own protocols."""
 
-import copy
 import json
-import pickle
 import traceback
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -251,25 +249,6 @@ class TestDisplay:
             "ListRolesResponse(roles=['AI Engineer', 'Viewer', 'AI Engineer', … 2 more], "
             "pagination=PaginationMetadata(has_more=True, next_cursor='bmV4dA=='))"
         )
-
-
-class TestProtocols:
-    """Python's own protocols."""
-
-    @pytest.mark.parametrize("response", [ROLE, BARE, PAGE, PAGE.pagination])
-    @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-    def test_pickle(self, response: object, protocol: int) -> None:
-        """Pickle gives the equal object back, and so do copies."""
-        back = pickle.loads(pickle.dumps(response, protocol))  # noqa: S301 - our own
-        assert back == copy.copy(response) == copy.deepcopy(response) == response
-
-    def test_match(self) -> None:
-        """A page matches the pattern of a sequence, and of its fields."""
-        match PAGE:
-            case [Role(name=first, permissions=(_, *others)), Role(is_predefined=True) as last]:
-                assert (first, others, last) == ("AI Engineer", ["PROMPT_SHARE"], BARE)
-            case _:
-                pytest.fail("it does not match")
 
 
 def test_sequence() -> None:

@@ -50,25 +50,6 @@ class TestOwn:
 
         assert [request.headers.get("cookie") for request in script.requests] == [None, None]
 
-    async def test_vcrpy(self, tmp_path: Path) -> None:
-        """vcrpy records the answers without the key, and gives them in place of the service."""
-        cassette = tmp_path / "cassette.yaml"
-        gone = http_response(404, b'{"title": "Gone for good", "status": 404}')
-
-        async def ask(url: str, when: str) -> None:
-            with vcr.use_cassette(str(cassette), record_mode=when):
-                async with AiohttpRolesClient("the-key", base_url=url) as roles:
-                    assert len(await roles.list(limit=2)) == 0
-                    with pytest.raises(NotFoundError, match="answered 404 Gone for good"):
-                        await roles.get(role_id=ROLE_ID)
-                    await roles.delete(role_id=ROLE_ID)
-
-        async with scripted(PAGE, gone, http_response(204)) as script:
-            await ask(script.url, "once")
-        await ask(script.url, "none")
-        assert len(script.requests) == 3
-        assert "the-key" not in cassette.read_text("utf-8")
-
 
 @pytest.mark.parametrize(
     ("status", "length", "is_refused"),

@@ -18,12 +18,7 @@ from arize_roles_async import (
     ServerError,
     Timeouts,
 )
-from arize_roles_async.transport import (
-    HttpRolesClient,
-    HttpTransport,
-    Request,
-    Response,
-)
+from arize_roles_async.transport import HttpRolesClient, HttpTransport, Request, Response
 
 KEY = "a-secret-key"
 ID = "Um9sZToxOmFiYw=="

@@ -155,13 +155,6 @@ async def test_delete(
     assert await end_of(roles.delete(role_id=role.id)) == end
 
 
-async def test_gone(account: FakeAccount, roles: FakeRolesClient) -> None:
-    """A role that is gone may have been updated before."""
-    script(account, "update", [PAGE])
-    update = roles.update(role_id="Um9sZTo5Om5vbmU=", description="New.")
-    assert await end_of(update) == "unknown: NotFoundError"
-
-
 async def test_read_fails(account: FakeAccount, roles: FakeRolesClient) -> None:
     """If reading the account fails, too, both failures are named, the second as the cause."""
     role = account.add_role("Role")

@@ -28,12 +28,6 @@ class TestFull:
         assert path.read_bytes() == b"before"
         assert [*tmp_path.iterdir()] == [path]
 
-    def test_new(self, tmp_path: Path) -> None:
-        """A file that was not there is not there afterwards."""
-        with full_disk(), pytest.raises(OSError, match=r"a\.toml"):
-            write_file(str(tmp_path / "a.toml"), TOO_LONG)
-        assert [*tmp_path.iterdir()] == []
-
     def test_interrupted(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """An interrupt leaves the file as it was, too."""
 

@@ -22,6 +22,7 @@ from multidict import CIMultiDict
 
 from arize_roles_async import Request
 from arize_roles_fake import FakeAccount
+from tests.support.event_loop import settle
 
 HOST = "127.0.0.1"
 EXPANDED_SIZE = 64 * 2**20
@@ -165,9 +166,7 @@ class ChaosServer:
         """Write an answer on each connection that waits for a request."""
         for writer in self._idle:
             writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
-        # The client's loop looks at its sockets each time around.
-        for _ in range(20):
-            await asyncio.sleep(0)
+        await settle()
 
     async def is_left_alone(self) -> bool:
         """Return True if every connection ends by itself, in time for a busy machine."""

@@ -20,6 +20,12 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0)
 
 
+async def settle() -> None:
+    """Let the loop go around fifty times: what is due happens, and what was sent arrives."""
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
 class LoopClock:
     """The clock of the running event loop, which this moves as it likes.
 
@@ -35,8 +41,7 @@ class LoopClock:
     async def pass_by(self, seconds: float) -> None:
         """Let time pass, and whatever is due by then happen."""
         self._ahead += seconds
-        for _ in range(20):
-            await asyncio.sleep(0)
+        await settle()
 
 
 class _Skipping(selectors.DefaultSelector):

@@ -29,20 +29,11 @@ class Schedule(NamedTuple):
     deadline: float = math.inf
     max_hold: float = math.inf
     cancelled: float = math.inf
-    is_background: bool = False
     key: int = 0
 
 
-class Limit(NamedTuple):
-    """A limit of each key on the requests in any such time, which counts refused ones, too."""
-
-    number: int
-    seconds: float
-    retry_after: float
-
-
-def random_job(random: Random) -> tuple[int, list[Schedule], Limit | None]:
-    """Return a number of slots, calls, and perhaps a limit in place of the answers of 429.
+def random_job(random: Random) -> tuple[int, list[Schedule]]:
+    """Return a number of slots, and calls.
 
     There are few moments, so that much falls together.
     """
@@ -60,14 +51,11 @@ def random_job(random: Random) -> tuple[int, list[Schedule], Limit | None]:
             deadline=random.choice([math.inf, seconds(1, 24)]),
             max_hold=random.choice([math.inf, seconds(1, 24)]),
             cancelled=random.choice([math.inf, math.inf, seconds(1, 24)]),
-            is_background=random.choice([False, False, True]),
             key=random.randrange(keys),
         )
 
     keys = random.choice([1, 1, 3])
-    slots, calls = random.randint(1, 3), [schedule() for _ in range(random.randint(1, 12))]
-    limit = Limit(random.randint(1, 3), seconds(1, 16), random.choice([0.0, 1.0, 3.0]))
-    return slots, calls, random.choice([None, limit])
+    return random.randint(1, 3), [schedule() for _ in range(random.randint(1, 12))]
 
 
 class SteadyPace(Pace):
@@ -114,12 +102,9 @@ class Model:
     Args:
         slots: The slots of the queue.
         schedules: The calls.
-        limit: The limit that decides which requests are refused; without one, the calls do.
     """
 
-    def __init__(self, slots: int, schedules: Sequence[Schedule], limit: Limit | None) -> None:
-        self._limit = limit
-        self._sent: list[tuple[float, int]] = []
+    def __init__(self, slots: int, schedules: Sequence[Schedule]) -> None:
         self.faults: list[str] = []
         self._slots = slots
         self._paces = [SteadyPace() for _ in range(3)]
@@ -132,9 +117,7 @@ class Model:
         self._under_way = 0
         self._held_until = [-math.inf] * 3
         ordered = sorted(schedules, key=lambda schedule: schedule.begins)
-        self._calls = [
-            _Call(number + 1000 * each.is_background, each) for number, each in enumerate(ordered)
-        ]
+        self._calls = [_Call(place, schedule) for place, schedule in enumerate(ordered)]
         for call in self._calls:
             key = call.schedule.key
             call.queue, call.pace = self._queues[key], self._paces[key]
@@ -214,15 +197,7 @@ class Model:
             self._fail("a request went during a hold")
         call.is_sent = True
         attempt = call.schedule.attempts[call.attempt]
-        if self._limit is not None:
-            attempt = Attempt(attempt.seconds, self._refusal(self._limit, call.schedule.key))
         self._at(self._now + attempt.seconds, lambda: self._answer(call, attempt))
-
-    def _refusal(self, limit: Limit, key: int) -> float | None:
-        """Count a request that goes now, and return the `Retry-After` of its refusal, or None."""
-        self._sent.append((self._now, key))
-        counted = sum(self._now - sent < limit.seconds and each == key for sent, each in self._sent)
-        return limit.retry_after if counted > limit.number else None
 
     def _answer(self, call: _Call, attempt: Attempt) -> None:
         if not call.is_sent:

@@ -3,10 +3,10 @@
 import heapq
 import math
 import random
-from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable
 from functools import partial
-from itertools import count, cycle
+from itertools import count
 from typing import NamedTuple, Protocol
 
 from arize_roles_async._calls.pace import Pace
@@ -93,61 +93,22 @@ class Bucket:
         return before / rate + self._half / (rate * halfway)
 
 
-class ByTurns(Bucket):
-    """A token bucket whose rate is the next one of several after every 20 seconds."""
-
-    def __init__(self, rates: Sequence[float], burst: int) -> None:
-        super().__init__(Limit(rates[0], burst))
-        self._rates = rates
-
-    def take(self, now: float) -> float | None:
-        rate = self._rates[int(now // 20.0) % len(self._rates)]
-        self._limit = self._limit._replace(rate=rate)
-        return super().take(now)
-
-    def ideal(self, requests: int) -> float:
-        left, seconds = float(requests - self._limit.burst), 0.0
-        for rate in cycle(self._rates):
-            granted = min(left, rate * 20.0)
-            left, seconds = left - granted, seconds + granted / rate
-            if not left:
-                break
-        return seconds
-
-
-class SlidingLog:
-    """So many requests a minute, refused ones included; a 429 has no `Retry-After`."""
+class FixedWindow:
+    """So many requests in each minute; a 429 has the whole seconds to the next as `Retry-After`."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._requests: deque[float] = deque(maxlen=limit)
-
-    def take(self, now: float) -> float | None:
-        is_full = len(self._requests) == self._limit and self._requests[0] > now - 60.0
-        self._requests.append(now)
-        return 0.0 if is_full else None
-
-    def ideal(self, requests: int) -> float:
-        return 60.0 * (math.ceil(requests / self._limit) - 1)
-
-
-class FixedWindow:
-    """So many requests in each window; a 429 has the whole seconds to the next as `Retry-After`."""
-
-    def __init__(self, limit: int, *, window: float = 60.0) -> None:
-        self._limit = limit
-        self._window = window
         self._granted: Counter[float] = Counter()
 
     def take(self, now: float) -> float | None:
-        number = now // self._window
+        number = now // 60.0
         if self._granted[number] == self._limit:
-            return math.ceil((number + 1.0) * self._window - now)
+            return math.ceil((number + 1.0) * 60.0 - now)
         self._granted[number] += 1
         return None
 
     def ideal(self, requests: int) -> float:
-        return self._window * (math.ceil(requests / self._limit) - 1)
+        return 60.0 * (math.ceil(requests / self._limit) - 1)
 
 
 class _Client:
