@@ -1,4 +1,4 @@
-"""The guide's pages on roles as code: their examples run, and the workflows do what they say."""
+"""The guide's pages on roles as code: their examples run, and the workflow does what it says."""
 
 import ast
 import asyncio

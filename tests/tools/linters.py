@@ -3,7 +3,7 @@
     python -m tests.tools.linters [typed_guide | workflow | audit]
 
 - `typed_guide` has mypy and pyright check the pages of the guides, as a reader pastes them.
-- `workflow` has zizmor look for weaknesses in the workflows of the guide, offline.
+- `workflow` has zizmor look for weaknesses in the workflow of the guide, offline.
 - `audit` has pip-audit look for known vulnerabilities in the packages of this environment. It only
   says so where the data cannot be reached.
 
