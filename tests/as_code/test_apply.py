@@ -41,7 +41,6 @@ from tests.as_code.accounts import (
     contents,
     declaration,
     declared,
-    ended,
     mixed_account,
     role_id,
     texts,
@@ -413,20 +412,6 @@ class TestRemovals:
 
 
 class TestStopping:
-    @pytest.mark.parametrize("count", range(1, 9))
-    async def test_asked(self, count: int) -> None:
-        """A run that is asked to stop ends before its next request, and says how far it came."""
-        account = mixed_account()
-        result = await ended(FakeRolesClient(account), MIXED, lambda: len(account.calls) >= count)
-        assert len(account.calls) == count
-        assert len(changes(account)) == len(result.made)
-        assert result.failed is None
-        assert len(result.not_reached) == 5 - len(result.made)
-        assert str(result).startswith(
-            f"made: {len(result.made)} of 5, not reached: {len(result.not_reached)}; "
-            "the run was stopped; not reached: "
-        )
-
     @pytest.mark.parametrize(("operation", "may_be"), [("get", False), ("update", True)])
     async def test_cancelled_result(
         self, operation: Literal["get", "update"], *, may_be: bool

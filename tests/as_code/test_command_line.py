@@ -168,13 +168,6 @@ class TestProcesses:
 
 
 class TestApply:
-    def test_yes(self, shell: Shell) -> None:
-        """With --yes, one walk is made, and each role is read before it is changed."""
-        assert shell.status("apply --yes roles.toml") == 0
-        assert [call.operation for call in shell.account.calls] == [
-            *("list", "get", "update", "get", "delete", "create"),
-        ]
-
     @pytest.mark.parametrize(
         ("failure", "status", "outcome"), [(403, 2, "was not"), (500, 3, "may have been")]
     )
@@ -321,11 +314,6 @@ class TestPlan:
         assert output.startswith('::error file=a.toml,line=4::a.toml:4: absent."Admin": ')
         shell.account.fail("list", 403)  # An error without a place.
         assert shell("plan --format github a.toml")[1].startswith("::error::GET /v2/roles ")
-
-    def test_json(self, shell: Shell) -> None:
-        """A plan can be JSON."""
-        shown = json.loads(shell("plan --format json roles.toml")[1])
-        assert shown["undeclared"] == ["Undeclared"]
 
     def test_runner(self, shell: Shell) -> None:
         """A runner finds no command of its own in any output, and the names read back the same."""

@@ -11,10 +11,8 @@ from typing import Any, cast
 import jsonschema
 import pytest
 from hypothesis import given, reject
-from hypothesis import strategies as st
 
 from arize_roles_async.__main__ import main
-from arize_roles_async.as_code import Declaration, loads
 from arize_roles_async.as_code.files import File
 from arize_roles_async.as_code.schema import schema
 from tests.as_code import strategies
@@ -147,22 +145,6 @@ class TestText:
         after = File("a", text).formatted()
         assert data(tomllib.loads(after)) == data(before)
         comments = re.compile("# ?(?:one|two|first|behind|end)")
-        assert sorted(comments.findall(after)) == sorted(comments.findall(text))
-        assert File("a", after).formatted() == after
-
-    @given(strategies.declarations(at_least=1), st.randoms())
-    def test_kept(self, declared: Declaration, rng: Any) -> None:  # noqa: ANN401
-        """Whatever the order was, the meaning and every comment stay."""
-        top, *tables = re.split(r"(?m)^(?=\[roles)", declared.to_toml())
-        rng.shuffle(tables)
-        lines = "".join(["# head\n", top, *tables]).split("\n")
-        noted = [
-            f"{line} # {n}" if line.endswith((",", "[")) else line for n, line in enumerate(lines)
-        ]
-        text = "\n".join(noted)
-        after = File("a", text).formatted()
-        assert loads(after) == loads(text)
-        comments = re.compile(r"# (?:\d+|head)$", re.MULTILINE)
         assert sorted(comments.findall(after)) == sorted(comments.findall(text))
         assert File("a", after).formatted() == after
 
