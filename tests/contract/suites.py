@@ -1,6 +1,5 @@
 """Contract suites over a fake account, which each test sets up as its rule needs it."""
 
-import random
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
@@ -15,7 +14,6 @@ from arize_roles_fake.contract import (
     RoleBindingsContract,
     RolesContract,
 )
-from tests.support.sizes import sized
 
 
 def contract_tests(contract: type = RolesContract) -> list[str]:
@@ -34,13 +32,6 @@ def failed_tests(suite: Callable[[], object], among: Iterable[str]) -> list[str]
         except (Exception, pytest.fail.Exception):  # noqa: BLE001 - all that pytest counts as one
             failed.append(name)
     return failed
-
-
-def sample(client: type, tests: str, contract: type = RolesContract) -> list[str]:
-    """Return the tests that a client fails, and a tenth of the others, a seeded one."""
-    names = contract_tests(contract)
-    drawn = random.Random(client.__name__).sample(names, sized(len(names) // 10, len(names)))  # noqa: S311
-    return sorted({*drawn, *tests.split()})
 
 
 class AccountSuite(OnFakeAccount, RolesContract):

@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from tests.contract.faulty import SUITES, failure, suite
+from tests.contract.faulty import SUITES, SWALLOWED, failure, suite
 
 FAULTS: Final[dict[str, dict[str, list[str]]]] = tomllib.loads(
     Path(__file__).parents[1].joinpath("data", "contract.toml").read_text("utf-8")
@@ -24,3 +24,22 @@ def test_seen(contract: str, rule: str) -> None:
     """A client with the fault fails the rule."""
     for fault in FAULTS[contract][rule]:
         assert failure(suite(CONTRACTS[contract], fault), rule) is not None, fault
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize(
+    ("contract", "calls"),
+    [
+        ("RolesContract", "page 1, create 1, get 1, update 1, delete 1"),
+        (
+            "RoleBindingsContract",
+            "page 1, found 1, get 1, update 1, delete 1, create 1, ensure 1, remove 1",
+        ),
+    ],
+)
+def test_swallowed(contract: str, calls: str, backend: str) -> None:
+    """A client that swallows a cancellation in any method fails the rule of cancellation."""
+    for call in calls.split(", "):
+        swallowing = suite(CONTRACTS[contract], f"{call}: {SWALLOWED}")
+        swallowing.backend = backend
+        assert failure(swallowing, "test_cancel_call") is not None, call

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
@@ -39,7 +39,7 @@ import pytest
 sys.path.append({root!r})  # in a process of xdist's, nothing else leads to these tests
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from arize_roles_fake.contract import RolesContract
-from tests.contract.wrapping import CachingClient, WrappingClient
+from tests.contract.wrapping import CacheOfSeconds, WrappingClient
 
 class TestClient(RolesContract):
     @functools.cached_property
@@ -204,7 +204,7 @@ class TestFailure:
     @pytest.mark.parametrize(
         ("client", "rules"),
         [
-            ("CachingClient", ["test_other_sees_delete"]),
+            ("CacheOfSeconds", ["test_other_sees_delete"]),
             ("ForgetfulClient", ["test_all_violations", "test_lookups_together", "test_next_loop"]),
         ],
     )
@@ -220,7 +220,7 @@ class TestFailure:
             assert any(frame.endswith(f"in {rule}") for frame in frames)
         for frame in frames:
             assert re.search(rf"in ({'|'.join(rules)}|_sees|use|get|create|list)$", frame), frame
-        if client == "CachingClient":
+        if client == "CacheOfSeconds":
             result.stdout.fnmatch_lines("*Case: get(role_id='Um9sZTo*')")
             rule = "A role that one client deleted is gone for every other client too."
             result.stdout.fnmatch_lines(f"*Rule: {rule}")
@@ -266,6 +266,14 @@ class TestNotAsked:
         """The report of a run in other processes names them too."""
         result = run("", "-n", "1", "-k", "rate_limited")
         result.stdout.fnmatch_lines("TestClient does not offer rate_limited: test_rate_limited")
+
+    @pytest.mark.parametrize("contract", [RoleBindingsContract, DirectoryContract])
+    def test_not_offered(self, contract: type) -> None:
+        """A suite without other keys skips the rules that need them, and the report says why."""
+        methods = ("open_client", "open_roles", "user_ids", "space_ids", "project_ids")
+        bare: Any = type("Bare", (contract,), dict.fromkeys(methods))
+        with pytest.raises(pytest.skip.Exception, match=r"Bare does not offer other_key$"):
+            bare().other_key()
 
     def test_block_around_client(self) -> None:
         """A client that its block alone can hand out is not asked about the next event loop."""

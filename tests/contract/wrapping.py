@@ -1,10 +1,11 @@
-"""Clients around a client: two that keep the contract, and a cache that can't."""
+"""Clients around a client that keep the contract."""
 
 # ruff: noqa: ANN401 - arguments are handed on as they come
 
 import contextlib
 import copy
 import math
+import time
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any, Self
 
@@ -56,38 +57,15 @@ class WrappingClient:
         await self.aclose()
 
 
-class CachingClient(WrappingClient):
-    """Remembers every role that it read, by its ID or name, until it changes one itself."""
-
-    def __init__(self, inner: RolesClient) -> None:
-        super().__init__(inner)
-        self._cache: dict[object, Role] = {}
-
-    async def get(self, **target: Any) -> Role:
-        key = target.get("role_id") or target.get("role")
-        if key in self._cache and len(target) == 1:
-            return self._cache[key]
-        role = await self.inner.get(**target)
-        self._cache[key] = role
-        return role
-
-    async def update(self, **arguments: Any) -> Role:
-        self._cache.clear()
-        return await self.inner.update(**arguments)
-
-    async def delete(self, **target: Any) -> None:
-        self._cache.clear()
-        await self.inner.delete(**target)
-
-    async def aclose(self, **options: Any) -> None:
-        self._cache.clear()
-        await self.inner.aclose(**options)
-
-
 class CacheOfSeconds(WrappingClient):
     """Remembers what it read with its key for some seconds, or until it changes something."""
 
-    def __init__(self, inner: RolesClient, seconds: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        inner: RolesClient,
+        seconds: float = math.inf,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         super().__init__(inner)
         self._seconds = seconds
         self._clock = clock

@@ -152,21 +152,11 @@ class Judge:
         self._deletions = Deletions()
         sys.meta_path.insert(0, _Finder(self._deletions))
         # What these import is deletable only now.
-        from tests.contract import (
-            faulty,
-            test_assumptions,
-            test_broken_bindings,
-            test_broken_clients,
-            test_faults,
-        )
+        from tests.contract import faulty, test_assumptions, test_broken_clients, test_faults
         from tests.contract.suites import contract_tests
 
         self._faulty: Any = faulty
-        self._by_hand: list[tuple[Callable[[], Any], str]] = [
-            *test_broken_clients.failing(),
-            *test_broken_bindings.failing(),
-            *test_assumptions.failing(),
-        ]
+        self._by_hand = [*test_broken_clients.failing(), *test_assumptions.failing()]
         self.listed: dict[str, dict[str, list[str]]] = test_faults.FAULTS
         self.contracts: dict[str, type] = {each.__name__: each for each in faulty.SUITES}
         self.rules = [
@@ -178,7 +168,7 @@ class Judge:
         return self._deletions.all
 
     def needed_by_hand(self) -> set[int]:
-        """Return the assertions that the clients need which people wrote."""
+        """Return the assertions that the clients and services need which people wrote."""
         return {each for make, rule in self._by_hand for each in self._needed(make, rule)}
 
     def needed(self, contract: str, rule: str, fault: str, known: Seen = frozenset()) -> set[int]:
