@@ -42,12 +42,7 @@ class Call:
     @property
     def kind(self) -> str:
         """The name of the method."""
-        return self.operation.partition(" ")[0].rstrip(",")
-
-    @property
-    def by_name(self) -> bool:
-        """True if the client gets only the role's name."""
-        return self.operation.endswith("by name")
+        return self.operation.partition(" ")[0]
 
     @property
     def mark(self) -> str:
@@ -59,26 +54,22 @@ class Call:
         return f"{self.operation} {self.mark}: {shown}"
 
 
-def plan(upstream: Upstream, count: int, mix: Sequence[str]) -> list[Call]:
+def plan(upstream: Upstream, count: int) -> list[Call]:
     """Return calls to make; the roles that they are about exist then."""
     calls = [
-        Call(operation=mix[number % len(mix)], number=number, name=f"Role {number}")
+        Call(operation=MIX[number % len(MIX)], number=number, name=f"Role {number}")
         for number in range(count)
     ]
     there = [call for call in calls if call.kind not in {"create", "list"}]
     for call, role_id in zip(there, upstream.add(*(call.name for call in there)), strict=True):
         call.role_id = role_id
-    for call in calls:
-        if call.operation == "create, taken":
-            # Somebody else's, older than the call, and just what it is to make.
-            upstream.add(call.name, description=call.mark, age=5.0)
     return calls
 
 
 async def make(client: RolesClient, call: Call) -> object:
     """Make a call and return what it returns."""
     match call.operation:
-        case "create" | "create, taken":
+        case "create":
             permissions = ["PROJECT_READ"]
             return await client.create(
                 name=call.name, permissions=permissions, description=call.mark

@@ -1,14 +1,13 @@
-"""Compares the outcomes that a client reported with the journal of the service.
+"""Compares the outcomes that a client reported with the account of the service.
 
-The judge knows only the public API: what a call returned or raised. Each call has a mark that the
-journal shows: in the description of what it creates or updates, and in the ID of what it deletes,
-which no other call deletes.
+The judge knows only the public API: what a call returned or raised. Each call about a role has one
+of its own. A change leaves its mark: the role's description, or that the role is gone.
 """
 
 import traceback
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 from urllib.parse import unquote
 
 import attrs
@@ -19,11 +18,10 @@ from arize_roles_async import (
     NotFoundError,
     OutcomeUnknownError,
     Role,
-    RoleRenamedError,
     RolesError,
 )
 from tests.infrastructure.calls import Call
-from tests.support.upstream import Entry
+from tests.support.upstream import Entry, Upstream
 
 SLACK: Final = 1.5
 """Seconds that a busy machine may be late with the end of a call whose time is up."""
@@ -49,93 +47,39 @@ class Verdict:
         return [call for call in self.calls if call.error is not None]
 
 
-class History:
-    """The roles of the account at every moment, by the journal."""
-
-    def __init__(self, journal: Sequence[Entry]) -> None:
-        self._states: dict[str, list[tuple[float, dict[str, Any] | None]]] = {}
-        for entry in journal:
-            if not entry.is_effect:
-                continue
-            if entry.method == "DELETE":
-                self._states[target_id(entry)].append((entry.at, None))
-            else:
-                self._states.setdefault(entry.role["id"], []).append((entry.at, entry.role))
-
-    def during(self, role_id: str, start: float, end: float) -> list[dict[str, Any] | None]:
-        """Return the states that a role had in a span of time; None is that it was not there."""
-        before: dict[str, Any] | None = None
-        within: list[dict[str, Any] | None] = []
-        for at, state in self._states.get(role_id, []):
-            if at <= start:
-                before = state
-            elif at <= end:
-                within.append(state)
-        return [before, *within]
-
-    def holders(self, name: str, start: float, end: float) -> set[str]:
-        """Return the IDs of the roles that had a name in a span of time."""
-        return {
-            role_id
-            for role_id in self._states
-            if any(state and state["name"] == name for state in self.during(role_id, start, end))
-        }
-
-    def is_free(self, name: str, start: float, end: float) -> bool:
-        """Return True if no role had a name at some moment of a span of time."""
-        moments = [at for states in self._states.values() for at, _ in states if start < at <= end]
-        return any(
-            not any(
-                state and state["name"] == name
-                for state in (self.during(each, moment, moment)[-1] for each in self._states)
-            )
-            for moment in (start, *moments)
-        )
-
-    def knows(self, role_id: str) -> bool:
-        """Return True if the journal covers the role; it does not cover predefined ones."""
-        return role_id in self._states
-
-
-def target_id(entry: Entry) -> str:
-    """Return the ID of the role that a request is about."""
-    return unquote(entry.request.target.removeprefix("/v2/roles/"))
-
-
 def mark_of(entry: Entry) -> str | None:
-    """Return the mark of the call that made a change."""
+    """Return the mark of the call that sent a change."""
     if entry.method == "DELETE":
-        return target_id(entry)
+        return unquote(entry.request.target.removeprefix("/v2/roles/"))
     return None if entry.method == "GET" else entry.sent.get("description")
 
 
 def judge(
-    calls: Sequence[Call], journal: Sequence[Entry], *, total: float, clear: bool, resends: bool
+    calls: Sequence[Call], upstream: Upstream, *, total: float, clear: bool, resends: bool
 ) -> Verdict:
     """Return the verdict on calls.
 
     Args:
         calls: The calls with their outcomes.
-        journal: What happened.
+        upstream: The service.
         total: The limit on a whole call, in seconds.
         clear: Whether every attempt has a known end here, so that no outcome may be unknown.
         resends: Whether something between resends requests by itself.
     """
-    history = History(journal)
-    sent: Counter[tuple[str, str, str]] = Counter()
-    effects: dict[str, list[Entry]] = {}
-    for entry in journal:
-        if mark := mark_of(entry):
-            sent[mark, entry.method, entry.attempt] += 1
-            if entry.is_effect:
-                effects.setdefault(mark, []).append(entry)
+    sent = Counter((mark_of(each), each.method, each.attempt) for each in upstream.journal)
     resent = {mark for (mark, _, _), times in sent.items() if times > 1}
-
+    roles = {role.id: role for role in upstream.account.roles}
+    names = {role.id: role.name for role in upstream.account.roles}
     verdict = Verdict(calls=calls)
     for call in calls:
-        # What came before is of another caller who wanted the very same.
-        own = [entry for entry in effects.get(call.mark, []) if entry.at >= call.started]
-        said = _untrue(call, own, history, clear=clear)
+        is_create = call.kind == "create"
+        role = upstream.account.role(call.name) if is_create else roles.get(call.role_id)
+        said = _untrue(call, role, clear=clear)
+        if isinstance(call.result, ListRolesResponse):
+            unlike = [
+                each for each in call.result.roles if each.name != names.get(each.id, each.name)
+            ]
+            said += [f"{each} has another name" for each in unlike]
         if call.mark in resent:
             said.append("it was sent more than once for one attempt")
         excused = resends and call.mark in resent
@@ -155,70 +99,35 @@ def shown(call: Call) -> str:
     return f"{call.error!r} {vars(call.error)} {''.join(lines)}"
 
 
-def _untrue(  # noqa: PLR0911 - one case a kind of outcome
-    call: Call, effects: Sequence[Entry], history: History, *, clear: bool
-) -> list[str]:
-    """Return what is wrong in what a call said."""
-    is_change = call.kind in {"create", "update", "delete"}
+def _untrue(call: Call, role: Role | None, *, clear: bool) -> list[str]:
+    """Return what is wrong in what a call said, by the role that it is about, as it is now."""
+    is_marked = role is not None and role.description == call.mark
+    is_done = {"create": is_marked, "update": is_marked, "delete": role is None}.get(call.kind)
     match call.error:
         case None:
-            return _untrue_result(call, effects, history)
+            return [] if _is_true(call, role, is_done=is_done) else ["the account says otherwise"]
         case OutcomeUnknownError():
             why = "all is known" if clear else "nothing was changed"
-            return [why] if clear or not is_change else []
-        case RoleRenamedError() as error if call.by_name:
-            names = [entry.role["name"] for entry in effects]
-            return [] if names == [error.renamed_to] != [call.name] else [f"it changed {names}"]
-        case RolesError() if is_change and effects:
+            return [why] if clear or is_done is None else []
+        case RolesError() if is_done:
             return ["it says that nothing happened, and it did"]
-        case NotFoundError() if call.kind == "create":
-            return ["nothing was looked for"]
-        case NotFoundError() if call.by_name:
-            free = history.is_free(call.name, call.started, call.ended)
-            return [] if free else ["a role had the name all the time"]
-        case NotFoundError() if None not in history.during(call.role_id, call.started, call.ended):
-            return ["the role was there all the time"]
-        case ConflictError() if call.kind in {"get", "delete", "list"} or not (
-            history.holders(call.name, call.started, call.ended) - {call.role_id}
-        ):
+        case NotFoundError():
+            return ["the role was there"]
+        case ConflictError():
             return ["nothing was in its way"]
         case _:
             return []
 
 
-def _untrue_result(  # noqa: PLR0911 - one case an operation
-    call: Call, effects: Sequence[Entry], history: History
-) -> list[str]:
-    within = [entry for entry in effects if entry.at <= call.ended]
+def _is_true(call: Call, role: Role | None, *, is_done: bool | None) -> bool:
     match call.kind, call.result:
-        case "create", Role() as role:
-            ids = [entry.role["id"] for entry in within]
-            if ids == [role.id] and role.description == call.mark and role.name == call.name:
-                return []
-            return [f"it made {ids}"]
-        case "update", Role() as role:
-            asked = role.name == call.name if call.by_name else role.id == call.role_id
-            if not within:
-                return ["it changed nothing"]
-            return [] if asked and role.description == call.mark else ["it changed something else"]
         case "delete", None:
-            gone = None in history.during(call.role_id, call.started, call.ended)
-            return [] if within and gone else ["it deleted nothing"]
-        case "get", Role() as role:
-            return _unlike(call, role, history)
-        case "list", ListRolesResponse() as page:
-            return [why for role in page.roles for why in _unlike(call, role, history)]
+            return is_done is True
+        case "create" | "update" | "get", Role() as found:
+            shown = (found.id, found.name, found.description)
+            is_same = role is not None and shown == (role.id, role.name, role.description)
+            return is_same and is_done is not False
+        case "list", ListRolesResponse():
+            return True
         case _:
-            return ["it returned something else"]
-
-
-def _unlike(call: Call, role: Role, history: History) -> list[str]:
-    if not history.knows(role.id):
-        return [] if role.is_predefined and call.kind == "list" else [f"no role {role.id}"]
-    if call.role_id not in {"", role.id}:
-        return [f"it is another role, {role.id}"]
-    states = history.during(role.id, call.started, call.ended)
-    seen = (role.name, role.description)
-    if any(state and (state["name"], state.get("description")) == seen for state in states):
-        return []
-    return [f"{seen} was never so at the time"]
+            return False

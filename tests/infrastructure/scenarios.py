@@ -18,7 +18,7 @@ from arize_roles_async import (
     RolesError,
     Timeouts,
 )
-from tests.infrastructure.calls import MIX, Load, LogText, MakeCall, make, plan
+from tests.infrastructure.calls import Load, LogText, MakeCall, make, plan
 from tests.infrastructure.judge import Verdict, judge, shown
 from tests.support.processes import HOST, await_true
 from tests.support.proxies import Haproxy, Nginx, Squid, folder
@@ -135,7 +135,6 @@ class Scenario:
         resends: Whether something in between resends requests by itself.
         timeouts: The limits of the client.
         attempts: The attempts of the client.
-        mix: The operations.
         calls: The number of calls in the suite; the full set makes three times as many.
     """
 
@@ -150,7 +149,6 @@ class Scenario:
     resends: bool = False
     timeouts: Timeouts = LONG_LIMITS
     attempts: int = 3
-    mix: tuple[str, ...] = MIX
     calls: int = 40
 
     def __str__(self) -> str:
@@ -176,7 +174,7 @@ async def run(
         # Slow, so that calls are under way while something happens.
         behaviour = SLOW if scenario.steps else scenario.behaviour
         upstream = stack.enter_context(Upstream(behaviour))
-        calls = plan(upstream, scenario.calls * times, scenario.mix)
+        calls = plan(upstream, scenario.calls * times)
         site = Site(stack, upstream, directory)
         scenario.build(site)
         log = stack.enter_context(LogText())
@@ -189,7 +187,7 @@ async def run(
         logs = {path.name: path.read_text("utf-8", "replace") for path in directory.rglob("*.log")}
         verdict = judge(
             calls,
-            upstream.journal,
+            upstream,
             total=scenario.timeouts.total or 0.0,
             clear=scenario.clear,
             resends=scenario.resends,
@@ -267,47 +265,6 @@ def _limited(status: int, more: str = "") -> Step:
 def _own_limit(site: Site) -> None:
     _plain_nginx(site)
     site.upstream.account.limit_rate(10.0, burst=2)
-
-
-_PAGES: Final = {
-    "502": "return 502;",
-    "503": "return 503;",
-    "404": 'default_type text/plain; return 404 "404 page not found\n";',
-    "404-json": 'default_type application/json; return 404 \'{"message":"no Route matched"}\';',
-    "409": "return 409;",
-    "403": "return 403;",
-    "302": "return 302 https://login.example/?from=$request_uri;",
-    "200-page": 'default_type text/html; return 200 "<html><title>Maintenance</title></html>";',
-    "200-empty": 'default_type text/html; return 200 "";',
-}
-"""Answers of gateways, as locations of nginx."""
-
-
-def _pages(*script: str, methods: str = "POST|PATCH|DELETE") -> Step:
-    """Put a gateway in between that answers attempts with pages of its own.
-
-    Args:
-        script: For each attempt, a page, `pass`, or `lost`: carried out, and the answer a 502.
-        methods: Those that meet it.
-    """
-    attempts = " ".join(
-        f'"~^(?:{methods}):{number or ""}$" "{page}";' for number, page in enumerate(script)
-    )
-    maps = (
-        f'map "$request_method:$http_sdk_retry_count" $page {{ default pass; {attempts} }}'
-        'map $page $lose { default ""; lost 1; }'
-    )
-    pages = "".join(
-        f'if ($page = "{page}") {{ rewrite ^ /{page} last; }}'
-        f"location = /{page} {{ internal; {_PAGES[page]} }}"
-        for page in sorted({*script} - {"pass", "lost"})
-    )
-
-    def build(site: Site) -> None:
-        proxied = f"proxy_set_header X-Lose $lose; proxy_pass {site.upstream.url};"
-        site.add_nginx(f"{pages} location / {{ {proxied} }}", maps)
-
-    return build
 
 
 def _nodes(site: Site) -> None:
@@ -396,15 +353,6 @@ def _swap(authority: str) -> Step:
     return step
 
 
-def _rename(site: Site) -> None:
-    """Give every second role's name to another one, while calls by name are under way."""
-    made = [entry.role for entry in site.upstream.journal if entry.method == "POST"]
-    there = {role["name"]: role["id"] for role in made}
-    for name, role_id in list(there.items())[::2]:
-        site.upstream.rename(role_id, f"{name}, before {len(site.upstream.journal)}")
-        site.upstream.add(name)
-
-
 def _twice(stop: Step, again: Step) -> Steps:
     return ((0.2, stop), (0.4, again), (0.6, stop), (0.8, again))
 
@@ -414,10 +362,6 @@ _KILLS: Final = _twice(_kill, lambda site: site.upstream.start())
 _FREEZES: Final = _twice(lambda site: site.upstream.freeze(), lambda site: site.upstream.thaw())
 _SWAPS: Final = ((0.2, _swap("ca")), (0.4, _swap("another")), (0.6, _swap("ca")))
 _SQUID_DIES: Final = _twice(lambda site: site.squid.kill(), lambda site: site.squid.start())
-
-
-def _anything(_: Site, __: Verdict) -> list[str]:
-    return []
 
 
 def _all_succeed(_: Site, verdict: Verdict) -> list[str]:
@@ -477,7 +421,6 @@ def _refused_once(site: Site, verdict: Verdict) -> list[str]:
     return wrong + _each_fails("{host}:{site.squid.port}", "credentials")(site, verdict)
 
 
-_EVERY: Final = "GET|POST|PATCH|DELETE"
 _BETWEEN: Final[tuple[tuple[str, Step, tuple[str, ...]], ...]] = (
     ("", _direct, NOTHING),
     (" behind nginx", _plain_nginx, ("nginx",)),
@@ -546,32 +489,6 @@ SCENARIOS: Final = (
     ),
     Scenario("truncated, HTTP/1.0", _direct, NOTHING, behaviour=Behaviour(cut_every=5, http="1.0")),
     *_behind("answers lost", ("", " 502 502 "), behaviour=_LOSES),
-    *(
-        Scenario(f"pages: {', '.join(script)}", _pages(*script), calls=16)
-        for script in (
-            *((page,) * 3 for page in _PAGES if page != "502"),
-            ("502", "404", "pass"),
-            ("502", "404-json", "pass"),
-            ("502", "409", "409"),
-            ("502", "403", "403"),
-            ("502", "200-page", "200-page"),
-            ("503", "200-empty", "pass"),
-            ("503", "503", "pass"),
-            ("lost", "404", "pass"),
-            ("lost", "409", "409"),
-            ("lost", "200-page", "pass"),
-            ("lost", "503", "pass"),
-        )
-    ),
-    *(
-        Scenario(
-            f"pages for reads too: {page}",
-            _pages(page, page, page, methods=_EVERY),
-            calls=16,
-            check=_anything,
-        )
-        for page in ("404", "404-json", "409", "302", "200-page", "200-empty", "503")
-    ),
     Scenario(
         "haproxy's queue",
         _haproxy("timeout queue 100ms", "maxconn 1"),
@@ -605,17 +522,6 @@ SCENARIOS: Final = (
         )
     ),
     _fails("nothing there", _kill, check=_THERE),
-    Scenario(
-        "another's equal role", _pages("503", "pass", "pass"), mix=("create, taken", "create")
-    ),
-    Scenario(
-        "roles renamed",
-        _direct,
-        NOTHING,
-        steps=((0.0, _rename), (0.5, _rename)),
-        mix=("update by name", "get"),
-        clear=True,
-    ),
     Scenario("TLS swapped", _tls(HOST), check=_some_distrusted, steps=_SWAPS),
     _fails("TLS, wrong CA", _tls_of_another, "nginx"),
     _fails("TLS, wrong host", _tls("elsewhere.example"), "nginx"),

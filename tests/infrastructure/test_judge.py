@@ -63,7 +63,7 @@ LOST = attrs.evolve(
 @pytest.mark.parametrize(
     ("scenario", "error", "lie", "complaint"),
     [
-        (SCENARIO["pages: 503, 503, 503"], OutcomeUnknownError, claim, "it made []"),
+        (SCENARIO["413"], RolesError, claim, "the account says otherwise"),
         (LOST, OutcomeUnknownError, deny, "it says that nothing happened, and it did"),
         (SCENARIO["413"], RolesError, evade, "all is known"),
         (SCENARIO["413"], RolesError, guess, "nothing was in its way"),

@@ -10,10 +10,8 @@ import sys
 import threading
 import time
 from collections import Counter
-from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final, Self
-from urllib.parse import quote
 
 import attrs
 import msgspec
@@ -69,19 +67,9 @@ class Entry:
         return self.request.headers.get("sdk-retry-count", "0")
 
     @property
-    def is_effect(self) -> bool:
-        """True if it changed the account."""
-        return self.method != "GET" and 200 <= self.reply.status < 300
-
-    @property
     def sent(self) -> dict[str, Any]:
         """The body of the request, as JSON."""
         return msgspec.json.decode(self.request.body or b"{}", type=dict[str, Any])
-
-    @property
-    def role(self) -> dict[str, Any]:
-        """The role of the answer, as JSON."""
-        return msgspec.json.decode(self.reply.body, type=dict[str, Any])
 
 
 class Upstream:
@@ -91,8 +79,7 @@ class Upstream:
         self.behaviour = behaviour
         self.port = free_port()
         self.url = f"http://{HOST}:{self.port}"
-        self._age = 0.0
-        self.account = FakeAccount(clock=self._now, api_key=KEY)
+        self.account = FakeAccount(api_key=KEY)
         self.journal: list[Entry] = []
         self.thawed = threading.Event()
         # By method, so that each has its share of what is lost, in whatever order they come.
@@ -129,29 +116,13 @@ class Upstream:
         """Undo `freeze`."""
         self.thawed.set()
 
-    def add(self, *names: str, description: str = "As it was.", age: float = 0.0) -> list[str]:
-        """Make roles, past everything in between, and return their IDs.
-
-        Args:
-            names: Theirs.
-            description: Theirs.
-            age: For how many seconds they have been there already.
-        """
-        body = {"permissions": ["PROJECT_READ"], "description": description}
-        return [self._ask("POST", "/v2/roles", {"name": name, **body}, age)["id"] for name in names]
-
-    def rename(self, role_id: str, name: str) -> None:
-        """Rename a role, past everything in between."""
-        self._ask("PATCH", f"/v2/roles/{quote(role_id, safe='')}", {"name": name})
-
-    def _ask(self, method: str, path: str, body: object, age: float = 0.0) -> dict[str, Any]:
-        headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
-        data = msgspec.json.encode(body)
-        with self._lock:
-            self._carry_out(Request(method=method, target=path, body=data, headers=headers), age)
-        entry = self.journal[-1]
-        assert entry.is_effect, entry
-        return entry.role
+    def add(self, *names: str) -> list[str]:
+        """Make roles, past everything in between, and return their IDs."""
+        account = self.account
+        made = [
+            account.add_role(name, ["PROJECT_READ"], description="As it was.") for name in names
+        ]
+        return [role.id for role in made]
 
     def answer(self, server: "_Server", request: Request) -> tuple[Response, str]:
         """Carry a request out, and return the answer and what becomes of it.
@@ -170,17 +141,12 @@ class Upstream:
         if method != "GET":
             fates["held"] = behaviour.hold_every
         fate = next((each for each, every in fates.items() if every and number % every == 0), "")
-        # A proxy in front can ask for it.
-        return reply, "lost" if "X-Lose" in request.headers else fate
+        return reply, fate
 
-    def _carry_out(self, request: Request, age: float = 0.0) -> Response:
-        self._age = age
+    def _carry_out(self, request: Request) -> Response:
         reply = self.account.handle(request)
         self.journal.append(Entry(time.monotonic(), request, reply))
         return reply
-
-    def _now(self) -> datetime:
-        return datetime.fromtimestamp(time.time() - self._age, UTC)
 
 
 class _Handler(BaseHTTPRequestHandler):
