@@ -8,7 +8,6 @@ from arize_roles_async import AiohttpRolesClient, RolesError
 from tests.support.clients import ONCE
 from tests.support.messages import assert_short_line, judging_log_lines, messages_of
 from tests.support.raw_http import scripted
-from tests.tools import lent_sessions
 from tests.tools.mutated_answers import LOOPS, run, run_planted
 
 MANY: Final = 2**14
@@ -63,14 +62,3 @@ def test_mutated(loop: str, *, tls: bool) -> None:
 def test_planted(planted: str, found: str) -> None:
     """A planted fault is found."""
     assert any(fault.startswith(found) for fault in run_planted(planted, 300).faults)
-
-
-def test_lent() -> None:
-    """Whatever stands between a call and the service in a lent session, no outcome is untrue."""
-    assert dict(lent_sessions.run(80, seed=7).faults) == {}
-
-
-@pytest.mark.full
-def test_lent_planted() -> None:
-    """A request that leaves a second time, and is not noted, is found."""
-    assert lent_sessions.run_planted(80).faults
