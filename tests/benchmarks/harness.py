@@ -9,7 +9,7 @@ import statistics
 import sys
 import tempfile
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -154,24 +154,15 @@ class Pair:
                 turns.reverse()
         ours, theirs = samples
         return {
-            figure: _compared(
-                figure, [each[figure] for each in ours], [each[figure] for each in theirs]
-            )
+            figure: _compared([each[figure] for each in ours], [each[figure] for each in theirs])
             for figure in ours[0].keys() & theirs[0].keys()
         }
 
 
-_COMPARISONS: Mapping[str, Callable[[float, float], float]] = {
-    "tail": lambda ours, _: ours,
-    "memory, MB": lambda ours, theirs: ours - theirs,
-}
-
-
-def _compared(figure: str, ours: Sequence[float], theirs: Sequence[float]) -> Measured:
+def _compared(ours: Sequence[float], theirs: Sequence[float]) -> Measured:
     """Compare within each round; the medians of both sides are shown beside it."""
-    compare = _COMPARISONS.get(figure, lambda ours, theirs: ours / theirs)
     sides = " : ".join(number(statistics.median(side)) for side in (ours, theirs))
-    return median(list(map(compare, ours, theirs)), sides)
+    return median([one / other for one, other in zip(ours, theirs, strict=True)], sides)
 
 
 @contextlib.asynccontextmanager

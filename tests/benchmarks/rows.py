@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from tests.benchmarks.counts import names, reconciling
 from tests.benchmarks.harness import Bench, Measured, Measures, Pair
 from tests.benchmarks.instructions import Instructions
 from tests.benchmarks.jobs import JOBS, Job
@@ -81,7 +80,6 @@ _IMPORT = Pair(_CLIENT, _side("fresh", "import", code="import aiohttp"), 4)
 _IMPORT_FAKE = Pair(_side("fresh", "import", code=_FAKE), _CLIENT, 4)
 _FAKE_GET = _side("fake", "get", 500, roles=100)
 _FAKE_CALL = Pair(_FAKE_GET, Side("ours", "get", 500), 1)
-_FRESH = Pair(_side("fake", "fresh", 500, roles=100), _FAKE_GET, 1)
 _COUNTED, _COUNTED_64 = (
     Instructions(Side("ours", "get", calls, in_flight), Side("aiohttp", "get", calls, in_flight))
     for calls, in_flight in ((500, 1), (1000, 64))
@@ -108,15 +106,9 @@ _PEAK = Pair(_side("ours", "peak", roles=100_000), _side("ours", "peak", roles=3
 
 ROWS = (
     *(row for job in JOBS for row in _of_job(job)),
-    Row("reconcile-failed", "reconciling 500 roles, 20/s", "", reconciling, "failed", 0, 0),
-    Row("reconcile-requests", "the same", "", reconciling, "requests", 450, 430),
-    Row("cold-names", "each of 100 unknown names at once", "", names, "requests", 0.6, 0.5),
-    Row("known-get", "`get` by a known name", "", names, "requests to get", 1, 1),
-    Row("known-change", "`update`, `delete` by one", "", names, "requests to change", 2, 2),
     Row("get-cpu", "`get`, 1 in flight", _BARE, _GET, "CPU, µs", 1.05, 0.94),
     Row("get-64", "`get`, 64 in flight", _BARE, _GET_64, "throughput, calls/s", 1.00, 1.11),
     Row("get-256", "`get`, 256 in flight", _BARE, _GET_256, "throughput, calls/s", 1.05, 1.11),
-    Row("tail-256", "p99 / p50 of those", "itself", _GET_256, "tail", 2.0, 1.2),
     Row("pages-16", "pages of 100, 16 in flight", _BARE, _PAGES, "time, ms", 1.25, 1.00),
     Row("https-get-cpu", "`get`, https, 1 in flight", _BARE, _TLS, "CPU, µs", 1.1, 1.0),
     Row("https-get-64", "`get`, https, 64 in flight", _BARE, _TLS_64, "throughput, calls/s", 0.87),
@@ -133,12 +125,10 @@ ROWS = (
     Row("get-threads", "`get`, 64 in threads", _ARIZE, _THREADS, "throughput, calls/s", 2.5),
     Row("import-client", "the client", "aiohttp", _IMPORT, "import, ms", 1.15, 1.06),
     Row("import-fake", "the fake", "the client", _IMPORT_FAKE, "import, ms", 0.60, 0.40),
-    Row("memory", "after some `get`s, more", _BARE, _GET, "memory, MB", 3.0, 1.5),
     Row("walk-growth", "a walk over 10,000 pages", "1,000", _LONG, "CPU, µs", 13.0, 11.0),
     Row("names-growth", "names asked for again, of 50,000", "5,000", _AGAIN, "requests", 1, 1),
     Row("walk-memory", "reading 100,000 roles", "30,000", _PEAK, "peak, kB", 1.1, 1.05),
     Row("fake-get", "`FakeRolesClient.get`", "over loopback", _FAKE_CALL, "time, ms", 0.5, 0.3),
-    Row("fake-fresh", "a fresh `FakeAccount` and client", "its `get`", _FRESH, "time, ms", 2.2, 1),
     Row("flat-bindings", "bindings in a fake of 10,000", "1,000", _BINDS, "time, ms", 1.3, 1.1),
     Row("flat-calls", "a role's life in a fake of 100,000", _SMALL, _LIVES, "time, ms", 1.3, 1.1),
     Row("flat-pages", "two pages of a fake of 100,000", _SMALL, _SHOWN, "time, ms", 1.3, 1.1),

@@ -44,7 +44,7 @@ class Service:
         `Retry-After` is the time until there is a token, if `retry_after` is None. Refusals of the
         `first` requests, which nobody can avoid, are not late.
         """
-        self.targets: list[str] = []
+        self._requests = 0
         self.refused_late = 0
         self._latency, self._first = latency, first
         self._rate, self._burst, self._retry_after = rate, burst, retry_after
@@ -72,9 +72,9 @@ class Service:
         loop.call_later(half, answer)
 
     def answer(self, method: str, target: str, body: bytes, now: float) -> bytes:
-        self.targets.append(target)
+        self._requests += 1
         if (wait := self._take_token(now)) is not None:
-            self.refused_late += len(self.targets) > self._first
+            self.refused_late += self._requests > self._first
             return _problem(429, wait)
         if method != "GET":
             self._answers.clear()

@@ -7,12 +7,10 @@ import asyncio
 import gc
 import importlib
 import json
-import os
 import sys
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.benchmarks.records import Figures
@@ -35,15 +33,12 @@ class Side(NamedTuple):
     options: tuple[tuple[str, Any], ...] = ()
 
     async def in_tasks(self, call: Callable[[], Awaitable[object]]) -> Figures:
-        latencies: list[float] = []
         figures = Figures()
         left = iter(range(self.calls))
 
         async def caller() -> None:
             for _ in left:
-                start = time.perf_counter()
                 result = await call()
-                latencies.append(time.perf_counter() - start)
                 # A call may have measured something itself.
                 if isinstance(result, Figures):
                     figures.update(result)
@@ -51,11 +46,7 @@ class Side(NamedTuple):
         start, cpu_start = time.perf_counter(), time.process_time()
         await asyncio.gather(*(caller() for _ in range(self.in_flight)))
         seconds, cpu = time.perf_counter() - start, time.process_time() - cpu_start
-        latencies.sort()
         figures["CPU, µs"] = 1e6 * cpu / self.calls
-        figures["tail"] = latencies[self.calls * 99 // 100] / latencies[self.calls // 2]
-        if sys.platform == "linux":
-            figures["memory, MB"] = _memory()
         figures.update(self._speed(seconds))
         return figures
 
@@ -85,11 +76,6 @@ class Side(NamedTuple):
         seconds = time.perf_counter() - start
         failed = sum(isinstance(result, BaseException) for result in results)
         return Figures({"seconds": seconds, "failed": failed})
-
-
-def _memory() -> float:
-    # The peak that getrusage has is handed down from the parent process.
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 async def _main(url: str, side: Side) -> None:

@@ -56,13 +56,10 @@ async def operations(url: str, roles: int, bindings: int = 0) -> AsyncGenerator[
         page = await client.list(limit=PAGE - 1, cursor=half_way)
         assert len(page.roles) == PAGE - 1
 
-    async def fresh() -> None:
-        FakeRolesClient(FakeAccount())
-
     # Roles come and go, as they do in an account that is in use.
     for _ in range(roles // 20):
         await live()
     half_way: str | None = None
     for _ in range(roles // 2 // PAGE):
         half_way = (await client.list(limit=PAGE, cursor=half_way)).pagination.next_cursor
-    yield {"get": get, "live": live, "bind": bind, "pages": pages, "fresh": fresh}
+    yield {"get": get, "live": live, "bind": bind, "pages": pages}
