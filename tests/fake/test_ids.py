@@ -89,16 +89,6 @@ class TestOther:
     """The IDs of one account in another one."""
 
     @pytest.mark.asyncio
-    async def test_role(self) -> None:
-        """There is no such role."""
-        one, two = FakeAccount(), FakeAccount()
-        role = one.add_role("A")
-        two.add_role("A")
-        async with FakeRolesClient(two) as roles:
-            with pytest.raises(NotFoundError):
-                await roles.get(role_id=role.id)
-
-    @pytest.mark.asyncio
     async def test_binding(self) -> None:
         """There is no such user, although no user is declared, and no such space or binding."""
         one, two = FakeAccount(), FakeAccount()
