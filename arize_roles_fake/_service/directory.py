@@ -115,13 +115,11 @@ def _find(state: State, grants: Grants, what: str, asked: str) -> User | Space |
 
 
 def _sees(grants: Grants, thing: User | Space | Project) -> bool:
-    match thing:
-        case User():
-            return grants.may(Permission.USER_READ)
-        case Space():
-            return grants.sees(Permission.SPACE_READ, thing.id)
-        case Project():
-            return grants.sees(Permission.PROJECT_READ, thing.id, thing.space_id)
+    if isinstance(thing, User):
+        return grants.may(Permission.USER_READ)
+    if isinstance(thing, Space):
+        return grants.sees(Permission.SPACE_READ, thing.id)
+    return grants.sees(Permission.PROJECT_READ, thing.id, thing.space_id)
 
 
 def _query(request: Request) -> str:
