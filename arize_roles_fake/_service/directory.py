@@ -7,7 +7,6 @@ out of lists, and is not found.
 from collections.abc import Callable
 from functools import partial
 from typing import Final
-from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -19,7 +18,13 @@ from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_fake._service.grants import Grants
 from arize_roles_fake._service.state import State, require
-from arize_roles_fake._service.wire import decode_query, page_response, parse_id, record_response
+from arize_roles_fake._service.wire import (
+    decode_query,
+    page_response,
+    parameters,
+    parse_id,
+    record_response,
+)
 
 _STATUSES: Final = ("ACTIVE", "INVITED", "EXPIRED")
 _PROJECT_TYPES: Final = ("APPLICATION", "HARNESS", "EXPERIMENT")
@@ -48,9 +53,8 @@ class _ListProjects(ListProjects, frozen=True, kw_only=True):
 
 def _list_users(state: State, grants: Grants, request: Request) -> Response:
     require(grants, Permission.USER_READ)
-    asked = decode_query(ListUsers, _query(request))
-    given = parse_qsl(_query(request), keep_blank_values=True)
-    statuses = [value for name, value in given if name == "status"]
+    asked = decode_query(ListUsers, request)
+    statuses = [value for name, value in parameters(request) if name == "status"]
     check(*(("status", _choice_flaw(each, _STATUSES)) for each in statuses))
 
     def is_asked(user: User) -> bool:
@@ -68,7 +72,7 @@ def _list_users(state: State, grants: Grants, request: Request) -> Response:
 
 
 def _list_spaces(state: State, grants: Grants, request: Request) -> Response:
-    asked = decode_query(_ListSpaces, _query(request))
+    asked = decode_query(_ListSpaces, request)
 
     def is_asked(space: Space) -> bool:
         is_in = asked.org_id in {None, space.organization_id}
@@ -79,7 +83,7 @@ def _list_spaces(state: State, grants: Grants, request: Request) -> Response:
 
 
 def _list_projects(state: State, grants: Grants, request: Request) -> Response:
-    asked = decode_query(_ListProjects, _query(request))
+    asked = decode_query(_ListProjects, request)
     if asked.space_id is not None and state.assumptions.unknown_space == 404:  # noqa: PLR2004
         _find(state, grants, "space", asked.space_id)
 
@@ -120,10 +124,6 @@ def _sees(grants: Grants, thing: User | Space | Project) -> bool:
     if isinstance(thing, Space):
         return grants.sees(Permission.SPACE_READ, thing.id)
     return grants.sees(Permission.PROJECT_READ, thing.id, thing.space_id)
-
-
-def _query(request: Request) -> str:
-    return request.target.partition("?")[2]
 
 
 def _filters(asked: PageRequest) -> dict[str, object]:

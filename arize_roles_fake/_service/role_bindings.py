@@ -32,7 +32,7 @@ from arize_roles_fake._service.wire import (
 
 
 def _list(state: State, grants: Grants, request: Request) -> Response:
-    asked = decode_query(ListRoleBindings, request.target.partition("?")[2])
+    asked = decode_query(ListRoleBindings, request)
     if asked.user_id is not None:
         _require_user(state, asked.user_id)
 

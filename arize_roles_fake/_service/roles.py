@@ -25,7 +25,7 @@ _ENTITLEMENT: Final = "CUSTOM_ROLES"
 
 def _list(state: State, grants: Grants, request: Request) -> Response:
     require(grants, Permission.ROLE_READ)
-    asked = decode_query(ListRoles, request.target.partition("?")[2])
+    asked = decode_query(ListRoles, request)
     kinds = {None: state.store.kinds, False: ("custom",), True: ("predefined",)}
     filters: dict[str, object] = {"is_predefined": asked.is_predefined}
     roles, cursor = state.page(asked, filters, state.store, *kinds[asked.is_predefined])

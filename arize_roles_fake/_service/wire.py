@@ -21,6 +21,7 @@ from arize_roles_async._values.models import Model
 from arize_roles_async._values.permissions import Permission, UnknownPermission
 from arize_roles_async._values.requests import PageRequest
 from arize_roles_async._values.text import one_line
+from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 
 MAX_REQUEST: Final = 256 * 1024
@@ -32,16 +33,21 @@ _MANAGED: Final = {field.name for field in attrs.fields(Role)} - {*CreateRole.__
 """The fields that only the service sets; those of a role binding are among them."""
 
 
+def parameters(request: Request) -> list[tuple[str, str]]:
+    """Return the parameters in the query of a request, of which some may be repeated."""
+    return parse_qsl(request.target.partition("?")[2], keep_blank_values=True)
+
+
 _Q = TypeVar("_Q", bound=PageRequest)
 
 
-def decode_query(model: type[_Q], query: str) -> _Q:
-    """Return the page that a query string asks for.
+def decode_query(model: type[_Q], request: Request) -> _Q:
+    """Return the page that a request asks for.
 
     Raises:
         ValidationError: A parameter is missing or breaks its rule. Unknown ones are ignored.
     """
-    given = dict(parse_qsl(query, keep_blank_values=True))
+    given = dict(parameters(request))
     known, required = _fields(model)
     arguments: dict[str, Any] = {name: given[name] for name in known if name in given}
     if "limit" in given and re.fullmatch(r"-?[0-9]{1,9}", given["limit"]):
@@ -83,17 +89,6 @@ def decode_body(
     if not isinstance(data, dict):
         raise InvalidBodyError(violations=(Violation("body", "must be an object"),))
     given = cast("dict[str, Any]", data)
-    permissions = given.get("permissions")
-    if not duplicates and isinstance(permissions, list):
-        texts = [each for each in cast("list[object]", permissions) if isinstance(each, str)]
-        if len(set(texts)) < len(texts):
-            raise InvalidBodyError(
-                violations=(Violation("permissions", "must not hold one permission twice"),)
-            )
-    return _build(model, given, extra_permissions)
-
-
-def _build(model: type[_B], given: dict[str, Any], extra_permissions: Container[str]) -> _B:
     known, required = _fields(model)
     missing = [name for name in required if name not in given]
     violations = [
@@ -106,11 +101,14 @@ def _build(model: type[_B], given: dict[str, Any], extra_permissions: Container[
     ]
     violations += [Violation(name, "is required") for name in missing]
     arguments = {name: given[name] for name in known if name in given}
-    if isinstance(arguments.get("permissions"), list):
+    permissions: Any = arguments.get("permissions")
+    if isinstance(permissions, list):
         arguments["permissions"] = normalize_permissions(
             UnknownPermission(p) if isinstance(p, str) and p in extra_permissions else p
-            for p in arguments["permissions"]
+            for p in permissions
         )
+        if not duplicates and len(arguments["permissions"]) < len(permissions):
+            violations.append(Violation("permissions", "must not hold one permission twice"))
     try:
         # With placeholders for what is missing, the rest is checked in the same pass.
         made = model(**{name: _PLACEHOLDERS.get(name, "-") for name in missing}, **arguments)

@@ -31,11 +31,7 @@ _Thing = TypeVar("_Thing", User, Space, Project)
 
 
 def find_role(state: State, role: Role | str) -> Role:
-    """Return a role of the account, given a role, an ID or a name.
-
-    Raises:
-        LookupError: There is no such role.
-    """
+    """Return a role of the account, given a role, an ID or a name, or raise `LookupError`."""
     wanted = role if isinstance(role, str) else role.id
     found = state.store.by_id(wanted) or state.store.by_name(wanted)
     if found is None:
@@ -44,12 +40,7 @@ def find_role(state: State, role: Role | str) -> Role:
 
 
 def add_role(state: State, name: str, fields: Mapping[str, Any]) -> Role:
-    """Add a role with some of its fields, which overrule its defaults.
-
-    Raises:
-        ValueError: The name or ID is taken or cannot be sent, or a timestamp is naive.
-        TypeError: A role has no such field.
-    """
+    """Add a role with some of its fields, as `FakeAccount.add_role` takes them."""
     store = state.store
     taken = store.by_name(name)
     if taken is not None:
@@ -67,11 +58,10 @@ def add_role(state: State, name: str, fields: Mapping[str, Any]) -> Role:
 
 
 def bind(state: State, role: Role, data: BindingData) -> RoleBinding:
-    """Add a role binding.
+    """Add a role binding, as `FakeAccount.bind`; one of a file may have an ID and timestamps.
 
     Raises:
-        ValueError: The user already has a role on the resource, or the resource is neither a
-            space nor a project, or another binding has the ID.
+        ValueError: For the reasons of `FakeAccount.bind`, or another binding has the ID.
     """
     bindings = state.store.bindings
     user, resource = state.ids.of_user(data.user), state.ids.of_resource(data.resource)
@@ -132,12 +122,7 @@ def grants_of(
     grants: Iterable[AnyPermission | str] | None,
     on: Mapping[str, Iterable[AnyPermission | str]] | None = None,
 ) -> Grants:
-    """Return the grants of a key, as `FakeAccount.add_key` takes them.
-
-    Raises:
-        ValueError: A permission is unknown, or `on` names neither a space nor a project.
-        TypeError: The permissions are one string.
-    """
+    """Return the grants of a key, as `FakeAccount.add_key` takes them."""
 
     def known(permissions: Iterable[AnyPermission | str]) -> frozenset[str]:
         given = frozenset(map(str, reject_string(permissions)))
