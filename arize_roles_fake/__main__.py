@@ -74,12 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from arize_roles_fake._server.demo import demo
 
         return asyncio.run(demo())
-    file = None
     try:
-        if chosen.account is not None:
-            with account_file.named_in_errors(chosen.account):
-                file = account_file.read(chosen.account)
-        account = _account(file, chosen)
+        account, file = _account(chosen)
     except (ValueError, OSError) as error:
         server.error(printable(str(error)))
     try:
@@ -167,20 +163,23 @@ def _add_assume(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _account(file: AccountData | None, chosen: argparse.Namespace) -> FakeAccount:
-    key = _api_key(chosen)
+def _account(chosen: argparse.Namespace) -> tuple[FakeAccount, AccountData | None]:
+    """Return the account to serve, and the data of its file if it has one."""
+    file, key = None, _api_key(chosen)
     keys: Keys = {DEFAULT_API_KEY if key is None else key: None}
-    if file is None:
+    if chosen.account is None:
         account = _make_account(None, keys, chosen)
     else:
-        own = None if key is not None else file.keys
         with account_file.named_in_errors(chosen.account):
-            account = _make_account(file, keys if own is None else own, chosen)
+            file = account_file.read(chosen.account)
+            if key is None and file.keys is not None:
+                keys = file.keys
+            account = _make_account(file, keys, chosen)
     _set_up(account, chosen)
     if chosen.save is not None:
         # A file that cannot be written is refused before the account can change.
         account.dump(chosen.save)
-    return account
+    return account, file
 
 
 def _make_account(data: AccountData | None, keys: Keys, chosen: argparse.Namespace) -> FakeAccount:

@@ -16,9 +16,8 @@ from arize_roles_fake._account import FakeAccount
 from arize_roles_fake._server.control import keys_of
 from arize_roles_fake._testing.call_log import LoggedCall, describe
 
-_ROLES_SHOWN: Final = 100
-_CALLS_SHOWN: Final = 100
-_BINDINGS_SHOWN: Final = 100
+_SHOWN: Final = 100
+"""Limit on the roles, the bindings and the calls."""
 _FAILED: Final = 400
 
 _STYLE: Final = """
@@ -104,8 +103,8 @@ def page(account: FakeAccount) -> str:
     """Return the account as HTML that loads nothing, without an API key."""
     roles, calls = account.roles, account.calls
     predefined = sum(role.is_predefined for role in roles)
-    shown = sorted(roles, key=lambda role: not role.is_predefined)[:_ROLES_SHOWN]
-    more = f"; the first {_ROLES_SHOWN} are shown" if len(roles) > _ROLES_SHOWN else ""
+    shown = sorted(roles, key=lambda role: not role.is_predefined)[:_SHOWN]
+    more = f"; the first {_SHOWN} are shown" if len(roles) > _SHOWN else ""
     bindings = [(role, binding) for role in shown for binding in account.bindings(role)]
     return (
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
@@ -164,17 +163,17 @@ def _bindings(account: FakeAccount, bindings: list[tuple[Role, RoleBinding]]) ->
     rows = "".join(
         f"<tr><td>{escape(role.name)}</td><td>{escape(account.label(binding.user_id))}</td>"
         f"<td>{escape(account.label(binding.resource_id))}</td></tr>"
-        for role, binding in bindings[:_BINDINGS_SHOWN]
+        for role, binding in bindings[:_SHOWN]
     )
-    more = f"<p>{len(bindings)} in all; the first {_BINDINGS_SHOWN} are shown.</p>"
+    more = f"<p>{len(bindings)} in all; the first {_SHOWN} are shown.</p>"
     return (
         "<table><thead><tr><th>Role</th><th>User</th><th>Resource</th></tr></thead>"
-        f"<tbody>{rows}</tbody></table>{more if len(bindings) > _BINDINGS_SHOWN else ''}"
+        f"<tbody>{rows}</tbody></table>{more if len(bindings) > _SHOWN else ''}"
     )
 
 
 def _log(account: FakeAccount, calls: tuple[LoggedCall, ...]) -> str:
-    last = calls[: -_CALLS_SHOWN - 1 : -1]
+    last = calls[: -_SHOWN - 1 : -1]
     if not last:
         return '<p class="text">None yet.</p>'
     keys = keys_of(account)
