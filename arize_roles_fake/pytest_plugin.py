@@ -314,8 +314,8 @@ def _hide_frames() -> None:
 def _flaws(item: pytest.Item, watch: Watch) -> str:
     """Return the reason why a test is an error although nothing failed; empty for none."""
     if _passed_key in item.stash and _account_key not in item.stash:
-        own = (mark for mark in item.own_markers if mark.name == "arize_roles")
-        if any(mark.args or mark.kwargs.keys() - {"unused_faults"} for mark in own):
+        marks = (mark for mark in item.own_markers if mark.name == "arize_roles")
+        if any(mark.args or mark.kwargs.keys() - {"unused_faults"} for mark in marks):
             return (
                 "the marker arize_roles sets up the account of fake_account, and the test uses "
                 "none of the fixtures fake_account, fake_roles, mocked_arize, roles_server and "
@@ -330,12 +330,12 @@ def _flaws(item: pytest.Item, watch: Watch) -> str:
     return unused_report(watch.unused(), '@pytest.mark.arize_roles(unused_faults="allow")')
 
 
-def _show_calls(report: pytest.TestReport, watch: Watch, own: "FakeAccount | None") -> None:
-    shown = {**({} if own is None else {own: 0}), **watch.calls}
+def _show_calls(report: pytest.TestReport, watch: Watch, of_fixture: "FakeAccount | None") -> None:
+    shown = {**({} if of_fixture is None else {of_fixture: 0}), **watch.calls}
     for number, (account, count) in enumerate(shown.items(), 1):
         title = "Calls of the fake Arize account"
         if len(shown) > 1:
-            name = "fake_account" if account is own else f"{number} of {len(shown)}"
+            name = "fake_account" if account is of_fixture else f"{number} of {len(shown)}"
             title += f" {name}, {account!r}"
         report.sections.append((title, _log(account, count)))
 

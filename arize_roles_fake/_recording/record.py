@@ -308,9 +308,9 @@ class _Recorder:
                 self._note_left()
 
     def _note_left(self) -> None:
-        own = f"roles whose names hold {self._mark!r}"
-        if own not in self.left:
-            self.left.append(own)
+        left = f"roles whose names hold {self._mark!r}"
+        if left not in self.left:
+            self.left.append(left)
 
     def _note_created(self, step: Step, data: object) -> None:
         members = cast("dict[str, Any]", data) if isinstance(data, dict) else None

@@ -125,12 +125,12 @@ def page(account: FakeAccount) -> str:
 
 
 def _matrix(roles: list[Role], bindings: Mapping[str, int]) -> str:
-    held = [frozenset(role.permissions or ()) for role in roles]
-    every: set[AnyPermission] = {*Permission, *chain.from_iterable(held)}
+    columns = [frozenset(role.permissions or ()) for role in roles]
+    every: set[AnyPermission] = {*Permission, *chain.from_iterable(columns)}
     rows = sorted(every, key=lambda permission: (permission.resource, permission.action))
     heads = "".join(_column(role, bindings.get(role.id, 0)) for role in roles)
     groups = (
-        "<tbody>" + "".join(_row(permission, held) for permission in permissions) + "</tbody>"
+        "<tbody>" + "".join(_row(permission, columns) for permission in permissions) + "</tbody>"
         for _, permissions in groupby(rows, key=lambda permission: permission.resource)
     )
     return (
@@ -149,9 +149,11 @@ def _column(role: Role, bindings: int) -> str:
     )
 
 
-def _row(permission: AnyPermission, held: list[frozenset[AnyPermission]]) -> str:
+def _row(permission: AnyPermission, columns: list[frozenset[AnyPermission]]) -> str:
     name = escape(str(permission))
-    cells = "".join(f'<td class="held">{"●" if permission in each else ""}</td>' for each in held)
+    cells = "".join(
+        f'<td class="held">{"●" if permission in each else ""}</td>' for each in columns
+    )
     return (
         f'<tr data-permission="{name}"><th class="permission" scope="row">{name}</th>{cells}</tr>'
     )

@@ -154,8 +154,8 @@ class Store(ABC, Generic[Record]):
     def copy(self) -> Self:
         """Return a store of its own with the same records."""
         other = copy(self)
-        own = vars(self).items()
-        vars(other).update({name: each.copy() for name, each in own if hasattr(each, "copy")})
+        parts = vars(self).items()
+        vars(other).update({name: each.copy() for name, each in parts if hasattr(each, "copy")})
         vars(other).update(_lists={name: each.copy() for name, each in self._lists.items()})
         return other
 

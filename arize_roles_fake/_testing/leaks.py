@@ -36,9 +36,9 @@ class Written:
                 (capture, "readouterr", self._read),
                 (warnings.catch_warnings, "__enter__", self._enter),
             ):
-                own = getattr(owner, name)
-                setattr(owner, name, make(own))
-                stack.callback(setattr, owner, name, own)
+                original = getattr(owner, name)
+                setattr(owner, name, make(original))
+                stack.callback(setattr, owner, name, original)
             with warnings.catch_warnings(record=True) as issued:
                 yield
         with warnings.catch_warnings():
