@@ -2,12 +2,11 @@
 
 import functools
 import math
-import secrets
+import os
 import threading
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from email.utils import formatdate
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeVar, Unpack, cast
@@ -112,7 +111,7 @@ class FakeAccount:
         users: Iterable[str] | None = None,
         resources: Iterable[str] | None = None,
     ) -> None:
-        key = Secret(f"fake-{secrets.token_hex(8)}" if api_key is None else api_key)
+        key = Secret(f"fake-{os.urandom(8).hex()}" if api_key is None else api_key)
         del api_key  # A traceback may show the variables of this frame.
         _check_key(key)
         if max_custom_roles is not None:
@@ -973,6 +972,9 @@ class FakeAccount:
 
 @functools.lru_cache  # Formatting takes longer than most of an answer.
 def _http_date(second: int) -> str:
+    # Imported for the first answer: it brings sockets, locales and calendars with it.
+    from email.utils import formatdate
+
     return formatdate(second, usegmt=True)
 
 

@@ -4,7 +4,6 @@ import math
 import time
 from collections.abc import Mapping
 from datetime import UTC
-from email.utils import parsedate_to_datetime
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -27,6 +26,9 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 def http_date(date: str) -> float | None:
     """Return the seconds since the epoch that an HTTP date stands for, or None if it is not one."""
+    # Imported here: few answers have a date that is read.
+    from email.utils import parsedate_to_datetime
+
     try:
         moment = parsedate_to_datetime(date)
         # Every HTTP date is in GMT, also in the oldest form, which has no zone.
