@@ -40,11 +40,7 @@ _CALL_MEMBERS: Final = (
 
 
 def check_not_public(keys: Iterable[str]) -> None:
-    """Refuse the key that everybody knows to accounts that other machines control.
-
-    Raises:
-        ValueError: It is among the keys.
-    """
+    """Raise `ValueError` if the key that everybody knows is one of an account's keys."""
     if DEFAULT_API_KEY in keys:
         raise ValueError(
             f"--control any needs a key other than {DEFAULT_API_KEY}, which is public; pass one "
@@ -324,11 +320,7 @@ _T = TypeVar("_T")
 
 
 def _decode(body: bytes, as_type: type[_T]) -> _T:
-    """Return the value of a body in JSON.
-
-    Raises:
-        ValueError: The body does not fit the type.
-    """
+    """Return the value of a body in JSON, or raise `ValueError` if it does not fit the type."""
     try:
         return msgspec.json.decode(body, type=as_type)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:

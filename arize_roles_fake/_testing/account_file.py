@@ -129,22 +129,13 @@ def decode(text: str) -> AccountData:
 
 
 def write(path: str | Path, text: str) -> None:
-    """Write an account's text to a file that only its owner may read, since it holds keys.
-
-    Raises:
-        OSError: The file cannot be written.
-    """
+    """Write an account's text to a file that only its owner may read, since it holds keys."""
     # As bytes: text files have other newlines on Windows.
     write_file(path, f"{text}\n".encode(), mode=0o600)
 
 
 def read(source: str | Path) -> AccountData:
-    """Return the account of a file, or of the JSON text itself, which begins with a brace.
-
-    Raises:
-        ValueError: It is not an account file, or one of a later version; the message says where.
-        OSError: The file cannot be read.
-    """
+    """Return the account of a file, or of the JSON text itself, which begins with a brace."""
     if _is_text(source):
         return decode(str(source).removeprefix("\ufeff"))
     return decode(Path(source).read_text("utf-8-sig"))

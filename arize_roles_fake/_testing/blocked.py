@@ -60,11 +60,7 @@ class Blocked:
             self._wake_all()
 
     async def keep_open(self) -> None:
-        """Count a call, and wait until it may go on.
-
-        Raises:
-            TimeoutError: It never may.
-        """
+        """Count a call, and wait until it may go on; raise `TimeoutError` if it never may."""
         with self._lock:
             self._kept_open += 1
             self._wake_all()

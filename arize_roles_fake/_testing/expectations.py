@@ -51,10 +51,7 @@ def binding_differences(
 ) -> str:
     """Return how the role bindings differ from those that a test expects; empty if they do not.
 
-    Args:
-        bindings: The name of the role by the IDs of the user and the resource.
-        expected: The same, as expected.
-        ids: The IDs of the account.
+    Both have the name of the role by the IDs of the user and the resource.
     """
     lines: list[_Line] = []
     for target in sorted(expected.keys() | bindings.keys()):

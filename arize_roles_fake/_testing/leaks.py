@@ -93,9 +93,7 @@ class Written:
     def leaks(self, keys: Iterable[str], sections: Iterable[tuple[str, str]]) -> str:
         """Return the message of a test that wrote an API key somewhere; empty if it wrote none.
 
-        Args:
-            keys: The API keys.
-            sections: Further texts, the sections of pytest's reports, with their titles.
+        The sections of pytest's reports, with their titles, are searched, too.
         """
         from arize_roles_async._wire.redaction import Secret, redact
 

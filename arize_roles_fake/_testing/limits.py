@@ -13,11 +13,7 @@ from arize_roles_fake._testing.incoming import CallFilter
 
 @attrs.define(eq=False)
 class Latency:
-    """The latency of the answers to some calls.
-
-    Raises:
-        ValueError: It is not a number of seconds, or no call can match.
-    """
+    """The latency of the answers to some calls, as `FakeAccount.slow_down` takes it."""
 
     calls: CallFilter
     """The calls to delay."""
