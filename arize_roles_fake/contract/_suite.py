@@ -8,6 +8,7 @@ import difflib
 import functools
 import re
 import secrets
+import sys
 import warnings
 from abc import ABCMeta, abstractmethod
 from collections.abc import (
@@ -122,15 +123,10 @@ def with_client(
         async def main() -> None:
             __tracebackhide__ = True
             async with self.open_client() as client:
-                failure: BaseException | None = None
                 try:
-                    try:
-                        await test(self, client)
-                    except FAILURES as error:
-                        failure = error
-                        raise
+                    await test(self, client)
                 finally:
-                    await self._end(client, failure)
+                    await self._end(client)
 
         self._run_to_failure(main)
 
@@ -229,9 +225,10 @@ class Suite(metaclass=_SuiteType):
         stranger = client.with_options(api_key=f"made-up-{secrets.token_hex(8)}")
         await self._all_raise(AuthenticationError, self._calls(stranger))
 
-    async def _end(self, client: object, failure: BaseException | None) -> None:
+    async def _end(self, client: object) -> None:
         """Clean up; an error in this does not replace the test's failure."""
         __tracebackhide__ = True
+        failure = sys.exception()
         try:
             await self._clean_up(client)
         except Exception as error:
