@@ -1188,17 +1188,10 @@ class _Keys(_RolesSuite):
     @with_client
     async def test_key_in_errors(self, roles: RolesClient) -> None:
         """No error holds the key of the call, in its text, its fields, its notes or its causes."""
-        name, made_up = (await self._make(roles)).name, f"made-up-{secrets.token_hex(8)}"
-        for key in self._each((self.other_key(), made_up)):
+        for key in self._each((self.other_key(), f"made-up-{secrets.token_hex(8)}")):
             other = roles.with_options(api_key=key)
-            calls = [
-                Call(other, "list", cursor="bWFkZSB1cA=="),
-                Call(other, "list", limit=0),
-                Call(other, "create", name=name, permissions=["PROJECT_READ"]),
-                *_calls_on(other, role_id=_NO_ID),
-                *_calls_on(other, role=f"Not {name}"),
-            ]
-            for call in calls:
+            wrong = [Call(other, "list", cursor="bWFkZSB1cA=="), Call(other, "list", limit=0)]
+            for call in [*wrong, *self._calls(other)]:
                 try:
                     await call()
                 except RolesError as error:
