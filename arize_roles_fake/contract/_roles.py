@@ -1042,34 +1042,18 @@ class _TwoClients(_RolesSuite):
         assert {role for role in listed if role.name in names} == set(there)
 
     @with_client
-    async def test_other_sees_create(self, roles: RolesClient) -> None:
-        """A role is there for every client as soon as `create` has answered."""
-        name = self._unique("Made")
+    async def test_other_sees(self, roles: RolesClient) -> None:
+        """A client that has read a role, or missed it, sees what another client makes of it."""
+        name, new_name = self._unique("Before"), self._unique("After")
         async with self.open_client() as other:
-            await self._sees(other, missing=(name,))
-            role = await roles.create(name=name, permissions=["PROJECT_READ"])
-            await self._sees(other, role)
-
-    @with_client
-    async def test_other_sees_update(self, roles: RolesClient) -> None:
-        """A client that has read a role sees changes to it that other clients make."""
-        role = await self._make(roles, description="Before.")
-        async with self.open_client() as other:
-            for description in ("First.", "Second.", None):
-                await self._sees(other, role)
-                role = await roles.update(role_id=role.id, description=description)
+            await self._sees(other, missing=(name, new_name))
+            role = await roles.create(name=name, permissions=["PROJECT_READ"], description="First.")
+            await self._sees(other, role, missing=(new_name,))
             role = await roles.update(role_id=role.id, permissions=["DATASET_READ"])
             await self._sees(other, role)
-
-    @with_client
-    async def test_other_sees_rename(self, roles: RolesClient) -> None:
-        """A new name counts for every client at once, and the old one is free for each."""
-        role, name = await self._make(roles, "Before"), self._unique("After")
-        async with self.open_client() as other:
-            await self._sees(other, role, missing=(name,))
-            renamed = await roles.update(role_id=role.id, name=name)
-            await self._sees(other, renamed, missing=(role.name,))
-            again = await other.create(name=role.name, permissions=["PROJECT_READ"])
+            renamed = await roles.update(role_id=role.id, name=new_name, description=None)
+            await self._sees(other, renamed, missing=(name,))
+            again = await other.create(name=name, permissions=["PROJECT_READ"])
             await self._sees(roles, renamed, again)
 
     @with_client
