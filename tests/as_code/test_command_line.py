@@ -4,7 +4,6 @@ import io
 import json
 import os
 import re
-import subprocess
 import sys
 import tomllib
 from importlib import import_module
@@ -18,7 +17,7 @@ from arize_roles_async.__main__ import main
 from arize_roles_fake import FakeAccount, RolesServer
 from tests.as_code.accounts import changes, contents
 from tests.as_code.shell import COMMAND, FILE, KEY, TEXT, Shell
-from tests.support.processes import LONGEST_WAIT, MEASURED, ROOT
+from tests.support.processes import MEASURED, ROOT, ran
 
 UNWRITTEN: Final = "the standard output cannot be written: "
 DONE: Final = {"B", "New", "Same", "Undeclared"}
@@ -136,14 +135,8 @@ class TestProcesses:
     )
     def test_no_output(self, shell: Shell, command: str, error: str) -> None:
         """If nothing can be printed, a sentence says so, and nothing is changed."""
-        done = subprocess.run(  # noqa: S603 - the script is above
-            ["/bin/sh", "-c", f'exec "$0" -m arize_roles_async {command}', COMMAND[0]],
-            env=shell.environment | MEASURED,
-            capture_output=True,
-            check=False,
-            text=True,
-            timeout=LONGEST_WAIT,
-        )
+        script = f'exec "$0" -m arize_roles_async {command}'
+        done = ran("/bin/sh", "-c", script, COMMAND[0], env=shell.environment | MEASURED)
         assert (done.returncode, done.stderr[: len(error)]) == (2, error)
         assert len(done.stderr.splitlines()) == bool(error)
         assert changes(shell.account) == []

@@ -16,7 +16,7 @@ import arize_roles_async
 from arize_roles_async import as_code
 from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer
 from tests.as_code.accounts import account_of
-from tests.support.processes import LONGEST_WAIT, clean_environment
+from tests.support.processes import LONGEST_WAIT, clean_environment, ran
 
 GUIDE: Final = Path(arize_roles_async.__file__).parent / "guide"
 MAIN, MONTH, CI = (
@@ -70,15 +70,8 @@ def on_console(text: str, folder: Path, variables: dict[str, str]) -> str:
     for line in text.splitlines():
         if line.startswith("$ "):
             script += f"printf '%s\\n' {shlex.quote(line)}\n{line[2:]}\n"
-    done = subprocess.run(  # noqa: S603 - the guide's own words
-        ["/bin/bash", "-c", script],
-        cwd=folder,
-        env=variables,
-        check=False,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    both = {"capture_output": False, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    done = ran("/bin/bash", "-c", script, cwd=folder, env=variables, **both)
     return done.stdout
 
 
@@ -110,15 +103,11 @@ def test_begin(tmp_path: Path) -> None:
         script = fenced("sh", MAIN)[0].replace("export ARIZE_API_KEY=...", "")
         lines = script.splitlines()[:3]
         assert lines[1].startswith("arize-roles export")
-        ran = subprocess.run(  # noqa: S603 - the guide's own words
-            ["/bin/bash", "-e", "-c", "\n".join(lines)],
-            cwd=tmp_path,
-            env=environment(tmp_path, account, server.url),
-            check=True,
-            capture_output=True,
-            text=True,
+        variables = environment(tmp_path, account, server.url)
+        done = ran(
+            "/bin/bash", "-e", "-c", "\n".join(lines), cwd=tmp_path, env=variables, check=True
         )
-    assert "\n  no changes; 1 as declared\n" in ran.stdout
+    assert "\n  no changes; 1 as declared\n" in done.stdout
 
 
 def test_version() -> None:
@@ -197,10 +186,7 @@ class Runner:
         }
 
     def __call__(self, script: str) -> int:
-        command = ["/bin/bash", "-e", "-c", script]
-        return subprocess.run(  # noqa: S603 - the guide's own words
-            command, cwd=self.folder, env=self.variables, check=False
-        ).returncode
+        return ran("/bin/bash", "-e", "-c", script, cwd=self.folder, env=self.variables).returncode
 
     def asked(self, script: str, found: str) -> str:
         """Run a step for which `gh` finds a comment or an issue, and return what it asks of it."""

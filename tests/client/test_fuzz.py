@@ -1,4 +1,4 @@
-"""Short runs of the judges that answer at random: `tests.tools` has the long ones."""
+"""Answers that are random or without end."""
 
 from typing import Final
 
@@ -8,6 +8,7 @@ from arize_roles_async import AiohttpRolesClient, RolesError
 from tests.support.clients import ONCE
 from tests.support.messages import assert_short_line, judging_log_lines, messages_of
 from tests.support.raw_http import scripted
+from tests.support.sizes import sized
 from tests.tools.mutated_answers import LOOPS, run, run_planted
 
 MANY: Final = 2**14
@@ -45,8 +46,9 @@ async def test_endless(answer: bytes) -> None:
 @pytest.mark.parametrize("loop", LOOPS)
 def test_mutated(loop: str, *, tls: bool) -> None:
     """Mutated answers, cancellations and closes leave nothing, and surprise nobody."""
-    result = run(200, loop=loop, tls=tls, seed=7)
-    assert result.calls == 200
+    calls = sized(200, 5_000)
+    result = run(calls, loop=loop, tls=tls, seed=7)
+    assert result.calls == calls
     assert dict(result.faults) == {}
 
 

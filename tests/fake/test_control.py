@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from importlib.resources import files
@@ -15,7 +14,7 @@ import pytest
 
 from arize_roles_fake import FakeAccount
 from arize_roles_fake.__main__ import main
-from tests.support.processes import LONGEST_WAIT
+from tests.support.processes import ran
 from tests.support.serving import KEY, Served, serving
 
 GUIDE = files("arize_roles_fake").joinpath("guide", "serving.md").read_text("utf-8")
@@ -441,8 +440,5 @@ def test_guide() -> None:
 def run(script: str, url: str) -> str:
     """Run a script in the environment that `serve` prints, and return its output."""
     environment = {**os.environ, "ARIZE_API_KEY": KEY, "ARIZE_BASE_URL": url}
-    command = ["/bin/sh", "-e", "-c", script]
-    done = subprocess.run(  # noqa: S603 - the guide's
-        command, env=environment, capture_output=True, check=True, text=True, timeout=LONGEST_WAIT
-    )
+    done = ran("/bin/sh", "-e", "-c", script, env=environment, check=True)
     return done.stdout

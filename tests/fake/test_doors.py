@@ -8,15 +8,9 @@ import re
 from collections.abc import Callable
 from textwrap import indent
 
-import anyio
 import pytest
-import trio
 
 from tests.support.sizes import sized
-
-# Loaded for good: pytester forgets the modules that an inner run loads.
-assert anyio
-assert trio
 
 HEAD = """
 import asyncio

@@ -17,7 +17,7 @@ from arize_roles_fake import Assumptions, FakeAccount
 from arize_roles_fake.__main__ import main
 from arize_roles_fake._server import demo as module
 from tests.support.clients import PREDEFINED
-from tests.support.processes import LONGEST_WAIT, MEASURED
+from tests.support.processes import LONGEST_WAIT, MEASURED, ran
 from tests.support.serving import Served, serving
 
 COMMAND = (sys.executable, "-m", "arize_roles_fake")
@@ -158,13 +158,7 @@ class TestServe:
         """A shell that takes the exports has the key as it is."""
         with serving("--api-key", "a$b;c'd") as (_, exports):
             pass
-        shown = subprocess.run(  # noqa: S602 - what was printed is what is tested
-            f'{exports.getvalue()}printf %s "$ARIZE_API_KEY"',
-            shell=True,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        shown = ran("/bin/sh", "-c", f'{exports.getvalue()}printf %s "$ARIZE_API_KEY"')
         assert shown.stdout == "a$b;c'd"
 
     @pytest.mark.parametrize(("rate", "at_once"), [("0.001", 1), ("0.001/3", 3)])
@@ -220,14 +214,7 @@ class TestDemo:
 
     def test_demo(self) -> None:
         """The demo drives the client, and says that all was as expected."""
-        done = subprocess.run(  # noqa: S603 - this interpreter
-            (*COMMAND, "demo"),
-            env=os.environ | MEASURED,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=LONGEST_WAIT,
-        )
+        done = ran(*COMMAND, "demo", env=os.environ | MEASURED)
         assert (done.returncode, done.stderr) == (0, "")
         said = re.sub(r"(127.0.0.1:)\d+", r"\1<port>", done.stdout)
         said = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+\+00:00", "<time>", said)

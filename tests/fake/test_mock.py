@@ -4,7 +4,6 @@ import asyncio
 import gc
 import inspect
 import os
-import subprocess
 import sys
 import unittest
 from collections.abc import AsyncGenerator, Generator
@@ -21,6 +20,7 @@ from arize_roles_async import (
 )
 from arize_roles_fake import FakeAccount, RolesServer, mock_arize
 from tests.support.clients import ONCE, START, account_at_noon, passed, use
+from tests.support.processes import ran
 
 
 async def count_roles(**arguments: object) -> int:
@@ -327,9 +327,7 @@ except OSError:
 with mock_arize({"a": FakeAccount(), "b": FakeAccount()}) as accounts:
     accounts["b"].fail("list", 503)
 """
-        done = subprocess.run(  # noqa: S603 - this interpreter
-            [sys.executable, "-c", script], check=False, capture_output=True, text=True
-        )
+        done = ran(sys.executable, "-c", script)
         assert done.stdout == "own\n"
         assert done.stderr.endswith(
             "AssertionError: faults that struck less often than scripted:\n"

@@ -8,13 +8,13 @@ the command line `ax`; ARIZE_CLIENT_NODE names a folder with the TypeScript clie
 import importlib.util
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from arize_roles_fake import RolesServer
+from tests.support.processes import ran
 
 INTERPRETER = os.environ.get("ARIZE_CLIENT_PYTHON") or (
     sys.executable if importlib.util.find_spec("arize") else None
@@ -26,15 +26,7 @@ TOOLS = Path(__file__).parents[1] / "tools"
 
 def passes(*command: str, script: str | None = None, folder: Path | None = None) -> bool:
     """Run a round of calls to its last line, and return whether it got there."""
-    done = subprocess.run(  # noqa: S603 - the programs that were named
-        command,
-        input=script,
-        cwd=folder,
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-        timeout=300,
-    )
+    done = ran(*command, input=script, cwd=folder, encoding="utf-8", timeout=300)
     assert done.returncode == 0, done.stderr
     # The clients write their own notices there too.
     return "passed" in done.stdout.splitlines()

@@ -5,7 +5,6 @@ import hashlib
 import json
 import re
 import shutil
-import subprocess
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -17,7 +16,7 @@ from arize_roles_fake import FakeAccount, RolesServer
 from arize_roles_fake._server.page import page
 from arize_roles_fake._server.refusals import is_local_request
 from tests.support.clients import ask
-from tests.support.processes import LONGEST_WAIT
+from tests.support.processes import LONGEST_WAIT, ran
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -203,9 +202,7 @@ def test_browser(tmp_path: Path) -> None:
             *("--enable-logging=stderr", f"--user-data-dir={tmp_path}", "--dump-dom"),
             f"{server.url}#role=a&permission=role_re",
         )
-        shown = subprocess.run(  # noqa: S603 - the browser that was found
-            command, check=True, capture_output=True, text=True, timeout=LONGEST_WAIT
-        )
+        shown = ran(*command, check=True)
     assert "CONSOLE" not in shown.stderr
     heads = re.findall(r'<th class="role"[^>]*?data-name="(\w+)"( hidden="")?', shown.stdout)
     assert heads == [("Editor", ' hidden=""'), ("Analyst", ' hidden=""'), ("Auditor", "")]

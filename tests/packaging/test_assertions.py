@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from tests.support.documentation import ROOT
+from tests.support.processes import ran
 
 pytestmark = [pytest.mark.usefixtures("unmeasured"), pytest.mark.full]
 
@@ -13,9 +14,7 @@ pytestmark = [pytest.mark.usefixtures("unmeasured"), pytest.mark.full]
 def run(before: str = "") -> subprocess.CompletedProcess[str]:
     """Run the command in a process of its own, in which it loads the contracts anew."""
     code = f"import sys\nfrom tests.tools import assertions\n{before}\nsys.exit(assertions.main())"
-    return subprocess.run(  # noqa: S603 - the code is above
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT
-    )
+    return ran(sys.executable, "-c", code, cwd=ROOT, timeout=None)
 
 
 def test_none_unseen() -> None:

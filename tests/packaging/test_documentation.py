@@ -37,7 +37,7 @@ from tests.support.documentation import (
     docstrings,
     pages,
 )
-from tests.support.processes import clean_environment
+from tests.support.processes import clean_environment, ran
 from tests.support.serving import Served, serving
 
 # Loaded for good: pytester forgets the modules that a page loads, and these load once a process.
@@ -135,17 +135,11 @@ def test_pasted(tmp_path: Path) -> None:
     account.dump(tmp_path / "account.json")
     with serving("--account", str(tmp_path / "account.json")) as (url, printed):
         exports = re.findall(r"\b(ARIZE_\w+)=(\S+)", printed.getvalue())
-        ran = subprocess.run(  # noqa: S603 - this page
-            [sys.executable, file],
-            env={**clean_environment(), **dict(exports)},
-            check=False,
-            capture_output=True,
-            text=True,
-        )
+        done = ran(sys.executable, file, env={**clean_environment(), **dict(exports)})
 
-    assert ran.returncode == 0, ran.stderr
+    assert done.returncode == 0, done.stderr
     assert url in dict(exports).values()
-    assert "similar names: 'AI Engineer'" in ran.stdout
+    assert "similar names: 'AI Engineer'" in done.stdout
 
 
 def test_found() -> None:

@@ -3,7 +3,6 @@
 import ast
 import functools
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
@@ -14,6 +13,7 @@ import pytest
 
 import arize_roles_async
 import arize_roles_fake
+from tests.support.processes import ran
 
 pytestmark = pytest.mark.usefixtures("unmeasured")
 
@@ -214,7 +214,5 @@ def test_internals() -> None:
 def test_import_cost(statement: str, unneeded: str) -> None:
     """An import brings no more than it needs."""
     code = f"{statement}\nimport sys\nprint(*(set({unneeded!r}.split()) & set(sys.modules)))"
-    done = subprocess.run(  # noqa: S603 - the code is above
-        [sys.executable, "-c", code], check=True, capture_output=True, text=True
-    )
+    done = ran(sys.executable, "-c", code, check=True)
     assert done.stdout.split() == []

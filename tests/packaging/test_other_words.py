@@ -1,11 +1,11 @@
 """The tool that gives other libraries other words: these, and not our own."""
 
-import subprocess
 import sys
 from typing import Final
 
 import pytest
 
+from tests.support.processes import ran
 from tests.tools.other_words.__main__ import environment
 
 pytestmark = pytest.mark.skipif(sys.version_info < (3, 12), reason="needs Python 3.12")
@@ -41,13 +41,7 @@ parser.parse_args(["--number", "x"])
 
 def test_changed() -> None:
     """A text of an exception, of the system, of HTTP and of argparse is changed; no value is."""
-    done = subprocess.run(  # noqa: S603 - the script above
-        [sys.executable, "-c", SCRIPT],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = ran(sys.executable, "-c", SCRIPT, env=environment())
     assert done.stdout.splitlines() == [
         "in our words",
         "in other words",

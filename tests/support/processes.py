@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 _PATH: Final = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
 HOST: Final = "127.0.0.1"
@@ -65,6 +65,12 @@ def await_true(holds: Callable[[], bool], what: str) -> None:
         if time.monotonic() > end:
             raise RuntimeError(f"waited {LONGEST_WAIT:g} s for {what}")
         time.sleep(0.01)
+
+
+def ran(*command: object, **options: Any) -> subprocess.CompletedProcess[str]:  # noqa: ANN401
+    """Run a program to its end; return its exit status and what it wrote."""
+    usual = {"capture_output": True, "text": True, "check": False, "timeout": LONGEST_WAIT}
+    return subprocess.run([*map(str, command)], **{**usual, **options})  # noqa: S603, PLW1510 - ours
 
 
 def is_waiting(process: subprocess.Popen[str]) -> bool:

@@ -1,21 +1,17 @@
 """Every operation and every way that an exchange can break, held against the account's final state.
 
-`python -m tests.tools.chaos_table` breaks one exchange of a call, two, and one on every attempt, on
-a new connection and on a used one, with the service itself or over TLS through a proxy. Of calls
-that are stuck, it also cancels one, and closes the client of another. It prints how often each
-operation came to each end, and exits with 1 if anything that a call said was not true, or if a
-planted fault is not found: a request that aiohttp sends again by itself.
+It breaks one exchange of a call, two, and one on every attempt, on a new connection and on a used
+one, with the service itself or over TLS through a proxy. Of calls that are stuck, it also cancels
+one, and closes the client of another. `pytest --full` runs every case, and finds a planted fault: a
+request that aiohttp sends again by itself.
 """
 
 import asyncio
 import functools
 import gc
 import itertools
-import sys
 import tempfile
-import time
 import warnings
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
@@ -358,24 +354,3 @@ def run_planted(chosen: Iterable[Case]) -> list[Outcome]:
 
     with mock.patch.object(Attempt, "__call__", forget):
         return run(chosen)
-
-
-def main() -> int:
-    """Run every case, print the ends and return the exit status."""
-    started = time.monotonic()
-    outcomes = run(cases())
-    ends = Counter((outcome.case.operation.name, outcome.ended) for outcome in outcomes)
-    for (name, ended), count in ends.items():
-        print(f"{name:28}{count:5}  {ended}")
-    wrong = [outcome for outcome in outcomes if outcome.wrong]
-    for outcome in wrong:
-        print(f"WRONG: {outcome.case}: {outcome.ended}: {'; '.join(outcome.wrong)}")
-    print(f"\n{len(outcomes)} cases in {time.monotonic() - started:.0f} s, {len(wrong)} wrong")
-    planted = run_planted(each for each in cases() if each.point is Point.CLOSE_AFTER_COMMIT)
-    found = sum(bool(outcome.wrong) for outcome in planted)
-    print(f"with the planted fault {found} of {len(planted)} wrong")
-    return 1 if wrong or not found else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

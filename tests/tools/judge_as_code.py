@@ -1,16 +1,11 @@
 """Judges `arize-roles apply`: random accounts and files, and whatever may happen during a run.
 
-    python -m tests.tools.judge_as_code [--cases 1000] [--seed 0]
-
 A case runs the command on a file while requests fail, a gateway answers, others change roles or
 apply a file of their own, users have roles, and signals arrive, mostly in the waits between two
 attempts. Some plans were reviewed, and the account has changed since. What the run said and what
 its requests did is held against a model that plans by itself.
-Prints each wrong case with its seed, which `--cases 1 --seed` runs again, and ends with 1 if there
-is one.
 """
 
-import argparse
 import asyncio
 import contextlib
 import io
@@ -18,11 +13,8 @@ import itertools
 import json
 import random
 import signal
-import sys
 import tempfile
 import threading
-import warnings
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, cast
@@ -31,7 +23,7 @@ from urllib.parse import unquote
 import attrs
 import msgspec
 
-from arize_roles_async import AlphaWarning, Permission, Request, Response, RolesError, as_code
+from arize_roles_async import Permission, Request, Response, RolesError, as_code
 from arize_roles_async.__main__ import main as arize_roles
 from arize_roles_fake import FakeAccount, FakeRolesClient, mock_arize
 from arize_roles_fake._testing.reply import Reply, reply_of
@@ -653,28 +645,3 @@ def merged(step: Step, old: Content | None) -> Content | None:
         return step.after
     fields = zip(step.before, step.after, old, strict=True)
     return tuple(after if before != after else now for before, after, now in fields)  # type: ignore[return-value]
-
-
-def wrong_cases(cases: int, seed: int) -> Iterator[tuple[int, list[str]]]:
-    """Yield the seed of each case that is wrong, and what is."""
-    for number in range(seed, seed + cases):
-        if wrong := Case(number).judge():
-            yield number, wrong
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--cases", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=0)
-    chosen = parser.parse_args()
-    warnings.simplefilter("ignore", AlphaWarning)
-    count = 0
-    for seed, wrong in wrong_cases(chosen.cases, chosen.seed):
-        count += 1
-        print(f"case {seed}: {'; '.join(wrong)[:1000]}", flush=True)
-    print(f"{chosen.cases} cases, {count} wrong")
-    return 1 if count else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,9 +1,7 @@
 """Calls of role bindings under random faults, rights that come and go, and another client.
 
-`python -m tests.tools.judge_role_bindings [N [SEED]]` makes N calls, 20,000 unless given, each on a
-small account of its own and from a seed of its own, the first being SEED or 0. Then it makes 2,000
-with each planted fault, which it has to find. It exits with 1 where a call ends wrongly, or a
-planted fault is not found.
+Each call has a small account of its own, and a seed of its own. `pytest --full` makes 20,000 of
+them, and 2,000 with each planted fault, which have to show it.
 
 The judge goes by what the account did with each request, and not by the answers:
 
@@ -12,22 +10,19 @@ The judge goes by what the account did with each request, and not by the answers
 - A read returns what its key was allowed to see within the call.
 
 Some requests that are lost arrive late: before a later request of the call, or after its end, where
-the judge does not look. Two ends are counted apart, because no answer shows the truth: a `remove`
+the judge does not look. Two ends are not wrong, because no answer shows the truth: a `remove`
 at whose last look the key had no right to read, and a 503 by which the service itself says that it
 did nothing, although it did.
 
 The other client binds, unbinds and updates between the requests. What it binds is two seconds or
-more older than the first create of the call, or has another role and keeps it. With `twins` it may
-be as this call asks.
+more older than the first create of the call, or has another role and keeps it.
 """
 
 import asyncio
 import base64
 import itertools
 import random
-import sys
 import warnings
-from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import Any, Final, cast
@@ -90,11 +85,10 @@ RESOURCES: Final = {_id("Space:1"): "SPACE", _id("Space:2"): "SPACE", _id("Model
 class Account(FakeAccount):
     """An account that another client changes, and that notes what it does with each request."""
 
-    def __init__(self, chance: random.Random, *, twins: bool, operation: str | None) -> None:
+    def __init__(self, chance: random.Random, operation: str | None) -> None:
         assumptions = Assumptions(rebind_to_own_role=chance.choice([200, 409]))
         super().__init__(clock=lambda: START, predefined=False, assumptions=assumptions)
         self._chance = chance
-        self._twins = twins
         self.role_ids = [self.add_role(name).id for name in "ABC"]
         for user, resource in itertools.product(USERS, RESOURCES):
             if chance.random() < 0.6:
@@ -192,7 +186,7 @@ class Account(FakeAccount):
             bindings.remove(held)
             held = None
         if held is None and what in {"bind", "rebind"}:
-            is_like = self._twins or not self._is_created
+            is_like = not self._is_created
             roles = [role for role in self.role_ids if is_like or role != self.role_id]
             made = self.bind(self._chance.choice(roles), user=self.user, resource=self.resource)
             if not is_like:
@@ -263,57 +257,34 @@ def _is_walk(account: Account, found: Sequence[RoleBinding]) -> bool:
     return is_true and is_whole and len(ids) == len(set(ids))
 
 
-@attrs.define
-class Result:
-    """How often the calls of each method came to each end, and the seeds of the wrong ones."""
-
-    ends: Counter[tuple[str, str]] = attrs.field(factory=Counter[tuple[str, str]])
-    wrong: list[tuple[int, str, str]] = attrs.field(factory=list[tuple[int, str, str]])
-
-    def __str__(self) -> str:
-        """Return a line for each end of each method."""
-        ends = sorted(self.ends.items())
-        return "\n".join(f"{method:8}{end:40}{count:>8}" for (method, end), count in ends)
-
-
-async def _judge(result: Result, seed: int, **options: Any) -> None:  # noqa: ANN401
+async def is_wrong(seed: int, operation: str | None) -> bool:
+    """Make a call, and return whether its end contradicts the account."""
     chance = random.Random(seed)  # noqa: S311 - no secret
-    account = Account(chance, **options)
+    account = Account(chance, operation)
     retry = RetryPolicy(attempts=chance.randint(1, 4), backoff=1e-9)
     timeout = chance.choice([None, None, 30.0])
     roles = FakeRolesClient(account, api_key=KEY, timeout=timeout, retry=retry)
-    is_wrong = False
     try:
         answer = await call(roles.role_bindings, account)
     except OutcomeUnknownError:
-        end = "OutcomeUnknownError"
+        return False
     except RolesError as error:
-        end, is_wrong = type(error).__name__, bool(account.made)
         is_503 = isinstance(error, ServerError) and error.status == 503
-        if is_503 and all(account.made.values()):
-            end, is_wrong = "a 503 that did it" if is_wrong else end, False
-    else:
-        end, is_wrong = "result", not is_right(account, answer)
-        is_hidden = account.seen and account.resource not in account.seen[-1][1]
-        if is_wrong and account.operation == "remove" and answer and is_hidden:
-            end, is_wrong = "result, right went", False
-    result.ends[account.operation, "WRONG" if is_wrong else end] += 1
-    if is_wrong:
-        result.wrong.append((seed, account.operation, end))
+        return bool(account.made) and not (is_503 and all(account.made.values()))
+    is_hidden = account.seen and account.resource not in account.seen[-1][1]
+    is_unseen = account.operation == "remove" and answer and is_hidden
+    return not (is_unseen or is_right(account, answer))
 
 
-def run(calls: int, first: int = 0, *, twins: bool = False, operation: str | None = None) -> Result:
-    """Make calls, each from a seed of its own, and return what became of them."""
-    result = Result()
+def wrong_calls(calls: int, operation: str | None = None) -> list[int]:
+    """Make calls, each from a seed of its own, and return the seeds of the wrong ones."""
 
-    async def judge() -> None:
-        for seed in range(first, first + calls):
-            await _judge(result, seed, twins=twins, operation=operation)
+    async def judge() -> list[int]:
+        return [seed for seed in range(calls) if await is_wrong(seed, operation)]
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", BetaWarning)
-        asyncio.run(judge())
-    return result
+        return asyncio.run(judge())
 
 
 async def _ensure_any_role(bindings: RoleBindingsClient, **target: Any) -> RoleBinding:  # noqa: ANN401
@@ -354,29 +325,8 @@ PLANTED: Final[dict[str, tuple[str, Callable[[], AbstractContextManager[object]]
 """Faults, each with the method that shows it."""
 
 
-def run_planted(name: str, calls: int, first: int = 0) -> Result:
-    """Make calls of the method that shows a planted fault, and return what became of them."""
+def wrong_planted(name: str, calls: int) -> list[int]:
+    """Make calls of the method that shows a planted fault, and return the wrong ones."""
     operation, plant = PLANTED[name]
     with plant():
-        return run(calls, first, operation=operation)
-
-
-def main() -> int:
-    """Make the calls, print the tables and return the exit status."""
-    given = [int(each) for each in sys.argv[1:]]
-    calls, first = [*given, *[20_000, 0][len(given) :]]
-    result = run(calls, first)
-    print(result)
-    for wrong in result.wrong[:10]:
-        print("WRONG: seed {}, {}, {}".format(*wrong))
-    print(f"with twins: {len(run(2_000, first, twins=True).wrong)} wrong of 2000")
-    missed = 0
-    for name in PLANTED:
-        found = len(run_planted(name, 2_000, first).wrong)
-        missed += not found
-        print(f"planted, {name}: {found} wrong of 2000")
-    return int(bool(result.wrong) or bool(missed))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        return wrong_calls(calls, operation)

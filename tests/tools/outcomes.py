@@ -1,22 +1,18 @@
-"""Judge the ends of calls of four attempts: `python -m tests.tools.outcomes [random calls]`.
+"""The ends of calls of four attempts, alone on an account and beside another client.
 
-It runs every sequence of attempts alone on an account, in about three minutes, and as many random
-ones beside another client. It prints how often each end came, and exits with 1 if one is wrong.
+`pytest --full` runs every sequence of attempts alone, in about three minutes, and as many random
+ones beside another client.
 """
 
 import itertools
-import sys
-import warnings
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from random import Random
 from typing import Any, Final, NamedTuple, cast
 
-import anyio
 import attrs
 
 from arize_roles_async import (
-    AlphaWarning,
     OutcomeUnknownError,
     Request,
     Response,
@@ -183,20 +179,3 @@ async def judge(stories: Iterable[Story]) -> tuple[Counter[str], list[Story]]:
 def random_stories(number: int) -> list[Story]:
     """Return random sequences, the same each time."""
     return [random_story(Random(seed)) for seed in range(number)]  # noqa: S311 - no secret
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Judge, print and return the exit status."""
-    warnings.simplefilter("ignore", AlphaWarning)
-    number = int(arguments[0]) if arguments else 10_000
-    found: list[Story] = []
-    for title, stories in (("alone", every_story()), ("with another", random_stories(number))):
-        ends, wrong = anyio.run(judge, stories)
-        print(f"{title}: {len(wrong)} wrong of {ends.total()}; {dict(ends)}")
-        found += wrong
-    print(*found[:20], sep="\n")
-    return int(bool(found))
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
