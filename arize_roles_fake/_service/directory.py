@@ -107,8 +107,8 @@ def _get(what: str, state: State, grants: Grants, request: Request) -> Response:
 
 def _find(state: State, grants: Grants, what: str, asked: str) -> User | Space | Project:
     """Return the thing with an ID, where the account has it and the key sees it."""
-    kinds = KINDS[what]
-    kind, found = id_kind(asked), None
+    kinds, kind = KINDS[what], id_kind(asked)
+    found: User | Space | Project | None = None
     if kind in kinds and asked not in state.store.blocked:
         found = state.records_of(asked).by_id(asked)
         if found is None and state.has(asked, state.users if what == "user" else state.resources):

@@ -101,12 +101,12 @@ def decode_body(
     ]
     violations += [Violation(name, "is required") for name in missing]
     arguments = {name: given[name] for name in known if name in given}
-    permissions: Any = arguments.get("permissions")
-    if isinstance(permissions, list):
-        arguments["permissions"] = normalize_permissions(
+    if isinstance(arguments.get("permissions"), list):
+        permissions = [
             UnknownPermission(p) if isinstance(p, str) and p in extra_permissions else p
-            for p in permissions
-        )
+            for p in arguments["permissions"]
+        ]
+        arguments["permissions"] = normalize_permissions(permissions)
         if not duplicates and len(arguments["permissions"]) < len(permissions):
             violations.append(Violation("permissions", "must not hold one permission twice"))
     try:
