@@ -20,9 +20,8 @@ be there. A suite of `DirectoryContract` says the same. A suite that lacks one o
 an error where pytest collects it.
 
 Some rules need optional methods of a suite: other keys (`other_key`), a plan that is used up
-(`plan_used_up`), a rate limit (`rate_limited`), bound roles (`bound`) and broken bodies
-(`undecodable_answers`). A suite without such a method skips the tests that need it, and the report
-names these tests.
+(`plan_used_up`), a rate limit (`rate_limited`) and broken bodies (`undecodable_answers`). A suite
+without such a method skips the tests that need it, and the report names these tests.
 
 Where the reference is silent, a test expects what the suite's `assumptions` say. A client that may
 return what it has read before, such as a cache, says with `max_staleness` for how many seconds; the

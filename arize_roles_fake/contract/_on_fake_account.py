@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from arize_roles_async import Permission, Role
+from arize_roles_async import Permission
 from arize_roles_async._values.public import public
 from arize_roles_fake import FakeAccount, RolesServer
 from arize_roles_fake.contract._suite import Suite
@@ -87,10 +87,3 @@ class OnFakeAccount(Suite):
         self.account.fail("any", "undecodable", times=None)
         yield
         self.account.clear_faults()
-
-    @asynccontextmanager
-    async def bound(self, role: Role) -> AsyncGenerator[None]:
-        """Give a role to a user in a block."""
-        self.account.bind(role, user=_USERS[0], resource=_SPACES[0])
-        yield
-        self.account.unbind(role, user=_USERS[0], resource=_SPACES[0])

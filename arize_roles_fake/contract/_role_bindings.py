@@ -319,12 +319,15 @@ class _Change(_BindingsSuite):
 
     @with_client
     async def test_role_in_use(self, bindings: RoleBindingsClient) -> None:
-        """A role is not deleted while a binding has it: 409. Afterwards it is."""
+        """A role that a binding has can be changed, but not deleted: 409. Afterwards it is."""
         made = await self._bind(bindings)
         async with self.open_roles() as roles:
             delete = Call(roles, "delete", role_id=made.role_id)
             await self._all_raise(ConflictError, [delete])
             assert await bindings.get(binding_id=made.id) == made
+            update = Call(roles, "update", role_id=made.role_id, description="Changed.")
+            changed: Any = await update()
+            assert changed.description == "Changed."
             await bindings.delete(binding_id=made.id)
             await delete()
 

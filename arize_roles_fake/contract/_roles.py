@@ -102,11 +102,6 @@ class _RolesSuite(Suite):
         del retry_after
         return self._not_offered("rate_limited")
 
-    def bound(self, role: Role) -> AbstractAsyncContextManager[None]:
-        """Return a block in which a user has the role by a role binding. Optional."""
-        del role
-        return self._not_offered("bound")
-
     def undecodable_answers(self) -> AbstractAsyncContextManager[None]:
         """Return a block in which no answer's body can be decoded, as a broken gzip. Optional."""
         return self._not_offered("undecodable_answers")
@@ -1291,21 +1286,6 @@ class _Limits(_RolesSuite):
         with pytest.raises(NotFoundError):
             await roles.get(role=name)
         assert await roles.get(role_id=role.id) == role
-
-    @with_client
-    async def test_delete_bound(self, roles: RolesClient) -> None:
-        """A role that a user has by a binding can be changed, but not deleted: 409."""
-        role = await self._make(roles)
-        async with self.bound(role):
-            for target in ({"role_id": role.id}, {"role": role.name}):
-                with pytest.raises(ConflictError):
-                    await _calls_on(roles, **target)[2]()
-            assert await roles.get(role_id=role.id) == role
-            changed = await roles.update(role_id=role.id, description="Changed.")
-            assert changed.description == "Changed."
-        await roles.delete(role_id=role.id)
-        with pytest.raises(self._refusal("unknown_id")):
-            await roles.get(role_id=role.id)
 
 
 @public("arize_roles_fake.contract")

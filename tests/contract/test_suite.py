@@ -21,7 +21,6 @@ from tests.contract.wrapping import WrappingClient
 TESTS = len(contract_tests())
 UPDATES = sum(name.startswith("test_update") for name in contract_tests())
 NEED_AN_OFFER = [
-    "test_delete_bound",
     "test_key_function",
     "test_key_in_errors",
     "test_key_refused",
@@ -251,7 +250,6 @@ class TestNotAsked:
         result.stdout.fnmatch_lines(
             [
                 "*rules of the contract that were not run*",
-                "TestClient does not offer bound: test_delete_bound",
                 f"TestClient does not offer other_key: {', '.join(['test_*'] * 5)}",
                 "TestClient does not offer plan_used_up: test_plan_used_up",
                 "TestClient does not offer rate_limited: test_rate_limited",
@@ -307,7 +305,7 @@ class TestNames:
         [
             (RolesContract, "open_client_with", "other_key"),
             (RolesContract, "other_keys", "other_key"),
-            (RolesContract, "bonud", "bound"),
+            (RolesContract, "rate_limit", "rate_limited"),
             (RolesContract, "max_stale", "max_staleness"),
             (RoleBindingsContract, "space_id", "space_ids"),
         ],
