@@ -13,7 +13,6 @@ from arize_roles_async._values.permissions import Permission
 from arize_roles_fake._service.ids import Ids
 from arize_roles_fake._service.order import Order, Position
 
-Thing = User | Space | Project
 Record = TypeVar("Record", Role, RoleBinding, User, Space, Project)
 
 _ADMINISTRATION: Final = ("ORGANIZATION", "ROLE", "ROLE_BINDING", "SERVICE_KEY", "USER")
