@@ -261,7 +261,7 @@ def _record(base_url: str | None, out: Path) -> int:
     print(printable(f"{len(recording.answers)} answers are in {out}"))
     if missing := recording.missing:
         why = "skipped, since an earlier answer lacked a value for it"
-        _say(*(f"{why}: {rule}" for rule in missing))
+        _say(*(f"{why}: {question}" for question in missing))
         _say("compare refuses a recording with skipped steps")
         return 1
     return 0

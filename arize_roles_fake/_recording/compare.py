@@ -6,6 +6,7 @@ from typing import Any, Final, cast
 
 import attrs
 import msgspec
+from msgspec.structs import asdict
 
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
@@ -17,7 +18,7 @@ from arize_roles_fake._service.assumptions import DEFAULT, Assumptions
 async def replay(recording: Recording, account: FakeAccount) -> dict[tuple[str, str], str]:
     """Run a recording's script on a fresh account, and return the text of each difference.
 
-    The keys are the rule of the step and the place where its answer differs.
+    The keys are the question of the step and the place where its answer differs.
     """
     authorization = {"Authorization": f"Bearer {account.api_key}"}
     for number in range(recording.other_roles):
@@ -28,14 +29,14 @@ async def replay(recording: Recording, account: FakeAccount) -> dict[tuple[str, 
         return account.handle(msgspec.structs.replace(request, headers=headers))
 
     again = await record(send, asyncio.sleep, tuple(each.step for each in recording.answers))
-    answers = {each.step.rule: each.answer for each in again.answers}
-    return {
-        (was.step.rule, where): difference
-        for was in recording.answers
-        for where, difference in _differences(
-            "", attrs.asdict(was.answer), attrs.asdict(answers.get(was.step.rule, _NOT_ASKED))
-        )
-    }
+    answers = {each.step.question: each.answer for each in again.answers}
+    found: dict[tuple[str, str], str] = {}
+    for was in recording.answers:
+        question = was.step.question
+        now = answers.get(question, _NOT_ASKED)
+        for where, difference in _differences("", asdict(was.answer), asdict(now)):
+            found[question, where] = difference
+    return found
 
 
 _NOT_ASKED: Final = Answer(status=0, content_type=None, body="<not asked>")

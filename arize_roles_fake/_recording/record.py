@@ -64,8 +64,7 @@ _CUSTOM_ROLES: Final = f"{ROLES.path}?limit=100&is_predefined=false"
 _FORMAT: Final = 1
 
 
-@attrs.frozen(kw_only=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to a step, without anything that differs from run to run."""
 
     status: int
@@ -73,8 +72,7 @@ class Answer:
     body: Any
 
 
-@attrs.frozen(kw_only=True)
-class Recorded:
+class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     """A step and its answer."""
 
     step: Step
@@ -89,17 +87,17 @@ class Recording(
     format: int = 0
     other_roles: int = 0
     """The number of custom roles that the account had before, up to 100."""
-    rules: tuple[str, ...]
-    """The rules of all steps of the script."""
+    questions: tuple[str, ...] = msgspec.field(name="rules")
+    """The questions of all steps of the script."""
     answers: tuple[Recorded, ...]
     left: tuple[str, ...] = ()
     """The roles that the script may have created and not deleted again; in no file."""
 
     @property
     def missing(self) -> list[str]:
-        """The rules of the steps without an answer."""
-        answered = {recorded.step.rule for recorded in self.answers}
-        return [rule for rule in self.rules if rule not in answered]
+        """The questions of the steps without an answer."""
+        answered = {recorded.step.question for recorded in self.answers}
+        return [question for question in self.questions if question not in answered]
 
 
 async def record(
@@ -127,7 +125,7 @@ async def record(
         raise
     return Recording(
         answers=tuple(answers),
-        rules=tuple(step.rule for step in steps),
+        questions=tuple(step.question for step in steps),
         other_roles=other_roles,
         left=tuple(recorder.left),
     )
@@ -198,13 +196,11 @@ def decode(text: bytes) -> Recording:
     recording = (
         data
         if isinstance(data, Recording)
-        else Recording(answers=data, rules=tuple(step.rule for step in SCRIPT))
+        else Recording(answers=data, questions=tuple(step.question for step in SCRIPT))
     )
     if missing := recording.missing:
-        raise ValueError(
-            f"the recording lacks the answers to {len(missing)} of {len(recording.rules)} steps: "
-            + ", ".join(missing)
-        )
+        steps = f"{len(missing)} of {len(recording.questions)} steps"
+        raise ValueError(f"the recording lacks the answers to {steps}: {', '.join(missing)}")
     return recording
 
 
@@ -317,7 +313,7 @@ class _Recorder:
         if members is not None and self._is_of_run(members):
             self._made_ids.add(_member(members, "id", ""))
         else:
-            self.left.append(f"{step.rule}: a role was created without the run's mark")
+            self.left.append(f"{step.question}: a role was created without the run's mark")
 
     async def _answer(self, request: Request) -> Response:
         answer = await self._sent(request)

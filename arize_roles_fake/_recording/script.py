@@ -6,19 +6,18 @@ None of them changes a role that the script did not create, whatever the service
 from collections.abc import Mapping
 from typing import Any, Final
 
-import attrs
+import msgspec
 
 
-@attrs.frozen(kw_only=True)
-class Step:
+class Step(msgspec.Struct, frozen=True, kw_only=True):
     """One call. `<run>`, `<A.id>`, `<A.name>` and `<A.cursor>` stand for values saved before."""
 
-    rule: str
-    """The question that its answer settles."""
+    question: str = msgspec.field(name="rule")
+    """What its answer settles."""
     method: str
     role: str | None = None
     """The ID of the role in the path."""
-    query: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    query: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
     body: Any = None
     raw_body: str | None = None
     """A body that is not a JSON object."""
@@ -34,17 +33,17 @@ _READ: Final = ["PROJECT_READ"]
 _NO_ROLE: Final = "Um9sZTowOm5vbmU="
 
 
-def _create(rule: str, name: str, *, save: str | None = None, **fields: Any) -> Step:  # noqa: ANN401
+def _create(question: str, name: str, *, save: str | None = None, **fields: Any) -> Step:  # noqa: ANN401
     body = {"name": name, "permissions": _READ, **fields}
-    return Step(rule=rule, method="POST", body=body, save=save)
+    return Step(question=question, method="POST", body=body, save=save)
 
 
-def _list(rule: str, *, save: str | None = None, **query: str) -> Step:
-    return Step(rule=rule, method="GET", query=query, save=save)
+def _list(question: str, *, save: str | None = None, **query: str) -> Step:
+    return Step(question=question, method="GET", query=query, save=save)
 
 
-def _update(rule: str, role: str, **fields: Any) -> Step:  # noqa: ANN401
-    return Step(rule=rule, method="PATCH", role=role, body=fields)
+def _update(question: str, role: str, **fields: Any) -> Step:  # noqa: ANN401
+    return Step(question=question, method="PATCH", role=role, body=fields)
 
 
 SCRIPT: Final = (
@@ -66,22 +65,22 @@ SCRIPT: Final = (
     _create("no permissions", "<run> X", permissions=[]),
     _create("an unknown permission", "<run> X", permissions=["NO_SUCH_PERMISSION"]),
     _create("a system-managed field", "<run> X", is_predefined=False),
-    Step(rule="a missing name", method="POST", body={"permissions": _READ}),
-    Step(rule="missing permissions", method="POST", body={"name": "<run> X"}),
-    Step(rule="a body that is not valid JSON", method="POST", raw_body="{"),
-    Step(rule="a body that is not an object", method="POST", raw_body="[]"),
+    Step(question="a missing name", method="POST", body={"permissions": _READ}),
+    Step(question="missing permissions", method="POST", body={"name": "<run> X"}),
+    Step(question="a body that is not valid JSON", method="POST", raw_body="{"),
+    Step(question="a body that is not an object", method="POST", raw_body="[]"),
     Step(
-        rule="a body of another content type",
+        question="a body of another content type",
         method="POST",
         body={"name": "<run> E", "permissions": _READ},
         content_type="text/plain",
     ),
     # Reading
-    Step(rule="a role by its ID", method="GET", role="<A.id>"),
-    Step(rule="the ID of no role", method="GET", role=_NO_ROLE),
-    Step(rule="an ID that is malformed", method="GET", role="none"),
-    Step(rule="the ID of a space", method="GET", role="U3BhY2U6MTphQmNE"),
-    Step(rule="a key that is not known", method="GET", role="<A.id>", with_key=False),
+    Step(question="a role by its ID", method="GET", role="<A.id>"),
+    Step(question="the ID of no role", method="GET", role=_NO_ROLE),
+    Step(question="an ID that is malformed", method="GET", role="none"),
+    Step(question="the ID of a space", method="GET", role="U3BhY2U6MTphQmNE"),
+    Step(question="a key that is not known", method="GET", role="<A.id>", with_key=False),
     # Listing
     _create("the newest role", "<run> C", save="C"),
     _list("the first of a listing", limit="1", is_predefined="false", save="page"),
@@ -93,7 +92,7 @@ SCRIPT: Final = (
     _list("a limit of 101", limit="101"),
     _list("a limit that is not a number", limit="many"),
     _list("a filter that is not a boolean", is_predefined="maybe"),
-    Step(rule="deleting where a page ended", method="DELETE", role="<C.id>"),
+    Step(question="deleting where a page ended", method="DELETE", role="<C.id>"),
     _list("a cursor of a deleted role", limit="1", is_predefined="false", cursor="<page.cursor>"),
     # Updating
     _update("renaming a role to its own name", "<A.id>", name="<run> A"),
@@ -106,9 +105,9 @@ SCRIPT: Final = (
     _list("the predefined roles", limit="1", is_predefined="true", save="predefined"),
     _update("updating a predefined role", "<predefined.id>", name="<predefined.name>"),
     # Deleting
-    Step(rule="deleting a role", method="DELETE", role="<B.id>"),
-    Step(rule="deleting a deleted role", method="DELETE", role="<B.id>"),
-    Step(rule="reading a deleted role", method="GET", role="<B.id>"),
+    Step(question="deleting a role", method="DELETE", role="<B.id>"),
+    Step(question="deleting a deleted role", method="DELETE", role="<B.id>"),
+    Step(question="reading a deleted role", method="GET", role="<B.id>"),
     _update("updating a deleted role", "<B.id>", name="<run> X"),
     _create("the name of a deleted role", "<run> B"),
 )

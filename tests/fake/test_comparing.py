@@ -76,9 +76,11 @@ class TestDifferences:
     @pytest.mark.asyncio
     async def test_not_asked(self) -> None:
         """A step that the fake is not asked, as an answer lacks a value for it, is a difference."""
-        step = Step(rule="deleting", method="DELETE", role="<B.id>")
+        step = Step(question="deleting", method="DELETE", role="<B.id>")
         answer = Answer(status=204, content_type=None, body="<empty>")
-        recording = Recording(answers=(Recorded(step=step, answer=answer),), rules=("deleting",))
+        recording = Recording(
+            answers=(Recorded(step=step, answer=answer),), questions=("deleting",)
+        )
         lines, _ = await compare(recording)
         assert lines == [
             "deleting: body is '<empty>' in the recording and '<not asked>' in the fake",
@@ -88,9 +90,9 @@ class TestDifferences:
     @pytest.mark.asyncio
     async def test_angle_brackets(self) -> None:
         """A text of angle brackets holds no placeholder, and costs no more than any other."""
-        step = Step(rule="r", method="POST", body={"name": "<" * 100_000})
+        step = Step(question="r", method="POST", body={"name": "<" * 100_000})
         answer = Answer(status=400, content_type=None, body="")
-        recording = Recording(rules=("r",), answers=(Recorded(step=step, answer=answer),))
+        recording = Recording(questions=("r",), answers=(Recorded(step=step, answer=answer),))
         differences, _ = await compare(recording)
         assert differences[0].startswith("r: body is '' in the recording and {")
 
@@ -174,7 +176,7 @@ class TestAssumptions:
 
         def create(rule: str, name: str, *permissions: str) -> Step:
             body = {"name": name, "permissions": permissions}
-            return Step(rule=rule, method="POST", body=body)
+            return Step(question=rule, method="POST", body=body)
 
         # While duplicates are kept, a refused name is nearer to a refused body than a new role is.
         steps = (

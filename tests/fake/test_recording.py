@@ -99,7 +99,7 @@ def made(request: Request, **members: object) -> Response:
     return reply({"id": FOREIGN_ID, **json.loads(request.body or b"{}"), **members}, 201)
 
 
-MAKING = Step(rule="making", method="POST", body={"name": "<run>"}, save="A")
+MAKING = Step(question="making", method="POST", body={"name": "<run>"}, save="A")
 
 
 def test_nothing_foreign(recorder: Recorder) -> None:
@@ -253,7 +253,7 @@ class TestAnswer:
         # A page that is cleaned up from must not be taken for an endless one.
         recording, _ = run(
             lambda request: reply(body if request.target == "/v2/roles" else {}),
-            Step(rule="asked", method="GET"),
+            Step(question="asked", method="GET"),
         )
         return recording.answers[0].answer.body
 
@@ -266,7 +266,9 @@ class TestAnswer:
     )
     def test_content_type(self, given: str, kept: str) -> None:
         """A content type is recorded without its parameters, as far as JSON can hold it."""
-        recording, _ = run(lambda _: reply({}, Content_Type=given), Step(rule="r", method="GET"))
+        recording, _ = run(
+            lambda _: reply({}, Content_Type=given), Step(question="r", method="GET")
+        )
         assert [each.answer.content_type for each in decode(encode(recording)).answers] == [kept]
 
     def test_deep(self) -> None:
@@ -349,7 +351,7 @@ class TestOwn:
     def test_saved(self, other: dict[str, Any], skipped: list[str]) -> None:
         """A role is used later only if its name holds the run's mark and it is not predefined."""
 
-        deleting = Step(rule="deleting", method="DELETE", role="<A.id>")
+        deleting = Step(question="deleting", method="DELETE", role="<A.id>")
         recording, _ = run(
             lambda each: made(each, **other) if each.method == "POST" else reply({}),
             *(MAKING, deleting),
@@ -359,8 +361,8 @@ class TestOwn:
     def test_cursor(self) -> None:
         """A cursor is sent back as it came, whatever it holds."""
         pagination = {"has_more": True, "next_cursor": "a b/+&="}
-        first = Step(rule="first", method="GET", save="page")
-        second = Step(rule="second", method="GET", query={"cursor": "<page.cursor>"})
+        first = Step(question="first", method="GET", save="page")
+        second = Step(question="second", method="GET", query={"cursor": "<page.cursor>"})
         _, asked = run(lambda _: reply({"pagination": pagination}), first, second, MAKING)
         custom = "GET /v2/roles?limit=100&is_predefined=false"
         assert asked == [

@@ -36,7 +36,7 @@ async def asked() -> list[str]:
 
     recording = await record(send, sleep)
     steps = [
-        f"{each.step.rule}: {line} {each.answer.content_type} "
+        f"{each.step.question}: {line} {each.answer.content_type} "
         + msgspec.json.encode(each.answer.body).decode()
         for each, line in zip(recording.answers, lines[1:], strict=False)
     ]
