@@ -74,17 +74,21 @@ def _model_factory(model: Any, converter: cattrs.Converter) -> Callable[[Any, An
     return structure
 
 
+def _is_tuple_of_models(kind: Any) -> bool:  # noqa: ANN401 - a type
+    return get_origin(kind) is tuple and attrs.has(get_args(kind)[0])
+
+
+def _is_annotated(kind: Any) -> bool:  # noqa: ANN401 - a type
+    return get_origin(kind) is Annotated
+
+
 _CONVERTER: Final = cattrs.Converter(detailed_validation=True, omit_if_default=True)
 # cattrs itself would convert None to "None", and "false" to True.
 _CONVERTER.register_structure_hook(str, _structure_value)
 _CONVERTER.register_structure_hook(bool, _structure_value)
-_CONVERTER.register_structure_hook_func(
-    lambda kind: get_origin(kind) is Annotated, _structure_value
-)
+_CONVERTER.register_structure_hook_func(_is_annotated, _structure_value)
 _CONVERTER.register_structure_hook_factory(attrs.has, _model_factory)
-_CONVERTER.register_structure_hook_factory(
-    lambda kind: get_origin(kind) is tuple and attrs.has(get_args(kind)[0]), _items_factory
-)
+_CONVERTER.register_structure_hook_factory(_is_tuple_of_models, _items_factory)
 _CONVERTER.register_unstructure_hook(datetime, datetime.isoformat)
 # Also of the items of a list that are no members of its enum.
 _CONVERTER.register_unstructure_hook(StrEnum, str)
