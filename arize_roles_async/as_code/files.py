@@ -55,14 +55,14 @@ class File:
 
     @cached_property
     def places(self) -> dict[str, int]:
-        """The first line of each key, and of each text in its value, by its path."""
+        """The first line of each field, and of each text in its value, by its path."""
         places: dict[str, int] = {}
-        for line, parts, key, _, texts in statements(self.text):
+        for line, parts, field, _, texts in statements(self.text):
             path = ""
             for part, known in zip(parts, _KNOWN, strict=False):
                 path += f".{part}" if part in known else f".{quote(part)}"
                 places.setdefault(path[1:], line)
-            for at, text in texts if key else ():
+            for at, text in texts if field else ():
                 item = tomllib.loads(f"x={text}")["x"]
                 places.setdefault(f"{path[1:]}.{quote(item)}", at)
         return places

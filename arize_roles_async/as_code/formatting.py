@@ -33,18 +33,18 @@ def formatted(text: str, known: Sequence[Sequence[str]]) -> str:
     table: list[str] = []
     entries: list[tuple[tuple[bool, _Rank, int], _Rank, str]] = []
     number = last = 0
-    for line, path, key, value, _ in statements(text):
-        if value.startswith("[[") and not key:
+    for line, path, field, value, _ in statements(text):
+        if value.startswith("[[") and not field:
             return text
         if above and not (head or entries) and line > last + 1:
             head, above = above, []
         rank = _rank(path, known)
         is_known = len(path) == len(rank) and _OTHER not in rank
-        above.append(f"{key} = {_listed(value) if is_known else value}" if key else value)
+        above.append(f"{field} = {_listed(value) if is_known else value}" if field else value)
         if path:
-            table = table if key else path
-            # A key above all tables is a block of its own.
-            number += not (key and table)
+            table = table if field else path
+            # A field above all tables is a block of its own.
+            number += not (field and table)
             block = (bool(table), _rank(table or path, known), number)
             entries.append((block, rank, "\n".join(above)))
             above = []

@@ -17,13 +17,13 @@ MAX_FILE: Final = 32 * 1024 * 1024
 """Bytes of a file."""
 TOO_LARGE: Final = f"must have at most {MAX_FILE >> 20} MiB"
 _MAX_PARTS: Final = 100
-"""Parts of a key, such as `a.b`; the time that tomllib takes grows with the square of them."""
+"""Parts of a path, such as `a.b`; the time that tomllib takes grows with the square of them."""
 # Nothing is read twice: a string that does not end takes the rest.
 _TEXT: Final = r"""(?sx)
     \"{3} (?: [^"\\]++ | \\. | "(?!"") )*+ "{0,5} | '{3} (?: [^']++ | '(?!'') )*+ '{0,5}
     | " (?: [^"\\\n]++ | \\. )*+ "? | ' [^'\n]*+ '? | [#][^\n]*+
 """
-_KEY: Final = r'(?:"(?:\\.|[^"\\])*"|\'[^\']*\'|[^"\'=#])+'
+_FIELD: Final = r'(?:"(?:\\.|[^"\\])*"|\'[^\']*\'|[^"\'=#])+'
 
 
 def quote(text: object) -> str:
@@ -70,11 +70,11 @@ def parsed(name: str, text: str) -> dict[str, Any]:
 
 
 def statements(text: str) -> Iterator[tuple[int, list[str], str, str, list[tuple[int, str]]]]:
-    """Yield the comments, headers, and keys with their values, of valid TOML.
+    """Yield the comments, headers, and fields with their values, of valid TOML.
 
-    Each comes with its first line, the parts of its key, those of its table first, the key as it is
-    written, the rest of its text, and its quoted texts, each with its line. A comment has no key,
-    and a header none that is written.
+    Each comes with its first line, the parts of its path, those of its table first, the field as it
+    is written, the rest of its text, and its quoted texts, each with its line. A comment has no
+    path, and neither a comment nor a header has a field.
     """
     depth, line, first, start = 0, 1, 1, 0
     table: list[str] = []
@@ -88,10 +88,10 @@ def statements(text: str) -> Iterator[tuple[int, list[str], str, str, list[tuple
             if statement.startswith("["):
                 table = _parts(statement)
                 yield first, table, "", statement, texts
-            elif found := re.match(_KEY, statement):
-                key = found[0].strip()
+            elif found := re.match(_FIELD, statement):
+                field = found[0].strip()
                 value = statement[found.end() :].lstrip("= \t")
-                yield first, [*table, *_parts(f"{key}=0")], key, value, texts
+                yield first, [*table, *_parts(f"{field}=0")], field, value, texts
             elif statement:
                 yield first, [], "", statement, texts
             first, start, texts = line, token.end(), []
