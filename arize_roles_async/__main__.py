@@ -26,7 +26,7 @@ try:
     from arize_roles_async._values.writing import write_file
     from arize_roles_async.as_code.apply import Run, StoppedError, check_plan
     from arize_roles_async.as_code.files import File, found, placed, read, shown, text_of
-    from arize_roles_async.as_code.plan import TITLE, fenced
+    from arize_roles_async.as_code.planning import TITLE, fenced
     from arize_roles_async.as_code.schema import schema
     from arize_roles_async.as_code.toml import quote
 except ImportError as _missing:  # The interpreter would end with 1, which means differences.

@@ -13,8 +13,7 @@ from arize_roles_async.as_code.apply import (
 )
 from arize_roles_async.as_code.declaration import Declaration, DeclaredRole
 from arize_roles_async.as_code.files import load, loads
-from arize_roles_async.as_code.plan import Change, Plan, PlanError
-from arize_roles_async.as_code.planning import compare, export, plan
+from arize_roles_async.as_code.planning import Change, Plan, PlanError, compare, export, plan
 from arize_roles_async.as_code.toml import FileViolation
 
 __all__ = [

@@ -14,7 +14,7 @@ from arize_roles_async._values.requests import check
 from arize_roles_async._values.text import quoted, type_name
 from arize_roles_async.as_code.attempts import Attempts
 from arize_roles_async.as_code.declaration import Declaration, DeclaredRole
-from arize_roles_async.as_code.plan import (
+from arize_roles_async.as_code.planning import (
     CHECKSUM_FORMAT,
     FORMAT_VERSION,
     Change,
@@ -22,8 +22,8 @@ from arize_roles_async.as_code.plan import (
     PlanError,
     differing,
     only_in,
+    plan,
 )
-from arize_roles_async.as_code.planning import plan
 from arize_roles_async.as_code.toml import quote
 
 _MOST_REMOVALS: Final = "30%"
