@@ -1,14 +1,12 @@
-"""Arize's own client, which blocks: its calls are made in threads."""
+"""Arize's own client, which blocks."""
 
-import asyncio
 import contextlib
 import importlib
-from collections.abc import AsyncGenerator, Awaitable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncGenerator
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.benchmarks.records import KEY, PAGE, ids_of, new_role, page_text
+from tests.benchmarks.records import KEY, PAGE, ids_of, page_text
 
 # Not a dependency, so type checkers may not find it.
 arize: Any = importlib.import_module("arize")
@@ -16,7 +14,7 @@ arize: Any = importlib.import_module("arize")
 
 @contextlib.asynccontextmanager
 async def operations(url: str, threads: int = 1) -> AsyncGenerator[Any]:
-    ids, loop = ids_of("Role"), asyncio.get_running_loop()
+    ids = ids_of("Role")
     roles = arize.ArizeClient(
         api_key=KEY,
         api_host="127.0.0.1",
@@ -37,13 +35,4 @@ async def operations(url: str, threads: int = 1) -> AsyncGenerator[Any]:
             body, "ListRolesResponse", "application/json"
         )
 
-    def create(number: int) -> Awaitable[object]:
-        return loop.run_in_executor(pool, lambda: roles.create(**new_role(number)))
-
-    with ThreadPoolExecutor(threads) as pool:
-        yield {
-            "get": lambda: roles.get(role=next(ids)),
-            "create": create,
-            "walk": walk,
-            "decode": decode,
-        }
+    yield {"get": lambda: roles.get(role=next(ids)), "walk": walk, "decode": decode}
