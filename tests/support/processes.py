@@ -69,8 +69,9 @@ def await_true(holds: Callable[[], bool], what: str) -> None:
 
 def ran(*command: object, **options: Any) -> subprocess.CompletedProcess[str]:  # noqa: ANN401
     """Run a program to its end; return its exit status and what it wrote."""
-    usual = {"capture_output": True, "text": True, "check": False, "timeout": LONGEST_WAIT}
-    return subprocess.run([*map(str, command)], **{**usual, **options})  # noqa: S603, PLW1510 - ours
+    usual: dict[str, Any] = {"capture_output": True, "text": True, "check": False}
+    chosen: dict[str, Any] = {**usual, "timeout": LONGEST_WAIT, **options}
+    return subprocess.run([*map(str, command)], **chosen)  # noqa: S603, PLW1510 - ours
 
 
 def is_waiting(process: subprocess.Popen[str]) -> bool:
