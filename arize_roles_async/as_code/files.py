@@ -17,19 +17,17 @@ from arize_roles_async._roles.requests import permissions_flaw
 from arize_roles_async._values.errors import validation_error
 from arize_roles_async._values.text import MAX_SEARCHED, nearest, type_name
 from arize_roles_async.as_code.declaration import Declaration, DeclaredRole, to_permissions
-from arize_roles_async.as_code.formatting import formatted
-from arize_roles_async.as_code.schema import FIELDS, ROLE_FIELDS
+from arize_roles_async.as_code.schema import FIELDS, KNOWN, ROLE_FIELDS
 from arize_roles_async.as_code.toml import (
     MAX_FILE,
     TOO_LARGE,
     FileViolation,
+    formatted,
     parsed,
     quote,
     statements,
 )
 
-_KNOWN: Final[tuple[list[str], ...]] = ([*FIELDS], [], [*ROLE_FIELDS])
-"""The fields that are known in each place of a path; names stand in the others."""
 _PART: Final = r'\.?(?:"(?:\\.|[^"\\])*"|[^."]+)'
 """A part of a path, as `quote` writes it."""
 _KINDS: Final[Mapping[str, tuple[Any, str]]] = {
@@ -51,7 +49,7 @@ class File:
     def formatted(self) -> str:
         """Return its text in the order of `Declaration.to_toml`; raises as `parsed` does."""
         parsed(self.name, self.text)
-        return formatted(self.text, _KNOWN)
+        return formatted(self.text)
 
     @cached_property
     def places(self) -> dict[str, int]:
@@ -59,7 +57,7 @@ class File:
         places: dict[str, int] = {}
         for line, parts, field, _, texts in statements(self.text):
             path = ""
-            for part, known in zip(parts, _KNOWN, strict=False):
+            for part, known in zip(parts, KNOWN, strict=False):
                 path += f".{part}" if part in known else f".{quote(part)}"
                 places.setdefault(path[1:], line)
             for at, text in texts if field else ():

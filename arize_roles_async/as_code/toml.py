@@ -1,9 +1,12 @@
-"""TOML as text: quoted names, the limits of a file, and the lines of its statements."""
+"""TOML as text: quoted names, the limits of a file, its statements, and their order."""
 
 import json
 import re
+import sys
 import tomllib
 from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final, cast
 
 import attr
@@ -11,6 +14,7 @@ import attr
 from arize_roles_async import ValidationError, Violation
 from arize_roles_async._values.errors import validation_error
 from arize_roles_async._values.text import printable
+from arize_roles_async.as_code.schema import KNOWN
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9 _.-]*")
 MAX_FILE: Final = 32 * 1024 * 1024
@@ -24,6 +28,15 @@ _TEXT: Final = r"""(?sx)
     | " (?: [^"\\\n]++ | \\. )*+ "? | ' [^'\n]*+ '? | [#][^\n]*+
 """
 _FIELD: Final = r'(?:"(?:\\.|[^"\\])*"|\'[^\']*\'|[^"\'=#])+'
+
+_Rank = list[tuple[int, str]]
+_OTHER: Final = (sys.maxsize, "")
+"""The rank of an unknown field."""
+
+_COMMENTS: Final = r"((?:[\s,]*#[^\n]*+)*+)[\s,]*"
+_QUOTED: Final = r'((?!"""|\'\'\')(?:"(?:\\.|[^"\\])*"|\'[^\']*\'))'
+_ITEM: Final = rf"{_COMMENTS}{_QUOTED}[ \t,]*(#[^\n]*)?"
+_LIST: Final = re.compile(rf"(?s)\[((?:{_ITEM})*+){_COMMENTS}(\].*)")
 
 
 def quote(text: object) -> str:
@@ -104,3 +117,62 @@ def _parts(definition: str) -> list[str]:
         ((part, value),) = cast("dict[str, Any]", value).items()
         parts.append(part)
     return parts
+
+
+def formatted(text: str) -> str:
+    """Return valid TOML in a fixed order, with one item of a list of texts on a line.
+
+    A comment stays above what it was above, or behind it; the first ones stay at the top, if an
+    empty line follows them. Unknown fields come last, as they were written. A text with an array of
+    tables, whose order has a meaning, is returned as it is.
+    """
+    head: list[str] = []
+    above: list[str] = []
+    table: list[str] = []
+    entries: list[tuple[tuple[bool, _Rank, int], _Rank, str]] = []
+    number = last = 0
+    for line, path, field, value, _ in statements(text):
+        if value.startswith("[[") and not field:
+            return text
+        if above and not (head or entries) and line > last + 1:
+            head, above = above, []
+        rank = _rank(path)
+        is_known = len(path) == len(rank) and _OTHER not in rank
+        above.append(f"{field} = {_listed(value) if is_known else value}" if field else value)
+        if path:
+            table = table if field else path
+            # A field above all tables is a block of its own.
+            number += not (field and table)
+            block = (bool(table), _rank(table or path), number)
+            entries.append((block, rank, "\n".join(above)))
+            above = []
+        last = line
+    entries.sort(key=itemgetter(0, 1))
+    groups = groupby(entries, key=itemgetter(0))
+    blocks = [head, *([entry for *_, entry in group] for _, group in groups), above]
+    return "\n".join("\n".join([*lines, ""]) for lines in blocks if lines)
+
+
+def _rank(path: list[str]) -> _Rank:
+    """Return the place of a path; what is below an unknown field has none of its own."""
+    rank: _Rank = []
+    for part, fields in zip(path, KNOWN, strict=False):
+        if fields and part not in fields:
+            return [*rank, _OTHER]
+        rank.append((fields.index(part), "") if fields else (0, part))
+    return rank
+
+
+def _listed(value: str) -> str:
+    """Return a value; a list of texts with each on a line, in their order, with its comments."""
+    if not (found := _LIST.fullmatch(value)):
+        return value
+    listed, *_, last, end = found.groups()
+    items = [
+        (tomllib.loads(f"x={text}")["x"], f"{above}\n{text},{behind and '  '}{behind}")
+        for above, text, behind in re.findall(_ITEM, listed)
+    ]
+    items.sort(key=itemgetter(0))
+    texts = "\n".join([*(item for _, item in items), last])
+    lines = [line.lstrip(" \t,") for line in texts.split("\n")]
+    return "".join(["[\n", *(f"    {line}\n" for line in lines if line), end])
