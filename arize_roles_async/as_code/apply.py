@@ -1,7 +1,9 @@
 """Applying: the changes of a plan are made one after another, and the result lists them."""
 
 import json
+import math
 import re
+import time
 from collections.abc import Callable
 from inspect import iscoroutinefunction
 from typing import Any, Final, cast
@@ -9,10 +11,11 @@ from typing import Any, Final, cast
 import attr
 
 from arize_roles_async import Role, RolesClient, RolesError
+from arize_roles_async._calls.client import Waits
 from arize_roles_async._values import errors
+from arize_roles_async._values.options import RetryPolicy, Timeouts, retry_delay
 from arize_roles_async._values.requests import check
 from arize_roles_async._values.text import quoted, type_name
-from arize_roles_async.as_code.attempts import Attempts
 from arize_roles_async.as_code.declaration import Declaration, DeclaredRole
 from arize_roles_async.as_code.planning import (
     CHECKSUM_FORMAT,
@@ -30,6 +33,12 @@ _MOST_REMOVALS: Final = "30%"
 """As octoDNS has it."""
 _FEW_ROLES: Final = 10
 """An account of fewer custom roles has no limit of removals unless one is given."""
+# A client that holds a request back for a rate limit would send it long after the caller looked.
+_AT_ONCE: Final = RetryPolicy(attempts=1, max_retry_after=0.001)
+_SHORTEST_HOLD: Final = 1.0
+"""Seconds to wait after a 429 that asks for less, as the clients do."""
+_STEP: Final = 0.1
+"""Seconds of a wait between two permits."""
 _OPEN: Final = errors.ServerError | errors.OutcomeUnknownError | errors.InvalidResponseError
 
 
@@ -174,6 +183,52 @@ async def apply(
     return await Run(roles, planned).finish(on_change)
 
 
+async def _sleep(seconds: float) -> None:
+    import anyio
+
+    await anyio.sleep(seconds)
+
+
+_DEFAULTS: Final[Waits] = (RetryPolicy(), Timeouts().total, time.monotonic, _sleep)
+
+
+class _Attempts:
+    """The attempts of a change, each a call of its own; the options of one call limit them all.
+
+    Args:
+        client: One of ours has options and a clock of its own; any other has the defaults.
+        permit: Called ten times a second in a wait, and by one of ours before each request that had
+            to wait for its turn; what it raises ends the attempts.
+    """
+
+    def __init__(self, client: RolesClient, permit: Callable[[], object]) -> None:
+        self.client: RolesClient = client.with_options(retry=_AT_ONCE)
+        """Makes one attempt a call."""
+        self._permit = permit
+        own: Callable[..., Waits] | None = getattr(client, "_use_permit", None)
+        options = own(self.client, permit) if own else _DEFAULTS
+        self._retry, total, self._now, self._sleep = options
+        self._deadline = math.inf if total is None else self._now() + total
+        self._failed = 0
+
+    async def wait(self, error: RolesError) -> None:
+        """Wait after an attempt that failed; raises its error if there must be no other one."""
+        cause = error.__cause__ if isinstance(error, errors.OutcomeUnknownError) else None
+        failure = cause if isinstance(cause, RolesError) else error
+        is_limited = isinstance(failure, errors.RateLimitError)
+        self._failed += not is_limited
+        attempt = max(1, self._failed)
+        delay = retry_delay(self._retry, failure, attempt=attempt, change=failure is not error)
+        if delay is not None and is_limited:
+            delay = max(delay, _SHORTEST_HOLD)
+        if delay is None or self._now() + delay >= self._deadline:
+            raise error
+        while delay > 0.0:
+            await self._sleep(min(delay, _STEP))
+            delay -= _STEP
+            self._permit()
+
+
 class Run:
     """The run of a plan, which reads a role again before each attempt to change it.
 
@@ -230,7 +285,7 @@ class Run:
     async def _make(self, change: Change) -> Change | None:
         """Make a change, unless somebody else made it; return None if users have the role."""
         self._begun, made = change, None
-        attempts = Attempts(self._client, self._permit)
+        attempts = _Attempts(self._client, self._permit)
         while made is None:
             try:
                 self._permit()
