@@ -89,9 +89,6 @@ class Project(Model):
 class ListUsersResponse(ListResponse[User]):
     """One page of users, or all of them; also a sequence of its users."""
 
-    _collection = "users"
-    _model = User
-
     users: tuple[User, ...] = attr.field(repr=show_items, metadata={"doc": "Oldest first."})
     pagination: PaginationMetadata = attr.field(metadata=_PAGINATION)
 
@@ -100,9 +97,6 @@ class ListUsersResponse(ListResponse[User]):
 @attr.frozen(kw_only=True)
 class ListSpacesResponse(ListResponse[Space]):
     """One page of spaces, or all of them; also a sequence of its spaces."""
-
-    _collection = "spaces"
-    _model = Space
 
     spaces: tuple[Space, ...] = attr.field(
         repr=show_items, metadata={"doc": "In the service's order."}
@@ -114,9 +108,6 @@ class ListSpacesResponse(ListResponse[Space]):
 @attr.frozen(kw_only=True)
 class ListProjectsResponse(ListResponse[Project]):
     """One page of projects, or all of them; also a sequence of its projects."""
-
-    _collection = "projects"
-    _model = Project
 
     projects: tuple[Project, ...] = attr.field(
         repr=show_items, metadata={"doc": "In the service's order."}
@@ -150,9 +141,6 @@ class NamedBinding(RoleBinding):
 @attr.frozen(kw_only=True)
 class NamedBindings(ListResponse[NamedBinding]):
     """Role bindings with their names; also a sequence of them."""
-
-    _collection = "role_bindings"
-    _model = NamedBinding
 
     role_bindings: tuple[NamedBinding, ...] = attr.field(
         repr=show_items, metadata={"doc": "Those on spaces first."}

@@ -65,9 +65,6 @@ class RoleBinding(Model):
 class ListRoleBindingsResponse(ListResponse[RoleBinding]):
     """One page of role bindings, or all of them; also a sequence of its bindings."""
 
-    _collection = "role_bindings"
-    _model = RoleBinding
-
     role_bindings: tuple[RoleBinding, ...] = attr.field(
         repr=show_items, metadata={"doc": "Newest first; at most 100 in one page."}
     )

@@ -58,9 +58,6 @@ class Role(Model):
 class ListRolesResponse(ListResponse[Role]):
     """One page of roles, or all of them; also a sequence of its roles."""
 
-    _collection = "roles"
-    _model = Role
-
     roles: tuple[Role, ...] = attr.field(
         repr=show_items, metadata={"doc": "Newest first; at most 100 in one page."}
     )

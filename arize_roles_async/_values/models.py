@@ -165,6 +165,12 @@ class ListResponse(Model, Sequence[_T]):
     """The class of an item."""
 
     @classmethod
+    def __attrs_init_subclass__(cls) -> None:
+        model: Any = cls
+        items = attr.fields(model)[0]
+        cls._collection, cls._model = items.name, items.type.__args__[0]
+
+    @classmethod
     def of(cls, items: "tuple[_T, ...]") -> Self:
         """Return items that no other follows as one response."""
         pagination = PaginationMetadata(has_more=False)
