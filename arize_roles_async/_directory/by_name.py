@@ -57,11 +57,6 @@ class ByName:
     Then the error of the role's look-up comes first, then the user's, then the place's; after an
     error nothing is changed. Later errors are those of `RoleBindingsClient`, and end with the
     names.
-
-    Args:
-        roles: A client of roles.
-        role_bindings: A client of role bindings.
-        directory: A client of users, spaces and projects.
     """
 
     def __init__(

@@ -15,7 +15,7 @@ class Directory(Client, Protocol):
 
     `roles.directory` is one, of an `AiohttpRolesClient`, an `HttpRolesClient` or an
     `arize_roles_fake.FakeRolesClient`. It shares the key, the options, the connections and the end
-    of that client. Arguments are keywords only.
+    of that client.
 
     A thing is given by its name or its ID: strict base64 of UTF-8 text with a colon in it is an ID,
     anything else a name. The service finds names that contain a text, whatever the case; the client

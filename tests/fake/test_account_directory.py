@@ -284,7 +284,8 @@ def test_sees_space(account: FakeAccount) -> None:
 def test_unknown_is_there(account: FakeAccount) -> None:
     """Where nobody is declared, an ID is anybody's; one of another kind is nobody's."""
     user: Any = got(account, "users", account.id("ada@example.com"))
-    assert user["email"] == "ada@example.com"
+    assert (user["email"], user["name"]) == ("ada@example.com", "ada")
+    assert not user["is_developer"]
     assert got(account, "spaces", user["id"]) == 404
     assert got(account, "spaces", account.id("Space:ML")) != 404
     of_space = f"space_id={account.id('Space:ML').replace('=', '%3D')}"
