@@ -1,9 +1,9 @@
 """Role bindings by names: the order of checks, look-ups and changes, and the names in errors."""
 
 import warnings
-from collections.abc import AsyncIterator
 from enum import Enum
 from typing import Any
+from unittest.mock import AsyncMock, MagicMock
 
 import attrs
 import pytest
@@ -18,7 +18,6 @@ from arize_roles_async import (
     NotFoundError,
     Request,
     Response,
-    RoleBinding,
     RolesClient,
     RolesTimeoutError,
     ServerError,
@@ -242,17 +241,10 @@ async def test_cause_of_another_client(account: FakeAccount) -> None:
     """An error that another's directory raises comes out as it is, and not in a group."""
     roles = in_process(account)
 
-    class Broken:
-        async def get_user(self, *, user: str) -> None:
-            raise LookupError(user)
-
-        async def get_space(self, *, space: str) -> None:
-            raise KeyError(space)
-
-        get_project = get_space
-
-    directory: Any = Broken()
-    with pytest.raises(LookupError, match=r"ada@example\.com"):
+    directory = AsyncMock()
+    directory.get_user.side_effect = LookupError("the first")
+    directory.get_space.side_effect = KeyError("the second")
+    with pytest.raises(LookupError, match="the first"):
         await ByName(roles, roles.role_bindings, directory).remove(
             user="ada@example.com", space="ML"
         )
@@ -339,15 +331,10 @@ async def test_hidden_list(account: FakeAccount) -> None:
 
 async def test_opaque_id(account: FakeAccount) -> None:
     """An ID in another form than Arize's is not taken for a name."""
-    account.bind("Analyst", user="ada@example.com", resource="Space:ML")
-    roles = in_process(account)
-    (binding,) = [each async for each in roles.role_bindings.find()]
-
-    class Others:
-        async def find(self) -> AsyncIterator[RoleBinding]:
-            yield attrs.evolve(binding, user_id="u1", resource_id="ML")
-
-    bindings: Any = Others()
+    binding = account.bind("Analyst", user="ada@example.com", resource="Space:ML")
+    roles, bindings = in_process(account), MagicMock()
+    others = [attrs.evolve(binding, user_id="u1", resource_id="ML")]
+    bindings.find.return_value.__aiter__.return_value = others
     (found,) = await ByName(roles, bindings, roles.directory).find()
     assert (found.user, found.role, found.resource) == (None, "Analyst", None)
 
