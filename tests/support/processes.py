@@ -71,7 +71,9 @@ def ran(*command: object, **options: Any) -> subprocess.CompletedProcess[str]:  
     """Run a program to its end; return its exit status and what it wrote."""
     usual: dict[str, Any] = {"capture_output": True, "text": True, "check": False}
     chosen: dict[str, Any] = {**usual, "timeout": LONGEST_WAIT, **options}
-    return subprocess.run([*map(str, command)], **chosen)  # noqa: S603, PLW1510 - ours
+    done: subprocess.CompletedProcess[str]
+    done = subprocess.run([*map(str, command)], **chosen)  # noqa: S603, PLW1510 - ours
+    return done
 
 
 def is_waiting(process: subprocess.Popen[str]) -> bool:
