@@ -8,58 +8,21 @@ import pytest
 
 import arize_roles_async
 from arize_roles_async import (
-    AuthenticationError,
-    BadRequestError,
     ConflictError,
     ForbiddenError,
-    InvalidResponseError,
-    NotFoundError,
     OutcomeUnknownError,
     RateLimitError,
     Request,
     RetryPolicy,
     RolesClient,
-    RolesConnectionError,
     RolesError,
-    RolesTimeoutError,
     ServerError,
-    UnprocessableEntityError,
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from arize_roles_fake._testing.faults import Faults, ScriptedFault
 from arize_roles_fake._testing.incoming import CallState, IncomingRequest, Subject
 from tests.fake.test_faults import CALLS, ROLE_READ, create
 from tests.support.clients import ONCE, Connect, ask, in_process, three_clients
-
-ENDS_IN: list[tuple[str, type[RolesError]]] = [
-    *(
-        (operation, error)
-        for operation in CALLS
-        for error in (
-            *(BadRequestError, AuthenticationError, ForbiddenError, NotFoundError, ConflictError),
-            *(UnprocessableEntityError, RateLimitError, ServerError),
-            *(RolesConnectionError, RolesTimeoutError),
-        )
-    ),
-    *((operation, InvalidResponseError) for operation in ("list", "get")),
-    *((operation, OutcomeUnknownError) for operation in ("create", "update", "delete")),
-]
-
-
-@pytest.mark.parametrize(("operation", "error"), ENDS_IN)
-@pytest.mark.asyncio
-async def test_error_class(account: FakeAccount, operation: str, error: type[RolesError]) -> None:
-    """The next call ends in the class: every attempt fails, and nothing happened; no other call."""
-    role = account.add_role("A", ROLE_READ)
-    fault = account.fail(operation, error)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
-    async with FakeRolesClient(account) as roles:
-        with pytest.raises(error) as caught:
-            await CALLS[operation](roles, role.id)
-        assert type(caught.value) is error
-        assert account.roles == (role,)
-        assert account.unused_faults == ()
-        assert fault.struck_requests == len(account.calls)
-        await CALLS[operation](roles, role.id)
 
 
 @pytest.mark.asyncio

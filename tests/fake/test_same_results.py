@@ -129,6 +129,19 @@ async def result(connect: Connect, case: Case) -> tuple[str, list[str], int]:
     return outcome, [role.name for role in account.roles], struck.struck_requests
 
 
+OF_CLASSES: Final = [each for each in cases() if isinstance(each[0]["failure"], type)]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("case", OF_CLASSES, ids=named)
+async def test_error_class(case: Case) -> None:
+    """A call ends in the class of an error that is scripted, and before it nothing is done."""
+    fault, _, when, _ = case
+    outcome, roles, _ = await result(in_process, case)
+    assert outcome == fault["failure"].__name__
+    assert when == "after" or roles == ["A"]
+
+
 @pytest.mark.asyncio
 @pytest.mark.parametrize("case", [*cases()][:: sized(7, 1)], ids=named)
 async def test_same_result(case: Case) -> None:
@@ -136,8 +149,6 @@ async def test_same_result(case: Case) -> None:
     fault, operation, when, _ = case
     failure: object = fault["failure"]
     outcome, roles, fired = await result(in_process, case)
-    if isinstance(failure, type):
-        assert outcome == failure.__name__
     assert await result(mocked, case) == (outcome, roles, fired)
     if operation in {"create", "update", "delete"}:
         outcome = OVER_HTTP.get((failure, when), outcome)

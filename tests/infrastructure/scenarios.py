@@ -248,19 +248,6 @@ def _haproxy(backend: str, server: str = "") -> Step:
     return build
 
 
-def _limited(status: int, more: str = "") -> Step:
-    """Put an nginx in between that takes fewer requests than the calls that are made at once."""
-    return _nginx(
-        f"limit_req zone=all burst=2 nodelay; limit_req_status {status}; {more}",
-        "limit_req_zone $server_port zone=all:1m rate=10r/s;",
-    )
-
-
-def _own_limit(site: Site) -> None:
-    _plain_nginx(site)
-    site.upstream.account.limit_rate(10.0, burst=2)
-
-
 def _nodes(site: Site) -> None:
     for _ in range(2):
         _plain_nginx(site)
@@ -381,10 +368,6 @@ _BETWEEN: Final[tuple[tuple[str, Step, tuple[str, ...]], ...]] = (
     (" behind nginx", _plain_nginx, ("nginx",)),
     (" behind haproxy", _haproxy(""), ("haproxy",)),
 )
-_RETRY_AFTER: Final = (
-    "error_page 429 = @busy; location @busy { add_header Retry-After 1 always;"
-    'default_type text/html; return 429 "<html><h1>Too many</h1></html>"; }'
-)
 _LOSES: Final = Behaviour(lose_every=5)
 _KEEPALIVE: Final = 'proxy_http_version 1.1; proxy_set_header Connection "";'
 
@@ -410,15 +393,6 @@ SCENARIOS: Final = (
         Scenario(name, _nodes, ("nginx", "haproxy"), steps=_each_node_stops(drains=drains))
         for name, drains in (("nodes drained", True), ("nodes die", False))
     ),
-    *(
-        Scenario(f"rate limit, {name}", build, calls=8, saw="limiting requests")
-        for name, build in (
-            ("503 page", _limited(503)),
-            ("429 page", _limited(429)),
-            ("429 page with Retry-After", _limited(429, _RETRY_AFTER)),
-        )
-    ),
-    Scenario("rate limit, the service's own", _own_limit, calls=8, saw=" 429 429 ", clear=True),
     Scenario("413", _nginx("client_max_body_size 60;"), clear=True, check=_too_large),
     Scenario(
         "504 after the effect",
