@@ -13,7 +13,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 
 import attrs
-import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -34,7 +33,6 @@ from arize_roles_async import (
     NotFoundError,
     Permission,
     Role,
-    RoleBinding,
     RolesError,
     StatusError,
     ValidationError,
@@ -44,7 +42,6 @@ from tests.support.clients import PREDEFINED
 from tests.support.sizes import sized
 
 NO_ID = "Um9sZTowOm5vbmU="
-NO_BINDING = "Um9sZUJpbmRpbmc6MDpub25l"
 SEEDED = ["First", "Second", "Third"]
 GOOD_NAMES = ["A", "a", " A", "B/=+%.", "..", "Zebra", "C" * 255, *"DEFGHIJKLMNOPQRS"]
 BAD_NAMES = ["", "A\n", "Ä", "C" * 256]
@@ -66,12 +63,6 @@ permission_lists = mostly(
     st.sampled_from([[], ["TAG_RAED"], ["TAG_READ", "TAG_RAED"]]),
 )
 filters = st.sampled_from([None, True, False])
-PLACES: list[dict[str, Any]] = [
-    {"user_id": user_id, "resource_type": kind, "resource_id": resource_id}
-    for user_id in ("VXNlcjphZGE=", "VXNlcjpldmU=")  # User:ada, User:eve
-    for kind, resource_id in (("SPACE", "U3BhY2U6MQ=="), ("PROJECT", "TW9kZWw6MQ=="))
-]
-places = st.integers(0, len(PLACES) - 1)
 
 
 class Outcome(NamedTuple):
@@ -123,8 +114,6 @@ class Machine(RuleBasedStateMachine):
         self.clients = self.runner.run(self.connect())
         # Newest first. What the predefined roles hold is the account's own to say.
         self.model = [*self.accounts[0].roles]
-        self.held: dict[int, tuple[str, str]] = {}
-        """The ID and the role of the binding at a place."""
         assert [role.name for role in self.model] == [*SEEDED[::-1], *PREDEFINED]
 
     async def connect(self) -> tuple[Bound, Bound]:
@@ -245,64 +234,11 @@ class Machine(RuleBasedStateMachine):
             assert got.error in {BadRequestError, NotFoundError}
         elif role.is_predefined:
             assert got.error is ForbiddenError
-        elif role.id in {role_id for _, role_id in self.held.values()}:
-            assert got.error is ConflictError
         else:
             assert got == Outcome()
             self.model.remove(role)
             for walk in self.open_walks:
                 walk.due.discard(role.id)
-
-    @rule(data=st.data(), place=places, method=st.sampled_from(["create", "ensure"]))
-    def bind(self, data: st.DataObject, place: int, method: str) -> None:
-        role_id = data.draw(st.sampled_from(self.model)).id
-        got = self.both(
-            f"{method} binding",
-            lambda roles: getattr(roles.role_bindings, method)(role_id=role_id, **PLACES[place]),
-        )
-        held = self.held.get(place)
-        if method == "create" and held is not None:
-            assert got.error is ConflictError
-        else:
-            assert isinstance(got.value, RoleBinding)
-            assert held is None or got.value.id == held[0]
-            self.held[place] = (got.value.id, role_id)
-
-    @precondition(lambda self: self.held)
-    @rule(data=st.data())
-    def rebind(self, data: st.DataObject) -> None:
-        place = data.draw(st.sampled_from(sorted(self.held)))
-        binding_id, role_id = self.held[place][0], data.draw(st.sampled_from(self.model)).id
-        got = self.both(
-            "update binding",
-            lambda roles: roles.role_bindings.update(binding_id=binding_id, role_id=role_id),
-        )
-        assert isinstance(got.value, RoleBinding)
-        self.held[place] = (binding_id, role_id)
-
-    @rule(place=places, by_id=st.booleans())
-    def unbind(self, place: int, by_id: bool) -> None:  # noqa: FBT001
-        binding_id, _ = self.held.pop(place, (NO_BINDING, ""))
-        if by_id:
-            got = self.both(
-                "delete binding", lambda roles: roles.role_bindings.delete(binding_id=binding_id)
-            )
-            assert got.error is (NotFoundError if binding_id == NO_BINDING else None)
-        else:
-            got = self.both(
-                "remove binding", lambda roles: roles.role_bindings.remove(**PLACES[place])
-            )
-            assert got.value is (binding_id != NO_BINDING)
-
-    @rule(role=st.none() | st.integers(0, 3))
-    def find(self, role: int | None) -> None:
-        role_id = None if role is None else self.model[role].id
-
-        async def found(roles: Bound) -> set[str]:
-            return {each.id async for each in roles.role_bindings.find(role_id=role_id)}
-
-        there = {each for each, of in self.held.values() if role_id in {None, of}}
-        assert self.both("find bindings", found).value == there
 
     def draw_target(self, data: st.DataObject) -> tuple[dict[str, str], Role | None]:
         """Draw a role by its ID or its name, mostly a custom one, and what the model has of it."""
@@ -359,17 +295,8 @@ class Machine(RuleBasedStateMachine):
     def accounts_match_model(self) -> None:
         for account in self.accounts:
             assert [*account.roles] == self.model
-            there = {
-                (PLACES[place]["user_id"], PLACES[place]["resource_id"]): held
-                for place, held in self.held.items()
-            }
-            assert there == {
-                (each.user_id, each.resource_id): (each.id, each.role_id)
-                for each in account.bindings()
-            }
 
 
-@pytest.mark.filterwarnings("ignore::arize_roles_async.BetaWarning")
 def test_machine() -> None:
     """Random calls end alike on both clients and in the model, and many of them change a role."""
     succeeded, failed = Counter[str](), Counter[str]()
