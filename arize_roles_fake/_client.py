@@ -216,7 +216,7 @@ class AccountTransport(Transport):
         return Response(status=reply.status, headers=reply.headers, body=reply.body, keys=call.keys)
 
     async def _deliver(self, reply: Reply, began: float, request: Request, call: Call) -> None:
-        """Delay or break a reply on its way, as the test scripted."""
+        """Delay or break a reply on its way, as the test scripted, up to the limits of the call."""
         seconds = reply.delay
         limit: Literal["connect", "read"] = "read"
         match reply.broken:
@@ -230,44 +230,33 @@ class AccountTransport(Transport):
                 pass
             case _:
                 assert_never(reply.broken)
-        await self._pass_time(seconds, limit, began, request, call, is_real=reply.real_time)
+        bound = call.timeouts.connect if limit == "connect" else call.timeouts.read
+        bound = math.inf if bound is None else bound
+        left = max(0.0, call.deadline - began)
+        await self._pass_time(min(seconds, bound, left), began, is_real=reply.real_time)
+        if min(bound, left) < seconds:
+            if left <= bound:
+                raise _TimeIsUpError
+            missing = "connection" if limit == "connect" else "answer"
+            raise RolesTimeoutError(
+                f"{request}: no {missing}", limit=limit, seconds=bound, sent=limit == "read"
+            )
         if reply.broken in {"lost", "truncated", "undecodable"}:
             raise RolesConnectionError(
                 f"{request}: the connection failed before the complete response arrived", sent=True
             )
 
-    async def _pass_time(
-        self,
-        seconds: float,
-        limit: Literal["connect", "read"],
-        began: float,
-        request: Request,
-        call: Call,
-        *,
-        is_real: bool,
-    ) -> None:
-        """Let time pass since an attempt began, or raise at the limit that it exceeds."""
-        bound = call.timeouts.connect if limit == "connect" else call.timeouts.read
-        bound = math.inf if bound is None else bound
-        left = max(0.0, call.deadline - began)
-        waited = min(seconds, bound, left)
-        if waited > _MAX_WAIT:
+    async def _pass_time(self, seconds: float, began: float, *, is_real: bool) -> None:
+        """Let time pass since an attempt began."""
+        if seconds > _MAX_WAIT:
             await anyio.sleep_forever()
-        moment = datetime.fromtimestamp(began, UTC) + timedelta(seconds=waited)
+        moment = datetime.fromtimestamp(began, UTC) + timedelta(seconds=seconds)
         if is_real:
             with waiting_in_real_time(self._clock):
-                await anyio.sleep(waited)
+                await anyio.sleep(seconds)
             advance_to(self._clock, moment)
         else:
             await self._timeline.sleep_until(moment, self._clock)
-        if waited >= seconds:
-            return
-        if left <= bound:
-            raise _TimeIsUpError
-        missing = "connection" if limit == "connect" else "answer"
-        raise RolesTimeoutError(
-            f"{request}: no {missing}", limit=limit, seconds=bound, sent=limit == "read"
-        )
 
     async def ask_key(self, source: KeySource, call: Call) -> Secret[str]:
         """Return the key to send; a function has the rest of the call's time in real seconds.
