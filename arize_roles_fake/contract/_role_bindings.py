@@ -188,26 +188,16 @@ class _Create(_BindingsSuite):
 
     @with_client
     async def test_unknown(self, bindings: RoleBindingsClient) -> None:
-        """A user or role that the account does not have is a 404, such a resource a 403."""
+        """A user or role that the account does not have is a 404, such a resource a 403.
+
+        The service also refuses those of another kind, and any ID that is none.
+        """
         made = await self._bind(bindings)
         place = {**self._place(resource=1), "role_id": made.role_id}
-        calls = [
-            Call(bindings, "create", **{**place, "role_id": _NO_ROLE}),
-            Call(bindings, "create", **{**place, "user_id": _NO_USER}),
-            Call(bindings, "update", binding_id=made.id, role_id=_NO_ROLE),
-            Call(bindings, "ensure", **{**self._place(), "role_id": _NO_ROLE}),
-            Call(bindings.list(resource_type="SPACE", user_id=_NO_USER), "all"),
-        ]
-        await self._all_raise(NotFoundError, calls)
-        with pytest.raises(ForbiddenError):
-            await bindings.create(**{**place, "resource_id": _NO_SPACE})
-        assert await self._listed(bindings) == [made]
-
-    @with_client
-    async def test_other_kind(self, bindings: RoleBindingsClient) -> None:
-        """The service refuses a user or role of another kind, and any ID that is none."""
-        place = {**self._place(), "role_id": await self._make_role()}
         refusals: list[tuple[dict[str, str], type[StatusError]]] = [
+            ({"role_id": _NO_ROLE}, NotFoundError),
+            ({"user_id": _NO_USER}, NotFoundError),
+            ({"resource_id": _NO_SPACE}, ForbiddenError),
             ({"role_id": _NO_USER}, self._refusal("other_kind_id")),
             ({"user_id": _NO_ROLE}, self._refusal("other_kind_id")),
             ({"role_id": "Analyst"}, self._refusal("malformed_id")),
@@ -216,7 +206,12 @@ class _Create(_BindingsSuite):
         ]
         for given, error in refusals:
             await self._all_raise(error, [Call(bindings, "create", **{**place, **given})])
-        made = await bindings.create(**place)
+        calls = [
+            Call(bindings, "update", binding_id=made.id, role_id=_NO_ROLE),
+            Call(bindings, "ensure", **{**self._place(), "role_id": _NO_ROLE}),
+            Call(bindings.list(resource_type="SPACE", user_id=_NO_USER), "all"),
+        ]
+        await self._all_raise(NotFoundError, calls)
         assert await self._listed(bindings) == [made]
 
     @with_client

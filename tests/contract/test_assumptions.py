@@ -76,7 +76,7 @@ OTHERS: Final[list[tuple[type, dict[str, Any], str]]] = [
     (FakeBindingsSuite, {"binding_checks": "role-and-user-first"}, "test_check_order"),
     (FakeBindingsSuite, {"list_order": "oldest-first"}, "test_pages"),
     (FakeBindingsSuite, {"malformed_id": 404}, "test_unknown_id"),
-    (FakeBindingsSuite, {"other_kind_id": 400}, "test_other_kind"),
+    (FakeBindingsSuite, {"other_kind_id": 400}, "test_unknown"),
     (FakeBindingsSuite, {"foreign_cursor": "ignored"}, "test_cursor_other_list"),
 ]
 """Services that are not as assumed, each with the test that states it."""
