@@ -36,7 +36,7 @@ from arize_roles_async._wire.retry_after import retry_after
 from arize_roles_fake._recording.script import SCRIPT, Step
 from arize_roles_fake._service.service import operation_of
 from arize_roles_fake._service.wire import parse_json
-from arize_roles_fake._testing.file_format import check_format
+from arize_roles_fake._testing.account_file import check_format
 
 _T = TypeVar("_T")
 

@@ -13,7 +13,6 @@ from arize_roles_async._roles.models import Role
 from arize_roles_async._values.models import Aware
 from arize_roles_async._values.writing import write_file
 from arize_roles_fake._service.ids import Ids
-from arize_roles_fake._testing.file_format import check_format
 from arize_roles_fake._testing.make_role import is_in_utc
 
 FORMAT: Final = 2
@@ -104,6 +103,32 @@ def encode(data: AccountData) -> str:
     """Return an account as JSON text."""
     file = msgspec.structs.replace(data, format=FORMAT)
     return msgspec.json.format(msgspec.json.encode(file, enc_hook=str)).decode()
+
+
+class _Versioned(msgspec.Struct, frozen=True):
+    format: int = 0
+
+
+def check_format(text: str | bytes, newest: int, kind: str) -> None:
+    """Refuse a file of a later format, before anything else in it is judged.
+
+    Args:
+        text: The JSON of the file; other text is left to the file's own decoder.
+        newest: The newest format that this version of the library reads.
+        kind: The kind of file, for the message.
+
+    Raises:
+        ValueError: A later version of the library wrote the file.
+    """
+    try:
+        found = msgspec.json.decode(text, type=_Versioned).format
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return
+    if found > newest:
+        raise ValueError(
+            f"this {kind} has format {found}, and this version of arize-roles-async reads formats "
+            f"up to {newest}: a later version wrote it"
+        )
 
 
 def decode(text: str) -> AccountData:
