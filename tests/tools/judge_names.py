@@ -77,7 +77,11 @@ class Account(FakeAccount):
         """Return the name of each thing that is visible."""
         store = self._state.store
         users = [each for each in store.users.in_order("all") if each.id not in store.blocked]
-        things = [*store.spaces.in_order("all"), *store.projects.in_order("all"), *self.roles]
+        things: list[Any] = [
+            *store.spaces.in_order("all"),
+            *store.projects.in_order("all"),
+            *self.roles,
+        ]
         return {x.id: str(x.email) for x in users} | {x.id: x.name for x in things}
 
     def held(self) -> dict[Held, str]:
