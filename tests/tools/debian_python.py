@@ -1,10 +1,11 @@
 """Runs the README's commands on every Python of Debian's unstable suite, which has the newest.
 
-    python -m tests.tools.debian_python [--suite SUITE] [--only VERSION] [FOLDER]
+    python -m tests.tools.debian_python [--only VERSION] [FOLDER]
 
 It makes a chroot in FOLDER, which it keeps and uses again, or else in a temporary one. With each
-Python there it runs the README's two commands as they stand, and then `release_check`, which tests
-the wheel with the newest dependencies and no pins. Ends with a table, and with 1 where one failed.
+Python there it runs the README's two commands as they stand on what is committed, and then
+`release_check`, which tests the wheel with the newest dependencies and no pins. Ends with a table,
+and with 1 where one failed.
 
 Needs root, debootstrap, and a Debian with current lists of packages. Mirror, certificates and the
 settings of apt and pip are those of this machine.
@@ -12,7 +13,6 @@ settings of apt and pip are those of this machine.
 
 import argparse
 import os
-import pty
 import re
 import shutil
 import subprocess
@@ -20,7 +20,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from tests.tools.release_check import ROOT
 
@@ -37,77 +37,56 @@ MOUNTED: Final = (
     "mount -t proc proc $0/proc && mount --rbind /dev/pts $0/dev/pts && "
     'mount -t tmpfs tmpfs $0/dev/shm && exec chroot "$0" "$@"'
 )
+MIRROR: Final = ("apt-get", "indextargets", "--format", "$(REPO_URI)", "Label: Debian")
 RELEASE_CHECK: Final = (
     ".venv/bin/pip install -q build && .venv/bin/python -m tests.tools.release_check -q -n auto"
 )
 
 
-def mirror() -> str:
-    """Return the address of this machine's Debian mirror.
-
-    Raises:
-        LookupError: No list of packages of Debian's is here.
-    """
-    asked = ["apt-get", "indextargets", "--format", "$(LABEL) $(REPO_URI)"]
-    shown = subprocess.run(asked, check=True, capture_output=True, text=True).stdout  # noqa: S603
-    for line in shown.splitlines():
-        label, _, address = line.partition(" ")
-        if label == "Debian":
-            return address
-    raise LookupError("apt has no list of Debian's packages: run `apt-get update` first")
-
-
-def commands() -> list[str]:
-    """Return the README's two commands."""
-    readme = (ROOT / "README.md").read_text("utf-8")
-    return re.findall(r"^python3 -m venv \.venv && .+$", readme, re.MULTILINE)
-
-
-def run(*command: object) -> tuple[int, str]:
-    """Run a command on a terminal of its own; return its exit status and what it wrote."""
-    written: list[bytes] = []
-
-    def read(terminal: int) -> bytes:
-        written.append(os.read(terminal, 65536))
-        return written[-1]
-
-    status = pty.spawn([*map(str, command)], read)
-    return os.waitstatus_to_exitcode(status), b"".join(written).decode("utf-8", "replace")
+def run(*command: object, **options: Any) -> subprocess.CompletedProcess[str]:  # noqa: ANN401
+    """Run a command, which has to pass unless the options say otherwise."""
+    usual = {"check": True, "text": True}
+    return subprocess.run([*map(str, command)], **{**usual, **options})  # noqa: S603, PLW1510 - ours
 
 
 class Chroot:
     """A Debian in a folder."""
 
-    def __init__(self, folder: Path, suite: str) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
         if not (folder / "usr/bin/git").exists():
             options = ["--variant=minbase", "--include=ca-certificates,git,python3"]
-            self._check(*run("debootstrap", *options, suite, folder, mirror()))
+            mirror, *_ = run(*MIRROR, stdout=subprocess.PIPE).stdout.split()
+            run("debootstrap", *options, "unstable", folder, mirror)
         for name in FROM_HERE:
             here, there = Path("/", name), folder / name
             if here.is_dir():
                 shutil.copytree(here, there, dirs_exist_ok=True)
             elif here.exists():
                 shutil.copyfile(here, there)
-        self._check(*self.run("apt-get update -qq"))
+        self.run("apt-get update -qq")
 
-    def run(self, command: str, path: str = "") -> tuple[int, str]:
+    def run(
+        self,
+        command: str,
+        path: str = "",
+        **options: Any,  # noqa: ANN401
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command of the shell; the mounts that it needs end with it."""
         variables = {n: v for n, v in os.environ.items() if SETTINGS.fullmatch(n)}
-        variables |= {"HOME": "/root", "LANG": "C.UTF-8", "TERM": os.environ.get("TERM", "xterm")}
-        variables |= {"DEBIAN_FRONTEND": "noninteractive", "PY_COLORS": "0"}
+        variables |= {"HOME": "/root", "LANG": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
         variables["PATH"] = f"{path}/usr/sbin:/usr/bin:/sbin:/bin"
         settings = [f"{name}={value}" for name, value in variables.items()]
         shell = ["env", "-i", *settings, "bash", "-c", command]
         print(f"\n$ {command}", flush=True)
-        return run("unshare", "--mount", "sh", "-c", MOUNTED, self.folder, *shell)
+        return run("unshare", "--mount", "sh", "-c", MOUNTED, self.folder, *shell, **options)
 
     def pythons(self) -> list[str]:
         """Install every Python that it offers and return their versions, such as `3.14`."""
-        _, names = self.run("apt-cache pkgnames python3.")
+        names = self.run("apt-cache pkgnames python3.", stdout=subprocess.PIPE).stdout
         found = sorted({*re.findall(r"\bpython3\.(\d+)-venv\b", names)}, key=int)
         packages = " ".join(f"python3.{minor}-venv" for minor in found)
-        self._check(*self.run(f"apt-get install -qq -y --no-install-recommends {packages}"))
+        self.run(f"apt-get install -qq -y --no-install-recommends {packages}")
         return [f"3.{minor}" for minor in found]
 
     def try_all(self, version: str) -> Iterator[str]:
@@ -117,46 +96,26 @@ class Chroot:
         program = first / "python3"
         program.write_text(f'#!/bin/sh\nexec /usr/bin/python{version} "$@"\n', "utf-8")
         program.chmod(0o755)
-        project = ""
-        for command in (*commands(), RELEASE_CHECK):
-            if command != RELEASE_CHECK:
-                project = self._copy(version)
-            status, written = self.run(f"cd {project} && {command}", f"/pythons/{version}:")
-            closing = re.findall(r"\d+ passed.* in [\d.]+s|\d+ failed.* in [\d.]+s", written)
-            what = command.rpartition(" && ")[2]
-            yield f"{version}  {'passed' if status == 0 else 'FAILED'}  {what}  {closing[-1:]}"
-
-    def _copy(self, version: str) -> str:
-        """Copy the project's files, without an environment, and return their folder."""
         project = f"/project-{version}"
-        shutil.rmtree(f"{self.folder}{project}", ignore_errors=True)
-        listed = subprocess.run(
-            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],  # noqa: S607
-            check=True,
-            capture_output=True,
-            cwd=ROOT,
-        )
-        for name in filter(None, listed.stdout.decode().split("\0")):
-            target = Path(f"{self.folder}{project}", name)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, target)
-        return project
-
-    @staticmethod
-    def _check(status: int, _: str) -> None:
-        if status:
-            sys.exit(f"it ended with {status}")
+        readme = (ROOT / "README.md").read_text("utf-8")
+        commands = re.findall(r"^python3 -m venv \.venv && .+$", readme, re.MULTILINE)
+        for command in (*commands, RELEASE_CHECK):
+            if command != RELEASE_CHECK:
+                shutil.rmtree(f"{self.folder}{project}", ignore_errors=True)
+                run("git", "clone", "-q", ROOT, f"{self.folder}{project}")
+            done = self.run(f"cd {project} && {command}", f"/pythons/{version}:", check=False)
+            result = "FAILED" if done.returncode else "passed"
+            yield f"{version}  {result}  {command.rpartition(' && ')[2]}"
 
 
 def main() -> int:
     """Run the command and return its exit status."""
     parser = argparse.ArgumentParser("python -m tests.tools.debian_python", description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, help="where the chroot is, or will be")
-    parser.add_argument("--suite", default="unstable")
     parser.add_argument("--only", metavar="VERSION", action="append", help="such as 3.14")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        chroot = Chroot(chosen.folder or Path(temporary, "chroot"), chosen.suite)
+        chroot = Chroot(chosen.folder or Path(temporary, "chroot"))
         there = chroot.pythons()
         rows = [row for version in chosen.only or there for row in chroot.try_all(version)]
     print("", *rows, sep="\n")
