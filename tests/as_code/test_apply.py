@@ -2,9 +2,7 @@
 
 import asyncio
 import contextlib
-import copy
 import json
-import pickle
 from typing import Any, Literal
 
 import attrs
@@ -153,14 +151,6 @@ class TestMaking:
                 await apply(FakeRolesClient(account), MIXED, **{name: each})
         assert len(account.calls) == 0
 
-    async def test_created(self) -> None:
-        """A role that was created has its ID in the result, also if the answer was lost."""
-        account = account_of()
-        account.fail("create", "lost", when="after", every_attempt=True)
-        first, second = (await apply(FakeRolesClient(account), declaration("A", "B"))).made
-        ids = [role.id for role in account.roles]
-        assert [second.created_id, first.to_dict()["id"]] == ids
-
     async def test_withheld_answer(self) -> None:
         """An answer without permissions, as a key gets that may not read, is no contradiction."""
 
@@ -208,7 +198,6 @@ class TestExpecting:
             f"the plan's checksum is now {now}"
         )
         assert caught.value.plan == await plan(roles, MIXED)
-        assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)  # noqa: S301
 
     async def test_other_version(self) -> None:
         """The checksum of another version is called that, and no other plan."""
@@ -218,13 +207,9 @@ class TestExpecting:
 
 
 async def failure(account: FakeAccount, wanted: Declaration = MIXED) -> ApplyError:
-    """Return the error that applying ends in, after checking its copies."""
+    """Return the error that applying ends in."""
     with pytest.raises(ApplyError) as caught:
         await apply(FakeRolesClient(account, retry=RetryPolicy(attempts=1)), wanted)
-    for error in (copy.copy(caught.value), pickle.loads(pickle.dumps(caught.value))):  # noqa: S301
-        assert isinstance(error, ApplyError)
-        assert str(error) == str(caught.value)
-        assert vars(error) == vars(caught.value)
     return caught.value
 
 
@@ -304,14 +289,10 @@ class TestFailing:
 class TestBlocked:
     """A delete that is refused since users have the role."""
 
-    def bound_account(self) -> FakeAccount:
-        account = mixed_account()
-        account.bind("D", user="ada", resource="Space:1")
-        return account
-
     async def test_goes_on(self) -> None:
         """The other changes are made, and the error names the role and the reason."""
-        account = self.bound_account()
+        account = mixed_account()
+        account.bind("D", user="ada", resource="Space:1")
         error = await failure(account)
         assert texts(error.result.made) == [
             *('update "B old" -> "B"', 'update "C"', 'delete "E"', 'create "New"'),
@@ -327,16 +308,6 @@ class TestBlocked:
         account.unbind("D", user="ada", resource="Space:1")
         await apply(FakeRolesClient(account), MIXED)
         assert set(contents(account)) == {"B", "C", "New", "Same", "Undeclared"}
-
-    async def test_later_failure(self) -> None:
-        """A failure after it ends the run, and both are reported."""
-        account = self.bound_account()
-        account.fail("create", 403)
-        error = await failure(account)
-        assert texts(error.result.blocked) == ['delete "D"']
-        assert str(error.result.failed) == 'create "New"'
-        assert isinstance(error.__cause__, ForbiddenError)
-        assert error.result.to_dict()["blocked"][0]["before"]["name"] == "D"
 
 
 def many(count: int) -> FakeAccount:
@@ -354,18 +325,17 @@ def stripped(count: int, *, deleted: int = 0) -> Declaration:
 
 class TestRemovals:
     async def test_error(self) -> None:
-        """The error is one of plans, shows the plan, pickles, and says how to go on."""
+        """The error is one of plans, shows the plan, and says how to go on."""
         account = many(60)
         with pytest.raises(PlanError) as caught:
             await apply(FakeRolesClient(account), stripped(60))
-        for error in (caught.value, pickle.loads(pickle.dumps(caught.value))):  # noqa: S301
-            assert isinstance(error, TooManyRemovalsError)
-            assert error.plan
-            assert len(error.plan.removals) == 60
-            assert str(error) == (
-                "nothing was changed: 60 of 60 custom roles would be deleted or lose permissions, "
-                "and the limit is 30%; expect a reviewed plan, or raise max_removals"
-            )
+        assert isinstance(caught.value, TooManyRemovalsError)
+        assert caught.value.plan
+        assert len(caught.value.plan.removals) == 60
+        assert str(caught.value) == (
+            "nothing was changed: 60 of 60 custom roles would be deleted or lose permissions, "
+            "and the limit is 30%; expect a reviewed plan, or raise max_removals"
+        )
         assert changes(account) == []
 
     @pytest.mark.parametrize(

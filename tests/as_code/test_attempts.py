@@ -169,13 +169,14 @@ class TestLostCreate:
 
     @both_clients
     async def test_made(self, connect: Connect) -> None:
-        """A role that is there as declared is the one that was made."""
+        """A role that is there as declared is the one that was made, and the result has its ID."""
         account = account_of()
         account.fail("create", "lost", when="after", every_attempt=True)
         async with connect(account, retry=RetryPolicy()) as roles:
-            result = await apply(roles, declaration("A"))
-        assert texts(result.made) == ['create "A"']
-        assert contents(account) == {"A": (None, HELD)}
+            first, second = (await apply(roles, declaration("A", "B"))).made
+        assert contents(account) == {"A": (None, HELD), "B": (None, HELD)}
+        ids = [role.id for role in account.roles]
+        assert [second.created_id, first.to_dict()["id"]] == ids
 
     @pytest.mark.parametrize(("permissions", "is_made"), [(HELD, True), (WIDER, False)])
     async def test_taken(self, permissions: frozenset[str], *, is_made: bool) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from arize_roles_async.__main__ import main
-from tests.as_code.accounts import changes
 from tests.as_code.shell import TEXT, Shell
 from tests.support.processes import MEASURED, await_true, is_waiting
 
@@ -45,15 +44,6 @@ def test_first(shell: Shell, sent: signal.Signals) -> None:
         ),
     )
     assert len(shell.account.calls) == 3
-
-
-def test_unchanged(shell: Shell) -> None:
-    """If nothing was made yet, nothing is, with status 2."""
-    shell.account.signals = {2: [signal.SIGTERM]}
-    status, _, errors = shell("apply --yes roles.toml")
-    assert status == 2
-    assert errors.startswith("error: stopped by SIGTERM\nmade: 0 of 3\nnot reached: 3\n")
-    assert changes(shell.account) == []
 
 
 def test_last(shell: Shell) -> None:
@@ -153,22 +143,17 @@ def test_ending(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(json.loads(output.getvalue())["made"]) == 3
 
 
-def test_ignored(shell: Shell) -> None:
-    """A signal that the process was started to ignore, as by nohup, stays ignored."""
+def test_handlers(shell: Shell) -> None:
+    """A run leaves the handlers as they were, and ignored what was, as by nohup, at its start."""
     shell.account.signals = {3: [signal.SIGHUP]}
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
     try:
         assert shell.status("apply --yes roles.toml") == 0
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
-
-
-def test_handlers(shell: Shell) -> None:
-    """A run leaves the handlers as they were."""
-    before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
-    assert shell.status("plan roles.toml") == 0
-    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
+    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == handlers
 
 
 @pytest.mark.usefixtures("shell")

@@ -1,6 +1,7 @@
 """Pickles of earlier releases, which caches and other processes hold, load in this version."""
 
 import base64
+import copy
 import pickle
 from pathlib import Path
 from typing import Any
@@ -31,15 +32,16 @@ KEPT = [
 
 @pytest.mark.parametrize(("name", "data"), KEPT)
 def test_loads(name: str, data: str) -> None:
-    """A value is equal to one that is made now, and an error has the same fields."""
+    """A value is equal to one that is made now, and so is a copy; an error has the same fields."""
     expected = MADE[name]
-    loaded: Any = pickle.loads(base64.b64decode(data))  # noqa: S301 - our own
-
-    assert type(loaded) is type(expected)
-    if isinstance(expected, Exception):
-        assert (loaded.args, vars(loaded)) == (expected.args, vars(expected))
-    else:
-        assert loaded == expected
+    for each in (base64.b64decode(data), pickle.dumps(expected)):
+        loaded: Any = pickle.loads(each)  # noqa: S301 - our own
+        for other in (loaded, copy.copy(loaded)):
+            assert type(other) is type(expected)
+            if isinstance(expected, Exception):
+                assert (other.args, vars(other)) == (expected.args, vars(expected))
+            else:
+                assert other == expected
 
 
 def test_new_field() -> None:
