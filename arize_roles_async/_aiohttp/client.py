@@ -271,7 +271,7 @@ class AiohttpTransport(AsyncioTransport):
         failure: RolesError
         cause: BaseException | None = None
         try:
-            answer = await self._exchange(request, attempt, limit)
+            answer = await self._exchange(request, attempt)
         except asyncio.CancelledError as error:
             interruption = self._interruption(request, call, limit)
             if interruption is None:
@@ -282,9 +282,7 @@ class AiohttpTransport(AsyncioTransport):
             failure = ClientStateError(str(error))
         except Exception as error:  # noqa: BLE001 - a caller sees only our own errors
             attempt.distrust()
-            failure = self._failures.translate(
-                request, error, call, session_closed=self._session.closed
-            )
+            failure = self._translated(request, error, call)
             cause = without_frames(redacted_cause(error, *call.keys), holds_no_headers)
         else:
             if answer.status == _PROXY_AUTHENTICATION_REQUIRED:
@@ -316,9 +314,7 @@ class AiohttpTransport(AsyncioTransport):
         closed = self._session.closed
         return self._failures.translate(request, failure, call, session_closed=closed)
 
-    async def _exchange(
-        self, request: Request, attempt: Attempt, limit: AsyncioTimeLimit
-    ) -> Response:
+    async def _exchange(self, request: Request, attempt: Attempt) -> Response:
         call = attempt.call
         headers = request.headers
         if request.body is not None:
@@ -328,7 +324,7 @@ class AiohttpTransport(AsyncioTransport):
         if self._lent is not None:
             # These replace the session's, so those are passed, too.
             connect = None
-            middlewares = (*middlewares_of(self._lent), PrivateCopy(limit), attempt)
+            middlewares = (*middlewares_of(self._lent), PrivateCopy(attempt.limit), attempt)
             if "User-Agent" not in self._lent.headers:
                 headers = {"User-Agent": _USER_AGENT, **headers}
         path, _, query = request.target.partition("?")

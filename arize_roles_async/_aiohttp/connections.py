@@ -144,7 +144,7 @@ class Attempt:
         headers: Secret[CIMultiDict[str]],
     ) -> None:
         self.call = call
-        self._limit = limit
+        self.limit = limit
         self.connections = connections
         self._headers = headers
         self._answers: dict[UsedConnection, Any] = {}
@@ -191,7 +191,7 @@ class Attempt:
             raise self._failure
         taken = self.connections.take(connection.protocol)
         self._opened = self.connections.opened
-        self.call.mark_sent(self._limit.begin("read"))
+        self.call.mark_sent(self.limit.begin("read"))
         self._answers[taken] = None
         # Added only now, so that nothing before this, such as a proxy or a tracer, sees the key.
         request.headers.update(self._headers.reveal())
@@ -213,7 +213,7 @@ class Attempt:
         content = response.content
         body = bytearray()
         while len(body) <= MAX_BODY and not content.at_eof():
-            self._limit.begin("read")
+            self.limit.begin("read")
             body += await content.readany()
         return bytes(body)
 

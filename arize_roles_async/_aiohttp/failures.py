@@ -81,7 +81,9 @@ class Failures:
         )
 
     def proxy_refusal(self, request: Request) -> RolesConnectionError:
-        if self._proxy_url and not self._has_proxy_user:
+        url = self._proxy_url
+        separate = None if self._lent is None else proxy_of(self._lent)[1]
+        if url and url.user is None and separate is None:
             why = "requires a user and password (407), and the proxy's URL has none"
         else:
             why = (
@@ -106,12 +108,6 @@ class Failures:
             return URL(self._config.proxy.reveal())
         lent = None if self._lent is None else proxy_of(self._lent)[0]
         return None if lent is None else URL(lent)
-
-    @property
-    def _has_proxy_user(self) -> bool:
-        """True if the client has credentials for the proxy."""
-        own = None if self._lent is None else proxy_of(self._lent)[1]
-        return own is not None or (self._proxy_url or URL()).user is not None
 
     @property
     def _route(self) -> str:

@@ -138,9 +138,6 @@ class Call(msgspec.Struct, eq=False):
         if self.timeouts.total is not None:
             self.deadline = self.sent_at + self.timeouts.total
 
-    def __repr__(self) -> str:
-        return f"<Call of {self.operation}>"
-
     @property
     def maybe_applied(self) -> bool:
         """The service may have made the change without an answer that says so."""

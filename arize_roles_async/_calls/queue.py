@@ -100,7 +100,8 @@ class Queue:
             if free == 1:
                 self._slots.wake_next()
             elif free <= len(self.waiting):
-                # The calls before it are awake, so all go in one step of the event loop.
+                # The calls before it are awake, so all go in one step of the event loop: one a
+                # step takes an eighth of the throughput.
                 self.waiting[free - 1].wake()
 
     def join(self, waiter: Waiter) -> None:
@@ -130,7 +131,9 @@ class Queue:
                 return ready - now
             pace.note_sent(now)
         slots.free -= 1
-        self.leave(waiter)
+        # It is the first of its key.
+        self._replace(0, 1, [])
+        slots.wake_next()
         return 0.0
 
     def leave(self, waiter: Waiter) -> None:

@@ -237,7 +237,8 @@ class BaseRolesClient(BaseClient, RolesClient):  # ty: ignore[conflicting-metacl
 
 
 def _lookup(call: DrivenCall) -> NameLookup:
-    return cast("NameLookup", call.lookup)
+    lookup: NameLookup = call.lookup
+    return lookup
 
 
 def _parse_target(role_id: str | None, role: str | None) -> tuple[str, bool]:
