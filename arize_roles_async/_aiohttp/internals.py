@@ -57,6 +57,11 @@ def check_aiohttp(lent: aiohttp.ClientSession | None) -> None:
         missing += _missing("ClientRequest", request, _OF_A_REQUEST)
     if lent is not None:
         missing += _missing("ClientSession", lent, _OF_A_SESSION)
+    _refuse(missing)
+
+
+def _refuse(missing: Sequence[str]) -> None:
+    """Raise `ConfigurationError` if this version lacks something, or is not among the known."""
     version = tuple(int(part) for part in re.findall(r"\d+", aiohttp.__version__)[:3])
     if missing or not _OLDEST <= version < _NEXT:
         lacking = f", and this one lacks {', '.join(missing)}" if missing else ""
@@ -68,9 +73,11 @@ def check_aiohttp(lent: aiohttp.ClientSession | None) -> None:
 
 def resolves_names_itself(connector: aiohttp.BaseConnector | None) -> bool:
     """Return whether a connector asks the system for addresses, and no stand-in for a resolver."""
-    return isinstance(connector, aiohttp.TCPConnector) and all(
-        module.startswith("aiohttp.") for module in _RESOLVERS(connector)
-    )
+    if not isinstance(connector, aiohttp.TCPConnector):
+        return False
+    # Checked only here, since a connector needs an event loop, and only the fake asks.
+    _refuse(_missing("TCPConnector", connector, ("_resolver",)))
+    return all(module.startswith("aiohttp.") for module in _RESOLVERS(connector))
 
 
 def _missing(owner: str, found: object, names: Iterable[str]) -> list[str]:

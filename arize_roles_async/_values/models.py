@@ -182,7 +182,7 @@ class ListResponse(Model, Sequence[_T]):
         return items
 
     def __len__(self) -> int:
-        return len(self._items())
+        return len(getattr(self, self._collection))
 
     def __iter__(self) -> Iterator[_T]:
         return iter(self._items())

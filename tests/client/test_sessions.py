@@ -17,6 +17,7 @@ from arize_roles_async import (
     NotFoundError,
     RetryPolicy,
 )
+from arize_roles_async._aiohttp.internals import resolves_names_itself
 from tests.support.raw_http import PAGE, http_response, scripted
 
 pytestmark = pytest.mark.asyncio
@@ -204,6 +205,14 @@ class TestInternals:
                 patch.delattr(session, name)
                 with pytest.raises(ConfigurationError, match=f"lacks ClientSession.{name}$"):
                     AiohttpRolesClient("key", session=session)
+
+    async def test_connector(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """So is one whose connectors do, where a test keeps requests on this machine."""
+        async with aiohttp.ClientSession() as session:
+            with monkeypatch.context() as patch:
+                patch.delattr(session.connector, "_resolver")
+                with pytest.raises(ConfigurationError, match=r"lacks TCPConnector\._resolver$"):
+                    resolves_names_itself(session.connector)
 
     async def test_request(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """So is one whose requests keep something elsewhere."""
