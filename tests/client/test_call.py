@@ -93,7 +93,7 @@ class Driver:
         if isinstance(outcome, RolesError):
             return self.call.fail(outcome, self.now)
         if self.request.method == "DELETE":
-            return self.call.receive(outcome, lambda *_: None, self.now)
+            return self.call.receive(outcome, lambda _, __: None, self.now)
         return self.call.receive(outcome, functools.partial(decode, Role), self.now)
 
 
