@@ -13,12 +13,7 @@ async with AiohttpRolesClient() as roles:
     await roles.delete(role="AI Engineer")
 ```
 
-Type against `RolesClient`. The real client and `arize_roles_fake.FakeRolesClient` both are one:
-
-```python
-async def count_custom(roles: RolesClient) -> int:
-    return len(await roles.list(is_predefined=False).all())
-```
+Type against `RolesClient`. The real client and `arize_roles_fake.FakeRolesClient` both are one.
 
 The pages of the guide are Markdown files in the folder `guide` of this package: configuration,
 paging, responses, errors-and-retries, role-bindings, api-keys, closing, logging, bulk-work,

@@ -1,5 +1,6 @@
 """Responses as data frames, through pandas or polars, which are extras."""
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -9,15 +10,11 @@ from arize_roles_async._values.permissions import Permission
 from arize_roles_async._values.text import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     import pandas as pd
     import polars as pl
 
-    # This module knows no model, as the models import it.
-    Items = Sequence[Any]
-    # The type of each field, as a model's own documentation has it.
-    Columns = Mapping[str, str]
+Columns = Mapping[str, str]
+"""The type of each field of an item, as its model's own documentation has it."""
 
 ExcludeNone = bool | Literal["all", "any"]
 
@@ -25,7 +22,7 @@ _PERMISSIONS: Final = "tuple[Permission | UnknownPermission, ...] | None"
 
 
 def to_pandas(
-    columns: "Columns", items: "Items", *, exclude_none: ExcludeNone, convert_dtypes: bool
+    columns: Columns, items: Sequence[Any], *, exclude_none: ExcludeNone, convert_dtypes: bool
 ) -> "pd.DataFrame":
     """Return one row an item, with types that do not depend on the items."""
     if exclude_none not in (True, False, "all", "any"):
@@ -53,7 +50,7 @@ def to_pandas(
     return frame
 
 
-def to_polars(columns: "Columns", items: "Items") -> "pl.DataFrame":
+def to_polars(columns: Columns, items: Sequence[Any]) -> "pl.DataFrame":
     """Return one row an item, with the same columns and types for any items."""
     polars = _import_extra("polars")
     dtypes: dict[str, Any] = {
@@ -70,7 +67,7 @@ def to_polars(columns: "Columns", items: "Items") -> "pl.DataFrame":
     return frame
 
 
-def permission_matrix(roles: "Items") -> "pd.DataFrame":
+def permission_matrix(roles: Sequence[Any]) -> "pd.DataFrame":
     """Return a table of roles by permissions, True where held."""
     pandas = _import_extra("pandas")
     held: list[frozenset[str]] = []
@@ -92,7 +89,7 @@ def permission_matrix(roles: "Items") -> "pd.DataFrame":
     return frame
 
 
-def _values(columns: "Columns", items: "Items") -> dict[str, list[Any]]:
+def _values(columns: Columns, items: Sequence[Any]) -> dict[str, list[Any]]:
     """Return the values of each column."""
     return {name: [_plain(item, name, kind) for item in items] for name, kind in columns.items()}
 
