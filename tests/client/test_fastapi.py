@@ -100,6 +100,7 @@ def test_pydantic_model() -> None:
     assert Report(role=role).model_dump() == {"role": data}
     assert Report.model_validate_json(Report(role=role).model_dump_json()).role == role
     assert Report.model_validate({"role": data | {"unknown": True}}).role == role
+    assert Report.model_validate({"role": data | {"description": None}}).role == role
 
 
 def test_pydantic_bindings() -> None:

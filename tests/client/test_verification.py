@@ -155,6 +155,13 @@ async def test_delete(
     assert await end_of(roles.delete(role_id=role.id)) == end
 
 
+async def test_delete_by_name(account: FakeAccount, roles: FakeRolesClient) -> None:
+    """A role that a call has found by its name was there."""
+    account.add_role("Role")
+    script(account, "delete", [DOWN_AFTER, refusal(403)])
+    assert await end_of(roles.delete(role="Role")) == "done"
+
+
 async def test_read_fails(account: FakeAccount, roles: FakeRolesClient) -> None:
     """If reading the account fails, too, both failures are named, the second as the cause."""
     role = account.add_role("Role")
