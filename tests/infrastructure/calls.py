@@ -1,10 +1,9 @@
 """Calls of a client under way at once, each with a mark, and their reported outcomes."""
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, Self
+from typing import Final
 
 import attrs
 
@@ -138,26 +137,3 @@ class Load:
                 lambda: not self._left or self._count - len(self._left) < self._allowed
             )
             return self._left.pop() if self._left else None
-
-
-class LogText(logging.Handler):
-    """Every line that is logged, whatever its level, as it would be written to a file."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.DEBUG)
-        self.lines: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(logging.Formatter("%(name)s %(message)s").format(record))
-
-    def __enter__(self) -> Self:
-        root = logging.getLogger()
-        self._level = root.level
-        root.addHandler(self)
-        root.setLevel(logging.DEBUG)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        root = logging.getLogger()
-        root.removeHandler(self)
-        root.setLevel(self._level)

@@ -4,7 +4,6 @@ The judge knows only the public API: what a call returned or raised. Each call a
 of its own. A change leaves its mark: the role's description, or that the role is gone.
 """
 
-import traceback
 from collections import Counter
 from collections.abc import Sequence
 from typing import Final
@@ -89,14 +88,6 @@ def judge(
         if call.ended - call.started > total + SLACK:
             verdict.complaints.append(f"{call}: it took {call.ended - call.started:.1f} s")
     return verdict
-
-
-def shown(call: Call) -> str:
-    """Return all that a caller can see of how a call ended, as a crash reporter shows it."""
-    if call.error is None:
-        return repr(call.result)
-    lines = traceback.TracebackException.from_exception(call.error, capture_locals=True).format()
-    return f"{call.error!r} {vars(call.error)} {''.join(lines)}"
 
 
 def _untrue(call: Call, role: Role | None, *, clear: bool) -> list[str]:
