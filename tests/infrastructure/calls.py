@@ -45,7 +45,7 @@ class Call:
 
     @property
     def mark(self) -> str:
-        """The call's mark in the journal."""
+        """The call's mark on what it changes."""
         return self.role_id if self.kind == "delete" else f"call {self.number} of {self.name}"
 
     def __str__(self) -> str:

@@ -7,7 +7,6 @@ of its own. A change leaves its mark: the role's description, or that the role i
 from collections import Counter
 from collections.abc import Sequence
 from typing import Final
-from urllib.parse import unquote
 
 import attrs
 
@@ -19,8 +18,9 @@ from arize_roles_async import (
     Role,
     RolesError,
 )
+from arize_roles_fake import LoggedCall
 from tests.infrastructure.calls import Call
-from tests.support.upstream import Entry, Upstream
+from tests.support.upstream import Upstream
 
 SLACK: Final = 1.5
 """Seconds that a busy machine may be late with the end of a call whose time is up."""
@@ -46,11 +46,10 @@ class Verdict:
         return [call for call in self.calls if call.error is not None]
 
 
-def mark_of(entry: Entry) -> str | None:
+def mark_of(call: LoggedCall) -> object:
     """Return the mark of the call that sent a change."""
-    if entry.method == "DELETE":
-        return unquote(entry.request.target.removeprefix("/v2/roles/"))
-    return None if entry.method == "GET" else entry.sent.get("description")
+    arguments = call.arguments
+    return arguments.get("role_id" if call.operation == "delete" else "description")
 
 
 def judge(
@@ -65,8 +64,8 @@ def judge(
         clear: Whether every attempt has a known end here, so that no outcome may be unknown.
         resends: Whether something between resends requests by itself.
     """
-    sent = Counter((mark_of(each), each.method, each.attempt) for each in upstream.journal)
-    resent = {mark for (mark, _, _), times in sent.items() if times > 1}
+    sent = Counter((mark_of(each), each.operation, each.attempt) for each in upstream.account.calls)
+    resent = {mark for (mark, _, _), times in sent.items() if mark and times > 1}
     roles = {role.id: role for role in upstream.account.roles}
     names = {role.id: role.name for role in upstream.account.roles}
     verdict = Verdict(calls=calls)

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.usefixtures("unmeasured")
 @pytest.mark.asyncio
 @pytest.mark.parametrize("scenario", sized(SCENARIOS[::4], SCENARIOS), ids=str)
 async def test_reported(scenario: Scenario) -> None:
-    """Each call returned or raised what the journal shows, and nothing else is wrong."""
+    """Each call returned or raised what the account shows, and nothing else is wrong."""
     if reason := missing(*scenario.needs):
         pytest.skip(reason)
 

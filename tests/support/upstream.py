@@ -1,7 +1,6 @@
 """The service as a server of the standard library's, which can be killed, frozen and started again.
 
-It journals each request that it carried out before it answers, so that a judge can hold what a
-client reported against what happened. A kill ends its connections, and the account stays.
+A kill ends its connections, and the account stays.
 """
 
 import contextlib
@@ -14,7 +13,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final, Self
 
 import attrs
-import msgspec
 from multidict import CIMultiDict
 
 from arize_roles_async import Request, Response
@@ -48,30 +46,6 @@ class Behaviour:
     lose_every: int = 0
 
 
-@attrs.frozen
-class Entry:
-    """A request that the service carried out or refused, and its answer."""
-
-    at: float
-    """Seconds on the machine's monotonic clock."""
-    request: Request
-    reply: Response
-
-    @property
-    def method(self) -> str:
-        return self.request.method
-
-    @property
-    def attempt(self) -> str:
-        """Which of the client's attempts it was."""
-        return self.request.headers.get("sdk-retry-count", "0")
-
-    @property
-    def sent(self) -> dict[str, Any]:
-        """The body of the request, as JSON."""
-        return msgspec.json.decode(self.request.body or b"{}", type=dict[str, Any])
-
-
 class Upstream:
     """The service; it ends with its block."""
 
@@ -80,7 +54,6 @@ class Upstream:
         self.port = free_port()
         self.url = f"http://{HOST}:{self.port}"
         self.account = FakeAccount(api_key=KEY)
-        self.journal: list[Entry] = []
         self.thawed = threading.Event()
         # By method, so that each has its share of what is lost, in whatever order they come.
         self._answers: Counter[str] = Counter()
@@ -134,7 +107,7 @@ class Upstream:
         with self._lock:
             if server is not self._server:
                 raise ConnectionError
-            reply = self._carry_out(request)
+            reply = self.account.handle(request)
             self._answers[method] += 1
             number = self._answers[method]
         fates = {"lost": behaviour.lose_every, "cut": behaviour.cut_every}
@@ -142,11 +115,6 @@ class Upstream:
             fates["held"] = behaviour.hold_every
         fate = next((each for each, every in fates.items() if every and number % every == 0), "")
         return reply, fate
-
-    def _carry_out(self, request: Request) -> Response:
-        reply = self.account.handle(request)
-        self.journal.append(Entry(time.monotonic(), request, reply))
-        return reply
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -191,7 +159,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PATCH = do_DELETE = _carry_out  # noqa: N815 - names of the base class
 
     def log_message(self, format: str, *args: object) -> None:
-        """Log nothing; the journal holds it."""
+        """Log nothing; the account does."""
 
 
 class _Server(ThreadingHTTPServer):
