@@ -31,7 +31,10 @@ class Failures:
     """Translates the failures of one client's attempts into our own errors."""
 
     def __init__(self, config: Config, lent: aiohttp.ClientSession | None) -> None:
-        self._config = config
+        url = URL(config.base_url)
+        self._host = url.raw_host
+        self._service = _host_and_port(url)
+        self._own_proxy = config.proxy
         self._lent = lent
 
     def translate(
@@ -52,8 +55,8 @@ class Failures:
             case aiohttp.ClientProxyConnectionError(host=host, port=port, os_error=cause):
                 why = f"cannot connect to the proxy {host}:{port} on the way to {self._service}"
             case aiohttp.ClientConnectorError(host=host, port=port, os_error=cause):
-                is_service = host == URL(self._config.base_url).raw_host
-                why = f"cannot connect to {self._route if is_service else f'{host}:{port}'}"
+                whom = self._route if host == self._host else f"{host}:{port}"
+                why = f"cannot connect to {whom}"
             case aiohttp.ConnectionTimeoutError() if not call.in_flight:
                 return self.timeout(request, call, "connect")
             case aiohttp.ClientHttpProxyError(status=407):
@@ -93,10 +96,6 @@ class Failures:
         return RolesConnectionError(f"{request}: {self._proxy} {why}", credentials=True)
 
     @property
-    def _service(self) -> str:
-        return _host_and_port(URL(self._config.base_url))
-
-    @property
     def _proxy(self) -> str:
         """The proxy, without its credentials."""
         return f"the proxy {_host_and_port(self._proxy_url)}" if self._proxy_url else "the proxy"
@@ -104,8 +103,8 @@ class Failures:
     @property
     def _proxy_url(self) -> URL | None:
         """The URL of the proxy; None if there is none, or a lent session reads the environment."""
-        if self._config.proxy is not None:
-            return URL(self._config.proxy.reveal())
+        if self._own_proxy is not None:
+            return URL(self._own_proxy.reveal())
         lent = None if self._lent is None else proxy_of(self._lent)[0]
         return None if lent is None else URL(lent)
 

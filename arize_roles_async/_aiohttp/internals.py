@@ -39,14 +39,7 @@ _RESOLVERS: Final = attrgetter("_resolve_host.__module__", "_resolver.__class__.
 
 
 def check_aiohttp(lent: aiohttp.ClientSession | None) -> None:
-    """Check that aiohttp has everything inside that a client uses of it.
-
-    Args:
-        lent: The session that the client is lent.
-
-    Raises:
-        ConfigurationError: It has not.
-    """
+    """Raise `ConfigurationError` if aiohttp, or a lent session, lacks something a client uses."""
     missing = [
         each for owner, names in _OF_CLASSES for each in _missing(owner.__name__, owner, names)
     ]

@@ -8,7 +8,6 @@ long before it is due, so one timer, set to the earliest of them, rarely fires.
 import asyncio
 import math
 import os
-from collections.abc import Awaitable
 from contextlib import suppress
 from typing import Any, Final, Literal, TypeAlias
 
@@ -132,11 +131,7 @@ class AsyncioTimeLimit(TimeLimit):
             raise error from error.__cause__
 
     def begin(self, part: Part) -> float:
-        """Begin the limit on a part of the attempt, in place of that on another part.
-
-        Returns:
-            The time.
-        """
+        """Begin the limit on a part of the attempt, in place of another, and return the time."""
         if self.expired:
             # A middleware sends in a task of its own, which has outlived the call.
             raise asyncio.CancelledError
@@ -151,8 +146,7 @@ class AsyncioTimeLimit(TimeLimit):
     def catch(self) -> Part | None:
         """Undo a cancellation by the limit on a part, and return the part.
 
-        Returns:
-            None if the call's own time is up, the client was closed, or somebody else cancelled.
+        After any other cancellation, or when the client was closed, there is none.
         """
         if not self.expired or self._all.is_closed or self.deadline == self._call.deadline:
             return None
@@ -162,10 +156,7 @@ class AsyncioTimeLimit(TimeLimit):
         return self._part if self._uncancel() else None
 
     def is_cancelled(self, *, session_closed: bool) -> bool:
-        """Return whether the task was cancelled, and not only a future that aiohttp cancelled.
-
-        aiohttp cancels futures when a session is closed.
-        """
+        """Return whether the task was cancelled, and not a future, as at the end of a session."""
         requests = self.task.cancelling()
         # A task that suppressed an earlier cancellation still counts it.
         return requests > self._cancelling or (requests > 0 and not session_closed)
@@ -190,10 +181,9 @@ class TimedEvent:
         if not self._future.done():
             self._future.set_result(True)
 
-    def wait(self, seconds: float) -> Awaitable[bool]:
-        return self._future if seconds == math.inf else self._wait(seconds)
-
-    async def _wait(self, seconds: float) -> bool:
+    async def wait(self, seconds: float) -> bool:
+        if seconds == math.inf:
+            return await self._future
         if seconds:
             await asyncio.wait([self._future], timeout=seconds)
         else:

@@ -248,11 +248,7 @@ class Call(msgspec.Struct, eq=False):
         return self.fail(failure, now)
 
     def fail(self, failure: RolesError, now: float) -> Retry | FindOutcome:
-        """Take the error that an attempt ended in, and return the next step.
-
-        Raises:
-            RolesError: The error that ends the call.
-        """
+        """Take the error that an attempt ended in; return the next step, or raise as `receive`."""
         if self._is_change:
             self._doubt = max(self._doubt, _doubt_after(failure, in_flight=self.in_flight))
         self.in_flight = False
@@ -276,8 +272,7 @@ class Call(msgspec.Struct, eq=False):
     def conclude(self, failure: RolesError) -> FindOutcome:
         """Take the failure after which there is no other attempt; return how to check the change.
 
-        Raises:
-            RolesError: The error that ends the call, if it needs no check or none would help.
+        If it needs no check, or none would help, this raises the error that ends the call.
         """
         if self._is_change and isinstance(failure, _CHECKED) and self._doubt > _Doubt.NONE:
             is_over = not self.maybe_applied

@@ -13,7 +13,6 @@ from arize_roles_async._calls.call import FindOutcome
 from arize_roles_async._calls.client import BaseClient, earliest_change, expect_gone
 from arize_roles_async._calls.driver import DrivenCall
 from arize_roles_async._calls.stage import pre_release
-from arize_roles_async._roles.lookup import NameLookup
 from arize_roles_async._roles.models import ListRolesResponse, Role
 from arize_roles_async._roles.operations import ROLES
 from arize_roles_async._roles.pages import RolePages
@@ -95,7 +94,7 @@ class BaseRolesClient(BaseClient, RolesClient):  # ty: ignore[conflicting-metacl
                 functools.partial(_expect_name, new.name),
                 lambda step: self._find_created(call, new, step),
             )
-            _lookup(call).known.learn([role])
+            call.lookup.known.learn([role])
             return role
 
     @_typed_as(RolesClient.update)
@@ -123,7 +122,7 @@ class BaseRolesClient(BaseClient, RolesClient):  # ty: ignore[conflicting-metacl
                 functools.partial(_expect_updated, found_id),
                 lambda step: self._find_updated(call, found_id, changes, step),
             )
-            _lookup(call).known.learn([updated])
+            call.lookup.known.learn([updated])
             if is_name and changes.name is UNSET and updated.name != target:
                 renamed = RoleRenamedError(
                     f"the role {quoted(target)} was renamed to {quoted(updated.name)} before the "
@@ -162,25 +161,26 @@ class BaseRolesClient(BaseClient, RolesClient):  # ty: ignore[conflicting-metacl
 
     async def _fetch(self, call: DrivenCall, page: ListRoles) -> ListRolesResponse:
         response = await call.page(ROLES, ListRolesResponse, page)
-        _lookup(call).known.learn_page(page, response)
+        call.lookup.known.learn_page(page, response)
         return response
 
     async def _get(self, call: DrivenCall, role_id: str) -> Role:
         role = await call.get(ROLES, Role, role_id)
-        _lookup(call).known.learn([role])
+        call.lookup.known.learn([role])
         return role
 
     async def _find(self, call: DrivenCall, name: str) -> Role:
         if not call.keys:
             await call.driver.ask_key(call)
         limits = (call.timeouts, call.retry, self._background)
-        return await _lookup(call).find(
+        found: Role = await call.lookup.find(
             name,
             call,
             functools.partial(self._fetch, call),
             functools.partial(self._get, call),
             limits=limits,
         )
+        return found
 
     # These read the account again to find out whether a change was made, after the failure of its
     # last attempt: see `DrivenCall.change`.
@@ -234,11 +234,6 @@ class BaseRolesClient(BaseClient, RolesClient):  # ty: ignore[conflicting-metacl
         if is_conflict or (step.is_over and is_untouched):
             raise step.failure
         return UNSET
-
-
-def _lookup(call: DrivenCall) -> NameLookup:
-    lookup: NameLookup = call.lookup
-    return lookup
 
 
 def _parse_target(role_id: str | None, role: str | None) -> tuple[str, bool]:
