@@ -70,12 +70,12 @@ class _BindingsSuite(PlacesSuite):
         if not self._names:
             return
         for user_id, kind in itertools.product(self.user_ids(), RoleBindingResourceType):
-            for binding in await self._held(bindings, user_id, kind):
+            for binding in await self._bindings_of(bindings, user_id, kind):
                 await bindings.delete(binding_id=binding.id)
         async with self.open_roles() as roles:
             await self._delete_roles(roles)
 
-    async def _held(
+    async def _bindings_of(
         self, bindings: RoleBindingsClient, user_id: str, kind: str
     ) -> list[RoleBinding]:
         """Return a user's bindings on resources of the suite; others may be there besides."""
@@ -110,7 +110,7 @@ class _BindingsSuite(PlacesSuite):
 
     async def _listed(self, bindings: RoleBindingsClient) -> list[RoleBinding]:
         """Return the first user's bindings on spaces, as they are listed."""
-        return await self._held(bindings, self.user_ids()[0], "SPACE")
+        return await self._bindings_of(bindings, self.user_ids()[0], "SPACE")
 
 
 class _Interface(_BindingsSuite):
