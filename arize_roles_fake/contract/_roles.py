@@ -718,26 +718,24 @@ class _Update(_RolesSuite):
             assert await roles.get(role_id=made.id) == changed
 
     @with_client
-    async def test_update_of_nothing(self, roles: RolesClient) -> None:
-        """An update has at least one change; None and `UNSET` are no changes."""
-        nothings: list[dict[str, object]] = [
+    async def test_bad_update(self, roles: RolesClient) -> None:
+        """An update has at least one change, and each keeps its rule; all is reported at once.
+
+        None and `UNSET` are no changes.
+        """
+        made = await self._make(roles)
+        bad = {"name": "A" * 256, "description": "d" * 1001}
+        updates: list[dict[str, Any]] = [
             {},
             {"name": None, "permissions": None},
             {"description": UNSET},
+            {**bad, "permissions": []},
+            {**bad, "permissions": ["PROJECT_RAED"]},
         ]
-        for nothing in nothings:
-            by_id = Call(roles, "update", role_id=_NO_ID, **nothing)
-            by_name = Call(roles, "update", role="Nobody", **nothing)
+        for changes in updates:
+            by_id = Call(roles, "update", role_id=made.id, **changes)
+            by_name = Call(roles, "update", role=made.name, **changes)
             await self._all_invalid([by_id, by_name], "name", "description", "permissions")
-
-    @with_client
-    async def test_update_rules(self, roles: RolesClient) -> None:
-        """Name, description and permissions keep their rules, all reported at once."""
-        made = await self._make(roles)
-        bad: dict[str, Any] = {"name": "A" * 256, "description": "d" * 1001}
-        for permissions in ([], ["PROJECT_RAED"]):
-            bad["permissions"] = permissions
-            await self._all_invalid([Call(roles, "update", role_id=made.id, **bad)], *bad)
         assert await roles.get(role_id=made.id) == made
 
     @with_client
