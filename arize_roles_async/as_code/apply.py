@@ -8,10 +8,10 @@ from collections.abc import Callable
 from inspect import iscoroutinefunction
 from typing import Any, Final, cast
 
+import anyio
 import attr
 
 from arize_roles_async import Role, RolesClient, RolesError
-from arize_roles_async._calls.client import Waits
 from arize_roles_async._values import errors
 from arize_roles_async._values.options import RetryPolicy, Timeouts, retry_delay
 from arize_roles_async._values.requests import check
@@ -183,15 +183,6 @@ async def apply(
     return await Run(roles, planned).finish(on_change)
 
 
-async def _sleep(seconds: float) -> None:
-    import anyio
-
-    await anyio.sleep(seconds)
-
-
-_DEFAULTS: Final[Waits] = (RetryPolicy(), Timeouts().total, time.monotonic, _sleep)
-
-
 class _Attempts:
     """The attempts of a change, each a call of its own; the options of one call limit them all.
 
@@ -205,8 +196,9 @@ class _Attempts:
         self.client: RolesClient = client.with_options(retry=_AT_ONCE)
         """Makes one attempt a call."""
         self._permit = permit
-        own: Callable[..., Waits] | None = getattr(client, "_use_permit", None)
-        options = own(self.client, permit) if own else _DEFAULTS
+        options = (RetryPolicy(), Timeouts().total, time.monotonic, anyio.sleep)
+        if own := getattr(client, "_use_permit", None):
+            options = own(self.client, permit)
         self._retry, total, self._now, self._sleep = options
         self._deadline = math.inf if total is None else self._now() + total
         self._failed = 0
