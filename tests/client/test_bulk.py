@@ -81,17 +81,6 @@ class TestBulkJob:
         assert refusals(account) <= 35 + 0.03 * number
         assert passed(account) <= 1.3 * (number - 5) / 20
 
-    async def test_keeps_its_place(self) -> None:
-        """A call that was refused goes before those that began later."""
-        account = account_at_noon()
-        account.fail("create", 429, times=1, retry_after=1)
-
-        await gather(creates(FakeRolesClient(account, max_concurrency=1), 3))
-
-        assert [call.arguments["name"] for call in account.calls] == [
-            *("Role 0", "Role 0", "Role 1", "Role 2"),
-        ]
-
     async def test_other_failure(self) -> None:
         """Under a hold, a call that another failure asks to wait longer does so."""
         account = account_at_noon()
@@ -261,16 +250,6 @@ class TestFailure:
         patient = roles.with_options(timeout=None)
         results = await gather([lambda: patient.get(role_id=ROLE_ID), *creates(roles, 300)])
         assert all(isinstance(result, Role) for result in results[1:])
-
-    async def test_ends_in_queue(self) -> None:
-        """A call whose time is up in the queue of a limit was held back by that limit."""
-        account = account_at_noon()
-        account.limit_rate(2.0, burst=1)
-
-        results = await gather(creates(FakeRolesClient(account, timeout=10.0), 100))
-
-        assert {type(result) for result in results} == {Role, RateLimitError}
-        assert passed(account) <= 10.0
 
 
 @pytest.mark.anyio

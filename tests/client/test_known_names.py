@@ -2,22 +2,17 @@
 
 import asyncio
 import inspect
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Literal
 
 import attrs
-import msgspec
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from arize_roles_async import ForbiddenError, NotFoundError, Request, Response, Role, RolesClient
+from arize_roles_async import ForbiddenError, NotFoundError, Role, RolesClient
 from arize_roles_async._roles.lookup import KnownRoles
 from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient
-from tests.support.sizes import sized
 
 PARAMETERS = sorted(set(inspect.signature(RolesClient.list).parameters) - {"self"})
 """The parameters of `list`: a new one needs a value that makes the list short."""
@@ -230,114 +225,3 @@ class TestMemory:
         known.learn([attrs.evolve(roles_of(0, 1)[0], name="x" * 256)])
 
         assert known.find("x" * 256) is None
-
-
-NAMES = [f"Name {index}" for index in range(2)]
-Change = tuple[str, str, str]
-changes = st.tuples(
-    st.sampled_from(["make", "delete", "rename"]), st.sampled_from(NAMES), st.sampled_from(NAMES)
-)
-
-
-class SharedAccount(Account):
-    """An account that somebody else changes between the requests of a call."""
-
-    def __init__(self) -> None:
-        super().__init__(predefined=False)
-        # So that a walk has two pages.
-        for index in range(110):
-            self.add_role(name=f"Other {index}", permissions=["PROJECT_READ"])
-        self.begin({})
-
-    def handle(self, request: Request) -> Response:
-        self.change(*self.during.pop(self.asked, ("nothing", "", "")))
-        self.asked += 1
-        return super().handle(request)
-
-    def change(self, what: str, name: str, other: str) -> None:
-        """Make a change of somebody else's, if it can be made."""
-        role = self.role(name)
-        if what == "make" and role is None:
-            self.add_role(name=name, permissions=["PROJECT_READ"])
-        elif role is not None and (
-            what == "delete" or (what == "rename" and self.role(other) is None)
-        ):
-            request = Request(
-                method="DELETE" if what == "delete" else "PATCH",
-                target=f"/v2/roles/{role.id}",
-                headers={"Authorization": f"Bearer {self.api_key}"},
-                body=json.dumps({"name": other}).encode(),
-            )
-            super().handle(request)
-        self.history.append(self.truth())
-
-    def truth(self) -> dict[str, str]:
-        """Return the IDs of the roles by their names."""
-        return {role.name: role.id for role in self.roles}
-
-    def begin(self, during: dict[int, Change]) -> None:
-        """Begin a call, before whose requests of these numbers somebody makes a change."""
-        self.during, self.asked = dict(during), 0
-        self.history = [self.truth()]
-
-
-class PlannedGet(msgspec.Struct, frozen=True):
-    """A get by name, with the steps of the event loop after which it begins and is cancelled."""
-
-    name: str
-    begins: int
-    cancelled_after: int | None
-
-
-moments = st.integers(0, 12)
-planned_gets = st.builds(
-    PlannedGet, st.sampled_from([*NAMES, "Other 109"]), moments, st.none() | st.integers(1, 12)
-)
-
-
-async def get(account: SharedAccount, roles: FakeRolesClient, call: PlannedGet) -> None:
-    for _ in range(call.begins):
-        await asyncio.sleep(0)
-    begun = len(account.history) - 1
-    try:
-        found: str | None = (await roles.get(role=call.name)).id
-    except NotFoundError:
-        found = None
-    assert found in {moment.get(call.name) for moment in account.history[begun:]}
-
-
-async def cancel(task: "asyncio.Task[None]", call: PlannedGet) -> None:
-    for _ in range(call.begins + (call.cancelled_after or 0)):
-        await asyncio.sleep(0)
-    task.cancel()
-
-
-@settings(max_examples=sized(25, 300))
-@given(
-    calls=st.lists(planned_gets, min_size=2, max_size=8),
-    at_first=st.lists(changes, max_size=2),
-    during=st.dictionaries(st.integers(0, 8), changes, max_size=4),
-    knows=st.booleans(),
-)
-def test_together(
-    calls: list[PlannedGet], at_first: list[Change], during: dict[int, Change], *, knows: bool
-) -> None:
-    """Calls at once find what is true while they run, if some are cancelled or roles change."""
-    account = SharedAccount()
-    for change in at_first:
-        account.change(*change)
-
-    async def main() -> None:
-        roles = FakeRolesClient(account)
-        if knows:
-            await roles.list().all()
-        account.begin(during)
-        async with asyncio.timeout(60), asyncio.TaskGroup() as group:
-            for call in calls:
-                task = group.create_task(get(account, roles, call))
-                if call.cancelled_after is not None:
-                    group.create_task(cancel(task, call))
-
-    asyncio.run(main())
-    # A known name is a request, and those that are gone are looked for over two pages.
-    assert account.asked <= 3 * len(calls)

@@ -6,12 +6,11 @@ from functools import partial
 from typing import cast
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from arize_roles_async._calls.pace import Pace
 from tests.support.rate_limit import Bucket, FixedWindow, Limit, Limiter, Simulation
-from tests.support.sizes import sized
 
 
 def close(seconds: float) -> object:
@@ -155,14 +154,6 @@ class TestHold:
 
 
 class TestFirstRate:
-    def test_doubles(self) -> None:
-        """After the first hold requests go one by one, at a rate that doubles in 0.3 s."""
-        pace = refused_pace()
-        moments = sends(pace, 40)
-
-        assert moments[:2] == [close(11.0), close(11.125)]
-        assert pace.rate == close(8.0 * 2.0 ** ((moments[-1] - moments[0]) / 0.3))
-
     def test_idle(self) -> None:
         """Time in which nobody waited raises no rate."""
         pace = refused_pace()
@@ -193,16 +184,6 @@ class TestGoal:
         refused = pace.rate
         pace.note_sent(pace.ready_at())
         return round(pace.rate / refused, 4)
-
-    def test_later(self) -> None:
-        """Of each later one 0.9 is kept, however little was granted: others share the limit."""
-        pace = refused_at(50.0)
-        for _ in range(3):
-            now = pace.ready_at()
-            pace.note_sent(now)
-            pace.note_refused(now, now + 0.04, 1.0)
-
-            assert self.start(pace) == round(0.9 * 0.85, 4)
 
     @pytest.mark.parametrize(
         ("granted", "refused", "part"),
@@ -309,36 +290,6 @@ def test_jobs(
         assert outcome.refused <= refused
         assert outcome.last_to_first <= last
         assert outcome.refused_for < 300.0
-
-
-@settings(max_examples=sized(20, 40))
-@given(
-    rate=st.floats(1.0, 300.0),
-    burst=st.integers(1, 300),
-    retry_after=st.none() | st.integers(1, 3),
-    halfway=st.sampled_from([1.0, 0.5, 2.0]),
-    jitter=st.sampled_from([0.0, 0.1, 0.3]),
-    late=st.sampled_from([0.0, 0.02]),
-    latency=st.floats(0.001, 0.3),
-    seed=st.integers(0, 9),
-)
-def test_any_limit(
-    *,
-    rate: float,
-    burst: int,
-    retry_after: int | None,
-    halfway: float,
-    jitter: float,
-    late: float,
-    latency: float,
-    seed: int,
-) -> None:
-    """Whatever the limit, and however late an answer, every call ends, and few are refused."""
-    bucket = Bucket(Limit(rate, burst, retry_after, halfway), half=200)
-
-    simulation = Simulation(bucket, jitter=jitter, late=late, latency=latency, seed=seed)
-
-    assert simulation.run(1, 400).refused <= 0.7
 
 
 @given(

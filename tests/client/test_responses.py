@@ -174,9 +174,6 @@ class TestData:
             (5, "must be JSON text, not int"),
             ("[]", "must be an object, not list"),
             ("{", "is not valid JSON: "),
-            (b"\xff", "is not valid JSON: "),
-            ("[" * 100_000, "is not valid JSON: "),
-            (b'{"name": "\xff"}', "is not valid JSON: "),
             ('{"name": "\ud800"}', "is not valid JSON: "),
         ],
     )

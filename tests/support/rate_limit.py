@@ -126,7 +126,6 @@ class Simulation:
         limiter: The limit.
         latency: Seconds that an answer takes, more or less by a tenth.
         jitter: The part of these by which each way is longer, on average by a half of it.
-        late: The share of answers that come one to three seconds late.
         seed: The seed of the random numbers.
     """
 
@@ -136,13 +135,11 @@ class Simulation:
         *,
         latency: float = 0.04,
         jitter: float = 0.0,
-        late: float = 0.0,
         seed: int = 0,
     ) -> None:
         self._limiter = limiter
         self._latency = latency
         self._jitter = jitter
-        self._late = late
         self._random = random.Random(seed)  # noqa: S311 - no secret
         self._ties = count()
         self._events: list[tuple[float, int, Callable[[float], None]]] = []
@@ -189,8 +186,6 @@ class Simulation:
 
     def _arrive(self, client: _Client, number: int, sent: float, now: float) -> None:
         back = self._way()
-        if self._late and self._random.random() < self._late:
-            back += self._random.uniform(1.0, 3.0)
         retry_after = self._limiter.take(now)
         if retry_after is None:
             self._at(now + back, partial(self._grant, client, sent))
