@@ -34,7 +34,7 @@ OURS, THEIRS = "ours-4711", "theirs-4712"
 HOST: Final = "api.arize.com"
 NAMES: Final = [*"ABCDEFGH"]
 MANY: Final = [f"Role {n}" for n in range(12)]
-PERMISSIONS: Final = ["DATASET_READ", "PROJECT_READ", "ROLE_READ", "TAG_READ", "NEW_READ"]
+PERMISSIONS: Final = ["DATASET_READ", "PROJECT_READ", "ROLE_READ", "TAG_READ"]
 SIGNALS: Final = [signal.SIGTERM, signal.SIGINT]
 """A shell has what it runs in the background ignore the second one."""
 REFUSALS: Final = {400, 401, 403, 409, 422}
@@ -69,81 +69,57 @@ class Step:
         return 0 if held <= wanted else 3 if wanted - held else 4
 
 
-@attrs.define
-class File:
-    """A file of roles, as plain data."""
+Planned = tuple[list[Step], list[str]]
+"""What is to change, and the IDs of the roles that stay."""
 
-    roles: dict[str, dict[str, Any]]
-    absent: list[str]
-    new_permissions: list[str]
-    account: str | None
-    anchor: str | None = None
 
-    @classmethod
-    def draw(cls, rng: random.Random, names: list[str], held: dict[str, Content]) -> "File":
-        pool = rng.sample(names, rng.randint(0, len(names)))
-        pool += rng.choices(["Member", *names[:2]], k=rng.random() < 0.05)
-        is_new = rng.random() < 0.2  # It only creates: what is there stays.
-        absent = [pool.pop() for _ in range(0 if is_new else min(len(pool), rng.randint(0, 2)))]
-        roles: dict[str, dict[str, Any]] = {}
-        while pool:
-            name = pool.pop()
-            former = [pool.pop() for _ in range(min(len(pool), rng.random() < 0.3 * (not is_new)))]
-            described = rng.choice([None, None, "One", "Two"])
-            permissions = rng.sample(PERMISSIONS[: rng.choice([4, 4, 4, 5])], rng.randint(1, 3))
-            if name in held and (is_new or rng.random() < 0.4):
-                _, described, kept = held[name]
-                permissions = sorted(kept)[: None if is_new else rng.randint(1, len(kept))]
-            roles[name] = {
-                "description": described,
-                "previously": former,
-                "permissions": permissions,
-            }
-        label = rng.choice([None, None, "staging", "production"])
-        return cls(roles, absent, ["NEW_READ"] if rng.random() < 0.8 else [], label)
+def drawn(rng: random.Random, names: list[str], held: dict[str, Content]) -> as_code.Declaration:
+    """Return what somebody declares of an account that holds these roles, by name."""
+    pool = rng.sample(names, rng.randint(0, len(names)))
+    is_new = rng.random() < 0.2  # It only creates: what is there stays.
+    absent = [pool.pop() for _ in range(0 if is_new else min(len(pool), rng.randint(0, 2)))]
+    roles: list[as_code.DeclaredRole] = []
+    while pool:
+        name = pool.pop()
+        former = [pool.pop() for _ in range(min(len(pool), rng.random() < 0.3 * (not is_new)))]
+        described = rng.choice([None, None, "One", "Two"])
+        permissions = rng.sample(PERMISSIONS, rng.randint(1, 3))
+        if name in held and (is_new or rng.random() < 0.4):
+            _, described, kept = held[name]
+            permissions = sorted(kept)[: None if is_new else rng.randint(1, len(kept))]
+        roles.append(
+            as_code.DeclaredRole(
+                name=name, description=described, previously=former, permissions=permissions
+            )
+        )
+    return as_code.Declaration(roles=roles, absent=absent)
 
-    def text(self) -> str:
-        """Return it as TOML."""
-        top = attrs.asdict(self)
-        roles: dict[str, dict[str, Any]] = top.pop("roles")
-        tables = {"": top, **{f'[roles."{name}"]': role for name, role in roles.items()}}
-        lines: list[str] = []
-        for title, table in tables.items():
-            lines += [title, *(f"{k} = {json.dumps(v)}" for k, v in table.items() if v is not None)]
-        return "\n".join(lines)
 
-    def names(self) -> list[str]:
-        former = [name for role in self.roles.values() for name in role["previously"]]
-        return [*self.roles, *former, *self.absent]
+def names_in(declared: as_code.Declaration) -> list[str]:
+    former = [name for role in declared.roles for name in role.previously]
+    return [*(role.name for role in declared.roles), *former, *declared.absent]
 
-    def kept(self, state: State) -> list[str]:
-        """Return the IDs of the declared roles that stay as they are."""
-        wanted = {(n, r["description"], frozenset(r["permissions"])) for n, r in self.roles.items()}
-        return sorted(role_id for role_id, content in state.items() if content in wanted)
 
-    def steps(self, state: State, predefined: set[str], born: Born) -> list[Step] | None:
-        """Return what has to change; None if the file does not fit the account, or is wrong."""
-        names = self.names()
-        if len(set(names)) < len(names) or {*names} & predefined:
+def planned(declared: as_code.Declaration, state: State, born: Born) -> Planned | None:
+    """Return what has to change, and what stays; None if the file does not fit the account."""
+    by_name = {content[0]: role_id for role_id, content in state.items()}
+    steps: list[Step] = []
+    kept: list[str] = []
+    for role in declared.roles:
+        found = [by_name[each] for each in (role.name, *role.previously) if each in by_name]
+        if role.name in by_name:
+            # Who is younger than the renamed role is a stranger.
+            found = [each for each in found if born[each] <= born[found[0]]]
+        if len(found) > 1:
             return None
-        if self.anchor is not None and self.anchor not in state:
-            return None
-        by_name = {content[0]: role_id for role_id, content in state.items()}
-        steps: list[Step] = []
-        for name, role in self.roles.items():
-            found = [by_name[each] for each in (name, *role["previously"]) if each in by_name]
-            if name in by_name:
-                # Who is younger than the renamed role is a stranger.
-                found = [each for each in found if born[each] <= born[found[0]]]
-            wanted = (name, role["description"], frozenset(role["permissions"]))
-            if len(found) > 1 or "NEW_READ" in wanted[2] - {*self.new_permissions}:
-                return None
-            before = state[found[0]] if found else None
-            if before != wanted:
-                steps.append(Step(found[0] if found else None, before, wanted))
-        there = [by_name[name] for name in self.absent if name in by_name]
-        steps += [Step(role_id, state[role_id], None) for role_id in there]
-        return steps
+        before, wanted = state[found[0]] if found else None, content(role)
+        if before == wanted:
+            kept += found
+        else:
+            steps.append(Step(found[0] if found else None, before, wanted))
+    there = [by_name[name] for name in declared.absent if name in by_name]
+    steps += [Step(role_id, state[role_id], None) for role_id in there]
+    return sorted(steps, key=str), sorted(kept)
 
 
 @attrs.define
@@ -280,20 +256,18 @@ class Client(FakeRolesClient):
     base_url = f"https://{HOST}"
 
 
-def second_run(file: File, requests: int) -> Any:  # noqa: ANN401
-    """Return somebody else's run of a file, which ends after so many requests."""
+def second_run(declared: as_code.Declaration, requests: int) -> Any:  # noqa: ANN401
+    """Return somebody else's run, which ends after so many requests."""
 
     async def run(account: FakeAccount) -> None:
         left = iter(range(requests))
         with contextlib.suppress(RolesError):
             roles = FakeRolesClient(account, api_key=THEIRS)
-            await ended(roles, as_code.loads(file.text()), lambda: next(left, None) is None)
+            await ended(roles, declared, lambda: next(left, None) is None)
 
     return run
 
 
-Planned = tuple[list[Step], tuple[str | None, list[str]]]
-"""What is to change; the account's label, and the IDs of the roles that stay."""
 Effect = tuple[int, str, Content | None, Content | None]
 """The number of a request, the ID of a role that it changed, and the role before and after."""
 Reviewed = tuple[Planned, str]
@@ -311,22 +285,19 @@ class Case:
         for name in rng.sample(self.names, rng.randint(len(self.names) // 3, len(self.names))):
             account.add_role(
                 name,
-                rng.sample(PERMISSIONS[: rng.choice([4, 5])], rng.randint(1, 4)),
+                rng.sample(PERMISSIONS, rng.randint(1, 4)),
                 description=rng.choice([None, "One", "Two"]),
             )
-        self.predefined = {role.name for role in account.roles if role.is_predefined}
-        self.file = self.draw_file()
-        if rng.random() < 0.2:
-            self.file.anchor = rng.choice([*account.state(), "Um9sZTpB"])
+        self.declared = self.draw()
         self.wrong: list[str] = []
         self.is_quiet = True
         """True if nothing happens during the run."""
         self.is_plannable = True
         """True if nothing happens before the first change."""
 
-    def draw_file(self) -> File:
+    def draw(self) -> as_code.Declaration:
         held = {content[0]: content for content in self.account.state().values()}
-        return File.draw(self.rng, self.names, held)
+        return drawn(self.rng, self.names, held)
 
     def expect(self, holds: bool, what: str) -> None:  # noqa: FBT001
         if not holds:
@@ -343,13 +314,15 @@ class Case:
     def plan(self) -> as_code.Plan | None:
         """Return the plan of the file; None if there is none."""
         with contextlib.suppress(RolesError):
-            return asyncio.run(as_code.plan(Client(self.account), as_code.loads(self.file.text())))
+            return asyncio.run(as_code.plan(Client(self.account), self.declared))
         return None
 
-    def apply(self, limit: str | None, checksum: str | None = None) -> dict[str, Any] | None:
+    def expected(self, state: State) -> Planned | None:
+        return planned(self.declared, state, self.account.born)
+
+    def apply(self, checksum: str | None = None) -> dict[str, Any] | None:
         """Return the result that the command prints; None if it refused to run."""
-        options = ["--yes" if checksum is None else f"--checksum={checksum}"]
-        options += [f"--max-removals={limit}"] if limit else []
+        options = [f"--checksum={checksum}"] if checksum else ["--yes", "--max-removals=100%"]
         output = io.TextIOWrapper(io.BytesIO())
         with (
             tempfile.TemporaryDirectory() as folder,
@@ -357,7 +330,7 @@ class Case:
             contextlib.redirect_stdout(output),
             contextlib.redirect_stderr(io.StringIO()),
         ):
-            Path(folder, "roles.toml").write_text(self.file.text(), "utf-8")
+            Path(folder, "roles.toml").write_text(self.declared.to_toml(), "utf-8")
             status = arize_roles(["apply", "--format=json", *options, folder])
         output.seek(0)
         result: dict[str, Any] = json.load(output)
@@ -371,22 +344,23 @@ class Case:
     def review(self) -> Reviewed | None:
         """Plan, as somebody would who reviews it, and let the account change afterwards."""
         before = self.account.state()
-        steps, plan = self.file.steps(before, self.predefined, self.account.born), self.plan()
+        expected, plan = self.expected(before), self.plan()
         self.expect(self.account.state() == before, "a plan changed something")
-        self.expect((plan is None) == (steps is None), f"there is no plan of {steps}, or one")
-        if steps is None or plan is None:
+        self.expect((plan is None) == (expected is None), f"there is no plan of {expected}, or one")
+        if expected is None or plan is None:
             return None
         if self.rng.random() < 0.5:
-            changed = [step.before[0] for step in steps if step.before]
+            changed = [step.before[0] for step in expected[0] if step.before]
             action, name, other_name = self.any_drift()
             self.account.drift(action, self.rng.choice(changed or [name]), other_name)
-        return (steps, (self.file.account, self.file.kept(before))), plan.checksum
+        return expected, plan.checksum
 
     def any_drift(self) -> tuple[str, str, str]:
         actions = ["create", "rename", "give", "take", "describe", "delete", "replace"]
         name, other = self.rng.sample([*self.names, "Elsewhere"], 2)
-        if self.file.names() and self.rng.random() < 0.5:
-            name = self.rng.choice([*self.file.names(), *self.file.absent])
+        declared = names_in(self.declared)
+        if declared and self.rng.random() < 0.5:
+            name = self.rng.choice([*declared, *self.declared.absent])
         return self.rng.choice(actions), name, other
 
     def plan_trouble(self) -> None:  # noqa: C901 - one branch a kind of trouble
@@ -396,7 +370,7 @@ class Case:
             self.is_quiet = False
         names = [content[0] for content in account.state().values()]
         if rng.random() < 0.15 and names:
-            bound = rng.choice([name for name in self.file.absent if name in names] or names)
+            bound = rng.choice([name for name in self.declared.absent if name in names] or names)
             account.bind(bound, user="ada", resource=f"Space:{bound}")
         trouble = rng.random()
         if trouble < 0.25:
@@ -425,8 +399,8 @@ class Case:
             elif kind == "drift":
                 account.events.setdefault(number, []).append(self.any_drift())
             elif kind == "second":
-                file = self.file if rng.random() < 0.5 else self.draw_file()
-                account.events.setdefault(number, []).append(second_run(file, rng.randint(1, 20)))
+                theirs = self.declared if rng.random() < 0.5 else self.draw()
+                account.events.setdefault(number, []).append(second_run(theirs, rng.randint(1, 20)))
             else:
                 account.events.setdefault(number, []).append(kind)
 
@@ -442,37 +416,25 @@ class Case:
         account.wait_before = timedelta(seconds=rng.choice([0.0, 0.15, 0.6, 1.5]))
 
     def judge_run(self, reviewed: Reviewed | None) -> None:
-        rng, account = self.rng, self.account
-        limit = None if reviewed else rng.choice([None, "100%", "100%", "50%", "2"])
+        account = self.account
         account.is_watched = True
-        result = self.apply(limit, reviewed[1] if reviewed else None)
+        result = self.apply(reviewed[1] if reviewed else None)
         account.is_watched = False
         # A create whose answer was lost lists again.
         lists = [*itertools.takewhile(lambda entry: entry.is_list, account.entries)]
         there = lists[-1].before if lists else {}
-        steps = self.file.steps(there, self.predefined, self.account.born)
-        refused = steps is None or (
-            not is_same(reviewed[0], (steps, (self.file.account, self.file.kept(there))))
-            if reviewed
-            else self.is_mass(steps, len(there), limit)
-        )
+        expected = self.expected(there)
+        refused = expected is None or (reviewed is not None and reviewed[0] != expected)
         effects = self.effects()
         if result is None:
             self.expect(refused or not self.is_plannable, "it was refused")
             self.expect(not effects, f"a refused run changed something: {effects}")
             return
-        self.expect(not refused, f"it was not refused, with {reviewed} {limit}")
-        if steps is None:
+        self.expect(not refused, f"it was not refused, with {reviewed}")
+        if expected is None:
             return
-        named = (result["account"], result["host"])
-        self.expect(named == (self.file.account, HOST), f"the account is {named}")
-        self.judge_result(result, steps, effects)
-
-    def is_mass(self, steps: list[Step], there: int, limit: str | None) -> bool:
-        removed = sum(1 for s in steps if s.before and (not s.after or s.before[2] - s.after[2]))
-        if limit is None:
-            return there >= 10 and removed * 10 > there * 3
-        return removed * 100 > there * int(limit[:-1]) if limit[-1] == "%" else removed > int(limit)
+        self.expect(result["host"] == HOST, f"the host is {result['host']}")
+        self.judge_result(result, expected[0], effects)
 
     def effects(self) -> list[Effect]:
         return [
@@ -490,8 +452,8 @@ class Case:
         blocked = [*map(as_step, result["blocked"])]
         begun = sorted([*map(as_step, result["made"]), *blocked], key=lambda step: step.place)
         told = [as_step(each) for each in (failed, *result["not_reached"]) if each]
-        planned, steps = steps, [*begun, *told]
-        self.expect(sorted(steps, key=str) == sorted(planned, key=str), f"told {told}")
+        wanted, steps = steps, [*begun, *told]
+        self.expect(sorted(steps, key=str) == wanted, f"told {told}")
         by_step: dict[int, int] = {}
         for number, role_id, old, new in effects:
             index = next(
@@ -546,8 +508,8 @@ class Case:
                 self.expect(not (is_gone and is_answered), f"{step} failed though it was made")
             else:
                 self.expect(n not in by_step, f"{step} is reported as not reached")
-        may_fail = not self.is_quiet or needs_new(steps)
-        self.expect(may_fail or len(begun) == len(steps), f"a quiet run failed: {result}")
+        is_whole = len(begun) == len(steps)
+        self.expect(is_whole or not self.is_quiet, f"a quiet run failed: {result}")
         is_done = len(result["made"]) == len(steps)
         self.expect(is_done == (result["reason"] is None), f"it is done, or not: {result}")
         self.judge_ends(may_be)
@@ -587,32 +549,24 @@ class Case:
             for binding in account.bindings(role):
                 account.unbind(role, user=binding.user_id, resource=binding.resource_id)
         before = account.state()
-        steps = self.file.steps(before, self.predefined, self.account.born)
-        result = self.apply("100%")
+        expected = self.expected(before)
+        result = self.apply()
         after = account.state()
-        if steps is None:
+        if expected is None:
             self.expect(result is None and after == before, f"a misfit ended in {result}")
             return
-        if needs_new(steps):
-            return
         wanted = dict(before)
-        for step in steps:
+        for step in expected[0]:
             if step.role_id is not None:
                 del wanted[step.role_id]
-        made = [step.after for step in steps if step.after is not None]
+        made = [step.after for step in expected[0] if step.after is not None]
         self.expect(result is not None and result["reason"] is None, f"next, it ended in {result}")
         self.expect(
             sorted(after.values(), key=str) == sorted([*wanted.values(), *made], key=str),
             f"the next run made {after}",
         )
         plan = self.plan()
-        has_anchor = self.file.anchor is None or self.file.anchor in after
-        is_empty = plan is not None and not plan.changes
-        self.expect(is_empty is has_anchor, f"after it there was a plan: {plan}")
-
-
-def is_same(one: Planned, other: Planned) -> bool:
-    return (sorted(one[0], key=str), one[1]) == (sorted(other[0], key=str), other[1])
+        self.expect(plan is not None and not plan.changes, f"after it there was a plan: {plan}")
 
 
 def as_step(change: dict[str, Any]) -> Step:
@@ -623,14 +577,6 @@ def as_step(change: dict[str, Any]) -> Step:
         for each in (change["before"], change["after"])
     )
     return Step(change["id"] if before else None, before, after)
-
-
-def needs_new(steps: list[Step]) -> bool:
-    """Return True if a step gives the permission that the library, and so the fake, lacks."""
-    return any(
-        step.after and "NEW_READ" in step.after[2] - (step.before[2] if step.before else set())
-        for step in steps
-    )
 
 
 def is_for(entry: Entry, step: Step) -> bool:
