@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any, Final, Literal
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 
@@ -133,27 +134,13 @@ class TestWaiting:
 
     async def test_other_client(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A client of somebody else waits, too, with the default options."""
-
-        class Other:
-            def __init__(self) -> None:
-                self.account = account_of("A")
-                self._roles = FakeRolesClient(self.account)
-
-            def __getattr__(self, name: str) -> object:
-                if name.startswith("_"):
-                    raise AttributeError
-                return getattr(self._roles, name)
-
-        waited: list[float] = []
-
-        async def sleep(seconds: float) -> None:
-            waited.append(seconds)
-
+        account, sleep = account_of("A"), AsyncMock()
+        account.fail("update", 503, retry_after=8)
         monkeypatch.setattr("anyio.sleep", sleep)
-        other: Any = Other()
-        other.account.fail("update", 503, retry_after=8)
+        methods = ["list", "get", "create", "update", "delete", "with_options"]
+        other = Mock(spec=methods, wraps=FakeRolesClient(account))
         assert len((await apply(other, self.UPDATE)).made) == 1
-        assert sum(waited) == pytest.approx(8)
+        assert sum(call.args[0] for call in sleep.await_args_list) == pytest.approx(8)
 
     async def test_no_time(self) -> None:
         """A call that has used up its time is not made again."""

@@ -186,7 +186,9 @@ class Runner:
         }
 
     def __call__(self, script: str) -> int:
-        return ran("/bin/bash", "-e", "-c", script, cwd=self.folder, env=self.variables).returncode
+        done = ran("/bin/bash", "-e", "-c", script, cwd=self.folder, env=self.variables)
+        self.shown = done.stdout
+        return done.returncode
 
     def asked(self, script: str, found: str) -> str:
         """Run a step for which `gh` finds a comment or an issue, and return what it asks of it."""
@@ -205,11 +207,13 @@ PLAN, APPLY = WORKFLOW["jobs"]["plan"], WORKFLOW["jobs"]["apply"]
 
 class TestWorkflow:
     def test_steps(self, tmp_path: Path) -> None:
-        """They plan, keep one comment an account, hand the checksum on, and apply by it."""
-        steps, account = scripts(PLAN), account_of("B")
+        """They plan, note, keep one comment an account, hand the checksum on, and apply by it."""
+        steps, account = scripts(PLAN), account_of("B", "a")
         with RolesServer(account) as server:
             run = Runner(tmp_path, environment(tmp_path, account, server.url), "*--paginate*")
             assert run(steps["plan"]) == 0
+            # In the log, where GitHub finds its commands.
+            assert "\n::notice file=roles/a.toml,line=1::" in run.shown
             assert run(steps["show"]) == 0
             name, _, run.variables["CHECKSUM"] = (tmp_path / "output").read_text().partition("=")
             assert PLAN["outputs"][name] == f"${{{{ steps.show.outputs.{name} }}}}"
@@ -242,14 +246,6 @@ class TestWorkflow:
         assert (tmp_path / "output").read_text() == ""
         run.asked(steps["comment"], "42\n")
         assert "\n! error: GET /v2/roles answered 403 " in run.posted
-
-    def test_annotations(self, tmp_path: Path) -> None:
-        """Notes reach the log, where GitHub finds its commands."""
-        account = account_of("a")
-        with RolesServer(account) as server:
-            run = Runner(tmp_path, environment(tmp_path, account, server.url), "")
-            shown = on_console(f"$ {scripts(PLAN)['plan']}", tmp_path, run.variables)
-        assert "\n::notice file=roles/a.toml,line=1::" in shown
 
     def test_always(self) -> None:
         """Both steps after the plan run whenever it ran, and no script takes in a value itself."""

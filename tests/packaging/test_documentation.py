@@ -9,7 +9,6 @@ import pydoc
 import re
 import runpy
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -37,7 +36,6 @@ from tests.support.documentation import (
     docstrings,
     pages,
 )
-from tests.support.processes import clean_environment, ran
 from tests.support.serving import Served, serving
 
 # Loaded for good: pytester forgets the modules that a page loads, and these load once a process.
@@ -122,26 +120,6 @@ def test_docstring(docstring: Docstring) -> None:
         AioHttpClientInstrumentor().uninstrument()
 
 
-@pytest.mark.full
-def test_pasted(tmp_path: Path) -> None:
-    """The README is written to a file as the index says, and runs against a served account."""
-    index = (ROOT / "arize_roles_async/guide/README.md").read_text("utf-8")
-    command = re.findall("^sed .*", index, re.MULTILINE)[0].replace("paging.md", "README.md")
-    file = tmp_path / "example.py"
-    subprocess.run(command.replace("example.py", str(file)), check=True, cwd=ROOT, shell=True)  # noqa: S602 - ours
-    account = FakeAccount()
-    account.add_user("ada@example.com")
-    account.add_space("ML")
-    account.dump(tmp_path / "account.json")
-    with serving("--account", str(tmp_path / "account.json")) as (url, printed):
-        exports = re.findall(r"\b(ARIZE_\w+)=(\S+)", printed.getvalue())
-        done = ran(sys.executable, file, env={**clean_environment(), **dict(exports)})
-
-    assert done.returncode == 0, done.stderr
-    assert url in dict(exports).values()
-    assert "similar names: 'AI Engineer'" in done.stdout
-
-
 def test_found() -> None:
     """Pages and docstrings are found."""
     assert {"README.md", "arize_roles_fake/guide/contract.md"} < PAGES.keys()
@@ -150,12 +128,16 @@ def test_found() -> None:
 
 @pytest.mark.filterwarnings("ignore::arize_roles_async.BetaWarning")
 def test_readme_example(
-    pytester: pytest.Pytester, arize_env: RolesServer, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, arize_env: RolesServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The README's example prints what its comments say."""
+    """Written to a file as the index says, the README prints what its comments say."""
+    index = (ROOT / "arize_roles_async/guide/README.md").read_text("utf-8")
+    command = re.findall("^sed .*", index, re.MULTILINE)[0].replace("paging.md", "README.md")
+    file = tmp_path / "example.py"
+    subprocess.run(command.replace("example.py", str(file)), check=True, cwd=ROOT, shell=True)  # noqa: S602 - ours
     arize_env.account.add_user("ada@example.com")
     arize_env.account.add_space("ML")
-    runpy.run_path(str(pytester.makepyfile(PAGES["README.md"])))
+    runpy.run_path(str(file))
 
     said = capsys.readouterr().out
     assert "AI Engineer (<Permission.PROJECT_READ: 'PROJECT_READ'>, " in said

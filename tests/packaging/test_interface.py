@@ -10,7 +10,6 @@ import pytest
 from tests.tools.interface import (
     COMMANDS,
     MODULES,
-    as_text,
     from_text,
     help_of,
     interface,
@@ -27,11 +26,6 @@ NOW = interface()
 def test_interface(section: str) -> None:
     """Names, arguments, defaults and options are those that callers rely on."""
     assert NOW[section] == from_text(INTERFACE.read_text("utf-8"))[section]
-
-
-def test_text() -> None:
-    """A file gives the sections back that were written to it."""
-    assert from_text(as_text(NOW)) == NOW
 
 
 @pytest.mark.parametrize("module", MODULES)

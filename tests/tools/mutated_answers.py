@@ -95,7 +95,8 @@ def assert_valid(result: object) -> None:
     assert isinstance(result, Role | ListRolesResponse), f"a call returned {result!r}"
     again: object = type(result).from_json(result.to_json())
     assert (again, repr(again), hash(again)) == (result, repr(result), hash(result))
-    assert all(role.id for role in getattr(result, "roles", (result,)))
+    for role in [result] if isinstance(result, Role) else result.roles:
+        assert role.id
 
 
 # What the server answers
