@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -107,6 +108,15 @@ class TestBindings:
         async with FakeRolesClient(account, api_key="reader") as roles:
             page = await roles.role_bindings.list(resource_type="PROJECT")
         assert [account.label(each.resource_id) for each in page.role_bindings] == seen
+
+    @pytest.mark.parametrize(("status", "has_id"), [(200, True), (409, False)])
+    def test_own_role(self, status: int, *, has_id: bool) -> None:
+        """A change to the role that the user has already, in the bytes of its answer."""
+        account = assuming(rebind_to_own_role=status)
+        made = account.bind(account.add_role("A"), user="ada", resource="Space:1")
+        body = json.dumps({"role_id": made.role_id}).encode()
+        reply = ask(account, f"PATCH /v2/role-bindings/{quote(made.id)}", body)
+        assert (reply.status, "id" in json.loads(reply.body)) == (status, has_id)
 
     @pytest.mark.parametrize("resource", ["Space:1", "my-project"])
     @pytest.mark.parametrize("status", [400, 422])
