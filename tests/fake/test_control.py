@@ -7,12 +7,10 @@ import shutil
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from arize_roles_fake import FakeAccount
 from arize_roles_fake.__main__ import main
 from tests.support.processes import ran
 from tests.support.serving import KEY, Served, serving
@@ -183,33 +181,6 @@ class TestCalls:
         _, log = served.ask("GET", "/-/calls")
         assert len(log["calls"]) + log["dropped"] == 100
         assert log["dropped"] > 10
-
-
-def test_role_bindings(tmp_path: Path) -> None:
-    """Role bindings are in the account that is served, failed, logged and saved."""
-    path, saved = tmp_path / "account.json", tmp_path / "saved.json"
-    held = {"role": "Analyst", "user": "ada", "resource": "Space:1"}
-    account = {"roles": [{"name": "Analyst"}], "role_bindings": [held]}
-    path.write_text(json.dumps(account))
-    with controlled("--account", str(path), "--save", str(saved)) as served:
-        fault = {"operation": "role_bindings.create", "failure": 503}
-        assert served.ask("POST", "/-/faults", fault) == (204, None)
-        _, page = served.ask("GET", "/v2/role-bindings?resource_type=SPACE")
-        (there,) = page["role_bindings"]
-        body = {
-            "role_id": there["role_id"],
-            "user_id": there["user_id"],
-            "resource_type": "PROJECT",
-            "resource_id": FakeAccount(api_key=KEY).id("Project:1"),
-        }
-        statuses = [served.ask("POST", "/v2/role-bindings", body)[0] for _ in range(2)]
-        assert statuses == [503, 201]
-        call = served.ask("GET", "/-/calls")[1]["calls"][-1]
-        assert (call["operation"], call["role"]) == ("role_bindings.create", "Analyst")
-        assert (call["user"], call["resource"]) == ("ada", "Project:1")
-    FakeAccount.load(saved).assert_bindings(
-        {("ada", "Space:1"): "Analyst", ("ada", "Project:1"): "Analyst"}
-    )
 
 
 def test_clock(served: Served) -> None:
