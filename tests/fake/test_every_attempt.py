@@ -165,6 +165,12 @@ class TestOverHttp:
         calls = [("A", 1), ("B", 2), ("A", 2)]
         assert [self.get(account, *call) for call in calls] == [503, 200, 503]
 
+    def test_begun_before(self, account: FakeAccount) -> None:
+        """A call that began before the fault was scripted is not struck in its next attempt."""
+        assert self.get(account, "A", 1) == 200
+        account.fail("get", ServerError)
+        assert [self.get(account, *call) for call in (("A", 2), ("B", 1))] == [200, 503]
+
     def test_memory(self) -> None:
         """Of failed calls only a digest is kept, and only of a thousand."""
         faults = Faults()
