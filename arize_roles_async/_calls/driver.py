@@ -13,7 +13,7 @@ from msgspec import UnsetType
 from arize_roles_async._calls.api_key import KeySource
 from arize_roles_async._calls.call import AskKey, Call, FindOutcome, Retry
 from arize_roles_async._calls.pace import Pace
-from arize_roles_async._calls.queue import Queue, Slots, Waiter
+from arize_roles_async._calls.queue import BACKGROUND, Queue, Slots, Waiter
 from arize_roles_async._calls.resource import Resource
 from arize_roles_async._calls.transport import Event, Transport
 from arize_roles_async._values.errors import RateLimitError, RolesError
@@ -174,7 +174,7 @@ class Driver:
             retry,
             self.transport.now(),
             name,
-            self._slots.next_turn(background=background),
+            next(self._slots.turns) + BACKGROUND * background,
             () if fixed is None else (fixed,),
             driver=self,
             lookup=self._lookup,

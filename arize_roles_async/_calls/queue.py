@@ -6,7 +6,7 @@ client. The caller has the clock, sleeps and wakes.
 
 import math
 from bisect import bisect_left, insort
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Final
 
@@ -14,7 +14,7 @@ import msgspec
 
 from arize_roles_async._calls.pace import Pace
 
-_BACKGROUND: Final = 2**62
+BACKGROUND: Final = 2**62
 """Added to the turn of a background call, which then goes after all others."""
 
 
@@ -36,7 +36,8 @@ class Slots:
 
     def __init__(self, number: int) -> None:
         self.number: int = number
-        self._turns = count()
+        self.turns: Iterator[int] = count()
+        """Each call that begins takes one."""
         self.restart()
 
     def restart(self) -> None:
@@ -44,10 +45,6 @@ class Slots:
         self.free: int = self.number
         self.firsts: list[Waiter] = []
         """The first call that waits of each key, sorted by turn; another list after a restart."""
-
-    def next_turn(self, *, background: bool) -> int:
-        """Return the turn of a call that begins."""
-        return next(self._turns) + _BACKGROUND * background
 
     def next_waiter(self) -> Waiter | None:
         """Return the call that gets the next slot; None if no call waits for a slot."""
