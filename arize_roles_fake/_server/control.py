@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Iterable
-from inspect import Parameter, signature
+from inspect import signature
 from typing import Any, Final, TypeVar, cast
 
 import attrs
@@ -25,14 +25,7 @@ PATH: Final = "/-/{tail:.*}"
 MakeAccount = Callable[[AccountData | None, Keys], FakeAccount]
 """Makes an account with these keys: of a file's data, or as it was served first."""
 
-_FAULT_MEMBERS: Final = (
-    *("operation", "failure"),
-    *(
-        name
-        for name, parameter in signature(FakeAccount.fail).parameters.items()
-        if parameter.kind is Parameter.KEYWORD_ONLY
-    ),
-)
+_FAULT_MEMBERS: Final = tuple(signature(FakeAccount.fail).parameters)[1:]  # Without `self`.
 _CALL_MEMBERS: Final = (
     *("operation", "role", "user", "resource", "arguments", "outcome", "attempt", "duration"),
     "host",
