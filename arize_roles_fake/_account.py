@@ -28,7 +28,6 @@ from arize_roles_async._wire.redaction import Secret
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_fake._service.assumptions import DEFAULT, Assumptions
-from arize_roles_fake._service.grants import Grants
 from arize_roles_fake._service.ids import tenant_of
 from arize_roles_fake._service.operations import OPERATIONS, Operation
 from arize_roles_fake._service.service import answer as answer_of
@@ -946,7 +945,10 @@ class FakeAccount:
     def _answer(
         self, key: Secret[str], incoming: IncomingRequest
     ) -> tuple[Response, Breakage | None]:
-        grants = self._grants(key, incoming.request)
+        request, grants = incoming.request, self._state.keys.get(key.reveal())
+        is_any = isinstance(request, CallRequest) and request.unknown_key_is_first
+        if grants is None and is_any and key.reveal() not in self._removed_keys:
+            grants = next(iter(self._state.keys.values()), None)
         if grants is None:
             detail = "the API key is unknown" if key.reveal() else "the API key is missing"
             return problem_response(401, detail, {"WWW-Authenticate": "Bearer"}), None
@@ -958,16 +960,8 @@ class FakeAccount:
         fault = self._faults.strike(incoming, self._scripted_as(ScriptedFault))
         if fault is not None and fault.when == "before":
             return failed_answer(fault, None)
-        answer = answer_of(self._state, incoming.operation, grants, incoming.request)
+        answer = answer_of(self._state, incoming.operation, grants, request)
         return (answer, None) if fault is None else failed_answer(fault, answer)
-
-    def _grants(self, key: Secret[str], request: Request) -> Grants | None:
-        """Return the grants of a key; None for a key that the account does not have."""
-        grants = self._state.keys.get(key.reveal())
-        is_any = isinstance(request, CallRequest) and request.unknown_key_is_first
-        if grants is None and is_any and key.reveal() not in self._removed_keys:
-            return next(iter(self._state.keys.values()), None)
-        return grants
 
 
 @functools.lru_cache  # Formatting takes longer than most of an answer.
