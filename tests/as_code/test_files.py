@@ -66,13 +66,8 @@ class TestSeveral:
         (folder / "below" / "c.toml").write_text(ROLE.format("C"))
         assert load("roles") == load("roles", folder) == declaration("A", "B")
 
-    def test_empty(self) -> None:
-        """A folder without files is refused, as a path that is wrong would delete nothing."""
-        Path("roles").mkdir()
-        assert refused("roles") == ["roles: is unreadable: the folder has no *.toml"]
-
     def test_dotfiles(self) -> None:
-        """A file of an editor or of macOS, whose name begins with a dot, is none of a folder's."""
+        """A folder without files is refused, and an editor's or macOS's, with a dot, are none."""
         folder = Path("roles")
         folder.mkdir()
         (folder / ".#a.toml").symlink_to("nobody@nowhere.17")

@@ -48,13 +48,6 @@ class Service:
         if not segments:
             return _page(collection.replace("-", "_"), records, query)
         number = int(base64.b64decode(urllib.parse.unquote(segments[0])).split(b":")[1])
-        if number not in records:
-            return _http(404, b"{}", "Content-Type: application/problem+json\r\n")
-        if method == "DELETE":
-            del records[number]
-            return _http(204, b"", "")
-        if method == "PATCH":
-            records[number] |= json.loads(body)
         return _json(200, records[number])
 
 
@@ -70,14 +63,10 @@ def _page(field: str, records: dict[int, dict[str, object]], query: str) -> byte
     return _json(200, {field: shown, "pagination": pagination})
 
 
-def _http(status: int, body: bytes, headers: str) -> bytes:
-    head = f"HTTP/1.1 {status} Reason\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
-    return head.encode() + body
-
-
 def _json(status: int, data: object) -> bytes:
     body = json.dumps(data, separators=(",", ":")).encode()
-    return _http(status, body, "Content-Type: application/json\r\n")
+    headers = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    return f"HTTP/1.1 {status} Reason\r\n{headers}".encode() + body
 
 
 class Connection(asyncio.Protocol):

@@ -11,6 +11,7 @@ Exits with 1 if no client needs one.
 
 import argparse
 import ast
+import builtins
 import functools
 import sys
 import traceback
@@ -18,12 +19,11 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager, nullcontext, suppress
-from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec, SourceFileLoader
-from importlib.util import spec_from_file_location
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import CodeType, ModuleType
+from types import CodeType
 from typing import Any, Final
+from unittest import mock
 
 import attrs
 import pytest
@@ -111,38 +111,20 @@ def is_assertion(node: ast.stmt) -> bool:
             return False
 
 
-class _Loader(SourceFileLoader):
-    def __init__(self, name: str, path: str, deletions: Deletions) -> None:
-        super().__init__(name, path)
-        self._deletions = deletions
+def make_deletable(deletions: Deletions) -> None:
+    """Make the assertions deletable in the modules of the contracts that are imported later."""
+    real = SourceFileLoader.get_code
 
-    def get_code(self, fullname: str) -> CodeType:
-        del fullname
-        tree = ast.parse(Path(self.path).read_text("utf-8"))
-        _Deletable(self.path, self._deletions.all).visit(tree)  # It changes the tree in place.
-        return compile(tree, self.path, "exec")
+    def get_code(loader: SourceFileLoader, fullname: str) -> CodeType | None:
+        if fullname.rpartition(".")[0] != PACKAGE:
+            return real(loader, fullname)
+        file = str(FOLDER / Path(loader.path).name)
+        tree = ast.parse(Path(file).read_text("utf-8"))
+        _Deletable(file, deletions.all).visit(tree)  # It changes the tree in place.
+        return compile(tree, file, "exec")
 
-    def exec_module(self, module: ModuleType) -> None:
-        vars(module)["__deletions__"] = self._deletions
-        super().exec_module(module)
-
-
-class _Finder(MetaPathFinder):
-    """Finds the modules of the contracts, and makes their assertions deletable."""
-
-    def __init__(self, deletions: Deletions) -> None:
-        self._deletions = deletions
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        del path, target
-        package, _, name = fullname.rpartition(".")
-        if package != PACKAGE:
-            return None
-        file = str(FOLDER / f"{name}.py")
-        loader = _Loader(fullname, file, self._deletions)
-        return spec_from_file_location(fullname, file, loader=loader)
+    vars(builtins)["__deletions__"] = deletions
+    mock.patch.object(SourceFileLoader, "get_code", get_code).start()
 
 
 class Judge:
@@ -150,7 +132,7 @@ class Judge:
 
     def __init__(self) -> None:
         self._deletions = Deletions()
-        sys.meta_path.insert(0, _Finder(self._deletions))
+        make_deletable(self._deletions)
         # What these import is deletable only now.
         from tests.contract import faulty, test_assumptions, test_broken_clients, test_faults
         from tests.contract.suites import contract_tests

@@ -46,16 +46,10 @@ TIMEOUT: Final = 60.0
 
 @attrs.frozen
 class Fault:
-    """A fault that somebody thought of.
-
-    Attributes:
-        breaks: The promise that no longer holds.
-        file: The path of the module.
-        before: A text that stands there once.
-        after: The text in its place.
-    """
+    """A fault that somebody thought of: a text that stands once in a module, and another one."""
 
     breaks: str
+    """The promise that no longer holds."""
     file: str
     before: str
     after: str
@@ -73,18 +67,12 @@ class Fault:
 
 @attrs.frozen
 class Mutant:
-    """A change that an operator of cosmic-ray offers.
-
-    Attributes:
-        file: The path of the module.
-        operator: The name of the operator.
-        occurrence: Its place among the changes that the operator offers there.
-        line: The line that it changes.
-    """
+    """A change of a line that an operator of cosmic-ray offers."""
 
     file: str
     operator: str
     occurrence: int
+    """Its place among the changes that the operator offers there."""
     line: int
 
     def __str__(self) -> str:
