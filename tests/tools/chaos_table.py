@@ -123,15 +123,6 @@ class Case:
         return ", ".join(filter(None, parts))
 
 
-@attrs.frozen
-class Outcome:
-    """The end of a case, with its effect; `wrong` names each false part of it."""
-
-    case: Case
-    ended: str
-    wrong: tuple[str, ...]
-
-
 async def _list(roles: RolesClient, account: Account) -> object:
     page = await roles.list(limit=100)
     return None if page.roles == account.before else "a page that is not the account's"
@@ -201,7 +192,8 @@ async def no_wait(_: float) -> None:
     await asyncio.sleep(0)
 
 
-async def _run(case: Case, authority: Authority) -> Outcome:
+async def _run(case: Case, authority: Authority) -> list[str]:
+    """Return each false part of the end of a case."""
     wrong: list[str] = []
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: wrong.append(str(context["message"])))
@@ -245,7 +237,8 @@ async def _run(case: Case, authority: Authority) -> Outcome:
     left = asyncio.all_tasks() - {asyncio.current_task()}
     wrong += [f"left {task.get_name()} running" for task in left]
     wrong += _untrue(case, account, result)
-    return Outcome(case, f"{ended} (done)" if account.effect() else ended, tuple(wrong))
+    done = " (done)" if account.effect() else ""
+    return [f"{case}: {ended}{done}: {each}" for each in wrong]
 
 
 async def _set_up(case: Case, server: ChaosServer, proxy: ChaosProxy) -> None:
@@ -320,13 +313,13 @@ def _expected(case: Case) -> list[str]:
     return ["an attempt was left and would have worked"]
 
 
-def _run_alone(case: Case, authority: Authority) -> Outcome:
+def _run_alone(case: Case, authority: Authority) -> list[str]:
     with asyncio.Runner(loop_factory=skipping_loop) as runner:
         return runner.run(_run(case, authority))
 
 
-def run(chosen: Iterable[Case]) -> list[Outcome]:
-    """Run cases side by side, each on an event loop of its own.
+def run(chosen: Iterable[Case]) -> list[str]:
+    """Run cases side by side, each on an event loop of its own, and return what is wrong.
 
     Threads, because a fault at connect time is played on the loop, and because much of the time
     goes in waiting for limits.
@@ -336,15 +329,12 @@ def run(chosen: Iterable[Case]) -> list[Outcome]:
         warnings.simplefilter("ignore", AlphaWarning)
         with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(24) as pool:
             run_alone = functools.partial(_run_alone, authority=Authority(Path(folder)))
-            outcomes = list(pool.map(run_alone, chosen))
+            wrong = list(itertools.chain(*pool.map(run_alone, chosen)))
         gc.collect()
-    for warning in caught:
-        said = f"left a warning: {warning.message}"
-        outcomes.append(attrs.evolve(outcomes[-1], wrong=(said,)))
-    return outcomes
+    return [*wrong, *(f"left a warning: {each.message}" for each in caught)]
 
 
-def run_planted(chosen: Iterable[Case]) -> list[Outcome]:
+def run_planted(chosen: Iterable[Case]) -> list[str]:
     """Run cases while aiohttp may send a request again by itself."""
     real = Attempt.__call__
 
