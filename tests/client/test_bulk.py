@@ -241,16 +241,6 @@ class TestFailure:
         roles = FakeRolesClient(account)
         await gather([lambda: roles.get(role_id=ROLE_ID), list_roles])
 
-    async def test_many_for_one_slot(self) -> None:
-        """Nobody's time is up while calls go on without any that takes time."""
-        account = account_at_noon()
-        account.fail("get", 503, times=1, retry_after=10)
-
-        roles = FakeRolesClient(account, max_concurrency=1, timeout=5.0)
-        patient = roles.with_options(timeout=None)
-        results = await gather([lambda: patient.get(role_id=ROLE_ID), *creates(roles, 300)])
-        assert all(isinstance(result, Role) for result in results[1:])
-
 
 @pytest.mark.anyio
 async def test_sent(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -368,8 +368,9 @@ class TestTime:
 
     def test_attempts(self) -> None:
         """A timeout knows how many attempts there were, over every request of the call."""
-        driver = Driver("delete", attempts=2)
-        driver.feed(REFUSED)
+        driver = Driver("delete", attempts=1)
+        driver.send()
+        driver.call.begin(driver.request)
         with pytest.raises(RolesTimeoutError) as caught:
             driver.feed(RolesTimeoutError("slow", limit="connect"))
         assert caught.value.attempts == 2

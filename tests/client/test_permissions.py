@@ -12,13 +12,6 @@ UNKNOWN = UnknownPermission("DATASET_EXAMPLE_TELEPORT")
 class TestMembers:
     """The members of `Permission`."""
 
-    def test_identifier(self) -> None:
-        """A member is its identifier."""
-        member = Permission.PROJECT_READ
-        assert member == str(member) == f"{member}" == "PROJECT_READ"
-        assert Permission("PROJECT_READ") is member
-        assert {"PROJECT_READ": 1}[member] == 1
-
     @pytest.mark.parametrize(
         ("permission", "resource", "action"),
         [

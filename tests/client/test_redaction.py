@@ -4,9 +4,10 @@ import copy
 import html
 import json
 import pickle
-from base64 import b64encode, urlsafe_b64encode
-from collections.abc import Callable
-from urllib.parse import quote
+import re
+from base64 import b64decode, b64encode, urlsafe_b64encode
+from collections.abc import Callable, Iterator
+from urllib.parse import quote, unquote
 
 import pytest
 from hypothesis import given
@@ -15,7 +16,6 @@ from hypothesis import strategies as st
 from arize_roles_async import Request, Response
 from arize_roles_async._wire.problems import invalid_response, status_error
 from arize_roles_async._wire.redaction import Secret, redact, redacted_cause
-from tests.support.leaks import parts_shown
 
 ASKED = Request(method="GET", target="/v2/roles")
 
@@ -91,6 +91,31 @@ IN_BASE64: dict[str, Callable[[str], str]] = {
 KEYS = st.sampled_from(["".join(map(chr, range(33, 127))), "abcdefgh01234567+=", 'a"\\%']).flatmap(
     lambda signs: st.text(signs, min_size=5, max_size=600).map("ak-{}".format)
 )
+
+
+PART = 20
+"""Characters of a key that a text must not show, or the whole of a shorter key."""
+
+
+def parts_shown(text: str, key: str) -> list[str]:
+    """Return the parts of a key that a text shows to somebody who decodes it twice."""
+    parts = [key[begin : begin + PART] for begin in range(max(1, len(key) - PART + 1))]
+    texts = {text}
+    for _ in range(2):
+        texts |= {decoded for each in texts for decoded in decodings(each)}
+    return [part for part in parts if any(part in each for each in texts)]
+
+
+def decodings(text: str) -> Iterator[str]:
+    yield unquote(text, "latin-1")
+    yield html.unescape(text)
+    yield re.sub(r"\\+u([0-9a-fA-F]{4})", lambda match: chr(int(match[1], 16)), text)
+    yield re.sub(r"\\(.)", r"\1", text)
+    for token in re.findall(r"[\w+/-]{8,}", text, re.ASCII):
+        signs = token.replace("-", "+").replace("_", "/")
+        for begin in range(4):
+            whole = signs[begin:] + "A" * (-len(signs[begin:]) % 4)
+            yield b64decode(whole).decode("latin-1")
 
 
 @given(
