@@ -122,12 +122,6 @@ class TestForms:
         """The text is a diff with its signs in the first column, and nothing raw in it."""
         assert str(planned(account, loads(DECLARED))) == TEXT
 
-    def test_markdown(self, account: FakeAccount) -> None:
-        """Markdown is the same text in a fence that nothing in it closes."""
-        markdown = planned(account, loads(DECLARED)).to_markdown()
-        assert markdown == f"```diff\n{TEXT}\n```\n"
-        assert markdown.count("```") == 2
-
     def test_json(self, account: FakeAccount) -> None:
         """JSON is one line of ASCII."""
         text = planned(account, loads(DECLARED)).to_json()
@@ -166,7 +160,7 @@ class TestForms:
         }
 
     def test_limit(self) -> None:
-        """Markdown that has to be short keeps every title, and counts the lines it leaves out."""
+        """Markdown is a fence, and keeps every title and counts the rest if it has to be short."""
         roles = [declared(f"Role {n}", permissions=list(Permission)) for n in range(40)]
         plan = planned(account_of(), declaration(*roles))
         assert len(str(plan)) > 80_000
