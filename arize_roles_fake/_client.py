@@ -82,6 +82,8 @@ class FakeRolesClient(BaseArizeClient):
             account has no key left.
     """
 
+    account: FakeAccount
+    """The account behind the client."""
     _may_be_dropped = False
 
     @takes_secrets
@@ -96,8 +98,7 @@ class FakeRolesClient(BaseArizeClient):
     ) -> None:
         check_type("account", account, FakeAccount | None, "a FakeAccount")
         behind = FakeAccount() if account is None else account
-        self.account: FakeAccount = behind
-        """The account behind the client."""
+        self.account = behind
         transport = AccountTransport(behind, lambda _: behind, may_be_dropped=self._may_be_dropped)
         destination = Destination(transport, max_concurrency, NameLookup)
         if api_key is None:

@@ -193,14 +193,15 @@ class RolesServer:
         OSError: On entering: the address cannot be listened on.
     """
 
+    account: FakeAccount
+    """The account that answers."""
     url: str
     """The URL of the server, once it runs."""
 
     def __init__(
         self, account: FakeAccount | None = None, *, host: str = "127.0.0.1", port: int = 0
     ) -> None:
-        self.account: FakeAccount = FakeAccount() if account is None else account
-        """The account that answers."""
+        self.account = FakeAccount() if account is None else account
         self._address = (host, port)
         self._listener = Listener(lambda _: self.account, None)
         self._exits: ExitStack

@@ -17,7 +17,6 @@ import inspect
 import io
 import re
 import sys
-import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
 from importlib import import_module
@@ -76,7 +75,7 @@ def of_class(name: str, of: type) -> Iterator[str]:
     is_made = not (is_one(of, Enum, Warning, str) or getattr(of, "_is_protocol", False))
     yield f"{name}{signature(of)}" if is_made else name
     ours = [each for each in of.__mro__ if each.__module__.startswith("arize_roles_")]
-    shown = {each for base in ours for each in {*vars(base)} | set_by(base)}
+    shown = {each for base in ours for each in {*vars(base), *inspect.get_annotations(base)}}
     # The public bases have lines of their own.
     public = [each for each in ours[1:] if each.__module__ in MODULES and each.__name__[0] != "_"]
     without = {each for base in public for each in vars(base)}
@@ -95,24 +94,6 @@ def of_class(name: str, of: type) -> Iterator[str]:
 
 def is_one(of: type, *bases: type) -> bool:
     return issubclass(of, bases)
-
-
-def set_by(of: type) -> set[str]:
-    """Return the attributes that the constructor of a class sets."""
-    if not inspect.isfunction(made := vars(of).get("__init__")):
-        return set()
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(made)))
-    except OSError:
-        return set()  # attrs made it.
-    return {
-        node.attr
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute)
-        and isinstance(node.ctx, ast.Store)
-        and isinstance(node.value, ast.Name)
-        and node.value.id == "self"
-    }
 
 
 def signature(call: Callable[..., object]) -> str:
