@@ -228,8 +228,14 @@ class TestHarmsNobody:
         assert {*before} <= {*account.roles}
         assert harmful(account) == []
 
+    @pytest.mark.parametrize("body", ODD_BODIES)
+    def test_odd_body(self, body: object) -> None:
+        """A member of another type than the reference's counts as none."""
+        recording, _ = run(lambda _: reply(body), MAKING)
+        assert [each.answer.status for each in recording.answers] == [200]
+
     def test_judge(self) -> None:
-        """The judge of the test above sees a change of a role of others."""
+        """The judge of the odd answers sees a change of a role of others."""
         account = FakeAccount()
         account.add_role("Private", id=FOREIGN_ID)
         ask(account, f"DELETE /v2/roles/{FOREIGN_ID}")
