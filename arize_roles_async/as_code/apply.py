@@ -183,46 +183,11 @@ async def apply(
     return await Run(roles, planned).finish(on_change)
 
 
-class _Attempts:
-    """The attempts of a change, each a call of its own; the options of one call limit them all.
-
-    Args:
-        client: One of ours has options and a clock of its own; any other has the defaults.
-        permit: Called ten times a second in a wait, and by one of ours before each request that had
-            to wait for its turn; what it raises ends the attempts.
-    """
-
-    def __init__(self, client: RolesClient, permit: Callable[[], object]) -> None:
-        self.client: RolesClient = client.with_options(retry=_AT_ONCE)
-        """Makes one attempt a call."""
-        self._permit = permit
-        options = (RetryPolicy(), Timeouts().total, time.monotonic, anyio.sleep)
-        if own := getattr(client, "_use_permit", None):
-            options = own(self.client, permit)
-        self._retry, total, self._now, self._sleep = options
-        self._deadline = math.inf if total is None else self._now() + total
-        self._failed = 0
-
-    async def wait(self, error: RolesError) -> None:
-        """Wait after an attempt that failed; raises its error if there must be no other one."""
-        cause = error.__cause__ if isinstance(error, errors.OutcomeUnknownError) else None
-        failure = cause if isinstance(cause, RolesError) else error
-        is_limited = isinstance(failure, errors.RateLimitError)
-        self._failed += not is_limited
-        attempt = max(1, self._failed)
-        delay = retry_delay(self._retry, failure, attempt=attempt, change=failure is not error)
-        if delay is not None and is_limited:
-            delay = max(delay, _SHORTEST_HOLD)
-        if delay is None or self._now() + delay >= self._deadline:
-            raise error
-        while delay > 0.0:
-            await self._sleep(min(delay, _STEP))
-            delay -= _STEP
-            self._permit()
-
-
 class Run:
     """The run of a plan, which reads a role again before each attempt to change it.
+
+    An attempt is a call of its own; the options of one call limit all attempts of a change. A
+    client of ours has options and a clock, any other has the defaults.
 
     `permit` is called before each request, again after one had to wait for its turn, and ten times
     a second in a wait; it stops the run by a `StoppedError`.
@@ -233,8 +198,12 @@ class Run:
     ) -> None:
         self.result: ApplyResult = ApplyResult(plan=planned)
         """How far the run came; the whole of it once `finish` has ended in whatever way."""
-        self._client = client
+        self._client = client.with_options(retry=_AT_ONCE)
         self._permit = permit
+        options = (RetryPolicy(), Timeouts().total, time.monotonic, anyio.sleep)
+        if own := getattr(client, "_use_permit", None):
+            options = own(self._client, permit)
+        self._retry, self._total, self._now, self._sleep = options
         self._begun: Change | None = None
         self._is_open = False
         """A request was sent that may have made the change, and its answer does not show it."""
@@ -276,22 +245,22 @@ class Run:
 
     async def _make(self, change: Change) -> Change | None:
         """Make a change, unless somebody else made it; return None if users have the role."""
-        self._begun, made = change, None
-        attempts = _Attempts(self._client, self._permit)
+        self._begun, made, failed = change, None, 0
+        deadline = math.inf if self._total is None else self._now() + self._total
         while made is None:
             try:
                 self._permit()
-                made = await self._find(attempts.client, change)
+                made = await self._find(change)
                 if made is None:
                     self._permit()
-                    made = await self._send(attempts.client, change)
+                    made = await self._send(change)
             except errors.ConflictError as error:
                 if change.after is not None:
                     raise
                 self._refusal = self._refusal or error
                 break
             except RolesError as error:
-                await attempts.wait(error)
+                failed = await self._wait(error, failed, deadline)
         result = self.result
         if made is None:
             self.result = attr.evolve(result, blocked=(*result.blocked, change))
@@ -300,12 +269,33 @@ class Run:
         self._begun, self._is_open = None, False
         return made
 
-    async def _find(self, roles: RolesClient, change: Change) -> Change | None:
+    async def _wait(self, error: RolesError, failed: int, deadline: float) -> int:
+        """Wait after an attempt that failed, and return how many have, but for rate limits.
+
+        Raises the error if there must be no other attempt.
+        """
+        cause = error.__cause__ if isinstance(error, errors.OutcomeUnknownError) else None
+        failure = cause if isinstance(cause, RolesError) else error
+        is_limited = isinstance(failure, errors.RateLimitError)
+        failed += not is_limited
+        attempt = max(1, failed)
+        delay = retry_delay(self._retry, failure, attempt=attempt, change=failure is not error)
+        if delay is not None and is_limited:
+            delay = max(delay, _SHORTEST_HOLD)
+        if delay is None or self._now() + delay >= deadline:
+            raise error
+        while delay > 0.0:
+            await self._sleep(min(delay, _STEP))
+            delay -= _STEP
+            self._permit()
+        return failed
+
+    async def _find(self, change: Change) -> Change | None:
         """Return a change that is made already; None if its role is as the plan saw it."""
         before, after, now = change.before, change.after, None
         if before is not None:
             try:
-                now = await roles.get(role_id=before.id)
+                now = await self._client.get(role_id=before.id)
             except errors.NotFoundError as error:
                 if after is None:
                     return change
@@ -313,7 +303,7 @@ class Run:
                 raise StalePlanError(gone) from error
         # Nobody has to look before the first attempt: a name that is taken is refused.
         elif after is not None and self._is_open:
-            async for role in roles.list():
+            async for role in self._client.list():
                 now = role if role.name == after.name else now
         if now is None or not differing(before, now):
             return None
@@ -323,9 +313,10 @@ class Run:
         what = "was changed since the plan was made" if before else "is not as declared"
         raise StalePlanError(f"{quote(name)} {what}: {_drift(before or after, now)}")
 
-    async def _send(self, roles: RolesClient, change: Change) -> Change:
+    async def _send(self, change: Change) -> Change:
         """Send a change and return it as it was made."""
-        role_id, after = change.before.id if change.before else "", change.after
+        roles, after = self._client, change.after
+        role_id = change.before.id if change.before else ""
         was_open, self._is_open = self._is_open, True
         try:
             if after is None:
@@ -349,7 +340,7 @@ class Run:
             self._is_open = was_open or (is_open and not isinstance(error, errors.RateLimitError))
             # The role that an earlier attempt made may be what has the name.
             is_taken = was_open and isinstance(error, errors.ConflictError)
-            if not (is_taken and (made := await self._find(roles, change))):
+            if not (is_taken and (made := await self._find(change))):
                 raise
             return made
 
