@@ -126,21 +126,16 @@ def texts(changes: Iterable[Change]) -> list[str]:
     return [str(each) for each in changes]
 
 
-def stopping(is_to_stop: Callable[[], bool]) -> Callable[[], None]:
-    """Return what a run asks before each request, and which stops it then."""
+async def ended(
+    roles: RolesClient, wanted: Declaration, is_to_stop: Callable[[], bool] = lambda: False
+) -> ApplyResult:
+    """Run a plan as the command does, and return its result, also if it failed."""
 
     def permit() -> None:
         if is_to_stop():
             raise StoppedError("the run was stopped")
 
-    return permit
-
-
-async def ended(
-    roles: RolesClient, wanted: Declaration, is_to_stop: Callable[[], bool] = lambda: False
-) -> ApplyResult:
-    """Run a plan as the command does, and return its result, also if it failed."""
-    run = Run(roles, await plan(roles, wanted), stopping(is_to_stop))
+    run = Run(roles, await plan(roles, wanted), permit)
     with contextlib.suppress(ApplyError):
         await run.finish()
     assert run.result is not None

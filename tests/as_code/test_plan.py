@@ -35,7 +35,6 @@ from tests.as_code.accounts import (
 )
 from tests.support.clients import START, over_http
 
-NOT_A_DECLARATION = r"^declaration: must be a Declaration, not str$"
 TWO = ("DATASET_READ", "ROLE_READ")
 NASTY = "``` \u202eevil\x1b[31m\nnext\x7f"
 
@@ -616,6 +615,6 @@ def test_no_roles(roles: Any, message: str) -> None:  # noqa: ANN401 - whatever 
 async def test_nothing_sent() -> None:
     """Nothing is asked of the account then."""
     roles = FakeRolesClient()
-    with pytest.raises(ValidationError, match=NOT_A_DECLARATION):
+    with pytest.raises(ValidationError, match=r"^declaration: must be a Declaration, not str$"):
         await plan(roles, "roles.toml")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
     assert roles.account.calls == ()

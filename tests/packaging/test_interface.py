@@ -52,15 +52,11 @@ def test_hints(module: str) -> None:
         if isinstance(member, type):
             get_type_hints(member)
             methods = [each for _, each in inspect.getmembers(member, inspect.isfunction)]
-            getters = [each.fget for _, each in inspect.getmembers(member, is_property)]
-            for function in [*methods, *getters]:
+            properties = inspect.getmembers(member, lambda each: isinstance(each, property))
+            for function in [*methods, *(each.fget for _, each in properties)]:
                 get_type_hints(function)
         elif inspect.isfunction(member):
             get_type_hints(member)
-
-
-def is_property(member: object) -> bool:
-    return isinstance(member, property)
 
 
 def test_help(monkeypatch: pytest.MonkeyPatch) -> None:
