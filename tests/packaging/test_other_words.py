@@ -1,12 +1,12 @@
 """The tool that gives other libraries other words: these, and not our own."""
 
+import os
 import sys
 from typing import Final
 
 import pytest
 
-from tests.support.processes import ran
-from tests.tools.other_words.__main__ import environment
+from tests.support.processes import ROOT, ran
 
 pytestmark = pytest.mark.skipif(sys.version_info < (3, 12), reason="needs Python 3.12")
 
@@ -41,7 +41,8 @@ parser.parse_args(["--number", "x"])
 
 def test_changed() -> None:
     """A text of an exception, of the system, of HTTP and of argparse is changed; no value is."""
-    done = ran(sys.executable, "-c", SCRIPT, env=environment())
+    words = {**os.environ, "PYTHONPATH": str(ROOT / "tests/tools/other_words")}
+    done = ran(sys.executable, "-c", SCRIPT, env=words)
     assert done.stdout.splitlines() == [
         "in our words",
         "in other words",

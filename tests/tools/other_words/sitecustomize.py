@@ -1,8 +1,13 @@
 """Gives whatever other libraries and the interpreter say in a sentence other words.
 
-Python imports this at its start where its folder is in `PYTHONPATH`, so it also works in the
-processes that tests start. It changes the texts of exceptions as they reach code of ours, what
-argparse prints, `os.strerror` and the phrases of `HTTPStatus`.
+    PYTHONPATH=tests/tools/other_words python -m pytest -n auto
+
+A test that fails then expects words that the next release of somebody else may change; a test has
+to expect our own words, such as the beginning of a message, or a path, or a class.
+
+Python imports this at its start, so it also works in the processes that tests start. It changes the
+texts of exceptions as they reach code of ours, what argparse prints, `os.strerror` and the phrases
+of `HTTPStatus`. Needs Python 3.12 or newer, which shows it every exception.
 """
 
 import argparse
@@ -100,12 +105,13 @@ def _translate_one(one: str, many: str, number: int) -> str:
 
 def install() -> None:
     """Change what is said from now on."""
-    if sys.version_info >= (3, 12):
-        watch = sys.monitoring
-        tool, raised = 4, watch.events.RAISE
-        watch.use_tool_id(tool, "other words")
-        watch.register_callback(tool, raised, _change_all)
-        watch.set_events(tool, raised)
+    if sys.version_info < (3, 12):
+        sys.exit("error: this needs Python 3.12")
+    watch = sys.monitoring
+    tool, raised = 4, watch.events.RAISE
+    watch.use_tool_id(tool, "other words")
+    watch.register_callback(tool, raised, _change_all)
+    watch.set_events(tool, raised)
     for module, name, function in (
         (argparse, "_", _translate),
         (argparse, "ngettext", _translate_one),
