@@ -123,6 +123,16 @@ class TestWaiting:
         assert caught.value.result.may_have_been_made is False
         assert 3 < passed(account) < 6
 
+    async def test_limited(self) -> None:
+        """A 429 is waited out for a second at least, but not by a client that tries once."""
+        account = account_of("A")
+        account.fail("update", 429, retry_after=0, times=2)
+        with pytest.raises(ApplyError):
+            await apply(FakeRolesClient(account, retry=RetryPolicy(attempts=1)), self.UPDATE)
+        assert passed(account) < 1
+        assert len((await apply(FakeRolesClient(account), self.UPDATE)).made) == 1
+        assert passed(account) >= 1
+
     async def test_attempts(self) -> None:
         """There are as many attempts as the client's policy has, and a 503 was none."""
         account = account_of("A")
