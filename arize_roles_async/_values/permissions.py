@@ -36,7 +36,6 @@ class Permission(_Identifier, StrEnum):
 
     _value_: str  # Else ty takes a member's value for Any.
 
-    # -- members: python -m tests.tools.generate_permissions --
     AGENT_ROLE_CREATE = "AGENT_ROLE_CREATE"
     AGENT_ROLE_DELETE = "AGENT_ROLE_DELETE"
     AGENT_ROLE_READ = "AGENT_ROLE_READ"
@@ -188,7 +187,6 @@ class Permission(_Identifier, StrEnum):
     USER_PERMISSION_UPDATE = "USER_PERMISSION_UPDATE"
     USER_READ = "USER_READ"
     USER_UPDATE = "USER_UPDATE"
-    # -- end of members --
 
     @property
     def is_known(self) -> bool:

@@ -12,6 +12,7 @@ import yaml
 from hypothesis import settings
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
+from arize_roles_async import Permission
 from arize_roles_async._directory.requests import ListProjects, ListSpaces, ListUsers
 from arize_roles_async._role_bindings.requests import ListRoleBindings
 from arize_roles_async._roles.requests import ListRoles
@@ -90,9 +91,9 @@ def assert_is(name: str, instance: object) -> None:
 
 
 def test_permissions() -> None:
-    """The description lists the permissions that the client has."""
-    listed = (DATA / "permissions.txt").read_text("utf-8").split()
-    assert described()["components"]["schemas"]["Permission"]["enum"] == listed
+    """The client has the permissions that the description lists, in order and by their names."""
+    listed = described()["components"]["schemas"]["Permission"]["enum"]
+    assert [*Permission.__members__] == [*Permission] == sorted(listed) == listed
 
 
 def test_parameters() -> None:
