@@ -4,8 +4,7 @@ The methods check their arguments and run each call with a driver.
 """
 
 import functools
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import overload
 
 from msgspec import UNSET, UnsetType
 
@@ -40,15 +39,7 @@ from arize_roles_async._wire.problems import invalid_response
 from arize_roles_async._wire.request import Request, create_request, item_request
 from arize_roles_async._wire.response import Response
 
-_F = TypeVar("_F", bound=Callable[..., Any])
-
 alpha = pre_release("roles", "ALPHA (BETA in Arize's newest clients)", AlphaWarning)
-
-
-def _typed_as(promised: _F) -> Callable[[Callable[..., Any]], _F]:
-    """Give a method the type of the protocol's, so that overloads do not stand here again."""
-    del promised
-    return lambda method: cast("_F", method)
 
 
 class BaseRolesClient(BaseClient, RolesClient):  # ty: ignore[conflicting-metaclass] - as RolesClient
@@ -66,7 +57,10 @@ class BaseRolesClient(BaseClient, RolesClient):  # ty: ignore[conflicting-metacl
     ) -> RolePages:
         return RolePages(self._list_page, limit=limit, cursor=cursor, is_predefined=is_predefined)
 
-    @_typed_as(RolesClient.get)
+    @overload
+    async def get(self, *, role_id: str) -> Role: ...
+    @overload
+    async def get(self, *, role: str) -> Role: ...
     @alpha
     async def get(self, *, role_id: str | None = None, role: str | None = None) -> Role:
         target, is_name = _parse_target(role_id, role)
@@ -97,7 +91,24 @@ class BaseRolesClient(BaseClient, RolesClient):  # ty: ignore[conflicting-metacl
             call.lookup.known.learn([role])
             return role
 
-    @_typed_as(RolesClient.update)
+    @overload
+    async def update(
+        self,
+        *,
+        role_id: str,
+        name: str | None = None,
+        description: str | UnsetType | None = UNSET,
+        permissions: PermissionsArgument | None = None,
+    ) -> Role: ...
+    @overload
+    async def update(
+        self,
+        *,
+        role: str,
+        name: str | None = None,
+        description: str | UnsetType | None = UNSET,
+        permissions: PermissionsArgument | None = None,
+    ) -> Role: ...
     @alpha
     async def update(
         self,
@@ -138,7 +149,10 @@ class BaseRolesClient(BaseClient, RolesClient):  # ty: ignore[conflicting-metacl
                 raise renamed
             return updated
 
-    @_typed_as(RolesClient.delete)
+    @overload
+    async def delete(self, *, role_id: str) -> None: ...
+    @overload
+    async def delete(self, *, role: str) -> None: ...
     @alpha
     async def delete(self, *, role_id: str | None = None, role: str | None = None) -> None:
         target, is_name = _parse_target(role_id, role)
