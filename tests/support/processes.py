@@ -69,10 +69,9 @@ def await_true(holds: Callable[[], bool], what: str) -> None:
 
 def ran(*command: object, **options: Any) -> subprocess.CompletedProcess[str]:  # noqa: ANN401
     """Run a program to its end; return its exit status and what it wrote."""
-    usual: dict[str, Any] = {"capture_output": True, "text": True, "check": False}
-    chosen: dict[str, Any] = {**usual, "timeout": LONGEST_WAIT, **options}
-    done: subprocess.CompletedProcess[str]
-    done = subprocess.run([*map(str, command)], **chosen)  # noqa: S603, PLW1510 - ours
+    run: Any = subprocess.run  # It has dozens of options.
+    usual = {"capture_output": True, "text": True, "check": False, "timeout": LONGEST_WAIT}
+    done: subprocess.CompletedProcess[str] = run([*map(str, command)], **{**usual, **options})
     return done
 
 
