@@ -477,23 +477,6 @@ class TestServer:
         assert answered.headers.get("content-type") == ("application/json" if body else None)
         assert ("content-length" in answered.headers) is bool(body)
 
-    async def test_cursor_escapes(self, account: FakeAccount) -> None:
-        """The server takes cursors escaped and not."""
-        for number in range(80):
-            account.add_role(f"N{number}")
-        query, cursors = "limit=1&is_predefined=false", list[str]()
-        async with asking(account) as ask:
-            for number in range(79, 0, -1):
-                page = json.loads((await ask(f"GET /v2/roles?{query}")).body)
-                assert page["roles"][0]["name"] == f"N{number}"
-                cursors.append(page["pagination"]["next_cursor"])
-                # Clients send `/` as it is, and `+` and `=` escaped.
-                escaped = cursors[-1].replace("+", "%2B").replace("=", "%3D")
-                query = f"limit=1&is_predefined=false&cursor={escaped}"
-                everything = query.replace("/", "%2F")
-                assert (await ask(f"GET /v2/roles?{everything}")).start[:13] == "HTTP/1.1 200 "
-        assert "/" in "".join(cursors)
-
     async def test_connection_kept(self, account: FakeAccount) -> None:
         """A connection is usable after every answer, of any status."""
         account.add_role("A", ["ROLE_READ"], id=ROLE_ID)

@@ -45,13 +45,6 @@ class TestSelection:
         for found in (datasets, restricting):
             assert list(found) == [member for member in Permission if member in found]
 
-    def test_all(self) -> None:
-        """Each permission has one resource and one action."""
-        resources = {p.resource for p in Permission}
-        actions = {p.action for p in Permission}
-        for parts in (map(Permission.for_resource, resources), map(Permission.for_action, actions)):
-            assert sorted(p for part in parts for p in part) == sorted(Permission)
-
     @pytest.mark.parametrize(
         ("find", "text", "message"),
         [

@@ -98,19 +98,15 @@ class TestRequest:
 
 
 class TestFailure:
-    async def test_tried_again(self) -> None:
-        """A failure of the transport's is tried again after a wait."""
-        failures = [RolesConnectionError("no connection")]
+    async def test_own_error(self) -> None:
+        """An error of ours counts as it says: of this change, nothing was sent."""
 
-        async def answer(request: Request) -> Response:
-            if failures:
-                raise failures.pop()
-            return await answer_role(request)
+        async def fail(request: Request) -> Response:
+            raise RolesConnectionError(f"no connection for a {request.method}")
 
-        transport = ScriptedTransport(answer)
-        async with HttpRolesClient(transport, KEY) as roles:
-            await roles.get(role_id=ID)
-        assert transport.calls == ["open", "send", "send", "aclose"]
+        async with HttpRolesClient(ScriptedTransport(fail), KEY, retry=ONCE) as roles:
+            with pytest.raises(RolesConnectionError, match=r"^no connection for a DELETE$"):
+                await roles.delete(role_id=ID)
 
     @pytest.mark.parametrize(
         ("method", "error"), [("get", RolesConnectionError), ("delete", OutcomeUnknownError)]
