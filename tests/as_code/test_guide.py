@@ -29,15 +29,6 @@ def fenced(language: str, page: str = CI) -> list[str]:
     return [content for found, content in FENCE.findall(page) if found == language]
 
 
-def run_python(example: str, account: FakeAccount) -> None:
-    names = {"account": account, "roles": FakeRolesClient(account), "FakeAccount": FakeAccount}
-    code = compile(example, "the guide", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-    made: Any = eval(code, names)  # noqa: S307 - our own text
-    if made is not None:
-        with asyncio.Runner() as runner:
-            runner.run(made)
-
-
 # Plans show the host and checksums cover it, so it has no port that changes.
 COMMAND: Final = """\
 import sys
@@ -85,7 +76,10 @@ def test_month(tmp_path: Path) -> None:
             if language == "toml":
                 (tmp_path / "roles.toml").write_text(content, "utf-8")
             elif language == "py":
-                run_python(content, account)
+                code = compile(content, "the guide", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+                names = {"account": account, "roles": FakeRolesClient(account)}
+                if (made := eval(code, names)) is not None:  # noqa: S307 - our own text
+                    asyncio.run(made)
             elif language == "console":
                 assert on_console(content, tmp_path, variables) == content
     account.assert_roles(

@@ -95,11 +95,6 @@ def drawn(rng: random.Random, names: list[str], held: dict[str, Content]) -> as_
     return as_code.Declaration(roles=roles, absent=absent)
 
 
-def names_in(declared: as_code.Declaration) -> list[str]:
-    former = [name for role in declared.roles for name in role.previously]
-    return [*(role.name for role in declared.roles), *former, *declared.absent]
-
-
 def planned(declared: as_code.Declaration, state: State, born: Born) -> Planned | None:
     """Return what has to change, and what stays; None if the file does not fit the account."""
     by_name = {content[0]: role_id for role_id, content in state.items()}
@@ -353,9 +348,6 @@ class Case:
     def any_drift(self) -> tuple[str, str, str]:
         actions = ["create", "rename", "give", "take", "describe", "delete", "replace"]
         name, other = self.rng.sample([*self.names, "Elsewhere"], 2)
-        declared = names_in(self.declared)
-        if declared and self.rng.random() < 0.5:
-            name = self.rng.choice([*declared, *self.declared.absent])
         return self.rng.choice(actions), name, other
 
     def plan_trouble(self) -> None:  # noqa: C901 - one branch a kind of trouble

@@ -53,20 +53,11 @@ from tests.support.clients import START
 KEY: Final = "key-of-the-judge"
 RIGHTS: Final = ("ROLE_BINDING_READ", "ROLE_BINDING_CREATE", "ROLE_BINDING_DELETE")
 PAGE: Final = "<title>Busy</title>"
+WHEN: Final[list[dict[str, Any]]] = [{"when": "before"}, {"when": "after"}]
 FAULTS: Final[Sequence[tuple[Any, dict[str, Any]]]] = [
-    *(
-        (failure, {"when": when})
-        for failure in ("lost", "malformed", "silent")
-        for when in ("before", "after")
-    ),
-    *(
-        (status, {"when": when, "page": page})
-        for status in (500, 502, 503)
-        for when in ("before", "after")
-        for page in (None, PAGE)
-    ),
-    *((429, {"retry_after": seconds}) for seconds in (None, 1)),
-    (401, {}),
+    *itertools.product(("lost", "malformed", "silent"), WHEN),
+    *itertools.product((500, 502, 503), [w | page for w in WHEN for page in ({}, {"page": PAGE})]),
+    *((429, {}), (429, {"retry_after": 1}), (401, {})),
 ]
 READS: Final = ("get", "list", "find")
 CHANGES: Final = ("create", "update", "delete", "ensure", "remove")
