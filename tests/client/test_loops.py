@@ -8,13 +8,10 @@ import socket
 import ssl
 import subprocess
 import sys
-import threading
 import warnings
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Final
 
 import aiohttp
 import pytest
@@ -23,46 +20,16 @@ from asgiref.sync import async_to_sync
 
 from arize_roles_async import AiohttpRolesClient, ClientStateError, RolesClient
 from arize_roles_fake import FakeRolesClient
+from tests.support.processes import HOST
 from tests.support.tls import Authority
-
-BODY: Final = b'{"roles": [], "pagination": {"has_more": false}}'
-
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(BODY)))
-        self.end_headers()
-        self.wfile.write(BODY)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
-
-
-class Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing of a client that reset its connection."""
+from tests.support.upstream import KEY, Behaviour, Upstream
 
 
 @contextmanager
 def served(context: ssl.SSLContext | None = None) -> Generator[str]:
-    """Serve empty pages from a thread, so that they are there for one event loop after another."""
-    with Server(("127.0.0.1", 0), Handler) as server:
-        if context is not None:
-            server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            scheme = "http" if context is None else "https"
-            yield f"{scheme}://localhost:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
+    """Serve an account from threads, so that it is there for one event loop after another."""
+    with Upstream(Behaviour(), context) as service:
+        yield service.url.replace(HOST, "localhost")
 
 
 @pytest.fixture
@@ -123,7 +90,7 @@ class TestOneAfterAnother:
         """A client opens anew in each loop, and leaves nothing behind."""
         authority = Authority(tmp_path)
         with served(authority.right() if tls else None) as url:
-            roles = AiohttpRolesClient("key", base_url=url, ca_file=authority.pem)
+            roles = AiohttpRolesClient(KEY, base_url=url, ca_file=authority.pem)
             for _ in range(3):
                 run(roles)
             asyncio.run(roles.aclose())
@@ -140,7 +107,7 @@ class TestOneAfterAnother:
     def test_never_closed(self, run: Run) -> None:
         """A client that nobody closes is closed with its loop."""
         with served() as url:
-            roles = AiohttpRolesClient("key", base_url=url)
+            roles = AiohttpRolesClient(KEY, base_url=url)
             run(roles)
             if run is by_bare_loop:
                 # Only the next loop can see that the last one was closed without an end.
@@ -156,12 +123,12 @@ class TestOneAfterAnother:
         authority = Authority(tmp_path)
 
         async def sizes(url: str) -> AsyncGenerator[int]:
-            async with AiohttpRolesClient("key", base_url=url, ca_file=authority.pem) as roles:
+            async with AiohttpRolesClient(KEY, base_url=url, ca_file=authority.pem) as roles:
                 while True:
                     yield len(await roles.list())
 
         async def leave(sizes: AsyncGenerator[int]) -> None:
-            assert await anext(sizes) == 0
+            assert await anext(sizes) == 7
 
         with served(authority.right() if tls else None) as url:
             held = sizes(url)
@@ -174,7 +141,7 @@ async def test_other_context() -> None:
     """A call may end in another context, as one does whose loop was closed by hand."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        async with AiohttpRolesClient("key", base_url=url) as roles:
+        async with AiohttpRolesClient(KEY, base_url=url) as roles:
             call = roles.list().all()
             contextvars.copy_context().run(call.send, None)
             call.close()
@@ -190,7 +157,7 @@ def test_two_at_once(*, fake: bool) -> None:
                 asyncio.run(call)
 
     async def main(url: str) -> None:
-        roles: RolesClient = FakeRolesClient() if fake else AiohttpRolesClient("key", base_url=url)
+        roles: RolesClient = FakeRolesClient() if fake else AiohttpRolesClient(KEY, base_url=url)
         await use(roles)
         await asyncio.to_thread(in_another_loop, roles)
         await use(roles)
@@ -205,7 +172,7 @@ def test_lent_session() -> None:
 
     async def first(url: str) -> AiohttpRolesClient:
         async with aiohttp.ClientSession() as session:
-            roles = AiohttpRolesClient("key", base_url=url, session=session)
+            roles = AiohttpRolesClient(KEY, base_url=url, session=session)
             await use(roles)
             return roles
 

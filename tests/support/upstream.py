@@ -5,6 +5,7 @@ A kill ends its connections, and the account stays.
 
 import contextlib
 import socket
+import ssl
 import sys
 import threading
 import time
@@ -47,12 +48,13 @@ class Behaviour:
 
 
 class Upstream:
-    """The service; it ends with its block."""
+    """The service, perhaps over TLS; it ends with its block."""
 
-    def __init__(self, behaviour: Behaviour) -> None:
+    def __init__(self, behaviour: Behaviour, tls: ssl.SSLContext | None = None) -> None:
         self.behaviour = behaviour
+        self.tls = tls
         self.port = free_port()
-        self.url = f"http://{HOST}:{self.port}"
+        self.url = f"{'https' if tls else 'http'}://{HOST}:{self.port}"
         self.account = FakeAccount(api_key=KEY)
         self.thawed = threading.Event()
         # By method, so that each has its share of what is lost, in whatever order they come.
@@ -170,6 +172,8 @@ class _Server(ThreadingHTTPServer):
         self.service = service
         self._open: set[socket.socket] = set()
         super().__init__((HOST, service.port), _Handler)
+        if service.tls is not None:
+            self.socket = service.tls.wrap_socket(self.socket, server_side=True)
 
     def end(self) -> None:
         self.shutdown()
