@@ -8,10 +8,9 @@ from typing import get_type_hints
 import pytest
 
 from tests.tools.interface import (
-    COMMANDS,
     MODULES,
     from_text,
-    help_of,
+    helps,
     interface,
     missing,
     names,
@@ -62,8 +61,7 @@ def test_hints(module: str) -> None:
 def test_help(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each command explains itself and its options."""
     monkeypatch.setenv("COLUMNS", "1000")
-    helps = [help_of(module, name) for module, names in COMMANDS.values() for name in names]
-    assert "\n".join(helps) == HELP.read_text("utf-8")
+    assert "\n".join(shown for _, shown in helps()) == HELP.read_text("utf-8")
 
 
 @pytest.mark.parametrize(

@@ -37,14 +37,8 @@ MODULES: Final = (
 )
 PLUGIN: Final = "arize_roles_fake.pytest_plugin"
 COMMANDS: Final = {
-    "arize-roles": (
-        "arize_roles_async.__main__",
-        ("", "check", "plan", "apply", "export", "fmt", "who", "schema"),
-    ),
-    "python -m arize_roles_fake": (
-        "arize_roles_fake.__main__",
-        ("", "demo", "serve", "record", "compare"),
-    ),
+    "arize-roles": "arize_roles_async.__main__",
+    "python -m arize_roles_fake": "arize_roles_fake.__main__",
 }
 
 
@@ -127,19 +121,25 @@ def of_plugin(plugin: ModuleType) -> Iterator[str]:
 
 def of_commands() -> Iterator[str]:
     """Yield every command with its options."""
-    for program, (module, names) in COMMANDS.items():
-        for name in names:
-            command = f"{program} {name}".strip()
-            yield command
-            options = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", help_of(module, name)))
-            yield from (f"{command} {option}" for option in sorted(options))
+    for command, shown in helps():
+        yield command
+        options = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", shown))
+        yield from (f"{command} {option}" for option in sorted(options))
 
 
-def help_of(module: str, name: str) -> str:
+def helps() -> Iterator[tuple[str, str]]:
+    """Yield every command with its help, the programs before their commands."""
+    for program, module in COMMANDS.items():
+        yield program, (shown := help_of(module))
+        for name in re.findall(r"[a-z]+", re.findall(r"\{.*\}", shown)[0]):
+            yield f"{program} {name}", help_of(module, name)
+
+
+def help_of(module: str, *name: str) -> str:
     """Return the help of a command, without the words of argparse."""
     shown = io.StringIO()
     with contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit):
-        import_module(module).main([*filter(None, [name]), "--help"])
+        import_module(module).main([*name, "--help"])
     text = re.sub(" +", " ", shown.getvalue())
     text = re.sub(r"(?m)^( (?:-h, --help|--version)) .*$", r"\1", text)
     return re.sub(r"^\w+: |(?m:^[\w ]+:\n)", "", text)
