@@ -9,7 +9,6 @@ with `--oldest`, every direct one has the lowest version that pyproject.toml all
 """
 
 import argparse
-import re
 import subprocess
 import sys
 import tempfile
@@ -17,21 +16,20 @@ import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from packaging.requirements import Requirement
+
 ROOT = Path(__file__).parents[2]
-_REQUIREMENT = re.compile(
-    r"(?P<name>[\w.-]+)(?:\[[\w,.-]+\])?>=(?P<version>[\w.]+)(?:,<[\w.]+)?(?:;.+)?"
-)
 
 
 def lower_bounds(requirements: Iterable[str]) -> Iterator[str]:
     """Yield, for each requirement, the constraint that holds it at its lower bound."""
-    for requirement in requirements:
-        if requirement.startswith("arize-roles-async["):  # its own extras
+    for requirement in map(Requirement, requirements):
+        if requirement.name == "arize-roles-async":  # its own extras
             continue
-        bound = _REQUIREMENT.fullmatch(requirement)
-        if bound is None:
-            raise ValueError(f"{requirement!r} states no lower bound")
-        yield f"{bound['name']}=={bound['version']}"
+        bounds = [each.version for each in requirement.specifier if each.operator == ">="]
+        if not bounds:
+            raise ValueError(f"{requirement} states no lower bound")
+        yield f"{requirement.name}=={bounds[0]}"
 
 
 def requirements(pyproject: Path) -> Iterator[str]:
