@@ -43,13 +43,13 @@ LookedAt = Callable[[Callable[[], str], str], tuple[int, str]]
 def looked_at(
     shell: Shell, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> LookedAt:
-    """Run a command in this process as if on a terminal, and return its status and output."""
+    """Run a command in this process as if on a terminal of ASCII; return its status and output."""
     del shell
 
     def run_here(answer: Callable[[], str], command: str) -> tuple[int, str]:
         shown = io.BytesIO()
         monkeypatch.setattr(sys, "stdin", Keyboard(answer))
-        monkeypatch.setattr(sys, "stdout", Screen(shown, "utf-8", write_through=True))
+        monkeypatch.setattr(sys, "stdout", Screen(shown, "ascii", write_through=True))
         status = main(command.split())
         return status, masked(shown.getvalue().decode()) + capsys.readouterr().err
 
@@ -125,14 +125,12 @@ def test_interrupted(shell: Shell) -> None:
     assert changes(shell.account) == []
 
 
-def test_encoding(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_encoding(looked_at: LookedAt, shell: Shell) -> None:
     """The question shows a label that the terminal's encoding lacks."""
     shell.write("label.toml", 'account = "日本"\n[roles.A]\npermissions = ["ROLE_READ"]')
-    shown = io.BytesIO()
-    monkeypatch.setattr(sys, "stdin", Keyboard(lambda: "y\n"))
-    monkeypatch.setattr(sys, "stdout", Screen(shown, "ascii", write_through=True))
-    assert main(["apply", "label.toml"]) == 0
-    assert 'Make these changes to account "日本" at ' in shown.getvalue().decode()
+    status, shown = looked_at(lambda: "y\n", "apply label.toml")
+    assert status == 0
+    assert 'Make these changes to account "日本" at ' in shown
 
 
 def test_nothing_to_ask(looked_at: LookedAt, shell: Shell) -> None:
