@@ -1,9 +1,8 @@
-"""Measure what the guide's page `performance` shows, and print its tables.
+"""Measure what the guide's page `performance` shows, and write its tables.
 
-`--write` puts them into the page. Measure on a quiet machine, with the other clients installed.
+Measure on a quiet machine, with the other clients installed.
 """
 
-import argparse
 import json
 import re
 import subprocess
@@ -34,20 +33,12 @@ _ROWS = {row.key: row for row in ROWS}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.page", description=__doc__)
-    parser.add_argument("--write", action="store_true", help="write them into the page")
-    parser.add_argument("--tiny", action="store_true", help="as little as shows that it works")
-    arguments = parser.parse_args()
-    size, runs = (["--tiny"], 1) if arguments.tiny else (["--quick"], _RUNS)
-    speed = [_measure(*size, "--only", *_SPEED) for _ in range(runs)]
-    counts = _measure(*size, "--only", *_COUNTS, *_GROWTH)
-    tables = make_tables(speed, counts)
-    print("\n\n".join(tables))
-    if arguments.write:
-        text = PAGE.read_text("utf-8")
-        for old, new in zip(find_tables(text), tables, strict=False):
-            text = text.replace(old, new)
-        PAGE.write_text(text, "utf-8")
+    speed = [_measure(*_SPEED) for _ in range(_RUNS)]
+    counts = _measure(*_COUNTS, *_GROWTH)
+    text = PAGE.read_text("utf-8")
+    for old, new in zip(find_tables(text), make_tables(speed, counts), strict=False):
+        text = text.replace(old, new)
+    PAGE.write_text(text, "utf-8")
 
 
 def find_tables(text: str) -> list[str]:
@@ -64,10 +55,10 @@ def make_tables(speed: Sequence[Results], counts: Results) -> list[str]:
     ]
 
 
-def _measure(*options: str) -> Results:
+def _measure(*rows: str) -> Results:
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "results.json"
-        command = ("-m", "tests.benchmarks", "--json", str(path), *options)
+        command = ("-m", "tests.benchmarks", "--quick", "--json", str(path), "--only", *rows)
         subprocess.run((sys.executable, *command), check=False, stdout=sys.stderr)  # noqa: S603
         return {result["row"]: result for result in json.loads(path.read_text("utf-8"))["rows"]}
 
