@@ -380,14 +380,18 @@ class TestPool:
             await asyncio.gather(*calls)
             assert len(server.peers) == 1
 
+    @pytest.mark.parametrize("over", ["attempt", "call"])
     @pytest.mark.parametrize("gets", ["used", "new"])
-    async def test_later(self, gets: str) -> None:
-        """A request that outlives its call in the queue of the pool is not sent on either."""
+    async def test_later(self, gets: str, over: str) -> None:
+        """A request that outlives its attempt in the queue of the pool is not sent on either."""
         tasks: list[asyncio.Task[ClientResponse]] = []
 
         async def detach(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
             tasks.append(asyncio.ensure_future(handler(request)))
-            return await asyncio.shield(tasks[0])
+            await asyncio.sleep(0)
+            if over == "attempt" and len(tasks) == 1:
+                raise aiohttp.ClientError
+            return await asyncio.shield(tasks[-1])
 
         async def ask() -> None:
             # aiohttp sends a POST once only.
@@ -401,20 +405,22 @@ class TestPool:
         ):
             first = asyncio.create_task(ask())
             await server.asked()
-            call = asyncio.create_task(
-                use(AiohttpRolesClient("key", base_url=server.url, session=session))
-            )
-            await until(lambda: tasks)
-            await asyncio.sleep(0)
-            call.cancel()
-            await asyncio.wait([call])
+            roles = sleeping(no_wait)("key", base_url=server.url, session=session)
+            call = asyncio.create_task(use(roles))
+            await until(lambda: len(tasks) == (2 if over == "attempt" else 1))
+            await settle()
+            server.answer = page
+            if over == "call":
+                call.cancel()
+                await asyncio.wait([call])
             if gets == "used":
                 page(server.peers[0])
             else:
                 server.peers[0].transport.close()
-            await asyncio.gather(first, *tasks, return_exceptions=True)
+            await asyncio.gather(first, *tasks, call, return_exceptions=True)
             assert tasks[0].cancelled()
-            assert b"GET " not in b"".join(peer.received for peer in server.peers)
+            received = b"".join(peer.received for peer in server.peers)
+            assert received.count(b"GET ") == (1 if over == "attempt" else 0)
 
     @LENT
     async def test_resolver(self, monkeypatch: pytest.MonkeyPatch, *, lent: bool) -> None:

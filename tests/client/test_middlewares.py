@@ -21,7 +21,7 @@ from arize_roles_async import (
     StatusError,
 )
 from arize_roles_fake import FakeAccount, serve
-from tests.support.clients import account_at_noon
+from tests.support.clients import ONCE, account_at_noon
 from tests.support.event_loop import until
 from tests.support.raw_http import PAGE, http_response, scripted
 
@@ -29,7 +29,6 @@ pytestmark = pytest.mark.asyncio
 
 Middleware = Callable[[ClientRequest, ClientHandlerType], Awaitable[ClientResponse]]
 
-ONCE = RetryPolicy(attempts=1)
 SOON = RetryPolicy(backoff=0.001)
 
 

@@ -1,7 +1,6 @@
 """`HttpRolesClient`, over transports of a test's own."""
 
 import asyncio
-import json
 import os
 import traceback
 from collections.abc import Awaitable, Callable
@@ -12,17 +11,17 @@ import pytest
 from arize_roles_async import (
     ClientStateError,
     OutcomeUnknownError,
-    RetryPolicy,
     RolesConnectionError,
     RolesError,
     ServerError,
     Timeouts,
 )
 from arize_roles_async.transport import HttpRolesClient, HttpTransport, Request, Response
+from arize_roles_fake import make_role
+from tests.support.clients import ONCE
 
 KEY = "a-secret-key"
 ID = "Um9sZToxOmFiYw=="
-ONCE = RetryPolicy(attempts=1)
 
 pytestmark = pytest.mark.asyncio
 
@@ -51,15 +50,7 @@ class ScriptedTransport(HttpTransport):
 
 async def answer_role(request: Request) -> Response:
     del request
-    role = {
-        "id": ID,
-        "name": "AI Engineer",
-        "permissions": ["PROJECT_READ"],
-        "is_predefined": False,
-        "created_at": "2026-01-01T00:00:00Z",
-        "updated_at": "2026-01-01T00:00:00Z",
-    }
-    body = json.dumps(role).encode()
+    body = make_role(id=ID).to_json().encode()
     return Response(status=200, headers={"Content-Type": "application/json"}, body=body)
 
 
