@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import fnmatch
 import json
+import math
 import os
 import platform
 import sys
@@ -18,12 +19,12 @@ from tests.benchmarks.rows import ROWS, Row
 
 _HEADER = ("row", "what", "figure", "against", "hold", "aim", "measured", "spread", "", "beside")
 _WIDTHS = (18, 46, 18, 28, 7, 7, 8, 14, 6, 0)
-_VERSIONS = ("arize-roles-async", "aiohttp", "msgspec", "arize")
+_VERSIONS = ("arize-roles-async", "aiohttp", "msgspec", "arize", "httpx", "tenacity", "botocore")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer rounds")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, and no long jobs")
     parser.add_argument("--tiny", action="store_true", help="as little as shows that rows work")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results here, too")
     parser.add_argument(
@@ -31,13 +32,15 @@ def main() -> int:
         nargs="+",
         metavar="ROW",
         default=["*"],
-        help=f"rows like these ('get-*'): {', '.join(row.key for row in ROWS)}",
+        help=f"rows like these ('get-*'), long ones, too: {', '.join(row.key for row in ROWS)}",
     )
     arguments = parser.parse_args()
     rows = [row for row in ROWS if any(fnmatch.fnmatch(row.key, each) for each in arguments.only)]
     if not rows:
         parser.error(f"no such row: {', '.join(arguments.only)}")
     size = SIZES["tiny" if arguments.tiny else "quick" if arguments.quick else "full"]
+    if arguments.only != ["*"]:
+        size = size._replace(longest=math.inf)
 
     started = time.perf_counter()
     _quieten()

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import math
 import os
 import statistics
 import sys
@@ -30,12 +31,14 @@ class Size(NamedTuple):
     rounds: int
     share: float = 1.0
     """The share of the calls and roles of the large rows."""
+    longest: float = math.inf
+    """Seconds of the longest bulk job that is done."""
 
     def scaled(self, count: int, least: int) -> int:
         return max(least, round(count * self.share))
 
 
-SIZES = {"full": Size(25), "quick": Size(7), "tiny": Size(0, 0.01)}
+SIZES = {"full": Size(25), "quick": Size(7, longest=15.0), "tiny": Size(0, 0.01)}
 
 
 class Measured(NamedTuple):

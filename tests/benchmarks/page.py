@@ -1,8 +1,9 @@
-"""Measure what the guide's page `performance` shows, and write its tables.
+"""Measure what the guide's page `performance` shows, and write its tables; 70 minutes long.
 
 Measure on a quiet machine, with the other clients installed.
 """
 
+import itertools
 import json
 import re
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import arize_roles_async
+from tests.benchmarks.jobs import JOBS, Job
 from tests.benchmarks.rows import ROWS
 
 PAGE = Path(arize_roles_async.__file__).parent / "guide" / "performance.md"
@@ -27,16 +29,20 @@ _GROWTH = (
     *("walk-growth", "names-growth", "walk-memory"),
     *("flat-calls", "flat-pages", "flat-bindings"),
 )
+_ALONE = [job for job in JOBS if job.processes == 1]
+_TOGETHER = [job for job in JOBS if job.processes > 1]
+_PEERS = next(job for job in JOBS if job.has_peers and job.rate == 100)
 
 Results = Mapping[str, Mapping[str, Any]]
 _ROWS = {row.key: row for row in ROWS}
 
 
 def main() -> None:
-    speed = [_measure(*_SPEED) for _ in range(_RUNS)]
-    counts = _measure(*_COUNTS, *_GROWTH)
+    speed = [_measure("--quick", "--only", *_SPEED) for _ in range(_RUNS)]
+    counts = _measure("--quick", "--only", *_COUNTS, *_GROWTH)
+    jobs = _measure("--only", *(f"{job.key}-*" for job in JOBS))
     text = PAGE.read_text("utf-8")
-    for old, new in zip(find_tables(text), make_tables(speed, counts), strict=False):
+    for old, new in zip(find_tables(text), make_tables(speed, counts, jobs), strict=True):
         text = text.replace(old, new)
     PAGE.write_text(text, "utf-8")
 
@@ -46,19 +52,29 @@ def find_tables(text: str) -> list[str]:
     return re.findall(r"^\|.*(?:\n\|.*)*", text, re.MULTILINE)
 
 
-def make_tables(speed: Sequence[Results], counts: Results) -> list[str]:
-    """Return the first tables of the page, from the results of the rows by key."""
+def make_tables(speed: Sequence[Results], counts: Results, jobs: Results) -> list[str]:
+    """Return the tables of the page, from the results of the rows by key."""
     return [
         _table("what | figure | against | ratio", (_speed(key, speed) for key in _SPEED)),
         _table("what | against | ratio | instructions", (_growth(key, counts) for key in _COUNTS)),
         _table("what | against | figure | from", (_growth(key, counts) for key in _GROWTH)),
+        _table(
+            "creates of one process | limit | late 429s per success | time over the ideal",
+            (_job(job, jobs) for job in _ALONE),
+        ),
+        _table(
+            "processes, each with so many creates | limit | late 429s per success "
+            "| time over the ideal | last over first",
+            (_job(job, jobs) for job in _TOGETHER),
+        ),
+        _table("client | failed | time over the ideal", _peers(jobs)),
     ]
 
 
-def _measure(*rows: str) -> Results:
+def _measure(*options: str) -> Results:
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "results.json"
-        command = ("-m", "tests.benchmarks", "--quick", "--json", str(path), "--only", *rows)
+        command = ("-m", "tests.benchmarks", "--json", str(path), *options)
         subprocess.run((sys.executable, *command), check=False, stdout=sys.stderr)  # noqa: S603
         return {result["row"]: result for result in json.loads(path.read_text("utf-8"))["rows"]}
 
@@ -86,6 +102,32 @@ def _speed(key: str, results: Sequence[Results]) -> str:
 def _growth(key: str, results: Results) -> str:
     row = _ROWS[key]
     return f"{row.what} | {row.baseline} | {_shown([results], key)} | {results[key].get('beside')}"
+
+
+def _job(job: Job, results: Results) -> str:
+    first = f"{job.processes} of {job.calls:,}" if job.processes > 1 else f"{job.calls:,}"
+    figures = ["429s", "time", *(["last"] if job.processes > 1 else [])]
+    cells = [_with_worst(results[f"{job.key}-{figure}"]) for figure in figures]
+    return " | ".join((first, job.limit, *cells))
+
+
+def _with_worst(result: Mapping[str, Any]) -> str:
+    value, (worst, *_) = f"{result.get('value', 0):.3g}", str(result.get("beside")).split("; ")
+    return value if worst == f"worst {value}" else f"{value}, {worst}"
+
+
+def _peers(results: Results) -> Iterable[str]:
+    figures = {
+        figure: dict(
+            each.rsplit(" ", 1)
+            for each in str(results[f"{_PEERS.key}-{figure}"].get("beside")).split("; ")[1:]
+        )
+        for figure in ("failed", "time")
+    }
+    failed, time = (results[f"{_PEERS.key}-{figure}"].get("value", 0) for figure in figures)
+    yield f"this client | {failed:g} | {time:.3g}"
+    for client in dict.fromkeys(itertools.chain(*figures.values())):
+        yield f"{client} | {figures['failed'].get(client)} | {figures['time'].get(client, '')}"
 
 
 if __name__ == "__main__":

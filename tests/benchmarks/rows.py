@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from tests.benchmarks.harness import Bench, Measured, Measures, Pair
 from tests.benchmarks.instructions import Instructions
+from tests.benchmarks.jobs import JOBS, Job
 from tests.benchmarks.side import Side
 
 
@@ -44,6 +45,18 @@ def _same(call: str, calls: int, in_flight: int = 1, *, over_https: bool = False
     return Pair(ours, ours._replace(client="aiohttp"))
 
 
+def _of_job(job: Job) -> tuple[Row, ...]:
+    processes = "" if job.processes == 1 else f"{job.processes} processes of "
+    what = f"{processes}{job.calls:,} creates, {job.limit}"
+    targets = {"failed": (0, 0), "late 429s": job.late, "time": job.time, "last": job.last}
+    return tuple(
+        Row(f"{job.key}-{figure.split()[-1]}", what, _OF_JOBS[figure], job, figure, *target)
+        for figure, target in targets.items()
+        if job.processes > 1 or figure != "last"
+    )
+
+
+_OF_JOBS = {"failed": "", "late 429s": "successes", "time": "the ideal", "last": "the first"}
 _BARE = "bare aiohttp + msgspec"
 _ARIZE = "Arize's client"
 _STRUCTS = "bare, with Structs"
@@ -92,6 +105,7 @@ _AGAIN = Pair(_side("growth", "names", number=50_000), _side("growth", "names", 
 _PEAK = Pair(_side("ours", "peak", roles=100_000), _side("ours", "peak", roles=30_000), 0, 100_000)
 
 ROWS = (
+    *(row for job in JOBS for row in _of_job(job)),
     Row("get-cpu", "`get`, 1 in flight", _BARE, _GET, "CPU, µs", 1.05, 0.94),
     Row("get-64", "`get`, 64 in flight", _BARE, _GET_64, "throughput, calls/s", 1.00, 1.11),
     Row("get-256", "`get`, 256 in flight", _BARE, _GET_256, "throughput, calls/s", 1.05, 1.11),

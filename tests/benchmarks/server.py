@@ -1,4 +1,4 @@
-"""The service that clients are measured with.
+"""The service that clients are measured with: cheap, or with latency and a rate limit.
 
 It knows just the HTTP that the measured clients use: one request at a time on a connection, bodies
 with a Content-Length.
@@ -8,20 +8,49 @@ import asyncio
 import base64
 import bisect
 import json
+import math
 import urllib.parse
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
 from tests.benchmarks.records import binding, role
 
+TURN: Final = 20.0
+"""Seconds of each rate of a service that has several by turns."""
+
 
 class Service:
-    """Roles and role bindings."""
+    """Roles and role bindings behind a token bucket; counts requests and late answers of 429."""
 
     def __init__(self) -> None:
         self.set_up()
 
-    def set_up(self, *, roles: int = 0) -> None:
-        """Begin anew, with so many roles and, up to 1,000, role bindings."""
+    def set_up(
+        self,
+        *,
+        latency: float = 0.0,
+        roles: int = 0,
+        rate: float = math.inf,
+        burst: float = 1.0,
+        retry_after: int | None = None,
+        halve_after: int | None = None,
+        turns: Sequence[float] = (),
+        first: int = 40,
+    ) -> None:
+        """Begin anew, with so many roles and, up to 1,000, role bindings.
+
+        Answers take `latency` seconds. The bucket holds `burst` tokens, gets `rate` a second, and
+        half as many after `halve_after` grants; `turns` are rates that last `TURN` seconds each.
+        `Retry-After` is the time until there is a token, if `retry_after` is None. Refusals of the
+        `first` requests, which nobody can avoid, are not late.
+        """
+        self._requests = 0
+        self.refused_late = 0
+        self._latency, self._first = latency, first
+        self._rate, self._burst, self._retry_after = rate, burst, retry_after
+        self._tokens, self._filled_at = burst, -math.inf
+        self._grants_left = halve_after or math.inf
+        self._turns, self._begun_at = turns, math.nan
         self._answers: dict[str, bytes] = {}
         self._next = roles
         self._records = {
@@ -29,13 +58,49 @@ class Service:
             "role-bindings": {number: binding(number) for number in range(min(roles, 1000))},
         }
 
-    def answer(self, method: str, target: str, body: bytes) -> bytes:
+    def receive(
+        self, method: str, target: str, body: bytes, transport: asyncio.WriteTransport
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        if not (half := self._latency / 2):
+            transport.write(self.answer(method, target, body, 0.0))
+            return
+
+        def answer() -> None:
+            loop.call_later(half, transport.write, self.answer(method, target, body, loop.time()))
+
+        loop.call_later(half, answer)
+
+    def answer(self, method: str, target: str, body: bytes, now: float) -> bytes:
+        self._requests += 1
+        if (wait := self._take_token(now)) is not None:
+            self.refused_late += self._requests > self._first
+            return _problem(429, wait)
         if method != "GET":
             self._answers.clear()
             return self._route(method, target, body)
         if target not in self._answers:
             self._answers[target] = self._route(method, target, body)
         return self._answers[target]
+
+    def _take_token(self, now: float) -> int | None:
+        """Take a token, or return what `Retry-After` says where there is none."""
+        if self._rate == math.inf:
+            return None
+        if self._turns:
+            if self._filled_at == -math.inf:
+                self._begun_at = now
+            turn = int((now - self._begun_at) // TURN)
+            self._rate = self._turns[turn % len(self._turns)]
+        refill = (now - self._filled_at) * self._rate
+        self._tokens, self._filled_at = min(self._burst, self._tokens + refill), now
+        if self._tokens < 1.0:
+            return self._retry_after or max(1, math.ceil((1.0 - self._tokens) / self._rate))
+        self._tokens -= 1.0
+        self._grants_left -= 1
+        if self._grants_left == 0:
+            self._rate /= 2
+        return None
 
     def _route(self, method: str, target: str, body: bytes) -> bytes:
         path, _, query = target.partition("?")
@@ -63,10 +128,21 @@ def _page(field: str, records: dict[int, dict[str, object]], query: str) -> byte
     return _json(200, {field: shown, "pagination": pagination})
 
 
+def _http(status: int, body: bytes, headers: str) -> bytes:
+    head = f"HTTP/1.1 {status} Reason\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
 def _json(status: int, data: object) -> bytes:
     body = json.dumps(data, separators=(",", ":")).encode()
-    headers = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    return f"HTTP/1.1 {status} Reason\r\n{headers}".encode() + body
+    return _http(status, body, "Content-Type: application/json\r\n")
+
+
+def _problem(status: int, retry_after: int | None = None) -> bytes:
+    headers = "Content-Type: application/problem+json\r\n"
+    if retry_after is not None:
+        headers += f"Retry-After: {retry_after}\r\n"
+    return _http(status, json.dumps({"title": "Reason", "status": status}).encode(), headers)
 
 
 class Connection(asyncio.Protocol):
@@ -87,4 +163,4 @@ class Connection(asyncio.Protocol):
         if complete and len(body) >= int(length or b"0"):
             self._buffer = b""
             method, target, _ = head.decode("latin-1").split(" ", 2)
-            self._transport.write(self._service.answer(method, target, body))
+            self._service.receive(method, target, body, self._transport)

@@ -27,7 +27,7 @@ class Side(NamedTuple):
     calls: int = 1
     in_flight: int = 1
     how: str = "in_tasks"
-    """`in_threads` for calls that block."""
+    """`in_threads` for calls that block, `at_once` for calls that may fail."""
     over_https: bool = False
     """True if the calls go over https."""
     options: tuple[tuple[str, Any], ...] = ()
@@ -69,6 +69,13 @@ class Side(NamedTuple):
             for done in [pool.submit(caller) for _ in range(self.in_flight)]:
                 done.result()
             return self._speed(time.perf_counter() - start)
+
+    async def at_once(self, call: Callable[[int], Awaitable[object]]) -> Figures:
+        start = time.perf_counter()
+        results = await asyncio.gather(*map(call, range(self.calls)), return_exceptions=True)
+        seconds = time.perf_counter() - start
+        failed = sum(isinstance(result, BaseException) for result in results)
+        return Figures({"seconds": seconds, "failed": failed})
 
 
 async def _main(url: str, side: Side) -> None:

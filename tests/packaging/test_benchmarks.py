@@ -1,4 +1,4 @@
-"""The benchmark: its rows can say no, each can be measured, and the page has them."""
+"""The benchmark: its service limits right, its rows can say no, and each can be measured."""
 
 import json
 import math
@@ -9,22 +9,53 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks.harness import Measured
+from tests.benchmarks.jobs import JOBS
 from tests.benchmarks.page import PAGE, find_tables, make_tables
 from tests.benchmarks.rows import ROWS
+from tests.benchmarks.server import Service
 
 SOME = (
-    *("get-*", "https-get-*", "pages-16", "binding*", "import-fake"),
+    *("300-*", "2x500-*", "get-*", "https-get-*", "pages-16", "binding*", "import-fake"),
     *("walk-memory", "walk-growth", "fake-*", "flat-*"),
 )
+
+
+def create(service: Service, now: float) -> tuple[int, str | None]:
+    """Return the status of a create, and its `Retry-After`."""
+    answer = service.answer("POST", "/v2/roles", b'{"name": "Team"}', now).decode()
+    _, found, rest = answer.partition("Retry-After: ")
+    return int(answer.split(" ")[1]), rest.partition("\r\n")[0] if found else None
+
+
+def test_bucket() -> None:
+    """The service grants a burst, then its rate, and says when there is a token."""
+    service = Service()
+    service.set_up(rate=0.5, burst=2)
+
+    assert [create(service, 0.0) for _ in range(3)] == [(201, None), (201, None), (429, "2")]
+    assert [create(service, 2.0) for _ in range(2)] == [(201, None), (429, "2")]
+
+
+def test_by_turns() -> None:
+    """A service may have several rates, for twenty seconds each, and the ideal follows them."""
+    service = Service()
+    service.set_up(rate=1.0, turns=(1.0, 4.0), burst=4)
+    moments = (0.0, 2.0, 22.0, 22.5, 42.0, 44.0)
+    granted = [sum(create(service, now)[0] == 201 for _ in range(9)) for now in moments]
+    assert granted == [4, 2, 4, 2, 4, 2]
+
+    (job,) = [each for each in JOBS if each.key == "by-turns"]
+    assert job.ideal == pytest.approx(20.0 + 890 / 50 + 0.04)  # pyright: ignore[reportUnknownMemberType]
 
 
 def test_page() -> None:
     """The guide's page has the tables that the command writes, with all their rows."""
     results = {row.key: {"value": 1.0, "beside": "worst 1"} for row in ROWS}
-    fresh = make_tables([results], results)
+    fresh = make_tables([results], results, results)
     shown = find_tables(PAGE.read_text("utf-8"))
-    # The others are of version 0.3.
-    assert [_rows(table) for table in shown[: len(fresh)]] == [_rows(table) for table in fresh]
+    assert [_rows(table) for table in shown[:-1]] == [_rows(table) for table in fresh[:-1]]
+    # The last one has the other clients that are installed.
+    assert _rows(shown[-1])[0] == _rows(fresh[-1])[0]
 
 
 def _rows(table: str) -> list[list[str]]:
@@ -41,7 +72,7 @@ def _rows(table: str) -> list[list[str]]:
         ("get-64", 0.99, "misses"),
         ("get-64", 1.0, "holds"),
         ("get-64", 1.11, "aim"),
-        ("bindings-count", math.inf, ""),
+        ("16x100-429s", math.inf, ""),
     ],
 )
 def test_verdict(row: str, value: float, verdict: str) -> None:

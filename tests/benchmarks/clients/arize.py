@@ -1,12 +1,14 @@
-"""Arize's own client, which blocks."""
+"""Arize's own client, which blocks: its calls are made in threads."""
 
+import asyncio
 import contextlib
 import importlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.benchmarks.records import KEY, PAGE, ids_of, page_text
+from tests.benchmarks.records import KEY, PAGE, ids_of, new_role, page_text
 
 # Not a dependency, so type checkers may not find it.
 arize: Any = importlib.import_module("arize")
@@ -14,7 +16,7 @@ arize: Any = importlib.import_module("arize")
 
 @contextlib.asynccontextmanager
 async def operations(url: str, threads: int = 1) -> AsyncGenerator[Any]:
-    ids = ids_of("Role")
+    ids, loop = ids_of("Role"), asyncio.get_running_loop()
     roles = arize.ArizeClient(
         api_key=KEY,
         api_host="127.0.0.1",
@@ -35,4 +37,13 @@ async def operations(url: str, threads: int = 1) -> AsyncGenerator[Any]:
             body, "ListRolesResponse", "application/json"
         )
 
-    yield {"get": lambda: roles.get(role=next(ids)), "walk": walk, "decode": decode}
+    def create(number: int) -> Awaitable[object]:
+        return loop.run_in_executor(pool, lambda: roles.create(**new_role(number)))
+
+    with ThreadPoolExecutor(threads) as pool:
+        yield {
+            "get": lambda: roles.get(role=next(ids)),
+            "create": create,
+            "walk": walk,
+            "decode": decode,
+        }

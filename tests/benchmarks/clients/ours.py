@@ -24,7 +24,10 @@ async def operations(
     response = Response(status=200, headers=headers, body=page_text().encode())
 
     async with AiohttpRolesClient(KEY, base_url=url, ca_file=ca_file) as client:
-        bindings = client.role_bindings
+        bindings, patient = client.role_bindings, client.with_options(timeout=None)
+
+        async def create(number: int) -> None:
+            await patient.create(**new_role(number))
 
         async def walk() -> None:
             left = roles
@@ -51,6 +54,7 @@ async def operations(
             "page": lambda: client.list(limit=PAGE),
             "binding": lambda: bindings.get(binding_id=next(binding_ids)),
             "bindings": lambda: bindings.list(resource_type="SPACE", limit=PAGE),
+            "create": create,
             "new": lambda: client.create(**new_role(next(numbers))),
             "walk": walk,
             "peak": peak,
