@@ -123,7 +123,7 @@ def make_deletable(deletions: Deletions) -> None:
         _Deletable(file, deletions.all).visit(tree)  # It changes the tree in place.
         return compile(tree, file, "exec")
 
-    vars(builtins)["__deletions__"] = deletions
+    setattr(builtins, "__deletions__", deletions)  # noqa: B010 - it has no such name
     mock.patch.object(SourceFileLoader, "get_code", get_code).start()
 
 

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from tests.tools.release_check import ROOT
+from tests.support.processes import ROOT, ran
 
 FROM_HERE: Final = (
     "etc/resolv.conf",
@@ -45,8 +45,7 @@ RELEASE_CHECK: Final = (
 
 def run(*command: object, **options: Any) -> subprocess.CompletedProcess[str]:  # noqa: ANN401
     """Run a command, which has to pass unless the options say otherwise."""
-    usual = {"check": True, "text": True}
-    return subprocess.run([*map(str, command)], **{**usual, **options})  # noqa: S603, PLW1510 - ours
+    return ran(*command, **{"check": True, "capture_output": False, "timeout": None, **options})
 
 
 class Chroot:

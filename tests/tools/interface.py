@@ -54,7 +54,7 @@ def interface() -> dict[str, list[str]]:
 
 def of_module(module: ModuleType) -> Iterator[str]:
     """Yield a line for each name that a module shows, and each method and attribute of a class."""
-    for name in sorted(getattr(module, "__all__", ["RolesContract"])):
+    for name in sorted(module.__all__):
         member = getattr(module, name)
         if getattr(member, "__module__", None) in {*MODULES} - {module.__name__}:
             yield name  # Another module has its lines.
