@@ -15,16 +15,18 @@ from arize_roles_async import (
     AiohttpRolesClient,
     RetryPolicy,
     RolesConnectionError,
+    RolesError,
     Timeouts,
 )
 from tests.infrastructure.calls import Load, MakeCall, make, plan
 from tests.infrastructure.judge import Verdict, judge
-from tests.support.processes import HOST
+from tests.support.processes import HOST, await_true
 from tests.support.proxies import Haproxy, Nginx, Squid, folder
 from tests.support.tls import Authority
 from tests.support.upstream import KEY, Behaviour, Upstream
 
 PASSWORD: Final = "pw-51d0c2b8aa"
+WRONG_PASSWORD: Final = "pw-08e6f4d217"
 
 NORMAL: Final = Behaviour()
 SLOW: Final = Behaviour(delay=0.03)
@@ -69,19 +71,19 @@ class Site:
         self.nodes.append(self.stack.enter_context(nginx))
         self.options["base_url"] = nginx.url
 
-    def add_haproxy(self, backend: str) -> None:
+    def add_haproxy(self, backend: str, bind: str = "") -> None:
         """Start a haproxy; `backend` is what its section of that name holds."""
         sections = (
-            f"frontend in\n  bind {HOST}:{{port}}\n"
+            f"frontend in\n  bind {HOST}:{{port}} {bind}\n"
             f"  default_backend out\nbackend out\n  {backend}\n"
         )
         self.haproxy = self.stack.enter_context(Haproxy(self.directory, sections))
         self.options["base_url"] = self.haproxy.url
 
-    def add_squid(self) -> None:
-        """Start a squid with one user, whose password the client gets."""
+    def add_squid(self, password: str) -> None:
+        """Start a squid with one user, and give the client the user with a password."""
         self.squid = self.stack.enter_context(Squid(self.directory, "roles", PASSWORD))
-        self.options["proxy"] = f"http://roles:{PASSWORD}@{HOST}:{self.squid.port}"
+        self.options["proxy"] = f"http://roles:{password}@{HOST}:{self.squid.port}"
 
     def secure(self, certificate: Path, more: str = "") -> str:
         """Return what an nginx's server block with TLS holds."""
@@ -91,11 +93,16 @@ class Site:
             f"location / {{ proxy_pass {self.upstream.url}; }}"
         )
 
-    def add_tls(self, more: str = "") -> None:
-        """Start an nginx with TLS, whose certificate is the authority's."""
-        self.add_nginx(self.secure(self.authority.issue(HOST), more))
-        url = self.nodes[-1].url.replace("http", "https")
-        self.options |= {"base_url": url, "ca_file": self.authority.pem}
+    def add_tls(
+        self, host: str = HOST, *, authority: Authority | None = None, more: str = ""
+    ) -> None:
+        """Start an nginx with TLS, whose certificate is for a host."""
+        self.add_nginx(self.secure((authority or self.authority).issue(host), more))
+        self.trust(self.nodes[-1].url)
+
+    def trust(self, url: str) -> None:
+        """Have the client call a program with TLS, whose certificate is the authority's."""
+        self.options |= {"base_url": url.replace("http", "https"), "ca_file": self.authority.pem}
 
 
 def _http(server: str, http: str = "") -> str:
@@ -242,6 +249,49 @@ def _haproxy(backend: str, server: str = "") -> Step:
     return build
 
 
+def _limited(status: int, more: str = "") -> Step:
+    """Put an nginx in between that takes fewer requests than the calls that are made at once."""
+    return _nginx(
+        f"limit_req zone=all burst=2 nodelay; limit_req_status {status}; {more}",
+        "limit_req_zone $server_port zone=all:1m rate=10r/s;",
+    )
+
+
+def _own_limit(site: Site) -> None:
+    _plain_nginx(site)
+    site.upstream.account.limit_rate(10.0, burst=2)
+
+
+_PAGES: Final = {
+    "502": "return 502;",
+    "503": "return 503;",
+    "404": 'default_type text/plain; return 404 "404 page not found\n";',
+    "404-json": 'default_type application/json; return 404 \'{"message":"no Route matched"}\';',
+    "409": "return 409;",
+    "403": "return 403;",
+    "302": "return 302 https://login.example/?from=$request_uri;",
+    "200-page": 'default_type text/html; return 200 "<html><title>Maintenance</title></html>";',
+    "200-empty": 'default_type text/html; return 200 "";',
+}
+"""Answers of gateways, as locations of nginx."""
+
+
+def _pages(*script: str, methods: str = "POST|PATCH|DELETE") -> Step:
+    """Put a gateway in between that answers attempts with pages of its own, or lets them `pass`."""
+    attempts = " ".join(
+        f'"~^(?:{methods}):{number or ""}$" "{page}";' for number, page in enumerate(script)
+    )
+    pages = "".join(
+        f'if ($page = "{page}") {{ rewrite ^ /{page} last; }}'
+        f"location = /{page} {{ internal; {_PAGES[page]} }}"
+        for page in sorted({*script} - {"pass"})
+    )
+    return _nginx(
+        pages,
+        f'map "$request_method:$http_sdk_retry_count" $page {{ default pass; {attempts} }}',
+    )
+
+
 def _nodes(site: Site) -> None:
     for _ in range(2):
         _plain_nginx(site)
@@ -253,10 +303,30 @@ def _tls(site: Site) -> None:
     site.add_tls()
 
 
+def _tls_of_another(site: Site) -> None:
+    site.add_tls(authority=Authority(site.directory, "another"))
+
+
+def _tls_elsewhere(site: Site) -> None:
+    site.add_tls("elsewhere.example")
+
+
+def _asking(site: Site) -> None:
+    """Have nginx ask for a client certificate."""
+    site.add_tls(more=f"ssl_verify_client on; ssl_client_certificate {site.authority.pem};")
+
+
+def _haproxy_asking(site: Site) -> None:
+    site.add_haproxy(
+        f"server s0 {HOST}:{site.upstream.port}",
+        f"ssl crt {site.authority.issue(HOST)} ca-file {site.authority.pem} verify required",
+    )
+    site.trust(site.haproxy.url)
+
+
 def _mtls(site: Site) -> None:
-    """Have nginx ask for a client certificate, and lend the client a session that has one."""
-    pem = site.authority.pem
-    site.add_tls(f"ssl_verify_client on; ssl_client_certificate {pem};")
+    """Lend the client a session that has a certificate, which nginx asks for."""
+    _asking(site)
     context = ssl.create_default_context(cafile=site.authority.pem)
     context.load_cert_chain(site.authority.issue("roles@caller.example"))
     session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context))
@@ -266,10 +336,10 @@ def _mtls(site: Site) -> None:
     site.options["session"] = session
 
 
-def _squid(scheme: str) -> Step:
+def _squid(scheme: str, password: str = PASSWORD) -> Step:
     def build(site: Site) -> None:
         (_tls if scheme == "https" else _plain_nginx)(site)
-        site.add_squid()
+        site.add_squid(password)
 
     return build
 
@@ -322,6 +392,10 @@ _SWAPS: Final = ((0.2, _swap("ca")), (0.4, _swap("another")), (0.6, _swap("ca"))
 _SQUID_DIES: Final = _twice(lambda site: site.squid.kill(), lambda site: site.squid.start())
 
 
+def _anything(_: Site, __: Verdict) -> list[str]:
+    return []
+
+
 def _all_succeed(_: Site, verdict: Verdict) -> list[str]:
     return [f"{call.operation} said {call.error!r}" for call in verdict.failed]
 
@@ -330,14 +404,24 @@ def _resends(_: Site, verdict: Verdict) -> list[str]:
     return [] if verdict.resent else ["nothing was resent"]
 
 
-def _unreachable(site: Site, verdict: Verdict) -> list[str]:
-    """Return what is wrong where nothing listens."""
-    place = f"{HOST}:{site.upstream.port}"
-    return [
-        f"{call.operation} said {call.error!r}"
-        for call in verdict.calls
-        if not isinstance(call.error, RolesConnectionError) or place not in str(call.error)
-    ]
+def _each_fails(*words: str, kind: type[RolesError] = RolesConnectionError) -> Check:
+    """Return a check that each call failed so, and said so."""
+
+    def check(site: Site, verdict: Verdict) -> list[str]:
+        wanted = [word.format(site=site, host=HOST) for word in words]
+        return [
+            f"{call.operation} said {call.error!r}"
+            for call in verdict.calls
+            if not isinstance(call.error, kind)
+            or any(word not in str(call.error) for word in wanted)
+        ]
+
+    return check
+
+
+def _distrusted(_: Site, verdict: Verdict) -> list[str]:
+    calls = [call for call in verdict.calls if not getattr(call.error, "certificate", False)]
+    return [f"{call.operation} said {call.error!r}" for call in calls]
 
 
 def _some_distrusted(_: Site, verdict: Verdict) -> list[str]:
@@ -345,6 +429,21 @@ def _some_distrusted(_: Site, verdict: Verdict) -> list[str]:
     others = [call for call in verdict.failed if not getattr(call.error, "certificate", False)]
     return [f"{call.operation} said {call.error!r}" for call in others] + (
         [] if verdict.failed else ["none was distrusted"]
+    )
+
+
+def _refused_once(site: Site, verdict: Verdict) -> list[str]:
+    """Return what is wrong where squid takes no password: each call is to ask it once."""
+
+    # Its log has a line once the answer has gone, which the client may have read before.
+    def refusals() -> int:
+        return site.squid.access_log.read_text().count("/407 ")
+
+    await_true(lambda: refusals() >= len(verdict.calls), "squid's log")
+    asked = refusals()
+    wrong = [] if asked == len(verdict.calls) else [f"squid was asked {asked} times"]
+    return wrong + _each_fails("{host}:{site.squid.port}", "credentials", kind=RolesError)(
+        site, verdict
     )
 
 
@@ -363,6 +462,10 @@ _BETWEEN: Final[tuple[tuple[str, Step, tuple[str, ...]], ...]] = (
     (" behind haproxy", _haproxy(""), ("haproxy",)),
 )
 _LOSES: Final = Behaviour(lose_every=5)
+_RETRY_AFTER: Final = (
+    "error_page 429 = @busy; location @busy { add_header Retry-After 1 always;"
+    'default_type text/html; return 429 "<html><h1>Too many</h1></html>"; }'
+)
 _KEEPALIVE: Final = 'proxy_http_version 1.1; proxy_set_header Connection "";'
 
 
@@ -379,6 +482,11 @@ def _works(name: str, build: Step, *needs: str, saw: str = "") -> Scenario:
     return Scenario(name, build, needs, saw=saw, clear=True, check=_all_succeed)
 
 
+def _fails(name: str, build: Step, *needs: str, check: Check = _distrusted) -> Scenario:
+    """Return a scenario in which every call fails alike."""
+    return Scenario(name, build, needs, check=check, clear=True, calls=16)
+
+
 SCENARIOS: Final = (
     Scenario("nginx reloads", _plain_nginx, saw="reconfiguring", steps=_RELOADS),
     *_behind("service killed", ("", " 502 502 "), steps=_KILLS),
@@ -386,6 +494,37 @@ SCENARIOS: Final = (
     *(
         Scenario(name, _nodes, ("nginx", "haproxy"), steps=_each_node_stops(drains=drains))
         for name, drains in (("nodes drained", True), ("nodes die", False))
+    ),
+    *(
+        Scenario(f"rate limit, {name}", build, calls=8, saw="limiting requests")
+        for name, build in (
+            ("503 page", _limited(503)),
+            ("429 page", _limited(429)),
+            ("429 page with Retry-After", _limited(429, _RETRY_AFTER)),
+        )
+    ),
+    Scenario("rate limit, the service's own", _own_limit, calls=8, saw=" 429 429 ", clear=True),
+    *(
+        Scenario(f"pages: {', '.join(script)}", _pages(*script), calls=16)
+        for script in (
+            *((page,) * 3 for page in _PAGES if page != "502"),
+            ("502", "404", "pass"),
+            ("502", "404-json", "pass"),
+            ("502", "409", "409"),
+            ("502", "403", "403"),
+            ("502", "200-page", "200-page"),
+            ("503", "200-empty", "pass"),
+            ("503", "503", "pass"),
+        )
+    ),
+    *(
+        Scenario(
+            f"pages for reads too: {page}",
+            _pages(page, page, page, methods="GET|POST|PATCH|DELETE"),
+            calls=16,
+            check=_anything,
+        )
+        for page in ("404", "404-json", "409", "302", "200-page", "200-empty", "503")
     ),
     Scenario("413", _nginx("client_max_body_size 60;"), clear=True, check=_too_large),
     Scenario(
@@ -438,9 +577,32 @@ SCENARIOS: Final = (
             ),
         )
     ),
-    Scenario("nothing there", _kill, NOTHING, check=_unreachable, clear=True, calls=16),
+    _fails("nothing there", _kill, check=_each_fails("{host}:{site.upstream.port}")),
     Scenario("TLS swapped", _tls, check=_some_distrusted, steps=_SWAPS),
+    _fails("TLS, wrong CA", _tls_of_another, "nginx"),
+    _fails("TLS, wrong host", _tls_elsewhere, "nginx"),
     _works("mTLS with a certificate", _mtls, "nginx"),
+    _fails(
+        "mTLS without one, nginx",
+        _asking,
+        "nginx",
+        check=_each_fails("No required SSL certificate was sent", kind=RolesError),
+    ),
+    _fails(
+        "mTLS without one, haproxy",
+        _haproxy_asking,
+        "haproxy",
+        check=_each_fails("client certificate", kind=RolesError),
+    ),
     *(_works(f"squid, {scheme}", _squid(scheme), "nginx", "squid") for scheme in ("http", "https")),
+    *(
+        _fails(
+            f"squid, wrong password, {scheme}",
+            _squid(scheme, WRONG_PASSWORD),
+            *("nginx", "squid"),
+            check=_refused_once,
+        )
+        for scheme in ("http", "https")
+    ),
     Scenario("squid dies", _squid("https"), ("nginx", "squid"), steps=_SQUID_DIES),
 )
