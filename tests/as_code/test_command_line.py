@@ -35,7 +35,8 @@ class TestRound:
         )
         shell.write("others.toml", 'ignored = ["Undeclared"]')
         assert shell.status("plan --exit-code roles.toml others.toml") == 0
-        exported = shell("export")[1]
+        status, exported, _ = shell("export")
+        assert status == 0
         assert {role.name for role in as_code.loads(exported).roles} == DONE
         assert set(contents(shell.account)) == DONE
 
