@@ -2,6 +2,9 @@
 
 import os
 import stat
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,18 @@ from arize_roles_async._values.writing import write_file
 from tests.support.full_disk import ROOM, full_disk
 
 TOO_LONG = b"x" * (ROOM + 1)
+
+
+@contextmanager
+def as_anybody() -> Generator[None]:
+    """Take root's rights away in a block."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
 
 
 def mode(path: Path) -> int:
@@ -99,6 +114,17 @@ class TestMode:
         path.chmod(0o644)
         write_file(path, b"after", mode=0o600)
         assert mode(path) == 0o600
+
+    def test_read_only(self) -> None:
+        """A file that this process may not write is not replaced, although its folder may be."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "a.toml"
+            path.write_bytes(b"before")
+            path.chmod(0o444)
+            Path(folder).chmod(0o777)
+            with as_anybody(), pytest.raises(PermissionError, match=r"a\.toml"):
+                write_file(path, b"after")
+            assert path.read_bytes() == b"before"
 
     @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root")
     def test_owner(self, tmp_path: Path) -> None:

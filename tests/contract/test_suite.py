@@ -320,6 +320,12 @@ class TestNames:
             f"it: write {instead} if you mean that, or _{name} for a helper"
         )
 
+    def test_unlike(self) -> None:
+        """So is a method that is like none of the contract's; other attributes may be there."""
+        with pytest.raises(TypeError, match="nothing would use it"):
+            type("TestClient", (RolesContract,), {"zebra": override})
+        type("TestClient", (RolesContract,), {"zebra": 5.0})
+
     @pytest.mark.parametrize("name", ["_make", "_not_offered", "_names"])
     def test_helper(self, name: str) -> None:
         """A helper of the contract's own that a suite would replace is an error."""

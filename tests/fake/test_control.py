@@ -313,6 +313,14 @@ class TestAccounts:
             status, problem = Served(served.url, asker).ask(method, path, account)
             assert (status, problem["detail"]) == (400, detail)
 
+    def test_key_removed(self, served: Served) -> None:
+        """A key that an account removed is free for another, unless it still controls the first."""
+        other = Served(served.url, served.ask("POST", "/-/accounts")[1]["api_key"])
+        other.ask("POST", "/-/keys", {"key": "lent"})
+        for key, status in (("lent", 204), (other.key, 400)):
+            other.ask("DELETE", "/-/keys", {"key": key})
+            assert served.ask("POST", "/-/keys", {"key": key})[0] == status
+
     def test_key_taken_since(self, served: Served) -> None:
         """No reset returns to a key that another account got meanwhile."""
         first: dict[str, Any] = {"roles": [{"name": "First"}], "keys": {"mine": None, "old": None}}
