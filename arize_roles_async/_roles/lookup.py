@@ -61,10 +61,10 @@ class KnownRoles:
         """Keep the IDs of roles."""
         if len(self._ids) >= _MAX_KNOWN:
             self._older, self._ids = self._ids, {}
-        ids, looked_for = self._ids, self._looked_for
+        ids, looked_for, longest = self._ids, self._looked_for, MAX_NAME
         for role in roles:
             # No call can ask for a longer name, but an answer can contain one.
-            if len(name := role.name) <= MAX_NAME:
+            if len(name := role.name) <= longest:
                 ids[name] = role.id
         # A loop of its own: most programs look for no name.
         for role in roles if looked_for else ():
