@@ -136,8 +136,9 @@ def test_stand_ins(run: Run) -> None:
     import asyncio
     import socket
     import aiohttp
+    import pytest
     import vcr
-    from arize_roles_async import AiohttpRolesClient, ServerError
+    from arize_roles_async import AiohttpRolesClient, RolesConnectionError
     from arize_roles_fake import RolesServer
 
     async def use(server, session=None):
@@ -169,8 +170,17 @@ def test_stand_ins(run: Run) -> None:
                 assert await use(roles_server, session) == 7
 
         asyncio.run(main())
+
+    def test_unix_socket(roles_server, tmp_path):
+        async def main():
+            connector = aiohttp.UnixConnector(path=str(tmp_path / "nobody"))
+            async with aiohttp.ClientSession(connector=connector) as session:
+                with pytest.raises(RolesConnectionError):
+                    await use(roles_server, session)
+
+        asyncio.run(main())
     """.replace("CASSETTE", repr(CASSETTE)),
         "-o",
         "arize_roles_offline=true",
-        passed=2,
+        passed=3,
     )
