@@ -417,7 +417,8 @@ class TestPool:
                 page(server.peers[0])
             else:
                 server.peers[0].transport.close()
-            await asyncio.gather(first, *tasks, call, return_exceptions=True)
+            under_way: list[asyncio.Task[Any]] = [first, *tasks, call]
+            await asyncio.gather(*under_way, return_exceptions=True)
             assert tasks[0].cancelled()
             received = b"".join(peer.received for peer in server.peers)
             assert received.count(b"GET ") == (1 if over == "attempt" else 0)
