@@ -75,6 +75,7 @@ def test_openapi(names: dict[str, Any]) -> None:
         success = described["paths"][path]["get"]["responses"]["200"]["content"]
         assert success["application/json"]["schema"] == {"$ref": f"#/components/schemas/{name}"}
     schemas = described["components"]["schemas"]
+    assert schemas["Role"]["description"] == "A named set of permissions, as the service holds it."
     assert schemas["Role"]["required"] == [
         *("id", "name", "is_predefined", "created_at", "updated_at")
     ]
