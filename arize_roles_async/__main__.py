@@ -249,7 +249,7 @@ class _Run:
 
     def _permit(self) -> None:
         if self._received is not None:
-            raise StoppedError("the run was stopped")
+            raise StoppedError(f"stopped by {self._received}")
 
     def _is_agreed(self, plan: as_code.Plan) -> bool:
         where = f" to account {plan.where}" if plan.where else ""

@@ -66,6 +66,16 @@ def test_grace(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     assert errors.startswith('error: delete "D" may have been made: stopped by SIGTERM\n')
 
 
+def test_in_doubt(shell: Shell) -> None:
+    """One before the wait for a further attempt is named, too."""
+    shell.account.fail("delete", 502)
+    shell.account.fail("get", 502, after=2)
+    shell.account.signals = {5: [signal.SIGTERM]}
+    status, _, errors = shell("apply --yes roles.toml")
+    assert status == 3
+    assert errors.startswith('error: delete "D" may have been made: stopped by SIGTERM\n')
+
+
 @pytest.mark.parametrize("command", ["plan", "apply --yes"])
 def test_walk(shell: Shell, command: str) -> None:
     """A walk ends at once."""
