@@ -609,7 +609,7 @@ class TestSecrets:
         result.assert_outcomes(passed=10, errors=10)
 
     def test_unchanged(self, run: Run) -> None:
-        """Nothing else changes: below its level, a record reaches no handler."""
+        """Nothing else changes: a record below its level reaches no handler, a warning is shown."""
         run(
             self.HEAD
             + """
@@ -627,8 +627,13 @@ class TestSecrets:
         def test_output(capsys):
             print("nothing", end="")
             assert capsys.readouterr() == ("nothing", "")
+
+        @pytest.mark.filterwarnings("default")
+        def test_warning():
+            warnings.warn("old")
         """,
             *("-o", "arize_roles_secrets=true"),
-            passed=2,
+            passed=3,
+            warnings=1,
         )
         assert not logging.getLogger("app").isEnabledFor(logging.DEBUG)
