@@ -31,7 +31,9 @@ def test_found() -> None:
     assert [line.partition(": ")[2] for line in lines] == [
         "assert changed == attrs.evolve(role, updated_at=changed.updated_at, **asked)",
         "assert changed.updated_at >= role.updated_at",
-        "assert await roles.get(role_id=role.id) == changed",
+        "assert await roles.get(role_id=role.id) == await roles.get(role=name) == changed",
+        "with pytest.raises(NotFoundError):",
+        "assert again.id != role.id",
     ]
-    assert last.startswith("3 of ")
+    assert last.startswith("5 of ")
     assert done.returncode == 1
