@@ -326,6 +326,10 @@ class TestNames:
             type("TestClient", (RolesContract,), {"zebra": override})
         type("TestClient", (RolesContract,), {"zebra": 5.0})
 
+    def test_fixture(self) -> None:
+        """A fixture may have a name that is like a hook's, since pytest uses it."""
+        type("TestClient", (RolesContract,), {"other_keys": pytest.fixture(override)})
+
     @pytest.mark.parametrize("name", ["_make", "_not_offered", "_names"])
     def test_helper(self, name: str) -> None:
         """A helper of the contract's own that a suite would replace is an error."""
