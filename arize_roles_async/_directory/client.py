@@ -141,10 +141,9 @@ class BaseDirectory(BaseClient, Directory):
         with call.time_limit:
             if is_id(project):
                 return await call.get(PROJECTS, Project, project)
-            fetch = functools.partial(_page_of_projects, call)
-            # Looked up once for all pages.
-            listing = ProjectPages(fetch, name=project, in_space=await _space_id(call, in_space))
-            return await _only(_PROJECTS, project, listing)
+            space_id = await _space_id(call, in_space)
+            fetch = functools.partial(_page_of_projects, call, space_id)
+            return await _only(_PROJECTS, project, ProjectPages(fetch, name=project))
 
     async def _page(self, resource: Resource, response: type[_P], page: PageRequest) -> _P:
         call = self._begin(resource.operations[0], resource=resource)
@@ -155,11 +154,12 @@ class BaseDirectory(BaseClient, Directory):
         call = self._begin("projects.list", resource=PROJECTS)
         with call.time_limit:
             # The ID is not kept: another space may have the name at the next page.
-            return await _page_of_projects(call, page)
+            return await _page_of_projects(call, await _space_id(call, page.in_space), page)
 
 
-async def _page_of_projects(call: DrivenCall, page: FindProjects) -> ListProjectsResponse:
-    space_id = await _space_id(call, page.in_space)
+async def _page_of_projects(
+    call: DrivenCall, space_id: str | None, page: FindProjects
+) -> ListProjectsResponse:
     asked = ListProjects(limit=page.limit, cursor=page.cursor, name=page.name, space_id=space_id)
     return await call.page(PROJECTS, ListProjectsResponse, asked)
 

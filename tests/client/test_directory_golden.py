@@ -212,6 +212,19 @@ async def test_similar_names() -> None:
     assert not caught.value.from_service
 
 
+async def test_other_form() -> None:
+    """The ID that a look-up finds is sent as it is, whatever its form."""
+    space, project = (each.replace(b"U3BhY2U6MTpiRnVM", b"ml") for each in (SPACE, PROJECT))
+    answers = (page("spaces", space), page("projects", more=MORE), page("projects", project))
+    async with client(*answers) as (roles, script):
+        assert (await roles.directory.get_project(project="churn", in_space="ML")).space_id == "ml"
+    assert script.lines == [
+        "GET /v2/spaces?limit=100&name=ML",
+        "GET /v2/projects?limit=100&name=churn&space_id=ml",
+        "GET /v2/projects?limit=100&cursor=c1&name=churn&space_id=ml",
+    ]
+
+
 async def test_unset() -> None:
     """None leaves a space out, and no other value that is no text does."""
     async with client() as (roles, script):
