@@ -1,8 +1,8 @@
 """Role bindings by names, while things are renamed, hidden, blocked and answers are lost.
 
 `python -m tests.tools.judge_names [N]` makes N calls, 10,000 unless given, each on a small account
-of its own, and then 1,000 of them with each planted fault, which it has to find. It exits with 1
-where a call ends wrongly, or a planted fault is not found.
+of its own, and then 1,000 of them at most with each planted fault, until it is found. It exits with
+1 where a call ends wrongly, or a planted fault is not found.
 
 The judge goes by the account before each request of the call, and not by the answers:
 
@@ -17,6 +17,7 @@ import asyncio
 import random
 import sys
 import warnings
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any, Final
@@ -238,29 +239,25 @@ PLANTED: Final[dict[str, Any]] = {
 }
 
 
-def count(seeds: range) -> dict[str, int]:
-    """Return how often each flaw came up in calls with these seeds."""
-    found: dict[str, int] = {}
-    for seed in seeds:
-        for flaw in asyncio.run(judged(seed)):
-            kind = flaw.partition(":")[0]
-            found[kind] = found.get(kind, 0) + 1
-    return found
+def wrong(calls: int) -> Iterator[str]:
+    """Make calls, each from a seed of its own, and yield what is wrong with their ends."""
+    for seed in range(calls):
+        yield from asyncio.run(judged(seed))
 
 
 def main() -> int:
     warnings.simplefilter("ignore", AlphaWarning)
     warnings.simplefilter("ignore", BetaWarning)
     calls = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
-    wrong = count(range(calls))
-    print(f"{calls} calls, wrong: {wrong or 0}")
+    ends = Counter(wrong(calls))
+    print(f"{calls} calls, wrong: {dict(ends)}")
     missed = 0
     for name, (attribute, planted) in PLANTED.items():
         with patch.object(directory, attribute, planted):
-            found = count(range(calls // 10))
+            found = next(wrong(calls // 10), None)
         print(f"planted: {name}: {found or 'not found'}")
-        missed += not found
-    return 1 if wrong or missed else 0
+        missed += found is None
+    return 1 if ends or missed else 0
 
 
 if __name__ == "__main__":
