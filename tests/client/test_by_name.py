@@ -27,10 +27,7 @@ from arize_roles_async._calls import stage
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from tests.support.clients import START, account_at_noon, in_process
 
-pytestmark = [
-    pytest.mark.asyncio,
-    pytest.mark.filterwarnings("ignore::arize_roles_async.BetaWarning"),
-]
+pytestmark = pytest.mark.asyncio
 
 
 def furnish(account: FakeAccount) -> FakeAccount:

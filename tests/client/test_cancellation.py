@@ -8,7 +8,6 @@ from arize_roles_async import Role, RolesClient
 from arize_roles_fake import FakeAccount, FakeRolesClient
 
 
-@pytest.mark.filterwarnings("ignore::arize_roles_async.BetaWarning")
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_by_name(backend: str) -> None:
     """Look-ups that are cancelled change nothing, and the iteration may go on."""

@@ -35,8 +35,6 @@ from arize_roles_fake import FakeAccount, FakeRolesClient
 from tests.support.clients import START, account_at_noon, passed
 from tests.support.sizes import sized
 
-pytestmark = pytest.mark.filterwarnings("ignore::arize_roles_async.BetaWarning")
-
 ROLE_ID = "Um9sZToxOmFCY0Q="
 BROKEN = RolesConnectionError("broken")
 

@@ -31,10 +31,7 @@ from arize_roles_async import (
 from arize_roles_async._calls import stage
 from arize_roles_fake import FakeAccount, FakeRolesClient
 
-pytestmark = [
-    pytest.mark.asyncio,
-    pytest.mark.filterwarnings("ignore::arize_roles_async.BetaWarning"),
-]
+pytestmark = pytest.mark.asyncio
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 USER = "VXNlcjphZGE="  # User:ada

@@ -23,10 +23,7 @@ from arize_roles_async import (
 )
 from tests.client.test_golden import NO_CONTENT, answer, client, problem
 
-pytestmark = [
-    pytest.mark.asyncio,
-    pytest.mark.filterwarnings("ignore::arize_roles_async.BetaWarning"),
-]
+pytestmark = pytest.mark.asyncio
 
 BINDING = b"""{
   "id": "Um9sZUJpbmRpbmc6MTphQmNE",

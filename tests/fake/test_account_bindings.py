@@ -7,8 +7,6 @@ import pytest
 from arize_roles_async import ForbiddenError, NotFoundError
 from arize_roles_fake import FakeAccount, FakeRolesClient
 
-pytestmark = pytest.mark.filterwarnings("ignore::arize_roles_async.BetaWarning")
-
 
 class TestBind:
     """Role bindings as a test sets them up and inspects them."""

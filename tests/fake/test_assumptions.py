@@ -10,8 +10,6 @@ import pytest
 from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient
 from tests.support.clients import START, ask
 
-pytestmark = pytest.mark.filterwarnings("ignore::arize_roles_async.BetaWarning")
-
 NO_ROLE = "/v2/roles/Um9sZTowOm5vbmU%3D"
 SPACE = "/v2/roles/U3BhY2U6MTphQmNE"
 ONCE_EACH = b'{"name": "A", "permissions": ["TAG_READ", "ROLE_READ"]}'

@@ -143,7 +143,6 @@ def test_repr() -> None:
 
 
 @pytest.mark.asyncio
-@pytest.mark.filterwarnings("ignore::arize_roles_async.BetaWarning")
 async def test_binding(account: FakeAccount) -> None:
     """A call of role bindings names the role, the user and the resource by their labels."""
     account.add_role("Analyst")

@@ -11,8 +11,6 @@ from arize_roles_fake import FakeAccount, FakeRolesClient, make_role
 from arize_roles_fake._service.ids import Ids
 from arize_roles_fake._service.store import RoleStore
 
-pytestmark = pytest.mark.filterwarnings("ignore::arize_roles_async.BetaWarning")
-
 ACCOUNT_0_4 = Path(__file__).parents[1] / "data" / "account-0.4.json"
 """An account as version 0.4 wrote it."""
 

@@ -126,7 +126,6 @@ def test_found() -> None:
     assert "arize_roles_async._aiohttp.client.AiohttpRolesClient" in {d.title for d in DOCSTRINGS}
 
 
-@pytest.mark.filterwarnings("ignore::arize_roles_async.BetaWarning")
 def test_readme_example(
     tmp_path: Path, arize_env: RolesServer, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -22,7 +22,6 @@ import asyncio
 import base64
 import itertools
 import random
-import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import Any, Final, cast
@@ -32,7 +31,6 @@ from urllib.parse import unquote
 import attrs
 
 from arize_roles_async import (
-    BetaWarning,
     ConflictError,
     OutcomeUnknownError,
     Request,
@@ -273,9 +271,7 @@ def wrong_calls(calls: int, operation: str | None = None) -> list[int]:
     async def judge() -> list[int]:
         return [seed for seed in range(calls) if await is_wrong(seed, operation)]
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", BetaWarning)
-        return asyncio.run(judge())
+    return asyncio.run(judge())
 
 
 async def _ensure_any_role(bindings: RoleBindingsClient, **target: Any) -> RoleBinding:  # noqa: ANN401
