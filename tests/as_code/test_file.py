@@ -71,6 +71,7 @@ PASSED = (
     f"{ONCE}: to give a role the name that another one has takes two runs, and to swap names a "
     "third name"
 )
+VALIDATOR: Any = jsonschema.Draft7Validator(schema())
 
 
 def violations(text: str) -> list[tuple[str, str]]:
@@ -326,8 +327,7 @@ class TestWriting:
         assert all(line.isprintable() for line in text.split("\n"))
         assert "```" not in text
         assert File("a", text).formatted() == text
-        validator: Any = jsonschema.Draft7Validator(schema())
-        validator.validate(tomllib.loads(text))
+        VALIDATOR.validate(tomllib.loads(text))
 
     @given(strategies.declarations(), st.data())
     def test_cut_short(self, declared: Declaration, data: st.DataObject) -> None:

@@ -92,6 +92,9 @@ y = 5
 """
 
 
+VALIDATOR: Any = jsonschema.Draft7Validator(schema())
+
+
 class TestText:
     def test_order(self) -> None:
         """Keys and items come in the fixed order, each item on a line, each with its comments."""
@@ -218,8 +221,7 @@ class TestCommand:
 class TestSchema:
     def test_takes(self) -> None:
         """Sets are right by the schema, also with newer permissions."""
-        validator: Any = jsonschema.Draft7Validator(schema())
-        validator.validate({"sets": {"a": ["NEW_READ"]}, "roles": {"A": {"include": ["a"]}}})
+        VALIDATOR.validate({"sets": {"a": ["NEW_READ"]}, "roles": {"A": {"include": ["a"]}}})
 
     @pytest.mark.parametrize(
         "text",
@@ -235,8 +237,7 @@ class TestSchema:
     )
     def test_refuses(self, text: str) -> None:
         """What `check` refuses, the editor marks."""
-        validator: Any = jsonschema.Draft7Validator(schema())
-        assert [*validator.iter_errors(tomllib.loads(text))]
+        assert [*VALIDATOR.iter_errors(tomllib.loads(text))]
 
     def test_suggestions(self) -> None:
         """The known permissions are suggested."""

@@ -117,8 +117,15 @@ def test_early(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     assert survived == [True]
 
 
-@pytest.mark.parametrize("command", ["check", "plan", "apply --yes", "fmt"])
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("command", "sent"),
+    [
+        ("check", signal.SIGTERM),
+        ("plan", signal.SIGINT),
+        ("apply --yes", signal.SIGTERM),
+        ("fmt", signal.SIGINT),
+    ],
+)
 def test_reading(shell: Shell, command: str, sent: signal.Signals) -> None:
     """A command that waits for its file from a pipe ends at once."""
     reader, writer = os.pipe()
