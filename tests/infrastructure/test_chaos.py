@@ -4,7 +4,7 @@ import pytest
 
 from arize_roles_async import AiohttpRolesClient, RolesConnectionError
 from arize_roles_fake import FakeAccount
-from tests.support.chaos import Point, chaos_server
+from tests.support.chaos import ChaosServer, Point
 from tests.support.clients import LENT, ONCE, own_or_lent
 from tests.support.sizes import sized
 from tests.tools.chaos_table import cases, run, run_planted
@@ -40,7 +40,7 @@ async def test_sent_once(method: str, *, lent: bool) -> None:
     account = FakeAccount()
     target = account.add_role("Target")
     async with (
-        chaos_server(account) as server,
+        ChaosServer(account).run() as server,
         own_or_lent(
             AiohttpRolesClient, account.api_key, lent=lent, base_url=server.url, retry=ONCE
         ) as roles,

@@ -12,10 +12,10 @@ import socket
 import ssl
 import struct
 import zlib
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from enum import StrEnum, auto
-from typing import NamedTuple
+from typing import NamedTuple, Self
 from unittest import mock
 
 from multidict import CIMultiDict
@@ -23,6 +23,7 @@ from multidict import CIMultiDict
 from arize_roles_async import Request
 from arize_roles_fake import FakeAccount
 from tests.support.event_loop import settle
+from tests.support.raw_http import Message, read_message
 
 HOST = "127.0.0.1"
 EXPANDED_SIZE = 64 * 2**20
@@ -124,24 +125,70 @@ class Exchange(NamedTuple):
     """What the client counts of the request, if it is not the first attempt."""
 
 
-class ChaosServer:
-    """A server; `chaos_server` starts and ends it.
+class Breaking:
+    """What takes connections, and breaks what goes on them.
 
     Attributes:
         script: One entry an exchange, None for a clean one; when it is used up, all are clean.
-            A fault at connect time stays first until the next connection attempt, and requests
-            on open connections take what follows it: `drop_idle` makes the next one connect.
-        log: What happened, in order.
+            A fault at connect time stays first until the next connection attempt, and what goes on
+            open connections takes what follows it.
         url: Where the client connects.
     """
 
-    def __init__(self, account: FakeAccount, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self) -> None:
         self.script: list[Point | None] = []
-        self.log: list[Exchange] = []
         self.url = ""
+        self._tasks: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
+
+    async def is_left_alone(self) -> bool:
+        """Return True if every connection ends by itself, in time for a busy machine."""
+        if tasks := list(self._tasks.values()):
+            await asyncio.wait(tasks, timeout=_PATIENCE)
+        return not self._tasks
+
+    async def _drop(self, writers: Collection[asyncio.StreamWriter]) -> None:
+        """Close connections, and see the client close them, too.
+
+        A client that does not watch its idle connections is waited for in vain.
+        """
+        for writer in writers:
+            with suppress(OSError):
+                writer.write_eof()
+        if writers:
+            await asyncio.wait([self._tasks[writer] for writer in writers], timeout=_PATIENCE)
+
+    def _next(self, *, at_connect: bool) -> Point | None:
+        for place, point in enumerate(self.script):
+            if at_connect is (point is not None and point.at_connect):
+                return self.script.pop(place)
+            if at_connect:
+                break
+        return None
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        def forget(task: asyncio.Task[None]) -> None:
+            if task.cancelled() or not task.exception():
+                del self._tasks[writer]
+
+        task = self._tasks[writer] = asyncio.create_task(self._serve(reader, writer))
+        task.add_done_callback(forget)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        raise NotImplementedError
+
+
+class ChaosServer(Breaking):
+    """A server of an account, while it runs.
+
+    Attributes:
+        log: What happened, in order.
+    """
+
+    def __init__(self, account: FakeAccount, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__()
+        self.log: list[Exchange] = []
         self._account = account
         self._tls = tls
-        self._tasks: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
         self._idle: set[asyncio.StreamWriter] = set()
         self._ended = asyncio.Event()
 
@@ -151,16 +198,9 @@ class ChaosServer:
         return [exchange.point for exchange in self.log]
 
     async def drop_idle(self) -> None:
-        """Close the connections that wait for a request, and see the client close them too.
-
-        A client that does not watch its idle connections is waited for in vain.
-        """
+        """Close the connections that wait for a request, so that the next one connects."""
         dropped, self._idle = self._idle, set()
-        for writer in dropped:
-            with suppress(OSError):
-                writer.write_eof()
-        if dropped:
-            await asyncio.wait([self._tasks[writer] for writer in dropped], timeout=_PATIENCE)
+        await self._drop(dropped)
 
     async def answer_idle(self) -> None:
         """Write an answer on each connection that waits for a request."""
@@ -168,15 +208,9 @@ class ChaosServer:
             writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
         await settle()
 
-    async def is_left_alone(self) -> bool:
-        """Return True if every connection ends by itself, in time for a busy machine."""
-        if tasks := list(self._tasks.values()):
-            await asyncio.wait(tasks, timeout=_PATIENCE)
-        return not self._tasks
-
     @asynccontextmanager
-    async def run(self) -> AsyncGenerator[None]:
-        """Listen, and in the end leave nothing behind."""
+    async def run(self) -> AsyncGenerator[Self]:
+        """Listen on a free port of the loopback, and in the end leave nothing behind."""
         loop = asyncio.get_running_loop()
         connect = loop.sock_connect
         server = await asyncio.start_server(self._accept, HOST, 0, ssl=self._tls)
@@ -185,6 +219,8 @@ class ChaosServer:
 
         async def sock_connect(sock: socket.socket, to: tuple[object, ...]) -> None:
             point = self._next(at_connect=True) if to == address else None
+            if point is not None:
+                self.log.append(Exchange(point, ""))
             if point is Point.STALL_ON_CONNECT:
                 await self._ended.wait()
                 raise TimeoutError
@@ -195,7 +231,7 @@ class ChaosServer:
             closed.bind((HOST, 0))
             refusing = closed.getsockname()
             try:
-                yield
+                yield self
             finally:
                 self._ended.set()
                 server.close()
@@ -207,29 +243,12 @@ class ChaosServer:
             if isinstance(error, Exception):
                 raise error
 
-    def _next(self, *, at_connect: bool) -> Point | None:
-        for place, point in enumerate(self.script):
-            if at_connect is (point is not None and point.at_connect):
-                if at_connect:
-                    self.log.append(Exchange(point, ""))
-                return self.script.pop(place)
-            if at_connect:
-                break
-        return None
-
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # A connection that the kernel had queued can still arrive while the server ends.
         if self._ended.is_set():
             writer.transport.abort()
-            return
-
-        def forget(task: asyncio.Task[None]) -> None:
-            self._idle.discard(writer)
-            if task.cancelled() or not task.exception():
-                del self._tasks[writer]
-
-        task = self._tasks[writer] = asyncio.create_task(self._serve(reader, writer))
-        task.add_done_callback(forget)
+        else:
+            super()._accept(reader, writer)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -240,6 +259,7 @@ class ChaosServer:
         except (OSError, asyncio.IncompleteReadError):
             pass  # The client went.
         finally:
+            self._idle.discard(writer)
             # Python 3.11.2 raises an AttributeError for a TLS transport that was closed before.
             with suppress(OSError, AttributeError):
                 writer.transport.abort()
@@ -258,12 +278,11 @@ class ChaosServer:
         method = attempt = ""
         try:
             if point not in {Point.RESET_BEFORE_REQUEST, Point.STALL_BEFORE_REQUEST}:
-                request = first + await reader.readuntil(b"\r\n\r\n")
-                method = request.partition(b" ")[0].decode()
-                _, _, counted = request.partition(b"\r\nsdk-retry-count: ")
-                attempt = counted.partition(b"\r\n")[0].decode()
+                request = await read_message(reader, first)
+                method, target, _ = request.start.split(" ")
+                attempt = request.headers.get("sdk-retry-count", "")
                 if point not in {Point.RESET_IN_REQUEST, Point.STALL_IN_REQUEST}:
-                    head, body = await self._carry_out(request, reader)
+                    head, body = self._carry_out(method, target, request)
         finally:
             self.log.append(Exchange(point, method, attempt))
         if point and point.startswith(("reset", "close", "stall")):
@@ -284,30 +303,16 @@ class ChaosServer:
         writer.write(sent)
         return point not in {Point.GARBAGE, Point.WRONG_LENGTH_LONG, Point.UNTIL_THE_END}
 
-    async def _carry_out(self, head: bytes, reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+    def _carry_out(self, method: str, target: str, request: Message) -> tuple[bytes, bytes]:
         """Return the head and the body of the account's answer to a request."""
-        start, *lines = head.decode().removesuffix("\r\n\r\n").split("\r\n")
-        method, target, _ = start.split(" ")
-        named = (line.partition(": ") for line in lines)
-        headers = CIMultiDict((name, value) for name, _, value in named)
-        body = await reader.readexactly(int(headers.get("Content-Length", "0")))
+        headers, body = CIMultiDict(request.headers), request.body or None
         reply = self._account.handle(
-            Request(method=method, target=target, headers=headers, body=body or None)
+            Request(method=method, target=target, headers=headers, body=body)
         )
         answered = [f"HTTP/1.1 {reply.status} Status", *map(": ".join, reply.headers.items())]
         if reply.status != 204:
             answered.append(f"Content-Length: {len(reply.body)}")
         return "\r\n".join([*answered, "", ""]).encode(), reply.body
-
-
-@asynccontextmanager
-async def chaos_server(
-    account: FakeAccount, tls: ssl.SSLContext | None = None
-) -> AsyncGenerator[ChaosServer]:
-    """Serve an account on a free port of the loopback, and leave nothing of it behind."""
-    server = ChaosServer(account, tls)
-    async with server.run():
-        yield server
 
 
 def _before_break(point: Point, head: bytes, body: bytes) -> bytes:

@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import Self
 
-from tests.support.chaos import GARBAGE, HOST, ChaosServer, Point, reset
+from tests.support.chaos import GARBAGE, HOST, Breaking, ChaosServer, Point, reset
 
 _REFUSALS = {
     Point.TUNNEL_REFUSED_407: b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n",
@@ -16,42 +17,31 @@ _REFUSALS = {
 _MADE = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 
-class ChaosProxy:
-    """A proxy; `chaos_proxy` starts and ends it.
+class ChaosProxy(Breaking):
+    """A proxy, while it runs; for faults of records its script has one entry an answer.
 
     Attributes:
-        script: One entry a tunnel for faults of tunnels and handshakes; for those of records one an
-            answer, None for a clean one.
         struck: The points so far.
         seen: What it was asked.
-        url: Where the client connects.
     """
 
     def __init__(self, server: ChaosServer) -> None:
-        self.script: list[Point | None] = []
+        super().__init__()
         self.struck: list[Point] = []
         self.seen = b""
-        self.url = ""
         self._server = server
-        self._tasks: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def drop_tunnels(self) -> None:
-        """Close every tunnel, and see the client close it, too."""
-        for writer in self._tasks.values():
-            with suppress(OSError):
-                writer.write_eof()
-        await self.is_left_alone()
+        """Close every tunnel."""
+        await self._drop([*self._tasks])
 
-    async def is_left_alone(self) -> bool:
-        """Return True if every tunnel ends by itself, in time for a busy machine."""
-        if self._tasks:
-            await asyncio.wait([*self._tasks], timeout=10.0)
-        return not self._tasks
-
-    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(self._serve(reader, writer))
-        self._tasks[task] = writer
-        task.add_done_callback(self._tasks.pop)
+    @asynccontextmanager
+    async def run(self) -> AsyncGenerator[Self]:
+        """Listen on a free port of the loopback, and in the end leave nothing behind."""
+        async with await asyncio.start_server(self._accept, HOST, 0) as listening:
+            self.url = f"http://{HOST}:{listening.sockets[0].getsockname()[1]}"
+            yield self
+            await self.is_left_alone()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -60,7 +50,7 @@ class ChaosProxy:
             point = self._next(at_connect=True)
             if point is not None and point.startswith("tunnel"):
                 writer.write(_REFUSALS.get(point, b""))
-                await _break(point, writer, lambda: _copy(reader, None))
+                await _break(point, writer, reader.read)
                 return
             host, _, port = asked.split(b" ")[1].rpartition(b":")
             service = await asyncio.open_connection(host.decode(), int(port))
@@ -97,12 +87,7 @@ class ChaosProxy:
             writer.write(data)
 
     def _next(self, *, at_connect: bool) -> Point | None:
-        first = self.script[0] if self.script else None
-        if not self.script or (first is not None and first.at_connect is not at_connect):
-            return None
-        if first is None and at_connect:
-            return None
-        point = self.script.pop(0)
+        point = super()._next(at_connect=at_connect)
         if point is not None:
             self.struck.append(point)
         return point
@@ -122,19 +107,7 @@ async def _break(
             await writer.wait_closed()
 
 
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter | None) -> None:
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     while data := await reader.read(2**16):
-        if writer is not None:
-            writer.write(data)
-    if writer is not None:
-        writer.close()
-
-
-@asynccontextmanager
-async def chaos_proxy(server: ChaosServer) -> AsyncGenerator[ChaosProxy]:
-    """Run a proxy on a free port of the loopback, and leave nothing of it behind."""
-    proxy = ChaosProxy(server)
-    async with await asyncio.start_server(proxy.accept, HOST, 0) as listening:
-        proxy.url = f"http://{HOST}:{listening.sockets[0].getsockname()[1]}"
-        yield proxy
-        await proxy.is_left_alone()
+        writer.write(data)
+    writer.close()
