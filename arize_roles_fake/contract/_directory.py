@@ -27,8 +27,9 @@ _NO_ADDRESS: Final = "nobody@nowhere.invalid"
 _NO_NAME: Final = "No thing has this name"
 
 
-class _DirectorySuite(PlacesSuite):
-    """The base of every group of tests, with the methods that a suite offers."""
+@public("arize_roles_fake.contract")
+class DirectoryContract(PlacesSuite, is_contract=True):
+    """Subclass this, define its abstract methods, and name the subclass `Test...`."""
 
     @abstractmethod
     def open_client(self) -> AbstractAsyncContextManager[Directory]:
@@ -68,9 +69,7 @@ class _DirectorySuite(PlacesSuite):
         project = await directory.get_project(project=self.project_ids()[0])
         return space, project, await directory.get_space(space=project.space_id)
 
-
-class _Interface(_DirectorySuite):
-    """The methods, the rules for their arguments, and what every client promises."""
+    # The methods, the rules for their arguments, and what every client promises
 
     @with_client
     async def test_keywords_only(self, directory: Directory) -> None:
@@ -97,9 +96,7 @@ class _Interface(_DirectorySuite):
             call = Call(directory, method, **arguments)
             await self._all_invalid([call], *arguments)
 
-
-class _LookUps(_DirectorySuite):
-    """One user, space or project, by its name or its ID."""
+    # One user, space or project, by its name or its ID
 
     @with_client
     async def test_user(self, directory: Directory) -> None:
@@ -157,9 +154,7 @@ class _LookUps(_DirectorySuite):
         ]
         await self._all_raise(NotFoundError, calls)
 
-
-class _Lists(_DirectorySuite):
-    """Lists, their filters, and their pages."""
+    # Lists, their filters, and their pages
 
     @with_client
     async def test_users(self, directory: Directory) -> None:
@@ -225,9 +220,7 @@ class _Lists(_DirectorySuite):
             with pytest.raises(BadRequestError):
                 await continued
 
-
-class _Rights(_DirectorySuite):
-    """The rights of a key; they run if the suite has `other_key`."""
+    # The rights of a key; they run if the suite has `other_key`
 
     @with_client
     async def test_without_user_read(self, directory: Directory) -> None:
@@ -259,8 +252,3 @@ class _Rights(_DirectorySuite):
             Call(limited, "get_project", project=project.name, in_space=around.name),
         ]
         await self._all_raise(NotFoundError, calls)
-
-
-@public("arize_roles_fake.contract")
-class DirectoryContract(_Interface, _LookUps, _Lists, _Rights, is_contract=True):
-    """Subclass this, define its abstract methods, and name the subclass `Test...`."""

@@ -42,8 +42,9 @@ _CREATE: Final = Permission.ROLE_BINDING_CREATE
 _DELETE: Final = Permission.ROLE_BINDING_DELETE
 
 
-class _BindingsSuite(PlacesSuite):
-    """The base of every group of tests, with the methods that a suite offers."""
+@public("arize_roles_fake.contract")
+class RoleBindingsContract(PlacesSuite, is_contract=True):
+    """Subclass this, define its abstract methods, and name the subclass `Test...`."""
 
     @abstractmethod
     def open_client(self) -> AbstractAsyncContextManager[RoleBindingsClient]:
@@ -112,9 +113,7 @@ class _BindingsSuite(PlacesSuite):
         """Return the first user's bindings on spaces, as they are listed."""
         return await self._bindings_of(bindings, self.user_ids()[0], "SPACE")
 
-
-class _Interface(_BindingsSuite):
-    """The methods and the rules for their arguments."""
+    # The methods and the rules for their arguments
 
     @with_client
     async def test_keywords_only(self, bindings: RoleBindingsClient) -> None:
@@ -158,9 +157,7 @@ class _Interface(_BindingsSuite):
             place = {"user_id": _NO_USER, "resource_type": kind, "resource_id": resource_id}
             await self._all_invalid(_calls_at(bindings, place), "resource_id")
 
-
-class _Create(_BindingsSuite):
-    """The bindings that `create` makes, and those that it refuses."""
+    # The bindings that `create` makes, and those that it refuses
 
     @with_client
     async def test_create(self, bindings: RoleBindingsClient) -> None:
@@ -221,9 +218,7 @@ class _Create(_BindingsSuite):
         with pytest.raises(ForbiddenError if is_right_first else NotFoundError):
             await bindings.create(role_id=_NO_ROLE, **_NO_PLACE)
 
-
-class _Read(_BindingsSuite):
-    """Lists, and bindings by their IDs."""
+    # Lists, and bindings by their IDs
 
     @with_client
     async def test_unknown_id(self, bindings: RoleBindingsClient) -> None:
@@ -277,9 +272,7 @@ class _Read(_BindingsSuite):
                 with pytest.raises(self._refusal("foreign_cursor")):
                     await continued
 
-
-class _Change(_BindingsSuite):
-    """Bindings that change and go, and the calls that look first."""
+    # Bindings that change and go, and the calls that look first
 
     @with_client
     async def test_update(self, bindings: RoleBindingsClient) -> None:
@@ -368,9 +361,7 @@ class _Change(_BindingsSuite):
         assert await walk(bindings.find(**filters)) == [space]
         assert await walk(bindings.find(**{**filters, "user_id": other.user_id})) == []
 
-
-class _Clients(_BindingsSuite):
-    """Several clients of an account, their options and their end."""
+    # Several clients of an account, their options and their end
 
     @with_client
     async def test_with_options(self, bindings: RoleBindingsClient) -> None:
@@ -405,9 +396,7 @@ class _Clients(_BindingsSuite):
         assert (error.status, error.method, error.path) == (404, "DELETE", path)
         assert (error.problem or ProblemDetails()).status == 404
 
-
-class _Rights(_BindingsSuite):
-    """The rights of a key on single resources; they run if the suite has `other_key`."""
+    # The rights of a key on single resources; they run if the suite has `other_key`
 
     def _limited(self, bindings: RoleBindingsClient, *grants: Permission) -> RoleBindingsClient:
         """Return a client whose key has permissions on the first space alone."""
@@ -459,13 +448,6 @@ class _Rights(_BindingsSuite):
         with pytest.raises(ConflictError):
             await self._limited(bindings, _CREATE).ensure(role_id=role_id, **self._place())
         assert await bindings.get(binding_id=made.id) == made
-
-
-@public("arize_roles_fake.contract")
-class RoleBindingsContract(
-    _Interface, _Create, _Read, _Change, _Clients, _Rights, is_contract=True
-):
-    """Subclass this, define its abstract methods, and name the subclass `Test...`."""
 
 
 def _calls_on(

@@ -69,8 +69,9 @@ _NOT_IN_NAMES: Final = "*<>{}|~^`;\t\n\r\0\x7féñß中😀٣ａ\u00a0\u200b"
 _MAX_TICKS: Final = 250
 
 
-class _RolesSuite(Suite):
-    """The base of every group of tests, with the methods that a suite offers."""
+@public("arize_roles_fake.contract")
+class RolesContract(Suite, is_contract=True):
+    """Subclass this, define `open_client`, and name the subclass `Test...`."""
 
     @abstractmethod
     def open_client(self) -> AbstractAsyncContextManager[RolesClient]:
@@ -133,9 +134,7 @@ class _RolesSuite(Suite):
         """Make a role for each letter, one after the other."""
         return [await self._make(roles, letter) for letter in letters]
 
-
-class _Interface(_RolesSuite):
-    """The methods and their arguments."""
+    # The methods and their arguments
 
     @with_client
     async def test_keywords_only(self, roles: RolesClient) -> None:
@@ -153,9 +152,7 @@ class _Interface(_RolesSuite):
         ]
         await self._all_raise(TypeError, calls)
 
-
-class _Create(_RolesSuite):
-    """The answers of `create`."""
+    # The answers of `create`
 
     @with_client
     async def test_create(self, roles: RolesClient) -> None:
@@ -207,9 +204,7 @@ class _Create(_RolesSuite):
         created, updated = role.created_at, role.updated_at
         assert LONG_AGO < created <= updated < created + timedelta(minutes=1)
 
-
-class _Rules(_RolesSuite):
-    """The rules for names, descriptions and permissions."""
+    # The rules for names, descriptions and permissions
 
     @with_client
     async def test_name(self, roles: RolesClient) -> None:
@@ -311,9 +306,7 @@ class _Rules(_RolesSuite):
         with pytest.raises(NotFoundError):
             await roles.get(role=name)
 
-
-class _Pages(_RolesSuite):
-    """One page of a listing."""
+    # One page of a listing
 
     @with_client
     async def test_page(self, roles: RolesClient) -> None:
@@ -414,9 +407,7 @@ class _Pages(_RolesSuite):
         for limit in self._each((1, 100)):
             await roles.list(limit=limit)
 
-
-class _Walks(_RolesSuite):
-    """Walks over every page of a listing, and accounts with more roles than a page holds."""
+    # Walks over every page of a listing, and accounts with more roles than a page holds
 
     @with_client
     async def test_walk_sees_each_once(self, roles: RolesClient) -> None:
@@ -498,9 +489,7 @@ class _Walks(_RolesSuite):
         """Make enough roles for two of the largest pages."""
         await together(*[functools.partial(self._make, roles, f"N{n}") for n in range(101)])
 
-
-class _Lookup(_RolesSuite):
-    """Calls about one role, which they give by its ID or by its name."""
+    # Calls about one role, which they give by its ID or by its name
 
     @with_client
     async def test_one_role(self, roles: RolesClient) -> None:
@@ -653,9 +642,7 @@ class _Lookup(_RolesSuite):
         await self._all_invalid(_calls_on(roles), "role_id", "role")
         assert await roles.get(role_id=role.id) == role
 
-
-class _Update(_RolesSuite):
-    """The changes that `update` makes, and those that it refuses."""
+    # The changes that `update` makes, and those that it refuses
 
     @with_client
     async def test_update(self, roles: RolesClient) -> None:
@@ -767,9 +754,7 @@ class _Update(_RolesSuite):
             await roles.update(role_id=role.id, description=role.description)
         assert await roles.get(role_id=role.id) == role
 
-
-class _Delete(_RolesSuite):
-    """The roles that `delete` removes, and those that it refuses."""
+    # The roles that `delete` removes, and those that it refuses
 
     @with_client
     async def test_delete(self, roles: RolesClient) -> None:
@@ -805,9 +790,7 @@ class _Delete(_RolesSuite):
             await roles.delete(role=role.name)
         assert await roles.get(role_id=role.id) == role
 
-
-class _Values(_RolesSuite):
-    """Errors, roles and pages as values."""
+    # Errors, roles and pages as values
 
     @with_client
     async def test_status_error(self, roles: RolesClient) -> None:
@@ -868,9 +851,7 @@ class _Values(_RolesSuite):
         assert len(set(pages)) == 1
         assert len({role, await roles.get(role_id=role.id), other}) == 2
 
-
-class _Lifecycle(_RolesSuite):
-    """Options, event loops, and the end of a client."""
+    # Options, event loops, and the end of a client
 
     @with_client
     async def test_with_options(self, roles: RolesClient) -> None:
@@ -987,9 +968,7 @@ class _Lifecycle(_RolesSuite):
         await anyio.to_thread.run_sync(self._run, use)
         await roles.list()
 
-
-class _TwoClients(_RolesSuite):
-    """Every client of an account sees what another client writes, within `max_staleness`."""
+    # Every client of an account sees what another client writes, within `max_staleness`
 
     async def _sees(self, roles: RolesClient, *there: Role, missing: tuple[str, ...] = ()) -> None:
         """Assert that a client finds exactly these roles under these names, by every way."""
@@ -1054,9 +1033,7 @@ class _TwoClients(_RolesSuite):
             for client in (roles, other):
                 await self._sees(client, made[0])
 
-
-class _Keys(_RolesSuite):
-    """Keys that change or lack grants; rules of a second valid key need `other_key`."""
+    # Keys that change or lack grants; rules of a second valid key need `other_key`
 
     async def _all_forbidden(self, calls: Iterable[Call]) -> None:
         """Expect a 403 of each call for lack of a grant, which no other plan would change."""
@@ -1214,9 +1191,7 @@ class _Keys(_RolesSuite):
                 await call()
             await self.outlast_caches()
 
-
-class _Limits(_RolesSuite):
-    """Plans, rates and bindings; each rule runs if the suite can set it up."""
+    # Plans, rates and bindings; each rule runs if the suite can set it up
 
     @with_client
     async def test_plan_used_up(self, roles: RolesClient) -> None:
@@ -1273,26 +1248,6 @@ class _Limits(_RolesSuite):
         with pytest.raises(NotFoundError):
             await roles.get(role=name)
         assert await roles.get(role_id=role.id) == role
-
-
-@public("arize_roles_fake.contract")
-class RolesContract(
-    _Interface,
-    _Create,
-    _Rules,
-    _Pages,
-    _Walks,
-    _Lookup,
-    _Update,
-    _Delete,
-    _Values,
-    _Lifecycle,
-    _TwoClients,
-    _Keys,
-    _Limits,
-    is_contract=True,
-):
-    """Subclass this, define `open_client`, and name the subclass `Test...`."""
 
 
 def _problem(error: StatusError) -> ProblemDetails:
