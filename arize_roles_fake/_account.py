@@ -216,7 +216,7 @@ class FakeAccount:
     def roles(self) -> tuple[Role, ...]:
         """Every role, newest first."""
         with self._lock:
-            return tuple(role for _, role in self._store.in_lists(*self._store.kinds))
+            return self._store.in_order()[::-1]
 
     def role(self, name: str) -> Role | None:
         """Return the role with exactly this name, or None."""
@@ -302,7 +302,7 @@ class FakeAccount:
         """
         with self._lock:
             if role is None:
-                return contents.all_bindings(self._state)
+                return self._store.bindings.in_order()
             of_role = contents.find_role(self._state, role).id
             return self._store.bindings.in_order(("role", of_role))
 
@@ -864,7 +864,7 @@ class FakeAccount:
         with self._lock:
             found = {
                 (each.user_id, each.resource_id): contents.find_role(self._state, each.role_id).name
-                for each in contents.all_bindings(self._state)
+                for each in self._store.bindings.in_order()
             }
         if text := binding_differences(found, wanted, ids):
             raise AssertionError(text)

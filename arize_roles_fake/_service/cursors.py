@@ -3,12 +3,11 @@
 import base64
 import hashlib
 import os
-from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
-from arize_roles_fake._service.order import Position
+from arize_roles_fake._service.store import Position
 
 _SIGNATURE: Final = 12  # Bytes: too many to guess.
 
@@ -39,9 +38,7 @@ class Cursors:
 
     def make(self, filters: dict[str, object], mark: Mark) -> str:
         """Return the cursor after a page of the list with these filters."""
-        position = mark.position
-        where = None if position is None else (position[0].isoformat(), position[1])
-        text = msgspec.json.encode([filters, where, mark.offset, mark.pages])
+        text = msgspec.json.encode((filters, mark))
         return base64.b64encode(self._signature(text) + text).decode()
 
     def read(self, cursor: str, filters: dict[str, object]) -> Mark:
@@ -58,11 +55,11 @@ class Cursors:
         signature, text = raw[:_SIGNATURE], raw[_SIGNATURE:]
         if signature != self._signature(text):
             raise ForeignCursorError("was not issued by this account")
-        issued_for, where, offset, pages = msgspec.json.decode(text)
+        issued_for, mark = msgspec.json.decode(text, type=tuple[dict[str, Any], Mark])
         changed = [name for name in filters if issued_for.get(name) != filters[name]]
         if changed or issued_for.keys() != filters.keys():
             raise ForeignCursorError(f"was issued for another {changed[0] if changed else 'list'}")
-        return Mark(where and (datetime.fromisoformat(where[0]), where[1]), offset, pages)
+        return mark
 
     def _signature(self, text: bytes) -> bytes:
         return hashlib.blake2b(text, key=self._secret, digest_size=_SIGNATURE).digest()

@@ -13,18 +13,12 @@ import msgspec
 from arize_roles_async._directory.models import Project, Space, User
 from arize_roles_async._directory.requests import ListProjects, ListSpaces, ListUsers
 from arize_roles_async._values.permissions import Permission
-from arize_roles_async._values.requests import PageRequest, check, id_kind
+from arize_roles_async._values.requests import check, id_kind
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_fake._service.grants import Grants
 from arize_roles_fake._service.state import State, require
-from arize_roles_fake._service.wire import (
-    decode_query,
-    page_response,
-    parameters,
-    parse_id,
-    record_response,
-)
+from arize_roles_fake._service.wire import decode_query, parse_id, record_response
 
 _STATUSES: Final = ("ACTIVE", "INVITED", "EXPIRED")
 _PROJECT_TYPES: Final = ("APPLICATION", "HARNESS", "EXPERIMENT")
@@ -36,6 +30,14 @@ KINDS: Final[dict[str, tuple[str, ...]]] = {
     "project": ("Model", "Project"),
 }
 """The kinds that the ID of each thing may say."""
+
+
+class _ListUsers(ListUsers, frozen=True, kw_only=True):
+    status: list[str] = msgspec.field(default_factory=list[str])
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(*(("status", _choice_flaw(each, _STATUSES)) for each in self.status))
 
 
 class _ListSpaces(ListSpaces, frozen=True, kw_only=True):
@@ -53,22 +55,16 @@ class _ListProjects(ListProjects, frozen=True, kw_only=True):
 
 def _list_users(state: State, grants: Grants, request: Request) -> Response:
     require(grants, Permission.USER_READ)
-    asked = decode_query(ListUsers, request)
-    statuses = [value for name, value in parameters(request) if name == "status"]
-    check(*(("status", _choice_flaw(each, _STATUSES)) for each in statuses))
+    asked = decode_query(_ListUsers, request)
 
     def is_asked(user: User) -> bool:
         # The bot user of a service key has no address, and is in no list.
         email = user.email
         is_listed = email is not None and user.id not in state.store.blocked
-        is_among = not statuses or user.status in statuses
+        is_among = not asked.status or user.status in asked.status
         return is_listed and is_among and _has(email or "", asked.email)
 
-    filters = {**_filters(asked), "status": sorted(statuses)}
-    users, cursor = state.page(
-        asked, filters, state.store.users, "all", only=is_asked, newest_first=False
-    )
-    return page_response("users", users, cursor)
+    return state.page("users", asked, state.store.users, only=is_asked, newest_first=False)
 
 
 def _list_spaces(state: State, grants: Grants, request: Request) -> Response:
@@ -78,8 +74,7 @@ def _list_spaces(state: State, grants: Grants, request: Request) -> Response:
         is_in = asked.org_id in {None, space.organization_id}
         return is_in and _has(space.name, asked.name) and _sees(grants, space)
 
-    spaces, cursor = state.page(asked, _filters(asked), state.store.spaces, "all", only=is_asked)
-    return page_response("spaces", spaces, cursor)
+    return state.page("spaces", asked, state.store.spaces, only=is_asked)
 
 
 def _list_projects(state: State, grants: Grants, request: Request) -> Response:
@@ -97,8 +92,7 @@ def _list_projects(state: State, grants: Grants, request: Request) -> Response:
             and _sees(grants, project)
         )
 
-    found, cursor = state.page(asked, _filters(asked), state.store.projects, "all", only=is_asked)
-    return page_response("projects", found, cursor)
+    return state.page("projects", asked, state.store.projects, only=is_asked)
 
 
 def _get(what: str, state: State, grants: Grants, request: Request) -> Response:
@@ -124,12 +118,6 @@ def _sees(grants: Grants, thing: User | Space | Project) -> bool:
     if isinstance(thing, Space):
         return grants.sees(Permission.SPACE_READ, thing.id)
     return grants.sees(Permission.PROJECT_READ, thing.id, thing.space_id)
-
-
-def _filters(asked: PageRequest) -> dict[str, object]:
-    """Return the filters of a list, for which its cursors are issued."""
-    fields = msgspec.structs.asdict(asked)
-    return {name: fields[name] for name in fields if name not in PageRequest.__struct_fields__}
 
 
 def _has(text: str, part: str | None) -> bool:

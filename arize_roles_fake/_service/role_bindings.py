@@ -25,7 +25,6 @@ from arize_roles_fake._service.state import RefusedError, State
 from arize_roles_fake._service.wire import (
     InvalidBodyError,
     decode_query,
-    page_response,
     parse_id,
     record_response,
 )
@@ -35,16 +34,12 @@ def _list(state: State, grants: Grants, request: Request) -> Response:
     asked = decode_query(ListRoleBindings, request)
     if asked.user_id is not None:
         _require_user(state, asked.user_id)
-
-    kind, user = asked.resource_type, asked.user_id
-    filters: dict[str, object] = {"resource_type": kind, "user_id": user}
-    listed = (kind,) if user is None else (kind, user)
+    listed = asked.resource_type, asked.user_id
 
     def is_visible(binding: RoleBinding) -> bool:
         return _may(state, grants, Permission.ROLE_BINDING_READ, binding)
 
-    bindings, cursor = state.page(asked, filters, state.store.bindings, listed, only=is_visible)
-    return page_response("role_bindings", bindings, cursor)
+    return state.page("role_bindings", asked, state.store.bindings, listed, only=is_visible)
 
 
 def _create(state: State, grants: Grants, request: Request) -> Response:

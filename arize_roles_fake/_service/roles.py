@@ -17,7 +17,7 @@ from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_fake._service.grants import Grants
 from arize_roles_fake._service.state import RefusedError, State, require
-from arize_roles_fake._service.wire import decode_query, page_response, parse_id, record_response
+from arize_roles_fake._service.wire import decode_query, parse_id, record_response
 
 # The reference does not publish the entitlement for roles.
 _ENTITLEMENT: Final = "CUSTOM_ROLES"
@@ -26,10 +26,8 @@ _ENTITLEMENT: Final = "CUSTOM_ROLES"
 def _list(state: State, grants: Grants, request: Request) -> Response:
     require(grants, Permission.ROLE_READ)
     asked = decode_query(ListRoles, request)
-    kinds = {None: state.store.kinds, False: ("custom",), True: ("predefined",)}
-    filters: dict[str, object] = {"is_predefined": asked.is_predefined}
-    roles, cursor = state.page(asked, filters, state.store, *kinds[asked.is_predefined])
-    return page_response("roles", roles, cursor)
+    listed = {None: "all", False: "custom", True: "predefined"}[asked.is_predefined]
+    return state.page("roles", asked, state.store, listed)
 
 
 def _create(state: State, grants: Grants, request: Request) -> Response:

@@ -8,17 +8,17 @@ from typing import Any, Final, TypeVar, cast
 import msgspec
 
 from arize_roles_async._directory.models import Project, Space, User
-from arize_roles_async._role_bindings.models import RoleBindingResourceType
 from arize_roles_async._values.permissions import Permission
 from arize_roles_async._values.requests import PageRequest, id_kind
 from arize_roles_async._wire.request import Request
+from arize_roles_async._wire.response import Response
 from arize_roles_fake._service.assumptions import Assumptions
 from arize_roles_fake._service.cursors import Cursors, ForeignCursorError, Mark
 from arize_roles_fake._service.grants import Grants
 from arize_roles_fake._service.ids import Ids
 from arize_roles_fake._service.store import DirectoryStore, Record, RoleStore, Store
 from arize_roles_fake._service.things import derived
-from arize_roles_fake._service.wire import decode_body, problem_response
+from arize_roles_fake._service.wire import decode_body, page_response, problem_response
 
 _B = TypeVar("_B", bound=msgspec.Struct)
 
@@ -111,13 +111,13 @@ class State:
 
     def underived(self, store: DirectoryStore[Record]) -> tuple[Record, ...]:
         """Return the records that are not there by the labels of something else, oldest first."""
-        bindings = self.store.bindings.in_order(*((kind,) for kind in RoleBindingResourceType))
+        bindings = self.store.bindings.in_order()
         implied = {*(self.users or ()), *(self.resources or ())}
         implied |= {each.user_id for each in bindings} | {each.resource_id for each in bindings}
-        implied |= {each.space_id for each in self.store.projects.in_order("all")}
+        implied |= {each.space_id for each in self.store.projects.in_order()}
         return tuple(
             each
-            for each in store.in_order("all")
+            for each in store.in_order()
             if each.id not in implied
             or each != derived(self.ids, each.id, each.created_at or self.now())
         )
@@ -181,23 +181,28 @@ class State:
 
     def page(
         self,
+        collection: str,
         asked: PageRequest,
-        filters: dict[str, object],
         store: Store[Record],
-        *lists: Hashable,
+        listed: Hashable = "all",
+        *,
         only: Callable[[Record], bool] = bool,
         newest_first: bool | None = None,
-    ) -> tuple[list[Record], str | None]:
-        """Return the records of a page, and the cursor after it if more follow.
+    ) -> Response:
+        """Return the answer that holds a page; with a cursor, more follows.
 
         Args:
-            asked: The page.
-            filters: The filters of its list, for which a cursor is issued.
+            collection: The word for the records, under which the answer holds them.
+            asked: The page, with the filters of its list, for which a cursor is issued.
             store: The records.
-            lists: The names of the store's lists that the page is of.
+            listed: The name of the store's list that the page is of.
             only: Returns whether the caller sees a record; every one by default.
             newest_first: Its order; None is that of the assumptions.
         """
+        fields = msgspec.structs.asdict(asked)
+        filters = {
+            name: fields[name] for name in fields if name not in PageRequest.__struct_fields__
+        }
         mark = self._mark(asked, filters)
         most = self._next_page_size()
         size = asked.limit if most is None else min(asked.limit, most)
@@ -205,7 +210,7 @@ class State:
         after = mark.position if by_position else None
         if newest_first is None:
             newest_first = self.assumptions.list_order == "newest-first"
-        found = store.in_lists(*lists, after=after, newest_first=newest_first)
+        found = store.in_list(listed, after, newest_first=newest_first)
         visible = (each for each in found if only(each[1]))
         skipped = 0 if by_position else mark.offset
         page = list(islice(visible, skipped, skipped + size + 1))
@@ -213,7 +218,7 @@ class State:
         if len(page) > size:
             end = page[size - 1][0] if size else mark.position
             cursor = self._cursors.make(filters, Mark(end, mark.offset + size, mark.pages + 1))
-        return [record for _, record in page[:size]], cursor
+        return page_response(collection, [record for _, record in page[:size]], cursor)
 
     def _mark(self, asked: PageRequest, filters: dict[str, object]) -> Mark:
         if asked.cursor is None:

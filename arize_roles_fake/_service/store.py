@@ -1,9 +1,11 @@
 """The roles and role bindings of an account, by ID, by what is unique, and in order of age."""
 
-import heapq
 from abc import ABC, abstractmethod
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Hashable, Iterator
 from copy import copy
+from datetime import datetime
+from operator import itemgetter
 from typing import Final, Generic, Self, TypeVar
 
 from arize_roles_async._directory.models import Project, Space, User
@@ -11,7 +13,9 @@ from arize_roles_async._role_bindings.models import RoleBinding
 from arize_roles_async._roles.models import Role
 from arize_roles_async._values.permissions import Permission
 from arize_roles_fake._service.ids import Ids
-from arize_roles_fake._service.order import Order, Position
+
+Position = tuple[datetime, int]
+"""The place of a record in every list: when it was created, then its number."""
 
 Record = TypeVar("Record", Role, RoleBinding, User, Space, Project)
 
@@ -72,7 +76,7 @@ class Store(ABC, Generic[Record]):
         self._records: dict[str, Record] = {}
         self._ids: dict[Hashable, str] = {}
         self._positions: dict[str, Position] = {}
-        self._lists: dict[Hashable, Order] = {}
+        self._lists: dict[Hashable, list[tuple[Position, str]]] = {}
         self._taken: set[str] = set()
         """The IDs that records have, had, or are to have."""
         self.created: int = 0
@@ -85,9 +89,10 @@ class Store(ABC, Generic[Record]):
     def _key(self, record: Record) -> Hashable:
         """Return what is unique about a record besides its ID."""
 
-    @abstractmethod
     def _lists_with(self, record: Record) -> tuple[Hashable, ...]:
-        """Return the names of the lists that hold a record."""
+        """Return the names of the lists that hold a record, besides `all`."""
+        del record
+        return ()
 
     def by_id(self, record_id: str) -> Record | None:
         """Return the record with this ID, or None."""
@@ -125,26 +130,33 @@ class Store(ABC, Generic[Record]):
     def _put(self, record: Record) -> None:
         self._records[record.id] = record
         self._ids[self._key(record)] = record.id
-        for name in self._lists_with(record):
-            self._lists.setdefault(name, Order()).add(self._positions[record.id], record.id)
+        for name in ("all", *self._lists_with(record)):
+            insort(self._lists.setdefault(name, []), (self._positions[record.id], record.id))
 
     def _take(self, record: Record) -> None:
         del self._records[record.id], self._ids[self._key(record)]
-        for name in self._lists_with(record):
-            self._lists[name].remove(self._positions[record.id], record.id)
+        for name in ("all", *self._lists_with(record)):
+            items = self._lists[name]
+            del items[bisect_left(items, (self._positions[record.id], record.id))]
 
-    def in_lists(
-        self, *names: Hashable, after: Position | None = None, newest_first: bool = True
+    def in_list(
+        self, name: Hashable, after: Position | None = None, *, newest_first: bool
     ) -> Iterator[tuple[Position, Record]]:
-        """Yield the records of some lists, of which none is in two; all, or those after a place."""
-        found = [self._lists[name] for name in names if name in self._lists]
-        lists = (each.iter_after(after, newest_first=newest_first) for each in found)
-        items = heapq.merge(*lists, reverse=newest_first)
-        return ((position, self._records[record_id]) for position, record_id in items)
+        """Yield the records of a list: all, or those after a position, each with its own."""
+        items = self._lists.get(name, [])
+        start, end = 0, len(items)
+        if after is not None and newest_first:
+            end = bisect_left(items, after, key=itemgetter(0))
+        elif after is not None:
+            start = bisect_right(items, after, key=itemgetter(0))
+        indexes = range(start, end)
+        for index in reversed(indexes) if newest_first else indexes:
+            position, record_id = items[index]
+            yield position, self._records[record_id]
 
-    def in_order(self, *names: Hashable) -> tuple[Record, ...]:
-        """Return the records of some lists, oldest first."""
-        return tuple(record for _, record in self.in_lists(*names, newest_first=False))
+    def in_order(self, name: Hashable = "all") -> tuple[Record, ...]:
+        """Return the records of a list, oldest first."""
+        return tuple(record for _, record in self.in_list(name, newest_first=False))
 
     def count(self, name: Hashable) -> int:
         """Return the number of records in a list."""
@@ -160,14 +172,12 @@ class Store(ABC, Generic[Record]):
 
 
 class RoleStore(Store[Role]):
-    """Roles with unique names, in the lists `custom` and `predefined`.
+    """Roles with unique names, in the lists `all`, `custom` and `predefined`.
 
     Args:
         ids: Makes IDs for new roles.
         normalize: Returns the same text for names that count as the same.
     """
-
-    kinds: Final = ("custom", "predefined")
 
     def __init__(self, ids: Ids, normalize: Callable[[str], str]) -> None:
         super().__init__("Role", ids)
@@ -195,7 +205,7 @@ class RoleStore(Store[Role]):
 class BindingStore(Store[RoleBinding]):
     """Role bindings, one at most for each user and resource.
 
-    There is a list of each type of resource, of each user's for a type, and of each role's.
+    There is a list of all, of each type of resource, of each user's for a type, and of each role's.
     """
 
     def _key(self, record: RoleBinding) -> tuple[str, str]:
@@ -203,7 +213,7 @@ class BindingStore(Store[RoleBinding]):
 
     def _lists_with(self, record: RoleBinding) -> tuple[Hashable, ...]:
         of_type = record.resource_type
-        return (of_type,), (of_type, record.user_id), ("role", record.role_id)
+        return (of_type, None), (of_type, record.user_id), ("role", record.role_id)
 
     def by_target(self, user_id: str, resource_id: str) -> RoleBinding | None:
         """Return the binding of a user on a resource, or None."""
@@ -215,10 +225,6 @@ class DirectoryStore(Store[Record]):
 
     def _key(self, record: Record) -> str:
         return record.id
-
-    def _lists_with(self, record: Record) -> tuple[str]:
-        del record
-        return ("all",)
 
     def put(self, record: Record) -> None:
         """Add a record, or replace the one with its ID."""

@@ -33,11 +33,6 @@ _MANAGED: Final = {field.name for field in attrs.fields(Role)} - {*CreateRole.__
 """The fields that only the service sets; those of a role binding are among them."""
 
 
-def parameters(request: Request) -> list[tuple[str, str]]:
-    """Return the parameters in the query of a request, of which some may be repeated."""
-    return parse_qsl(request.target.partition("?")[2], keep_blank_values=True)
-
-
 _Q = TypeVar("_Q", bound=PageRequest)
 
 
@@ -47,13 +42,16 @@ def decode_query(model: type[_Q], request: Request) -> _Q:
     Raises:
         ValidationError: A parameter is missing or breaks its rule. Unknown ones are ignored.
     """
-    given = dict(parameters(request))
+    parameters = parse_qsl(request.target.partition("?")[2], keep_blank_values=True)
+    given = dict(parameters)
     known, required = _fields(model)
     arguments: dict[str, Any] = {name: given[name] for name in known if name in given}
     if "limit" in given and re.fullmatch(r"-?[0-9]{1,9}", given["limit"]):
         arguments["limit"] = int(given["limit"])
     if given.get("is_predefined") in {"true", "false"}:
         arguments["is_predefined"] = given["is_predefined"] == "true"
+    if "status" in arguments:  # The one parameter that may be repeated.
+        arguments["status"] = sorted(value for name, value in parameters if name == "status")
     missing = [(name, "is required") for name in required if name not in given]
     if missing:
         raise validation_error(*missing)

@@ -8,7 +8,7 @@ import attrs
 import msgspec
 
 from arize_roles_async._directory.models import Project, Space, User
-from arize_roles_async._role_bindings.models import RoleBinding, RoleBindingResourceType
+from arize_roles_async._role_bindings.models import RoleBinding
 from arize_roles_async._roles.models import Role
 from arize_roles_async._roles.requests import permissions_flaw
 from arize_roles_async._values.permissions import AnyPermission, known_permission
@@ -112,11 +112,6 @@ def add_thing(state: State, thing: _Thing) -> _Thing:
     return thing
 
 
-def all_bindings(state: State) -> tuple[RoleBinding, ...]:
-    """Return every role binding, oldest first."""
-    return state.store.bindings.in_order(*((kind,) for kind in RoleBindingResourceType))
-
-
 def grants_of(
     state: State,
     grants: Iterable[AnyPermission | str] | None,
@@ -196,8 +191,8 @@ def data_of(state: State, now: datetime) -> AccountData:
     store, ids = state.store, state.ids
     bindings = store.bindings
     return AccountData(
-        roles=tuple(RoleData(**members_of(role)) for _, role in store.in_lists(*store.kinds)),
-        role_bindings=tuple(_binding_data(state, each) for each in reversed(all_bindings(state))),
+        roles=tuple(RoleData(**members_of(role)) for role in reversed(store.in_order())),
+        role_bindings=tuple(_binding_data(state, each) for each in reversed(bindings.in_order())),
         users=_labels(ids, state.users),
         resources=_labels(ids, state.resources),
         directory=_directory_data(state),
