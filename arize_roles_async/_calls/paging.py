@@ -28,8 +28,6 @@ class Pages(Generic[_R, _P, _T]):
     """The word for the items, in a message."""
     _request_type: ClassVar[Any]
     """The class of the request for a page."""
-    _response: ClassVar[Any]
-    """The class of a page."""
 
     def __init__(
         self,
@@ -71,9 +69,8 @@ class Pages(Generic[_R, _P, _T]):
 
     async def all(self) -> _P:
         """Return every item, all pages gathered into one response."""
-        items = tuple([item async for item in self])
-        gathered: _P = self._response.of(items)
-        return gathered
+        pages = [page async for page in self.pages()]
+        return pages[0].of(tuple(item for page in pages for item in page))
 
 
 # Classes, not generators: a generator that is left early must be closed, which takes a task of the

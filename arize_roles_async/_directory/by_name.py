@@ -215,7 +215,6 @@ class FoundBindings(Pages[PageRequest, NamedBindings, NamedBinding]):
 
     _noun = "role bindings"
     _request_type = PageRequest
-    _response = NamedBindings
 
 
 def _given(**arguments: str | UnsetType) -> dict[str, str]:

@@ -26,7 +26,6 @@ class UserPages(Pages[ListUsers, ListUsersResponse, User]):
 
     _noun = "users"
     _request_type = ListUsers
-    _response = ListUsersResponse
 
 
 @public("arize_roles_async")
@@ -35,7 +34,6 @@ class SpacePages(Pages[ListSpaces, ListSpacesResponse, Space]):
 
     _noun = "spaces"
     _request_type = ListSpaces
-    _response = ListSpacesResponse
 
 
 @public("arize_roles_async")
@@ -44,4 +42,3 @@ class ProjectPages(Pages[FindProjects, ListProjectsResponse, Project]):
 
     _noun = "projects"
     _request_type = FindProjects
-    _response = ListProjectsResponse

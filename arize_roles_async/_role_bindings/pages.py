@@ -31,7 +31,6 @@ class RoleBindingPages(Pages[ListRoleBindings, ListRoleBindingsResponse, RoleBin
 
     _noun = "role bindings"
     _request_type = ListRoleBindings
-    _response = ListRoleBindingsResponse
 
     @staticmethod
     def from_fetch(

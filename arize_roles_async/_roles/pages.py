@@ -31,7 +31,6 @@ class RolePages(Pages[ListRoles, ListRolesResponse, Role]):
 
     _noun = "roles"
     _request_type = ListRoles
-    _response = ListRolesResponse
 
     @staticmethod
     def from_fetch(
