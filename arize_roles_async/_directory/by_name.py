@@ -1,8 +1,7 @@
 """Role bindings by the names of users, roles, spaces and projects, over anybody's clients."""
 
-from collections.abc import AsyncIterable, Awaitable, Callable, Collection, Generator, Iterable
-from contextlib import contextmanager, suppress
-from functools import partial
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, TypeVar
 
 import attr
@@ -12,36 +11,26 @@ from arize_roles_async._calls.paging import Pages
 from arize_roles_async._calls.stage import pre_release
 from arize_roles_async._directory.models import NamedBinding, NamedBindings
 from arize_roles_async._directory.protocol import Directory
-from arize_roles_async._directory.requests import (
-    in_space_flaw,
-    is_id,
-    project_flaw,
-    space_flaw,
-    user_flaw,
-)
+from arize_roles_async._directory.requests import in_space_flaw, is_id, thing_flaw
 from arize_roles_async._role_bindings.models import RoleBinding, RoleBindingResourceType
 from arize_roles_async._role_bindings.protocol import RoleBindingsClient
 from arize_roles_async._roles.protocol import RolesClient
 from arize_roles_async._roles.requests import role_flaw
-from arize_roles_async._values.errors import (
-    BadRequestError,
-    BetaWarning,
-    ForbiddenError,
-    NotFoundError,
-    RolesError,
-)
+from arize_roles_async._values import errors
 from arize_roles_async._values.public import public
 from arize_roles_async._values.requests import PageRequest, check
 from arize_roles_async._values.text import extend, quoted
 
 _T = TypeVar("_T")
+_Kind = tuple[Callable[..., Awaitable[Any]], Callable[[], AsyncIterable[Any]]]
+"""What gets one of a kind, and what lists all."""
 
 _MAX_SINGLE: Final = 20
 """Names of a kind that are looked up singly; more are read from their list."""
-_HIDDEN: Final = (BadRequestError, ForbiddenError, NotFoundError)
+_HIDDEN: Final = (errors.BadRequestError, errors.ForbiddenError, errors.NotFoundError)
 """The errors of a thing that the key may not see, whose ID is shown instead."""
 
-beta = pre_release("by_name", "BETA", BetaWarning)
+beta = pre_release("by_name", "BETA", errors.BetaWarning)
 
 
 @public("arize_roles_async")
@@ -62,9 +51,14 @@ class ByName:
     def __init__(
         self, roles: RolesClient, role_bindings: RoleBindingsClient, directory: Directory
     ) -> None:
-        self._roles = roles
         self._role_bindings = role_bindings
-        self._directory = directory
+        # In the order of the errors of their look-ups.
+        self._kinds: dict[str, _Kind] = {
+            "role": (roles.get, roles.list),
+            "user": (directory.get_user, directory.users),
+            "space": (directory.get_space, directory.spaces),
+            "project": (directory.get_project, directory.projects),
+        }
 
     def __repr__(self) -> str:
         return "<ByName>"
@@ -148,65 +142,85 @@ class ByName:
 
     async def _change(self, given: dict[str, str], change: Callable[..., Awaitable[_T]]) -> _T:
         _check(given, needs_place=True)
-        found = await self._look_up(given)
         kind = RoleBindingResourceType["PROJECT" if "project" in given else "SPACE"]
-        with _naming(given):
-            return await change(**found, resource_type=kind)
+        async with self._ids(given) as ids:
+            return await change(**ids, resource_type=kind)
 
     async def _find(self, given: dict[str, str]) -> NamedBindings:
-        found = await self._look_up(given)
-        with _naming(given):
-            bindings = [each async for each in self._role_bindings.find(**found)]
+        async with self._ids(given) as ids:
+            bindings = [each async for each in self._role_bindings.find(**ids)]
         return await self._named(bindings)
 
-    async def _look_up(self, given: dict[str, str]) -> dict[str, str]:
-        """Return the IDs of what has the given names, by the arguments of `RoleBindingsClient`."""
-        directory = self._directory
-        in_project = partial(directory.get_project, in_space=given.get("in_space"))
-        # In the order of their errors.
-        look_ups: tuple[tuple[str, str, Callable[..., Awaitable[Any]]], ...] = (
-            ("role", "role_id", self._roles.get),
-            ("user", "user_id", directory.get_user),
-            ("space", "resource_id", directory.get_space),
-            ("project", "resource_id", in_project),
-        )
-        calls = {
-            argument: partial(_id_of, given[name], name, get)
-            for name, argument, get in look_ups
-            if name in given
-        }
-        return dict(zip(calls, await _at_once(calls.values()), strict=True))
+    @asynccontextmanager
+    async def _ids(self, given: dict[str, str]) -> AsyncGenerator[dict[str, str]]:
+        """Yield the IDs of what has the given names, by the arguments of `RoleBindingsClient`.
+
+        An error of the block, which uses the IDs, ends with the names.
+        """
+
+        async def look_up(kind: str) -> str:
+            text = given[kind]
+            if is_id(text):
+                return text
+            get, _ = self._kinds[kind]
+            around = {"in_space": given.get("in_space")} if kind == "project" else {}
+            found: str = (await get(**{kind: text}, **around)).id
+            return found
+
+        ids = await _at_once(look_up, [kind for kind in self._kinds if kind in given])
+        try:
+            yield {
+                "resource_id" if kind in {"space", "project"} else f"{kind}_id": each
+                for kind, each in ids.items()
+            }
+        except errors.RolesError as error:
+            names = ", ".join(f"{name} {quoted(text)}" for name, text in given.items())
+            extend(error, f" ({names})")
+            raise
 
     async def _named(self, bindings: list[RoleBinding]) -> NamedBindings:
         """Return bindings with the names that the key may see."""
-        roles, directory = self._roles, self._directory
-        user_ids, role_ids = {b.user_id for b in bindings}, {b.role_id for b in bindings}
         space_ids, project_ids = (
-            {b.resource_id for b in bindings if b.resource_type == kind}
+            {each.resource_id for each in bindings if each.resource_type == kind}
             for kind in RoleBindingResourceType
         )
-        users, known_roles, projects = await _at_once(
-            [
-                partial(_by_id, user_ids, "user", directory.get_user, directory.users),
-                partial(_by_id, role_ids, "role_id", roles.get, roles.list),
-                partial(_by_id, project_ids, "project", directory.get_project, directory.projects),
-            ]
-        )
-        space_ids |= {each.space_id for each in projects.values()}
-        spaces = await _by_id(space_ids, "space", directory.get_space, directory.spaces)
+        ids = {
+            "user": {each.user_id for each in bindings},
+            "role": {each.role_id for each in bindings},
+            "project": project_ids,
+        }
+        found = await _at_once(lambda kind: self._by_id(kind, ids[kind]), ids)
+        users, roles, projects = found["user"], found["role"], found["project"]
+        space_ids |= {each.space_id for each in projects.values() if each}
+        spaces = await self._by_id("space", space_ids)
 
         def named(binding: RoleBinding) -> NamedBinding:
-            place = binding.resource_id
-            around = projects[place].space_id if place in projects else None
+            project = projects.get(binding.resource_id)
             return NamedBinding(
                 **{field.name: getattr(binding, field.name) for field in attr.fields(RoleBinding)},
                 user=getattr(users.get(binding.user_id), "email", None),
-                role=getattr(known_roles.get(binding.role_id), "name", None),
-                resource=getattr(projects.get(place) or spaces.get(place), "name", None),
-                in_space=getattr(spaces.get(around), "name", None),
+                role=getattr(roles.get(binding.role_id), "name", None),
+                resource=getattr(project or spaces.get(binding.resource_id), "name", None),
+                in_space=getattr(project and spaces.get(project.space_id), "name", None),
             )
 
         return NamedBindings(role_bindings=tuple(map(named, bindings)))
+
+    async def _by_id(self, kind: str, ids: set[str]) -> dict[str, Any]:
+        """Return the things of a kind with some IDs, by these; None is one that the key hides."""
+        get, read = self._kinds[kind]
+
+        async def get_visible(each: str) -> object:
+            with suppress(*_HIDDEN):
+                return await get(**{kind: each})
+            return None
+
+        # A text that is no ID would be taken for a name.
+        if len(ids) <= _MAX_SINGLE and all(map(is_id, ids)):
+            return await _at_once(get_visible, ids)
+        with suppress(*_HIDDEN):
+            return {thing.id: thing async for thing in read()}
+        return {}
 
 
 @public("arize_roles_async")
@@ -223,8 +237,11 @@ def _given(**arguments: str | UnsetType) -> dict[str, str]:
 
 def _check(given: dict[str, str], *, needs_place: bool) -> None:
     """Raise one `ValidationError` for all that is wrong with the given arguments."""
-    rules = {"user": user_flaw, "role": role_flaw, "space": space_flaw, "project": project_flaw}
-    flaws = [(name, flaw(given[name])) for name, flaw in rules.items() if name in given]
+    flaws = [
+        (name, role_flaw(text) if name == "role" else thing_flaw(name, text))
+        for name, text in given.items()
+        if name != "in_space"
+    ]
     if "in_space" in given:
         alone = None if "project" in given else "goes with project, which is not given"
         flaws.append(("in_space", alone or in_space_flaw(given["in_space"], given.get("project"))))
@@ -234,63 +251,22 @@ def _check(given: dict[str, str], *, needs_place: bool) -> None:
     check(*flaws)
 
 
-@contextmanager
-def _naming(given: dict[str, str]) -> Generator[None]:
-    """Add the names to the end of an error in a block that uses their IDs."""
-    try:
-        yield
-    except RolesError as error:
-        names = ", ".join(f"{name} {quoted(text)}" for name, text in given.items())
-        extend(error, f" ({names})")
-        raise
-
-
-async def _id_of(text: str, argument: str, get: Callable[..., Awaitable[Any]]) -> str:
-    return text if is_id(text) else (await get(**{argument: text})).id
-
-
-async def _by_id(
-    ids: Collection[str],
-    argument: str,
-    get: Callable[..., Awaitable[Any]],
-    read: Callable[[], AsyncIterable[Any]],
-) -> dict[Any, Any]:
-    """Return the things with some IDs, by these, as far as the key may see them.
-
-    `argument` is the one of `get` that takes an ID.
-    """
-
-    async def get_visible(each: str) -> object:
-        with suppress(*_HIDDEN):
-            return await get(**{argument: each})
-        return None
-
-    # A text that is no ID would be taken for a name.
-    if len(ids) > _MAX_SINGLE or not all(map(is_id, ids)):
-        with suppress(*_HIDDEN):
-            return {thing.id: thing async for thing in read()}
-        return {}
-    things = await _at_once([partial(get_visible, each) for each in ids])
-    return {thing.id: thing for thing in things if thing is not None}
-
-
-async def _at_once(calls: Iterable[Callable[[], Awaitable[Any]]]) -> list[Any]:
-    """Return the results of calls that run at once; raise the first error in the calls' order."""
+async def _at_once(call: Callable[[str], Awaitable[_T]], names: Iterable[str]) -> dict[str, _T]:
+    """Return the results of calls that run at once, or raise the first error in their order."""
     from anyio import create_task_group
 
-    outcomes: dict[int, Any] = {}
+    outcomes: dict[str, Any] = dict.fromkeys(names)
 
-    async def run(place: int, call: Callable[[], Awaitable[Any]]) -> None:
+    async def run(name: str) -> None:
         try:
-            outcomes[place] = await call()
+            outcomes[name] = await call(name)
         except Exception as error:  # noqa: BLE001 - raised below
-            outcomes[place] = error
+            outcomes[name] = error
 
     async with create_task_group() as group:
-        for place, call in enumerate(calls):
-            group.start_soon(run, place, call)
-    results = [outcomes[place] for place in sorted(outcomes)]
-    for each in results:
+        for name in outcomes:
+            group.start_soon(run, name)
+    for each in outcomes.values():
         if isinstance(each, Exception):
             raise each
-    return results
+    return outcomes

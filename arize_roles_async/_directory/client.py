@@ -4,12 +4,14 @@ The service finds what contains a text, whatever the case. So a look-up reads ev
 list, and then compares: the first match may be another one's.
 """
 
-import functools
 import operator
 import string
-from typing import Any, Final, TypeVar
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from arize_roles_async._calls.client import BaseClient
 from arize_roles_async._calls.driver import DrivenCall
@@ -27,21 +29,8 @@ from arize_roles_async._directory.models import (
 from arize_roles_async._directory.operations import PROJECTS, SPACES, USERS
 from arize_roles_async._directory.pages import ProjectPages, SpacePages, UserPages
 from arize_roles_async._directory.protocol import Directory
-from arize_roles_async._directory.requests import (
-    FindProjects,
-    ListProjects,
-    in_space_flaw,
-    is_id,
-    project_flaw,
-    space_flaw,
-    user_flaw,
-)
-from arize_roles_async._values.errors import (
-    AmbiguousNameError,
-    BetaWarning,
-    ForbiddenError,
-    NotFoundError,
-)
+from arize_roles_async._directory.requests import FindProjects, in_space_flaw, is_id, thing_flaw
+from arize_roles_async._values import errors
 from arize_roles_async._values.models import ListResponse
 from arize_roles_async._values.requests import PageRequest, check
 from arize_roles_async._values.text import extend, quoted
@@ -56,23 +45,25 @@ _LONGEST_ID: Final = 200
 _ASCII_LOWER: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
-class _About(msgspec.Struct, frozen=True):
-    """The words of a look-up that finds nothing, or several things."""
+class _Kind(msgspec.Struct, Generic[_T, _P], frozen=True):
+    """What is looked up by a name: users, spaces or projects."""
 
+    noun: str
     resource: Resource
-    one: str
-    several: str
+    model: type[_T]
+    page: type[_P]
+    pages: Callable[..., Pages[Any, _P, _T]]
     told_apart_by: str
-    instead: str = "one of their IDs"
+    """The field that differs where several have one name."""
 
 
-_ADDRESSES: Final = _About(USERS, "user has the address", "users have the address", "status")
-_SPACES: Final = _About(SPACES, "space is named", "spaces are named", "organization_id")
-_PROJECTS: Final = _About(
-    PROJECTS, "project is named", "projects are named", "space_id", "in_space or one of their IDs"
+_USERS: Final = _Kind("user", USERS, User, ListUsersResponse, UserPages, "status")
+_SPACES: Final = _Kind("space", SPACES, Space, ListSpacesResponse, SpacePages, "organization_id")
+_PROJECTS: Final = _Kind(
+    "project", PROJECTS, Project, ListProjectsResponse, ProjectPages, "space_id"
 )
 
-beta = pre_release("directory", "BETA", BetaWarning)
+beta = pre_release("directory", "BETA", errors.BetaWarning)
 
 
 class BaseDirectory(BaseClient, Directory):
@@ -87,38 +78,26 @@ class BaseDirectory(BaseClient, Directory):
     def users(
         self, *, email: str | None = None, limit: int | None = None, cursor: str | None = None
     ) -> UserPages:
-        fetch = functools.partial(self._page, USERS, ListUsersResponse)
-        return UserPages(fetch, limit=limit, cursor=cursor, email=email)
+        return UserPages(partial(self._page, _USERS), limit=limit, cursor=cursor, email=email)
 
     @beta
     async def get_user(self, *, user: str) -> User:
-        check(("user", user_flaw(user)))
-        call = self._begin("users.get", resource=USERS)
-        with call.time_limit:
-            if is_id(user):
-                return await call.get(USERS, User, user)
-            fetch = functools.partial(call.page, USERS, ListUsersResponse)
-            try:
-                return await _only(_ADDRESSES, user, UserPages(fetch, email=user))
-            except ForbiddenError as error:
+        try:
+            return await self._get(_USERS, user)
+        except errors.ForbiddenError as error:
+            if not is_id(user):
                 extend(error, "; a user that is given by its ID needs no right to list users")
-                raise
+            raise
 
     @beta
     def spaces(
         self, *, name: str | None = None, limit: int | None = None, cursor: str | None = None
     ) -> SpacePages:
-        fetch = functools.partial(self._page, SPACES, ListSpacesResponse)
-        return SpacePages(fetch, limit=limit, cursor=cursor, name=name)
+        return SpacePages(partial(self._page, _SPACES), limit=limit, cursor=cursor, name=name)
 
     @beta
     async def get_space(self, *, space: str) -> Space:
-        check(("space", space_flaw(space)))
-        call = self._begin("spaces.get", resource=SPACES)
-        with call.time_limit:
-            if is_id(space):
-                return await call.get(SPACES, Space, space)
-            return await _find_space(call, space)
+        return await self._get(_SPACES, space)
 
     @beta
     def projects(
@@ -129,56 +108,53 @@ class BaseDirectory(BaseClient, Directory):
         limit: int | None = None,
         cursor: str | None = None,
     ) -> ProjectPages:
-        return ProjectPages(
-            self._page_of_projects, limit=limit, cursor=cursor, name=name, in_space=in_space
-        )
+        fetch = partial(self._page, _PROJECTS)
+        return ProjectPages(fetch, limit=limit, cursor=cursor, name=name, in_space=in_space)
 
     @beta
     async def get_project(self, *, project: str, in_space: str | None = None) -> Project:
-        flaw = None if in_space is None else in_space_flaw(in_space, project)
-        check(("project", project_flaw(project)), ("in_space", flaw))
-        call = self._begin("projects.get", resource=PROJECTS)
+        return await self._get(_PROJECTS, project, in_space)
+
+    async def _page(self, kind: _Kind[_T, _P], page: PageRequest) -> _P:
+        call = self._begin(kind.resource.operations[0], resource=kind.resource)
         with call.time_limit:
-            if is_id(project):
-                return await call.get(PROJECTS, Project, project)
-            space_id = await _space_id(call, in_space)
-            fetch = functools.partial(_page_of_projects, call, space_id)
-            return await _only(_PROJECTS, project, ProjectPages(fetch, name=project))
+            if isinstance(page, FindProjects) and page.in_space is not None:
+                # The ID is not kept: another space may have the name at the next page.
+                space_id = await _space_id(call, page.in_space)
+                page = replace(page, in_space=None, space_id=space_id)
+            return await call.page(kind.resource, kind.page, page)
 
-    async def _page(self, resource: Resource, response: type[_P], page: PageRequest) -> _P:
-        call = self._begin(resource.operations[0], resource=resource)
+    async def _get(self, kind: _Kind[_T, Any], text: str, in_space: str | None = None) -> _T:
+        flaw = None if in_space is None else in_space_flaw(in_space, text)
+        check((kind.noun, thing_flaw(kind.noun, text)), ("in_space", flaw))
+        call = self._begin(kind.resource.operations[1], resource=kind.resource)
         with call.time_limit:
-            return await call.page(resource, response, page)
-
-    async def _page_of_projects(self, page: FindProjects) -> ListProjectsResponse:
-        call = self._begin("projects.list", resource=PROJECTS)
-        with call.time_limit:
-            # The ID is not kept: another space may have the name at the next page.
-            return await _page_of_projects(call, await _space_id(call, page.in_space), page)
+            return await _find(call, kind, text, in_space)
 
 
-async def _page_of_projects(
-    call: DrivenCall, space_id: str | None, page: FindProjects
-) -> ListProjectsResponse:
-    asked = ListProjects(limit=page.limit, cursor=page.cursor, name=page.name, space_id=space_id)
-    return await call.page(PROJECTS, ListProjectsResponse, asked)
+async def _space_id(call: DrivenCall, space: str) -> str:
+    return space if is_id(space) else (await _find(call, _SPACES, space)).id
 
 
-async def _space_id(call: DrivenCall, space: str | None) -> str | None:
-    return space if space is None or is_id(space) else (await _find_space(call, space)).id
+async def _find(
+    call: DrivenCall, kind: _Kind[_T, Any], text: str, in_space: str | None = None
+) -> _T:
+    """Return the thing with an ID, or the one that has a name."""
+    if is_id(text):
+        return await call.get(kind.resource, kind.model, text)
+    filters = {"email" if kind is _USERS else "name": text}
+    if in_space is not None:
+        filters["space_id"] = await _space_id(call, in_space)
+    fetch = partial(call.page, kind.resource, kind.page)
+    return await _only(kind, text, kind.pages(fetch, **filters))
 
 
-async def _find_space(call: DrivenCall, name: str) -> Space:
-    fetch = functools.partial(call.page, SPACES, ListSpacesResponse)
-    return await _only(_SPACES, name, SpacePages(fetch, name=name))
-
-
-async def _only(about: _About, name: str, listing: Pages[Any, Any, _T]) -> _T:
-    """Return the one item that has a name, given the list of all that contain it."""
-    is_address = about is _ADDRESSES
-    field = "email" if is_address else "name"
-    found = [(getattr(each, field) or "", each) async for each in listing]
+async def _only(kind: _Kind[_T, Any], name: str, listing: Pages[Any, Any, _T]) -> _T:
+    """Return the one thing that has a name, given the list of all that contain it."""
+    is_address = kind is _USERS
     is_same = _is_same_address if is_address else operator.eq
+    named = operator.attrgetter("email" if is_address else "name")
+    found = [(named(each) or "", each) async for each in listing]
     matches = [each for text, each in found if is_same(text, name)]
     if len(matches) == 1:
         return matches[0]
@@ -187,21 +163,24 @@ async def _only(about: _About, name: str, listing: Pages[Any, Any, _T]) -> _T:
         names = [] if is_address else [text for text, _ in found]
         closest = tuple(sorted(dict.fromkeys(names), key=len)[:_MAX_SIMILAR])
         similar = f"; similar: {', '.join(map(quoted, closest))}" if closest else ""
-        raise NotFoundError(
-            f"no {about.one} {quoted(name)}, as far as the key sees{similar}",
+        is_named = "has the address" if is_address else "is named"
+        raise errors.NotFoundError(
+            f"no {kind.noun} {is_named} {quoted(name)}, as far as the key sees{similar}",
             name=name,
             closest=closest,
             method="GET",
-            path=about.resource.path,
+            path=kind.resource.path,
         )
-    label = about.told_apart_by.removesuffix("_id")
+    label = kind.told_apart_by.removesuffix("_id")
     ids = ", ".join(
-        f"{quoted(each.id, _LONGEST_ID)} ({label} {quoted(getattr(each, about.told_apart_by))})"
+        f"{quoted(each.id, _LONGEST_ID)} ({label} {quoted(getattr(each, kind.told_apart_by))})"
         for each in matches[:_MAX_LISTED]
     )
     more = f" and {len(matches) - _MAX_LISTED} more" if len(matches) > _MAX_LISTED else ""
-    raise AmbiguousNameError(
-        f"{len(matches)} {about.several} {quoted(name)}; give {about.instead}: {ids}{more}",
+    are_named = "have the address" if is_address else "are named"
+    instead = "in_space or one of their IDs" if kind is _PROJECTS else "one of their IDs"
+    raise errors.AmbiguousNameError(
+        f"{len(matches)} {kind.noun}s {are_named} {quoted(name)}; give {instead}: {ids}{more}",
         name=name,
         ids=tuple(each.id for each in matches),
     )

@@ -25,6 +25,7 @@ from arize_roles_async._values.public import public
 
 _ID: Final = {"doc": "Opaque; base64 of a text with a colon in it."}
 _CREATED: Final = "When it was created; timezone-aware."
+_IN_ORDER: Final = {"doc": "In the service's order."}
 _PAGINATION: Final = {"doc": "Whether more follow, and the cursor."}
 
 
@@ -98,9 +99,7 @@ class ListUsersResponse(ListResponse[User]):
 class ListSpacesResponse(ListResponse[Space]):
     """One page of spaces, or all of them; also a sequence of its spaces."""
 
-    spaces: tuple[Space, ...] = attr.field(
-        repr=show_items, metadata={"doc": "In the service's order."}
-    )
+    spaces: tuple[Space, ...] = attr.field(repr=show_items, metadata=_IN_ORDER)
     pagination: PaginationMetadata = attr.field(metadata=_PAGINATION)
 
 
@@ -109,9 +108,7 @@ class ListSpacesResponse(ListResponse[Space]):
 class ListProjectsResponse(ListResponse[Project]):
     """One page of projects, or all of them; also a sequence of its projects."""
 
-    projects: tuple[Project, ...] = attr.field(
-        repr=show_items, metadata={"doc": "In the service's order."}
-    )
+    projects: tuple[Project, ...] = attr.field(repr=show_items, metadata=_IN_ORDER)
     pagination: PaginationMetadata = attr.field(metadata=_PAGINATION)
 
 

@@ -5,12 +5,19 @@ that arrived.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
-from arize_roles_async._role_bindings.requests import KNOWN_KINDS
+from arize_roles_async._role_bindings.requests import KNOWN_KINDS, RESOURCE_KINDS
 from arize_roles_async._values.requests import PageRequest, check, id_flaw, id_kind, text_flaw
 from arize_roles_async._values.text import quoted
 
+ID_KINDS: Final[dict[str, tuple[str, ...]]] = {
+    "user": ("User",),
+    "space": RESOURCE_KINDS["SPACE"],
+    "project": RESOURCE_KINDS["PROJECT"],
+}
+"""The kinds that the ID of each thing may say."""
 _MAX_FILTER: Final = 255
 """Characters of a filter, and so of a name or an address that is looked up."""
 
@@ -20,42 +27,26 @@ def is_id(text: str) -> bool:
     return id_kind(text) is not None
 
 
-def user_flaw(user: object) -> str | None:
-    """Return what is wrong with an address or ID of a user, or None."""
-    flaw = _thing_flaw(user, "a user", "User")
-    if flaw is not None or not isinstance(user, str) or is_id(user):
+def thing_flaw(thing: str, text: object) -> str | None:
+    """Return what is wrong with the name or ID of a user, a space or a project, or None."""
+    flaw = id_flaw(text)
+    if flaw is not None or not isinstance(text, str):
         return flaw
-    local, at, domain = user.rpartition("@")
-    return None if local and at and domain else f"must be an address or an ID, not {quoted(user)}"
-
-
-def space_flaw(space: object) -> str | None:
-    """Return what is wrong with a name or ID of a space, or None."""
-    return _thing_flaw(space, "a space", "Space")
-
-
-def project_flaw(project: object) -> str | None:
-    """Return what is wrong with a name or ID of a project, or None."""
-    return _thing_flaw(project, "a project", "Model", "Project")
+    kind = id_kind(text)
+    if kind is None:
+        local, _, domain = text.rpartition("@")
+        is_fit = thing != "user" or "" not in {local, domain}
+        unfit = None if is_fit else f"must be an address or an ID, not {quoted(text)}"
+        return _name_flaw(text) or unfit
+    is_fit = kind in ID_KINDS[thing] or kind not in KNOWN_KINDS
+    return None if is_fit else f"{quoted(text)} is the ID of a {kind}, not of a {thing}"
 
 
 def in_space_flaw(in_space: object, project: object) -> str | None:
     """Return what is wrong with the space that a project is looked for in, or None."""
     if isinstance(project, str) and is_id(project):
         return "must be left out where the project is an ID"
-    return space_flaw(in_space)
-
-
-def _thing_flaw(text: object, noun: str, *kinds: str) -> str | None:
-    flaw = id_flaw(text)
-    if flaw is not None or not isinstance(text, str):
-        return flaw
-    kind = id_kind(text)
-    if kind is None:
-        return _name_flaw(text)
-    if kind in kinds or kind not in KNOWN_KINDS:
-        return None
-    return f"{quoted(text)} is the ID of a {kind}, not of {noun}"
+    return thing_flaw("space", in_space)
 
 
 def _name_flaw(text: object) -> str | None:
@@ -65,7 +56,7 @@ def _name_flaw(text: object) -> str | None:
 _FILTERS: Final[dict[str, Callable[[object], str | None]]] = {
     "email": _name_flaw,
     "name": _name_flaw,
-    "in_space": space_flaw,
+    "in_space": partial(thing_flaw, "space"),
     "space_id": id_flaw,
     # Those of the service that no method of the client has.
     "org_id": id_flaw,
@@ -94,15 +85,14 @@ class ListSpaces(_FilteredPage, frozen=True, kw_only=True):
     name: str | None = None
 
 
-class FindProjects(_FilteredPage, frozen=True, kw_only=True):
-    """One page of projects to list, of a space that is given by its name or ID."""
-
-    name: str | None = None
-    in_space: str | None = None
-
-
 class ListProjects(_FilteredPage, frozen=True, kw_only=True):
     """One page of projects to list, as it is sent."""
 
     name: str | None = None
     space_id: str | None = None
+
+
+class FindProjects(ListProjects, frozen=True, kw_only=True):
+    """One page of projects to list, of a space that is given by its name or ID."""
+
+    in_space: str | None = None

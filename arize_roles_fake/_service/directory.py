@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from arize_roles_async._directory.models import Project, Space, User
-from arize_roles_async._directory.requests import ListProjects, ListSpaces, ListUsers
+from arize_roles_async._directory.requests import ID_KINDS, ListProjects, ListSpaces, ListUsers
 from arize_roles_async._values.permissions import Permission
 from arize_roles_async._values.requests import check, id_kind
 from arize_roles_async._wire.request import Request
@@ -22,14 +22,6 @@ from arize_roles_fake._service.wire import decode_query, parse_id, record_respon
 
 _STATUSES: Final = ("ACTIVE", "INVITED", "EXPIRED")
 _PROJECT_TYPES: Final = ("APPLICATION", "HARNESS", "EXPERIMENT")
-
-
-KINDS: Final[dict[str, tuple[str, ...]]] = {
-    "user": ("User",),
-    "space": ("Space",),
-    "project": ("Model", "Project"),
-}
-"""The kinds that the ID of each thing may say."""
 
 
 class _ListUsers(ListUsers, frozen=True, kw_only=True):
@@ -101,7 +93,7 @@ def _get(what: str, state: State, grants: Grants, request: Request) -> Response:
 
 def _find(state: State, grants: Grants, what: str, asked: str) -> User | Space | Project:
     """Return the thing with an ID, where the account has it and the key sees it."""
-    kinds, kind = KINDS[what], id_kind(asked)
+    kinds, kind = ID_KINDS[what], id_kind(asked)
     found: User | Space | Project | None = None
     if kind in kinds and asked not in state.store.blocked:
         found = state.records_of(asked).by_id(asked)

@@ -8,12 +8,12 @@ import attrs
 import msgspec
 
 from arize_roles_async._directory.models import Project, Space, User
+from arize_roles_async._directory.requests import ID_KINDS
 from arize_roles_async._role_bindings.models import RoleBinding
 from arize_roles_async._roles.models import Role
 from arize_roles_async._roles.requests import permissions_flaw
 from arize_roles_async._values.permissions import AnyPermission, known_permission
 from arize_roles_async._values.requests import id_kind
-from arize_roles_fake._service.directory import KINDS
 from arize_roles_fake._service.grants import Grants
 from arize_roles_fake._service.ids import Ids, resource_type
 from arize_roles_fake._service.state import State
@@ -98,7 +98,7 @@ def add_thing(state: State, thing: _Thing) -> _Thing:
     except msgspec.ValidationError as error:
         raise TypeError(str(error)) from error
     what = type(thing).__name__.lower()
-    if id_kind(thing.id) not in KINDS[what]:
+    if id_kind(thing.id) not in ID_KINDS[what]:
         raise ValueError(f"{thing.id!r} is not the ID of a {what}")
     things = state.records_of(thing.id)
     known = things.by_id(thing.id)
