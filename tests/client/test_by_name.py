@@ -1,6 +1,5 @@
 """Role bindings by names: the order of checks, look-ups and changes, and the names in errors."""
 
-import warnings
 from enum import Enum
 from typing import Any
 from unittest.mock import AsyncMock, MagicMock
@@ -9,9 +8,7 @@ import attrs
 import pytest
 
 from arize_roles_async import (
-    AlphaWarning,
     ArizeClient,
-    BetaWarning,
     ByName,
     Directory,
     ForbiddenError,
@@ -23,7 +20,6 @@ from arize_roles_async import (
     ServerError,
     ValidationError,
 )
-from arize_roles_async._calls import stage
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from tests.support.clients import START, account_at_noon, in_process
 
@@ -373,33 +369,6 @@ async def test_log(account: FakeAccount, caplog: pytest.LogCaptureFixture) -> No
     assert {*operations[:2]} == {"users.get", "spaces.get"}
     assert "/v2/users" in caplog.text
     assert all("ada" not in str(vars(record)) for record in caplog.records)
-
-
-@pytest.mark.filterwarnings("default::arize_roles_async.BetaWarning")
-@pytest.mark.filterwarnings("default::arize_roles_async.AlphaWarning")
-async def test_stage(account: FakeAccount, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each method warns once, at its caller's line, and not of the methods that it calls."""
-    monkeypatch.setattr(stage, "warned", set[str]())
-    roles = in_process(account)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        for _ in range(2):
-            await roles.by_name.ensure(user="ada@example.com", role="Analyst", space="ML")
-            await roles.by_name.remove(user="ada@example.com", space="ML")
-            await roles.by_name.find()
-            await roles.directory.get_user(user="ada@example.com")
-            await roles.directory.get_space(space="ML")
-            await roles.directory.get_project(project="churn")
-            for listed in (roles.directory.users, roles.directory.spaces, roles.directory.projects):
-                await listed()
-            await roles.get(role="Analyst")
-    assert [str(each.message).partition(" ")[0] for each in caught] == [
-        *("by_name.ensure", "by_name.remove", "by_name.find"),
-        *("directory.get_user", "directory.get_space", "directory.get_project"),
-        *("directory.users", "directory.spaces", "directory.projects", "roles.get"),
-    ]
-    assert [each.category for each in caught] == [*[BetaWarning] * 9, AlphaWarning]
-    assert {each.filename for each in caught} == {__file__}
 
 
 async def test_clients(account: FakeAccount) -> None:

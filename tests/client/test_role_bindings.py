@@ -1,8 +1,6 @@
 """Calls of role bindings: their rules, what a lost answer leads to, `ensure` and `remove`."""
 
 import asyncio
-import contextlib
-import warnings
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -13,7 +11,6 @@ from arize_roles_async import (
     AiohttpRolesClient,
     AuthenticationError,
     BadRequestError,
-    BetaWarning,
     ConflictError,
     NotFoundError,
     OutcomeUnknownError,
@@ -28,7 +25,6 @@ from arize_roles_async import (
     StatusError,
     ValidationError,
 )
-from arize_roles_async._calls import stage
 from arize_roles_fake import FakeAccount, FakeRolesClient
 
 pytestmark = pytest.mark.asyncio
@@ -448,18 +444,6 @@ class TestProtocols:
             assert isinstance(its, RoleBindingsClient)
             assert not isinstance(its, RolesClient)
             assert repr(its) == "<RoleBindingsClient>"
-
-    async def test_beta(self, bindings: RoleBindingsClient) -> None:
-        """The first use of each method says that it is BETA."""
-        methods = ["list", "get", "create", "update", "delete", "ensure", "remove", "find"]
-        stage.warned.clear()
-        with warnings.catch_warnings(record=True, category=BetaWarning, action="always") as caught:
-            for name in methods * 2:
-                with contextlib.suppress(TypeError):  # Arguments are missing.
-                    getattr(bindings, name)()
-        assert [str(warning.message) for warning in caught] == [
-            f"role_bindings.{name} is BETA and may change without notice" for name in methods
-        ]
 
     async def test_from_fetch(self, account: FakeAccount, bindings: RoleBindingsClient) -> None:
         """A client of another's own makes its listings from a function that gets a page."""
