@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from arize_roles_async import (
-    AiohttpRolesClient,
     AuthenticationError,
     BadRequestError,
     ConflictError,
@@ -20,7 +19,6 @@ from arize_roles_async import (
     RoleBinding,
     RoleBindingPages,
     RoleBindingsClient,
-    RolesClient,
     ServerError,
     StatusError,
     ValidationError,
@@ -432,25 +430,12 @@ class TestRoleInUse:
         assert tuple(found) == account.bindings("Analyst")
 
 
-class TestProtocols:
-    """A client of roles is none of bindings."""
-
-    async def test_instances(self, account: FakeAccount, bindings: RoleBindingsClient) -> None:
-        """`isinstance` takes neither for the other, also of a real client."""
-        real = AiohttpRolesClient("key")
-        for roles, its in ((FakeRolesClient(account), bindings), (real, real.role_bindings)):
-            assert isinstance(roles, RolesClient)
-            assert not isinstance(roles, RoleBindingsClient)
-            assert isinstance(its, RoleBindingsClient)
-            assert not isinstance(its, RolesClient)
-            assert repr(its) == "<RoleBindingsClient>"
-
-    async def test_from_fetch(self, account: FakeAccount, bindings: RoleBindingsClient) -> None:
-        """A client of another's own makes its listings from a function that gets a page."""
-        for number in range(3):
-            account.bind("Analyst", user=USER, resource=f"Space:{number}")
-        listing = RoleBindingPages.from_fetch(
-            bindings.list, resource_type="SPACE", user_id=USER, limit=2
-        )
-        assert len(await listing) == 2
-        assert (await listing.all()).role_bindings == account.bindings()[::-1]
+async def test_from_fetch(account: FakeAccount, bindings: RoleBindingsClient) -> None:
+    """A client of another's own makes its listings from a function that gets a page."""
+    for number in range(3):
+        account.bind("Analyst", user=USER, resource=f"Space:{number}")
+    listing = RoleBindingPages.from_fetch(
+        bindings.list, resource_type="SPACE", user_id=USER, limit=2
+    )
+    assert len(await listing) == 2
+    assert (await listing.all()).role_bindings == account.bindings()[::-1]
