@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, assert_never
 
@@ -49,8 +49,6 @@ if TYPE_CHECKING:
     from arize_roles_fake._testing.loops import Loop
 
 _PROXY_AUTHENTICATION_REQUIRED: Final = 407
-_MAX_WAIT: Final = 3e9
-"""Seconds. Longer waits sleep forever, because datetime cannot hold their end."""
 
 
 @public("arize_roles_fake")
@@ -147,7 +145,9 @@ class AccountTransport(Transport):
         self._closed = False
         """True if new calls are refused; those under way may have a grace."""
         self._loop: Loop | None = None
-        self._calls: set[_AccountTimeLimit] = set()
+        self._timeline: Timeline
+        """The sleeps of its calls; set with the loop."""
+        self.calls: set[_AccountTimeLimit] = set()
         """The limits of the calls under way."""
         self._closing: set[Sleep] = set()
         """The sleeps of `aclose` for the end of the last call."""
@@ -173,11 +173,12 @@ class AccountTransport(Transport):
                 "each loop"
             )
         self._loop = loop
-        self._calls = set()  # A closed event loop may have left some.
+        self._timeline = timeline_of(loop, self._clock)
+        self.calls = set()  # A closed event loop may have left some.
         return True
 
     async def send(self, request: Request, call: Call) -> Response:
-        began = self.now()
+        began = self._clock.now()
         # As in a real call, other tasks run here, and a cancellation takes effect.
         await checkpoint()
         self._timeline.note_event()
@@ -200,7 +201,7 @@ class AccountTransport(Transport):
         )
         reply = reply_of(answer)
         if reply.broken not in {"refused", "unreachable"}:
-            call.mark_sent(began)
+            call.mark_sent(began.timestamp())
         if reply.blocked is not None:
             try:
                 with waiting_in_real_time(self._clock):
@@ -216,7 +217,7 @@ class AccountTransport(Transport):
         # A scripted page may hold a key, which no error may quote.
         return Response(status=reply.status, headers=reply.headers, body=reply.body, keys=call.keys)
 
-    async def _deliver(self, reply: Reply, began: float, request: Request, call: Call) -> None:
+    async def _deliver(self, reply: Reply, began: datetime, request: Request, call: Call) -> None:
         """Delay or break a reply on its way, as the test scripted, up to the limits of the call."""
         seconds = reply.delay
         limit: Literal["connect", "read"] = "read"
@@ -233,8 +234,14 @@ class AccountTransport(Transport):
                 assert_never(reply.broken)
         bound = call.timeouts.connect if limit == "connect" else call.timeouts.read
         bound = math.inf if bound is None else bound
-        left = max(0.0, call.deadline - began)
-        await self._pass_time(min(seconds, bound, left), began, is_real=reply.real_time)
+        left = max(0.0, call.deadline - began.timestamp())
+        waited = min(seconds, bound, left)
+        if reply.real_time:
+            with waiting_in_real_time(self._clock):
+                await anyio.sleep(waited)
+            advance_to(self._clock, began + timedelta(seconds=waited))
+        else:
+            await self._timeline.sleep(waited, since=began)
         if min(bound, left) < seconds:
             if left <= bound:
                 raise _TimeIsUpError
@@ -247,18 +254,6 @@ class AccountTransport(Transport):
                 f"{request}: the connection failed before the complete response arrived", sent=True
             )
 
-    async def _pass_time(self, seconds: float, began: float, *, is_real: bool) -> None:
-        """Let time pass since an attempt began."""
-        if seconds > _MAX_WAIT:
-            await anyio.sleep_forever()
-        moment = datetime.fromtimestamp(began, UTC) + timedelta(seconds=seconds)
-        if is_real:
-            with waiting_in_real_time(self._clock):
-                await anyio.sleep(seconds)
-            advance_to(self._clock, moment)
-        else:
-            await self._timeline.sleep_until(moment, self._clock)
-
     async def ask_key(self, source: KeySource, call: Call) -> Secret[str]:
         """Return the key to send; a function has the rest of the call's time in real seconds.
 
@@ -266,31 +261,22 @@ class AccountTransport(Transport):
         """
         if source.fixed is not None:
             return source.fixed
-        left = call.deadline - self.now()
-        limit = anyio.move_on_after(None if left > _MAX_WAIT else left)
+        limit = anyio.move_on_after(call.deadline - self.now())
         with waiting_in_real_time(self._clock), limit:
             return await super().ask_key(source, call)
         raise _TimeIsUpError
 
-    @property
-    def _timeline(self) -> Timeline:
-        return timeline_of(self._loop, self._clock)
-
     def event(self, call: Call) -> Event:
-        return _Event(call, self._timeline, self._clock)
+        return _Event(call.deadline, self._timeline, self.now)
 
     def time_limit(self, call: Call) -> TimeLimit:
         self._timeline.note_event()
         return _AccountTimeLimit(call, self)
 
-    def add(self, limit: "_AccountTimeLimit") -> None:
-        """Note that a call begins."""
-        self._calls.add(limit)
-
-    def discard(self, limit: "_AccountTimeLimit") -> None:
+    def note_end(self, limit: "_AccountTimeLimit") -> None:
         """Note that a call has ended."""
-        self._calls.discard(limit)
-        if not self._calls:
+        self.calls.discard(limit)
+        if not self.calls:
             for sleep in self._closing:
                 sleep.end()
 
@@ -300,36 +286,31 @@ class AccountTransport(Transport):
         sleep = Sleep()
         self._closing.add(sleep)
         try:
-            if grace and self._calls:
-                end = self._clock.now() + timedelta(seconds=min(grace, _MAX_WAIT))
-                await self._timeline.sleep_until(end, self._clock, sleep)
+            if grace and self.calls:
+                await self._timeline.sleep(grace, sleep)
         finally:
             self._closing.discard(sleep)
-            for limit in self._calls:
-                limit.end()
+            for limit in self.calls:
+                limit.scope.cancel()
 
 
-class _Event:
+class _Event(Sleep):
     """An event that a call waits for while time passes on the account's clock."""
 
-    def __init__(self, call: Call, timeline: Timeline, clock: Clock) -> None:
-        self._deadline = call.deadline
-        self._timeline = timeline
-        self._clock = clock
-        self._sleep = Sleep()
+    set = Sleep.end
 
-    def set(self) -> None:
-        self._sleep.end()
+    def __init__(self, deadline: float, timeline: Timeline, now: Callable[[], float]) -> None:
+        super().__init__()
+        self._deadline = deadline
+        self._timeline = timeline
+        self._now = now
 
     async def wait(self, seconds: float) -> bool:
-        now = self._clock.now()
-        left = self._deadline - now.timestamp()
-        shorter = min(seconds, left)
-        end = None if shorter > _MAX_WAIT else now + timedelta(seconds=shorter)
-        await self._timeline.sleep_until(end, self._clock, self._sleep)
-        if left <= seconds and not self._sleep.is_ended:
+        left = self._deadline - self._now()
+        await self._timeline.sleep(min(seconds, left), self)
+        if left <= seconds and not self.is_ended:
             raise _TimeIsUpError
-        return self._sleep.is_ended
+        return self.is_ended
 
 
 class _TimeIsUpError(Exception):
@@ -342,17 +323,12 @@ class _AccountTimeLimit(TimeLimit):
     def __init__(self, call: Call, transport: AccountTransport) -> None:
         self._call = call
         self._transport = transport
-        self._scope: anyio.CancelScope
+        self.scope = anyio.CancelScope()
         self.state = CallState(operation=call.operation)
 
     def __enter__(self) -> None:
-        self._scope = anyio.CancelScope()
-        self._scope.__enter__()
-        self._transport.add(self)
-
-    def end(self) -> None:
-        """End the call, since the client is closed."""
-        self._scope.cancel()
+        self.scope.__enter__()
+        self._transport.calls.add(self)
 
     def __exit__(
         self,
@@ -361,14 +337,14 @@ class _AccountTimeLimit(TimeLimit):
         traceback: TracebackType | None,
         /,
     ) -> None:
-        self._transport.discard(self)
+        self._transport.note_end(self)
         call = self._call
         # Objects that refer to each other would be left to the garbage collector.
         del self._call
         if exc_type is GeneratorExit:
             return  # The event loop was closed before its task, which can leave no scope now.
-        self._scope.__exit__(exc_type, exc, traceback)
-        was_ended = self._scope.cancelled_caught
+        self.scope.__exit__(exc_type, exc, traceback)
+        was_ended = self.scope.cancelled_caught
         if was_ended or exc_type is _TimeIsUpError:
             error = call.interrupted(is_closed=was_ended)
             raise error from error.__cause__

@@ -3,12 +3,12 @@
 import threading
 from bisect import insort
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from operator import attrgetter
 from time import monotonic
 from typing import Final, Protocol
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -20,6 +20,8 @@ _MAX_STEPS: Final = 1000
 """Steps after which time passes in any case, since code may make calls forever and never wait."""
 _POLL: Final = 0.01
 """Seconds of real time after which a sleep in real time looks at the clock again."""
+_MAX_SLEEP: Final = 3e9
+"""Seconds. A longer sleep never ends by itself, because datetime cannot hold its end."""
 
 
 class Clock(Protocol):
@@ -93,7 +95,10 @@ class Timeline:
     waits in real time, in any thread, every sleep takes real time.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, loop: object, clock: Clock) -> None:
+        # A timeline is found by the identity of both, which stay while it does.
+        self._loop = loop
+        self._clock = clock
         self._queue: list[Sleep] = []
         self._events = 0
 
@@ -101,70 +106,61 @@ class Timeline:
         """Note that a call begins or sends a request: time stands still during its next steps."""
         self._events += 1
 
-    async def sleep_until(
-        self, moment: datetime | None, clock: Clock, sleep: "Sleep | None" = None
+    async def sleep(
+        self, seconds: float, sleep: "Sleep | None" = None, *, since: datetime | None = None
     ) -> None:
-        """Wait until `moment`, if there is one, or until `sleep` is ended; let time pass."""
+        """Let seconds pass since a moment, by default now, or wait until `sleep` is ended."""
         sleep = sleep or Sleep()
-        if moment is None:
+        if seconds > _MAX_SLEEP:
             while not sleep.is_ended:
                 await sleep.wait_for_wake()
             return
-        sleep.end_at = moment
+        sleep.end_at = (since or self._clock.now()) + timedelta(seconds=seconds)
         insort(self._queue, sleep, key=attrgetter("end_at"))
         try:
             await checkpoint()
-            while clock.now() < moment and not sleep.is_ended:
+            while self._clock.now() < sleep.end_at and not sleep.is_ended:
                 if self._queue[0] is not sleep:
                     await sleep.wait_for_wake()
-                elif _is_real(clock):
-                    await _sleep_in_real_time(sleep, clock)
-                elif await self._is_quiet(sleep, clock):
-                    advance_to(clock, moment, jump=True)
-                    self._wake_due(clock.now())
+                elif _is_real(self._clock):
+                    await self._sleep_in_real_time(sleep)
+                elif await self._is_quiet(sleep):
+                    advance_to(self._clock, sleep.end_at, jump=True)
         finally:
             self._queue.remove(sleep)
             self._events += 1
+            # One that is over by now wakes the next.
             if self._queue:
                 self._queue[0].wake()
 
-    async def _is_quiet(self, first: "Sleep", clock: Clock) -> bool:
+    async def _sleep_in_real_time(self, sleep: "Sleep") -> None:
+        """Sleep for a moment of real time, and let as much pass on a clock that stands still."""
+        before, began = self._clock.now(), monotonic()
+        # No event shows that another thread no longer waits, or that a test lets time pass.
+        with anyio.move_on_after(min(_POLL, (sleep.end_at - before).total_seconds())):
+            await sleep.wait_for_wake()
+        passed = timedelta(seconds=monotonic() - began)
+        advance_to(self._clock, min(sleep.end_at, before + passed))
+
+    async def _is_quiet(self, first: "Sleep") -> bool:
         """Let other tasks run, and return whether this sleep is still the first to end."""
         steps = quiet = 0
         # Calls in the queue go on one after the other, each for a few steps.
         most = _MAX_STEPS + _QUIET_STEPS * (len(self._queue) - 1)
         seen = self._events
-        while quiet < _QUIET_STEPS and steps < most and self._is_first(first, clock):
+        while quiet < _QUIET_STEPS and steps < most and self._is_first(first):
             await checkpoint()
             steps += 1
             quiet = quiet + 1 if seen == self._events else 0
             seen = self._events
-        return self._is_first(first, clock)
+        return self._is_first(first)
 
-    def _is_first(self, sleep: "Sleep", clock: Clock) -> bool:
-        return self._queue[0] is sleep and not (sleep.is_ended or _is_real(clock))
-
-    def _wake_due(self, moment: datetime) -> None:
-        """Wake every task whose sleep ends by `moment`."""
-        for sleep in self._queue:
-            if sleep.end_at > moment:
-                break
-            sleep.wake()
-
-
-async def _sleep_in_real_time(sleep: "Sleep", clock: Clock) -> None:
-    """Sleep for a moment of real time, and let as much pass on a clock that stands still."""
-    before, began = clock.now(), monotonic()
-    # No event shows that another thread no longer waits, or that a test lets time pass.
-    with anyio.move_on_after(min(_POLL, (sleep.end_at - before).total_seconds())):
-        await sleep.wait_for_wake()
-    advance_to(clock, min(sleep.end_at, before + timedelta(seconds=monotonic() - began)))
+    def _is_first(self, sleep: "Sleep") -> bool:
+        return self._queue[0] is sleep and not (sleep.is_ended or _is_real(self._clock))
 
 
 class Sleep:
     """The sleep of one task, which another task may end."""
-
-    __slots__ = ("_woken", "end_at", "is_ended")
 
     def __init__(self) -> None:
         self.end_at: datetime
@@ -186,13 +182,9 @@ class Sleep:
         await self._woken.wait()
 
 
-_timelines: Final[WeakKeyDictionary[object, "WeakKeyDictionary[Clock, Timeline]"]] = (
-    WeakKeyDictionary()
-)
+_timelines: Final[WeakValueDictionary[tuple[int, int], Timeline]] = WeakValueDictionary()
 
 
 def timeline_of(loop: object, clock: Clock) -> Timeline:
     """Return the sleeps of an event loop on an account's clock."""
-    with suppress(KeyError):
-        return _timelines[loop][clock]
-    return _timelines.setdefault(loop, WeakKeyDictionary()).setdefault(clock, Timeline())
+    return _timelines.setdefault((id(loop), id(clock)), Timeline(loop, clock))
