@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support.sizes import sized
-from tests.tools.judge_role_bindings import PLANTED, wrong_calls, wrong_planted
+from tests.tools.judge_role_bindings import PLANTED, wrong_calls
 
 pytestmark = [
     pytest.mark.usefixtures("unmeasured"),
@@ -20,4 +20,6 @@ def test_outcomes() -> None:
 @pytest.mark.parametrize("name", PLANTED)
 def test_planted(name: str) -> None:
     """A planted fault is found."""
-    assert wrong_planted(name, 2_000)
+    operation, planted = PLANTED[name]
+    with planted:
+        assert wrong_calls(2_000, operation)

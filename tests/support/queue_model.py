@@ -1,13 +1,13 @@
 """Random schedules of calls for a queue, in virtual time, and what must hold in each."""
 
-import heapq
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
-from functools import partial
-from itertools import count
 from random import Random
+from sched import scheduler
 from typing import NamedTuple
+
+import attrs
 
 from arize_roles_async._calls.pace import Pace
 from arize_roles_async._calls.queue import Queue, Slots, Waiter
@@ -83,21 +83,21 @@ class SteadyPace(Pace):
         self.held_until = max(self.held_until, now + retry_after)
 
 
+@attrs.define(eq=False)
 class _Call:
-    def __init__(self, place: int, schedule: Schedule) -> None:
-        self.place = place
-        self.schedule = schedule
-        self.waiter: Waiter | None = None
-        self.joined = -math.inf
-        self.attempt = 0
-        self.is_sent = False
-        self.is_over = False
-        self.queue: Queue
-        self.pace: SteadyPace
+    place: int
+    schedule: Schedule
+    queue: Queue
+    pace: SteadyPace
+    waiter: Waiter | None = None
+    joined: float = -math.inf
+    attempt: int = 0
+    is_sent: bool = False
+    is_over: bool = False
 
 
 class Model:
-    """Runs calls through a queue, and notes each rule that is broken.
+    """Runs calls through a queue, and fails at the first rule that is broken.
 
     Args:
         slots: The slots of the queue.
@@ -105,38 +105,46 @@ class Model:
     """
 
     def __init__(self, slots: int, schedules: Sequence[Schedule]) -> None:
-        self.faults: list[str] = []
         self._slots = slots
-        self._paces = [SteadyPace() for _ in range(3)]
+        paces = [SteadyPace() for _ in range(3)]
         shared = Slots(slots)
-        self._queues = [Queue(shared, pace) for pace in self._paces]
+        self._queues = [Queue(shared, pace) for pace in paces]
         self._now = 0.0
-        self._ties = count()
-        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._events = scheduler(lambda: self._now, self._pass_by)
         self._ready: deque[Callable[[], None]] = deque()
         self._under_way = 0
         self._held_until = [-math.inf] * 3
         ordered = sorted(schedules, key=lambda schedule: schedule.begins)
-        self._calls = [_Call(place, schedule) for place, schedule in enumerate(ordered)]
+        self._calls = [
+            _Call(place, each, self._queues[each.key], paces[each.key])
+            for place, each in enumerate(ordered)
+        ]
         for call in self._calls:
-            key = call.schedule.key
-            call.queue, call.pace = self._queues[key], self._paces[key]
-            self._at(call.schedule.begins, partial(self._begin, call))
+            self._at(call.schedule.begins, self._begin, call)
 
-    def run(self) -> list[str]:
-        """Run to the end, and return the rules that were broken."""
-        while self._events and not self.faults:
-            self._now = self._events[0][0]
-            while self._events and self._events[0][0] == self._now:
-                heapq.heappop(self._events)[2]()
-                self._settle()
+    def run(self) -> None:
+        """Run to the end.
+
+        Raises:
+            AssertionError: A rule was broken.
+        """
+        try:
+            self._events.run()
             self._check_idle()
-        if not self.faults:
             self._check_end()
-        return self.faults
+        except AssertionError as error:
+            error.add_note(f"at {self._now}, with {self._slots} slots and {self._calls}")
+            raise
 
-    def _at(self, moment: float, happen: Callable[[], None]) -> None:
-        heapq.heappush(self._events, (moment, next(self._ties), happen))
+    def _at(self, moment: float, happen: Callable[..., None], *arguments: object) -> None:
+        self._events.enterabs(moment, 0, happen, arguments)
+
+    def _pass_by(self, seconds: float) -> None:
+        """Let time pass, or none after an event: then those who are woken go on."""
+        self._settle()
+        if seconds:
+            self._check_idle()
+            self._now += seconds
 
     def _settle(self) -> None:
         """Run the tasks that are woken, as an event loop does: each in its turn, later."""
@@ -144,26 +152,16 @@ class Model:
         while self._ready:
             self._ready.popleft()()
             steps += 1
-            if steps > 10_000:
-                self._fail("calls wake each other for ever")
-                self._ready.clear()
-
-    def _fail(self, rule: str) -> None:
-        self.faults.append(f"{rule}, at {self._now}")
+            assert steps <= 10_000, "calls wake each other for ever"
 
     def _begin(self, call: _Call) -> None:
-        schedule = call.schedule
-        if schedule.cancelled < math.inf:
-            moment = max(self._now, schedule.cancelled)
-            self._at(moment, partial(self._give_up, call))
-        if schedule.deadline < math.inf:
-            moment = max(self._now, schedule.deadline)
-            self._at(moment, partial(self._give_up, call))
+        for end in (call.schedule.cancelled, call.schedule.deadline):
+            if end < math.inf:
+                self._at(max(self._now, end), self._give_up, call)
         self._send(call)
 
     def _send(self, call: _Call) -> None:
         if call.queue.enter():
-            self._check_order(call)
             self._go(call)
             return
         waiter = Waiter(call.place, call.schedule.deadline, call.schedule.max_hold)
@@ -179,25 +177,27 @@ class Model:
             call.waiter = None
             call.is_over = True
             call.queue.leave(waiter)
-            self._check_late(call)
+            assert not self._is_in_time(call), "a call that had time was given up"
         elif not seconds:
             call.waiter = None
-            self._check_order(call)
             self._go(call)
         else:
             waiter.wake = lambda: self._ready.append(lambda: self._ask(call, waiter))
             if seconds < math.inf:
-                self._at(self._now + seconds, lambda: self._ask(call, waiter))
+                self._at(self._now + seconds, self._ask, call, waiter)
 
     def _go(self, call: _Call) -> None:
+        for other in self._calls:
+            if other.waiter is not None and self._is_in_time(other):
+                may_go = other.queue is call.queue or not other.pace.limited
+                is_earlier = other.place < call.place and other.joined < self._now
+                assert not (is_earlier and may_go), "a call went before one that began earlier"
         self._under_way += 1
-        if self._under_way > self._slots:
-            self._fail("more requests are under way than there are slots")
-        if self._now < self._held_until[call.schedule.key]:
-            self._fail("a request went during a hold")
+        assert self._under_way <= self._slots, "more requests are under way than there are slots"
+        assert self._now >= self._held_until[call.schedule.key], "a request went during a hold"
         call.is_sent = True
         attempt = call.schedule.attempts[call.attempt]
-        self._at(self._now + attempt.seconds, lambda: self._answer(call, attempt))
+        self._at(self._now + attempt.seconds, self._answer, call, attempt)
 
     def _answer(self, call: _Call, attempt: Attempt) -> None:
         if not call.is_sent:
@@ -219,7 +219,12 @@ class Model:
         else:
             call.is_over = True
         self._settle()
-        self._check_answer(key, ready)
+        # Until then nobody may go, so that those who wait have time.
+        for other in self._calls:
+            if other.waiter is not None and other.schedule.key == key:
+                allowed = self._now + other.schedule.max_hold
+                assert other.schedule.deadline > ready, "a call waits on although it is too late"
+                assert allowed >= self._held_until[key], "a call waits out too long a hold"
 
     def _give_up(self, call: _Call) -> None:
         """Cancel a call, which leaves at once."""
@@ -232,43 +237,19 @@ class Model:
             call.queue.exit()
         call.is_over = True
 
-    def _check_order(self, call: _Call) -> None:
-        for other in self._calls:
-            if other.waiter is None or not self._is_in_time(other):
-                continue
-            may_go = other.queue is call.queue or not other.pace.limited
-            if other.place < call.place and other.joined < self._now and may_go:
-                self._fail("a call went before one that began earlier")
-
     def _is_in_time(self, call: _Call) -> bool:
         schedule = call.schedule
         is_in_time = max(self._now, call.pace.ready_at()) < schedule.deadline
         return is_in_time and self._now + schedule.max_hold >= call.pace.held_until
 
-    def _check_late(self, call: _Call) -> None:
-        if self._is_in_time(call):
-            self._fail("a call that had time was given up")
-
-    def _check_answer(self, key: int, ready: float) -> None:
-        """Check that those who wait have time, after a refusal until which nobody may go."""
-        for call in self._calls:
-            if call.waiter is None or call.schedule.key != key:
-                continue
-            if call.schedule.deadline <= ready:
-                self._fail("a call waits on although it is too late")
-            if self._now + call.schedule.max_hold < self._held_until[key]:
-                self._fail("a call waits out a hold that is too long for it")
-
     def _check_idle(self) -> None:
         for call in self._calls:
             may_go = not call.pace.limited or call.pace.ready_at() <= self._now
-            if call.waiter and may_go and self._under_way < self._slots:
-                self._fail("a slot is free, and a call that may go waits")
+            is_idle = call.waiter and may_go and self._under_way < self._slots
+            assert not is_idle, "a slot is free, and a call that may go waits"
 
     def _check_end(self) -> None:
-        if not all(call.is_over for call in self._calls):
-            self._fail("a call waits for ever")
-        self._paces[0].limited = False
+        assert all(call.is_over for call in self._calls), "a call waits for ever"
+        self._queues[0].pace.limited = False
         entered = sum(self._queues[0].enter() for _ in range(self._slots + 1))
-        if entered != self._slots:
-            self._fail(f"{entered} of {self._slots} slots are free in the end")
+        assert entered == self._slots, f"{entered} of {self._slots} slots are free in the end"

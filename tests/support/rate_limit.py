@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from itertools import count
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from arize_roles_async._calls.pace import Pace
 
@@ -43,18 +43,6 @@ class Outcome(NamedTuple):
     """Answers of 429 for each call, but for the requests before a limit can be known."""
 
 
-class Limiter(Protocol):
-    """What grants requests of all clients, or refuses them."""
-
-    def take(self, now: float) -> float | None:
-        """Grant a request and return None, or return the `Retry-After` of a refusal."""
-        ...
-
-    def ideal(self, requests: int) -> float:
-        """Return the least seconds in which so many requests are granted."""
-        ...
-
-
 class Bucket:
     """A token bucket.
 
@@ -72,6 +60,7 @@ class Bucket:
         self._granted = 0
 
     def take(self, now: float) -> float | None:
+        """Grant a request and return None, or return the `Retry-After` of a refusal."""
         rate, burst, retry_after, halfway = self._limit
         if self._granted >= self._half:
             rate *= halfway
@@ -88,6 +77,7 @@ class Bucket:
         return max(1, math.ceil((1.0 - self._tokens) / rate))
 
     def ideal(self, requests: int) -> float:
+        """Return the least seconds in which so many requests are granted."""
         rate, burst, _, halfway = self._limit
         before = max(0, requests - self._half - burst)
         return before / rate + self._half / (rate * halfway)
@@ -109,6 +99,9 @@ class FixedWindow:
 
     def ideal(self, requests: int) -> float:
         return 60.0 * (math.ceil(requests / self._limit) - 1)
+
+
+Limiter = Bucket | FixedWindow
 
 
 class _Client:

@@ -324,13 +324,13 @@ def run(chosen: Iterable[Case]) -> list[str]:
     return [*wrong, *(f"left a warning: {each.message}" for each in caught)]
 
 
-def run_planted(chosen: Iterable[Case]) -> list[str]:
-    """Run cases while aiohttp may send a request again by itself."""
-    real = Attempt.__call__
+_CALL: Final[Any] = Attempt.__call__
 
-    def forget(attempt: Attempt, request: Any, handler: Any) -> Any:  # noqa: ANN401
-        vars(attempt)["_failure"] = None
-        return real(attempt, request, handler)
 
-    with mock.patch.object(Attempt, "__call__", forget):
-        return run(chosen)
+def _forget(attempt: Attempt, request: Any, handler: Any) -> Any:  # noqa: ANN401
+    vars(attempt)["_failure"] = None
+    return _CALL(attempt, request, handler)
+
+
+PLANTED: Final = mock.patch.object(Attempt, "__call__", _forget)
+"""aiohttp may send a request again by itself."""

@@ -22,7 +22,7 @@ import asyncio
 import base64
 import itertools
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import Any, Final, cast
 from unittest.mock import patch
@@ -291,29 +291,22 @@ async def _remove_by_end(bindings: RoleBindingsClient, **target: Any) -> bool:  
 
 _ENSURE: Final[Any] = BaseRoleBindingsClient.ensure
 _REMOVE: Final[Any] = BaseRoleBindingsClient.remove
-PLANTED: Final[dict[str, tuple[str, Callable[[], AbstractContextManager[object]]]]] = {
+PLANTED: Final[dict[str, tuple[str, AbstractContextManager[object]]]] = {
     "a 404 means that a delete was made": (
         "delete",
-        lambda: patch.dict(ROLE_BINDINGS.settled, {("role_bindings.delete", 404): True}),
+        patch.dict(ROLE_BINDINGS.settled, {("role_bindings.delete", 404): True}),
     ),
     "a binding of any age is the call's own": (
         "create",
-        lambda: patch.object(Call, "created_since", return_value=0.0),
+        patch.object(Call, "created_since", return_value=0.0),
     ),
     "ensure returns a binding with another role": (
         "ensure",
-        lambda: patch.object(BaseRoleBindingsClient, "ensure", _ensure_any_role),
+        patch.object(BaseRoleBindingsClient, "ensure", _ensure_any_role),
     ),
     "remove returns False where its outcome is unknown": (
         "remove",
-        lambda: patch.object(BaseRoleBindingsClient, "remove", _remove_by_end),
+        patch.object(BaseRoleBindingsClient, "remove", _remove_by_end),
     ),
 }
 """Faults, each with the method that shows it."""
-
-
-def wrong_planted(name: str, calls: int) -> list[int]:
-    """Make calls of the method that shows a planted fault, and return the wrong ones."""
-    operation, plant = PLANTED[name]
-    with plant():
-        return wrong_calls(calls, operation)

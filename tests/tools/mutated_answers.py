@@ -17,7 +17,7 @@ import tempfile
 import warnings
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 from unittest.mock import patch
@@ -387,10 +387,10 @@ def mostly(real: Callable[[Any], object], skipped: int) -> Callable[[Any], objec
     return lambda self: None if next(times) % skipped == 0 else real(self)
 
 
-PLANTED: Final[dict[str, tuple[type, str, Callable[[Any], object]]]] = {
-    "an old reset": (UsedConnection, "reset", reset_of_before),
-    "a slot leaks": (Queue, "exit", mostly(Queue.exit, 50)),
-    "a wake-up is lost": (TimedEvent, "set", mostly(TimedEvent.set, 2)),
+PLANTED: Final[dict[str, AbstractContextManager[object]]] = {
+    "an old reset": patch.object(UsedConnection, "reset", reset_of_before),
+    "a slot leaks": patch.object(Queue, "exit", mostly(Queue.exit, 50)),
+    "a wake-up is lost": patch.object(TimedEvent, "set", mostly(TimedEvent.set, 2)),
 }
 
 
@@ -428,9 +428,3 @@ def run(calls: int, *, loop: str, tls: bool, seed: int) -> Result:
             url = f"{'https' if tls else 'http'}://localhost:{port}"
             runner.run(Rounds(result, server, url, authority.pem, chance).run(calls))
     return result
-
-
-def run_planted(fault: str, calls: int) -> Result:
-    """Make calls with a planted fault and return what became of them."""
-    with patch.object(*PLANTED[fault]):
-        return run(calls, loop="asyncio", tls=True, seed=1)
