@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import nullcontext
+from functools import partial
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -21,6 +22,7 @@ except ModuleNotFoundError as _error:
         "the plugin needs pytest, which is not installed: pip install pytest"
     ) from _error
 
+import arize_roles_fake
 from arize_roles_fake._testing.leaks import Written
 from arize_roles_fake._testing.watch import Watch, check_unused_faults, unused_report, watches
 
@@ -37,8 +39,6 @@ _SECRETS: Final = "arize_roles_secrets"
 _MAX_CALLS: Final = 50
 """Limit on the calls of an account in a report."""
 
-_account_key = pytest.StashKey["FakeAccount"]()
-_passed_key = pytest.StashKey[bool]()
 _watch_key = pytest.StashKey[Watch]()
 _written_key = pytest.StashKey[Written]()
 
@@ -72,11 +72,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker, and keep clients off the network where that is set."""
-    watches.append(Watch(is_paused=True))
+    watch = Watch(is_paused=True)
+    watches.append(watch)
+    config.add_cleanup(partial(watches.remove, watch))
     if config.getini(_OFFLINE):
         from arize_roles_fake._mock import refuse_sockets
 
         refuse_sockets(_refuse)
+        config.add_cleanup(partial(refuse_sockets, None))
     config.addinivalue_line(
         "markers",
         "arize_roles(*, users=None, resources=None, roles=None, grants=None, faults=(), "
@@ -86,15 +89,6 @@ def pytest_configure(config: pytest.Config) -> None:
         "'create:503,times=2'. A fault that the test or its own marker scripts on any account, and "
         "that strikes less often than scripted, is an error, unless unused_faults is 'allow'.",
     )
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
-    """Let clients connect again."""
-    watches.pop()
-    if config.getini(_OFFLINE):
-        from arize_roles_fake._mock import refuse_sockets
-
-        refuse_sockets(None)
 
 
 def _refuse(host: str) -> None:
@@ -114,19 +108,17 @@ def fake_account(request: pytest.FixtureRequest) -> "FakeAccount":
     Markers of the module and the class count, too. Roles and faults of all of them are added; of
     other arguments those of the inner one count.
     """
-    from arize_roles_fake import FakeAccount
-
     item: pytest.Item = request.node
+    watch = item.stash[_watch_key]
     markers = list(item.iter_markers_with_node("arize_roles"))[::-1]
     declared: dict[str, Any] = {}
     for _, marker in markers:
         given = {name: marker.kwargs.get(name) for name in ("users", "resources")}
         declared |= {name: ids for name, ids in given.items() if ids is not None}
-    account = FakeAccount(**declared)
-    item.stash[_account_key] = account
+    account = watch.account = arize_roles_fake.FakeAccount(**declared)
     for node, marker in markers:
         # The marker of a class or module is for some of its tests.
-        with nullcontext() if node is item else item.stash[_watch_key].paused():
+        with nullcontext() if node is item else watch.paused():
             arize_roles(account, *marker.args, **marker.kwargs)
     return account
 
@@ -166,20 +158,17 @@ def arize_roles(
 @pytest.fixture
 def fake_roles(fake_account: "FakeAccount") -> "FakeRolesClient":
     """Return a `FakeRolesClient` of the test's account; it need not be closed."""
-    from arize_roles_fake import FakeAccount
     from arize_roles_fake._client import FixtureRolesClient
 
-    _check("fake_account", fake_account, FakeAccount)
+    _check("fake_account", fake_account, arize_roles_fake.FakeAccount)
     return FixtureRolesClient(fake_account)
 
 
 @pytest.fixture
 def roles_server(fake_account: "FakeAccount") -> "Iterator[RolesServer]":
     """Yield a server over the test's account, with `url`, `api_key` and `account`."""
-    from arize_roles_fake import FakeAccount, RolesServer
-
-    _check("fake_account", fake_account, FakeAccount)
-    with RolesServer(fake_account) as server:
+    _check("fake_account", fake_account, arize_roles_fake.FakeAccount)
+    with arize_roles_fake.RolesServer(fake_account) as server:
         yield server
 
 
@@ -191,9 +180,7 @@ def arize_env(roles_server: "RolesServer", monkeypatch: pytest.MonkeyPatch) -> "
     `AiohttpRolesClient()` without arguments, Arize's published clients, and processes that the test
     starts.
     """
-    from arize_roles_fake import RolesServer
-
-    _check("roles_server", roles_server, RolesServer)
+    _check("roles_server", roles_server, arize_roles_fake.RolesServer)
     host, _, port = roles_server.url.removeprefix("http://").rpartition(":")
     unproxied = ",".join(filter(None, (os.environ.get("NO_PROXY"), host)))
     for name in _CONFLICTING:
@@ -217,10 +204,8 @@ def mocked_arize(fake_account: "FakeAccount") -> "Iterator[FakeAccount]":
 
     See `arize_roles_fake.mock_arize`.
     """
-    from arize_roles_fake import FakeAccount, mock_arize
-
-    _check("fake_account", fake_account, FakeAccount)
-    with mock_arize(fake_account):
+    _check("fake_account", fake_account, arize_roles_fake.FakeAccount)
+    with arize_roles_fake.mock_arize(fake_account):
         yield fake_account
 
 
@@ -281,7 +266,7 @@ def pytest_runtest_makereport(
     if watch is None:
         return report  # A hook of the suite let it fail before.
     if call.when == "call":
-        item.stash[_passed_key] = report.passed
+        watch.passed = report.passed
     elif call.when == "teardown":
         del watches[watches.index(watch) :]
         flaws = [_flaws(item, watch)]
@@ -290,7 +275,7 @@ def pytest_runtest_makereport(
         if report.passed and any(flaws):
             report.outcome, report.longrepr = "failed", "\n".join(filter(None, flaws))
     if report.failed:
-        _show_calls(report, watch, item.stash.get(_account_key, None))
+        _show_calls(report, watch)
     return report
 
 
@@ -313,7 +298,7 @@ def _hide_frames() -> None:
 
 def _flaws(item: pytest.Item, watch: Watch) -> str:
     """Return the reason why a test is an error although nothing failed; empty for none."""
-    if _passed_key in item.stash and _account_key not in item.stash:
+    if watch.passed is not None and watch.account is None:
         marks = (mark for mark in item.own_markers if mark.name == "arize_roles")
         if any(mark.args or mark.kwargs.keys() - {"unused_faults"} for mark in marks):
             return (
@@ -321,7 +306,7 @@ def _flaws(item: pytest.Item, watch: Watch) -> str:
                 "none of the fixtures fake_account, fake_roles, mocked_arize, roles_server and "
                 "arize_env"
             )
-    if not item.stash.get(_passed_key, False):
+    if not watch.passed:
         return ""
     if watch.refusals:  # In a thread or a task, whose failure is nobody's.
         return "\n".join(dict.fromkeys(watch.refusals))
@@ -330,12 +315,12 @@ def _flaws(item: pytest.Item, watch: Watch) -> str:
     return unused_report(watch.unused(), '@pytest.mark.arize_roles(unused_faults="allow")')
 
 
-def _show_calls(report: pytest.TestReport, watch: Watch, of_fixture: "FakeAccount | None") -> None:
-    shown = {**({} if of_fixture is None else {of_fixture: 0}), **watch.calls}
+def _show_calls(report: pytest.TestReport, watch: Watch) -> None:
+    shown = {**({} if watch.account is None else {watch.account: 0}), **watch.calls}
     for number, (account, count) in enumerate(shown.items(), 1):
         title = "Calls of the fake Arize account"
         if len(shown) > 1:
-            name = "fake_account" if account is of_fixture else f"{number} of {len(shown)}"
+            name = "fake_account" if account is watch.account else f"{number} of {len(shown)}"
             title += f" {name}, {account!r}"
         report.sections.append((title, _log(account, count)))
 

@@ -3,7 +3,7 @@
 import logging
 import warnings
 from collections.abc import Callable, Generator, Iterable
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from typing import Any, Final, cast
 
 _Call = Callable[..., Any]
@@ -22,25 +22,24 @@ class Written:
         self._warnings: list[list[warnings.WarningMessage]] = []
 
     @contextmanager
-    def collected(self, capture: type) -> Generator[None]:
+    def collected(self, capture: type[Any]) -> Generator[None]:
         """Collect in a block: log records of every level, warnings, and output that a test reads.
 
         Args:
             capture: The class of `capsys` and its like.
         """
-        with ExitStack() as stack:
-            for owner, name, make in (
-                (logging.Logger, "isEnabledFor", _always),
-                (logging.Logger, "makeRecord", self._make_record),
-                (logging.Logger, "handle", self._handle),
-                (capture, "readouterr", self._read),
-                (warnings.catch_warnings, "__enter__", self._enter),
-            ):
-                original = getattr(owner, name)
-                setattr(owner, name, make(original))
-                stack.callback(setattr, owner, name, original)
-            with warnings.catch_warnings(record=True) as issued:
-                yield
+        from unittest.mock import patch
+
+        logger, catcher = logging.Logger, warnings.catch_warnings
+        with (
+            patch.object(logger, "isEnabledFor", _is_enabled_for),
+            patch.object(logger, "makeRecord", self._make_record(logger.makeRecord)),
+            patch.object(logger, "handle", self._handle(logger.handle)),
+            patch.object(capture, "readouterr", self._read(capture.readouterr)),
+            patch.object(catcher, "__enter__", self._enter(catcher.__enter__)),
+            warnings.catch_warnings(record=True) as issued,
+        ):
+            yield
         with warnings.catch_warnings():
             warnings.simplefilter("always")
             for each in issued:
@@ -111,8 +110,8 @@ class Written:
         return "\n".join(["the test wrote an API key of a fake account:", *dict.fromkeys(lines)])
 
 
-def _always(_: _Call) -> _Call:
-    return lambda *_: True
+def _is_enabled_for(*_: object) -> bool:
+    return True
 
 
 def _text(record: logging.LogRecord) -> str:

@@ -31,6 +31,10 @@ class Watch:
         """The API keys that the test gave to accounts, or sent, and those of accounts it asked."""
         self.refusals: list[str] = []
         """Why clients were kept off the network, under `arize_roles_offline`."""
+        self.account: FakeAccount | None = None
+        """The account of the fixture `fake_account`."""
+        self.passed: bool | None = None
+        """Whether the test itself passed; None if it was not run."""
         self._newest: deque[FakeAccount] = deque(maxlen=8)
         """The accounts that were asked last, kept in memory for the report."""
         self._scripted: list[tuple[FakeAccount, Scripted]] = []
