@@ -58,7 +58,6 @@ def two_keys() -> FakeAccount:
 
 
 @both_clients
-@pytest.mark.asyncio
 class TestFunction:
     """A function that returns the key."""
 
@@ -172,7 +171,6 @@ class TestFunction:
 
 
 @both_clients
-@pytest.mark.asyncio
 class TestRefused:
     """A key that the service refuses with 401."""
 
@@ -220,7 +218,6 @@ class TestRefused:
 
 
 @both_clients
-@pytest.mark.asyncio
 class TestCopies:
     """Copies of a client with other keys."""
 
@@ -265,7 +262,6 @@ class TestCopies:
         assert sent(account) == [first, first, second, first, second]
 
 
-@pytest.mark.asyncio
 class TestMany:
     """More keys than the hundred of which a client knows something."""
 
@@ -298,7 +294,6 @@ class TestMany:
         assert [call.operation for call in account.calls[-2:]] == ["get", operation]
 
 
-@pytest.mark.asyncio
 async def test_rotation() -> None:
     """With the guide's function calls fail after a rotation until the expiry, and fetch once."""
     account, time, fetched = two_keys(), SimpleNamespace(seconds=0.0), list[str]()

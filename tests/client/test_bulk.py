@@ -26,6 +26,7 @@ from arize_roles_async._calls.pace import Pace
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from arize_roles_fake._client import AccountTransport
 from tests.support.clients import START, account_at_noon, passed
+from tests.support.event_loop import on_each_backend
 from tests.support.sizes import sized
 
 ROLE_ID = "Um9sZToxOmFCY0Q="
@@ -58,17 +59,8 @@ def refusals(account: FakeAccount) -> int:
     return sum(call.outcome == 429 for call in account.calls)
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-BACKENDS = pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
-
-
-@pytest.mark.anyio
 class TestBulkJob:
-    @BACKENDS
+    @on_each_backend
     async def test_completes(self) -> None:
         """Many creates at once against 20 a second all succeed, in about the ideal time."""
         account = account_at_noon()
@@ -95,9 +87,8 @@ class TestBulkJob:
         ]
 
 
-@pytest.mark.anyio
 class TestBackground:
-    @BACKENDS
+    @on_each_backend
     async def test_others_first(self) -> None:
         """Beside background creates at 50 a second, another call goes within a second."""
         account = account_at_noon()
@@ -149,7 +140,6 @@ class TestBackground:
             FakeRolesClient().with_options(**options)
 
 
-@pytest.mark.anyio
 class TestFailure:
     async def test_not_in_time(self) -> None:
         """A call that a hold leaves no time fails when it begins, with what the service asks."""
@@ -184,7 +174,7 @@ class TestFailure:
 
         assert [call.outcome for call in account.calls] == [429, "silent"]
 
-    @BACKENDS
+    @on_each_backend
     async def test_clock_ticks(self) -> None:
         """A call ends although its time is up between two readings of the clock."""
         ticks = count()
@@ -199,7 +189,7 @@ class TestFailure:
             assert isinstance(result, RateLimitError | ListRolesResponse)
             account.advance(2000.0)
 
-    @BACKENDS
+    @on_each_backend
     async def test_asks_on(self) -> None:
         """Others run while a call that is too late at once is made again and again."""
         account = account_at_noon()
@@ -224,7 +214,7 @@ class TestFailure:
             assert ended.is_set()
 
     @pytest.mark.parametrize("later", ["get", "list"])
-    @BACKENDS
+    @on_each_backend
     async def test_between_attempts(self, later: Literal["get", "list"]) -> None:
         """A call between two attempts notices a hold that is too long when it would go on."""
         account = account_at_noon()
@@ -242,7 +232,6 @@ class TestFailure:
         await gather([lambda: roles.get(role_id=ROLE_ID), list_roles])
 
 
-@pytest.mark.anyio
 async def test_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     """The pace gets the moment of sending: a request may wait for a connection before."""
     account = account_at_noon()

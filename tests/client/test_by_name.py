@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 from unittest.mock import AsyncMock, MagicMock
 
+import anyio
 import attrs
 import pytest
 
@@ -24,8 +25,7 @@ from arize_roles_async import (
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from tests.support.clients import START, account_at_noon, in_process
-
-pytestmark = pytest.mark.asyncio
+from tests.support.event_loop import on_each_backend
 
 
 def furnish(account: FakeAccount) -> FakeAccount:
@@ -365,3 +365,26 @@ async def test_clients(make: Callable[[], ArizeClient]) -> None:
     await roles.directory.aclose()
     with pytest.raises(RuntimeError, match="closed"):
         await roles.by_name.find()
+
+
+@on_each_backend
+async def test_cancelled(account: FakeAccount) -> None:
+    """Look-ups that are cancelled change nothing, and the iteration may go on."""
+    account.bind("Analyst", user="ada@example.com", resource="Space:ML")
+    scopes: list[anyio.CancelScope] = []
+
+    async def key() -> str:
+        if scopes:
+            scopes[-1].cancel()
+            await anyio.sleep_forever()
+        return account.api_key
+
+    by_name = in_process(account, api_key=key).by_name
+    found = aiter(by_name.find(user="ada@example.com"))
+    for call in (by_name.remove(user="ada@example.com", space="ML"), anext(found)):
+        with anyio.CancelScope() as scope:
+            scopes.append(scope)
+            await call
+        assert scope.cancelled_caught
+    scopes.clear()
+    assert str(await anext(found)) == "ada@example.com has Analyst on space 'ML'"

@@ -164,7 +164,6 @@ async def test_body(closed: str, *, change: bool) -> None:
         await ends(call, OutcomeUnknownError if change else error, match)
 
 
-@pytest.mark.asyncio
 async def test_silence(monkeypatch: pytest.MonkeyPatch) -> None:
     """A call whose silence is too long at that moment does not try again."""
     clock = LoopClock(monkeypatch)
@@ -192,7 +191,6 @@ async def test_cancelled() -> None:
         await ends(call, ClientStateError, "^the client is closed$")
 
 
-@pytest.mark.asyncio
 async def test_own_call() -> None:
     """A call that closes its client, as its function for the key may do, sends nothing."""
 

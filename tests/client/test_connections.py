@@ -33,8 +33,6 @@ from tests.support.event_loop import LoopClock, settle, until
 from tests.support.raw_http import PAGE, http_response
 from tests.support.tls import Authority
 
-pytestmark = pytest.mark.asyncio
-
 NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
 LIMITS = Timeouts(total=100.0, connect=None, read=60.0)
 

@@ -22,8 +22,6 @@ from arize_roles_async import (
 )
 from tests.client.test_golden import answer, client
 
-pytestmark = pytest.mark.asyncio
-
 USER = b"""{"id": "VXNlcjoxOmxQZzI=", "name": "Ada", "email": "ada@example.com",
 "created_at": "2026-11-24T08:30:00Z", "status": "ACTIVE",
 "role": {"type": "CUSTOM", "id": "Um9sZToxOmFCY0Q=", "name": "Analyst"},

@@ -118,7 +118,6 @@ class TestWords:
         assert str(caught.value) == f"module {package.__name__!r} has no attribute 'Nothing'"
 
 
-@pytest.mark.asyncio
 async def test_request_id() -> None:
     """The ID is that of the answer to the request itself, and not of the one that verifies it."""
     roles = FakeRolesClient(retry=RetryPolicy(attempts=1))

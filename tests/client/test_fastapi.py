@@ -30,7 +30,6 @@ def caller(app: FastAPI) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app")
 
 
-@pytest.mark.asyncio
 async def test_lifespan(names: dict[str, Any], arize_env: RolesServer) -> None:
     """The dependency provides one client for the lifespan."""
     arize_env.account.add_role("AI Engineer", ["PROJECT_READ"])
@@ -48,7 +47,6 @@ async def test_lifespan(names: dict[str, Any], arize_env: RolesServer) -> None:
         await client.list()
 
 
-@pytest.mark.asyncio
 async def test_fake(names: dict[str, Any]) -> None:
     """The same application runs with the fake swapped in, and answers pages as `to_dict()`."""
     fake = FakeRolesClient()

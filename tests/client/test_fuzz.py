@@ -27,7 +27,6 @@ ENDLESS: Final[dict[str, bytes]] = {
 }
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("answer", ENDLESS.values(), ids=ENDLESS)
 async def test_endless(answer: bytes) -> None:
     """Of an answer without end, an error of ours says something on short single lines."""

@@ -34,8 +34,6 @@ from tests.support.raw_http import (
     scripted,
 )
 
-pytestmark = pytest.mark.asyncio
-
 ROLE_ID = "Um9sZToxOmFCY0Q="
 ROLE_PATH = "/v2/roles/Um9sZToxOmFCY0Q%3D"
 MOMENT = "Tue, 24 Nov 2026 08:30:00 GMT"

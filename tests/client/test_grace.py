@@ -10,7 +10,7 @@ import trio
 from arize_roles_async import ClientStateError, OutcomeUnknownError, RolesClient, Timeouts
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from tests.support.clients import Connect, account_at_noon, both_clients, create, passed, use
-from tests.support.event_loop import until
+from tests.support.event_loop import on_each_backend, until
 
 LONG = 60.0
 """A grace that no test waits for, as one that did would run out of its own time."""
@@ -26,7 +26,6 @@ async def under_way(account: FakeAccount, calls: int = 1) -> None:
 
 
 @both_clients
-@pytest.mark.asyncio
 class TestGrace:
     """Both clients."""
 
@@ -105,8 +104,7 @@ class TestAccountTime:
     """The fake counts its grace on the account's clock."""
 
     @pytest.mark.parametrize(("grace", "seconds"), [(3.0, 3.0), (10.0, 5.0)])
-    @pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
-    @pytest.mark.anyio
+    @on_each_backend
     async def test_passes(self, grace: float, seconds: float) -> None:
         """It lasts until the calls have ended, or is over before; nobody waits in real time."""
         account = account_at_noon()

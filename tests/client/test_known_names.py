@@ -42,7 +42,6 @@ def operations(account: "Account") -> list[str]:
     return [call.operation for call in account.calls[account.before :]]
 
 
-@pytest.mark.asyncio
 class TestRequests:
     async def walked(self, number: int) -> tuple[Account, FakeRolesClient]:
         """Return a client that has walked over so many roles."""

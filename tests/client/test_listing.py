@@ -26,7 +26,6 @@ def test_repr() -> None:
     )
 
 
-@pytest.mark.asyncio
 async def test_from_fetch() -> None:
     """A function that gets one page is asked for each with the arguments of the listing."""
     fake = FakeRolesClient()
@@ -55,7 +54,6 @@ async def test_from_fetch() -> None:
         ),
     ],
 )
-@pytest.mark.asyncio
 async def test_cursor(cursors: list[str | None], what: str) -> None:
     """A page whose cursor cannot be followed ends the walk."""
     left = iter(cursors)
@@ -69,7 +67,6 @@ async def test_cursor(cursors: list[str | None], what: str) -> None:
     assert str(caught.value) == f"the service {what}"
 
 
-@pytest.mark.asyncio
 async def test_shared() -> None:
     """Of several tasks on one iterator, one goes on, and the others raise that it is running."""
     account = FakeAccount(predefined=False)
@@ -89,7 +86,6 @@ async def test_shared() -> None:
     assert sorted(names) == sorted(role.name for role in account.roles)
 
 
-@pytest.mark.asyncio
 async def test_cancelled() -> None:
     """A walk whose page was cancelled goes on with the same page."""
     roles = FakeRolesClient()

@@ -25,7 +25,6 @@ def log_at_debug(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 class TestLog:
     """The records of the logger."""
 
-    @pytest.mark.asyncio
     @both_clients
     async def test_retry(self, connect: Connect, log: pytest.LogCaptureFixture) -> None:
         """Each retry is logged at INFO, with its reason, and each record has its fields."""
@@ -55,7 +54,6 @@ class TestLog:
         ]
         assert {vars(record)["operation"] for record in log.records} == {"delete"}
 
-    @pytest.mark.asyncio
     async def test_rate_limit(self, log: pytest.LogCaptureFixture) -> None:
         """A rate limit is logged when it is met, and so is each wait, with its seconds."""
         account = account_at_noon()
@@ -74,7 +72,6 @@ class TestLog:
         ]
         assert [vars(record)["seconds"] for record in debug] == [1.25, 2.0, 2.0, 1.25]
 
-    @pytest.mark.asyncio
     async def test_request_id(self, log: pytest.LogCaptureFixture) -> None:
         """The service's ID of a request is logged; a lost answer has no status."""
         account = account_at_noon()
@@ -91,7 +88,6 @@ class TestLog:
         assert (vars(lost)["request_id"], vars(lost)["status"]) == (None, None)
 
 
-@pytest.mark.asyncio
 async def test_opentelemetry() -> None:
     """OpenTelemetry sees every attempt, and not the key; `test_middlewares` has lent sessions."""
     exporter, provider = InMemorySpanExporter(), TracerProvider()

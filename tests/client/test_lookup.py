@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 import pytest
+import trio
 
 from arize_roles_async import (
     ListRolesResponse,
@@ -14,6 +15,7 @@ from arize_roles_async import (
     PaginationMetadata,
     RetryPolicy,
     Role,
+    RolesClient,
     RolesTimeoutError,
     Timeouts,
 )
@@ -26,8 +28,6 @@ from arize_roles_fake._client import AccountTransport
 from tests.support.event_loop import settle
 
 NOON: Final = datetime(2026, 1, 1, 12, tzinfo=UTC)
-
-pytestmark = pytest.mark.asyncio
 
 
 class Listing:
@@ -270,3 +270,22 @@ async def test_learned_meanwhile() -> None:
 
     found = await new_lookup(known).find("A", new_call(), fetch, get, limits=None)
     assert found.id == known.find("A") == "new"
+
+
+def test_under_trio() -> None:
+    """A shared search survives the call that fetches, also if trio cancels it."""
+
+    async def find(roles: RolesClient, found: list[Role]) -> None:
+        found.append(await roles.get(role="Read-only"))
+
+    async def main() -> list[Role]:
+        roles, found = FakeRolesClient(), list[Role]()
+        async with trio.open_nursery() as nursery:
+            with trio.CancelScope() as scope:
+                nursery.start_soon(find, roles, found)
+                nursery.start_soon(find, roles, found)
+                scope.cancel()
+                await roles.get(role="Read-only")
+        return found
+
+    assert [role.name for role in trio.run(main)] == ["Read-only", "Read-only"]

@@ -136,7 +136,6 @@ class TestOneAfterAnother:
         assert [each.getMessage() for each in caplog.records if each.name == "asyncio"] == []
 
 
-@pytest.mark.asyncio
 async def test_other_context() -> None:
     """A call may end in another context, as one does whose loop was closed by hand."""
     with socket.create_server(("127.0.0.1", 0)) as silent:

@@ -25,8 +25,6 @@ from tests.support.clients import ONCE, account_at_noon
 from tests.support.event_loop import until
 from tests.support.raw_http import PAGE, http_response, scripted
 
-pytestmark = pytest.mark.asyncio
-
 Middleware = Callable[[ClientRequest, ClientHandlerType], Awaitable[ClientResponse]]
 
 SOON = RetryPolicy(backoff=0.001)

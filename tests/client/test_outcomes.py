@@ -2,12 +2,8 @@
 
 from itertools import islice
 
-import pytest
-
 from tests.support.sizes import sized
 from tests.tools.outcomes import every_story, judge, random_stories
-
-pytestmark = pytest.mark.asyncio
 
 
 async def test_alone() -> None:

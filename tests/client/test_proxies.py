@@ -20,8 +20,6 @@ from tests.support.clients import LENT, ONCE, own_or_lent, trying_once
 from tests.support.raw_http import PAGE, http_response, scripted
 from tests.support.tls import Authority
 
-pytestmark = pytest.mark.asyncio
-
 KEY = "a-very-secret-key"
 SCHEMES = pytest.mark.parametrize("scheme", ["http", "https"])
 

@@ -12,6 +12,7 @@ from arize_roles_async._calls.pace import Pace
 from arize_roles_async._calls.queue import Queue, Slots
 from arize_roles_fake import FakeRolesClient
 from tests.support.clients import account_at_noon, passed
+from tests.support.event_loop import on_each_backend
 from tests.support.queue_model import Model, random_job
 from tests.support.sizes import sized
 
@@ -36,8 +37,13 @@ def test_another_loop() -> None:
     assert not following.enter()
 
 
-async def _stress(seed: int) -> None:
-    """Let calls come, be refused, be cancelled and run out of time; then use every slot."""
+@pytest.mark.parametrize("seed", range(sized(4, 40)))
+@on_each_backend
+async def test_stress(seed: int) -> None:
+    """On a real event loop no call waits longer than it has to, and no slot is lost.
+
+    Calls come, are refused, are cancelled and run out of time; then every slot is used.
+    """
     random = Random(seed)  # noqa: S311 - no secret
     account = account_at_noon()
     role = account.add_role("Role")
@@ -72,10 +78,3 @@ async def _stress(seed: int) -> None:
         for _ in range(3):
             tasks.start_soon(get, 500.0)
     assert passed(account) == begun + 1.0
-
-
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_stress(backend: str) -> None:
-    """On a real event loop no call waits longer than it has to, and no slot is lost."""
-    for seed in range(sized(4, 40)):
-        anyio.run(_stress, seed, backend=backend)

@@ -16,8 +16,6 @@ from arize_roles_async import (
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from tests.support.clients import Connect, account_at_noon, both_clients, create
 
-pytestmark = pytest.mark.asyncio
-
 
 def waits(account: FakeAccount) -> list[float]:
     """Return the seconds between the calls that the account was asked."""

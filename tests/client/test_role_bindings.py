@@ -25,8 +25,6 @@ from arize_roles_async import (
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient
 
-pytestmark = pytest.mark.asyncio
-
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 USER = "VXNlcjphZGE="  # User:ada
 SPACE = "U3BhY2U6MQ=="  # Space:1

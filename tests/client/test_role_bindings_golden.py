@@ -23,8 +23,6 @@ from arize_roles_async import (
 )
 from tests.client.test_golden import NO_CONTENT, answer, client, problem
 
-pytestmark = pytest.mark.asyncio
-
 BINDING = b"""{
   "id": "Um9sZUJpbmRpbmc6MTphQmNE",
   "role_id": "Um9sZToxOmFCY0Q=",

@@ -196,7 +196,6 @@ ANSWERS = [
 ]
 
 
-@pytest.mark.asyncio
 class TestAnswers:
     """Answers that hold the key."""
 
@@ -219,7 +218,6 @@ class TestAnswers:
         assert any(record.levelno == logging.INFO for record in caplog.records)
 
 
-@pytest.mark.asyncio
 class TestFailures:
     """Failures of a request that holds the key."""
 
@@ -296,7 +294,6 @@ class TestFailures:
             await roles.list()
 
 
-@pytest.mark.asyncio
 class TestFake:
     """The fake sends the key that it is given, and shows it no more than the real client."""
 
@@ -338,7 +335,6 @@ class TestFake:
 EXPIRED = http_response(401, b'{"title": "Authentication required", "status": 401}')
 
 
-@pytest.mark.asyncio
 class TestKeys:
     """Each key of a call, where a function returns another one after a refusal."""
 
@@ -439,7 +435,6 @@ def test_refused(make: Callable[[], object], failing: Failing) -> None:
         make()
 
 
-@pytest.mark.asyncio
 async def test_reprs() -> None:
     """Reprs and warnings show no key."""
     account = FakeAccount(api_key=KEY)

@@ -20,8 +20,6 @@ from arize_roles_async._aiohttp.internals import resolves_names_itself
 from tests.support.clients import ONCE
 from tests.support.raw_http import PAGE, http_response, scripted
 
-pytestmark = pytest.mark.asyncio
-
 vcr: Any = import_module("vcr")  # It has no types.
 BODY = PAGE.rpartition(b"\r\n")[2]
 ROLE_ID = "Um9sZTo5OTk6bm9u"

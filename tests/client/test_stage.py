@@ -52,7 +52,6 @@ def test_first_use(resource: str, stage: str, category: type, methods: list[str]
     assert {(notice.category, notice.filename) for notice in caught} == {(category, __file__)}
 
 
-@pytest.mark.asyncio
 async def test_inner() -> None:
     """A method does not warn of those that it calls."""
     roles = FakeRolesClient()
@@ -92,7 +91,6 @@ def test_filter() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.asyncio
 async def test_as_an_error() -> None:
     """A notice that was made an error is due again."""
     roles = FakeRolesClient()

@@ -11,8 +11,6 @@ from arize_roles_async._aiohttp.time_limits import AsyncioTimeLimit, TimeLimits
 from arize_roles_async._calls.call import Call
 from arize_roles_async._roles.operations import ROLES
 
-pytestmark = pytest.mark.asyncio
-
 
 class Clock:
     """Stands in for an event loop's clock and timers."""

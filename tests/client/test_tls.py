@@ -25,8 +25,6 @@ from tests.support.clients import LENT, own_or_lent, trying_once
 from tests.support.raw_http import PAGE, Script, http_response, scripted
 from tests.support.tls import Authority
 
-pytestmark = pytest.mark.asyncio
-
 KEY = "a-very-secret-key"
 
 

@@ -23,8 +23,6 @@ from tests.support.clients import ONCE
 KEY = "a-secret-key"
 ID = "Um9sZToxOmFiYw=="
 
-pytestmark = pytest.mark.asyncio
-
 
 class ScriptedTransport(HttpTransport):
     """Answers as a function of the test's does."""

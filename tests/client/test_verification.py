@@ -18,8 +18,6 @@ from arize_roles_async import (
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from tests.support.clients import START
 
-pytestmark = pytest.mark.asyncio
-
 Fault = tuple[Any, dict[str, Any]]
 LOST: Final[Fault] = ("lost", {})
 LOST_AFTER: Final[Fault] = ("lost", {"when": "after"})

@@ -4,9 +4,10 @@ import asyncio
 import functools
 import inspect
 import selectors
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Final, cast
 
+import anyio
 import pytest
 
 LONGEST_WAIT: Final = 60.0
@@ -92,9 +93,26 @@ def on_each_loop(test: Callable[..., Coroutine[None, None, None]]) -> Callable[.
             runner.run(main())
         assert complaints == [], complaints
 
-    new_loop = inspect.Parameter("new_loop", inspect.Parameter.KEYWORD_ONLY)
+    loops = {"asyncio": asyncio.SelectorEventLoop, "uvloop": _uvloop}
+    return _parametrized(test, run, "new_loop", loops)
+
+
+def on_each_backend(test: Callable[..., Coroutine[None, None, None]]) -> Callable[..., None]:
+    """Run a test under asyncio and under trio."""
+
+    @functools.wraps(test)
+    def run(*given: object, backend: str, **named: object) -> None:
+        anyio.run(functools.partial(test, *given, **named), backend=backend)
+
+    return _parametrized(test, run, "backend", {each: each for each in ("asyncio", "trio")})
+
+
+def _parametrized(
+    test: Callable[..., object], run: Callable[..., None], name: str, values: Mapping[str, object]
+) -> Callable[..., None]:
+    """Return what runs a test, with the parameters of the test, and another of these values."""
     own = inspect.signature(test).parameters.values()
-    vars(run)["__signature__"] = inspect.Signature([*own, new_loop])
-    loops = [asyncio.SelectorEventLoop, _uvloop]
-    on_each = pytest.mark.parametrize("new_loop", loops, ids=["asyncio", "uvloop"])
-    return cast("Callable[..., None]", on_each(run))
+    parameter = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY)
+    vars(run)["__signature__"] = inspect.Signature([*own, parameter])
+    mark = pytest.mark.parametrize(name, values.values(), ids=values)
+    return cast("Callable[..., None]", mark(run))
