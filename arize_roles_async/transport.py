@@ -29,7 +29,7 @@ from arize_roles_async._roles.requests import (
     normalize_permissions,
 )
 from arize_roles_async._values.errors import ClientStateError, RolesConnectionError, RolesError
-from arize_roles_async._values.options import RetryPolicy, Timeouts, as_retry_policy, as_timeouts
+from arize_roles_async._values.options import RetryPolicy, Timeouts
 from arize_roles_async._wire.redaction import (
     redacted,
     redacted_cause,
@@ -113,9 +113,7 @@ class HttpRolesClient(BaseArizeClient):
         max_concurrency: int = 40,
     ) -> None:
         destination = Destination(_Adapter(transport), max_concurrency, NameLookup)
-        super().__init__(
-            destination, KeySource(api_key), as_timeouts(timeout), as_retry_policy(retry)
-        )
+        super().__init__(destination, KeySource(api_key), timeout, retry)
 
 
 class _Adapter(AsyncioTransport):

@@ -21,13 +21,7 @@ from arize_roles_async._values.errors import (
     RolesConnectionError,
     RolesTimeoutError,
 )
-from arize_roles_async._values.options import (
-    RetryPolicy,
-    Timeouts,
-    as_retry_policy,
-    as_timeouts,
-    check_type,
-)
+from arize_roles_async._values.options import RetryPolicy, Timeouts, check_type
 from arize_roles_async._values.public import public
 from arize_roles_async._wire.redaction import Secret, takes_secrets
 from arize_roles_async._wire.request import Request
@@ -106,8 +100,7 @@ class FakeRolesClient(BaseArizeClient):
                 raise ConfigurationError(
                     "no API key: the account has none left, so pass api_key"
                 ) from None
-        keys = KeySource(api_key)
-        super().__init__(destination, keys, as_timeouts(timeout), as_retry_policy(retry))
+        super().__init__(destination, KeySource(api_key), timeout, retry)
 
     def __repr__(self) -> str:
         # A traceback may show a client that has no account yet.

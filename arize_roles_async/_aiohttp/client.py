@@ -25,39 +25,19 @@ from arize_roles_async._aiohttp.connections import (
     sent_by_attempt,
 )
 from arize_roles_async._aiohttp.failures import Failures, holds_no_headers
-from arize_roles_async._aiohttp.internals import (
-    body_of,
-    check_aiohttp,
-    loop_of,
-    middlewares_of,
-)
+from arize_roles_async._aiohttp.internals import body_of, check_aiohttp, loop_of, middlewares_of
 from arize_roles_async._aiohttp.seams import AiohttpDestination
 from arize_roles_async._aiohttp.time_limits import AsyncioTimeLimit, AsyncioTransport, running_loop
 from arize_roles_async._calls.api_key import ApiKey
 from arize_roles_async._calls.transport import Call
 from arize_roles_async._directory.arize import BaseArizeClient
-from arize_roles_async._values.errors import (
-    ClientStateError,
-    ConfigurationError,
-    RolesError,
-)
+from arize_roles_async._values.errors import ClientStateError, ConfigurationError, RolesError
 from arize_roles_async._values.json import MAX_BODY
-from arize_roles_async._values.options import (
-    RetryPolicy,
-    Timeouts,
-    as_retry_policy,
-    as_timeouts,
-    check_type,
-)
+from arize_roles_async._values.options import RetryPolicy, Timeouts, check_type
 from arize_roles_async._values.public import public
 from arize_roles_async._version import __version__
 from arize_roles_async._wire.problems import invalid_response
-from arize_roles_async._wire.redaction import (
-    Secret,
-    redacted_cause,
-    takes_secrets,
-    without_frames,
-)
+from arize_roles_async._wire.redaction import Secret, redacted_cause, takes_secrets, without_frames
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 
@@ -186,9 +166,7 @@ class AiohttpRolesClient(BaseArizeClient):
         _check_session(session, config)
         # Not the connector's own limit, which would starve some of the calls that wait.
         destination = AiohttpDestination(AiohttpTransport(config, session), max_concurrency)
-        super().__init__(
-            destination, config.key_source, as_timeouts(timeout), as_retry_policy(retry)
-        )
+        super().__init__(destination, config.key_source, timeout, retry)
         self._base_url = config.base_url
 
     def __repr__(self) -> str:

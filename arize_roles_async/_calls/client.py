@@ -12,14 +12,7 @@ from arize_roles_async._calls.driver import Destination, DrivenCall
 from arize_roles_async._calls.protocol import Client
 from arize_roles_async._calls.resource import Resource
 from arize_roles_async._values.errors import ClientStateError, NotFoundError
-from arize_roles_async._values.options import (
-    RetryPolicy,
-    Timeouts,
-    as_retry_policy,
-    as_timeouts,
-    check_seconds,
-    check_type,
-)
+from arize_roles_async._values.options import RetryPolicy, Timeouts, check_seconds, check_type
 from arize_roles_async._wire.redaction import takes_secrets
 
 _ClientT = TypeVar("_ClientT", bound="BaseClient")
@@ -58,13 +51,18 @@ class BaseClient(Client):
     _permit: Callable[[], object] | None = None
 
     def __init__(
-        self, destination: Destination, source: KeySource, timeouts: Timeouts, retry: RetryPolicy
+        self,
+        destination: Destination,
+        source: KeySource,
+        timeout: float | Timeouts | None,
+        retry: RetryPolicy | None,
     ) -> None:
+        self._timeouts = timeout if isinstance(timeout, Timeouts) else Timeouts(total=timeout)
+        self._retry = RetryPolicy() if retry is None else retry
+        check_type("retry", self._retry, RetryPolicy, "a RetryPolicy")
         self._destination = destination
         self._key_source = source
         self._driver = destination.driver(source)
-        self._timeouts = timeouts
-        self._retry = retry
 
     @takes_secrets
     def with_options(
@@ -80,8 +78,8 @@ class BaseClient(Client):
             other,
             self._destination,
             self._key_source if api_key is UNSET else KeySource(api_key),
-            self._timeouts if timeout is UNSET else as_timeouts(timeout),
-            self._retry if retry is UNSET else as_retry_policy(retry),
+            self._timeouts if timeout is UNSET else timeout,
+            self._retry if retry is UNSET else retry,
         )
         if background is not UNSET:
             check_type("background", background, bool, "True or False")

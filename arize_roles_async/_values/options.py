@@ -112,26 +112,6 @@ class RetryPolicy:
                 check_seconds(f"RetryPolicy.{name}", seconds)
 
 
-def as_timeouts(timeout: float | Timeouts | None) -> Timeouts:
-    """Return limits themselves, or the default ones with a number of seconds as the total.
-
-    Raises:
-        ConfigurationError: It is neither limits nor a number of seconds.
-    """
-    return timeout if isinstance(timeout, Timeouts) else Timeouts(total=timeout)
-
-
-def as_retry_policy(retry: RetryPolicy | None) -> RetryPolicy:
-    """Return a policy itself, or the default one for None.
-
-    Raises:
-        ConfigurationError: It is neither.
-    """
-    policy = RetryPolicy() if retry is None else retry
-    check_type("retry", policy, RetryPolicy, "a RetryPolicy")
-    return policy
-
-
 def retry_delay(
     retry: RetryPolicy, failure: RolesError, *, attempt: int, change: bool
 ) -> float | None:

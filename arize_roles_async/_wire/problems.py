@@ -6,11 +6,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import attr
 
-from arize_roles_async._values.errors import (
-    InvalidResponseError,
-    StatusError,
-    status_error_class,
-)
+from arize_roles_async._values.errors import InvalidResponseError, StatusError, status_error_class
 from arize_roles_async._values.json import parse_json
 from arize_roles_async._values.text import one_line
 from arize_roles_async._wire.request import Request
