@@ -16,6 +16,7 @@ from urllib.parse import SplitResult, urlsplit
 import msgspec
 
 from arize_roles_async._calls.api_key import ApiKey, KeySource
+from arize_roles_async._calls.stage import warned
 from arize_roles_async._values.errors import ConfigurationError, InsecureWarning
 from arize_roles_async._values.options import check_type
 from arize_roles_async._version import __version__
@@ -41,9 +42,6 @@ _RESERVED: Final = frozenset(
     }
 )
 
-warned: Final[set[str]] = set()
-"""The variables that have warned in this process."""
-
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of a client's connections."""
@@ -56,9 +54,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """None if a lent session decides."""
     ca_file: str | None
     proxy: Secret[str] | None
-
-    def __repr__(self) -> str:
-        return f"<Config for {self.base_url}>"
 
 
 def configure(
@@ -197,21 +192,18 @@ def _flaw_of_base_url(url: str) -> str | None:
 
 
 def _proxy(proxy: str | None, *, lent_session: bool) -> str | None:
-    url = proxy
-    if proxy is None and not lent_session:
-        url = os.environ.get("ARIZE_PROXY_URL") or None
-    if url is not None and not _is_proxy_url(url):
+    names = _set("ARIZE_PROXY_URL") if proxy is None and not lent_session else []
+    url = os.environ[names[0]] if names else proxy
+    if url is None:
+        return None
+    parts = _split(url) if re.fullmatch("[!-~]+", url) else None
+    if parts is None or parts.path not in {"", "/"} or "?" in url or "#" in url:
         # The URL is not quoted, since it may hold a password.
-        where = _from([] if proxy is not None else ["ARIZE_PROXY_URL"])
         raise ConfigurationError(
-            f"the proxy{where} must be an http:// or https:// URL with a host and no path or query"
+            f"the proxy{_from(names)} must be an http:// or https:// URL with a host and no path "
+            "or query"
         )
     return url
-
-
-def _is_proxy_url(url: str) -> bool:
-    parts = _split(url) if re.fullmatch("[!-~]+", url) else None
-    return parts is not None and parts.path in {"", "/"} and not ("?" in url or "#" in url)
 
 
 def _split(url: str) -> SplitResult | None:
@@ -260,15 +252,13 @@ def _verify(url: str, proxy: str | None) -> bool:
 
 
 def _ca_file(ca_file: str | os.PathLike[str] | None, *, lent_session: bool) -> str | None:
-    if ca_file is not None:
-        path = os.fspath(ca_file)
-        if not path:
-            raise ConfigurationError("ca_file must not be empty")
-        return path
-    if lent_session:
-        return None
-    variables = ("ARIZE_SSL_CA_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
-    return next((value for name in variables if (value := os.environ.get(name))), None)
+    if ca_file is None:
+        names = _set("ARIZE_SSL_CA_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+        return os.environ[names[0]] if names and not lent_session else None
+    path = os.fspath(ca_file)
+    if not path:
+        raise ConfigurationError("ca_file must not be empty")
+    return path
 
 
 def _headers(headers: Mapping[Any, Any]) -> Mapping[str, str]:

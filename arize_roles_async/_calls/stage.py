@@ -12,7 +12,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 _OWN: Final = "arize_roles_async._"
 
 warned: Final[set[str]] = set()
-"""The methods that have warned in this process."""
+"""The methods, and the environment variables, that have warned in this process."""
 
 
 def pre_release(resource: str, stage: str, category: type[Warning]) -> Callable[[_F], _F]:

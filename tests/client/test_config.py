@@ -10,7 +10,8 @@ import aiohttp
 import pytest
 
 from arize_roles_async import AiohttpRolesClient, ConfigurationError, InsecureWarning
-from arize_roles_async._aiohttp.config import Config, configure, warned
+from arize_roles_async._aiohttp.config import Config, configure
+from arize_roles_async._calls import stage
 from arize_roles_fake import FakeRolesClient
 
 PROXY_RULE = "must be an http:// or https:// URL with a host and no path or query"
@@ -20,7 +21,7 @@ SECONDS_RULE = "Timeouts.total must be a number of seconds above 0"
 
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    warned.clear()
+    stage.warned.clear()
     for name in [*os.environ]:
         if name.startswith("ARIZE_") or name in {"REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"}:
             monkeypatch.delenv(name)
@@ -485,4 +486,6 @@ class TestTypes:
 def test_repr() -> None:
     """The configuration shows neither key nor password."""
     shown = repr(configured(proxy="http://user:word@proxy.example"))
-    assert shown == "<Config for https://api.arize.com>"
+    assert "headers=[secret]" in shown
+    assert "proxy=[secret]" in shown
+    assert "a-key" not in shown
