@@ -27,7 +27,7 @@ from arize_roles_async._aiohttp.connections import (
 from arize_roles_async._aiohttp.failures import Failures, holds_no_headers
 from arize_roles_async._aiohttp.internals import body_of, check_aiohttp, loop_of, middlewares_of
 from arize_roles_async._aiohttp.seams import AiohttpDestination
-from arize_roles_async._aiohttp.time_limits import AsyncioTimeLimit, AsyncioTransport, running_loop
+from arize_roles_async._aiohttp.time_limits import AsyncioTransport, running_loop
 from arize_roles_async._calls.api_key import ApiKey
 from arize_roles_async._calls.transport import Call
 from arize_roles_async._directory.arize import BaseArizeClient
@@ -251,11 +251,16 @@ class AiohttpTransport(AsyncioTransport):
         try:
             answer = await self._exchange(request, attempt)
         except asyncio.CancelledError as error:
-            interruption = self._interruption(request, call, limit)
-            if interruption is None:
+            part = limit.catch()
+            # aiohttp cancels what it waits for when a session is closed: a resolver, a connection.
+            if part is None and limit.is_cancelled(session_closed=self._session.closed):
                 raise without_frames(error, holds_no_headers)  # noqa: B904 - it is the same one
             attempt.distrust()
-            failure = interruption
+            if part is None:
+                closed = aiohttp.ClientConnectionError("the session was closed")
+                failure = self._translated(request, closed, call)
+            else:
+                failure = self._failures.timeout(request, call, part)
         except ClientStateError as error:
             failure = ClientStateError(str(error))
         except Exception as error:  # noqa: BLE001 - a caller sees only our own errors
@@ -275,18 +280,6 @@ class AiohttpTransport(AsyncioTransport):
             limit.deadline = call.deadline
         # Raised outside the handlers, so that it carries no exception but the cause, which is safe.
         raise failure from cause
-
-    def _interruption(
-        self, request: Request, call: Call, limit: AsyncioTimeLimit
-    ) -> RolesError | None:
-        """Return the error of an interrupted attempt; None if the call was cancelled."""
-        if (part := limit.catch()) is not None:
-            return self._failures.timeout(request, call, part)
-        if limit.is_cancelled(session_closed=self._session.closed):
-            return None
-        # aiohttp cancels what it waits for when a session is closed: a resolver, a connection.
-        failure = aiohttp.ClientConnectionError("the session was closed")
-        return self._translated(request, failure, call)
 
     def _translated(self, request: Request, failure: Exception, call: Call) -> RolesError:
         closed = self._session.closed
@@ -338,7 +331,7 @@ class AiohttpTransport(AsyncioTransport):
                 raise
             headers = error.headers or CIMultiDict()
             return Response(status=error.status, headers=headers, body=b"", keys=call.keys)
-        if self._lent is not None and not attempt.is_answered_by(response):
+        if self._lent is not None and response not in attempt.answers.values():
             why = "the lent session answered by itself: from a cache or a stand-in"
             raise ClientStateError(why)
         # A middleware may have read it.

@@ -147,7 +147,7 @@ class Attempt:
         self.limit = limit
         self.connections = connections
         self._headers = headers
-        self._answers: dict[UsedConnection, Any] = {}
+        self.answers: dict[UsedConnection, Any] = {}
         """The answers by the connection that carried the request last, None for none so far."""
         self._failure: BaseException | type[BaseException] | None = None
         """Nothing is sent any more."""
@@ -192,7 +192,7 @@ class Attempt:
         taken = self.connections.take(connection.protocol)
         self._opened = self.connections.opened
         self.call.mark_sent(self.limit.begin("read"))
-        self._answers[taken] = None
+        self.answers[taken] = None
         # Added only now, so that nothing before this, such as a proxy or a tracer, sees the key.
         request.headers.update(self._headers.reveal())
         request.headers[hdrs.AUTHORIZATION] = f"Bearer {self.call.keys[-1].reveal()}"
@@ -201,12 +201,8 @@ class Attempt:
         finally:
             # The response and its errors keep the headers.
             del request.headers[hdrs.AUTHORIZATION]
-        self._answers[taken] = taken.response = response
+        self.answers[taken] = taken.response = response
         return response
-
-    def is_answered_by(self, response: aiohttp.ClientResponse) -> bool:
-        """Return whether a response is to a request of this attempt."""
-        return response in self._answers.values()
 
     async def read(self, response: aiohttp.ClientResponse) -> bytes:
         """Return a body; of one that is too long, only as much as shows that."""
@@ -221,7 +217,7 @@ class Attempt:
         """End it, and with it every request that has no complete answer."""
         # A middleware may send in a task of its own, which outlives the attempt.
         self._failure = asyncio.CancelledError
-        for connection, response in self._answers.items():
+        for connection, response in self.answers.items():
             if response is not None:
                 if response.content is not None and response.content.is_eof():
                     continue  # The connection may carry another request by now.
