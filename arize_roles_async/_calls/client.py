@@ -120,10 +120,7 @@ class BaseClient(Client):
         return self._destination.choose(self._driver).transport.now()
 
     async def _sleep(self, seconds: float) -> None:
-        limits = Timeouts(total=None)
-        call = self._destination.choose(self._driver).begin(
-            self._resource, "wait", limits, self._retry
-        )
+        call = self.with_options(timeout=None)._begin("wait")  # noqa: SLF001 - of a copy
         with call.time_limit:
             await call.driver.transport.event(call).wait(seconds)
 

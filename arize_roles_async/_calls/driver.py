@@ -87,11 +87,11 @@ class Destination:
     """
 
     def __init__(
-        self, transport: Transport, max_concurrency: int, new_lookup: Callable[[Transport], Lookup]
+        self, transport: Transport, max_concurrency: int, new_lookup: Callable[[], Lookup]
     ) -> None:
         check_count("max_concurrency", max_concurrency)
         self.transport: Transport = transport
-        self.new_lookup: Callable[[Transport], Lookup] = new_lookup
+        self.new_lookup: Callable[[], Lookup] = new_lookup
         self.slots: Slots = Slots(max_concurrency)
         self._drivers: dict[KeySource, Driver] = {}
 
@@ -133,7 +133,7 @@ class Driver:
         self._key = source.fixed
         """The key that was sent last, to which the names belong."""
         self._new_lookup = destination.new_lookup
-        self._lookup = self._new_lookup(self.transport)
+        self._lookup = self._new_lookup()
 
     @property
     def is_busy(self) -> bool:
@@ -156,9 +156,9 @@ class Driver:
         timeouts: Timeouts,
         retry: RetryPolicy,
         *,
-        name: str | None = None,
-        background: bool = False,
-        permit: Callable[[], object] | None = None,
+        name: str | None,
+        background: bool,
+        permit: Callable[[], object] | None,
     ) -> DrivenCall:
         """Return a new call, which runs in the block `call.time_limit`.
 
@@ -192,7 +192,7 @@ class Driver:
         key = await self.transport.ask_key(self.key_source, call)
         if self._key is None or key.reveal() != self._key.reveal():
             # It may be of another account, so it shares no walk and knows no name.
-            self._lookup = self._new_lookup(self.transport)
+            self._lookup = self._new_lookup()
             self._key = key
         call.lookup = self._lookup
         return call.use_key(key)

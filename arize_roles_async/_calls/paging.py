@@ -112,19 +112,15 @@ class Walk(AsyncIterator[_P], Generic[_R, _P]):
     def _new_cursor(self, page: ListResponse[Any], asked: _R) -> str:
         cursor = page.pagination.next_cursor
         if not cursor:
-            why = "the service said that more follows, and gave no cursor for it"
-            raise InvalidResponseError(why)
-        if len(cursor) > MAX_ID:
-            raise InvalidResponseError(
-                f"the service gave a cursor of {len(cursor)} characters, more than the {MAX_ID} "
-                "that are sent back"
-            )
-        if hash(cursor) in self._seen or cursor == asked.cursor:
-            raise InvalidResponseError(
-                "the service gave the same cursor twice, so the walk would never end"
-            )
-        self._seen.add(hash(cursor))
-        return cursor
+            why = "said that more follows, and gave no cursor for it"
+        elif (length := len(cursor)) > MAX_ID:
+            why = f"gave a cursor of {length} characters, more than the {MAX_ID} that are sent back"
+        elif hash(cursor) in self._seen or cursor == asked.cursor:
+            why = "gave the same cursor twice, so the walk would never end"
+        else:
+            self._seen.add(hash(cursor))
+            return cursor
+        raise InvalidResponseError(f"the service {why}")
 
 
 class _ItemIterator(AsyncIterator[_T]):

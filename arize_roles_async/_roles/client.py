@@ -130,7 +130,7 @@ class BaseRolesClient(BaseClient, RolesClient):  # ty: ignore[conflicting-metacl
             found_id = (await self._find(call, target)).id if is_name else target
             updated, response = await call.change(
                 item_request("PATCH", ROLES.path, found_id, changes),
-                functools.partial(_expect_updated, found_id),
+                lambda asked, answer: (decode_item(Role, "id", found_id, asked, answer), answer),
                 lambda step: self._find_updated(call, found_id, changes, step),
             )
             call.lookup.known.learn([updated])
@@ -186,13 +186,8 @@ class BaseRolesClient(BaseClient, RolesClient):  # ty: ignore[conflicting-metacl
     async def _find(self, call: DrivenCall, name: str) -> Role:
         if not call.keys:
             await call.driver.ask_key(call)
-        limits = (call.timeouts, call.retry, self._background)
         found: Role = await call.lookup.find(
-            name,
-            call,
-            functools.partial(self._fetch, call),
-            functools.partial(self._get, call),
-            limits=limits,
+            name, call, functools.partial(self._fetch, call), functools.partial(self._get, call)
         )
         return found
 
@@ -259,12 +254,6 @@ def _parse_target(role_id: str | None, role: str | None) -> tuple[str, bool]:
         check(("role", role_flaw(role)))
         return role, not is_role_id(role)
     raise validation_error(("role_id, role", "exactly one must be given"))
-
-
-def _expect_updated(
-    role_id: str, request: Request, response: Response
-) -> tuple[Role, Response | None]:
-    return decode_item(Role, "id", role_id, request, response), response
 
 
 def _expect_name(name: str, request: Request, response: Response) -> Role:

@@ -16,8 +16,10 @@ from collections.abc import Awaitable, Callable, Collection, Generator
 from contextlib import contextmanager
 from typing import Final
 
+from arize_roles_async._calls.driver import DrivenCall
 from arize_roles_async._calls.paging import Walk
-from arize_roles_async._calls.transport import Call, Event, Transport
+from arize_roles_async._calls.queue import BACKGROUND
+from arize_roles_async._calls.transport import Call, Event
 from arize_roles_async._roles.models import ListRolesResponse, Role
 from arize_roles_async._roles.operations import ROLES
 from arize_roles_async._roles.requests import MAX_NAME, ListRoles
@@ -151,18 +153,15 @@ class _SharedWalk:
 class NameLookup:
     """Finds roles by name, over as few walks as the rule above allows."""
 
-    def __init__(self, transport: Transport, known: KnownRoles | None = None) -> None:
+    def __init__(self, known: KnownRoles | None = None) -> None:
         self.known: KnownRoles = known or KnownRoles()
-        self._transport = transport
         # By limits. The first walk may be under way; the last can be joined until it begins.
         self._walks: dict[object, list[_SharedWalk]] = {}
 
     def restarted(self) -> "NameLookup":
-        return NameLookup(self._transport, self.known)
+        return NameLookup(self.known)
 
-    async def find(
-        self, name: str, call: Call, fetch: _Fetch, get: _Get, *, limits: object
-    ) -> Role:
+    async def find(self, name: str, call: DrivenCall, fetch: _Fetch, get: _Get) -> Role:
         """Return the role with exactly this name; `fetch` and `get` send requests of the call.
 
         Only calls whose limits are equal share a walk, since they try equally hard.
@@ -174,6 +173,7 @@ class NameLookup:
         # Imported here, since most callers have IDs.
         from anyio.lowlevel import checkpoint
 
+        limits = (call.timeouts, call.retry, call.turn >= BACKGROUND)
         known_id = self.known.find(name)
         while True:
             with self._join(name, limits) as shared:
@@ -220,7 +220,7 @@ class NameLookup:
                 del self._walks[limits]
 
     async def _walk(
-        self, name: str, call: Call, fetch: _Fetch, shared: _SharedWalk, limits: object
+        self, name: str, call: DrivenCall, fetch: _Fetch, shared: _SharedWalk, limits: object
     ) -> None:
         """Share a walk until the role with a name is found, or the walk is over."""
         walks = self._walks[limits]
@@ -229,7 +229,7 @@ class NameLookup:
                 await shared.fetch_page(call, fetch)
             else:
                 # Until the role is found, the walk is over, or there may be a page to fetch.
-                event = self._transport.event(call)
+                event = call.driver.transport.event(call)
                 shared.waiting[event] = name
                 try:
                     await event.wait(math.inf)

@@ -19,7 +19,8 @@ from arize_roles_async import (
     RolesTimeoutError,
     Timeouts,
 )
-from arize_roles_async._calls.call import Call
+from arize_roles_async._calls.api_key import KeySource
+from arize_roles_async._calls.driver import Destination, DrivenCall
 from arize_roles_async._roles.lookup import KnownRoles, NameLookup
 from arize_roles_async._roles.operations import ROLES
 from arize_roles_async.transport import ListRoles
@@ -27,6 +28,7 @@ from arize_roles_fake import FakeAccount, FakeRolesClient
 from arize_roles_fake._client import AccountTransport
 from tests.support.event_loop import settle
 
+UNLIMITED: Final = Timeouts(total=None)
 NOON: Final = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
@@ -37,7 +39,7 @@ class Listing:
         self.pages = {str(number): name for number, name in enumerate(names)}
         self.asked: list[tuple[str, str]] = []
         self.answered = {cursor: asyncio.Event() for cursor in self.pages}
-        self.lookup = new_lookup(KnownRoles())
+        self.lookup = NameLookup()
         self.late: set[str] = set()
         """The calls that have too little time for a page."""
 
@@ -52,8 +54,8 @@ class Listing:
         await settle()
         return calls
 
-    async def find(self, caller: str, name: str, limits: object = None) -> Role:
-        call = new_call()
+    async def find(self, caller: str, name: str, timeouts: Timeouts = UNLIMITED) -> Role:
+        call = new_call(timeouts)
 
         async def fetch(request: ListRoles) -> ListRolesResponse:
             cursor = request.cursor or "0"
@@ -66,7 +68,8 @@ class Listing:
             role = named(self.pages[cursor], f"id of {self.pages[cursor]}")
             return page_of(role, following=following if following in self.pages else None)
 
-        return await self.lookup.find(name, call, fetch, get_nothing, limits=limits)
+        with call.time_limit:
+            return await self.lookup.find(name, call, fetch, get_nothing)
 
 
 def named(name: str, role_id: str) -> Role:
@@ -78,15 +81,13 @@ def page_of(*roles: Role, following: str | None = None) -> ListRolesResponse:
     return ListRolesResponse(roles=roles, pagination=pagination)
 
 
-def new_lookup(known: KnownRoles) -> NameLookup:
+def new_call(timeouts: Timeouts = UNLIMITED) -> DrivenCall:
     account = FakeAccount()
     transport = AccountTransport(account, lambda _: account)
-    transport.check_open()  # It belongs to the running event loop from now on.
-    return NameLookup(transport, known)
-
-
-def new_call() -> Call:
-    return Call(ROLES, "get", Timeouts(total=None), RetryPolicy(), 0.0)
+    driver = Destination(transport, 1, NameLookup).driver(KeySource("a-key"))
+    return driver.begin(
+        ROLES, "get", timeouts, RetryPolicy(), name=None, background=False, permit=None
+    )
 
 
 async def get_nothing(role_id: str) -> Role:
@@ -171,16 +172,12 @@ class TestSharedWalk:
 
     async def test_nothing_kept(self) -> None:
         """Nothing is kept of lookups that are over."""
-
-        class Limits:
-            """Limits that show whether they are still referred to."""
-
-        listing, limits = Listing("A", "B"), Limits()
-        kept = weakref.ref(limits)
+        listing, timeouts = Listing("A", "B"), Timeouts(total=None)
+        kept = weakref.ref(timeouts)
         await listing.answer("0", "1")
 
-        await asyncio.gather(*(listing.find(name, name, limits) for name in "ABA"))
-        del limits
+        await asyncio.gather(*(listing.find(name, name, timeouts) for name in "ABA"))
+        del timeouts
 
         assert kept() is None
 
@@ -197,9 +194,8 @@ class TestClosest:
             roles = [named(each, f"id of {each}") for each in left.pop(0)]
             return page_of(*roles, following=f"{len(left)} left" if left else None)
 
-        lookup = new_lookup(KnownRoles())
         with pytest.raises(NotFoundError) as caught:
-            await lookup.find(name, new_call(), fetch, get_nothing, limits=None)
+            await NameLookup().find(name, new_call(), fetch, get_nothing)
         error = caught.value
         assert (error.name, error.status) == (name, 404)
         assert (error.method, error.path) == ("GET", "/v2/roles")
@@ -268,7 +264,7 @@ async def test_learned_meanwhile() -> None:
         del request
         return page_of(named("A", "new"))
 
-    found = await new_lookup(known).find("A", new_call(), fetch, get, limits=None)
+    found = await NameLookup(known).find("A", new_call(), fetch, get)
     assert found.id == known.find("A") == "new"
 
 
