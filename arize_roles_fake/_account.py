@@ -47,7 +47,7 @@ from arize_roles_fake._testing.incoming import (
     CallFilter,
     CallRequest,
     IncomingRequest,
-    subject_of,
+    incoming_of,
 )
 from arize_roles_fake._testing.limits import Latency, ShortPages, TokenBucket
 from arize_roles_fake._testing.make_role import RoleFields, reject_string
@@ -61,6 +61,7 @@ DEFAULT_API_KEY: Final = "fake-api-key"
 _S = TypeVar("_S", bound=Scripted)
 
 _FIRST_FAILURE: Final = 400
+_NO_LATENCY: Final = Latency(CallFilter("any", None), 0.0, real_time=False)
 _PREDEFINED: Final = tuple(
     RoleData(name=name, description=description, permissions=permissions, is_predefined=True)
     for name, description, permissions in reversed(PREDEFINED)
@@ -885,62 +886,41 @@ class FakeAccount:
             key = Secret(bearer(request.headers.get("Authorization", "")))
             if watches:
                 watches[-1].note_call(self, (*self._state.keys, key.reveal()))
-            incoming = self._incoming(request)
+            operation, attempt = operation_of(request), 1 + _retries(request)
+            call = self._faults.call_of(request, attempt)
+            incoming = incoming_of(self._state, operation, request, call, attempt)
             answer, broken = self._answer(key, incoming)
             if broken or answer.status >= _FIRST_FAILURE:
                 self._faults.note_failure(incoming)
             latencies = [each for each in self._scripted_as(Latency) if each.calls.match(incoming)]
-            latency = latencies[-1] if latencies else None
-            if latency is not None:
-                latency.was_used = True
-            delay = 0.0 if latency is None else latency.seconds
+            latency = [_NO_LATENCY, *latencies][-1]
+            latency.was_used = True
             blocked = (each for each in self._scripted_as(Blocked) if each.calls.match(incoming))
             now = self.now()
             reply = Reply(
                 status=answer.status,
                 headers={"Date": _http_date(int(now.timestamp())), **answer.headers},
                 body=answer.body,
-                delay=delay,
+                delay=latency.seconds,
                 broken=broken,
-                real_time=latency is not None and latency.real_time,
+                real_time=latency.real_time,
                 blocked=next((each for each in blocked if not each.is_released), None),
             )
             self._log.add(
                 LoggedCall(
-                    operation=incoming.operation,
-                    role=incoming.subject.role,
-                    user=incoming.subject.user,
-                    resource=incoming.subject.resource,
+                    operation=operation,
+                    role=incoming.role,
+                    user=incoming.user,
+                    resource=incoming.resource,
                     api_key=key.reveal(),
                     outcome=broken or answer.status,
-                    duration=delay,
-                    attempt=incoming.attempt,
+                    duration=latency.seconds,
+                    attempt=attempt,
                     at=now,
                     request=request,
                 )
             )
             return reply
-
-    def _incoming(self, request: Request) -> IncomingRequest:
-        operation, attempt = operation_of(request), 1 + _retries(request)
-        subject = subject_of(self._state, operation, request)
-        call = self._faults.call_of(request, attempt)
-        counts_as = {operation}
-        # The first request of a `get` by a name is often a list, which counts as a `get`, too.
-        if call.operation == "get" and call.requests == 1:
-            counts_as.add("get")
-        if operation == "list" and call.name is not None and "get" in counts_as:
-            wanted = self._store.by_name(call.name)
-            roles = frozenset({call.name, None if wanted is None else wanted.id})
-            subject = attrs.evolve(subject, roles=roles)
-        return IncomingRequest(
-            request=request,
-            operation=operation,
-            subject=subject,
-            call=call,
-            attempt=attempt,
-            counts_as=counts_as,
-        )
 
     def _answer(
         self, key: Secret[str], incoming: IncomingRequest

@@ -16,54 +16,6 @@ if TYPE_CHECKING:
     from arize_roles_fake._testing.faults import ScriptedFault
 
 
-@attrs.frozen(kw_only=True)
-class Subject:
-    """What a request is about, as far as the account has it."""
-
-    role: str | None = None
-    """The name of the role."""
-    roles: frozenset[str | None] = frozenset()
-    """The names and IDs of each role that it is about."""
-    user: str | None = None
-    """The label of the user."""
-    resource: str | None = None
-    """The label of the space or project."""
-
-
-def subject_of(state: State, operation: str, request: Request) -> Subject:
-    """Return what a request is about."""
-    store, label = state.store, state.ids.label
-    if operation == "create":
-        name = _member(request, "name")
-        return Subject(role=name, roles=frozenset({name}))
-    if BY_ID.get(operation) == "role_id":
-        role_id = parse_id(request.path)
-        role = store.by_id(role_id)
-        name = None if role is None else role.name
-        return Subject(role=name, roles=frozenset({role_id, name}))
-    if not operation.startswith("role_bindings."):
-        return Subject(roles=frozenset({None}))
-    binding = store.bindings.by_id(parse_id(request.path)) if operation in BY_ID else None
-    role_ids = [_member(request, "role_id"), None if binding is None else binding.role_id]
-    found = [store.by_id(each) for each in role_ids if each is not None]
-    names = [role.name for role in found if role is not None]
-    user = _member(request, "user_id") if binding is None else binding.user_id
-    resource = _member(request, "resource_id") if binding is None else binding.resource_id
-    return Subject(
-        role=names[0] if names else None,
-        roles=frozenset({None, *names, *role_ids}),
-        user=None if user is None else label(user),
-        resource=None if resource is None else label(resource),
-    )
-
-
-def _member(request: Request, name: str) -> str | None:
-    """Return a text in the body of a request, or None."""
-    body = parse_json(request.body)
-    value = cast("dict[str, object]", body).get(name) if isinstance(body, dict) else None
-    return value if isinstance(value, str) else None
-
-
 @attrs.frozen
 class CallFilter:
     """The calls that a fault, a latency or `FakeAccount.block` applies to."""
@@ -103,7 +55,7 @@ class CallFilter:
         """Return whether a request is part of one of these calls."""
         operations = OPERATIONS if self.operation == "any" else (self.operation,)
         return not incoming.counts_as.isdisjoint(operations) and (
-            self.role is None or self.role in incoming.subject.roles
+            self.role is None or self.role in incoming.about
         )
 
 
@@ -121,23 +73,72 @@ class CallState:
     """The fault that strikes every attempt of the request under way, and perhaps those after it."""
 
 
-@attrs.frozen(kw_only=True)
-class IncomingRequest:
-    """A request, and everything that a `CallFilter` compares."""
-
-    request: Request
-    operation: str
-    subject: Subject
-    call: CallState
-    attempt: int
-    """The number of the attempt, from 1."""
-    counts_as: set[str]
-    """The operations that it counts as."""
-
-
 class CallRequest(Request, frozen=True, kw_only=True):
     """A request in process, which names the call that it is part of."""
 
     call: CallState
     unknown_key_is_first: bool = False
     """True if an unknown key counts as the account's first one."""
+
+
+@attrs.define(kw_only=True, eq=False)
+class IncomingRequest:
+    """A request, everything that a `CallFilter` compares, and what the log says of it."""
+
+    request: Request
+    operation: str
+    call: CallState
+    attempt: int
+    """The number of the attempt, from 1."""
+    counts_as: set[str]
+    """The operations that it counts as."""
+    about: set[str | None] = attrs.field(factory=set[str | None])
+    """The names and IDs of each role that it is about."""
+    role: str | None = None
+    """The name of the role, as far as the account has it."""
+    user: str | None = None
+    """The label of the user."""
+    resource: str | None = None
+    """The label of the space or project."""
+
+
+def incoming_of(
+    state: State, operation: str, request: Request, call: CallState, attempt: int
+) -> IncomingRequest:
+    """Return a request with all that it is about."""
+    store, label, path_id = state.store, state.ids.label, parse_id(request.path)
+    incoming = IncomingRequest(
+        request=request, operation=operation, call=call, attempt=attempt, counts_as={operation}
+    )
+    # The first request of a `get` by a name is often a list, which counts as a `get`, too.
+    if call.operation == "get" and call.requests == 1:
+        incoming.counts_as.add("get")
+    if operation == "list" and call.name is not None and "get" in incoming.counts_as:
+        wanted = store.by_name(call.name)
+        incoming.about = {call.name, None if wanted is None else wanted.id}
+    elif operation == "create":
+        incoming.role = _member(request, "name")
+        incoming.about = {incoming.role}
+    elif BY_ID.get(operation) == "role_id":
+        role = store.by_id(path_id)
+        incoming.role = None if role is None else role.name
+        incoming.about = {path_id, incoming.role}
+    elif operation.startswith("role_bindings."):
+        binding = store.bindings.by_id(path_id) if operation in BY_ID else None
+        role_ids = [_member(request, "role_id"), None if binding is None else binding.role_id]
+        roles = [store.by_id(each) for each in role_ids if each is not None]
+        names = [role.name for role in roles if role is not None]
+        incoming.role = names[0] if names else None
+        incoming.about = {*role_ids, *names}
+        user = _member(request, "user_id") if binding is None else binding.user_id
+        resource = _member(request, "resource_id") if binding is None else binding.resource_id
+        incoming.user = None if user is None else label(user)
+        incoming.resource = None if resource is None else label(resource)
+    return incoming
+
+
+def _member(request: Request, name: str) -> str | None:
+    """Return a text in the body of a request, or None."""
+    body = parse_json(request.body)
+    value = cast("dict[str, object]", body).get(name) if isinstance(body, dict) else None
+    return value if isinstance(value, str) else None

@@ -20,7 +20,7 @@ from arize_roles_async import (
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from arize_roles_fake._testing.faults import Faults, ScriptedFault
-from arize_roles_fake._testing.incoming import CallState, IncomingRequest, Subject
+from arize_roles_fake._testing.incoming import CallState, IncomingRequest
 from tests.fake.test_faults import CALLS, ROLE_READ, create
 from tests.support.clients import ONCE, Connect, ask, in_process, three_clients
 
@@ -182,7 +182,6 @@ class TestOverHttp:
                 IncomingRequest(
                     request=request,
                     operation="create",
-                    subject=Subject(),
                     call=call,
                     attempt=1,
                     counts_as={"create"},
