@@ -10,11 +10,11 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Generator, Iterable, Sequence
 from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any, BinaryIO, Final, Literal, TextIO, cast
+from typing import Any, BinaryIO, Final, Literal, cast
 
 try:
     import attr
@@ -25,10 +25,10 @@ try:
     from arize_roles_async._values.text import one_line, printable
     from arize_roles_async._values.writing import write_file
     from arize_roles_async.as_code.apply import Run, StoppedError, check_plan
-    from arize_roles_async.as_code.files import File, found, placed, read, shown, text_of
+    from arize_roles_async.as_code.files import found, placed, read, shown, text_of
     from arize_roles_async.as_code.planning import TITLE, fenced
     from arize_roles_async.as_code.schema import schema
-    from arize_roles_async.as_code.toml import quote
+    from arize_roles_async.as_code.toml import formatted, quote
 except ImportError as _missing:  # The interpreter would end with 1, which means differences.
     print(f"error: {_missing}", file=sys.stderr)
     raise SystemExit(2) from _missing
@@ -37,10 +37,8 @@ _COLORS: Final = {"+": 32, "-": 31, "!": 33, "?": 35, "#": 36}
 _SOUGHT: Final = ("role", "user", "space", "project", "in_space")
 _GRACE: Final = 5.0
 """Seconds that the request under way has to end after a first signal."""
-_SIGNALS: Final = [
-    # Windows has no SIGHUP.
-    *(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-]
+# Of all that there are: Windows has no SIGHUP.
+_SIGNALS: Final = [s for s in signal.Signals if s.name in {"SIGINT", "SIGTERM", "SIGHUP"}]
 _EPILOG: Final = """The key is ARIZE_API_KEY, and the address is in the variables that Arize's own
 clients read. FILE may be - for the standard input. Exit status: 0 success; 1 plan --exit-code found
 differences, export left out a role, or fmt --check found a file to format; 2 an error, and nothing
@@ -88,13 +86,10 @@ def _parser() -> argparse.ArgumentParser:
         "as 50%%; by default 30%% if the account has ten or more custom roles",
     )
     apply.add_argument("--json", action="store_true", help=argparse.SUPPRESS)
-    for command, forms in (
-        (check, ("text", "github")),
-        (plan, ("text", "json", "github")),
-        (apply, ("text", "json")),
-    ):
+    forms = {check: ("text", "github"), plan: ("text", "json", "github"), apply: ("text", "json")}
+    for command, each in forms.items():
         command.add_argument(
-            "--format", choices=forms, default="text", help="github adds annotations to the text"
+            "--format", choices=each, default="text", help="github adds annotations to the text"
         )
     export = commands.add_parser("export", help="print a file that declares every custom role")
     export.add_argument(
@@ -105,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     who = commands.add_parser("who", help="show who has which role on which space or project")
     for name in _SOUGHT:
         option = f"--{name.replace('_', '-')}"
-        who.add_argument(option, metavar="NAME", help="a name or an ID")
+        who.add_argument(option, default=client.UNSET, metavar="NAME", help="a name or an ID")
     who.add_argument("--format", choices=("text", "json", "csv"), default="text")
     commands.add_parser("schema", help="print a JSON Schema of the file, for editors")
     for command in (check, plan, apply, fmt):
@@ -159,13 +154,14 @@ class _Run:
                 self._try_to_show(_annotation(kind, reason), is_raw=True)
 
     def _fmt(self) -> int:
-        texts: dict[Path | None, tuple[str, str]] = {}
-        for path in (each for given in self._chosen.file for each in _sources(given)):
-            with path.open("rb") if path else nullcontext(_standard_input()) as file:
-                before = text_of(file)
-            name = shown(path) if path else "standard input"
-            after = File(name, before.replace("\r\n", "\n")).formatted()
-            texts[path] = (before, after.replace("\n", "\r\n") if "\r\n" in before else after)
+        texts = dict[Path | None, tuple[str, str]]()
+        for given in self._chosen.file:
+            for path in [None] if given == "-" else found(given):
+                with path.open("rb") if path else nullcontext(_standard_input()) as file:
+                    before = text_of(file)
+                name = shown(path) if path else "standard input"
+                after = formatted(name, before.replace("\r\n", "\n"))
+                texts[path] = (before, after.replace("\n", "\r\n") if "\r\n" in before else after)
         is_check, is_changed = self._chosen.check, False
         for path, (before, after) in texts.items():
             is_changed = is_changed or before != after
@@ -188,14 +184,11 @@ class _Run:
     async def _who(self) -> int:
         sought = {name: getattr(self._chosen, name) for name in _SOUGHT}
         async with self._connected() as roles:
-            given = {name: text for name, text in sought.items() if text is not None}
-            found = await roles.by_name.find(**given)
-        forms: dict[str, Callable[[client.NamedBindings], str]] = {
-            "text": to_text,
-            "json": client.NamedBindings.to_json,
-            "csv": to_csv,
-        }
-        _show(forms[self._form](found))
+            found = await roles.by_name.find(**sought)
+        if self._form == "json":
+            _show(found.to_json())
+        else:
+            _show(to_csv(found) if self._form == "csv" else to_text(found))
         _say(f"note: {len(found)} role bindings; those that the key may not see are left out")
         return 0
 
@@ -223,7 +216,7 @@ class _Run:
         chosen, is_asked = self._chosen, False
         async with self._connected() as roles:
             if not chosen.yes and chosen.checksum is None:
-                if not (_is_terminal(sys.stdin) and _is_terminal(sys.stdout)):
+                if sys.stdin is None or not (sys.stdin.isatty() and sys.stdout.isatty()):
                     raise client.ConfigurationError(
                         "apply can ask only on a terminal; pass --yes or --checksum"
                     )
@@ -280,7 +273,7 @@ class _Run:
     @contextmanager
     def signals(self, *, is_process: bool) -> Generator[None]:
         """Let signals stop the run, except those that the process was started to ignore."""
-        before: dict[int, Any] = {}
+        before: dict[signal.Signals, Any] = {}
         if threading.current_thread() is threading.main_thread():
             for each in _SIGNALS:
                 if signal.getsignal(each) not in {signal.SIG_IGN, None}:
@@ -312,14 +305,9 @@ class _Run:
         result, stopped = self._run.result if self._run else None, self._received
         kind = "stopped" if stopped else None if error is None else _kind(error)
         if result is None:
-            if error is None:
-                return status
-            reasons = [*getattr(error, "violations", ())] or [str(error) or type(error).__name__]
-            if stopped:
-                is_fmt = self._chosen.command == "fmt"
-                reasons = [f"stopped by {stopped}{'' if is_fmt else '; nothing was changed'}"]
-            self._refuse(kind, reasons, None if stopped else error)
-            return 2
+            if error is not None:
+                self._refuse(kind, error)
+            return status
         is_failed = isinstance(error, as_code.ApplyError) and result.failed is not None
         if stopped and result.reason and not is_failed:
             result = attr.evolve(result, reason=f"stopped by {stopped}")
@@ -341,12 +329,14 @@ class _Run:
         _say(*(f"  not reached: {change}" for change in result.not_reached))
         return 3 if result.made or result.may_have_been_made else 2
 
-    def _refuse(
-        self, kind: str | None, reasons: Sequence[object], error: BaseException | None
-    ) -> None:
+    def _refuse(self, kind: str | None, error: BaseException) -> None:
         """Print why nothing was changed, in every form that was asked for."""
-        plan: as_code.Plan | None = getattr(error, "plan", None)
-        if plan and isinstance(error, as_code.TooManyRemovalsError):
+        plan: as_code.Plan | None = None if self._received else getattr(error, "plan", None)
+        reasons = [*getattr(error, "violations", ())] or [str(error) or type(error).__name__]
+        if self._received:
+            end = "" if self._chosen.command == "fmt" else "; nothing was changed"
+            reasons = [f"stopped by {self._received}{end}"]
+        elif plan and isinstance(error, as_code.TooManyRemovalsError):
             _say(*map(str, plan.removals))
             reasons = [f"{reason} (--checksum, --max-removals)" for reason in reasons]
         elif plan:
@@ -395,19 +385,10 @@ def _kind(error: BaseException) -> str:
     return next((kind for each, kind in _KINDS.items() if isinstance(error, each)), "error")
 
 
-def _sources(given: str) -> Sequence[Path | None]:
-    """Return the files that an argument stands for; None is the standard input."""
-    return [None] if given == "-" else found(given)
-
-
 def _standard_input() -> BinaryIO:
     if sys.stdin is None:
         raise OSError("it is closed")
     return sys.stdin.buffer
-
-
-def _is_terminal(stream: TextIO | None) -> bool:
-    return stream is not None and stream.isatty()
 
 
 def _annotation(kind: str, reason: object) -> str:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 import attr
 
@@ -17,12 +17,7 @@ from arize_roles_async._values import requests as rules
 from arize_roles_async._values.permissions import any_permission
 from arize_roles_async._values.text import MAX_SEARCHED, nearest, type_name
 from arize_roles_async.as_code.schema import FIELDS, ROLE_FIELDS
-from arize_roles_async.as_code.toml import quote
-
-if TYPE_CHECKING:
-    from arize_roles_async.as_code.files import File
-else:
-    File = Any
+from arize_roles_async.as_code.toml import File, quote
 
 _T = TypeVar("_T")
 

@@ -2,14 +2,11 @@
 
 import os
 import re
-import tomllib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
-import attr
 import msgspec
 
 from arize_roles_async import AnyPermission, ValidationError, Violation
@@ -17,16 +14,8 @@ from arize_roles_async._roles.requests import permissions_flaw
 from arize_roles_async._values.errors import validation_error
 from arize_roles_async._values.text import MAX_SEARCHED, nearest, type_name
 from arize_roles_async.as_code.declaration import Declaration, DeclaredRole, to_permissions
-from arize_roles_async.as_code.schema import FIELDS, KNOWN, ROLE_FIELDS
-from arize_roles_async.as_code.toml import (
-    MAX_FILE,
-    TOO_LARGE,
-    FileViolation,
-    formatted,
-    parsed,
-    quote,
-    statements,
-)
+from arize_roles_async.as_code.schema import FIELDS, ROLE_FIELDS
+from arize_roles_async.as_code.toml import MAX_FILE, TOO_LARGE, File, FileViolation, parsed, quote
 
 _PART: Final = r'\.?(?:"(?:\\.|[^"\\])*"|[^."]+)'
 """A part of a path, as `quote` writes it."""
@@ -37,33 +26,6 @@ _KINDS: Final[Mapping[str, tuple[Any, str]]] = {
 }
 
 _AMONG: Final = "is a set: only roles include sets, each as many as it needs"
-
-
-@attr.frozen
-class File:
-    """A file of roles: its name, for messages, and its text."""
-
-    name: str
-    text: str
-
-    def formatted(self) -> str:
-        """Return its text in the order of `Declaration.to_toml`; raises as `parsed` does."""
-        parsed(self.name, self.text)
-        return formatted(self.text)
-
-    @cached_property
-    def places(self) -> dict[str, int]:
-        """The first line of each field, and of each text in its value, by its path."""
-        places: dict[str, int] = {}
-        for line, parts, field, _, texts in statements(self.text):
-            path = ""
-            for part, known in zip(parts, KNOWN, strict=False):
-                path += f".{part}" if part in known else f".{quote(part)}"
-                places.setdefault(path[1:], line)
-            for at, text in texts if field else ():
-                item = tomllib.loads(f"x={text}")["x"]
-                places.setdefault(f"{path[1:]}.{quote(item)}", at)
-        return places
 
 
 def placed(violations: Iterable[Violation], files: Sequence[File]) -> Iterator[Violation]:

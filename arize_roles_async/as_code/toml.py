@@ -5,6 +5,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cached_property
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final, cast
@@ -119,13 +120,36 @@ def _parts(definition: str) -> list[str]:
     return parts
 
 
-def formatted(text: str) -> str:
-    """Return valid TOML in a fixed order, with one item of a list of texts on a line.
+@attr.frozen
+class File:
+    """A file of roles: its name, for messages, and its text."""
+
+    name: str
+    text: str
+
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """The first line of each field, and of each text in its value, by its path."""
+        places: dict[str, int] = {}
+        for line, parts, field, _, texts in statements(self.text):
+            path = ""
+            for part, known in zip(parts, KNOWN, strict=False):
+                path += f".{part}" if part in known else f".{quote(part)}"
+                places.setdefault(path[1:], line)
+            for at, text in texts if field else ():
+                item = tomllib.loads(f"x={text}")["x"]
+                places.setdefault(f"{path[1:]}.{quote(item)}", at)
+        return places
+
+
+def formatted(name: str, text: str) -> str:
+    """Return a file in the order of `Declaration.to_toml`; raises as `parsed` does.
 
     A comment stays above what it was above, or behind it; the first ones stay at the top, if an
     empty line follows them. Unknown fields come last, as they were written. A text with an array of
     tables, whose order has a meaning, is returned as it is.
     """
+    parsed(name, text)
     head: list[str] = []
     above: list[str] = []
     table: list[str] = []

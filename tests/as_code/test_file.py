@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from arize_roles_async import Permission, UnknownPermission, ValidationError
 from arize_roles_async.as_code import Declaration, DeclaredRole, load, loads
-from arize_roles_async.as_code.files import File
 from arize_roles_async.as_code.schema import schema
+from arize_roles_async.as_code.toml import formatted
 from tests.as_code import strategies
 
 FILE = """\
@@ -326,7 +326,7 @@ class TestWriting:
         assert loads(text) == declared
         assert all(line.isprintable() for line in text.split("\n"))
         assert "```" not in text
-        assert File("a", text).formatted() == text
+        assert formatted("a", text) == text
         VALIDATOR.validate(tomllib.loads(text))
 
     @given(strategies.declarations(), st.data())

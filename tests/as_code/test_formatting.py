@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, reject
 
 from arize_roles_async.__main__ import main
-from arize_roles_async.as_code.files import File
 from arize_roles_async.as_code.schema import schema
+from arize_roles_async.as_code.toml import formatted
 from tests.as_code import strategies
 from tests.support.full_disk import ROOM, full_disk
 
@@ -98,13 +98,13 @@ VALIDATOR: Any = jsonschema.Draft7Validator(schema())
 class TestText:
     def test_order(self) -> None:
         """Keys and items come in the fixed order, each item on a line, each with its comments."""
-        assert File("a", GIVEN).formatted() == WANTED
-        assert File("a", WANTED).formatted() == WANTED
+        assert formatted("a", GIVEN) == WANTED
+        assert formatted("a", WANTED) == WANTED
 
     def test_top(self) -> None:
         """Keys at the top come in their order, with an empty line between them."""
         text = 'absent = ["B", "A"]\nroles.A.permissions = ["ROLE_READ"]\naccount = "x"'
-        assert File("a", text).formatted() == (
+        assert formatted("a", text) == (
             'account = "x"\n\nabsent = [\n    "A",\n    "B",\n]\n\n'
             'roles.A.permissions = [\n    "ROLE_READ",\n]\n'
         )
@@ -112,14 +112,14 @@ class TestText:
     def test_head(self) -> None:
         """Only the first comments stay at the top; those of a key that moves go with it."""
         text = "# head\n\n# of b\nabsent = []\n# of a\n\naccount = 'a'\n"
-        assert File("a", text).formatted() == (
+        assert formatted("a", text) == (
             "# head\n\n# of a\naccount = 'a'\n\n# of b\nabsent = [\n]\n"
         )
 
     def test_equal_items(self) -> None:
         """Items that are equal keep their order, whatever their comments are."""
         text = "absent = [\n    'x',  # 2\n    # 1\n    \"x\",\n]\n"
-        assert File("a", text).formatted() == text
+        assert formatted("a", text) == text
 
     @pytest.mark.parametrize(
         "text",
@@ -127,7 +127,7 @@ class TestText:
     )
     def test_not_ours(self, text: str) -> None:
         """What the files of roles do not have stays as it is."""
-        assert File("a", text).formatted() == text
+        assert formatted("a", text) == text
 
     @given(strategies.toml())
     def test_twice(self, text: str) -> None:
@@ -145,11 +145,11 @@ class TestText:
             before = tomllib.loads(text)
         except tomllib.TOMLDecodeError:
             reject()
-        after = File("a", text).formatted()
+        after = formatted("a", text)
         assert data(tomllib.loads(after)) == data(before)
         comments = re.compile("# ?(?:one|two|first|behind|end)")
         assert sorted(comments.findall(after)) == sorted(comments.findall(text))
-        assert File("a", after).formatted() == after
+        assert formatted("a", after) == after
 
 
 class TestCommand:
