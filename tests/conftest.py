@@ -100,8 +100,13 @@ def pytest_collection() -> Generator[None, object, object]:
     for package in (arize_roles_async, arize_roles_fake):
         modules_of(package)
         import_module(f"{package.__name__}.__main__")
+    # What this makes stays for good, so the garbage collector need not look at it.
+    gc.disable()
     with paused():
-        return (yield)
+        collected = yield
+    gc.freeze()
+    gc.enable()
+    return collected
 
 
 @pytest.hookimpl(wrapper=True)
@@ -117,7 +122,11 @@ def pytest_collection_finish() -> None:
     # Of the processes that tests start, only those measure whose test asks for it with
     # `processes.MEASURED`.
     os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
-    # The garbage collector would look through thousands of tests each time.
+
+
+@pytest.fixture(scope="module", autouse=True)
+def frozen() -> None:
+    """Spare the garbage collector what is left of the modules before."""
     gc.collect()
     gc.freeze()
 
