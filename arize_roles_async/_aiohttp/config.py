@@ -58,14 +58,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
 def configure(
     *,
-    api_key: ApiKey | None,
-    base_url: str | None,
-    region: str | None,
-    verify: bool | None,
-    ca_file: str | os.PathLike[str] | None,
-    proxy: str | None,
-    headers: Mapping[str, str] | None,
-    allow_http: bool,
+    api_key: ApiKey | None = None,
+    base_url: str | None = None,
+    region: str | None = None,
+    verify: bool | None = None,
+    ca_file: str | os.PathLike[str] | None = None,
+    proxy: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    allow_http: bool = False,
     lent_session: bool = False,
 ) -> Config:
     """Return the configuration from the arguments of `AiohttpRolesClient` and the environment.

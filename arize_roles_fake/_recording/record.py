@@ -12,7 +12,7 @@ gives a role that the service calls predefined the name that this role already h
 import asyncio
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import quote, urlencode
@@ -144,16 +144,7 @@ async def record_service(
     """
     from arize_roles_async._aiohttp.client import AiohttpTransport
 
-    config = configure(
-        api_key=None,
-        base_url=base_url,
-        region=None,
-        verify=None,
-        ca_file=None,
-        proxy=None,
-        headers=None,
-        allow_http=False,
-    )
+    config = configure(base_url=base_url)
     transport = AiohttpTransport(config, None)
 
     async def send(request: Request) -> Response:
@@ -232,7 +223,7 @@ class _Recorder:
             self._made_ids.discard(self._substitute(step.role))
         if step.method == "POST" and 200 <= answer.status < 300:  # noqa: PLR2004 - successes
             self._note_created(step, data)
-        if step.save is not None and isinstance(data, dict):
+        if step.save is not None:
             self._save(step.save, data)
         media_type = answer.headers.get("Content-Type")
         if media_type is not None:
@@ -273,45 +264,39 @@ class _Recorder:
         """Delete every role of this run, including those that an odd service created."""
         if not self._deletions:
             return
+        is_clean = False
         try:
-            for role_id in sorted(self._made_ids):
-                await self._delete(role_id)
-            await self._delete_listed()
-        except BaseException:
-            self._note_left()
-            raise
+            made = [await self._delete(each) for each in sorted(self._made_ids)]
+            is_clean = all([*made, *[await self._delete(each) for each in await self._listed()]])
+        finally:
+            if not is_clean:
+                self.left.append(f"roles whose names hold {self._mark!r}")
 
-    async def _delete_listed(self) -> None:
-        cursor, seen = "", set[str]()
+    async def _listed(self) -> list[str]:
+        """Return the IDs of the roles of this run that are listed."""
+        ids, target, seen = list[str](), _CUSTOM_ROLES, set[str]()
         for _ in range(_MAX_PAGES):
-            target = f"{_CUSTOM_ROLES}{cursor}"
-            answer = await self._answer(Request(method="GET", target=target))
-            page = _parse(answer)
-            for role in filter(self._is_of_run, _roles(page)):
-                await self._delete(_member(role, "id", ""))
-            next_cursor = _next_cursor(page)
-            if not next_cursor or next_cursor in seen:
-                return
-            seen.add(next_cursor)
-            cursor = f"&cursor={quote(next_cursor, safe='')}"
+            page = _parse(await self._answer(Request(method="GET", target=target)))
+            ids += [_member(role, "id", "") for role in _roles(page) if self._is_of_run(role)]
+            cursor = _next_cursor(page)
+            if not cursor or cursor in seen:
+                break
+            seen.add(cursor)
+            target = f"{_CUSTOM_ROLES}&cursor={quote(cursor, safe='')}"
+        return ids
 
-    async def _delete(self, role_id: str) -> None:
+    async def _delete(self, role_id: str) -> bool:
+        """Delete a role, and return whether it is gone, or soon will be."""
         # There are never more deletions than creations, whatever a listing contains.
-        if role_id and self._deletions:
-            self._deletions -= 1
-            answer = await self._answer(item_request("DELETE", ROLES.path, role_id))
-            if answer.status not in _GONE:
-                self._note_left()
-
-    def _note_left(self) -> None:
-        left = f"roles whose names hold {self._mark!r}"
-        if left not in self.left:
-            self.left.append(left)
+        if not (role_id and self._deletions):
+            return True
+        self._deletions -= 1
+        answer = await self._answer(item_request("DELETE", ROLES.path, role_id))
+        return answer.status in _GONE
 
     def _note_created(self, step: Step, data: object) -> None:
-        members = cast("dict[str, Any]", data) if isinstance(data, dict) else None
-        if members is not None and self._is_of_run(members):
-            self._made_ids.add(_member(members, "id", ""))
+        if self._is_of_run(data):
+            self._made_ids.add(_member(data, "id", ""))
         else:
             self.left.append(f"{step.question}: a role was created without the run's mark")
 
@@ -342,10 +327,9 @@ class _Recorder:
             return {k: self._substitute(v) for k, v in cast("dict[str, Any]", value).items()}
         return value
 
-    def _save(self, name: str, answer: dict[str, Any]) -> None:
-        roles = _roles(answer)
-        role = roles[0] if roles else answer
-        is_predefined = role.get("is_predefined") is True
+    def _save(self, name: str, answer: object) -> None:
+        role = next(iter(_roles(answer)), answer)
+        is_predefined = _member(role, "is_predefined", default=False)
         found = {"cursor": _next_cursor(answer)}
         if is_predefined if name == "predefined" else self._is_of_run(role) and not is_predefined:
             found |= {"id": _member(role, "id", ""), "name": _member(role, "name", "")}
@@ -375,7 +359,7 @@ class _Recorder:
             return f"<{type(value).__name__}>"
         return value.replace(self._mark, "<run>") if isinstance(value, str) else value
 
-    def _is_of_run(self, role: Mapping[str, Any]) -> bool:
+    def _is_of_run(self, role: object) -> bool:
         return self._mark in _member(role, "name", "")
 
     def _role_id(self, role_id: str) -> str:
