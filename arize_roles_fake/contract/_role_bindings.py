@@ -289,11 +289,8 @@ class RoleBindingsContract(PlacesSuite, is_contract=True):
     async def test_update_to_own_role(self, bindings: RoleBindingsClient) -> None:
         """A binding may be given the role that it has, unless the service refuses that."""
         made = await self._bind(bindings)
-        update = Call(bindings, "update", binding_id=made.id, role_id=made.role_id)
-        if self.assumptions.rebind_to_own_role == 409:
-            await self._all_raise(ConflictError, [update])
-        else:
-            await update()
+        with self._refused_if("rebind_to_own_role", 409):
+            await bindings.update(binding_id=made.id, role_id=made.role_id)
         assert (await bindings.get(binding_id=made.id)).role_id == made.role_id
 
     @with_client

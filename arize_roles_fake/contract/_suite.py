@@ -21,7 +21,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from types import FunctionType
 from typing import Any, ClassVar, Final, Literal, NoReturn, TypeVar
@@ -35,6 +35,7 @@ from arize_roles_async import (
     AuthenticationError,
     BetaWarning,
     ClientStateError,
+    ConflictError,
     Permission,
     Role,
     RolesClient,
@@ -243,6 +244,12 @@ class Suite(metaclass=_SuiteType):
         """Return the class of the error that an assumption about a status leads to."""
         return STATUS_ERRORS[getattr(self.assumptions, name)]
 
+    def _refused_if(self, name: str, value: int | str) -> AbstractContextManager[object]:
+        """Return a block that ends in a `ConflictError` if an assumption has a value."""
+        if getattr(self.assumptions, name) == value:
+            return pytest.raises(ConflictError)
+        return nullcontext()
+
     def _in_order(self, *made: _T) -> tuple[_T, ...]:
         """Return items, given in the order in which they were made, in the order of a list."""
         return made[::-1] if self.assumptions.list_order == "newest-first" else made
@@ -443,16 +450,19 @@ def _check_suite(suite: type, contract: type) -> None:
 
 def _check_names(suite: type, contract: type) -> None:
     """Refuse a public name of a suite that neither it nor pytest uses."""
+    bases = suite.__mro__[1:]
+    ours = [each for base in bases if base.__module__.startswith(_PACKAGE) for each in vars(base)]
+    helpers = {each for each in ours if re.match("_[a-z]", each)} - {"_abc_impl"}
     hooks = [each for each in dir(contract) if not each.startswith(("_", "test_"))]
     for name, member in vars(suite).items():
-        if name in {each for base in suite.__mro__[1:] for each in _helpers(base)}:
+        if name in helpers:
             raise TypeError(
                 f"{suite.__name__}.{name} replaces a helper of the contract: give it another name"
             )
         is_used = (
             name.startswith(("_", "test", "Test"))
             or name in _PYTEST_NAMES
-            or any(name in vars(base) for base in suite.__mro__[1:])
+            or any(name in vars(base) for base in bases)
             or getattr(member, "__isabstractmethod__", False)
             # A fixture: an object, or in older versions of pytest a function with a mark.
             or "fixture" in type(member).__name__.lower()
@@ -467,20 +477,12 @@ def _check_names(suite: type, contract: type) -> None:
             )
 
 
-def _helpers(base: type) -> Iterator[str]:
-    """Yield the names in a class of the contract that are its own."""
-    if base.__module__.startswith(_PACKAGE):
-        yield from (name for name in vars(base) if re.match("_[a-z]", name) and name != "_abc_impl")
-
-
 _PACKAGE: Final = __name__.rpartition(".")[0]
 _SIMILAR: Final = 0.75
 _FORMER_NAMES: Final = {"open_client_with": "other_key"}
-_PYTEST_NAMES: Final = frozenset(
-    {
-        *("pytestmark", "pytest_plugins", "setup_class", "setup_method"),
-        *("teardown_class", "teardown_method"),
-    }
+_PYTEST_NAMES: Final = (
+    *("pytestmark", "pytest_plugins", "setup_class", "setup_method"),
+    *("teardown_class", "teardown_method"),
 )
 
 

@@ -33,7 +33,7 @@ Seen = AbstractSet[int]
 ROOT: Final = Path(__file__).parents[2]
 PACKAGE: Final = "arize_roles_fake.contract"
 FOLDER: Final = ROOT / "arize_roles_fake" / "contract"
-BLOCKS: Final = ("pytest.raises",)
+BLOCKS: Final = ("pytest.raises", "self._refused_if")
 HELPERS: Final = (
     *("self._all_raise", "self._all_invalid", "self._all_forbidden", "self._sees"),
     "pytest.fail",
