@@ -32,9 +32,8 @@ from arize_roles_fake._service.ids import tenant_of
 from arize_roles_fake._service.operations import OPERATIONS, Operation
 from arize_roles_fake._service.service import answer as answer_of
 from arize_roles_fake._service.service import operation_of
-from arize_roles_fake._service.state import State
+from arize_roles_fake._service.state import MEMBER, State
 from arize_roles_fake._service.store import PREDEFINED, RoleStore
-from arize_roles_fake._service.things import MEMBER
 from arize_roles_fake._service.wire import bearer, problem_response
 from arize_roles_fake._testing import account_file, contents
 from arize_roles_fake._testing.account_file import AccountData, BindingData, RoleData

@@ -99,7 +99,8 @@ class Listener:
         try:
             yield await self.listen(host, port)
         finally:
-            await self.close()
+            await _accept_pending()
+            await self._runner.cleanup()
 
     async def listen(self, host: str, port: int) -> str:
         """Accept connections, and return the URL."""
@@ -126,11 +127,6 @@ class Listener:
     async def accept(self) -> None:
         """Accept connections again, on the same port."""
         await self.listen(*self._address)
-
-    async def close(self) -> None:
-        """Drop every connection, and free the port."""
-        await _accept_pending()
-        await self._runner.cleanup()
 
     async def _show(self, request: web.Request) -> web.StreamResponse:
         """Show the account's page to a browser on this machine."""

@@ -23,10 +23,6 @@ class Mark(msgspec.Struct, frozen=True):
     """The number of pages before its end, so that the cursor after an empty page is another."""
 
 
-class ForeignCursorError(Exception):
-    """A cursor was not issued here, or for another list; the text is the end of a sentence."""
-
-
 class Cursors:
     """Makes and reads the cursors of an account.
 
@@ -45,8 +41,8 @@ class Cursors:
         """Return the end of the page before.
 
         Raises:
-            ForeignCursorError: The cursor is not one of this account, or of a list with other
-                filters.
+            ValueError: The cursor is not one of this account, or of a list with other filters; the
+                text is the end of a sentence.
         """
         try:
             raw = base64.b64decode(cursor, validate=True)
@@ -54,11 +50,11 @@ class Cursors:
             raw = b""
         signature, text = raw[:_SIGNATURE], raw[_SIGNATURE:]
         if signature != self._signature(text):
-            raise ForeignCursorError("was not issued by this account")
+            raise ValueError("was not issued by this account")
         issued_for, mark = msgspec.json.decode(text, type=tuple[dict[str, Any], Mark])
         changed = [name for name in filters if issued_for.get(name) != filters[name]]
         if changed or issued_for.keys() != filters.keys():
-            raise ForeignCursorError(f"was issued for another {changed[0] if changed else 'list'}")
+            raise ValueError(f"was issued for another {changed[0] if changed else 'list'}")
         return mark
 
     def _signature(self, text: bytes) -> bytes:

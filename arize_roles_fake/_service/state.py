@@ -7,17 +7,16 @@ from typing import Any, Final, TypeVar, cast
 
 import msgspec
 
-from arize_roles_async._directory.models import Project, Space, User
+from arize_roles_async._directory.models import AccountRole, Project, Space, User
 from arize_roles_async._values.permissions import Permission
 from arize_roles_async._values.requests import PageRequest, id_kind
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_fake._service.assumptions import Assumptions
-from arize_roles_fake._service.cursors import Cursors, ForeignCursorError, Mark
+from arize_roles_fake._service.cursors import Cursors, Mark
 from arize_roles_fake._service.grants import Grants
 from arize_roles_fake._service.ids import Ids
 from arize_roles_fake._service.store import DirectoryStore, Record, RoleStore, Store
-from arize_roles_fake._service.things import derived
 from arize_roles_fake._service.wire import decode_body, page_response, problem_response
 
 _B = TypeVar("_B", bound=msgspec.Struct)
@@ -27,6 +26,9 @@ _NORMALIZERS: Final[dict[str, Callable[[str], str]]] = {
     "case-insensitive": str.casefold,
     "trimmed": str.strip,
 }
+
+MEMBER: Final = AccountRole(type="PREDEFINED", name="MEMBER")
+"""The role of a user in the whole account."""
 
 
 class RefusedError(Exception):
@@ -99,7 +101,7 @@ class State:
 
     def derived(self, id: str, born: datetime | None = None) -> User | Space | Project:
         """Return the user, space or project with an ID, by the label that the ID holds."""
-        made = derived(self.ids, id, born or self.now())
+        made = _derived(self.ids, id, born or self.now())
         if isinstance(made, Project):
             self.know(made.space_id, born=born)
         return made
@@ -107,7 +109,7 @@ class State:
     def space_of(self, project_id: str) -> str:
         """Return the ID of the space that a project is in."""
         known = self.store.projects.by_id(project_id)
-        return (known or cast("Project", derived(self.ids, project_id, self.now()))).space_id
+        return (known or cast("Project", _derived(self.ids, project_id, self.now()))).space_id
 
     def underived(self, store: DirectoryStore[Record]) -> tuple[Record, ...]:
         """Return the records that are not there by the labels of something else, oldest first."""
@@ -119,7 +121,7 @@ class State:
             each
             for each in store.in_order()
             if each.id not in implied
-            or each != derived(self.ids, each.id, each.created_at or self.now())
+            or each != _derived(self.ids, each.id, each.created_at or self.now())
         )
 
     def records_of(self, id: str) -> DirectoryStore[Any]:
@@ -225,7 +227,7 @@ class State:
             return Mark()
         try:
             return self._cursors.read(asked.cursor, filters)
-        except ForeignCursorError as error:
+        except ValueError as error:
             status = self.assumptions.foreign_cursor
             if status == "ignored":
                 return Mark()
@@ -236,3 +238,33 @@ def require(grants: Grants, permission: Permission) -> None:
     """Refuse a request whose key lacks a permission on the account."""
     if not grants.may(permission):
         raise RefusedError(403, f"the API key lacks {permission}")
+
+
+def _derived(ids: Ids, id: str, now: datetime) -> User | Space | Project:
+    """Return the user, space or project with an ID, by the label that the ID holds."""
+    kind, label = id_kind(id), ids.label(id)
+    if kind == "User":
+        return User(
+            id=id,
+            email=label if "@" in label else f"{label}@fake.invalid",
+            name=label.partition("@")[0],
+            status="ACTIVE",
+            role=MEMBER,
+            is_developer=False,
+            created_at=now,
+        )
+    text = label.partition(":")[2]
+    if kind == "Space":
+        return Space(
+            id=id,
+            name=text,
+            description="",
+            organization_id=ids.of_organization("default"),
+            is_private=False,
+            created_at=now,
+        )
+    space, _, name = text.rpartition("/")
+    if not (space and name):
+        space, name = "default", text
+    space_id = ids.of_resource(f"Space:{space}")
+    return Project(id=id, name=name, space_id=space_id, project_type="APPLICATION", created_at=now)
