@@ -201,8 +201,8 @@ class _Recorder:
         self._sleep = sleep
         self._mark = f"recording {secrets.token_hex(8)}"
         self._saved = {"run": self._mark}
-        self._deletions = 0
-        """The number of roles that the run may have created and not deleted yet."""
+        self._creations = 0
+        """The number of roles that the run may have created."""
         self._made_ids: set[str] = set()
         self.left: list[str] = []
         """The roles that may have been created and not deleted again."""
@@ -214,7 +214,7 @@ class _Recorder:
         except KeyError:
             return None
         # Before the request, since a run that is stopped meanwhile has to delete the role, too.
-        self._deletions += step.method == "POST"
+        self._creations += step.method == "POST"
         answer = await self._answer(request)
         if answer.status in _BUSY or (answer.status == _REFUSED and step.with_key):
             raise status_error(request, answer)
@@ -262,12 +262,14 @@ class _Recorder:
 
     async def clean_up(self) -> None:
         """Delete every role of this run, including those that an odd service created."""
-        if not self._deletions:
+        if not self._creations:
             return
         is_clean = False
         try:
-            made = [await self._delete(each) for each in sorted(self._made_ids)]
-            is_clean = all([*made, *[await self._delete(each) for each in await self._listed()]])
+            gone = [await self._delete(each) for each in sorted(self._made_ids)]
+            # There are never more deletions than creations, whatever a listing contains.
+            listed = (await self._listed())[: self._creations - len(gone)]
+            is_clean = all(gone + [await self._delete(each) for each in listed])
         finally:
             if not is_clean:
                 self.left.append(f"roles whose names hold {self._mark!r}")
@@ -283,20 +285,16 @@ class _Recorder:
                 break
             seen.add(cursor)
             target = f"{_CUSTOM_ROLES}&cursor={quote(cursor, safe='')}"
-        return ids
+        return [*filter(None, ids)]
 
     async def _delete(self, role_id: str) -> bool:
         """Delete a role, and return whether it is gone, or soon will be."""
-        # There are never more deletions than creations, whatever a listing contains.
-        if not (role_id and self._deletions):
-            return True
-        self._deletions -= 1
         answer = await self._answer(item_request("DELETE", ROLES.path, role_id))
         return answer.status in _GONE
 
     def _note_created(self, step: Step, data: object) -> None:
         if self._is_of_run(data):
-            self._made_ids.add(_member(data, "id", ""))
+            self._made_ids |= {_member(data, "id", "")} - {""}
         else:
             self.left.append(f"{step.question}: a role was created without the run's mark")
 

@@ -44,18 +44,18 @@ def check_not_public(keys: Iterable[str]) -> None:
 class _Served:
     """A served account, under the key that controls it."""
 
-    def __init__(self, first: FakeAccount, keys: Iterable[str]) -> None:
+    def __init__(self, first: FakeAccount) -> None:
         self.key = Secret(first.api_key)
         self.first: Final = first
         """The account as it was made: a reset returns to it."""
-        self.first_keys: Final = tuple(keys)
+        self.serve(first)
+        self.first_keys: Final = frozenset(self.keys)
         """Its keys then."""
-        self.serve(first, self.first_keys)
 
-    def serve(self, account: FakeAccount, keys: Iterable[str]) -> None:
+    def serve(self, account: FakeAccount) -> None:
         """Serve an account from now on."""
         self.account = account
-        self.keys = {*keys}
+        self.keys = {*keys_of(account)}
         """The keys that its callers send."""
         self.faults: list[ScriptedFault] = []
         """The faults that were scripted over HTTP."""
@@ -91,7 +91,7 @@ class Control:
         *,
         anywhere: bool,
     ) -> None:
-        self._main = _Served(account, keys_of(account))
+        self._main = _Served(account)
         self._served: dict[str, _Served] = {account.api_key: self._main}
         self._make_account = make_account
         self._set_up = set_up
@@ -152,11 +152,8 @@ class Control:
 
     def _add(self, _: _Served, body: bytes) -> _Answer:
         data = account_file.decode(body.decode("utf-8-sig")) if body.strip() else None
-        keys = None if data is None else data.keys
-        if keys is None:
-            keys = {f"fake-{secrets.token_hex(8)}": None}
-        account = self._new_account(data, keys, None)
-        self._served[account.api_key] = _Served(account, keys)
+        account = self._new_account(data, {f"fake-{secrets.token_hex(8)}": None}, None)
+        self._served[account.api_key] = _Served(account)
         return web.json_response({"api_key": account.api_key}, status=201)
 
     def _remove(self, served: _Served, _: bytes) -> None:
@@ -169,12 +166,14 @@ class Control:
 
     def _replace(self, served: _Served, body: bytes) -> None:
         data = account_file.decode(body.decode("utf-8-sig"))
-        keys = keys_of(served.account) if data.keys is None else data.keys
-        served.serve(self._new_account(data, keys, served), keys)
+        served.serve(self._new_account(data, keys_of(served.account), served))
 
     def _new_account(
         self, data: AccountData | None, keys: Keys, but_for: _Served | None
     ) -> FakeAccount:
+        """Make an account with the keys of its file, or with others where that has none."""
+        if data is not None and data.keys is not None:
+            keys = data.keys
         self._check_keys(keys, but_for)
         account = self._make_account(data, keys)
         self._set_up(account)
@@ -206,7 +205,7 @@ class Control:
         unused = [_shown(fault) for fault in served.faults if fault.unused() is not None]
         served.first.reset()
         self._set_up(served.first)
-        served.serve(served.first, served.first_keys)
+        served.serve(served.first)
         return web.json_response({"unused_faults": unused})
 
     def _add_key(self, served: _Served, body: bytes) -> None:
