@@ -57,7 +57,7 @@ async def compare(
         before = chosen
         for name, values in Assumptions.choices().items():
             for value in values:
-                other = Assumptions(**{**attrs.asdict(chosen), name: value})
+                other = _with(chosen, name, value)
                 if other == chosen or not left:
                     continue
                 found = await replay(recording, FakeAccount(assumptions=other))
@@ -70,7 +70,7 @@ async def compare(
         value = getattr(chosen, name)
         if value == getattr(assumptions, name):
             continue
-        turned = Assumptions(**{**attrs.asdict(turned), name: value})
+        turned = _with(turned, name, value)
         found = await replay(recording, FakeAccount(assumptions=turned))
         notes |= dict.fromkeys(shown.keys() - found.keys(), f" (--assume {name}={value})")
         shown = found
@@ -79,6 +79,11 @@ async def compare(
         for key, difference in differences.items()
     ]
     return lines, chosen
+
+
+def _with(assumptions: Assumptions, name: str, value: int | str) -> Assumptions:
+    settings: dict[str, Any] = {name: value}
+    return attrs.evolve(assumptions, **settings)
 
 
 def _differences(where: str, was: object, now: object) -> Iterator[tuple[str, str]]:
