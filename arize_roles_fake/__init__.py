@@ -30,10 +30,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from arize_roles_fake._account import (
-        DEFAULT_API_KEY,
-        FakeAccount,
-    )
+    from arize_roles_fake._account import DEFAULT_API_KEY, FakeAccount
     from arize_roles_fake._client import FakeRolesClient
     from arize_roles_fake._mock import mock_arize
     from arize_roles_fake._server.server import RolesServer, serve

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Final
@@ -121,10 +122,7 @@ def _add_serve(
     keys.add_argument("--api-key-file", metavar="FILE", help="a file that holds this key")
     _add_assume(server)
     server.add_argument(
-        "--latency",
-        metavar="SECONDS",
-        type=float,
-        help="latency of each answer, such as 0.2",
+        "--latency", metavar="SECONDS", type=float, help="latency of each answer, such as 0.2"
     )
     server.add_argument(
         "--rate",
@@ -165,16 +163,13 @@ def _add_assume(command: argparse.ArgumentParser) -> None:
 
 def _account(chosen: argparse.Namespace) -> tuple[FakeAccount, AccountData | None]:
     """Return the account to serve, and the data of its file if it has one."""
-    file, key = None, _api_key(chosen)
+    key = _api_key(chosen)
     keys: Keys = {DEFAULT_API_KEY if key is None else key: None}
-    if chosen.account is None:
-        account = _make_account(None, keys, chosen)
-    else:
-        with account_file.named_in_errors(chosen.account):
-            file = account_file.read(chosen.account)
-            if key is None and file.keys is not None:
-                keys = file.keys
-            account = _make_account(file, keys, chosen)
+    source = chosen.account
+    with nullcontext() if source is None else account_file.loaded(source) as file:
+        if key is None and file is not None and file.keys is not None:
+            keys = file.keys
+        account = _make_account(file, keys, chosen)
     _set_up(account, chosen)
     if chosen.save is not None:
         # A file that cannot be written is refused before the account can change.

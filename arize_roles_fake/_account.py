@@ -24,6 +24,7 @@ from arize_roles_async._values.permissions import AnyPermission, known_permissio
 from arize_roles_async._values.public import public
 from arize_roles_async._values.requests import id_kind
 from arize_roles_async._values.text import nearest, quoted, type_name
+from arize_roles_async._values.writing import write_file
 from arize_roles_async._wire.redaction import Secret
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
@@ -42,12 +43,7 @@ from arize_roles_fake._testing.call_log import CallLog, LoggedCall
 from arize_roles_fake._testing.expectations import binding_differences, role_differences
 from arize_roles_fake._testing.fault_rules import Breakage, FaultArguments, When
 from arize_roles_fake._testing.faults import Fault, Faults, ScriptedFault, failed_answer
-from arize_roles_fake._testing.incoming import (
-    CallFilter,
-    CallRequest,
-    IncomingRequest,
-    incoming_of,
-)
+from arize_roles_fake._testing.incoming import CallFilter, CallRequest, IncomingRequest, incoming_of
 from arize_roles_fake._testing.limits import Latency, ShortPages, TokenBucket
 from arize_roles_fake._testing.make_role import RoleFields, reject_string
 from arize_roles_fake._testing.misspelled import warn_of_misspelled
@@ -495,7 +491,8 @@ class FakeAccount:
         with self._lock:
             text = account_file.encode(contents.data_of(self._state, self.now()))
         if path is not None:
-            account_file.write(path, text)
+            # As bytes: text files have other newlines on Windows.
+            write_file(path, f"{text}\n".encode(), mode=0o600)
         return text
 
     @classmethod
@@ -517,8 +514,7 @@ class FakeAccount:
             ValueError: The text is not in the format, or in a later one; the message says where.
             OSError: The file cannot be read.
         """
-        with account_file.named_in_errors(source):
-            data = account_file.read(source)
+        with account_file.loaded(source) as data:
             if assumptions is None:
                 settings = (f"{name}={value}" for name, value in data.assumptions.items())
                 assumptions = Assumptions.parse(settings)

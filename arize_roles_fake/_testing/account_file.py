@@ -3,15 +3,13 @@
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
-import attrs
 import msgspec
 
 from arize_roles_async._directory.models import Project, Space, User
-from arize_roles_async._roles.models import Role
-from arize_roles_async._values.models import Aware
-from arize_roles_async._values.writing import write_file
+from arize_roles_async._values.models import Aware, Id
+from arize_roles_async._values.permissions import Permissions
 from arize_roles_fake._service.ids import Ids
 from arize_roles_fake._testing.make_role import is_in_utc
 
@@ -48,24 +46,17 @@ Keys = Mapping[str, tuple[str, ...] | KeyData | None]
 """API keys, each with the permissions that it grants; None is all."""
 
 
-if TYPE_CHECKING:
+class RoleData(_Data, frozen=True, kw_only=True):
+    """A role: its name, perhaps other fields, and the bindings of a file of version 0.3."""
 
-    class RoleData(_Data, frozen=True):
-        """A role: its name, perhaps other fields, and the bindings of a file of version 0.3."""
-
-        def __init__(self, **fields: object) -> None: ...
-        def __getattr__(self, field: str) -> Any: ...  # noqa: ANN401
-else:
-    RoleData = msgspec.defstruct(
-        "RoleData",
-        [
-            ("name", str),
-            *((f.name, f.type | None, None) for f in attrs.fields(Role) if f.name != "name"),
-            ("bindings", tuple[BindingData, ...], ()),
-        ],
-        bases=(_Data,),
-        kw_only=True,
-    )
+    name: str
+    id: Id | None = None
+    description: str | None = None
+    permissions: Permissions | None = None
+    is_predefined: bool | None = None
+    created_at: Aware | None = None
+    updated_at: Aware | None = None
+    bindings: tuple[BindingData, ...] = ()
 
 
 class DirectoryData(_Data, frozen=True):
@@ -153,29 +144,17 @@ def decode(text: str) -> AccountData:
     return data
 
 
-def write(path: str | Path, text: str) -> None:
-    """Write an account's text to a file that only its owner may read, since it holds keys."""
-    # As bytes: text files have other newlines on Windows.
-    write_file(path, f"{text}\n".encode(), mode=0o600)
-
-
-def read(source: str | Path) -> AccountData:
-    """Return the account of a file, or of the JSON text itself, which begins with a brace."""
-    if _is_text(source):
-        return decode(str(source).removeprefix("\ufeff"))
-    return decode(Path(source).read_text("utf-8-sig"))
-
-
 @contextmanager
-def named_in_errors(source: str | Path) -> Generator[None]:
-    """Name the file, where there is one, in an error of a block that loads it."""
+def loaded(source: str | Path) -> Generator[AccountData]:
+    """Yield the account of a file, or of the JSON text itself, which begins with a brace.
+
+    Errors of the block name the file, too.
+    """
+    text = str(source).removeprefix("\ufeff")
+    is_text = text.lstrip().startswith("{")
     try:
-        yield
+        yield decode(text if is_text else Path(source).read_text("utf-8-sig"))
     except ValueError as error:
-        if _is_text(source):
+        if is_text:
             raise
         raise ValueError(f"{source}: {error}") from error
-
-
-def _is_text(source: str | Path) -> bool:
-    return str(source).removeprefix("\ufeff").lstrip().startswith("{")

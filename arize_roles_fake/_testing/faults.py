@@ -13,12 +13,7 @@ from arize_roles_async._values.public import public
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_fake._service.wire import page_response, problem_response
-from arize_roles_fake._testing.fault_rules import (
-    WITHOUT_BODY,
-    Breakage,
-    FaultArguments,
-    counted,
-)
+from arize_roles_fake._testing.fault_rules import WITHOUT_BODY, Breakage, FaultArguments, counted
 from arize_roles_fake._testing.incoming import CallRequest, CallState, IncomingRequest
 
 _MAX_FAILED: Final = 1000
