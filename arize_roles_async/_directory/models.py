@@ -3,20 +3,20 @@
 The newest reference makes every field optional, so a model needs only what identifies a thing.
 """
 
-# ruff: noqa: RUF009 - what `_optional` returns is a field, and no default
-
-from typing import Any, Final
+from typing import Final
 
 # The older name of attrs, which aiohttp has imported already; the newer one takes six more modules.
 import attr
 
 from arize_roles_async._role_bindings.models import RoleBinding
 from arize_roles_async._values.models import (
+    PAGINATION,
     Aware,
     Id,
     ListResponse,
     Model,
     PaginationMetadata,
+    optional,
     shortened,
     show_items,
     show_text,
@@ -26,11 +26,6 @@ from arize_roles_async._values.public import public
 _ID: Final = {"doc": "Opaque; base64 of a text with a colon in it."}
 _CREATED: Final = "When it was created; timezone-aware."
 _IN_ORDER: Final = {"doc": "In the service's order."}
-_PAGINATION: Final = {"doc": "Whether more follow, and the cursor."}
-
-
-def _optional(doc: str, **options: Any) -> Any:  # noqa: ANN401 - a field of any type
-    return attr.field(default=None, metadata={"doc": doc}, **options)
 
 
 @public("arize_roles_async")
@@ -39,8 +34,8 @@ class AccountRole(Model):
     """The role that a user has in the whole account, beside those of role bindings."""
 
     type: str = attr.field(metadata={"doc": "`PREDEFINED` or `CUSTOM`."})
-    name: str | None = _optional("Such as `ADMIN`, or a custom role's name.")
-    id: Id | None = _optional("The ID of a custom role.")
+    name: str | None = optional("Such as `ADMIN`, or a custom role's name.")
+    id: Id | None = optional("The ID of a custom role.")
 
     def __str__(self) -> str:
         return self.name or self.id or self.type
@@ -52,12 +47,12 @@ class User(Model):
     """A user of the account, or the bot user of a service key, which has no address."""
 
     id: Id = attr.field(metadata=_ID)
-    email: str | None = _optional("The address, unique but for expired invitations.", repr=repr)
-    name: str | None = _optional("For display; several users may have one name.", repr=repr)
-    status: str | None = _optional("`ACTIVE`, `INVITED` or `EXPIRED`.")
-    role: AccountRole | None = _optional("The user's role in the whole account.")
-    is_developer: bool | None = _optional("Whether the user has developer access.")
-    created_at: Aware | None = _optional(_CREATED)
+    email: str | None = optional("The address, unique but for expired invitations.", repr=repr)
+    name: str | None = optional("For display; several users may have one name.", repr=repr)
+    status: str | None = optional("`ACTIVE`, `INVITED` or `EXPIRED`.")
+    role: AccountRole | None = optional("The user's role in the whole account.")
+    is_developer: bool | None = optional("Whether the user has developer access.")
+    created_at: Aware | None = optional(_CREATED)
 
 
 @public("arize_roles_async")
@@ -67,10 +62,10 @@ class Space(Model):
 
     id: Id = attr.field(metadata=_ID)
     name: str = attr.field(metadata={"doc": "Its name."})
-    description: str | None = _optional("Free text.")
-    organization_id: Id | None = _optional("The ID of its organization.")
-    is_private: bool | None = _optional("Whether only its members see it.")
-    created_at: Aware | None = _optional(_CREATED)
+    description: str | None = optional("Free text.")
+    organization_id: Id | None = optional("The ID of its organization.")
+    is_private: bool | None = optional("Whether only its members see it.")
+    created_at: Aware | None = optional(_CREATED)
 
 
 @public("arize_roles_async")
@@ -81,8 +76,8 @@ class Project(Model):
     id: Id = attr.field(metadata=_ID)
     name: str = attr.field(metadata={"doc": "Its name."})
     space_id: Id = attr.field(metadata={"doc": "The ID of its space."})
-    project_type: str | None = _optional("`APPLICATION`, `HARNESS` or `EXPERIMENT`.")
-    created_at: Aware | None = _optional(_CREATED)
+    project_type: str | None = optional("`APPLICATION`, `HARNESS` or `EXPERIMENT`.")
+    created_at: Aware | None = optional(_CREATED)
 
 
 @public("arize_roles_async")
@@ -91,7 +86,7 @@ class ListUsersResponse(ListResponse[User]):
     """One page of users, or all of them; also a sequence of its users."""
 
     users: tuple[User, ...] = attr.field(repr=show_items, metadata={"doc": "Oldest first."})
-    pagination: PaginationMetadata = attr.field(metadata=_PAGINATION)
+    pagination: PaginationMetadata = attr.field(metadata=PAGINATION)
 
 
 @public("arize_roles_async")
@@ -100,7 +95,7 @@ class ListSpacesResponse(ListResponse[Space]):
     """One page of spaces, or all of them; also a sequence of its spaces."""
 
     spaces: tuple[Space, ...] = attr.field(repr=show_items, metadata=_IN_ORDER)
-    pagination: PaginationMetadata = attr.field(metadata=_PAGINATION)
+    pagination: PaginationMetadata = attr.field(metadata=PAGINATION)
 
 
 @public("arize_roles_async")
@@ -109,7 +104,7 @@ class ListProjectsResponse(ListResponse[Project]):
     """One page of projects, or all of them; also a sequence of its projects."""
 
     projects: tuple[Project, ...] = attr.field(repr=show_items, metadata=_IN_ORDER)
-    pagination: PaginationMetadata = attr.field(metadata=_PAGINATION)
+    pagination: PaginationMetadata = attr.field(metadata=PAGINATION)
 
 
 @public("arize_roles_async")
@@ -121,10 +116,10 @@ class NamedBinding(RoleBinding):
     service key has no address.
     """
 
-    user: str | None = _optional("The address of the user.")
-    role: str | None = _optional("The name of the role.")
-    resource: str | None = _optional("The name of the space or project.")
-    in_space: str | None = _optional("The name of the space that a project is in.")
+    user: str | None = optional("The address of the user.")
+    role: str | None = optional("The name of the role.")
+    resource: str | None = optional("The name of the space or project.")
+    in_space: str | None = optional("The name of the space that a project is in.")
 
     def __str__(self) -> str:
         kind = self.resource_type.lower()
@@ -143,5 +138,5 @@ class NamedBindings(ListResponse[NamedBinding]):
         repr=show_items, metadata={"doc": "Those on spaces first."}
     )
     pagination: PaginationMetadata = attr.field(
-        default=PaginationMetadata(has_more=False), metadata=_PAGINATION
+        default=PaginationMetadata(has_more=False), metadata=PAGINATION
     )

@@ -7,6 +7,7 @@ import attr
 import msgspec
 
 from arize_roles_async._values.models import (
+    PAGINATION,
     Aware,
     Id,
     ListResponse,
@@ -68,6 +69,4 @@ class ListRoleBindingsResponse(ListResponse[RoleBinding]):
     role_bindings: tuple[RoleBinding, ...] = attr.field(
         repr=show_items, metadata={"doc": "Newest first; at most 100 in one page."}
     )
-    pagination: PaginationMetadata = attr.field(
-        metadata={"doc": "Whether more follow, and the cursor."}
-    )
+    pagination: PaginationMetadata = attr.field(metadata=PAGINATION)

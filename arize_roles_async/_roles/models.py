@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING, Any
 import attr
 
 from arize_roles_async._values.models import (
+    PAGINATION,
     Aware,
     Id,
     ListResponse,
     Model,
     PaginationMetadata,
+    optional,
     shortened,
     show_first,
     show_items,
@@ -38,13 +40,9 @@ class Role(Model):
 
     id: Id = attr.field(metadata={"doc": "Opaque; base64 of a text with a colon in it."})
     name: str = attr.field(metadata={"doc": "Unique within the account, 1 to 255 characters."})
-    description: str | None = attr.field(
-        default=None, metadata={"doc": "At most 1000 characters; None if there is none."}
-    )
-    permissions: Permissions | None = attr.field(
-        default=None,
-        repr=_show_permissions,
-        metadata={"doc": "None where the service withheld them: the caller lacks ROLE_READ."},
+    description: str | None = optional("At most 1000 characters; None if there is none.")
+    permissions: Permissions | None = optional(
+        "None where the service withheld them: the caller lacks ROLE_READ.", repr=_show_permissions
     )
     is_predefined: bool = attr.field(
         metadata={"doc": "Whether the role is the system's own, and read-only."}
@@ -61,9 +59,7 @@ class ListRolesResponse(ListResponse[Role]):
     roles: tuple[Role, ...] = attr.field(
         repr=show_items, metadata={"doc": "Newest first; at most 100 in one page."}
     )
-    pagination: PaginationMetadata = attr.field(
-        metadata={"doc": "Whether more follow, and the cursor."}
-    )
+    pagination: PaginationMetadata = attr.field(metadata=PAGINATION)
 
     def permission_matrix(self) -> "DataFrame":
         """Return a table of roles by permissions, True where held. Needs the extra `pandas`.

@@ -38,6 +38,14 @@ _MAX_SHOWN_ITEMS: Final = 3
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID)]
 Aware = Annotated[datetime, msgspec.Meta(tz=True)]
 
+PAGINATION: Final = {"doc": "Whether more follow, and the cursor."}
+"""The metadata of the field `pagination` of a page."""
+
+
+def optional(doc: str, **options: Any) -> Any:  # noqa: ANN401 - a field of any type
+    """Return a field that is None where the service omits it."""
+    return attr.field(default=None, metadata={"doc": doc}, **options)
+
 
 def shortened(_: type, fields: "list[attr.Attribute[Any]]") -> "list[attr.Attribute[Any]]":
     """Return the fields of a model, for attrs: its repr shows texts shortened, and ISO 8601."""
@@ -148,9 +156,7 @@ class PaginationMetadata(Model):
     """The position of a page in its listing."""
 
     has_more: bool = attr.field(metadata={"doc": "Whether roles follow this page."})
-    next_cursor: str | None = attr.field(
-        default=None, metadata={"doc": "The cursor of the next page; opaque."}
-    )
+    next_cursor: str | None = optional("The cursor of the next page; opaque.")
 
 
 class ListResponse(Model, Sequence[_T]):
