@@ -105,12 +105,13 @@ class KnownRoles:
         return max(self._listed, known) <= (number - 1) * MAX_LIMIT
 
 
-class _SharedWalk:
-    """One walk, and the calls that share it: one fetches a page, and the others wait."""
+class _SharedWalk(Walk[ListRoles, ListRolesResponse]):
+    """A walk, and the calls that share it: one fetches a page, and the others wait."""
 
-    def __init__(self) -> None:
-        # None until it begins; until then calls can join.
-        self.walk: Walk[ListRoles, ListRolesResponse] | None = None
+    def __init__(self, fetch: _Fetch) -> None:
+        super().__init__(fetch, ListRoles(limit=MAX_LIMIT))
+        # Until then calls can join.
+        self.has_begun = False
         self.calls = 0
         # The names that its calls look for, and the roles that were found.
         self.found: dict[str, Role | None] = {}
@@ -120,18 +121,13 @@ class _SharedWalk:
         self.failure: RolesError | None = None
 
     @property
-    def is_fetching(self) -> bool:
-        return self.walk is not None and self.walk.is_fetching
-
-    @property
     def is_over(self) -> bool:
-        return self.failure is not None or (self.walk is not None and self.walk.next is None)
+        return self.failure is not None or self.next is None
 
     async def fetch_page(self, call: Call, fetch: _Fetch) -> None:
-        self.walk = self.walk or Walk(fetch, ListRoles(limit=MAX_LIMIT))
-        self.walk.fetch = fetch
+        self.fetch, self.has_begun = fetch, True
         try:
-            page = await anext(self.walk)
+            page = await anext(self)
         except RolesError as error:
             if call.lacked_time:
                 raise  # The next waiting call fetches the page; it may have more time.
@@ -176,7 +172,7 @@ class NameLookup:
         limits = (call.timeouts, call.retry, call.turn >= BACKGROUND)
         known_id = self.known.find(name)
         while True:
-            with self._join(name, limits) as shared:
+            with self._join(name, limits, fetch) as shared:
                 # Every call of this moment joins before one of them sends a request.
                 await checkpoint()
                 looking = sum(walk.calls for walk in self._walks[limits])
@@ -200,11 +196,11 @@ class NameLookup:
         raise await _not_found(name, shared.names)
 
     @contextmanager
-    def _join(self, name: str, limits: object) -> Generator[_SharedWalk]:
+    def _join(self, name: str, limits: object, fetch: _Fetch) -> Generator[_SharedWalk]:
         """Join the walk that begins next, and leave it at the end."""
         walks = self._walks.setdefault(limits, [])
-        if not walks or walks[-1].walk is not None:
-            walks.append(_SharedWalk())
+        if not walks or walks[-1].has_begun:
+            walks.append(_SharedWalk(fetch))
         shared = walks[-1]
         shared.calls += 1
         shared.found.setdefault(name)
