@@ -6,7 +6,6 @@ import gc
 import logging
 import socket
 import ssl
-import subprocess
 import sys
 import warnings
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
@@ -20,7 +19,7 @@ from asgiref.sync import async_to_sync
 
 from arize_roles_async import AiohttpRolesClient, ClientStateError, RolesClient
 from arize_roles_fake import FakeRolesClient
-from tests.support.processes import HOST
+from tests.support.processes import HOST, ran
 from tests.support.tls import Authority
 from tests.support.upstream import KEY, Behaviour, Upstream
 
@@ -30,6 +29,13 @@ def served(context: ssl.SSLContext | None = None) -> Generator[str]:
     """Serve an account from threads, so that it is there for one event loop after another."""
     with Upstream(Behaviour(), context) as service:
         yield service.url.replace(HOST, "localhost")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _frozen() -> None:
+    """Let the garbage collector look through no objects but those of this module's tests."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
@@ -216,7 +222,5 @@ async def main():
 
 asyncio.run(main())
 """
-    done = subprocess.run(  # noqa: S603 - this interpreter
-        [sys.executable, "-W", "ignore", "-c", script], check=False, capture_output=True, text=True
-    )
+    done = ran(sys.executable, "-W", "ignore", "-c", script)
     assert done.stderr.endswith("LookupError\n")

@@ -1,6 +1,5 @@
 """Clients in several threads: each with its event loop, or one that all share."""
 
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,6 +9,7 @@ from wsgiref.util import setup_testing_defaults
 from arize_roles_async import ListRolesResponse
 from arize_roles_fake import RolesServer
 from tests.support.documentation import definitions
+from tests.support.processes import ran
 from tests.support.sizes import sized
 
 SCRIPT = Path(__file__).parents[1] / "support" / "in_threads.py"
@@ -19,9 +19,7 @@ SCRIPT = Path(__file__).parents[1] / "support" / "in_threads.py"
 def test_decode() -> None:
     """Threads that decode their first answers at once do not disturb one another."""
     for _ in range(sized(1, 8)):
-        done = subprocess.run(  # noqa: S603 - the script is ours
-            [sys.executable, SCRIPT], check=False, capture_output=True, text=True
-        )
+        done = ran(sys.executable, SCRIPT)
         assert (done.returncode, done.stderr) == (0, "")
 
 
