@@ -13,6 +13,7 @@ from base64 import b64encode
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
+from itertools import cycle, product
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote
@@ -21,7 +22,7 @@ import aiohttp
 import attrs
 import pytest
 from aiohttp.http_writer import StreamWriter
-from rich.traceback import Traceback
+from rich.pretty import traverse
 
 from arize_roles_async import (
     AiohttpRolesClient,
@@ -84,18 +85,10 @@ def texts(error: BaseException) -> list[str]:
 
 def by_rich(error: BaseException) -> list[str]:
     """Return the variables of an error's frames as rich shows them; it opens attrs classes."""
-    (stack, *_) = Traceback.extract(
-        type(error),
-        error,
-        error.__traceback__,
-        show_locals=True,
-        locals_max_string=10**6,
-        locals_max_length=10**6,
-    ).stacks
     return [
-        " ".join(str(node) for node in (frame.locals or {}).values())
-        for frame in stack.frames
-        if not frame.filename.startswith(TESTS)
+        str(traverse(frame.f_locals))
+        for frame, _ in traceback.walk_tb(error.__traceback__)
+        if not frame.f_code.co_filename.startswith(TESTS)
     ]
 
 
@@ -144,7 +137,8 @@ async def find(roles: RolesClient) -> object:
     return await roles.get(role="Some name")
 
 
-CALLS = pytest.mark.parametrize("call", sized([use, create], [use, create, find]))
+CALLS = sized([use, create], [use, create, find])
+EACH_CALL = pytest.mark.parametrize("call", CALLS)
 
 
 client = functools.partial(own_or_lent, AiohttpRolesClient, KEY, retry=ONCE)
@@ -194,14 +188,15 @@ ANSWERS = [
     *(wire.encode() for wire in BROKEN),
     http_response(200, KEY.encode().ljust(2**23)),
 ]
+# Of a sample the one half is for one call, and the other half for the other.
+ECHOED = [*sized(zip(ANSWERS, cycle(CALLS), strict=False), product(ANSWERS, CALLS))]
 
 
 class TestAnswers:
     """Answers that hold the key."""
 
-    @CALLS
-    @pytest.mark.parametrize("wire", ANSWERS, ids=range(len(ANSWERS)))
-    async def test_echo(self, call: Drive, wire: bytes, failing: Failing) -> None:
+    @pytest.mark.parametrize(("wire", "call"), ECHOED, ids=range(len(ECHOED)))
+    async def test_echo(self, wire: bytes, call: Drive, failing: Failing) -> None:
         """An answer that echoes the key is not repeated, be it a refusal, odd or garbage."""
         async with scripted(wire) as script, client(script.url) as roles:
             with failing():
@@ -244,7 +239,7 @@ class TestFailures:
         assert "hunter2" not in "".join(texts(caught.value))
 
     @pytest.mark.parametrize("limits", [Timeouts(read=0.02), Timeouts(total=0.02, read=None)])
-    @CALLS
+    @EACH_CALL
     async def test_timeout(self, call: Drive, limits: Timeouts, failing: Failing) -> None:
         """A timeout shows no key."""
         wire = f"HTTP/1.1 200 OK\r\nX: {KEY}\r\nContent-Length: 999\r\n\r\n{KEY}".encode()
@@ -254,7 +249,7 @@ class TestFailures:
                 await call(roles)
 
     @LENT
-    @CALLS
+    @EACH_CALL
     async def test_cancellation(self, call: Drive, failing: Failing, *, lent: bool) -> None:
         """A cancellation shows no key."""
         async with scripted(None) as script, client(script.url, lent=lent) as roles:
@@ -297,7 +292,7 @@ class TestFailures:
 class TestFake:
     """The fake sends the key that it is given, and shows it no more than the real client."""
 
-    @CALLS
+    @EACH_CALL
     @pytest.mark.parametrize(
         "failure", [RolesConnectionError, RolesTimeoutError, "silent", "lost", "malformed", 418]
     )
