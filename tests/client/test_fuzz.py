@@ -11,6 +11,8 @@ from tests.support.raw_http import scripted
 from tests.support.sizes import sized
 from tests.tools.mutated_answers import LOOPS, PLANTED, run
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 MANY: Final = 2**14
 OK: Final = b"HTTP/1.1 200 OK\r\n"
 CHUNKED: Final = OK + b"Transfer-Encoding: chunked\r\n\r\n"
