@@ -1,17 +1,95 @@
-"""Someone else's `RolesClient`, around the fake's, keeps the contract in its own way."""
+"""The contract under trio, in other accounts, and on what somebody makes of the fake's client.
+
+Shorter tests reach the same lines.
+"""
 
 # ruff: noqa: ANN401 - arguments are handed on as they come
 
+import functools
+import itertools
+from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager
-from typing import Any
+from typing import Any, ClassVar
 
-import anyio
 import pytest
 
 from arize_roles_async import Role, RolesClient
-from arize_roles_fake import FakeRolesClient
-from tests.contract.suites import AccountSuite, FakeSuite
+from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient
+from tests.contract.suites import (
+    AccountSuite,
+    FakeBindingsSuite,
+    FakeDirectorySuite,
+    FakeSuite,
+)
 from tests.contract.wrapping import CacheOfSeconds, OtherWordsClient, WrappingClient
+
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
+
+class TestFakeClientUnderTrio(FakeSuite):
+    backend = "trio"
+
+
+class TestFakeBindingsUnderTrio(FakeBindingsSuite):
+    backend = "trio"
+
+
+class TestFakeDirectoryUnderTrio(FakeDirectorySuite):
+    backend = "trio"
+
+
+class TestBindingsElsewhere(FakeBindingsSuite):
+    """Users who have roles on other resources, more than a page, and more by one later."""
+
+    assumptions = Assumptions(list_order="oldest-first")
+    PLACES: ClassVar = [*(f"Space:other {number}" for number in range(100)), "Project:other"]
+
+    @functools.cached_property
+    def account(self) -> FakeAccount:
+        users = ("ada@example.com", "eve@example.com")
+        account = FakeAccount(
+            assumptions=self.assumptions,
+            users=users,
+            resources=["Space:ML", "Space:Ops", "Project:ML/churn", *self.PLACES],
+        )
+        for user, place in itertools.product(users, self.PLACES):
+            account.bind("Member", user=user, resource=place)
+        return account
+
+    @pytest.fixture(autouse=True)
+    def only_the_tests(self) -> Iterator[None]:
+        """The tests remove what they made, and nothing else."""
+        before = self.account.bindings()
+        yield
+        assert self.account.bindings() == before
+
+
+class TestNamedDirectory(FakeDirectorySuite):
+    """Names with letters in them, beside others that contain them."""
+
+    assumptions = Assumptions(unknown_space="empty", foreign_cursor="ignored")
+
+    @functools.cached_property
+    def account(self) -> FakeAccount:
+        account = FakeAccount(assumptions=self.assumptions, users=(), resources=())
+        account.add_user("xada@example.com.br")
+        account.add_user("Ada@example.com", status="INVITED")
+        account.add_user("eve@example.com")
+        account.add_space("ML Platform")
+        account.add_space("ML", organization="Other")
+        account.add_space("Ops")
+        account.add_project("churn 2", space="ML")
+        account.add_project("Churn", space="ML")
+        return account
+
+    def user_ids(self) -> list[str]:
+        return [self.account.id("Ada@example.com"), self.account.id("eve@example.com")]
+
+    def space_ids(self) -> list[str]:
+        return [self.account.id("Space:ML"), self.account.id("Space:Ops")]
+
+    def project_ids(self) -> list[str]:
+        return [self.account.id("Project:ML/Churn")]
 
 
 class TestOtherWords(AccountSuite):
@@ -33,23 +111,6 @@ class TestStale(AccountSuite):
 
     async def outlast_caches(self) -> None:
         self._now += self.max_staleness
-
-
-def test_real_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By default the tests wait until caches are stale, and without staleness they do not wait."""
-    waits: list[float] = []
-
-    async def sleep(seconds: float) -> None:
-        waits.append(seconds)
-
-    class StaleSuite(FakeSuite):
-        max_staleness = 3.0
-
-    monkeypatch.setattr(anyio, "sleep", sleep)
-    FakeSuite().test_other_sees()
-    assert waits == []
-    StaleSuite().test_other_sees()
-    assert waits == [3.02] * 5
 
 
 def test_other_error() -> None:

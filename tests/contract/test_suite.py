@@ -9,13 +9,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
+import anyio
 import pytest
 
 from arize_roles_async import MissingExtraError, RolesClient
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from arize_roles_fake.contract import DirectoryContract, RoleBindingsContract, RolesContract
 from arize_roles_fake.contract._suite import with_client
-from tests.contract.suites import FakeDirectorySuite, contract_tests
+from tests.contract.suites import FakeDirectorySuite, FakeSuite, contract_tests
 from tests.contract.wrapping import WrappingClient
 
 TESTS = len(contract_tests())
@@ -439,3 +440,20 @@ def test_no_address() -> None:
 
     with pytest.raises(LookupError, match="the first of user_ids must have an address"):
         Bots().test_user()
+
+
+def test_real_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By default the tests wait until caches are stale, and without staleness they do not wait."""
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    class StaleSuite(FakeSuite):
+        max_staleness = 3.0
+
+    monkeypatch.setattr(anyio, "sleep", sleep)
+    FakeSuite().test_other_sees()
+    assert waits == []
+    StaleSuite().test_other_sees()
+    assert waits == [3.02] * 5

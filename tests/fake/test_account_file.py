@@ -113,18 +113,6 @@ class TestSame:
         assert loaded.api_key == "z"
         assert loaded.dump() == account.dump()
 
-    def test_directory(self) -> None:
-        """It has the users, spaces and projects, also those of which more than a label is known."""
-        account = FakeAccount(users=["ada@example.com", "eve@example.com"])
-        account.add_user("ada@example.com", status="INVITED")
-        account.add_space("ML", organization="Research")
-        account.add_project("churn", space="ML", project_type=None)
-        account.block_user("eve@example.com")
-        directory = json.loads(account.dump())["directory"]
-        assert json.loads(FakeAccount.load(account.dump()).dump())["directory"] == directory
-        assert [user["status"] for user in directory["users"]] == ["INVITED"]
-        assert directory["blocked"] == ["eve@example.com"]
-
     @pytest.mark.asyncio
     async def test_newer_grant(self) -> None:
         """A key may grant a permission that no role holds any more."""

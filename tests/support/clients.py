@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import json
 import math
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -53,6 +54,12 @@ def ask(
     given = {"Authorization": f"Bearer {account.api_key if key is None else key}"}
     given |= {name.replace("_", "-"): value for name, value in headers.items()}
     return reply_of(account.handle(Request(method=method, target=target, body=body, headers=given)))
+
+
+def answer(account: FakeAccount, line: str, body: object = None, **headers: str) -> tuple[int, Any]:
+    """Send JSON to an account, as `ask` does; return the status and the JSON of its answer."""
+    reply = ask(account, line, None if body is None else json.dumps(body).encode(), **headers)
+    return reply.status, json.loads(reply.body) if reply.body else None
 
 
 def passed(account: FakeAccount) -> float:
