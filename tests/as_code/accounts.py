@@ -8,6 +8,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import msgspec
+import pytest
 
 from arize_roles_async import Request, Response, Role, RolesClient
 from arize_roles_async.as_code import (
@@ -16,6 +17,7 @@ from arize_roles_async.as_code import (
     Change,
     Declaration,
     DeclaredRole,
+    apply,
     plan,
 )
 from arize_roles_async.as_code.apply import Run, StoppedError
@@ -124,6 +126,17 @@ def mixed_account() -> FakeAccount:
 
 def texts(changes: Iterable[Change]) -> list[str]:
     return [str(each) for each in changes]
+
+
+async def failure(
+    roles: RolesClient,
+    wanted: Declaration = MIXED,
+    **callbacks: Any,  # noqa: ANN401 - those of `apply`
+) -> ApplyError:
+    """Return the error that applying ends in."""
+    with pytest.raises(ApplyError) as caught:
+        await apply(roles, wanted, **callbacks)
+    return caught.value
 
 
 async def ended(

@@ -1,6 +1,5 @@
 """The attempts of one change: the role is read before each, and others may change it meanwhile."""
 
-from collections.abc import Callable
 from typing import Any, Final, Literal
 from unittest.mock import AsyncMock, Mock
 
@@ -19,13 +18,12 @@ from arize_roles_async import (
     ServerError,
 )
 from arize_roles_async.as_code import (
-    ApplyError,
     Change,
     Declaration,
     StalePlanError,
     apply,
 )
-from arize_roles_fake import FakeAccount, FakeRolesClient
+from arize_roles_fake import FakeRolesClient
 from tests.as_code.accounts import (
     HELD,
     WIDER,
@@ -36,6 +34,7 @@ from tests.as_code.accounts import (
     declaration,
     declared,
     ended,
+    failure,
     remove,
     texts,
 )
@@ -117,18 +116,16 @@ class TestWaiting:
         """A rate limit ends a change at the client's own limit, and never leaves it open."""
         account = account_of("A")
         account.fail("update", 429, times=None)
-        with pytest.raises(ApplyError) as caught:
-            await apply(FakeRolesClient(account, timeout=5), self.UPDATE)
-        assert isinstance(caught.value.__cause__, RateLimitError)
-        assert caught.value.result.may_have_been_made is False
+        error = await failure(FakeRolesClient(account, timeout=5), self.UPDATE)
+        assert isinstance(error.__cause__, RateLimitError)
+        assert error.result.may_have_been_made is False
         assert 3 < passed(account) < 6
 
     async def test_limited(self) -> None:
         """A 429 is waited out for a second at least, but not by a client that tries once."""
         account = account_of("A")
         account.fail("update", 429, retry_after=0, times=2)
-        with pytest.raises(ApplyError):
-            await apply(FakeRolesClient(account, retry=RetryPolicy(attempts=1)), self.UPDATE)
+        await failure(FakeRolesClient(account, retry=RetryPolicy(attempts=1)), self.UPDATE)
         assert passed(account) < 1
         assert len((await apply(FakeRolesClient(account), self.UPDATE)).made) == 1
         assert passed(account) >= 1
@@ -137,10 +134,9 @@ class TestWaiting:
         """There are as many attempts as the client's policy has, and a 503 was none."""
         account = account_of("A")
         account.fail("update", 503, times=None)
-        with pytest.raises(ApplyError) as caught:
-            await apply(FakeRolesClient(account, timeout=None), self.UPDATE)
+        error = await failure(FakeRolesClient(account, timeout=None), self.UPDATE)
         assert len(account.calls_of("update")) == 3
-        assert isinstance(caught.value.__cause__, ServerError)
+        assert isinstance(error.__cause__, ServerError)
 
     async def test_other_client(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A client of somebody else waits, too, with the default options."""
@@ -156,8 +152,7 @@ class TestWaiting:
         """A call that has used up its time is not made again."""
         account = account_of("A")
         account.fail("get", "silent", times=None)
-        with pytest.raises(ApplyError):
-            await apply(FakeRolesClient(account, timeout=5), self.UPDATE)
+        await failure(FakeRolesClient(account, timeout=5), self.UPDATE)
         assert len(account.calls_of("get")) == 1
 
 
@@ -196,15 +191,6 @@ class TestLostCreate:
 class TestMeanwhile:
     """Somebody else changes a role between the plan and its change."""
 
-    async def stopped(
-        self, account: FakeAccount, wanted: Declaration, meddle: Callable[[], None]
-    ) -> ApplyError:
-        with pytest.raises(ApplyError) as caught:
-            await apply(FakeRolesClient(account), wanted, on_plan=lambda _: meddle())
-        assert isinstance(caught.value.__cause__, StalePlanError)
-        assert caught.value.result.may_have_been_made is False
-        return caught.value
-
     @both_clients
     async def test_renamed(self, connect: Connect) -> None:
         """A role that was renamed and got more rights is not deleted for its old name."""
@@ -220,13 +206,12 @@ class TestMeanwhile:
             )
 
         async with connect(account) as roles:
-            with pytest.raises(ApplyError) as caught:
-                await apply(roles, wanted, on_change=rename)
-        result = caught.value.result
+            error = await failure(roles, wanted, on_change=rename)
+        result = error.result
         assert texts(result.made) == ['update "A"']
         assert str(result.failed) == 'delete "Temp Analyst"'
         assert texts(result.not_reached) == ['create "New"']
-        assert str(caught.value) == (
+        assert str(error) == (
             'made: 1 of 3, not reached: 1; delete "Temp Analyst" was not made: '
             '"Temp Analyst" was changed since the plan was made: its name is '
             '"Incident Responders", it gained ROLE_DELETE; not reached: create "New"'
@@ -247,11 +232,13 @@ class TestMeanwhile:
         """A permission that somebody else gave or took stays so, and so does their description."""
         account = account_of()
         account.add_role("A", ["ROLE_READ", "TAG_READ"], description="Old")
-        error = await self.stopped(
-            account,
-            declaration(declared("A", permissions=["ROLE_READ", "TAG_READ", "DATASET_READ"])),
-            lambda: change(account, "A", **theirs),
+        wanted = declared("A", permissions=["ROLE_READ", "TAG_READ", "DATASET_READ"])
+        error = await failure(
+            FakeRolesClient(account),
+            declaration(wanted),
+            on_plan=lambda _: change(account, "A", **theirs),
         )
+        assert isinstance(error.__cause__, StalePlanError)
         assert str(error) == (
             'made: 0 of 1, not reached: 0; update "A" was not made: '
             f'"A" was changed since the plan was made: {drift}'
@@ -261,8 +248,8 @@ class TestMeanwhile:
     async def test_gone(self) -> None:
         """A role that somebody else deleted is not updated."""
         account = account_of("A")
-        wanted = declaration(declared("A", permissions=WIDER))
-        error = await self.stopped(account, wanted, lambda: remove(account, "A"))
+        roles = FakeRolesClient(account)
+        error = await failure(roles, TestWaiting.UPDATE, on_plan=lambda _: remove(account, "A"))
         assert str(error).endswith(
             'update "A" was not made: "A" was deleted since the plan was made'
         )
@@ -330,6 +317,6 @@ class TestGateway:
             async def create(self, **_: Any) -> Role:  # noqa: ANN401
                 raise error
 
-        with pytest.raises(ApplyError) as caught:
-            await apply(Failing(account_of()), declaration("A"))
-        assert caught.value.result.may_have_been_made is may_be
+        assert (
+            await failure(Failing(account_of()), declaration("A"))
+        ).result.may_have_been_made is may_be

@@ -13,11 +13,10 @@ import itertools
 import json
 import random
 import signal
-import tempfile
 import threading
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any, Final, cast
+from unittest.mock import patch
 from urllib.parse import unquote
 
 import attrs
@@ -133,6 +132,18 @@ class Entry:
     @property
     def is_list(self) -> bool:
         return self.method == "GET" and self.role_id is None
+
+    @property
+    def effect(self) -> tuple[Content | None, Content | None] | None:
+        """The role that it changed, before and after; None if it changed nothing."""
+        for role_id, _ in self.before.items() ^ self.after.items():
+            return self.before.get(role_id), self.after.get(role_id)
+        return None
+
+    def is_for(self, step: Step) -> bool:
+        if step.role_id is not None:
+            return self.role_id == step.role_id
+        return self.method == "POST" and step.after is not None and self.name == step.after[0]
 
 
 class Stage(FakeAccount):
@@ -258,8 +269,6 @@ def second_run(declared: as_code.Declaration, requests: int) -> Any:  # noqa: AN
     return run
 
 
-Effect = tuple[int, str, Content | None, Content | None]
-"""The number of a request, the ID of a role that it changed, and the role before and after."""
 Reviewed = tuple[Planned, str]
 """What was planned, and its checksum."""
 
@@ -315,13 +324,12 @@ class Case:
         options = [f"--checksum={checksum}"] if checksum else ["--yes", "--max-removals=100%"]
         output = io.TextIOWrapper(io.BytesIO())
         with (
-            tempfile.TemporaryDirectory() as folder,
+            patch("sys.stdin", io.TextIOWrapper(io.BytesIO(self.declared.to_toml().encode()))),
             mock_arize(self.account, unused_faults="allow"),
             contextlib.redirect_stdout(output),
             contextlib.redirect_stderr(io.StringIO()),
         ):
-            Path(folder, "roles.toml").write_text(self.declared.to_toml(), "utf-8")
-            status = arize_roles(["apply", "--format=json", *options, folder])
+            status = arize_roles(["apply", "--format=json", *options, "-"])
         output.seek(0)
         result: dict[str, Any] = json.load(output)
         is_changed = result["made"] or result["may_have_been_made"]
@@ -410,28 +418,17 @@ class Case:
         there = lists[-1].before if lists else {}
         expected = self.expected(there)
         refused = expected is None or (reviewed is not None and reviewed[0] != expected)
-        effects = self.effects()
         if result is None:
             self.expect(refused or not self.is_plannable, "it was refused")
+            effects = [*filter(None, (entry.effect for entry in account.entries))]
             self.expect(not effects, f"a refused run changed something: {effects}")
             return
         self.expect(not refused, f"it was not refused, with {reviewed}")
-        if expected is None:
-            return
-        self.expect(result["host"] == HOST, f"the host is {result['host']}")
-        self.judge_result(result, expected[0], effects)
+        if expected is not None:
+            self.expect(result["host"] == HOST, f"the host is {result['host']}")
+            self.judge_result(result, expected[0])
 
-    def effects(self) -> list[Effect]:
-        return [
-            (number, role_id, entry.before.get(role_id), entry.after.get(role_id))
-            for number, entry in enumerate(self.account.entries)
-            for role_id in {**entry.before, **entry.after}
-            if entry.before.get(role_id) != entry.after.get(role_id)
-        ]
-
-    def judge_result(
-        self, result: dict[str, Any], steps: list[Step], effects: list[Effect]
-    ) -> None:
+    def judge_result(self, result: dict[str, Any], steps: list[Step]) -> None:
         entries = self.account.entries
         failed, may_be = result["failed"], result["may_have_been_made"]
         blocked = [*map(as_step, result["blocked"])]
@@ -439,58 +436,47 @@ class Case:
         told = [as_step(each) for each in (failed, *result["not_reached"]) if each]
         wanted, steps = steps, [*begun, *told]
         self.expect(sorted(steps, key=str) == wanted, f"told {told}")
-        by_step: dict[int, int] = {}
-        for number, role_id, old, new in effects:
-            index = next(
-                (
-                    n
-                    for n, step in enumerate(steps)
-                    if step.role_id == role_id
-                    or (step.role_id is None and new is not None and step.after == new)
-                ),
-                None,
-            )
-            if index is None:
-                self.wrong.append(f"it changed what is no change's: {old} to {new}")
+        made: list[int] = []
+        for number, entry in enumerate(entries):
+            if (effect := entry.effect) is None:
                 continue
-            step = steps[index]
+            index = next((n for n, step in enumerate(steps) if entry.is_for(step)), None)
+            if index is None:
+                self.wrong.append(f"it changed what is no change's: {effect}")
+                continue
+            step, (old, new) = steps[index], effect
             # Others may have deleted what was created.
-            self.expect(index not in by_step or not step.before, f"it made {step} twice")
-            self.expect(not by_step or index >= max(by_step), f"{step} came too early")
-            by_step[index] = number
-            if step.before is not None:
-                self.expect(
-                    (entries[number - 1].method, entries[number - 1].role_id) == ("GET", role_id),
-                    f"{step} was made without a look",
-                )
-                seen = [e for e in entries[:number] if (e.method, e.role_id) == ("GET", role_id)]
-                looked = seen[-1].before.get(role_id) if seen else None
+            self.expect(index not in made or not step.before, f"it made {step} twice")
+            self.expect(index >= max(made, default=0), f"{step} came too early")
+            made.append(index)
+            if step.role_id is not None:
+                look = entries[number - 1]
+                is_look = (look.method, look.role_id) == ("GET", step.role_id)
+                self.expect(is_look, f"{step} was made without a look")
+                looked = look.before.get(step.role_id)
                 self.expect(looked == step.before, f"{step} was made of {looked}")
             self.expect(new == merged(step, old), f"{step} made {old} to {new}")
-        sent = {
-            n: [e for e in entries if e.method != "GET" and is_for(e, step)]
-            for n, step in enumerate(steps)
-        }
         for n, step in enumerate(steps):
             if step in blocked:
-                self.expect(n not in by_step, f"{step} is reported as blocked")
+                self.expect(n not in made, f"{step} is reported as blocked")
                 # A look follows where an attempt before may have made it.
                 self.expect(409 in self.statuses(step)[-2:], f"{step} was not blocked")
             elif n < len(begun):
                 gone = self.was_made_by_others(step, entries)
-                self.expect(n in by_step or gone, f"{step} is reported as made")
+                self.expect(n in made or gone, f"{step} is reported as made")
             elif failed and n == len(begun):
-                is_blocked = step.after is None and sent[n] and sent[n][-1].status == 409
+                sent = [e for e in entries if e.method != "GET" and e.is_for(step)]
+                is_blocked = step.after is None and sent and sent[-1].status == 409
                 self.expect(not is_blocked or may_be, f"{step} is blocked, and stopped the run")
-                self.expect(may_be or n not in by_step, f"{step} is reported as not made")
-                is_answered = all(e.is_answered for e in sent[n])
-                certain = is_answered and all(e.status in REFUSALS for e in sent[n])
+                self.expect(may_be or n not in made, f"{step} is reported as not made")
+                is_answered = all(e.is_answered for e in sent)
+                certain = is_answered and all(e.status in REFUSALS for e in sent)
                 certain = certain and not self.account.is_cancelled
                 self.expect(not (may_be and certain), f"{step} is reported as open")
                 is_gone = step.after is None and self.statuses(step)[-1:] == [404]
                 self.expect(not (is_gone and is_answered), f"{step} failed though it was made")
             else:
-                self.expect(n not in by_step, f"{step} is reported as not reached")
+                self.expect(n not in made, f"{step} is reported as not reached")
         is_whole = len(begun) == len(steps)
         self.expect(is_whole or not self.is_quiet, f"a quiet run failed: {result}")
         is_done = len(result["made"]) == len(steps)
@@ -560,12 +546,6 @@ def as_step(change: dict[str, Any]) -> Step:
         for each in (change["before"], change["after"])
     )
     return Step(change["id"] if before else None, before, after)
-
-
-def is_for(entry: Entry, step: Step) -> bool:
-    if step.role_id is not None:
-        return entry.role_id == step.role_id
-    return entry.method == "POST" and step.after is not None and entry.name == step.after[0]
 
 
 def merged(step: Step, old: Content | None) -> Content | None:
