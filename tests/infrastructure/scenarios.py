@@ -1,10 +1,12 @@
 """Scenarios of calls behind nginx, haproxy and squid: a line each, and a function to run one."""
 
 import asyncio
+import itertools
 import re
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
+from operator import methodcaller
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +20,7 @@ from arize_roles_async import (
     RolesError,
     Timeouts,
 )
-from tests.infrastructure.calls import Load, MakeCall, make, plan
+from tests.infrastructure.calls import Call, Load, MakeCall, make, plan
 from tests.infrastructure.judge import Verdict, judge
 from tests.support.processes import HOST, await_true
 from tests.support.proxies import Haproxy, Nginx, Squid, folder
@@ -215,29 +217,18 @@ def _direct(_: Site) -> None:
     """Put nothing in between."""
 
 
-def _nginx(directives: str, http: str = "") -> Step:
-    """Put an nginx in between that has more directives."""
+def _nginx(directives: str, http: str = "", location: str = "proxy_pass http://{to};") -> Step:
+    """Put an nginx in between that has more directives; `{to}` is the address of the service."""
 
     def build(site: Site) -> None:
-        site.add_nginx(f"{directives} location / {{ proxy_pass {site.upstream.url}; }}", http)
+        server = f"{directives} location / {{ {location} }}"
+        to = f"{HOST}:{site.upstream.port}"
+        site.add_nginx(server.replace("{to}", to), http.replace("{to}", to))
 
     return build
 
 
 _plain_nginx: Final = _nginx("")
-
-
-def _nginx_upstream(block: str, directives: str) -> Step:
-    """Put an nginx in between that has an upstream block; `{server}` in it is the service."""
-
-    def build(site: Site) -> None:
-        server = f"server {HOST}:{site.upstream.port} max_fails=0;"
-        site.add_nginx(
-            f"location / {{ proxy_pass http://service; {directives} }}",
-            f"upstream service {{ {block.replace('{server}', server)} }}",
-        )
-
-    return build
 
 
 def _haproxy(backend: str, server: str = "") -> Step:
@@ -299,16 +290,8 @@ def _nodes(site: Site) -> None:
     site.add_haproxy("\n  ".join(("balance roundrobin", "option redispatch", *servers)))
 
 
-def _tls(site: Site) -> None:
-    site.add_tls()
-
-
 def _tls_of_another(site: Site) -> None:
     site.add_tls(authority=Authority(site.directory, "another"))
-
-
-def _tls_elsewhere(site: Site) -> None:
-    site.add_tls("elsewhere.example")
 
 
 def _asking(site: Site) -> None:
@@ -338,7 +321,7 @@ def _mtls(site: Site) -> None:
 
 def _squid(scheme: str, password: str = PASSWORD) -> Step:
     def build(site: Site) -> None:
-        (_tls if scheme == "https" else _plain_nginx)(site)
+        (Site.add_tls if scheme == "https" else _plain_nginx)(site)
         site.add_squid(password)
 
     return build
@@ -396,8 +379,12 @@ def _anything(_: Site, __: Verdict) -> list[str]:
     return []
 
 
+def _said(calls: Iterable[Call]) -> list[str]:
+    return [f"{call.operation} said {call.error!r}" for call in calls]
+
+
 def _all_succeed(_: Site, verdict: Verdict) -> list[str]:
-    return [f"{call.operation} said {call.error!r}" for call in verdict.failed]
+    return _said(verdict.failed)
 
 
 def _resends(_: Site, verdict: Verdict) -> list[str]:
@@ -409,27 +396,28 @@ def _each_fails(*words: str, kind: type[RolesError] = RolesConnectionError) -> C
 
     def check(site: Site, verdict: Verdict) -> list[str]:
         wanted = [word.format(site=site, host=HOST) for word in words]
-        return [
-            f"{call.operation} said {call.error!r}"
+        return _said(
+            call
             for call in verdict.calls
             if not isinstance(call.error, kind)
             or any(word not in str(call.error) for word in wanted)
-        ]
+        )
 
     return check
 
 
+def _is_distrust(call: Call) -> bool:
+    return getattr(call.error, "certificate", False)
+
+
 def _distrusted(_: Site, verdict: Verdict) -> list[str]:
-    calls = [call for call in verdict.calls if not getattr(call.error, "certificate", False)]
-    return [f"{call.operation} said {call.error!r}" for call in calls]
+    return _said(itertools.filterfalse(_is_distrust, verdict.calls))
 
 
 def _some_distrusted(_: Site, verdict: Verdict) -> list[str]:
     """Return what is wrong where the certificate is another authority's for a while."""
-    others = [call for call in verdict.failed if not getattr(call.error, "certificate", False)]
-    return [f"{call.operation} said {call.error!r}" for call in others] + (
-        [] if verdict.failed else ["none was distrusted"]
-    )
+    wrong = _said(itertools.filterfalse(_is_distrust, verdict.failed))
+    return wrong if verdict.failed else ["none was distrusted"]
 
 
 def _refused_once(site: Site, verdict: Verdict) -> list[str]:
@@ -449,11 +437,11 @@ def _refused_once(site: Site, verdict: Verdict) -> list[str]:
 
 def _too_large(_: Site, verdict: Verdict) -> list[str]:
     """Return what is wrong where nginx takes no body of a create."""
-    return [
-        f"{call.operation} said {call.error!r}"
+    return _said(
+        call
         for call in verdict.calls
         if getattr(call.error, "status", None) != (413 if call.kind == "create" else None)
-    ]
+    )
 
 
 _BETWEEN: Final[tuple[tuple[str, Step, tuple[str, ...]], ...]] = (
@@ -466,7 +454,15 @@ _RETRY_AFTER: Final = (
     "error_page 429 = @busy; location @busy { add_header Retry-After 1 always;"
     'default_type text/html; return 429 "<html><h1>Too many</h1></html>"; }'
 )
-_KEEPALIVE: Final = 'proxy_http_version 1.1; proxy_set_header Connection "";'
+_LIMITS: Final = "limiting requests"
+_KEEPALIVE: Final = (
+    "upstream service { server {to} max_fails=0; keepalive 8; }",
+    'proxy_pass http://service; proxy_http_version 1.1; proxy_set_header Connection "";',
+)
+_NON_IDEMPOTENT: Final = (
+    "upstream service { server {to} max_fails=0; server {to} max_fails=0; }",
+    "proxy_pass http://service; proxy_next_upstream error timeout non_idempotent;",
+)
 
 
 def _behind(name: str, saws: tuple[str, ...], **options: Any) -> list[Scenario]:  # noqa: ANN401
@@ -487,21 +483,21 @@ def _fails(name: str, build: Step, *needs: str, check: Check = _distrusted) -> S
     return Scenario(name, build, needs, check=check, clear=True, calls=16)
 
 
+def _resending(name: str, build: Step, *needs: str, calls: int = 40) -> Scenario:
+    """Return a scenario in which what is between sends requests again by itself."""
+    return Scenario(name, build, needs, check=_resends, behaviour=_LOSES, resends=True, calls=calls)
+
+
 SCENARIOS: Final = (
     Scenario("nginx reloads", _plain_nginx, saw="reconfiguring", steps=_RELOADS),
     *_behind("service killed", ("", " 502 502 "), steps=_KILLS),
     *_behind("service frozen", ("", ""), steps=_FREEZES, timeouts=HASTY, attempts=2),
-    *(
-        Scenario(name, _nodes, ("nginx", "haproxy"), steps=_each_node_stops(drains=drains))
-        for name, drains in (("nodes drained", True), ("nodes die", False))
-    ),
-    *(
-        Scenario(f"rate limit, {name}", build, calls=8, saw="limiting requests")
-        for name, build in (
-            ("503 page", _limited(503)),
-            ("429 page", _limited(429)),
-            ("429 page with Retry-After", _limited(429, _RETRY_AFTER)),
-        )
+    Scenario("nodes drained", _nodes, ("nginx", "haproxy"), _each_node_stops(drains=True)),
+    Scenario("nodes die", _nodes, ("nginx", "haproxy"), _each_node_stops(drains=False)),
+    Scenario("rate limit, 503 page", _limited(503), calls=8, saw=_LIMITS),
+    Scenario("rate limit, 429 page", _limited(429), calls=8, saw=_LIMITS),
+    Scenario(
+        "rate limit, 429 page with Retry-After", _limited(429, _RETRY_AFTER), calls=8, saw=_LIMITS
     ),
     Scenario("rate limit, the service's own", _own_limit, calls=8, saw=" 429 429 ", clear=True),
     *(
@@ -552,35 +548,15 @@ SCENARIOS: Final = (
         saw=" sQ-- ",
         behaviour=Behaviour(hold_every=4, hold=0.2),
     ),
-    *(
-        Scenario(name, build, needs, check=_resends, behaviour=_LOSES, resends=True, calls=calls)
-        for name, build, needs, calls in (
-            (
-                "haproxy retry-on",
-                _haproxy("retries 2\n  retry-on all-retryable-errors"),
-                ("haproxy",),
-                40,
-            ),
-            (
-                "nginx, keepalive upstream",
-                _nginx_upstream("{server} keepalive 8;", _KEEPALIVE),
-                ("nginx",),
-                160,
-            ),
-            (
-                "nginx, non_idempotent",
-                _nginx_upstream(
-                    "{server} {server}", "proxy_next_upstream error timeout non_idempotent;"
-                ),
-                ("nginx",),
-                40,
-            ),
-        )
+    _resending(
+        "haproxy retry-on", _haproxy("retries 2\n  retry-on all-retryable-errors"), "haproxy"
     ),
+    _resending("nginx, keepalive upstream", _nginx("", *_KEEPALIVE), "nginx", calls=160),
+    _resending("nginx, non_idempotent", _nginx("", *_NON_IDEMPOTENT), "nginx"),
     _fails("nothing there", _kill, check=_each_fails("{host}:{site.upstream.port}")),
-    Scenario("TLS swapped", _tls, check=_some_distrusted, steps=_SWAPS),
+    Scenario("TLS swapped", Site.add_tls, check=_some_distrusted, steps=_SWAPS),
     _fails("TLS, wrong CA", _tls_of_another, "nginx"),
-    _fails("TLS, wrong host", _tls_elsewhere, "nginx"),
+    _fails("TLS, wrong host", methodcaller("add_tls", "elsewhere.example"), "nginx"),
     _works("mTLS with a certificate", _mtls, "nginx"),
     _fails(
         "mTLS without one, nginx",
