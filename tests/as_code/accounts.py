@@ -4,7 +4,7 @@ import base64
 import contextlib
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -17,6 +17,7 @@ from arize_roles_async.as_code import (
     Change,
     Declaration,
     DeclaredRole,
+    Plan,
     apply,
     plan,
 )
@@ -24,6 +25,7 @@ from arize_roles_async.as_code.apply import Run, StoppedError
 from arize_roles_fake import FakeAccount
 from tests.support.clients import account_at_noon
 
+A = TypeVar("A", bound=FakeAccount)
 READS: Final = ("list", "get")
 
 
@@ -47,7 +49,11 @@ class Withholding(FakeAccount):
 
 def account_of(*roles: str, predefined: bool = False) -> FakeAccount:
     """Return an account with roles of these names that may read roles, the first one oldest."""
-    account = account_at_noon(predefined=predefined)
+    return filled(account_at_noon(predefined=predefined), *roles)
+
+
+def filled(account: A, *roles: str) -> A:
+    """Return an account to which such roles were added."""
     for name in roles:
         account.add_role(name, ["ROLE_READ"], id=role_id(name))
     return account
@@ -131,11 +137,13 @@ def texts(changes: Iterable[Change]) -> list[str]:
 async def failure(
     roles: RolesClient,
     wanted: Declaration = MIXED,
-    **callbacks: Any,  # noqa: ANN401 - those of `apply`
+    *,
+    on_plan: Callable[[Plan], object] | None = None,
+    on_change: Callable[[Change], object] | None = None,
 ) -> ApplyError:
     """Return the error that applying ends in."""
     with pytest.raises(ApplyError) as caught:
-        await apply(roles, wanted, **callbacks)
+        await apply(roles, wanted, on_plan=on_plan, on_change=on_change)
     return caught.value
 
 

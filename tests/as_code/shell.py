@@ -3,20 +3,19 @@
 import os
 import re
 import shlex
-import signal
 import subprocess
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
 import pytest
 
 from arize_roles_async import Request, Response
 from arize_roles_async.__main__ import main
 from arize_roles_fake import FakeAccount
-from tests.as_code.accounts import account_of
+from tests.support.clients import START
 from tests.support.processes import LONGEST_WAIT
 
 KEY: Final = "secret-of-the-test-4711"
@@ -55,21 +54,15 @@ Ran = tuple[int, str, str]
 class Account(FakeAccount):
     """An account that sends signals to this process while it answers its requests, by number."""
 
-    signals: dict[int, list[signal.Signals]]
+    def __init__(self) -> None:
+        super().__init__(api_key=KEY, clock=lambda: START)
+        self.signals: dict[int, list[int]] = {}
 
     def handle(self, request: Request) -> Response:
         reply = super().handle(request)
         for each in self.signals.get(len(self.calls), ()):
             os.kill(os.getpid(), each)
         return reply
-
-
-def account() -> Account:
-    there = account_of("B old", "D", "Same", "Undeclared", predefined=True)
-    there.add_key(KEY)
-    made = cast("Account", Account.load(there.dump()))
-    made.signals = {}
-    return made
 
 
 def masked(output: str) -> str:
@@ -120,21 +113,15 @@ class Shell:
         self, command: str, environment: dict[str, str] | None = None, **streams: int
     ) -> Generator[subprocess.Popen[str]]:
         """Run a command as a process, which ends at the end of the block."""
-        # What a shell runs in the background ignores interrupts, and so would what that starts.
-        before = signal.signal(signal.SIGINT, signal.default_int_handler)
-        try:
-            process = subprocess.Popen(  # noqa: S603 - this interpreter
-                (*COMMAND, *command.split()),
-                env=self.environment if environment is None else environment,
-                cwd=self.folder,
-                stdin=streams.get("stdin", subprocess.DEVNULL),
-                stdout=streams.get("stdout", subprocess.PIPE),
-                stderr=streams.get("stderr", subprocess.PIPE),
-                text=True,
-            )
-        finally:
-            signal.signal(signal.SIGINT, before)
-        with process:
+        with subprocess.Popen(  # noqa: S603 - this interpreter
+            (*COMMAND, *command.split()),
+            env=self.environment if environment is None else environment,
+            cwd=self.folder,
+            stdin=streams.get("stdin", subprocess.DEVNULL),
+            stdout=streams.get("stdout", subprocess.PIPE),
+            stderr=streams.get("stderr", subprocess.PIPE),
+            text=True,
+        ) as process:
             try:
                 yield process
             finally:

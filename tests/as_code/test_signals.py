@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,20 +15,6 @@ import pytest
 from arize_roles_async.__main__ import main
 from tests.as_code.shell import TEXT, Shell
 from tests.support.processes import MEASURED, await_true, is_waiting
-
-
-@pytest.fixture(autouse=True)
-def _heeded() -> Iterator[None]:
-    """Heed the signals that a process in the background was started to ignore."""
-
-    def heed(*_: object) -> None:
-        pass
-
-    each = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = [(one, signal.signal(one, heed)) for one in each]
-    yield
-    for one, handler in before:
-        signal.signal(one, handler)
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
