@@ -11,10 +11,10 @@ import sys
 import threading
 import warnings
 from collections.abc import AsyncGenerator, Generator, Iterable, Sequence
-from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any, BinaryIO, Final, Literal, cast
+from typing import Any, Final, Literal, cast
 
 try:
     import attr
@@ -139,7 +139,7 @@ class _Run:
         if command == "who":
             return asyncio.run(self._who())
         # Before the event loop begins, a signal ends even the reading of a pipe.
-        declaration = read(self._chosen.file, _standard_input)
+        declaration = read(self._chosen.file, or_input=True)
         self._report("note", declaration.notes)
         if command == "check":
             _show(f"declared: {len(declaration.roles)}; absent: {len(declaration.absent)}")
@@ -156,10 +156,8 @@ class _Run:
     def _fmt(self) -> int:
         texts = dict[Path | None, tuple[str, str]]()
         for given in self._chosen.file:
-            for path in [None] if given == "-" else found(given):
-                with path.open("rb") if path else nullcontext(_standard_input()) as file:
-                    before = text_of(file)
-                name = shown(path) if path else "standard input"
+            for name, path in found(given, or_input=True):
+                before = text_of(path)
                 after = formatted(name, before.replace("\r\n", "\n"))
                 texts[path] = (before, after.replace("\n", "\r\n") if "\r\n" in before else after)
         is_check, is_changed = self._chosen.check, False
@@ -321,10 +319,8 @@ class _Run:
             _say(*(f"  made: {change}" for change in result.made))
         for change in result.blocked:
             name = change.before.name if change.before else ""
-            _say(
-                f"  blocked: {change}",
-                f"    for who has it: arize-roles who --role {shlex.quote(name)}",
-            )
+            _say(f"  blocked: {change}")
+            _say(f"    for who has it: arize-roles who --role {shlex.quote(name)}")
         _say(f"not reached: {len(result.not_reached)}")
         _say(*(f"  not reached: {change}" for change in result.not_reached))
         return 3 if result.made or result.may_have_been_made else 2
@@ -383,12 +379,6 @@ def _kind(error: BaseException) -> str:
             return "blocked"
         error = error.__cause__ or error
     return next((kind for each, kind in _KINDS.items() if isinstance(error, each)), "error")
-
-
-def _standard_input() -> BinaryIO:
-    if sys.stdin is None:
-        raise OSError("it is closed")
-    return sys.stdin.buffer
 
 
 def _annotation(kind: str, reason: object) -> str:

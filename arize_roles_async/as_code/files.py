@@ -2,10 +2,12 @@
 
 import os
 import re
+import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -70,46 +72,47 @@ def loads(text: str, name: str = "file") -> Declaration:
     return _merged([File(name, text)], [])
 
 
-def read(
-    paths: Iterable[str | os.PathLike[str]], standard_input: Callable[[], BinaryIO] | None = None
-) -> Declaration:
+def read(paths: Iterable[str | os.PathLike[str]], *, or_input: bool = False) -> Declaration:
     """Return the declaration in files, as `load` does; `-` may be the standard input."""
     files: dict[str, File] = {}
     broken: list[Violation] = []
     cause: BaseException | None = None
-    for path in paths:
-        name = shown(path)
+    for given in paths:
+        name = shown(given)
         try:
-            if path == "-" and standard_input is not None:
-                name = "standard input"
-                files[name] = File(name, text_of(standard_input()))
-            else:
-                for each in found(path):
-                    name = shown(each)
-                    with each.open("rb") as file:
-                        files[name] = File(name, text_of(file))
+            for name, path in found(given, or_input=or_input):
+                files[name] = File(name, text_of(path))
         except (OSError, ValueError, TypeError) as error:
             broken.append(Violation(name, f"is unreadable: {error}"))
             cause = cause or error
     return _merged([*files.values()], broken, cause)
 
 
-def text_of(file: BinaryIO) -> str:
-    """Return the text of a file in UTF-8; raises `ValueError` if it is none, or too large."""
-    data = file.read(MAX_FILE + 1)
+def found(path: str | os.PathLike[str], *, or_input: bool = False) -> list[tuple[str, Path | None]]:
+    """Return the file at a path, or those of the folder at it; each with its name for messages.
+
+    None is the standard input, if `-` stands for it. It is an error if there is no file.
+    """
+    if or_input and path == "-":
+        return [("standard input", None)]
+    files = [Path(path)]
+    if Path(path).is_dir():
+        # Editors and macOS leave files that begin with a dot.
+        files = sorted(each for each in Path(path).glob("*.toml") if each.name[0] != ".")
+    if not files:
+        raise FileNotFoundError("the folder has no *.toml")
+    return [(shown(each), each) for each in files]
+
+
+def text_of(path: Path | None) -> str:
+    """Return the text of a file or the standard input; raises an error if it is no UTF-8."""
+    if path is None and sys.stdin is None:
+        raise OSError("it is closed")
+    with path.open("rb") if path else nullcontext(sys.stdin.buffer) as file:
+        data = file.read(MAX_FILE + 1)
     if len(data) > MAX_FILE:
         raise ValueError(TOO_LARGE)
     return data.decode("utf-8-sig")
-
-
-def found(path: str | os.PathLike[str]) -> list[Path]:
-    """Return the file at a path, or the files of the folder at it; none is an error."""
-    if not Path(path).is_dir():
-        return [Path(path)]
-    # Editors and macOS leave files that begin with a dot.
-    if files := sorted(each for each in Path(path).glob("*.toml") if each.name[0] != "."):
-        return files
-    raise FileNotFoundError("the folder has no *.toml")
 
 
 def shown(path: object) -> str:
