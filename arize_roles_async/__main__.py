@@ -232,10 +232,7 @@ class _Run:
             else:
                 _show("" if is_asked else str(plan))
             self._phase, self._run = "changing", Run(roles, plan, self._permit)
-            try:
-                await self._run.finish(self._made)
-            finally:
-                self._phase = "running"
+            await self._run.finish(self._made)
         return 0
 
     def _permit(self) -> None:

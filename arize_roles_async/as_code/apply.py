@@ -225,11 +225,9 @@ class Run:
             return self.result
         reason = f"the run was ended by {type(ended_by).__name__}"
         if isinstance(ended_by, RolesError):
-            names = ", ".join(
-                quote(each.before.name) for each in self.result.blocked if each.before
-            )
-            reason = f"users still have {names}: " if ended_by is self._refusal else ""
-            reason += str(ended_by)
+            blocked = [quote(each.before.name) for each in self.result.blocked if each.before]
+            who = f"users still have {', '.join(blocked)}: " if ended_by is self._refusal else ""
+            reason = f"{who}{ended_by}"
         is_begun = self._is_open or not isinstance(ended_by, StoppedError)
         self.result = attr.evolve(
             self.result,
