@@ -81,17 +81,15 @@ _NOT_SCRIPTED: Final[dict[type[RolesError], str]] = {
 
 
 @attrs.frozen(kw_only=True)
-class FaultArguments:
+class FaultArguments(CallFilter):
     """The arguments of `FakeAccount.fail`."""
 
-    operation: str
     given: int | type[RolesError] | Breakage = attrs.field(alias="failure")
     """The argument `failure`."""
     times: int | None
     after: int
     every_attempt: bool
     when: When
-    role: str | None
     retry_after: int | str | None
     page: str | bytes | None
     headers: Mapping[str, str]
@@ -108,11 +106,6 @@ class FaultArguments:
     def failure(self) -> int | Breakage:
         """The status of the answer, or the way in which the attempt fails without one."""
         return _FAILURES[self.given] if isinstance(self.given, type) else self.given
-
-    @property
-    def calls(self) -> CallFilter:
-        """The calls that it means."""
-        return CallFilter(self.operation, self.role)
 
     def can_strike(self, operation: str) -> bool:
         """Return whether the answer to an operation can fail so: one without a body may not."""
@@ -150,7 +143,7 @@ def _wrong_failure(fault: FaultArguments) -> Iterator[str]:
 
 def _operation_flaws(fault: FaultArguments) -> Iterator[str]:
     operation = fault.operation
-    yield from fault.calls.flaws()
+    yield from fault.flaws()
     if not fault.can_strike(operation):
         yield f"the answer to a delete has no body, so it cannot be {_name(fault)}"
     if fault.given is InvalidResponseError and operation in _CHANGES:

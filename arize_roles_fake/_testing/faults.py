@@ -59,7 +59,7 @@ class ScriptedFault(Fault):
         fault = self.arguments
         if fault.every_attempt and incoming.attempt > 1:
             return False
-        return fault.can_strike(incoming.operation) and fault.calls.match(incoming)
+        return fault.can_strike(incoming.operation) and fault.match(incoming)
 
     @property
     def is_due(self) -> bool:
@@ -82,14 +82,14 @@ class Faults:
         on with the call of the newest equal request that failed in the attempt before; it can be
         another client's, if the first attempt of its own call never reached the account.
         """
-        if isinstance(request, CallRequest):
-            call = request.call
-        else:
+        if not isinstance(request, CallRequest):
             before = _digest(request, attempt - 1)
-            found = next((each for each in reversed(self._failed) if each[0] == before), None)
-            if found is not None:
-                self._failed.remove(found)
-            call = CallState() if found is None else found[1]
+            for failed in reversed(self._failed):
+                if failed[0] == before:
+                    self._failed.remove(failed)
+                    return failed[1]
+            return CallState()
+        call = request.call
         if attempt == 1:
             call.requests += 1
             # Else the client's look at the account after its last attempt would show the outcome.
@@ -99,10 +99,8 @@ class Faults:
 
     def note_failure(self, incoming: IncomingRequest) -> None:
         """Note that a request failed, so that `call_of` finds the call of its retry."""
-        if isinstance(incoming.request, CallRequest) or not (incoming.call.fault or self._failed):
-            return
-        attempt = _digest(incoming.request, incoming.attempt)
-        if incoming.call.fault or any(attempt == other for other, _ in self._failed):
+        if not isinstance(incoming.request, CallRequest):
+            attempt = _digest(incoming.request, incoming.attempt)
             self._failed.append((attempt, incoming.call))
 
     def strike(

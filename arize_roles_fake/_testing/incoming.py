@@ -68,7 +68,7 @@ class CallState:
     name: str | None = None
     """The name of the role that the call looks for; None if it has an ID, and over HTTP."""
     requests: int = 0
-    """The number of requests so far, without their later attempts."""
+    """The number of requests so far, without their later attempts; always 0 over HTTP."""
     fault: "ScriptedFault | None" = None
     """The fault that strikes every attempt of the request under way, and perhaps those after it."""
 

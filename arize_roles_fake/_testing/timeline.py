@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from operator import attrgetter
 from time import monotonic
 from typing import Final, Protocol
-from weakref import WeakKeyDictionary, WeakValueDictionary
+from weakref import WeakValueDictionary
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -27,12 +27,9 @@ _MAX_SLEEP: Final = 3e9
 class Clock(Protocol):
     """An account, as sleeps on its clock use it."""
 
-    def now(self) -> datetime:
-        """Return the account's time, timezone-aware."""
-        ...
+    def now(self) -> datetime: ...
 
-    def advance(self, seconds: float) -> None:
-        """Let time pass."""
+    def advance(self, seconds: float) -> None: ...
 
 
 class SharedTime:
@@ -52,28 +49,25 @@ class SharedTime:
 
 
 _lock: Final = threading.Lock()
-_real_waits: Final[WeakKeyDictionary[Clock, int]] = WeakKeyDictionary()
-"""The number of calls of each account that wait in real time, in any thread."""
+_real_waits: Final[list[Clock]] = []
+"""The account of each call that waits in real time, in any thread."""
 
 
 @contextmanager
 def waiting_in_real_time(clock: Clock) -> Generator[None]:
     """Mark a call that waits in real time: until it ends, time passes for the account as really."""
-    _count_real_waits(clock, 1)
+    accounts = _accounts_of(clock)
+    with _lock:
+        _real_waits.extend(accounts)
     try:
         yield
     finally:
-        _count_real_waits(clock, -1)
-
-
-def _count_real_waits(clock: Clock, number: int) -> None:
-    with _lock:
-        for account in _accounts_of(clock):
-            _real_waits[account] = _real_waits.get(account, 0) + number
+        for account in accounts:
+            _real_waits.remove(account)
 
 
 def _is_real(clock: Clock) -> bool:
-    return any(_real_waits.get(account) for account in _accounts_of(clock))
+    return any(account in _real_waits for account in _accounts_of(clock))
 
 
 def _accounts_of(clock: Clock) -> list[Clock]:
