@@ -45,8 +45,6 @@ from tests.as_code.accounts import (
 )
 from tests.support.clients import Connect, both_clients
 
-pytestmark = pytest.mark.asyncio
-
 
 class TestMaking:
     @both_clients

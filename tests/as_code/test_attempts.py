@@ -40,8 +40,6 @@ from tests.as_code.accounts import (
 )
 from tests.support.clients import Connect, both_clients, passed
 
-pytestmark = pytest.mark.asyncio
-
 
 class TestWaiting:
     """The waits between the attempts of a change, in which others change the role."""

@@ -463,7 +463,6 @@ class TestNotes:
         )
 
 
-@pytest.mark.asyncio
 class TestAsking:
     async def test_plan(self) -> None:
         """A plan takes the pages of one walk, and changes nothing."""
@@ -579,14 +578,12 @@ class TestAnchor:
             )
         ]
 
-    @pytest.mark.asyncio
     async def test_export(self) -> None:
         """An export may have the oldest custom role's ID."""
         roles = FakeRolesClient(account_of("B", "A", predefined=True))
         assert (await export(roles)).anchor is None
         assert (await export(roles, anchored=True)).anchor == role_id("B")
 
-    @pytest.mark.asyncio
     async def test_no_anchor(self) -> None:
         """One that is not there is refused."""
         roles = FakeRolesClient(account_of())
@@ -611,7 +608,6 @@ def test_no_roles(roles: Any, message: str) -> None:  # noqa: ANN401 - whatever 
     assert str(caught.value) == f"roles: {message}"
 
 
-@pytest.mark.asyncio
 async def test_nothing_sent() -> None:
     """Nothing is asked of the account then."""
     roles = FakeRolesClient()

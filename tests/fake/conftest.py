@@ -5,7 +5,6 @@ from pathlib import Path
 
 import anyio
 import pytest
-import pytest_asyncio
 import trio
 
 from arize_roles_async import RolesClient
@@ -32,7 +31,7 @@ def connect() -> Connect:
     return in_process
 
 
-@pytest_asyncio.fixture
+@pytest.fixture
 async def roles(connect: Connect, account: FakeAccount) -> AsyncGenerator[RolesClient]:
     """Return a client of the account that does not try again."""
     async with connect(account) as client:

@@ -143,7 +143,6 @@ class TestAddRole:
         assert (old.updated_at, old.description) == (old.created_at, None)
 
     @both_clients
-    @pytest.mark.asyncio
     async def test_newer_permission(self, account: FakeAccount, roles: RolesClient) -> None:
         """A permission unknown to this version can be seeded and sent back."""
         role = account.add_role("AI Engineer", ["COMET_LAUNCH"])
@@ -153,7 +152,6 @@ class TestAddRole:
         updated = await roles.update(role_id=role.id, permissions=permissions)
         assert updated.permissions == ("COMET_LAUNCH",)
 
-    @pytest.mark.asyncio
     async def test_ages(self, account: FakeAccount, roles: RolesClient) -> None:
         """Roles seeded with ages of their own are listed newest first."""
         for name, days in (("middle", 2), ("oldest", 3), ("newest", 1)):
@@ -248,7 +246,6 @@ class TestSnapshots:
             assert [role.name for role in account.roles] == ["kept", *PREDEFINED]
         assert len(ids) == 1
 
-    @pytest.mark.asyncio
     async def test_deleted(self) -> None:
         """A snapshot knows which roles were deleted: none gets the ID or the name of one."""
         account = FakeAccount(assumptions=Assumptions(deleted_name="kept"))
@@ -260,7 +257,6 @@ class TestSnapshots:
             with pytest.raises(ConflictError, match="was the name of a deleted role"):
                 await roles.create(name="A", permissions=["ROLE_READ"])
 
-    @pytest.mark.asyncio
     async def test_plan(self) -> None:
         """A plan counts the roles that were restored, and can change in the middle of a test."""
         account = account_at_noon(max_custom_roles=1)
@@ -439,7 +435,6 @@ def test_reset_at_once() -> None:
 
 
 @both_clients
-@pytest.mark.asyncio
 async def test_short_pages(account: FakeAccount, roles: RolesClient) -> None:
     """Pages that are short or empty and have more are walked through."""
     for name in "ABCDEF":

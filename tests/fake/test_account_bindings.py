@@ -130,7 +130,6 @@ class TestDeclared:
     """The users and resources of an account."""
 
     @pytest.mark.parametrize("loaded", [False, True])
-    @pytest.mark.asyncio
     async def test_unknown(self, loaded: bool) -> None:  # noqa: FBT001
         """Those that are not declared are unknown, also in an account that was loaded."""
         account = FakeAccount(users=["ada", "VXNlcjpldmU="], resources=["Space:1"])
@@ -154,7 +153,6 @@ class TestDeclared:
         with pytest.raises(ForbiddenError):
             await ensure(account.id("ada"), account.id("Space:2"))
 
-    @pytest.mark.asyncio
     async def test_nobody(self) -> None:
         """An account that declares no users has none, also in a file."""
         account = FakeAccount.load(FakeAccount(users=(), resources=()).dump())
@@ -168,7 +166,6 @@ class TestKey:
     """Keys with rights on single resources."""
 
     @pytest.mark.parametrize("loaded", [False, True])
-    @pytest.mark.asyncio
     async def test_grants(self, loaded: bool) -> None:  # noqa: FBT001
         """A key has its grants on the resources that `on` names, and no others."""
         account = FakeAccount()

@@ -113,7 +113,6 @@ class TestSame:
         assert loaded.api_key == "z"
         assert loaded.dump() == account.dump()
 
-    @pytest.mark.asyncio
     async def test_newer_grant(self) -> None:
         """A key may grant a permission that no role holds any more."""
         account = FakeAccount()
@@ -126,7 +125,6 @@ class TestSame:
             made = await roles.create(name="B", permissions=[UnknownPermission("COMET_LAUNCH")])
         assert made.name == "B"
 
-    @pytest.mark.asyncio
     async def test_deleted(self, account: FakeAccount) -> None:
         """The ID of a deleted role is not given again."""
         async with FakeRolesClient(account) as roles:

@@ -20,7 +20,6 @@ class TestLatency:
 
     @pytest.mark.arize_roles(unused_faults="allow")
     @both_clients
-    @pytest.mark.asyncio
     async def test_by_operation_and_role(self, account: FakeAccount, roles: RolesClient) -> None:
         """Of several that match, the one that was given last counts; without one, none."""
         one, two = account.add_role("one"), account.add_role("two")
@@ -44,7 +43,6 @@ class TestLatency:
             ({"total": 0.5, "read": None}, "total", 0.5, "list took too long"),
         ],
     )
-    @pytest.mark.asyncio
     async def test_limits(
         self, limits: dict[str, Any], limit: str, seconds: float, message: str
     ) -> None:

@@ -73,7 +73,6 @@ class TestBindings:
     """Role bindings."""
 
     @pytest.mark.parametrize(("value", "seconds"), [("moves", 60), ("stays", 0)])
-    @pytest.mark.asyncio
     async def test_updated_at(self, value: str, seconds: float) -> None:
         """The time of the last change of a binding whose role was changed."""
         account = assuming(binding_updated_at=value)
@@ -92,7 +91,6 @@ class TestBindings:
             ("space", ["Project:7", "Project:ML/eu/fraud", "Project:ML/churn"]),
         ],
     )
-    @pytest.mark.asyncio
     async def test_project_rights(self, value: str, seen: list[str]) -> None:
         """A right on a project's bindings is one on the project, or on the space that it is in."""
         account = assuming(project_rights=value)

@@ -43,7 +43,6 @@ class TestBlock:
     """`block` keeps calls open."""
 
     @everywhere
-    @pytest.mark.asyncio
     async def test_release(self, account: FakeAccount, roles: RolesClient) -> None:
         """A call is open until it is released; the account did its work before."""
         with account.block("create") as blocked:
@@ -57,7 +56,6 @@ class TestBlock:
             await roles.create(name="B", permissions=ROLE_READ)
 
     @everywhere
-    @pytest.mark.asyncio
     async def test_cancelled(self, account: FakeAccount, roles: RolesClient) -> None:
         """An open call can be cancelled, and a change that was cancelled so was made."""
         with account.block("create") as blocked:
@@ -69,7 +67,6 @@ class TestBlock:
         account.assert_roles({"A": ROLE_READ})
 
     @everywhere
-    @pytest.mark.asyncio
     async def test_closed(self, account: FakeAccount, roles: RolesClient) -> None:
         """Closing the client ends an open call."""
         with account.block() as blocked:
@@ -83,7 +80,6 @@ class TestBlock:
                 await change
 
     @everywhere
-    @pytest.mark.asyncio
     async def test_others(self, account: FakeAccount, roles: RolesClient) -> None:
         """Only calls of that operation and about that role are kept open."""
         one, two = account.add_role("one"), account.add_role("two")
@@ -113,7 +109,6 @@ class TestBlock:
         assert [call.outcome for call in account.calls] == [200, 200]
 
     @everywhere
-    @pytest.mark.asyncio
     async def test_frozen_clock(
         self, account: FakeAccount, roles: RolesClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -138,7 +133,6 @@ class TestBlock:
             blocked.release()
             assert len(asyncio.run(roles.list().all())) == 0
 
-    @pytest.mark.asyncio
     async def test_time(self, account: FakeAccount) -> None:
         """No limit of the client ends an open call in process."""
         roles = FakeRolesClient(account, timeout=5)
@@ -151,7 +145,6 @@ class TestBlock:
         assert len(await task) == 0
 
     @everywhere
-    @pytest.mark.asyncio
     async def test_not_reached(self, account: FakeAccount, roles: RolesClient) -> None:
         """Waiting for more calls than come is an error, which lists those that came."""
         with account.block("get", role="A") as blocked:
@@ -167,7 +160,6 @@ class TestBlock:
         account.clear_faults()
 
     @everywhere
-    @pytest.mark.asyncio
     async def test_not_released(
         self, account: FakeAccount, roles: RolesClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -182,7 +174,6 @@ class TestRealTime:
     """`slow_down` with real seconds."""
 
     @everywhere
-    @pytest.mark.asyncio
     async def test_own_deadline(self, account: FakeAccount, roles: RolesClient) -> None:
         """The application's own deadline passes."""
         # The server waits for its answer before it ends.
@@ -192,7 +183,6 @@ class TestRealTime:
                 await roles.list()
         assert type(caught.value) is TimeoutError
 
-    @pytest.mark.asyncio
     async def test_limit(self, account: FakeAccount) -> None:
         """A limit of the client ends the call after as many real seconds."""
         account.slow_down(30, real_time=True)

@@ -21,7 +21,6 @@ from tests.support.clients import START, Connect, ask, both_clients
 
 
 @both_clients
-@pytest.mark.asyncio
 async def test_call(account: FakeAccount, roles: RolesClient) -> None:
     """Each call is logged with what was asked and how it ended."""
     role = await roles.create(name="A", permissions=[Permission.ROLE_READ], description="Reads.")
@@ -48,7 +47,6 @@ async def test_call(account: FakeAccount, roles: RolesClient) -> None:
 
 
 @both_clients
-@pytest.mark.asyncio
 async def test_attempt(account: FakeAccount, connect: Connect) -> None:
     """A call that is tried again is logged as often, with its attempt."""
     account.fail("list", 503, times=2, retry_after=4)
@@ -61,7 +59,6 @@ async def test_attempt(account: FakeAccount, connect: Connect) -> None:
     ]
 
 
-@pytest.mark.asyncio
 async def test_filtered(account: FakeAccount) -> None:
     """Calls are filtered by operation and by role; in process they have no host."""
     one, two = account.add_role("one"), account.add_role("two")
@@ -78,7 +75,6 @@ async def test_filtered(account: FakeAccount) -> None:
         account.calls_of("remove")  # type: ignore[arg-type]
 
 
-@pytest.mark.asyncio
 async def test_printed(account: FakeAccount) -> None:
     """A call reads well when printed, and shows no key."""
     role = account.add_role("AI Engineer")
@@ -142,7 +138,6 @@ def test_repr() -> None:
     assert calls[0] == calls[1]
 
 
-@pytest.mark.asyncio
 async def test_binding(account: FakeAccount) -> None:
     """A call of role bindings names the role, the user and the resource by their labels."""
     account.add_role("Analyst")

@@ -73,7 +73,6 @@ class TestDifferences:
             for where, was, now in DIFFERENCES
         }
 
-    @pytest.mark.asyncio
     async def test_not_asked(self) -> None:
         """A step that the fake is not asked, as an answer lacks a value for it, is a difference."""
         step = Step(question="deleting", method="DELETE", role="<B.id>")
@@ -87,7 +86,6 @@ class TestDifferences:
             "deleting: status is 204 in the recording and 0 in the fake",
         ]
 
-    @pytest.mark.asyncio
     async def test_angle_brackets(self) -> None:
         """A text of angle brackets holds no placeholder, and costs no more than any other."""
         step = Step(question="r", method="POST", body={"name": "<" * 100_000})

@@ -25,7 +25,6 @@ from tests.fake.test_faults import CALLS, ROLE_READ, create
 from tests.support.clients import ONCE, Connect, ask, in_process, three_clients
 
 
-@pytest.mark.asyncio
 async def test_not_needed(account: FakeAccount, roles: RolesClient) -> None:
     """An update of a role that is as requested before ends in an unknown outcome, too."""
     role = account.add_role("B")
@@ -48,7 +47,6 @@ def test_every_class() -> None:
             assert f"no answer leads to {name}: " in str(refused)  # noqa: PT017
 
 
-@pytest.mark.asyncio
 async def test_status(account: FakeAccount) -> None:
     """With `every_attempt` a status strikes until the client gives up, `times` calls."""
     fault = account.fail("create", 503, every_attempt=True, times=2, after=1)
@@ -68,7 +66,6 @@ async def test_status(account: FakeAccount) -> None:
     ("scripts", "failed"),
     [([(ServerError, 1)], 1), ([(ServerError, 2)], 2), ([(ServerError, 1), (503, 1)], 1)],
 )
-@pytest.mark.asyncio
 async def test_at_once(account: FakeAccount, scripts: list[tuple[Any, int]], failed: int) -> None:
     """Of equal calls at the same moment as many are struck as asked, each by its own fault."""
     role = account.add_role("A", ROLE_READ)
@@ -89,7 +86,6 @@ async def test_at_once(account: FakeAccount, scripts: list[tuple[Any, int]], fai
 
 
 @three_clients
-@pytest.mark.asyncio
 class TestOver:
     """Once its call is over, the fault strikes no further call."""
 

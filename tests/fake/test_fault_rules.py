@@ -211,7 +211,6 @@ def test_filter(calls: dict[str, Any], message: str) -> None:
 class TestUnused:
     """What has struck less often than scripted."""
 
-    @pytest.mark.asyncio
     async def test_faults(self, account: FakeAccount, roles: RolesClient) -> None:
         """Such faults can be asserted."""
         account.fail("list", 500)

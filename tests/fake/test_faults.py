@@ -59,7 +59,6 @@ async def create(roles: RolesClient, name: str = "A") -> Role:
     return await roles.create(name=name, permissions=ROLE_READ)
 
 
-@pytest.mark.asyncio
 class TestStruck:
     """The calls that a fault strikes."""
 
@@ -162,7 +161,6 @@ def test_no_operation(account: FakeAccount, method: str, key: str, status: int) 
         ("get", "undecodable", "after", "RolesConnectionError", "A"),
     ],
 )
-@pytest.mark.asyncio
 async def test_end(operation: str, failure: Any, when: Any, end: str, names: str) -> None:  # noqa: ANN401
     """A call that a fault strikes ends so, and leaves these roles."""
     account = account_at_noon()
@@ -189,7 +187,6 @@ async def test_end(operation: str, failure: Any, when: Any, end: str, names: str
         ("undecodable", True, "the connection failed before the complete response arrived"),
     ],
 )
-@pytest.mark.asyncio
 async def test_sent(failure: Any, sent: bool, message: str) -> None:  # noqa: ANN401, FBT001
     """The error names the failure, and whether the request was sent by then."""
     account = account_at_noon()
@@ -202,7 +199,6 @@ async def test_sent(failure: Any, sent: bool, message: str) -> None:  # noqa: AN
 
 
 @both_clients
-@pytest.mark.asyncio
 async def test_renamed(account: FakeAccount, roles: RolesClient) -> None:
     """An update by name meets another client's rename in the way that `fail` describes."""
     role = account.add_role("A", ROLE_READ)
@@ -218,7 +214,6 @@ async def test_renamed(account: FakeAccount, roles: RolesClient) -> None:
 in_process_clients = pytest.mark.parametrize("connect", [in_process, mocked])
 
 
-@pytest.mark.asyncio
 class TestByName:
     """In process a fault on a method strikes the method's own request, by a name or an ID."""
 
@@ -285,7 +280,6 @@ HTML = "<html><h1>404 Not Found</h1><hr>nginx</html>"
 
 
 @three_clients
-@pytest.mark.asyncio
 class TestPage:
     """Answers of gateways and proxies in place of the service's."""
 

@@ -100,7 +100,6 @@ def test_next_number() -> None:
 class TestOther:
     """The IDs of one account in another one."""
 
-    @pytest.mark.asyncio
     async def test_binding(self) -> None:
         """There is no such user, although no user is declared, and no such space or binding."""
         one, two = FakeAccount(), FakeAccount()
@@ -119,7 +118,6 @@ class TestOther:
             with pytest.raises(NotFoundError, match="no role binding has the ID"):
                 await bindings.get(binding_id=bound.id)
 
-    @pytest.mark.asyncio
     async def test_of_nobody(self) -> None:
         """An ID that no fake account made is anybody's, unless users and resources are declared."""
         account = FakeAccount()

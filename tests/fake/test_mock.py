@@ -66,7 +66,6 @@ def served() -> FakeAccount:
 class TestScope:
     """Where a call goes is decided as it begins."""
 
-    @pytest.mark.asyncio
     async def test_made_before(self) -> None:
         """A client of before the block reaches the account in it, and its own service after it."""
         with RolesServer(served()) as service:
@@ -95,7 +94,6 @@ class TestScope:
         second.__exit__(None, None, None)
         assert os.environ.get("ARIZE_API_KEY") == before
 
-    @pytest.mark.asyncio
     async def test_closed(self) -> None:
         """A client that is closed stays closed, inside and outside, with its copies."""
         roles = AiohttpRolesClient("key")
@@ -109,7 +107,6 @@ class TestScope:
         with mock_arize(), pytest.raises(ClientStateError, match="closed"):
             await roles.with_options(timeout=1).list()
 
-    @pytest.mark.asyncio
     async def test_own_clock(self) -> None:
         """A rate limit of an account holds back no call to the service, nor to another account."""
         with RolesServer(served()) as service:
@@ -165,7 +162,6 @@ class TestKeys:
                 asyncio.run(count_roles(api_key=one.api_key))
         assert (len(one.calls), len(two.calls)) == (1, 1)
 
-    @pytest.mark.asyncio
     async def test_copies(self) -> None:
         """A copy with another key reaches another account; time passes for all of them."""
         one, two = account_at_noon(), account_at_noon()
@@ -178,7 +174,6 @@ class TestKeys:
         assert (passed(one), passed(two)) == (5.0, 5.0)
         assert [call.api_key for call in two.calls] == ["two"]
 
-    @pytest.mark.asyncio
     async def test_slots(self) -> None:
         """A client has one set of slots, so that calls of one key hold back those of another."""
         one, two = account_at_noon(), account_at_noon()
@@ -193,7 +188,6 @@ class TestKeys:
         assert [(call.at - START).total_seconds() for call in two.calls] == [8.0]
 
     @pytest.mark.parametrize("later", ["one", "two"])
-    @pytest.mark.asyncio
     async def test_time(self, later: str) -> None:
         """The time of a client is the latest of its accounts, so each can let time pass."""
         accounts = {"one": account_at_noon(), "two": account_at_noon()}
@@ -207,7 +201,6 @@ class TestKeys:
             await roles.aclose()
         assert passed(accounts[later]) == 60.0
 
-    @pytest.mark.asyncio
     async def test_function(self) -> None:
         """The key that a function returns counts, and time passes for all accounts then."""
         one, two = account_at_noon(), account_at_noon()

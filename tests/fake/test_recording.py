@@ -380,7 +380,6 @@ class TestOwn:
         ]
 
 
-@pytest.mark.asyncio
 class TestBusy:
     """Answers that pass: they are asked again, and none is recorded."""
 
@@ -524,7 +523,6 @@ class TestStopped:
         )
 
 
-@pytest.mark.asyncio
 class TestConnections:
     """The connections of a recording: it leaves none open, also of the key nobody knows."""
 
@@ -594,7 +592,6 @@ def shortened(line: str) -> str:
     return re.sub(r"cursor=(?!bWFk)[\w%-]+", "cursor=<cursor>", line)
 
 
-@pytest.mark.asyncio
 async def test_asked() -> None:
     """A recording asks this, in this order, and cleans up behind itself.
 

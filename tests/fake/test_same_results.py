@@ -132,7 +132,6 @@ async def result(connect: Connect, case: Case) -> tuple[str, list[str], int]:
 OF_CLASSES: Final = [each for each in cases() if isinstance(each[0]["failure"], type)]
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("case", OF_CLASSES, ids=named)
 async def test_error_class(case: Case) -> None:
     """A call ends in the class of an error that is scripted, and before it nothing is done."""
@@ -142,7 +141,6 @@ async def test_error_class(case: Case) -> None:
     assert when == "after" or roles == ["A"]
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("case", [*cases()][:: sized(7, 1)], ids=named)
 async def test_same_result(case: Case) -> None:
     """Each client has the outcome, the roles and the struck requests of the one in process."""

@@ -60,7 +60,6 @@ def test_cannot_listen() -> None:
     assert caught.value.errno == errno.EADDRINUSE
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize(("host", "shown"), [("0.0.0.0", "127.0.0.1"), ("::", "[::1]")])  # noqa: S104
 async def test_every_address(host: str, shown: str) -> None:
     """A server on every address has the URL at which this machine reaches it."""
@@ -73,7 +72,6 @@ async def test_every_address(host: str, shown: str) -> None:
         assert len((await roles.list()).roles) == 7
 
 
-@pytest.mark.asyncio
 async def test_foreign_host(account: FakeAccount, caplog: pytest.LogCaptureFixture) -> None:
     """A host that is not allowed is refused, on the account's time; no call, nor any log record."""
     caplog.set_level(logging.INFO)
@@ -92,7 +90,6 @@ async def test_foreign_host(account: FakeAccount, caplog: pytest.LogCaptureFixtu
     assert caplog.records == []
 
 
-@pytest.mark.asyncio
 async def test_long_body() -> None:
     """A body of 256 KiB is read; a longer one is a problem, and ends the connection."""
     account = FakeAccount()
@@ -112,7 +109,6 @@ async def test_long_body() -> None:
 
 
 @pytest.mark.parametrize("failure", ["lost", "truncated"])
-@pytest.mark.asyncio
 async def test_caller_left(failure: Breakage, caplog: pytest.LogCaptureFixture) -> None:
     """A caller that left before its answer broke off disturbs nobody."""
     account = FakeAccount(api_key="fake-api-key")
@@ -149,7 +145,6 @@ def test_truncated() -> None:
     assert body == whole[: len(whole) // 2]
 
 
-@pytest.mark.asyncio
 async def test_refuse_connections() -> None:
     """While it refuses connections nothing happens, also on those that are there already."""
     with RolesServer() as server:
@@ -215,7 +210,6 @@ ATTACKS = {
 }
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("name", ATTACKS)
 async def test_attack(name: str) -> None:
     """Whatever is sent, the answer and the log say something of one line and bounded length."""

@@ -58,7 +58,6 @@ def test_retries(account: FakeAccount, backend: str) -> None:
     assert 0.0 < passed(account) <= 4.0
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("steps", range(8, 14))
 async def test_begin(account: FakeAccount, steps: int) -> None:
     """No time passes between the beginning of a call and its first request."""
@@ -101,7 +100,6 @@ class TestOrder:
         anyio.run(run, backend=backend)
         assert seen[:4] == [("quick", 2.0), ("quick", 4.0), ("slow", 5.0), ("slow", 10.0)]
 
-    @pytest.mark.asyncio
     async def test_from_outside(self, account: FakeAccount) -> None:
         """A test that lets time pass itself ends the waits that are over by then."""
         account.slow_down(5.0)
@@ -140,7 +138,6 @@ def slow_get() -> tuple[FakeAccount, Callable[[], Coroutine[Any, Any, Role]]]:
 class TestRealTime:
     """While a call waits in real time, no sleep of its account takes less."""
 
-    @pytest.mark.asyncio
     async def test_queue(self, account: FakeAccount) -> None:
         """A call that waits for a slot does not come to its limit."""
         account.slow_down(0.005, real_time=True)
@@ -152,7 +149,6 @@ class TestRealTime:
         assert {role.name for role in account.roles} == {*names}
         assert passed(account) < 1.0
 
-    @pytest.mark.asyncio
     async def test_shared_walk(self, account: FakeAccount) -> None:
         """Nor does a call that waits for the list of another one."""
         role = account.add_role("A")
@@ -164,7 +160,6 @@ class TestRealTime:
             assert not done
         assert await asyncio.gather(*calls) == [role, role]
 
-    @pytest.mark.asyncio
     async def test_backoff(self, account: FakeAccount) -> None:
         """The wait before another call's retry ends while the block goes on."""
         account.fail("create", 503, retry_after=0)
@@ -176,7 +171,6 @@ class TestRealTime:
             assert not listing.done()
         assert passed(account) < 2.0
 
-    @pytest.mark.asyncio
     async def test_begun_before(self) -> None:
         """A sleep that began before the block goes on in real time, and ends at once after it."""
         account, get = slow_get()
@@ -187,7 +181,6 @@ class TestRealTime:
         await getting
         assert passed(account) == 3600
 
-    @pytest.mark.asyncio
     async def test_advance(self) -> None:
         """Time that a test lets pass counts as well."""
         account, get = slow_get()
@@ -226,7 +219,6 @@ async def list_all(account: FakeAccount) -> tuple[str, ...]:
 class TestOthers:
     """Tasks that do not wait go on, and block no wait for good."""
 
-    @pytest.mark.asyncio
     async def test_asks_on(self, account: FakeAccount) -> None:
         """A task that asks without a pause until another one is done does not keep it waiting."""
         account.slow_down(5.0, operation="create")
@@ -237,7 +229,6 @@ class TestOthers:
         assert (await creating).name == "A"
         assert passed(account) == 5.0
 
-    @pytest.mark.asyncio
     async def test_ask_on_for_a_slot(self, account: FakeAccount) -> None:
         """Several tasks that wait for a slot each time do not keep it waiting either."""
         account.fail("create", 503, times=1, retry_after=10)
@@ -252,7 +243,6 @@ class TestOthers:
         assert (await creating).name == "A"
         assert passed(account) == 10.0
 
-    @pytest.mark.asyncio
     async def test_cancelled(self, account: FakeAccount) -> None:
         """A wait that is cancelled is over, and the others end when they would have."""
         for name, seconds in (("A", 1.0), ("B", 2.0), ("C", 3.0)):
@@ -266,7 +256,6 @@ class TestOthers:
         assert isinstance(results[0], asyncio.CancelledError)
         assert passed(account) == 3.0
 
-    @pytest.mark.asyncio
     async def test_closed(self, account: FakeAccount) -> None:
         """A call that waits while its client is closed asks nothing further."""
         account.add_role("A")
@@ -280,7 +269,6 @@ class TestOthers:
         assert [call.operation for call in account.calls] == ["list"]
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize(("fault", "times"), [("silent", 1), ("unreachable", 1), (503, 2)])
 async def test_longest(
     account: FakeAccount, fault: Literal["silent", "unreachable"] | int, times: int

@@ -29,7 +29,6 @@ def test_planted() -> None:
     assert {each.rpartition(": ")[2] for each in wrong} == {"sent an attempt of a change twice"}
 
 
-@pytest.mark.asyncio
 @LENT
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 async def test_sent_once(method: str, *, lent: bool) -> None:

@@ -59,7 +59,6 @@ LOST = attrs.evolve(
 )
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("scenario", "error", "lie", "complaint"),
     [

@@ -9,7 +9,6 @@ from tests.support.sizes import sized
 pytestmark = pytest.mark.usefixtures("unmeasured")
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("scenario", sized(SCENARIOS[::4], SCENARIOS), ids=str)
 async def test_reported(scenario: Scenario) -> None:
     """Each call returned or raised what the account shows, and nothing else is wrong."""

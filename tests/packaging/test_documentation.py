@@ -303,7 +303,6 @@ def test_retried(column: int, change: bool) -> None:  # noqa: FBT001 - a paramet
     assert named == retried
 
 
-@pytest.mark.asyncio
 async def test_logged(caplog: pytest.LogCaptureFixture) -> None:
     """The page on logging has every field of the records."""
     page = (ROOT / "arize_roles_async/guide/logging.md").read_text("utf-8")

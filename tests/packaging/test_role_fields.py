@@ -87,7 +87,6 @@ def test_value(copy: str) -> None:
     assert COPIES[copy]() == ROLE
 
 
-@pytest.mark.asyncio
 async def test_wire() -> None:
     """The service writes every field, and the client reads it."""
     async with FakeRolesClient(account()) as roles:
