@@ -299,14 +299,13 @@ class _Recorder:
             self.left.append(f"{step.question}: a role was created without the run's mark")
 
     async def _answer(self, request: Request) -> Response:
-        answer = await self._sent(request)
         for _ in range(_MAX_RETRIES):
+            answer = await self._sent(request)
             if answer.status not in _BUSY:
-                break
+                return answer
             wait = retry_after(answer.headers)
             await self._sleep(min(1.0 if wait is None else wait, _MAX_WAIT))
-            answer = await self._sent(request)
-        return answer
+        return await self._sent(request)
 
     async def _sent(self, request: Request) -> Response:
         sending = asyncio.ensure_future(self._send(request))

@@ -53,13 +53,9 @@ async def _drive(roles: RolesClient) -> None:
     expect(await roles.get(role_id=role.id) == role, "its ID finds the role")
     expect(await roles.get(role="AI Engineer") == role, "its name finds the role")
     print(f"get      {role.name!r} by its ID and by its name")
-    changed = await roles.update(
-        role_id=role.id, permissions=[Permission.PROJECT_READ, Permission.DATASET_READ]
-    )
-    expect(
-        changed.permissions == (Permission.PROJECT_READ, Permission.DATASET_READ),
-        "the update replaced the permissions",
-    )
+    both = (Permission.PROJECT_READ, Permission.DATASET_READ)
+    changed = await roles.update(role_id=role.id, permissions=both)
+    expect(changed.permissions == both, "the update replaced the permissions")
     print(f"update   {changed}")
     other = await roles.create(name="Data Scientist", permissions=["DATASET_READ"])
     names = [role.name async for role in roles.list(limit=2)]
