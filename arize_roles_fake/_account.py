@@ -30,9 +30,8 @@ from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_fake._service.assumptions import DEFAULT, Assumptions
 from arize_roles_fake._service.ids import tenant_of
-from arize_roles_fake._service.operations import OPERATIONS, Operation
+from arize_roles_fake._service.service import OPERATIONS, Operation, operation_of
 from arize_roles_fake._service.service import answer as answer_of
-from arize_roles_fake._service.service import operation_of
 from arize_roles_fake._service.state import MEMBER, State
 from arize_roles_fake._service.store import PREDEFINED, RoleStore
 from arize_roles_fake._service.wire import bearer, problem_response

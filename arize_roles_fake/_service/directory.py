@@ -16,8 +16,7 @@ from arize_roles_async._values.permissions import Permission
 from arize_roles_async._values.requests import check, id_kind
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
-from arize_roles_fake._service.grants import Grants
-from arize_roles_fake._service.state import State, require
+from arize_roles_fake._service.state import Grants, State, require
 from arize_roles_fake._service.wire import decode_query, parse_id, record_response
 
 _STATUSES: Final = ("ACTIVE", "INVITED", "EXPIRED")

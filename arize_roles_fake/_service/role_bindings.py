@@ -20,8 +20,7 @@ from arize_roles_async._values.permissions import Permission
 from arize_roles_async._values.requests import id_kind
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
-from arize_roles_fake._service.grants import Grants
-from arize_roles_fake._service.state import RefusedError, State
+from arize_roles_fake._service.state import Grants, RefusedError, State
 from arize_roles_fake._service.wire import (
     InvalidBodyError,
     decode_query,

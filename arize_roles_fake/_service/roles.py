@@ -15,8 +15,7 @@ from arize_roles_async._roles.requests import CreateRole, ListRoles, UpdateRole
 from arize_roles_async._values.permissions import Permission
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
-from arize_roles_fake._service.grants import Grants
-from arize_roles_fake._service.state import RefusedError, State, require
+from arize_roles_fake._service.state import Grants, RefusedError, State, require
 from arize_roles_fake._service.wire import decode_query, parse_id, record_response
 
 # The reference does not publish the entitlement for roles.

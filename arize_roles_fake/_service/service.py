@@ -1,15 +1,44 @@
-"""Answers requests from the state of an account: each operation by the rules of its resource."""
+"""The operations of the service, each answered by the rules of its resource."""
 
-from typing import Final
+from typing import Final, Literal, get_args
 
+from arize_roles_async._directory.operations import PROJECTS, SPACES, USERS, DirectoryOperation
+from arize_roles_async._role_bindings.operations import ROLE_BINDINGS, BindingOperation
+from arize_roles_async._roles.operations import ROLES, RoleOperation
 from arize_roles_async._values.errors import ValidationError
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_fake._service import directory, role_bindings, roles
-from arize_roles_fake._service.grants import Grants
-from arize_roles_fake._service.operations import BY_ID, METHODS, RESOURCES, verb
-from arize_roles_fake._service.state import RefusedError, State
+from arize_roles_fake._service.state import Grants, RefusedError, State
 from arize_roles_fake._service.wire import InvalidBodyError, problem_response
+
+Operation = Literal[RoleOperation, BindingOperation, DirectoryOperation]
+OPERATIONS: Final[tuple[Operation, ...]] = get_args(Operation)
+_RESOURCES: Final = (ROLES, ROLE_BINDINGS, USERS, SPACES, PROJECTS)
+
+METHODS: Final = {
+    "list": "GET",
+    "create": "POST",
+    "get": "GET",
+    "update": "PATCH",
+    "delete": "DELETE",
+}
+"""The HTTP method of an operation, by its verb."""
+_ON_AN_ITEM: Final = frozenset({"get", "update", "delete"})
+
+
+def verb(operation: str) -> str:
+    """Return the part of an operation's name that every resource shares, such as `list`."""
+    return operation.rpartition(".")[2]
+
+
+BY_ID: Final = {
+    operation: each.id_argument
+    for each in _RESOURCES
+    for operation in each.operations
+    if verb(operation) in _ON_AN_ITEM
+}
+"""The operations on one thing, and the argument with its ID."""
 
 _HANDLERS: Final = {**roles.HANDLERS, **role_bindings.HANDLERS, **directory.HANDLERS}
 _ROUTES: Final = {
@@ -17,7 +46,7 @@ _ROUTES: Final = {
         {METHODS[verb(name)]: name for name in each.operations if (name in BY_ID) is on_an_item}
         for on_an_item in (False, True)
     )
-    for each in RESOURCES
+    for each in _RESOURCES
 }
 """The operations on each collection, and on one of its items, by their HTTP methods."""
 

@@ -1,10 +1,11 @@
 """The state of an account that its rules are about, and the parts of an answer they share."""
 
-from collections.abc import Callable, Container, Hashable
+from collections.abc import Callable, Container, Hashable, Mapping
 from datetime import datetime
 from itertools import islice
 from typing import Any, Final, TypeVar, cast
 
+import attrs
 import msgspec
 
 from arize_roles_async._directory.models import AccountRole, Project, Space, User
@@ -14,7 +15,6 @@ from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_fake._service.assumptions import Assumptions
 from arize_roles_fake._service.cursors import Cursors, Mark
-from arize_roles_fake._service.grants import Grants
 from arize_roles_fake._service.ids import Ids
 from arize_roles_fake._service.store import DirectoryStore, Record, RoleStore, Store
 from arize_roles_fake._service.wire import decode_body, page_response, problem_response
@@ -37,6 +37,29 @@ class RefusedError(Exception):
     def __init__(self, status: int, detail: str, **members: object) -> None:
         super().__init__(detail)
         self.response = problem_response(status, detail, members=members)
+
+
+@attrs.frozen
+class Grants:
+    """The permissions that an API key grants: on the whole account, and on single resources."""
+
+    everywhere: frozenset[str] | None = None
+    """Those on the whole account; None is all of them."""
+    on: Mapping[str, frozenset[str]] = attrs.field(factory=dict[str, frozenset[str]])
+    """Those on single resources, by the IDs of these."""
+
+    def may(self, permission: Permission, resource_id: str | None = None) -> bool:
+        """Return whether the key grants a permission, on a resource if one is given."""
+        if self.everywhere is None or permission in self.everywhere:
+            return True
+        return resource_id is not None and permission in self.on.get(resource_id, ())
+
+    def sees(self, permission: Permission, *resource_ids: str) -> bool:
+        """Return whether the key grants a permission everywhere, or any on one of some resources.
+
+        So a key sees a space or a project on which it may do anything.
+        """
+        return self.may(permission) or any(each in self.on for each in resource_ids)
 
 
 class State:

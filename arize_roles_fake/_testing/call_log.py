@@ -11,7 +11,7 @@ import attrs
 from arize_roles_async._values.public import public
 from arize_roles_async._values.text import one_line
 from arize_roles_async._wire.request import Request
-from arize_roles_fake._service.operations import BY_ID
+from arize_roles_fake._service.service import BY_ID
 from arize_roles_fake._service.wire import TITLES, parse_id, parse_json
 from arize_roles_fake._testing.fault_rules import Breakage
 

@@ -14,9 +14,8 @@ from arize_roles_async._roles.models import Role
 from arize_roles_async._roles.requests import permissions_flaw
 from arize_roles_async._values.permissions import AnyPermission, known_permission
 from arize_roles_async._values.requests import id_kind
-from arize_roles_fake._service.grants import Grants
 from arize_roles_fake._service.ids import Ids, resource_type
-from arize_roles_fake._service.state import State
+from arize_roles_fake._service.state import Grants, State
 from arize_roles_fake._service.wire import members_of
 from arize_roles_fake._testing.account_file import (
     AccountData,

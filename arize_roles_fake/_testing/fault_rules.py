@@ -25,7 +25,7 @@ from arize_roles_async._values.errors import (
 from arize_roles_async._values.options import is_count
 from arize_roles_async._values.requests import text_flaw
 from arize_roles_async._values.text import quoted, type_name
-from arize_roles_fake._service.operations import METHODS, OPERATIONS, verb
+from arize_roles_fake._service.service import METHODS, OPERATIONS, verb
 from arize_roles_fake._testing.incoming import CallFilter
 
 _CHANGES: Final = tuple(each for each in OPERATIONS if METHODS[verb(each)] != "GET")

@@ -8,7 +8,7 @@ import attrs
 from arize_roles_async._roles.requests import is_role_id
 from arize_roles_async._values.requests import text_flaw
 from arize_roles_async._wire.request import Request
-from arize_roles_fake._service.operations import BY_ID, OPERATIONS, verb
+from arize_roles_fake._service.service import BY_ID, OPERATIONS, verb
 from arize_roles_fake._service.state import State
 from arize_roles_fake._service.wire import parse_id, parse_json
 

@@ -24,7 +24,7 @@ from arize_roles_async import (
     StatusError,
 )
 from arize_roles_fake import FakeAccount
-from arize_roles_fake._service.operations import Operation
+from arize_roles_fake._service.service import Operation
 from arize_roles_fake._testing.fault_rules import parse_fault
 from tests.support.clients import (
     Connect,
