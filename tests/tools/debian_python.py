@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from tests.support.processes import ROOT, ran
+from tests.support.processes import ROOT, passed_on
 
 FROM_HERE: Final = (
     "etc/resolv.conf",
@@ -43,11 +43,6 @@ RELEASE_CHECK: Final = (
 )
 
 
-def run(*command: object, **options: Any) -> subprocess.CompletedProcess[str]:  # noqa: ANN401
-    """Run a command, which has to pass unless the options say otherwise."""
-    return ran(*command, **{"check": True, "capture_output": False, "timeout": None, **options})
-
-
 class Chroot:
     """A Debian in a folder."""
 
@@ -55,8 +50,8 @@ class Chroot:
         self.folder = folder
         if not (folder / "usr/bin/git").exists():
             options = ["--variant=minbase", "--include=ca-certificates,git,python3"]
-            mirror, *_ = run(*MIRROR, stdout=subprocess.PIPE).stdout.split()
-            run("debootstrap", *options, "unstable", folder, mirror)
+            mirror, *_ = passed_on(*MIRROR, stdout=subprocess.PIPE).stdout.split()
+            passed_on("debootstrap", *options, "unstable", folder, mirror)
         for name in FROM_HERE:
             here, there = Path("/", name), folder / name
             if here.is_dir():
@@ -78,7 +73,7 @@ class Chroot:
         settings = [f"{name}={value}" for name, value in variables.items()]
         shell = ["env", "-i", *settings, "bash", "-c", command]
         print(f"\n$ {command}", flush=True)
-        return run("unshare", "--mount", "sh", "-c", MOUNTED, self.folder, *shell, **options)
+        return passed_on("unshare", "--mount", "sh", "-c", MOUNTED, self.folder, *shell, **options)
 
     def pythons(self) -> list[str]:
         """Install every Python that it offers and return their versions, such as `3.14`."""
@@ -101,7 +96,7 @@ class Chroot:
         for command in (*commands, RELEASE_CHECK):
             if command != RELEASE_CHECK:
                 shutil.rmtree(f"{self.folder}{project}", ignore_errors=True)
-                run("git", "clone", "-q", ROOT, f"{self.folder}{project}")
+                passed_on("git", "clone", "-q", ROOT, f"{self.folder}{project}")
             done = self.run(f"cd {project} && {command}", f"/pythons/{version}:", check=False)
             result = "FAILED" if done.returncode else "passed"
             yield f"{version}  {result}  {command.rpartition(' && ')[2]}"

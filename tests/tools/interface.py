@@ -24,6 +24,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final, Unpack, get_args, get_origin
 
+import attrs
 import msgspec
 
 ROOT: Final = Path(__file__).parents[2]
@@ -66,14 +67,14 @@ def of_module(module: ModuleType) -> Iterator[str]:
 
 def of_class(name: str, of: type) -> Iterator[str]:
     """Yield the lines of a class: its arguments, then its methods and attributes by name."""
-    is_made = not (is_one(of, Enum, Warning, str) or getattr(of, "_is_protocol", False))
+    is_made = not (issubclass(of, (Enum, Warning, str)) or getattr(of, "_is_protocol", False))
     yield f"{name}{signature(of)}" if is_made else name
     ours = [each for each in of.__mro__ if each.__module__.startswith("arize_roles_")]
     shown = {each for base in ours for each in {*vars(base), *inspect.get_annotations(base)}}
     # The public bases have lines of their own.
     public = [each for each in ours[1:] if each.__module__ in MODULES and each.__name__[0] != "_"]
     without = {each for base in public for each in vars(base)}
-    if is_made and (hasattr(of, "__attrs_attrs__") or is_one(of, msgspec.Struct, Exception)):
+    if is_made and (attrs.has(of) or issubclass(of, (msgspec.Struct, Exception))):
         without |= {*inspect.signature(of).parameters}
     for each in sorted(shown - {*getattr(of, "__members__", ())}):
         # A rule of the contract is a test, and no part of the interface.
@@ -84,10 +85,6 @@ def of_class(name: str, of: type) -> Iterator[str]:
             yield f"{name}.{each}{signature(found)}"
         elif each not in without:
             yield f"{name}.{each}"
-
-
-def is_one(of: type, *bases: type) -> bool:
-    return issubclass(of, bases)
 
 
 def signature(call: Callable[..., object]) -> str:
@@ -176,23 +173,17 @@ def names(before: Sections, after: Sections) -> set[str]:
             owner = re.sub(r"[. ][^. ]*$", "", name)
             if is_other and (owner == name or (owner in old) is (owner in new)):
                 found.add(re.split(r"[. ]", name)[-1])
-            elif not is_other and old[name] != new[name]:
-                changed = {parameter for parameter, _ in old[name].items() ^ new[name].items()}
+            elif not is_other and (changed := old[name] ^ new[name]):
                 # A star alone says that those after it are given by name.
-                found |= {each.lstrip("*") for each in changed - {"*", "/"}} or {
-                    name.rpartition(".")[2]
-                }
+                parameters = {each.partition("=")[0].lstrip("*/") for each in changed} - {""}
+                found |= parameters or {name.rpartition(".")[2]}
     return found
 
 
-def _parts(line: str) -> tuple[str, dict[str, str]]:
+def _parts(line: str) -> tuple[str, set[str]]:
     """Return the name in a line, and its parameters with their defaults."""
     name, _, rest = line.partition("(")
-    parameters: dict[str, str] = {}
-    for each in re.split(r", (?![^(\[{<]*[)\]}>])", rest.removesuffix(")")):
-        parameter, _, default = each.partition("=")
-        parameters[parameter] = default
-    return name, parameters
+    return name, {*re.split(r", (?![^(\[{<]*[)\]}>])", rest.removesuffix(")"))}
 
 
 def missing(entry: str, wanted: set[str]) -> list[str]:

@@ -19,13 +19,13 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from tests.support.documentation import ROOT, pages
+from tests.support.processes import passed_on
 
 
-def run(*command: object, capture: bool = False) -> subprocess.CompletedProcess[bytes]:
+def run(program: str, *arguments: object, **options: bool) -> subprocess.CompletedProcess[str]:
     """Run a command of this environment."""
-    program, *arguments = map(str, command)
-    path = str(Path(sys.executable).with_name(program))
-    return subprocess.run([path, *arguments], check=False, capture_output=capture)  # noqa: S603 - our own
+    path = Path(sys.executable).with_name(program)
+    return passed_on(path, *arguments, check=False, **options)
 
 
 def typed_guide() -> bool:
@@ -51,11 +51,11 @@ def workflow() -> bool:
 
 def audit() -> bool:
     """Return whether pip-audit finds nothing, or cannot look."""
-    ran = run("pip-audit", "--progress-spinner", "off", "--format", "json", capture=True)
+    ran = run("pip-audit", "--progress-spinner", "off", "--format", "json", capture_output=True)
     try:
         packages: list[dict[str, Any]] = json.loads(ran.stdout)["dependencies"]
     except ValueError:
-        print(f"no audit: its data cannot be reached: {ran.stderr.decode().splitlines()[-1:]}")
+        print(f"no audit: its data cannot be reached: {ran.stderr.splitlines()[-1:]}")
         return True
     audited = [each for each in packages if "vulns" in each]
     found = [f"{each['name']}: {flaw['id']}" for each in audited for flaw in each["vulns"]]

@@ -9,7 +9,6 @@ with `--oldest`, every direct one has the lowest version that pyproject.toml all
 """
 
 import argparse
-import subprocess
 import sys
 import tempfile
 import tomllib
@@ -18,7 +17,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-ROOT = Path(__file__).parents[2]
+from tests.support.processes import ROOT, passed_on
 
 
 def lower_bounds(requirements: Iterable[str]) -> Iterator[str]:
@@ -44,25 +43,21 @@ def check(interpreter: str, *, oldest: bool, arguments: list[str]) -> None:
     """Build, install and test; a step that fails raises `CalledProcessError`."""
     with tempfile.TemporaryDirectory() as folder:
         dist, home = Path(folder, "dist"), Path(folder, "venv")
-        _run(sys.executable, "-m", "build", "--outdir", dist, ROOT)
+        passed_on(sys.executable, "-m", "build", "--outdir", dist, ROOT)
         (wheel,), (sdist,) = dist.glob("*.whl"), dist.glob("*.tar.gz")
-        _run("tar", "-xf", sdist, "-C", folder)
+        passed_on("tar", "-xf", sdist, "-C", folder)
         source = Path(folder, sdist.name.removesuffix(".tar.gz"))
-        _run(interpreter, "-m", "venv", home)
+        passed_on(interpreter, "-m", "venv", home)
         python = home / "bin" / "python"
         constraints = Path(folder, "constraints.txt")
         constraints.write_text(
             "\n".join(lower_bounds(requirements(ROOT / "pyproject.toml")) if oldest else ""),
             "utf-8",
         )
-        _run(python, "-m", "pip", "install", "-q", "-c", constraints, f"{wheel}[test]")
+        passed_on(python, "-m", "pip", "install", "-q", "-c", constraints, f"{wheel}[test]")
         # Behind everything that is installed, so that the sdist's packages shadow no wheel's.
-        _run(python, "-P", source / "tests/tools/modes.py", folder=source)
-        _run(python, "-P", "-m", "pytest", "--import-mode=append", *arguments, folder=source)
-
-
-def _run(*command: object, folder: Path = ROOT) -> None:
-    subprocess.run(list(map(str, command)), check=True, cwd=folder)  # noqa: S603 - our own
+        passed_on(python, "-P", source / "tests/tools/modes.py", cwd=source)
+        passed_on(python, "-P", "-m", "pytest", "--import-mode=append", *arguments, cwd=source)
 
 
 if __name__ == "__main__":
