@@ -7,8 +7,10 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import yaml
 
@@ -50,9 +52,11 @@ def tools(folder: Path) -> dict[str, str]:
     return {**clean_environment(), "PATH": f"{folder}:{os.environ['PATH']}"}
 
 
-def environment(folder: Path, account: FakeAccount, url: str) -> dict[str, str]:
-    """Return what has a shell find the commands, and the commands the account."""
-    return {**tools(folder), "ARIZE_API_KEY": account.api_key, "ARIZE_BASE_URL": url}
+@contextmanager
+def environment(folder: Path, account: FakeAccount) -> Generator[dict[str, str]]:
+    """Serve an account, and yield what has a shell find the commands, and these the account."""
+    with RolesServer(account) as server:
+        yield {**tools(folder), "ARIZE_API_KEY": account.api_key, "ARIZE_BASE_URL": server.url}
 
 
 def on_console(text: str, folder: Path, variables: dict[str, str]) -> str:
@@ -70,8 +74,7 @@ def test_month(tmp_path: Path) -> None:
     """The month takes place as written."""
     (data,) = fenced("json", MONTH)
     account = FakeAccount.load(data)
-    with RolesServer(account) as server:
-        variables = environment(tmp_path, account, server.url)
+    with environment(tmp_path, account) as variables:
         for language, content in FENCE.findall(MONTH):
             if language == "toml":
                 (tmp_path / "roles.toml").write_text(content, "utf-8")
@@ -92,15 +95,11 @@ def test_month(tmp_path: Path) -> None:
 
 def test_begin(tmp_path: Path) -> None:
     """The first commands of the page take an account to its first empty plan."""
-    account = account_of("A")
-    with RolesServer(account) as server:
-        script = fenced("sh", MAIN)[0].replace("export ARIZE_API_KEY=...", "")
-        lines = script.splitlines()[:3]
-        assert lines[1].startswith("arize-roles export")
-        variables = environment(tmp_path, account, server.url)
-        done = ran(
-            "/bin/bash", "-e", "-c", "\n".join(lines), cwd=tmp_path, env=variables, check=True
-        )
+    lines = fenced("sh", MAIN)[0].replace("export ARIZE_API_KEY=...", "").splitlines()[:3]
+    assert lines[1].startswith("arize-roles export")
+    command = ("/bin/bash", "-e", "-c", "\n".join(lines))
+    with environment(tmp_path, account_of("A")) as variables:
+        done = ran(*command, cwd=tmp_path, env=variables, check=True)
     assert "\n  no changes; 1 as declared\n" in done.stdout
 
 
@@ -153,10 +152,6 @@ case "$*" in LISTS) cat comments;; esac
 """
 
 
-def scripts(job: dict[str, Any]) -> dict[str, str]:
-    return {step["id"]: step["run"] for step in job["steps"] if "id" in step}
-
-
 class Runner:
     """Runs the steps of a job for the account staging, with the command `gh` of a test."""
 
@@ -197,28 +192,27 @@ class Runner:
 
 WORKFLOW, HOOK = (yaml.safe_load(text) for text in fenced("yaml"))
 PLAN, APPLY = WORKFLOW["jobs"]["plan"], WORKFLOW["jobs"]["apply"]
+STEPS = {step["id"]: step for step in PLAN["steps"] if "id" in step}
+SCRIPTS = {name: step["run"] for name, step in STEPS.items()}
 
 
 class TestWorkflow:
     def test_steps(self, tmp_path: Path) -> None:
         """They plan, note, keep one comment an account, hand the checksum on, and apply by it."""
-        steps, account = scripts(PLAN), account_of("B", "a")
-        with RolesServer(account) as server:
-            run = Runner(tmp_path, environment(tmp_path, account, server.url), "*--paginate*")
-            assert run(steps["plan"]) == 0
+        account = account_of("B", "a")
+        with environment(tmp_path, account) as variables:
+            run = Runner(tmp_path, variables, "*--paginate*")
+            assert run(SCRIPTS["plan"]) == 0
             # In the log, where GitHub finds its commands.
             assert "\n::notice file=roles/a.toml,line=1::" in run.shown
-            assert run(steps["show"]) == 0
+            assert run(SCRIPTS["show"]) == 0
             name, _, run.variables["CHECKSUM"] = (tmp_path / "output").read_text().partition("=")
             assert PLAN["outputs"][name] == f"${{{{ steps.show.outputs.{name} }}}}"
             assert '\n+ create "A"\n' in (tmp_path / "summary").read_text()
-            assert (
-                run.asked(steps["comment"], "")
-                == "api repos/o/r/issues/7/comments -F body=@body.md"
-            )
-            assert run.asked(steps["comment"], "42\n") == (
-                "api --method PATCH repos/o/r/issues/comments/42 -F body=@body.md"
-            )
+            posts = "api repos/o/r/issues/7/comments -F body=@body.md"
+            assert run.asked(SCRIPTS["comment"], "") == posts
+            changes = "api --method PATCH repos/o/r/issues/comments/42 -F body=@body.md"
+            assert run.asked(SCRIPTS["comment"], "42\n") == changes
             assert run.posted.startswith(
                 "<!-- arize-roles: staging -->\nRoles of staging:\n```diff\n"
             )
@@ -231,22 +225,21 @@ class TestWorkflow:
 
     def test_no_plan(self, tmp_path: Path) -> None:
         """If there is no plan, the comment says why, and no checksum is handed on."""
-        steps, account = scripts(PLAN), account_of("B")
+        account = account_of("B")
         account.fail("list", 403)
-        with RolesServer(account) as server:
-            run = Runner(tmp_path, environment(tmp_path, account, server.url), "*--paginate*")
-            assert run(steps["plan"]) == 2
-        assert run(steps["show"]) == 0
+        with environment(tmp_path, account) as variables:
+            run = Runner(tmp_path, variables, "*--paginate*")
+            assert run(SCRIPTS["plan"]) == 2
+        assert run(SCRIPTS["show"]) == 0
         assert (tmp_path / "output").read_text() == ""
-        run.asked(steps["comment"], "42\n")
+        run.asked(SCRIPTS["comment"], "42\n")
         assert "\n! error: GET /v2/roles answered 403 " in run.posted
 
     def test_always(self) -> None:
         """Both steps after the plan run whenever it ran, and no script takes in a value itself."""
         ran = "!cancelled() && steps.plan.outcome != 'skipped'"
-        conditions = {step.get("id"): step.get("if", "") for step in PLAN["steps"]}
-        assert conditions["show"] == f"${{{{ {ran} }}}}"
-        assert conditions["comment"].startswith(f"${{{{ {ran} && github.event_name == ")
+        assert STEPS["show"]["if"] == f"${{{{ {ran} }}}}"
+        assert STEPS["comment"]["if"].startswith(f"${{{{ {ran} && github.event_name == ")
         steps = [*PLAN["steps"], *APPLY["steps"]]
         assert not any("${{" in step.get("run", "") for step in steps)
 
@@ -290,26 +283,23 @@ class TestWorkflow:
 
     def test_own_comment(self) -> None:
         """Only a comment that the workflow wrote is changed."""
-        assert 'select(.user.login == \\"github-actions[bot]\\")' in scripts(PLAN)["comment"]
+        assert 'select(.user.login == \\"github-actions[bot]\\")' in SCRIPTS["comment"]
 
 
 def test_drift(tmp_path: Path) -> None:
     """On a schedule a plan ends with 1, and becomes one issue an account, opened or changed."""
-    steps, account = scripts(PLAN), account_of("A", "By hand")
-    (step,) = [step for step in PLAN["steps"] if step.get("id") == "plan"]
     option = "${{ github.event_name == 'schedule' && '--exit-code' || '--format=github' }}"
-    assert step["env"]["OPTION"] == option
-    with RolesServer(account) as server:
-        run = Runner(tmp_path, environment(tmp_path, account, server.url), "*--jq*")
+    assert STEPS["plan"]["env"]["OPTION"] == option
+    with environment(tmp_path, account_of("A", "By hand")) as variables:
+        run = Runner(tmp_path, variables, "*--jq*")
         run.variables["OPTION"] = "--exit-code"
-        assert run(steps["plan"]) == 1
-    assert run.asked(steps["issue"], "") == (
+        assert run(SCRIPTS["plan"]) == 1
+    assert run.asked(SCRIPTS["issue"], "") == (
         "api repos/o/r/issues -F body=@comment.md -f title=staging differs from the files of "
         "roles -f labels[]=roles-drift-staging"
     )
-    assert run.asked(steps["issue"], "7\n") == (
-        "api --method PATCH repos/o/r/issues/7 -F body=@comment.md"
-    )
+    changes = "api --method PATCH repos/o/r/issues/7 -F body=@comment.md"
+    assert run.asked(SCRIPTS["issue"], "7\n") == changes
     assert '? "By hand" is not declared' in run.posted
 
 
@@ -318,8 +308,7 @@ def test_events() -> None:
     # YAML reads the key `on` as true.
     assert [*WORKFLOW[True]] == ["pull_request", "push", "schedule"]
     assert APPLY["if"] == "github.event_name == 'push'"
-    (issue,) = [step for step in PLAN["steps"] if step.get("id") == "issue"]
-    assert issue["if"] == (
+    assert STEPS["issue"]["if"] == (
         "${{ failure() && steps.plan.outcome == 'failure' && github.event_name == 'schedule' }}"
     )
     assert WORKFLOW["concurrency"] == {

@@ -5,7 +5,7 @@ import functools
 import json
 import math
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -29,15 +29,10 @@ PREDEFINED = [
 Connect = Callable[..., AbstractAsyncContextManager[RolesClient]]
 
 
-def account_at_noon(
-    *, predefined: bool = False, max_custom_roles: int | None = None
-) -> FakeAccount:
+def account_at_noon(*, predefined: bool = False, **options: Any) -> FakeAccount:  # noqa: ANN401
     """Return an account whose time stands still unless a test lets it pass."""
     return FakeAccount(
-        api_key="fake-api-key",
-        clock=lambda: START,
-        predefined=predefined,
-        max_custom_roles=max_custom_roles,
+        api_key="fake-api-key", clock=lambda: START, predefined=predefined, **options
     )
 
 
@@ -70,11 +65,10 @@ def passed(account: FakeAccount) -> float:
 def in_process(
     account: FakeAccount,
     *,
-    api_key: ApiKey | None = None,
     retry: RetryPolicy = ONCE,
-    max_concurrency: int = 40,
+    **options: Any,  # noqa: ANN401 - the client's
 ) -> FakeRolesClient:
-    return FakeRolesClient(account, api_key=api_key, retry=retry, max_concurrency=max_concurrency)
+    return FakeRolesClient(account, retry=retry, **options)
 
 
 @asynccontextmanager
@@ -83,19 +77,15 @@ async def over_http(
     *,
     api_key: ApiKey | None = None,
     retry: RetryPolicy = ONCE,
-    max_concurrency: int = 40,
+    **options: Any,  # noqa: ANN401 - the client's
 ) -> AsyncGenerator[RolesClient]:
     async def sleep(seconds: float) -> None:
         account.advance(seconds)
 
+    make = sleeping(sleep)
     async with (
         serve(account) as url,
-        sleeping(sleep)(
-            api_key or account.api_key,
-            base_url=url,
-            retry=retry,
-            max_concurrency=max_concurrency,
-        ) as roles,
+        make(api_key or account.api_key, base_url=url, retry=retry, **options) as roles,
     ):
         yield roles
 
@@ -113,11 +103,10 @@ async def own_or_lent(
     **options: Any,  # noqa: ANN401 - the client's
 ) -> AsyncGenerator[AiohttpRolesClient]:
     """Return a client over a session of its own, or over one that it is lent."""
-    session = aiohttp.ClientSession() if lent else None
-    async with make(api_key, base_url=base_url, session=session, **options) as roles:
-        yield roles
-    if session is not None:
-        await session.close()
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(aiohttp.ClientSession()) if lent else None
+        roles = make(api_key, base_url=base_url, session=session, **options)
+        yield await stack.enter_async_context(roles)
 
 
 @asynccontextmanager

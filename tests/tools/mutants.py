@@ -19,6 +19,7 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from fnmatch import fnmatch
+from functools import cache
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
@@ -140,13 +141,16 @@ def judges(root: Path, file: str) -> list[str]:
     Raises:
         LookupError: No tests are named for it.
     """
-    named: dict[str, list[str]] = tomllib.loads(
-        (root / "tests/data/judges.toml").read_text("utf-8")
-    )
-    for pattern, tests in named.items():
+    for pattern, tests in _named(root).items():
         if fnmatch(file, pattern):
             return tests
     raise LookupError(f"tests/data/judges.toml names no tests for {file}")
+
+
+@cache
+def _named(root: Path) -> dict[str, list[str]]:
+    """Return the tests that are named for the patterns of paths."""
+    return tomllib.loads((root / "tests/data/judges.toml").read_text("utf-8"))
 
 
 def _run(tests: Sequence[str], folder: Path, seconds: float = TIMEOUT) -> tuple[bool, str]:

@@ -237,15 +237,6 @@ async def listening(server: Server, context: ssl.SSLContext | None) -> AsyncGene
 # How it ended
 
 
-@attrs.define
-class Result:
-    """The outcomes of calls."""
-
-    calls: int = 0
-    faults: Counter[str] = attrs.field(factory=Counter[str])
-    """Faults that were seen, by kind."""
-
-
 class _Timers:
     """Records the timers that were set in a loop."""
 
@@ -284,7 +275,8 @@ async def remaining(count: Callable[[], int], steps: int = SOON) -> int:
 class Rounds:
     """Rounds of calls on one kind of loop and over one scheme."""
 
-    result: Result
+    faults: Counter[str]
+    """Those that were seen, by kind."""
     server: Server
     url: str
     ca_file: Path
@@ -303,7 +295,7 @@ class Rounds:
 
     def _count(self, fault: str, number: int = 1) -> None:
         if number:
-            self.result.faults[fault] += number
+            self.faults[fault] += number
 
     def _complain(self, _: object, context: dict[str, Any]) -> None:
         if context["message"] != UVLOOP_COMPLAINT:
@@ -347,7 +339,6 @@ class Rounds:
         await asyncio.sleep(0)
 
     async def _call(self, roles: AiohttpRolesClient, asked: set[int], number: int) -> None:
-        self.result.calls += 1
         try:
             result = await self.chance.choice(CALLS)(roles)
         except RolesError as error:
@@ -410,9 +401,9 @@ LOOPS: Final[dict[str, Callable[[], asyncio.AbstractEventLoop]]] = {
 }
 
 
-def run(calls: int, *, loop: str, tls: bool, seed: int) -> Result:
-    """Make calls and return what became of them."""
-    result = Result()
+def run(calls: int, *, loop: str, tls: bool, seed: int) -> Counter[str]:
+    """Make calls and return the faults that were seen, by kind."""
+    faults = Counter[str]()
     chance = random.Random(seed)  # noqa: S311 - no secret
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -426,5 +417,5 @@ def run(calls: int, *, loop: str, tls: bool, seed: int) -> Result:
         listens = listening(server, authority.right() if tls else None)
         with start_blocking_portal() as portal, portal.wrap_async_context_manager(listens) as port:
             url = f"{'https' if tls else 'http'}://localhost:{port}"
-            runner.run(Rounds(result, server, url, authority.pem, chance).run(calls))
-    return result
+            runner.run(Rounds(faults, server, url, authority.pem, chance).run(calls))
+    return faults
