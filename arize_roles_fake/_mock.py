@@ -8,7 +8,6 @@ import threading
 import unittest
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast, overload
 from weakref import WeakKeyDictionary
 
@@ -112,13 +111,7 @@ class MockArize(Generic[_A]):
         open_mocks.enter(mock)
         return cast("_A", accounts)
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-        /,
-    ) -> None:
+    def __exit__(self, _: object, exc: BaseException | None, traceback: object, /) -> None:
         __tracebackhide__ = True
         mock = self._entered.pop()
         open_mocks.leave(mock)

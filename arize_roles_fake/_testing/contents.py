@@ -46,9 +46,8 @@ def add_role(state: State, name: str, fields: Mapping[str, Any]) -> Role:
         raise ValueError(f"a role is already named {taken.name!r}")
     given: dict[str, Any] = {"created_at": state.now(), "permissions": ()}
     given |= {field: value for field, value in fields.items() if value is not None}
-    if "id" not in given:
-        given["id"] = store.next_id()
-    elif store.by_id(given["id"]) is not None:
+    given["id"] = given.get("id") or store.next_id()
+    if store.by_id(given["id"]) is not None:
         raise ValueError(f"a role already has the ID {given['id']!r}")
     role = make_role(name=name, **given)
     state.extra_permissions |= {str(each) for each in role.permissions or () if not each.is_known}

@@ -185,4 +185,4 @@ class TestOverHttp:
             )
         kept, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        assert kept < 1_000_000
+        assert kept < 500_000
