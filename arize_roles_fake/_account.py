@@ -750,8 +750,7 @@ class FakeAccount:
         """
         calls = CallFilter(operation, role)
         calls.check()
-        came = functools.partial(self._log.calls_after, self._log.total)
-        blocked = self._script(Blocked(calls, came))
+        blocked = self._script(Blocked(calls))
         try:
             yield blocked
         finally:
@@ -889,7 +888,7 @@ class FakeAccount:
             latencies = [each for each in self._scripted_as(Latency) if each.calls.match(incoming)]
             latency = [_NO_LATENCY, *latencies][-1]
             latency.was_used = True
-            blocked = (each for each in self._scripted_as(Blocked) if each.calls.match(incoming))
+            blocks = [each for each in self._scripted_as(Blocked) if not each.is_released]
             now = self.now()
             reply = Reply(
                 status=answer.status,
@@ -898,22 +897,23 @@ class FakeAccount:
                 delay=latency.seconds,
                 broken=broken,
                 real_time=latency.real_time,
-                blocked=next((each for each in blocked if not each.is_released), None),
+                blocked=next((each for each in blocks if each.calls.match(incoming)), None),
             )
-            self._log.add(
-                LoggedCall(
-                    operation=operation,
-                    role=incoming.role,
-                    user=incoming.user,
-                    resource=incoming.resource,
-                    api_key=key.reveal(),
-                    outcome=broken or answer.status,
-                    duration=latency.seconds,
-                    attempt=attempt,
-                    at=now,
-                    request=request,
-                )
+            logged = LoggedCall(
+                operation=operation,
+                role=incoming.role,
+                user=incoming.user,
+                resource=incoming.resource,
+                api_key=key.reveal(),
+                outcome=broken or answer.status,
+                duration=latency.seconds,
+                attempt=attempt,
+                at=now,
+                request=request,
             )
+            self._log.add(logged)
+            for each in blocks:
+                each.came.append(logged)
             return reply
 
     def _answer(

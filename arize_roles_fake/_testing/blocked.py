@@ -1,7 +1,7 @@
 """Calls that a test keeps open."""
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -17,10 +17,11 @@ MAX_SECONDS: Final = 60.0
 class Blocked:
     """The calls that `FakeAccount.block` keeps open, in any event loop and any thread."""
 
-    def __init__(self, calls: CallFilter, came: Callable[[], Iterable[object]]) -> None:
+    def __init__(self, calls: CallFilter) -> None:
         self.calls: CallFilter = calls
         """The calls to keep open."""
-        self._came = came
+        self.came: list[object] = []
+        """Every logged call since the block began."""
         self._lock = threading.Lock()
         self._kept_open = 0
         self.is_released: bool = False
@@ -43,7 +44,7 @@ class Blocked:
         try:
             await self._wait_until(lambda: self._kept_open >= number, timeout)
         except TimeoutError:
-            came = "".join(f"\n  {call}" for call in self._came()) or " none"
+            came = "".join(f"\n  {call}" for call in self.came) or " none"
             raise TimeoutError(
                 f"block({self.calls}) kept {self._kept_open} of {number} requests open within "
                 f"{timeout:g} s; the calls that came since it began:{came}"

@@ -118,15 +118,12 @@ class CallLog:
         self._max_bytes = max_bytes
         self._calls: deque[LoggedCall] = deque()
         self._bytes = 0
-        self.total: int = 0
-        """The number of calls so far."""
 
     def __len__(self) -> int:
         return len(self._calls)
 
     def add(self, call: LoggedCall) -> None:
         """Add a call, and drop the oldest until the rest is within the limits."""
-        self.total += 1
         self._calls.append(call)
         self._bytes += _size(call.request)
         while self._calls and (len(self._calls) > self._max_calls or self._bytes > self._max_bytes):
@@ -135,11 +132,6 @@ class CallLog:
     def calls(self) -> tuple[LoggedCall, ...]:
         """Return the kept calls, oldest first."""
         return tuple(self._calls)
-
-    def calls_after(self, total: int) -> tuple[LoggedCall, ...]:
-        """Return the kept calls that came after the first `total`."""
-        new = self.total - total
-        return self.calls()[-new:] if new else ()
 
     def clear(self) -> None:
         """Forget every call."""
