@@ -248,12 +248,9 @@ class AccountTransport(Transport):
             )
 
     async def ask_key(self, source: KeySource, call: Call) -> Secret[str]:
-        """Return the key to send; a function has the rest of the call's time in real seconds.
-
-        The account's time is real until it returns, since it may wait for something else.
-        """
         if source.fixed is not None:
             return source.fixed
+        # The account's time is real meanwhile, since the function may wait for something else.
         limit = anyio.move_on_after(call.deadline - self.now())
         with waiting_in_real_time(self._clock), limit:
             return await super().ask_key(source, call)

@@ -37,8 +37,6 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 _KEY: Final = "ARIZE_API_KEY"
 
-Refuse = Callable[[str], object]
-
 
 @overload
 def mock_arize(
@@ -108,13 +106,13 @@ class MockArize(Generic[_A]):
         accounts = FakeAccount() if self._accounts is None else self._accounts
         mock = _Mock(accounts)
         self._entered.append(mock)
-        open_mocks.enter(mock)
+        _enter(mock)
         return cast("_A", accounts)
 
     def __exit__(self, _: object, exc: BaseException | None, traceback: object, /) -> None:
         __tracebackhide__ = True
         mock = self._entered.pop()
-        open_mocks.leave(mock)
+        _leave(mock)
         if self._unused_faults == "allow":
             for account in mock.all_accounts:
                 for watch in watches:
@@ -174,6 +172,8 @@ class _Mock:
         self._accounts = accounts
         self.key: str
         """The key in the environment while the block runs."""
+        self.key_before: str | None
+        """The key there before the first of the open blocks."""
         self._clock: Clock
         if isinstance(accounts, FakeAccount):
             self.key, self.all_accounts, self._clock = accounts.api_key, {accounts}, accounts
@@ -210,60 +210,43 @@ class _Mock:
         return self._accounts.get(key.reveal(), self._unknown)
 
 
-class _OpenMocks:
-    """The open blocks of the process."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._open: list[_Mock] = []
-        self._key_before: str | None = None
-
-    def enter(self, mock: _Mock) -> None:
-        with self._lock:
-            if not self._open:
-                self._key_before = os.environ.get(_KEY)
-            self._open.append(mock)
-            self._redirect()
-
-    def leave(self, mock: _Mock) -> None:
-        with self._lock:
-            self._open.remove(mock)
-            self._redirect()
-
-    def _redirect(self) -> None:
-        """Lead clients, and the key in the environment, to the innermost open block."""
-        from arize_roles_async._aiohttp import seams
-
-        seams.redirect = self._driver if self._open else None
-        key = self._open[-1].key if self._open else self._key_before
-        if key is None:
-            os.environ.pop(_KEY, None)
-        else:
-            os.environ[_KEY] = key
-
-    def _driver(self, usual: "AiohttpDestination", keys: KeySource) -> Driver:
-        with self._lock:
-            mock = self._open[-1] if self._open else None
-        return usual.driver(keys) if mock is None else mock.driver(usual, keys)
+_lock: Final = threading.Lock()
+_open: Final[list[_Mock]] = []
+"""The open blocks of this process, the innermost last."""
 
 
-open_mocks: Final = _OpenMocks()
-"""The open blocks of this process."""
+def _enter(mock: _Mock) -> None:
+    with _lock:
+        mock.key_before = _open[0].key_before if _open else os.environ.get(_KEY)
+        _open.append(mock)
+        _redirect(mock)
 
 
-def refuse_sockets(refuse: Refuse | None) -> None:
-    """Call `refuse` with the host before a request of the real client leaves this machine."""
+def _leave(mock: _Mock) -> None:
+    with _lock:
+        _open.remove(mock)
+        _redirect(mock)
+
+
+def _redirect(changed: _Mock) -> None:
+    """Lead clients, and the key in the environment, to the innermost open block."""
     from arize_roles_async._aiohttp import seams
 
-    def check(request: "ClientRequest") -> None:
-        host = _host_elsewhere(request)
-        if refuse is not None and host is not None:
-            refuse(host)
+    seams.redirect = _driver if _open else None
+    key = _open[-1].key if _open else changed.key_before
+    if key is None:
+        os.environ.pop(_KEY, None)
+    else:
+        os.environ[_KEY] = key
 
-    seams.before_sending = None if refuse is None else check
+
+def _driver(usual: "AiohttpDestination", keys: KeySource) -> Driver:
+    with _lock:
+        mock = _open[-1] if _open else None
+    return usual.driver(keys) if mock is None else mock.driver(usual, keys)
 
 
-def _host_elsewhere(request: "ClientRequest") -> str | None:
+def host_elsewhere(request: "ClientRequest") -> str | None:
     """Return the host to which a request leaves this machine, or None.
 
     A resolver that is not aiohttp's own may be a stand-in, which leads it elsewhere.

@@ -27,6 +27,8 @@ from arize_roles_fake._testing.leaks import Written
 from arize_roles_fake._testing.watch import Watch, check_unused_faults, unused_report, watches
 
 if TYPE_CHECKING:
+    from aiohttp import ClientRequest
+
     from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer
 
 NOT_RUN: Final = "rule not run"
@@ -76,10 +78,10 @@ def pytest_configure(config: pytest.Config) -> None:
     watches.append(watch)
     config.add_cleanup(partial(watches.remove, watch))
     if config.getini(_OFFLINE):
-        from arize_roles_fake._mock import refuse_sockets
+        from arize_roles_async._aiohttp import seams
 
-        refuse_sockets(_refuse)
-        config.add_cleanup(partial(refuse_sockets, None))
+        seams.before_sending = _refuse
+        config.add_cleanup(partial(setattr, seams, "before_sending", None))
     config.addinivalue_line(
         "markers",
         "arize_roles(*, users=None, resources=None, roles=None, grants=None, faults=(), "
@@ -91,7 +93,12 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
-def _refuse(host: str) -> None:
+def _refuse(request: "ClientRequest") -> None:
+    from arize_roles_fake._mock import host_elsewhere
+
+    host = host_elsewhere(request)
+    if host is None:
+        return
     message = (
         f"a client was about to connect to {host}, and {_OFFLINE} is set: use the fixture "
         "mocked_arize, or mock_arize of arize_roles_fake"

@@ -109,15 +109,9 @@ class _Versioned(msgspec.Struct, frozen=True):
 
 
 def check_format(text: str | bytes, newest: int, kind: str) -> None:
-    """Refuse a file of a later format, before anything else in it is judged.
+    """Raise `ValueError` for a file of a later format, before anything else in it is judged.
 
-    Args:
-        text: The JSON of the file; other text is left to the file's own decoder.
-        newest: The newest format that this version of the library reads.
-        kind: The kind of file, for the message.
-
-    Raises:
-        ValueError: A later version of the library wrote the file.
+    Text that is not JSON is left to the file's own decoder.
     """
     try:
         found = msgspec.json.decode(text, type=_Versioned).format

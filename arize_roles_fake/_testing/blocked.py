@@ -19,7 +19,6 @@ class Blocked:
 
     def __init__(self, calls: CallFilter) -> None:
         self.calls: CallFilter = calls
-        """The calls to keep open."""
         self.came: list[object] = []
         """Every logged call since the block began."""
         self._lock = threading.Lock()
@@ -51,7 +50,6 @@ class Blocked:
             ) from None
 
     def unused(self) -> str | None:
-        """Return a line that names the calls, or None once a call was kept open."""
         return None if self._kept_open else f"block({self.calls}): no call was kept open"
 
     def release(self) -> None:

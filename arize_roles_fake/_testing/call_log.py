@@ -134,7 +134,6 @@ class CallLog:
         return tuple(self._calls)
 
     def clear(self) -> None:
-        """Forget every call."""
         self._calls.clear()
         self._bytes = 0
 

@@ -56,11 +56,7 @@ def add_role(state: State, name: str, fields: Mapping[str, Any]) -> Role:
 
 
 def bind(state: State, role: Role, data: BindingData) -> RoleBinding:
-    """Add a role binding, as `FakeAccount.bind`; one of a file may have an ID and timestamps.
-
-    Raises:
-        ValueError: For the reasons of `FakeAccount.bind`, or another binding has the ID.
-    """
+    """Add a role binding, as `FakeAccount.bind`; one of a file may have an ID and timestamps."""
     bindings = state.store.bindings
     user, resource = state.ids.of_user(data.user), state.ids.of_resource(data.resource)
     there = bindings.by_target(user, resource)
@@ -131,11 +127,7 @@ def grants_of(
 
 
 def fill(state: State, data: AccountData) -> None:
-    """Replace everything in an account by the data of a file.
-
-    Raises:
-        ValueError: The data contradict themselves.
-    """
+    """Replace everything in an account by the data of a file, or raise `ValueError`."""
     ids = Ids(data.tenant or "")
     state.clear(ids)
     state.extra_permissions = frozenset(data.extra_permissions)

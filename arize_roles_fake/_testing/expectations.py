@@ -17,10 +17,7 @@ def role_differences(
 ) -> str:
     """Return how the custom roles differ from those that a test expects; empty if they do not.
 
-    Args:
-        roles: Every role of the account.
-        expected: The permissions of each custom role, by its name.
-        descriptions: The descriptions of some roles, by their names.
+    It has the permissions of each custom role, and the descriptions of some roles, by their names.
     """
     by_name = {role.name: role for role in roles}
     found = {

@@ -124,7 +124,6 @@ class FaultArguments(CallFilter):
 
 
 def counted(number: int, noun: str) -> str:
-    """Return a number with its noun."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 

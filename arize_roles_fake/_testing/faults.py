@@ -46,7 +46,6 @@ class ScriptedFault(Fault):
         return f"{self.arguments}: struck {counted(self.struck_requests, 'request')}"
 
     def unused(self) -> str | None:
-        """Return a line that names the fault, or None once it struck as often as scripted."""
         times = self.arguments.times
         if self.strikes >= (1 if times is None else times):
             return None

@@ -97,9 +97,7 @@ class IncomingRequest:
     role: str | None = None
     """The name of the role, as far as the account has it."""
     user: str | None = None
-    """The label of the user."""
     resource: str | None = None
-    """The label of the space or project."""
 
 
 def incoming_of(

@@ -16,7 +16,6 @@ class Latency:
     """The latency of the answers to some calls, as `FakeAccount.slow_down` takes it."""
 
     calls: CallFilter
-    """The calls to delay."""
     seconds: float
     real_time: bool
     """True for real seconds in process, too."""
@@ -29,7 +28,6 @@ class Latency:
             raise ValueError(f"seconds must be 0 or more, not {self.seconds}")
 
     def unused(self) -> str | None:
-        """Return a line that names the latency, or None if it was used, or is of all calls."""
         is_of_all = self.calls == CallFilter("any", None)
         if self.was_used or is_of_all or not self.seconds:
             return None
@@ -44,7 +42,6 @@ class ShortPages:
         """The sizes of the pages that are still to come."""
 
     def unused(self) -> str | None:
-        """Return a line that names the pages that are still to come, or None."""
         left = ", ".join(map(str, self.sizes))
         return f"shorten_pages({left}): asked for no further page" if left else None
 

@@ -43,7 +43,6 @@ class SharedTime:
         return max(account.now() for account in self.accounts)
 
     def advance(self, seconds: float) -> None:
-        """Let time pass for every account."""
         for account in self.accounts:
             account.advance(seconds)
 
@@ -171,7 +170,6 @@ class Sleep:
         self._woken.set()
 
     async def wait_for_wake(self) -> None:
-        """Wait for `wake`."""
         self._woken = anyio.Event()
         await self._woken.wait()
 

@@ -66,7 +66,6 @@ class Watch:
         self._scripted = [each for each in self._scripted if each[0] is not account]
 
     def unused(self) -> Iterator[str]:
-        """Yield a line for each thing that has not struck as often as scripted."""
         return unused_of(thing for _, thing in self._scripted)
 
 
