@@ -16,7 +16,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDict
 from yarl import URL
 
-from arize_roles_async._aiohttp.config import Config, configure
+from arize_roles_async._aiohttp.config import Config
 from arize_roles_async._aiohttp.connections import (
     Attempt,
     Connections,
@@ -152,7 +152,7 @@ class AiohttpRolesClient(BaseArizeClient):
     ) -> None:
         check_type("session", session, aiohttp.ClientSession | None, "an aiohttp.ClientSession")
         check_aiohttp(session)
-        config = configure(
+        config = Config(
             api_key=api_key,
             base_url=base_url,
             region=region,

@@ -13,8 +13,6 @@ from ipaddress import IPv6Address, ip_address
 from typing import Any, Final, cast
 from urllib.parse import SplitResult, urlsplit
 
-import msgspec
-
 from arize_roles_async._calls.api_key import ApiKey, KeySource
 from arize_roles_async._calls.stage import warned
 from arize_roles_async._values.errors import ConfigurationError, InsecureWarning
@@ -43,62 +41,50 @@ _RESERVED: Final = frozenset(
 )
 
 
-class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """Settings of a client's connections."""
-
-    base_url: str
-    key_source: KeySource
-    headers: Secret[Mapping[str, str]]
-    """Headers of each request, beside the key."""
-    verify: bool | None
-    """None if a lent session decides."""
-    ca_file: str | None
-    proxy: Secret[str] | None
-
-
-def configure(
-    *,
-    api_key: ApiKey | None = None,
-    base_url: str | None = None,
-    region: str | None = None,
-    verify: bool | None = None,
-    ca_file: str | os.PathLike[str] | None = None,
-    proxy: str | None = None,
-    headers: Mapping[str, str] | None = None,
-    allow_http: bool = False,
-    lent_session: bool = False,
-) -> Config:
-    """Return the configuration from the arguments of `AiohttpRolesClient` and the environment.
+class Config:
+    """Settings of connections, from the arguments of `AiohttpRolesClient` and the environment.
 
     With a lent session, the environment decides about neither certificates nor the proxy.
 
     Raises:
         ConfigurationError: A value is missing, malformed or excludes another.
     """
-    text = str | None
-    check_type("base_url", base_url, text, "a string")
-    check_type("region", region, text, "a string")
-    check_type("verify", verify, bool | None, "True or False")
-    check_type("ca_file", ca_file, str | os.PathLike | None, "a path")
-    check_type("proxy", proxy, text, "a string")
-    check_type("headers", headers, Mapping | None, "a mapping")
-    check_type("allow_http", allow_http, bool, "True or False")
-    key = os.environ.get("ARIZE_API_KEY") if api_key is None else api_key
-    if key is None or key == "":
-        raise ConfigurationError("no API key: pass api_key, or set ARIZE_API_KEY")
-    source = KeySource(key)
-    proxy_url = _proxy(proxy, lent_session=lent_session)
-    url = _checked_url(*_base_url(base_url, region), proxy_url, allow_http=allow_http)
-    if verify is None and not lent_session:
-        verify = _verify(url, proxy_url)
-    return Config(
-        base_url=url,
-        headers=Secret(_headers(headers or {})),
-        key_source=source,
-        verify=verify,
-        ca_file=_ca_file(ca_file, lent_session=lent_session),
-        proxy=None if proxy_url is None else Secret(proxy_url),
-    )
+
+    def __init__(
+        self,
+        *,
+        api_key: ApiKey | None = None,
+        base_url: str | None = None,
+        region: str | None = None,
+        verify: bool | None = None,
+        ca_file: str | os.PathLike[str] | None = None,
+        proxy: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        allow_http: bool = False,
+        lent_session: bool = False,
+    ) -> None:
+        text = str | None
+        check_type("base_url", base_url, text, "a string")
+        check_type("region", region, text, "a string")
+        check_type("verify", verify, bool | None, "True or False")
+        check_type("ca_file", ca_file, str | os.PathLike | None, "a path")
+        check_type("proxy", proxy, text, "a string")
+        check_type("headers", headers, Mapping | None, "a mapping")
+        check_type("allow_http", allow_http, bool, "True or False")
+        key = os.environ.get("ARIZE_API_KEY") if api_key is None else api_key
+        if key is None or key == "":
+            raise ConfigurationError("no API key: pass api_key, or set ARIZE_API_KEY")
+        self.key_source = KeySource(key)
+        url = _proxy(proxy, lent_session=lent_session)
+        self.proxy = None if url is None else Secret(url)
+        self.base_url = _checked_url(*_base_url(base_url, region), url, allow_http=allow_http)
+        self.verify = verify
+        """None if a lent session decides."""
+        if verify is None and not lent_session:
+            self.verify = _verify(self.base_url, url)
+        self.headers = Secret(_headers(headers or {}))
+        """Headers of each request, beside the key."""
+        self.ca_file = _ca_file(ca_file, lent_session=lent_session)
 
 
 def _base_url(base_url: str | None, region: str | None) -> tuple[str, list[str]]:

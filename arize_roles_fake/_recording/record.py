@@ -20,7 +20,7 @@ from urllib.parse import quote, urlencode
 import attrs
 import msgspec
 
-from arize_roles_async._aiohttp.config import configure
+from arize_roles_async._aiohttp.config import Config
 from arize_roles_async._calls.transport import Call
 from arize_roles_async._roles.models import Role
 from arize_roles_async._roles.operations import ROLES
@@ -144,7 +144,7 @@ async def record_service(
     """
     from arize_roles_async._aiohttp.client import AiohttpTransport
 
-    config = configure(base_url=base_url)
+    config = Config(base_url=base_url)
     transport = AiohttpTransport(config, None)
 
     async def send(request: Request) -> Response:
