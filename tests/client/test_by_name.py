@@ -183,6 +183,14 @@ async def test_names_in_errors(
     assert str(caught.value).endswith(f" (user 'ada@example.com'{end}")
 
 
+async def test_refused_id(account: FakeAccount) -> None:
+    """A refusal of a user's ID does not advise to give the ID."""
+    account.fail("users.get", 403)
+    with pytest.raises(ForbiddenError) as caught:
+        await in_process(account).directory.get_user(user=USER_ID)
+    assert "by its ID" not in str(caught.value)
+
+
 async def test_names_in_timeout(account: FakeAccount) -> None:
     """The names stand before the limit that ran out, which is said once."""
     roles = in_process(account).with_options(timeout=1.0)
