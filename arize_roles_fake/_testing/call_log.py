@@ -56,9 +56,7 @@ class LoggedCall:
     def arguments(self) -> dict[str, Any]:
         """The arguments of the call: the ID, the fields of the body, the query's parameters."""
         path, _, query = self.request.target.partition("?")
-        given: dict[str, Any] = {
-            name: _query_value(name, value) for name, value in parse_qsl(query)
-        }
+        given = {name: _query_value(name, value) for name, value in parse_qsl(query)}
         if self.operation in BY_ID:
             given[BY_ID[self.operation]] = parse_id(path)
         body = parse_json(self.request.body)
@@ -73,14 +71,9 @@ def describe(call: LoggedCall, mask: Callable[[str], str]) -> str:
     arguments: Any = _masked(call.arguments, mask)
     pairs = (f"{name}={value!r}" for name, value in arguments.items())
     shown = one_line(", ".join(pairs), _MAX_TEXT)
-    about = ""
-    if call.role is not None and call.operation != "create":
-        about = f" {mask(call.role)!r}"
-    if call.user is not None:
-        about += f" of {mask(call.user)!r}"
-    if call.resource is not None:
-        about += f" on {mask(call.resource)!r}"
-    about = one_line(about, _MAX_TEXT)
+    role = None if call.operation == "create" else call.role
+    names = {"": role, " of": call.user, " on": call.resource}.items()
+    about = "".join(f"{word} {mask(name)!r}" for word, name in names if name is not None)
     outcome = str(call.outcome)
     if isinstance(call.outcome, int) and call.outcome in TITLES:
         outcome += f" {TITLES[call.outcome]}"
@@ -89,7 +82,9 @@ def describe(call: LoggedCall, mask: Callable[[str], str]) -> str:
     # It may be a path, which is percent-encoded.
     plain = unquote(call.operation)
     operation = call.operation if mask(plain) == plain else mask(plain)
-    return f"{one_line(operation, _MAX_TEXT)}({shown}){about} -> {outcome}{tail}"
+    return (
+        f"{one_line(operation, _MAX_TEXT)}({shown}){one_line(about, _MAX_TEXT)} -> {outcome}{tail}"
+    )
 
 
 def _masked(value: object, mask: Callable[[str], str], depth: int = 0) -> object:
