@@ -93,11 +93,12 @@ class Timeline:
         self._loop = loop
         self._clock = clock
         self._queue: list[Sleep] = []
-        self._events = 0
+        self._quiet_steps = 0
+        """Steps of the event loop since the last event."""
 
     def note_event(self) -> None:
         """Note that a call begins or sends a request: time stands still during its next steps."""
-        self._events += 1
+        self._quiet_steps = 0
 
     async def sleep(
         self, seconds: float, sleep: "Sleep | None" = None, *, since: datetime | None = None
@@ -121,7 +122,7 @@ class Timeline:
                     advance_to(self._clock, sleep.end_at, jump=True)
         finally:
             self._queue.remove(sleep)
-            self._events += 1
+            self.note_event()
             # One that is over by now wakes the next.
             if self._queue:
                 self._queue[0].wake()
@@ -137,15 +138,13 @@ class Timeline:
 
     async def _is_quiet(self, first: "Sleep") -> bool:
         """Let other tasks run, and return whether this sleep is still the first to end."""
-        steps = quiet = 0
+        self._quiet_steps = 0
         # Calls in the queue go on one after the other, each for a few steps.
-        most = _MAX_STEPS + _QUIET_STEPS * (len(self._queue) - 1)
-        seen = self._events
-        while quiet < _QUIET_STEPS and steps < most and self._is_first(first):
+        for _ in range(_MAX_STEPS + _QUIET_STEPS * (len(self._queue) - 1)):
+            if self._quiet_steps == _QUIET_STEPS or not self._is_first(first):
+                break
+            self._quiet_steps += 1
             await checkpoint()
-            steps += 1
-            quiet = quiet + 1 if seen == self._events else 0
-            seen = self._events
         return self._is_first(first)
 
     def _is_first(self, sleep: "Sleep") -> bool:
