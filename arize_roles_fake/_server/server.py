@@ -17,7 +17,7 @@ from arize_roles_fake._server.control import PATH, Control
 from arize_roles_fake._server.page import HEADERS, page
 from arize_roles_fake._server.refusals import host_name, is_local_request, refused
 from arize_roles_fake._service.wire import MAX_REQUEST
-from arize_roles_fake._testing.reply import Reply, reply_of
+from arize_roles_fake._testing.faults import Reply, reply_of
 from arize_roles_fake._testing.timeline import waiting_in_real_time
 
 _POLL: Final = 0.02

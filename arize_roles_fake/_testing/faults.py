@@ -13,6 +13,7 @@ from arize_roles_async._values.public import public
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_fake._service.wire import page_response, problem_response
+from arize_roles_fake._testing.blocked import Blocked
 from arize_roles_fake._testing.fault_rules import WITHOUT_BODY, Breakage, FaultArguments, counted
 from arize_roles_fake._testing.incoming import CallRequest, CallState, IncomingRequest
 
@@ -128,6 +129,24 @@ def _digest(request: Request, attempt: int) -> bytes:
     body = hashlib.blake2b(request.body or b"", digest_size=16).digest()
     about = f"{request.method} {request.target} {attempt}".encode("utf-8", "surrogateescape")
     return hashlib.blake2b(about + body, digest_size=16).digest()
+
+
+class Reply(Response, frozen=True, kw_only=True):
+    """An answer of the account, with the ways in which a test disturbs it."""
+
+    delay: float = 0.0
+    """Seconds until the answer is sent."""
+    broken: Breakage | None = None
+    """The way in which the answer breaks off; None if it arrives whole."""
+    real_time: bool = False
+    """True if `delay` is in real seconds in process, too."""
+    blocked: Blocked | None = None
+    """Keeps the call open until a test releases it."""
+
+
+def reply_of(answer: Response) -> Reply:
+    """Return an answer of `FakeAccount.handle`; that of a subclass may be a plain response."""
+    return answer if isinstance(answer, Reply) else Reply(**msgspec.structs.asdict(answer))
 
 
 def failed_answer(

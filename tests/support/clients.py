@@ -15,7 +15,7 @@ import pytest
 from arize_roles_async import AiohttpRolesClient, ApiKey, Request, RetryPolicy, RolesClient
 from arize_roles_async._aiohttp.client import AiohttpTransport
 from arize_roles_fake import FakeAccount, FakeRolesClient, mock_arize, serve
-from arize_roles_fake._testing.reply import Reply, reply_of
+from arize_roles_fake._testing.faults import Reply, reply_of
 
 START = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 ONCE = RetryPolicy(attempts=1)

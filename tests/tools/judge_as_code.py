@@ -25,7 +25,7 @@ import msgspec
 from arize_roles_async import Permission, Request, Response, RolesError, as_code
 from arize_roles_async.__main__ import main as arize_roles
 from arize_roles_fake import FakeAccount, FakeRolesClient, mock_arize
-from arize_roles_fake._testing.reply import Reply, reply_of
+from arize_roles_fake._testing.faults import Reply, reply_of
 from tests.as_code.accounts import content, ended
 from tests.support.clients import START
 

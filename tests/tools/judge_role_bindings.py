@@ -45,7 +45,7 @@ from arize_roles_async._calls.call import Call
 from arize_roles_async._role_bindings.client import BaseRoleBindingsClient
 from arize_roles_async._role_bindings.operations import ROLE_BINDINGS
 from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient
-from arize_roles_fake._testing.reply import Reply, reply_of
+from arize_roles_fake._testing.faults import Reply, reply_of
 from tests.support.clients import START
 
 KEY: Final = "key-of-the-judge"
