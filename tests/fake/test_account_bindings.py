@@ -1,11 +1,12 @@
 """Role bindings of an account: users and resources that it declares, and keys for some of them."""
 
 import json
+from urllib.parse import quote
 
 import pytest
 
-from arize_roles_async import ForbiddenError, NotFoundError
 from arize_roles_fake import FakeAccount, FakeRolesClient
+from tests.support.clients import answer, request_binding
 
 
 class TestBind:
@@ -130,36 +131,22 @@ class TestDeclared:
     """The users and resources of an account."""
 
     @pytest.mark.parametrize("loaded", [False, True])
-    async def test_unknown(self, loaded: bool) -> None:  # noqa: FBT001
+    def test_unknown(self, loaded: bool) -> None:  # noqa: FBT001
         """Those that are not declared are unknown, also in an account that was loaded."""
         account = FakeAccount(users=["ada", "VXNlcjpldmU="], resources=["Space:1"])
         if loaded:
             account = FakeAccount.load(account.dump())
-        bindings = FakeRolesClient(account).role_bindings
+        for user, place, status in (
+            *(("ada", "Space:1", 201), ("VXNlcjpldmU=", "Space:1", 201)),
+            *(("bob", "Space:1", 404), ("eve", "Space:1", 404), ("ada", "Space:2", 403)),
+        ):
+            assert request_binding(account, user, place) == status
 
-        async def ensure(user_id: str, resource_id: str) -> None:
-            await bindings.ensure(
-                user_id=user_id,
-                role_id=account.roles[0].id,
-                resource_type="SPACE",
-                resource_id=resource_id,
-            )
-
-        for user_id in (account.id("ada"), "VXNlcjpldmU="):
-            await ensure(user_id, account.id("Space:1"))
-        for user in ("bob", "eve"):
-            with pytest.raises(NotFoundError):
-                await ensure(account.id(user), account.id("Space:1"))
-        with pytest.raises(ForbiddenError):
-            await ensure(account.id("ada"), account.id("Space:2"))
-
-    async def test_nobody(self) -> None:
+    def test_nobody(self) -> None:
         """An account that declares no users has none, also in a file."""
         account = FakeAccount.load(FakeAccount(users=(), resources=()).dump())
-        with pytest.raises(NotFoundError):
-            await FakeRolesClient(account).role_bindings.list(
-                resource_type="SPACE", user_id=account.id("ada")
-            )
+        of_ada = f"resource_type=SPACE&user_id={quote(account.id('ada'))}"
+        assert answer(account, f"GET /v2/role-bindings?{of_ada}")[0] == 404
 
 
 class TestKey:

@@ -7,7 +7,7 @@ import pytest
 
 from arize_roles_async import AccountRole
 from arize_roles_fake import FakeAccount
-from tests.support.clients import START, answer
+from tests.support.clients import START, answer, request_binding
 
 
 def listed(account: FakeAccount, kind: str, query: str = "", **key: str) -> list[str]:
@@ -19,19 +19,6 @@ def listed(account: FakeAccount, kind: str, query: str = "", **key: str) -> list
 def got(account: FakeAccount, kind: str, label: str, **key: str) -> tuple[int, Any]:
     """Return the status and the JSON of the answer for one thing, by its label or ID."""
     return answer(account, f"GET /v2/{kind}/{account.id(label).replace('=', '%3D')}", **key)
-
-
-def request_binding(account: FakeAccount, user: str, resource: str) -> int:
-    """Return the status of a request that gives a user the role A."""
-    role = account.role("A") or account.add_role("A")
-    body = {
-        "role_id": role.id,
-        "user_id": account.id(user),
-        "resource_type": resource.partition(":")[0].upper(),
-        "resource_id": account.id(resource),
-    }
-    status, _ = answer(account, "POST /v2/role-bindings", body)
-    return status
 
 
 @pytest.mark.parametrize(
@@ -66,7 +53,7 @@ def test_declared() -> None:
     account.add_project("churn", space="ML")
     assert listed(account, "users") == ["ada@example.com", "eve@example.com"]
     assert listed(account, "projects") == ["churn"]
-    assert request_binding(account, "eve@example.com", "Project:ML/churn") == 201
+    assert request_binding(account, "eve@example.com", "Project:ML/churn", "PROJECT") == 201
 
 
 SPACE_ID, PROJECT_ID = "U3BhY2U6MQ==", "TW9kZWw6MQ=="

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient
-from tests.support.clients import START, ask
+from tests.support.clients import START, answer, ask, request_binding
 
 NO_ROLE = "/v2/roles/Um9sZTowOm5vbmU%3D"
 SPACE = "/v2/roles/U3BhY2U6MTphQmNE"
@@ -20,10 +20,11 @@ def assuming(**settings: Any) -> FakeAccount:  # noqa: ANN401 - checked by the c
     return FakeAccount(assumptions=Assumptions(**settings), clock=lambda: START, predefined=False)
 
 
-def names(account: FakeAccount, query: str = "") -> list[str]:
-    return [
-        role["name"] for role in json.loads(ask(account, f"GET /v2/roles{query}").body)["roles"]
-    ]
+def page(account: FakeAccount, limit: int, cursor: str = "") -> tuple[list[str], str]:
+    """Return the names on a page of a list, and the cursor of the next page."""
+    given = f"&cursor={quote(cursor)}" if cursor else ""
+    _, found = answer(account, f"GET /v2/roles?limit={limit}{given}")
+    return [role["name"] for role in found["roles"]], found["pagination"].get("next_cursor", "")
 
 
 class TestStatuses:
@@ -110,23 +111,16 @@ class TestBindings:
         """A change to the role that the user has already, in the bytes of its answer."""
         account = assuming(rebind_to_own_role=status)
         made = account.bind(account.add_role("A"), user="ada", resource="Space:1")
-        body = json.dumps({"role_id": made.role_id}).encode()
-        reply = ask(account, f"PATCH /v2/role-bindings/{quote(made.id)}", body)
-        assert (reply.status, "id" in json.loads(reply.body)) == (status, has_id)
+        line = f"PATCH /v2/role-bindings/{quote(made.id)}"
+        answered, body = answer(account, line, {"role_id": made.role_id})
+        assert (answered, "id" in body) == (status, has_id)
 
     @pytest.mark.parametrize("resource", ["Space:1", "my-project"])
     @pytest.mark.parametrize("status", [400, 422])
     def test_kind(self, resource: str, status: int) -> None:
         """A resource of a wrong kind is an invalid body, whether its ID says a kind or none."""
         account = assuming(invalid_body=status)
-        body = {
-            "role_id": account.add_role("A").id,
-            "user_id": account.id("ada"),
-            "resource_type": "PROJECT",
-            "resource_id": resource if resource == "my-project" else account.id(resource),
-        }
-        reply = ask(account, "POST /v2/role-bindings", json.dumps(body).encode())
-        assert reply.status == status
+        assert request_binding(account, "ada", resource, "PROJECT") == status
 
 
 class TestLists:
@@ -141,9 +135,8 @@ class TestLists:
         seen: list[str] = []
         cursor = ""
         for _ in range(3):
-            page = json.loads(ask(account, f"GET /v2/roles?limit=1{cursor}").body)
-            seen += [role["name"] for role in page["roles"]]
-            cursor = f"&cursor={page['pagination'].get('next_cursor')}".replace("+", "%2B")
+            names, cursor = page(account, 1, cursor)
+            seen += names
         assert sorted(seen) == ["A", "B", "C"]
 
     @pytest.mark.parametrize(
@@ -161,10 +154,9 @@ class TestLists:
         for name in "ABC":
             account.add_role(name)
         size = 1 if order == "newest-first" else 2
-        page = json.loads(ask(account, f"GET /v2/roles?limit={size}").body)
+        _, cursor = page(account, size)
         account.add_role("D")
-        cursor = page["pagination"]["next_cursor"].replace("+", "%2B")
-        assert names(account, f"?limit=2&cursor={cursor}") == second
+        assert page(account, 2, cursor)[0] == second
 
     def test_foreign_cursor(self) -> None:
         """A cursor that was altered, if only by what base64 passes over, or of another account."""
@@ -172,11 +164,10 @@ class TestLists:
         for name in "AB":
             account.add_role(name)
             other.add_role(name)
-        page = json.loads(ask(account, "GET /v2/roles?limit=1").body)
-        cursor = page["pagination"]["next_cursor"].replace("+", "%2B")
-        assert names(account, f"?cursor={cursor}") == ["A"]
-        assert ask(account, f"GET /v2/roles?cursor=-{cursor}").status == 400
-        assert ask(other, f"GET /v2/roles?cursor={cursor}").status == 400
+        _, cursor = page(account, 1)
+        assert page(account, 1, cursor)[0] == ["A"]
+        assert answer(account, f"GET /v2/roles?cursor=-{quote(cursor)}")[0] == 400
+        assert answer(other, f"GET /v2/roles?cursor={quote(cursor)}")[0] == 400
 
 
 class TestSettings:

@@ -3,13 +3,14 @@
 import base64
 import json
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
-from arize_roles_async import ForbiddenError, NotFoundError
-from arize_roles_fake import FakeAccount, FakeRolesClient, make_role
+from arize_roles_fake import FakeAccount, make_role
 from arize_roles_fake._service.ids import Ids
 from arize_roles_fake._service.store import RoleStore
+from tests.support.clients import answer, request_binding
 
 ACCOUNT_0_4 = Path(__file__).parents[1] / "data" / "account-0.4.json"
 """An account as version 0.4 wrote it."""
@@ -100,35 +101,21 @@ def test_next_number() -> None:
 class TestOther:
     """The IDs of one account in another one."""
 
-    async def test_binding(self) -> None:
+    def test_binding(self) -> None:
         """There is no such user, although no user is declared, and no such space or binding."""
         one, two = FakeAccount(), FakeAccount()
-        role = two.add_role("A")
         bound = one.bind("Admin", user="ada", resource="Space:1")
-        async with FakeRolesClient(two) as roles:
-            bindings = roles.role_bindings
-            with pytest.raises(NotFoundError, match="no user has the ID"):
-                await bindings.list(resource_type="SPACE", user_id=bound.user_id)
-            place = {"resource_type": "SPACE", "resource_id": two.id("Space:1")}
-            with pytest.raises(NotFoundError, match="no user has the ID"):
-                await bindings.create(role_id=role.id, user_id=bound.user_id, **place)
-            place = {"resource_type": "SPACE", "resource_id": bound.resource_id}
-            with pytest.raises(ForbiddenError):
-                await bindings.create(role_id=role.id, user_id=two.id("ada"), **place)
-            with pytest.raises(NotFoundError, match="no role binding has the ID"):
-                await bindings.get(binding_id=bound.id)
+        assert request_binding(two, bound.user_id, "Space:1") == 404
+        assert request_binding(two, "ada", bound.resource_id) == 403
+        listing = f"/v2/role-bindings?resource_type=SPACE&user_id={quote(bound.user_id)}"
+        for path in (listing, f"/v2/role-bindings/{quote(bound.id)}"):
+            assert answer(two, f"GET {path}")[0] == 404
 
-    async def test_of_nobody(self) -> None:
+    def test_of_nobody(self) -> None:
         """An ID that no fake account made is anybody's, unless users and resources are declared."""
         account = FakeAccount()
-        role = account.add_role("A")
-        async with FakeRolesClient(account) as roles:
-            await roles.role_bindings.create(
-                role_id=role.id,
-                user_id="VXNlcjoxOmxQZzI=",  # User:1:lPg2
-                resource_type="SPACE",
-                resource_id="U3BhY2U6MTpiRnVM",  # Space:1:bFuL
-            )
+        # User:1:lPg2 and Space:1:bFuL
+        assert request_binding(account, "VXNlcjoxOmxQZzI=", "U3BhY2U6MTpiRnVM") == 201
         assert account.label(account.bindings()[0].user_id) == "1:lPg2"
 
 

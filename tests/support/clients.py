@@ -57,6 +57,21 @@ def answer(account: FakeAccount, line: str, body: object = None, **headers: str)
     return reply.status, json.loads(reply.body) if reply.body else None
 
 
+def request_binding(
+    account: FakeAccount, user: str, resource: str, resource_type: str = "SPACE"
+) -> int:
+    """Return the status of a request that gives a user the role A, by labels or IDs."""
+    role = account.role("A") or account.add_role("A")
+    body = {
+        "role_id": role.id,
+        "user_id": account.id(user),
+        "resource_type": resource_type,
+        "resource_id": account.id(resource) if ":" in resource else resource,
+    }
+    status, _ = answer(account, "POST /v2/role-bindings", body)
+    return status
+
+
 def passed(account: FakeAccount) -> float:
     """Return the seconds that have passed for an account at noon."""
     return (account.now() - START) / timedelta(seconds=1)
