@@ -125,11 +125,17 @@ class TestDetails:
 
     @pytest.mark.parametrize(
         ("authorization", "detail"),
-        [("", "the API key is missing"), ("Bearer x", "the API key is unknown")],
+        [
+            *((each, "missing") for each in ("", "sesame", "Basic sesame", "Bearer")),
+            *((f"Bearer {each}", "unknown") for each in ("x", "SESAME")),
+        ],
     )
     def test_key(self, authorization: str, detail: str) -> None:
-        """An unknown caller."""
-        assert answer("GET /v2/roles", Authorization=authorization)["detail"] == detail
+        """An unknown caller: only a bearer key is a key, in its own case."""
+        account = FakeAccount(api_key="sesame")
+        reply = ask(account, "GET /v2/roles", Authorization=authorization)
+        assert json.loads(reply.body)["detail"] == f"the API key is {detail}"
+        assert reply.headers["WWW-Authenticate"] == "Bearer"
 
     @pytest.mark.parametrize(
         ("line", "permission"),
