@@ -162,18 +162,6 @@ class TestKeys:
                 asyncio.run(count_roles(api_key=one.api_key))
         assert (len(one.calls), len(two.calls)) == (1, 1)
 
-    async def test_copies(self) -> None:
-        """A copy with another key reaches another account; time passes for all of them."""
-        one, two = account_at_noon(), account_at_noon()
-        one.fail("list", 503, retry_after=5)
-        roles = AiohttpRolesClient("one")
-        with mock_arize({"one": one, "two": two}):
-            await roles.list()
-            await roles.with_options(api_key="two").list()
-            await roles.aclose()
-        assert (passed(one), passed(two)) == (5.0, 5.0)
-        assert [call.api_key for call in two.calls] == ["two"]
-
     async def test_slots(self) -> None:
         """A client has one set of slots, so that calls of one key hold back those of another."""
         one, two = account_at_noon(), account_at_noon()

@@ -2,7 +2,6 @@
 
 import asyncio
 import functools
-import gc
 import io
 import itertools
 import json
@@ -16,7 +15,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import msgspec
 import pytest
 
@@ -381,7 +379,7 @@ class TestOwn:
 
 
 class TestBusy:
-    """Answers that pass: they are asked again, and none is recorded."""
+    """Answers that pass: they are asked again, and none is recorded; or that do not come."""
 
     async def test_waits(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A recording waits as long as the service asks for, or a second, and a minute at most."""
@@ -415,6 +413,14 @@ class TestBusy:
             with pytest.raises(error, match=f"answered {status}"):
                 await record_service(server.url, sleep=sleep)
             server.account.assert_roles({})
+
+    async def test_bounded_wait(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It does not wait for a service for ever."""
+        with RolesServer() as server:
+            server.account.slow_down(0.5)
+            monkeypatch.setenv("ARIZE_API_KEY", server.api_key)
+            with pytest.raises(RolesTimeoutError, match="list took too long"):
+                await record_service(server.url, timeouts=Timeouts(total=0.02))
 
 
 class TestFile:
@@ -521,37 +527,6 @@ class TestStopped:
         assert recorder.record(account, 143) == (
             f"nothing was recorded: stopped by SIGTERM\n{left_behind(account)}\n"
         )
-
-
-class TestConnections:
-    """The connections of a recording: it leaves none open, also of the key nobody knows."""
-
-    async def test_bounded_wait(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """It does not wait for a service for ever."""
-        before = open_sessions()
-        with RolesServer() as server:
-            server.account.slow_down(0.5)
-            monkeypatch.setenv("ARIZE_API_KEY", server.api_key)
-            with pytest.raises(RolesTimeoutError, match="list took too long"):
-                await record_service(server.url, timeouts=Timeouts(total=0.02))
-        assert open_sessions() == before
-
-    async def test_closed(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """They are closed when it is made."""
-        before = open_sessions()
-        with RolesServer() as server:
-            monkeypatch.setenv("ARIZE_API_KEY", server.api_key)
-            await record_service(server.url)
-            assert open_sessions() == before
-
-
-def open_sessions() -> list[aiohttp.ClientSession]:
-    """Return every session that is not closed."""
-    return [
-        each
-        for each in gc.get_objects()
-        if isinstance(each, aiohttp.ClientSession) and not each.closed
-    ]
 
 
 async def asked() -> list[str]:
