@@ -281,8 +281,8 @@ FaultyDirectory: Final = Faulty.of("get_user get_space get_project", "users spac
 class FaultyRolesSuite(FakeSuite):
     script: Script
 
-    def connect(self, api_key: str) -> Any:
-        return FaultyRoles(super().connect(api_key), self.script)
+    def open_client(self) -> Any:
+        return FaultyRoles(super().open_client(), self.script)
 
 
 class FaultyBindingsSuite(FakeBindingsSuite):

@@ -1,6 +1,5 @@
-"""Contract suites over a fake account, which each test sets up as its rule needs it."""
+"""Contract suites over a fake account; each test has one of its own."""
 
-from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 
@@ -34,52 +33,38 @@ def failed_tests(suite: Callable[[], object], among: Iterable[str]) -> list[str]
     return failed
 
 
-class AccountSuite(OnFakeAccount, RolesContract):
-    """One account a test; how a client gets there is a subclass's."""
-
-    @abstractmethod
-    def connect(self, api_key: str) -> AbstractAsyncContextManager[RolesClient]: ...
-
-    def open_client(self) -> AbstractAsyncContextManager[RolesClient]:
-        return self.connect(self.account.api_key)
-
-
-class FakeSuite(AccountSuite):
+class FakeSuite(OnFakeAccount, RolesContract):
     """The fake client."""
 
-    def connect(self, api_key: str) -> AbstractAsyncContextManager[RolesClient]:
-        return FakeRolesClient(self.account, api_key=api_key)
+    def open_client(self) -> AbstractAsyncContextManager[RolesClient]:
+        return FakeRolesClient(self.account)
 
 
-class SocketSuite(AccountSuite):
+class SocketSuite(OnFakeAccount, RolesContract):
     """The real client, over a socket."""
 
-    def connect(self, api_key: str) -> AbstractAsyncContextManager[RolesClient]:
-        return AiohttpRolesClient(api_key, base_url=self.url)
+    def open_client(self) -> AbstractAsyncContextManager[RolesClient]:
+        return AiohttpRolesClient(self.account.api_key, base_url=self.url)
 
 
-class BindingsSuite(OnFakeAccount, RoleBindingsContract):
-    """One account a test; its clients are those of a client of roles."""
-
-    @abstractmethod
-    def open_roles(self) -> FakeRolesClient | AiohttpRolesClient: ...
-
-    def open_client(self) -> AbstractAsyncContextManager[RoleBindingsClient]:
-        return self.open_roles().role_bindings
-
-
-class FakeBindingsSuite(BindingsSuite):
+class FakeBindingsSuite(OnFakeAccount, RoleBindingsContract):
     """The fake client."""
 
     def open_roles(self) -> FakeRolesClient:
         return FakeRolesClient(self.account)
 
+    def open_client(self) -> AbstractAsyncContextManager[RoleBindingsClient]:
+        return self.open_roles().role_bindings
 
-class SocketBindingsSuite(BindingsSuite):
+
+class SocketBindingsSuite(OnFakeAccount, RoleBindingsContract):
     """The real client, over a socket."""
 
     def open_roles(self) -> AiohttpRolesClient:
         return AiohttpRolesClient(self.account.api_key, base_url=self.url)
+
+    def open_client(self) -> AbstractAsyncContextManager[RoleBindingsClient]:
+        return self.open_roles().role_bindings
 
 
 class FakeDirectorySuite(OnFakeAccount, DirectoryContract):

@@ -3,25 +3,22 @@
 Shorter tests reach the same lines.
 """
 
-# ruff: noqa: ANN401 - arguments are handed on as they come
-
 import functools
 import itertools
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pytest
 
-from arize_roles_async import Role, RolesClient
+from arize_roles_async import RolesClient
 from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient
 from tests.contract.suites import (
-    AccountSuite,
     FakeBindingsSuite,
     FakeDirectorySuite,
     FakeSuite,
 )
-from tests.contract.wrapping import CacheOfSeconds, OtherWordsClient, WrappingClient
+from tests.contract.wrapping import CacheOfSeconds, OtherWordsClient
 
 pytestmark = pytest.mark.usefixtures("unmeasured")
 
@@ -92,38 +89,21 @@ class TestNamedDirectory(FakeDirectorySuite):
         return [self.account.id("Project:ML/Churn")]
 
 
-class TestOtherWords(AccountSuite):
+class TestOtherWords(FakeSuite):
     """A client may say everything in words of its own."""
 
-    def connect(self, api_key: str) -> AbstractAsyncContextManager[RolesClient]:
-        return OtherWordsClient(FakeRolesClient(self.account, api_key=api_key))
+    def open_client(self) -> AbstractAsyncContextManager[RolesClient]:
+        return OtherWordsClient(FakeRolesClient(self.account))
 
 
-class TestStale(AccountSuite):
+class TestStale(FakeSuite):
     """A cache whose roles live for five seconds of a clock of its own is as stale as it says."""
 
     max_staleness = 5.0
     _now = 0.0
 
-    def connect(self, api_key: str) -> AbstractAsyncContextManager[RolesClient]:
-        inner = FakeRolesClient(self.account, api_key=api_key)
-        return CacheOfSeconds(inner, 5.0, lambda: self._now)
+    def open_client(self) -> AbstractAsyncContextManager[RolesClient]:
+        return CacheOfSeconds(FakeRolesClient(self.account), 5.0, lambda: self._now)
 
     async def outlast_caches(self) -> None:
         self._now += self.max_staleness
-
-
-def test_other_error() -> None:
-    """An error of another class, where an argument is invalid, is the one that the rule shows."""
-
-    class Raises(WrappingClient):
-        async def create(self, **arguments: Any) -> Role:
-            raise LookupError(arguments["name"])
-
-    class Suite(FakeSuite):
-        def connect(self, api_key: str) -> AbstractAsyncContextManager[RolesClient]:
-            inner: Any = super().connect(api_key)
-            return Raises(inner)
-
-    with pytest.raises(LookupError):
-        Suite().test_bad_name()
