@@ -34,7 +34,6 @@ from arize_roles_async import (
     Permission,
     Role,
     RolesError,
-    StatusError,
     ValidationError,
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient, make_role, serve
@@ -137,12 +136,9 @@ class Machine(RuleBasedStateMachine):
     async def outcome(self, call: Callable[[Bound], Awaitable[object]], client: Bound) -> Outcome:
         try:
             return Outcome(await call(client))
-        except ValidationError as error:
-            return Outcome(None, type(error), error.violations)
-        except NotFoundError as error:
-            return Outcome(None, type(error), (str(error), error.name, error.closest))
-        except StatusError as error:
-            details = (str(error), error.status, error.method, error.path, error.problem)
+        except RolesError as error:
+            names = ("violations", "name", "closest", "status", "method", "path", "problem")
+            details = [str(error), *(getattr(error, name, None) for name in names)]
             return Outcome(None, type(error), details)
 
     def by_name(self, name: str) -> Role | None:
