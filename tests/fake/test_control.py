@@ -24,6 +24,12 @@ def controlled(*options: str) -> Generator[Served]:
         yield Served(url)
 
 
+def added(served: Served, account: object = None) -> Served:
+    """Add an account to a server, and return it."""
+    _, made = served.ask("POST", "/-/accounts", account)
+    return Served(served.url, made["api_key"])
+
+
 @pytest.fixture(scope="module")
 def running() -> Iterator[Served]:
     with controlled("--assume", "unknown_id=400") as served:
@@ -60,8 +66,7 @@ class TestReset:
             served.ask("PUT", "/-/account", {"roles": [{"name": "Other"}]})
             assert (served.create("A"), served.names()) == (409, ["Other"])
             served.ask("POST", "/-/reset")
-            added = Served(served.url, served.ask("POST", "/-/accounts")[1]["api_key"])
-            for each in (served, added):
+            for each in (served, added(served)):
                 assert [each.create("A"), each.create("A")] == [409, 201]
                 assert each.names() == ["A", "AI Engineer"]
             assert Served(served.url, "old").status() == 401
@@ -289,7 +294,7 @@ class TestAccounts:
 
     def test_removed(self, served: Served) -> None:
         """One that was added can be removed, with its key, and the first one cannot."""
-        other = Served(served.url, served.ask("POST", "/-/accounts")[1]["api_key"])
+        other = added(served)
         assert other.ask("DELETE", "/-/accounts") == (204, None)
         assert other.ask("GET", "/v2/roles")[0] == 401
         assert other.ask("POST", "/-/reset")[0] == 401
@@ -300,22 +305,21 @@ class TestAccounts:
 
     def test_taken_key(self, served: Served) -> None:
         """No two accounts share a key."""
-        _, made = served.ask("POST", "/-/accounts")
-        detail = (
-            "keys holds the key of another account on this server; without keys, the account gets "
-            "one of its own"
-        )
+        other = added(served)
         account: dict[str, Any] = {"roles": [], "keys": {KEY: None}}
-        for asker, method, path in (
-            (KEY, "POST", "/-/accounts"),
-            (made["api_key"], "PUT", "/-/account"),
+        for status, problem in (
+            served.ask("POST", "/-/accounts", account),
+            other.ask("PUT", "/-/account", account),
         ):
-            status, problem = Served(served.url, asker).ask(method, path, account)
-            assert (status, problem["detail"]) == (400, detail)
+            assert status == 400
+            assert problem["detail"] == (
+                "keys holds the key of another account on this server; without keys, the account "
+                "gets one of its own"
+            )
 
     def test_key_removed(self, served: Served) -> None:
         """A key that an account removed is free for another, unless it still controls the first."""
-        other = Served(served.url, served.ask("POST", "/-/accounts")[1]["api_key"])
+        other = added(served)
         other.ask("POST", "/-/keys", {"key": "lent"})
         for key, status in (("lent", 204), (other.key, 400)):
             other.ask("DELETE", "/-/keys", {"key": key})
@@ -323,14 +327,9 @@ class TestAccounts:
 
     def test_key_taken_since(self, served: Served) -> None:
         """No reset returns to a key that another account got meanwhile."""
-        first: dict[str, Any] = {"roles": [{"name": "First"}], "keys": {"mine": None, "old": None}}
-        mine = Served(served.url, served.ask("POST", "/-/accounts", first)[1]["api_key"])
+        mine = added(served, {"roles": [{"name": "First"}], "keys": {"mine": None, "old": None}})
         mine.ask("PUT", "/-/account", {"roles": [], "keys": {"mine": None}})
-        second: dict[str, Any] = {
-            "roles": [{"name": "Second"}],
-            "keys": {"hers": None, "old": None},
-        }
-        hers = Served(served.url, served.ask("POST", "/-/accounts", second)[1]["api_key"])
+        hers = added(served, {"roles": [{"name": "Second"}], "keys": {"hers": None, "old": None}})
         status, problem = mine.ask("POST", "/-/reset")
         detail = "another account on this server has a key that this one had at its start"
         assert (status, problem["detail"]) == (409, detail)

@@ -7,7 +7,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,22 @@ from tests.support.serving import Served, serving
 COMMAND = (sys.executable, "-m", "arize_roles_fake")
 
 
+@contextmanager
+def started(
+    *command: str, env: dict[str, str] | None = None
+) -> Generator[tuple[subprocess.Popen[str], str]]:
+    """Start a command that serves, and hand out its process and its URL; kill it at the end."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(  # noqa: S603 - this interpreter
+        command, env=env, stdout=pipe, stderr=pipe, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            yield process, process.stdout.readline().strip()
+        finally:
+            process.kill()
+
+
 class TestServeProcess:
     """`serve` as its own process, and its arguments."""
 
@@ -31,17 +48,10 @@ class TestServeProcess:
     )
     def test_url(self, number: signal.Signals) -> None:
         """`serve` prints its URL once ready, and ends cleanly."""
-        with subprocess.Popen(  # noqa: S603 - this interpreter
-            (*COMMAND, "serve"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        ) as process:
-            try:
-                assert process.stdout is not None
-                url = process.stdout.readline().strip()
-                _, page = Served(url).ask("GET", "/v2/roles")
-                process.send_signal(number)
-                output, errors = process.communicate(timeout=LONGEST_WAIT)
-            finally:
-                process.kill()
+        with started(*COMMAND, "serve") as (process, url):
+            _, page = Served(url).ask("GET", "/v2/roles")
+            process.send_signal(number)
+            output, errors = process.communicate(timeout=LONGEST_WAIT)
         assert [role["name"] for role in page["roles"]] == PREDEFINED
         assert (process.returncode, output) == (0, "")
         assert errors == (
@@ -195,15 +205,8 @@ class TestServe:
             "from arize_roles_fake.__main__ import main\n"
             "assert main(['serve']) == 0"
         )
-        with subprocess.Popen(  # noqa: S603 - this interpreter
-            (sys.executable, "-c", code),
-            env=os.environ | MEASURED,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as process:
-            assert process.stdout is not None
-            assert process.stdout.readline().startswith("http://")
+        with started(sys.executable, "-c", code, env=os.environ | MEASURED) as (process, url):
+            assert url.startswith("http://")
             process.send_signal(signal.SIGINT)
             process.communicate(timeout=LONGEST_WAIT)
         assert process.returncode == 0
