@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 
 import attrs
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -39,6 +40,8 @@ from arize_roles_async import (
 from arize_roles_fake import FakeAccount, FakeRolesClient, make_role, serve
 from tests.support.clients import PREDEFINED
 from tests.support.sizes import sized
+
+pytestmark = pytest.mark.usefixtures("unmeasured")
 
 NO_ID = "Um9sZTowOm5vbmU="
 SEEDED = ["First", "Second", "Third"]

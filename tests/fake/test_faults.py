@@ -24,7 +24,6 @@ from arize_roles_async import (
     StatusError,
 )
 from arize_roles_fake import FakeAccount
-from arize_roles_fake._service.service import Operation
 from arize_roles_fake._testing.fault_rules import parse_fault
 from tests.support.clients import (
     Connect,
@@ -39,6 +38,8 @@ from tests.support.clients import (
 )
 
 ROLE_READ = [Permission.ROLE_READ]
+A_ID = "Um9sZToxOmdlb3E="
+"""The ID of the first role of such an account."""
 CALLS: dict[str, Callable[[RolesClient, str], Awaitable[object]]] = {
     "list": lambda roles, _: roles.list(),
     "get": lambda roles, role_id: roles.get(role_id=role_id),
@@ -62,20 +63,6 @@ async def create(roles: RolesClient, name: str = "A") -> Role:
 class TestStruck:
     """The calls that a fault strikes."""
 
-    @both_clients
-    async def test_once(self, account: FakeAccount, roles: RolesClient) -> None:
-        """A scripted status is the error of that status, once."""
-        fault = account.fail("create", 409)
-        with pytest.raises(ConflictError) as caught:
-            await create(roles)
-        account.assert_roles({})
-        await create(roles)
-        assert str(caught.value) == (
-            "POST /v2/roles answered 409 Resource conflict: scripted by the test"
-        )
-        assert fault.struck_requests == 1
-        account.assert_roles({"A": ROLE_READ})
-
     @pytest.mark.parametrize(
         ("faults", "asked", "outcomes"),
         [
@@ -91,6 +78,8 @@ class TestStruck:
             (["get:404,after=1"], "list list get get", [200, 200, 200, 404]),
             # Its role may be one that is not there.
             (["create:503,role=B", "get:403,role=Um9sZTo5OTph"], "get create", [200, 503]),
+            # It strikes only calls about its role, by name or by ID.
+            (["update:503,role=A", f"get:403,role={A_ID}"], "update get get", [503, 403, 200]),
             # One that needs a body passes over deletions.
             (["any:malformed"], "delete list", [204, "malformed"]),
         ],
@@ -117,19 +106,6 @@ class TestStruck:
             with pytest.raises(ServerError):
                 await roles.list()
         assert fault.struck_requests == 3
-
-    @both_clients
-    @pytest.mark.parametrize("operation", ["get", "update", "delete"])
-    @pytest.mark.parametrize("by", ["name", "id"])
-    async def test_role(
-        self, account: FakeAccount, roles: RolesClient, by: str, operation: Operation
-    ) -> None:
-        """A fault strikes only calls about its role."""
-        one, other = account.add_role("one"), account.add_role("other")
-        account.fail(operation, 503, role=one.name if by == "name" else one.id)
-        await CALLS[operation](roles, other.id)
-        with pytest.raises(ServerError):
-            await CALLS[operation](roles, one.id)
 
 
 @pytest.mark.parametrize(
