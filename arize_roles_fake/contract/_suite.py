@@ -129,7 +129,7 @@ def with_client(
                 finally:
                     await self._end(client)
 
-        self._run_to_failure(main)
+        self._run(main)
 
     # With it, pytest would take the parameters of the async method for fixtures.
     del run.__wrapped__
@@ -260,11 +260,7 @@ class Suite(metaclass=_SuiteType):
             await anyio.sleep(self.max_staleness + TICK)
 
     def _run(self, main: Callable[[], Awaitable[None]]) -> None:
-        """Run an async function to its end, in an event loop of its own."""
-        anyio.run(main, backend=self.backend)
-
-    def _run_to_failure(self, main: Callable[[], Awaitable[None]]) -> None:
-        """Run an async function as `run` does; a failure shows no frames of the event loop."""
+        """Run an async function in a new event loop, of which a failure shows no frames."""
         __tracebackhide__ = True
         failures: list[BaseException] = []
 
@@ -275,7 +271,7 @@ class Suite(metaclass=_SuiteType):
             except FAILURES as error:
                 failures.append(error)
 
-        self._run(attempt)
+        anyio.run(attempt, backend=self.backend)
         if failures:
             raise failures.pop()
 
@@ -313,18 +309,10 @@ class Suite(metaclass=_SuiteType):
             if role.name in self._names:
                 await roles.delete(role_id=role.id)
 
-    async def _make(
-        self,
-        roles: RolesClient,
-        name: str = "Role",
-        *,
-        permissions: Any = (Permission.PROJECT_READ,),  # noqa: ANN401 - also what is refused
-        description: Any = None,  # noqa: ANN401
-    ) -> Role:
+    async def _make(self, roles: RolesClient, name: str = "Role", **given: Any) -> Role:  # noqa: ANN401
         """Make a role under a unique name, for a test that is about something else."""
-        return await roles.create(
-            name=self._unique(name), permissions=permissions, description=description
-        )
+        arguments: dict[str, Any] = {"permissions": [Permission.PROJECT_READ], **given}
+        return await roles.create(name=self._unique(name), **arguments)
 
     async def _all_raise(
         self, error: type[BaseException], calls: Iterable[Callable[[], Awaitable[object]]]
