@@ -67,10 +67,6 @@ _Answer = web.Response | None
 """The answer to a request; None is a 204."""
 
 
-class _ConflictError(ValueError):
-    """A request contradicts another account on the server."""
-
-
 class Control:
     """Steers served accounts over HTTP: makes, resets and replaces them, scripts faults.
 
@@ -145,7 +141,7 @@ class Control:
             # Not `request.read`, whose limit is that of the service's requests.
             answer = action(served, await request.content.read())
         except (ValueError, TypeError, OSError) as error:
-            return refused(409 if isinstance(error, _ConflictError) else 400, str(error))
+            return refused(400, str(error))
         return web.Response(status=204) if answer is None else answer
 
     # Accounts and keys
@@ -199,8 +195,8 @@ class Control:
 
     def _reset(self, served: _Served, _: bytes) -> _Answer:
         if self._are_taken(served.first_keys, served):
-            raise _ConflictError(
-                "another account on this server has a key that this one had at its start"
+            return refused(
+                409, "another account on this server has a key that this one had at its start"
             )
         unused = [_shown(fault) for fault in served.faults if fault.unused() is not None]
         served.first.reset()

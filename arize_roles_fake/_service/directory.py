@@ -96,7 +96,7 @@ def _find(state: State, grants: Grants, what: str, asked: str) -> User | Space |
     found: User | Space | Project | None = None
     if kind in kinds and asked not in state.store.blocked:
         found = state.records_of(asked).by_id(asked)
-        if found is None and state.has(asked, state.users if what == "user" else state.resources):
+        if found is None and state.has(asked):
             found = state.derived(asked)
     if found is None or not _sees(grants, found):
         raise state.not_found(kind if kind in kinds else kinds[0], what, asked)

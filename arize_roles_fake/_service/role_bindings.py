@@ -46,11 +46,13 @@ def _create(state: State, grants: Grants, request: Request) -> Response:
     if id_kind(new.resource_id) not in RESOURCE_KINDS[new.resource_type]:
         flaw = f"{new.resource_id[:80]!r} is not the ID of a {new.resource_type}"
         raise InvalidBodyError(violations=(Violation("resource_id", flaw),))
-    checks = [_require_right, _require_role_and_user]
-    if state.assumptions.binding_checks == "role-and-user-first":
-        checks.reverse()
-    for each in checks:
-        each(state, grants, new)
+    is_right_first = state.assumptions.binding_checks == "right-first"
+    if is_right_first:
+        _require_right(state, grants, new)
+    _require_user(state, new.user_id)
+    _require_role(state, new.role_id)
+    if not is_right_first:
+        _require_right(state, grants, new)
     there = state.store.bindings.by_target(new.user_id, new.resource_id)
     if there is not None:
         raise RefusedError(409, f"the user already has a role on the resource, by {there.id!r}")
@@ -81,9 +83,8 @@ def _update(state: State, grants: Grants, request: Request) -> Response:
     _require_role(state, changes.role_id)
     if changes.role_id == binding.role_id and state.assumptions.rebind_to_own_role != 200:  # noqa: PLR2004 - that it succeeds
         raise RefusedError(state.assumptions.rebind_to_own_role, "the user already has this role")
-    changed = attrs.evolve(binding, role_id=changes.role_id)
-    if state.assumptions.binding_updated_at == "moves":
-        changed = attrs.evolve(changed, updated_at=state.now())
+    moment = state.now() if state.assumptions.binding_updated_at == "moves" else binding.updated_at
+    changed = attrs.evolve(binding, role_id=changes.role_id, updated_at=moment)
     state.store.bindings.replace(binding, changed)
     return record_response(200, changed)
 
@@ -114,18 +115,13 @@ def _may(
 
 
 def _require_right(state: State, grants: Grants, new: CreateRoleBinding) -> None:
-    is_known = state.has(new.resource_id, state.resources)
-    if not (is_known and _may(state, grants, Permission.ROLE_BINDING_CREATE, new)):
+    is_there = state.has(new.resource_id)
+    if not (is_there and _may(state, grants, Permission.ROLE_BINDING_CREATE, new)):
         raise RefusedError(403, f"the API key lacks {Permission.ROLE_BINDING_CREATE} there")
 
 
-def _require_role_and_user(state: State, _: Grants, new: CreateRoleBinding) -> None:
-    _require_user(state, new.user_id)
-    _require_role(state, new.role_id)
-
-
 def _require_user(state: State, user_id: str) -> None:
-    if id_kind(user_id) != "User" or not state.has(user_id, state.users):
+    if id_kind(user_id) != "User" or not state.has(user_id):
         raise state.not_found("User", "user", user_id)
 
 

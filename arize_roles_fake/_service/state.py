@@ -1,6 +1,6 @@
 """The state of an account that its rules are about, and the parts of an answer they share."""
 
-from collections.abc import Callable, Container, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from datetime import datetime
 from itertools import islice
 from typing import Any, Final, TypeVar, cast
@@ -86,9 +86,9 @@ class State:
         self.extra_permissions: frozenset[str] = frozenset()
         """Permissions of the account that are newer than this version of the library."""
         self.users: frozenset[str] | None = None
-        """The IDs of the users; None if there is every user that a request names."""
+        """The IDs of the users; None if there is each that no other account has."""
         self.resources: frozenset[str] | None = None
-        """The IDs of the spaces and projects; None if there is each that a request names."""
+        """The IDs of the spaces and projects; None if there is each that no other account has."""
         self._next_page_size = next_page_size
         """Returns a limit on the items of the next page, besides the limit of its request."""
         self._cursors = Cursors()
@@ -99,15 +99,11 @@ class State:
         self.keys = {}
         self.store = RoleStore(ids, _NORMALIZERS[self.assumptions.name_comparison])
 
-    def has(self, id: str, declared: Container[str] | None) -> bool:
-        """Return whether there is the user, space or project with an ID.
-
-        Args:
-            id: The ID.
-            declared: The IDs of all there are; None if there is each that no other account has.
-        """
+    def has(self, id: str) -> bool:
+        """Return whether there is the user, space or project with an ID."""
         if id in self.store.blocked:
             return False
+        declared = self.users if id_kind(id) == "User" else self.resources
         return not self.ids.is_of_another(id) if declared is None else id in declared
 
     def know(self, *ids: str, born: datetime | None = None) -> None:
@@ -224,10 +220,8 @@ class State:
             only: Returns whether the caller sees a record; every one by default.
             newest_first: Its order; None is that of the assumptions.
         """
-        fields = msgspec.structs.asdict(asked)
-        filters = {
-            name: fields[name] for name in fields if name not in PageRequest.__struct_fields__
-        }
+        filters = msgspec.structs.asdict(asked)
+        del filters["limit"], filters["cursor"]
         mark = self._mark(asked, filters)
         most = self._next_page_size()
         size = asked.limit if most is None else min(asked.limit, most)
