@@ -35,7 +35,6 @@ from arize_roles_async import (
     AuthenticationError,
     BetaWarning,
     ClientStateError,
-    ConflictError,
     Permission,
     Role,
     RolesClient,
@@ -245,10 +244,10 @@ class Suite(metaclass=_SuiteType):
         return STATUS_ERRORS[getattr(self.assumptions, name)]
 
     def _refused_if(self, name: str, value: int | str) -> AbstractContextManager[object]:
-        """Return a block that ends in a `ConflictError` if an assumption has a value."""
-        if getattr(self.assumptions, name) == value:
-            return pytest.raises(ConflictError)
-        return nullcontext()
+        """Return a block that is refused if an assumption has a value: a status, or by a 409."""
+        if getattr(self.assumptions, name) != value:
+            return nullcontext()
+        return pytest.raises(STATUS_ERRORS[value if isinstance(value, int) else 409])
 
     def _in_order(self, *made: _T) -> tuple[_T, ...]:
         """Return items, given in the order in which they were made, in the order of a list."""
@@ -277,12 +276,10 @@ class Suite(metaclass=_SuiteType):
 
     def _each(self, cases: Iterable[_T]) -> Iterator[_T]:
         """Yield the cases of a rule one by one; a failure says in which one it came."""
-        under_way = self._cases
-        outer = len(under_way)
         for case in cases:
-            under_way[outer:] = [case]
+            self._cases.append(case)
             yield case
-        del under_way[outer:]
+            self._cases.pop()
 
     @functools.cached_property
     def _cases(self) -> list[object]:
