@@ -262,8 +262,7 @@ class FakeAccount:
                 space nor a project.
         """
         with self._lock:
-            data = BindingData(user=user, resource=resource)
-            return contents.bind(self._state, contents.find_role(self._state, role), data)
+            return contents.bind(self._state, role, BindingData(user=user, resource=resource))
 
     def unbind(self, role: Role | str, *, user: str, resource: str) -> None:
         """Take a role on a space or project away from a user.

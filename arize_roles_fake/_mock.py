@@ -11,7 +11,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast, overload
 from weakref import WeakKeyDictionary
 
-from arize_roles_async._aiohttp.config import is_loopback
 from arize_roles_async._calls.api_key import KeySource
 from arize_roles_async._calls.driver import Destination, Driver
 from arize_roles_async._values.errors import ClientStateError
@@ -27,8 +26,6 @@ from arize_roles_fake._testing.watch import (
 )
 
 if TYPE_CHECKING:
-    from aiohttp import ClientRequest
-
     from arize_roles_async._aiohttp.client import AiohttpTransport
     from arize_roles_async._aiohttp.seams import AiohttpDestination
 
@@ -244,16 +241,3 @@ def _driver(usual: "AiohttpDestination", keys: KeySource) -> Driver:
     with _lock:
         mock = _open[-1] if _open else None
     return usual.driver(keys) if mock is None else mock.driver(usual, keys)
-
-
-def host_elsewhere(request: "ClientRequest") -> str | None:
-    """Return the host to which a request leaves this machine, or None.
-
-    A resolver that is not aiohttp's own may be a stand-in, which leads it elsewhere.
-    """
-    from arize_roles_async._aiohttp.internals import resolves_names_itself
-
-    if not resolves_names_itself(request.session.connector):
-        return None
-    hosts = (url.host or "" for url in (request.url, request.proxy) if url)
-    return next((host for host in hosts if not is_loopback(host)), None)

@@ -94,18 +94,21 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _refuse(request: "ClientRequest") -> None:
-    from arize_roles_fake._mock import host_elsewhere
+    """Fail a request that would leave this machine."""
+    from arize_roles_async._aiohttp.config import is_loopback
+    from arize_roles_async._aiohttp.internals import resolves_names_itself
 
-    host = host_elsewhere(request)
-    if host is None:
-        return
-    message = (
-        f"a client was about to connect to {host}, and {_OFFLINE} is set: use the fixture "
-        "mocked_arize, or mock_arize of arize_roles_fake"
-    )
-    watches[-1].refusals.append(message)
-    # Not an `Exception`, which the code under test might handle as an outage.
-    pytest.fail(message, pytrace=False)
+    if not resolves_names_itself(request.session.connector):
+        return  # The resolver of a suite may be a stand-in, which leads it elsewhere.
+    for host in [url.host or "" for url in (request.url, request.proxy) if url]:
+        if not is_loopback(host):
+            message = (
+                f"a client was about to connect to {host}, and {_OFFLINE} is set: use the fixture "
+                "mocked_arize, or mock_arize of arize_roles_fake"
+            )
+            watches[-1].refusals.append(message)
+            # Not an `Exception`, which the code under test might handle as an outage.
+            pytest.fail(message, pytrace=False)
 
 
 @pytest.fixture

@@ -55,9 +55,9 @@ def add_role(state: State, name: str, fields: Mapping[str, Any]) -> Role:
     return role
 
 
-def bind(state: State, role: Role, data: BindingData) -> RoleBinding:
+def bind(state: State, role: Role | str, data: BindingData) -> RoleBinding:
     """Add a role binding, as `FakeAccount.bind`; one of a file may have an ID and timestamps."""
-    bindings = state.store.bindings
+    bindings, role_id = state.store.bindings, find_role(state, role).id
     user, resource = state.ids.of_user(data.user), state.ids.of_resource(data.resource)
     there = bindings.by_target(user, resource)
     if there is not None:
@@ -66,7 +66,7 @@ def bind(state: State, role: Role, data: BindingData) -> RoleBinding:
     created = writable(data.created_at or state.now())
     binding = RoleBinding(
         id=bindings.next_id() if data.id is None else data.id,
-        role_id=role.id,
+        role_id=role_id,
         user_id=user,
         resource_type=resource_type(resource),
         resource_id=resource,
@@ -146,7 +146,7 @@ def fill(state: State, data: AccountData) -> None:
         for binding in bindings:
             bind(state, role, binding)
     for binding in reversed(data.role_bindings):
-        bind(state, find_role(state, binding.role or ""), binding)
+        bind(state, binding.role or "", binding)
     store.kept_names.extend(data.kept_names)
     store.created = max(store.created, data.roles_created)
     store.bindings.created = max(store.bindings.created, data.role_bindings_created)
