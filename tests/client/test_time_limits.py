@@ -1,8 +1,6 @@
-"""The time limits of a client, over one timer."""
+"""The time limits of a client, over one timer, on a clock that the test moves."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -10,57 +8,38 @@ from arize_roles_async import ClientStateError, RetryPolicy, RolesTimeoutError, 
 from arize_roles_async._aiohttp.time_limits import AsyncioTimeLimit, TimeLimits
 from arize_roles_async._calls.call import Call
 from arize_roles_async._roles.operations import ROLES
+from tests.support.event_loop import LoopClock, settle
 
 
-class Clock:
-    """Stands in for an event loop's clock and timers."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.timers: list[Timer] = []
-
-    def time(self) -> float:
-        return self.now
-
-    def call_later(self, delay: float, callback: Callable[[], None]) -> "Timer":
-        self.timers.append(Timer(self.now + delay, callback))
-        return self.timers[-1]
-
-    def advance_to(self, now: float) -> None:
-        self.now = now
-        for timer in [each for each in self.timers if each.when <= now]:
-            self.timers.remove(timer)
-            if not timer.cancelled:
-                timer.callback()
+@pytest.fixture
+async def clock(monkeypatch: pytest.MonkeyPatch) -> LoopClock:
+    return LoopClock(monkeypatch)
 
 
-class Timer:
-    def __init__(self, when: float, callback: Callable[[], None]) -> None:
-        self.when = when
-        self.callback = callback
-        self.cancelled = False
-
-    def cancel(self) -> None:
-        self.cancelled = True
+@pytest.fixture
+async def limits(clock: LoopClock) -> TimeLimits:
+    del clock  # Its time is that of the limits.
+    return TimeLimits(asyncio.get_running_loop())
 
 
-def limits_on(clock: Clock) -> TimeLimits:
-    loop: Any = clock
-    return TimeLimits(loop)
-
-
-def block(all_limits: TimeLimits, seconds: float | None, *, read: float = 5.0) -> AsyncioTimeLimit:
-    """Return the block of a call that begins at 0 and may take so long."""
+def block(limits: TimeLimits, seconds: float | None, *, read: float = 5.0) -> AsyncioTimeLimit:
+    """Return the block of a call that begins now and may take so long."""
     timeouts = Timeouts(total=seconds, read=read)
-    return AsyncioTimeLimit(all_limits, Call(ROLES, "list", timeouts, RetryPolicy(), 0.0))
+    return AsyncioTimeLimit(limits, Call(ROLES, "list", timeouts, RetryPolicy(), limits.now()))
 
 
 async def forever() -> None:
     await asyncio.get_running_loop().create_future()
 
 
-def advance_soon(clock: Clock, now: float) -> None:
-    asyncio.get_running_loop().call_soon(clock.advance_to, now)
+async def wait_in(running: AsyncioTimeLimit) -> None:
+    """Wait in a block, and take a while to end."""
+    with running:
+        try:
+            await forever()
+        finally:
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
 
 
 def cancellations() -> int:
@@ -69,48 +48,33 @@ def cancellations() -> int:
     return task.cancelling()
 
 
-async def wait_in(running: AsyncioTimeLimit) -> None:
-    with running:
-        await forever()
-
-
 class TestBlock:
-    async def test_exact(self) -> None:
+    async def test_exact(self, clock: LoopClock, limits: TimeLimits) -> None:
         """It is due at its moment and not before, and ends once, in the error of its call."""
-        clock = Clock()
-        running = block(limits_on(clock), 5.0)
-        with pytest.raises(RolesTimeoutError) as caught, running:  # noqa: PT012
-            clock.advance_to(4.999)
-            await asyncio.sleep(0)
-            assert not running.expired
-            clock.advance_to(5.0)
-            assert running.expired
-            clock.advance_to(6.0)
-            assert cancellations() == 1
-            await forever()
+        task = asyncio.create_task(wait_in(block(limits, 5.0)))
+        await clock.pass_by(4.0)
+        assert not task.cancelling()
+        await clock.pass_by(1.0)
+        with pytest.raises(RolesTimeoutError) as caught:
+            await task
         assert (caught.value.limit, caught.value.seconds) == ("total", 5.0)
         # Without its frames.
         assert isinstance(caught.value.__context__, asyncio.CancelledError)
         assert caught.value.__context__.__traceback__ is None
-        assert cancellations() == 0
+        assert task.cancelling() == 0
 
-    async def test_in_time(self) -> None:
-        """A block that ends in time is not touched; without a limit it needs no timer."""
-        clock, unlimited = Clock(), Clock()
-        with block(limits_on(clock), 5.0), block(limits_on(unlimited), None):
-            clock.advance_to(4.9)
-            unlimited.advance_to(1e9)
-            await asyncio.sleep(0)
-        clock.advance_to(6.0)
-        await asyncio.sleep(0)
+    async def test_in_time(self, clock: LoopClock, limits: TimeLimits) -> None:
+        """A block that ends in time, or has no limit, is not touched."""
+        with block(limits, None):
+            with block(limits, 5.0):
+                await clock.pass_by(4.0)
+            await clock.pass_by(1e9)
         assert cancellations() == 0
-        assert unlimited.timers == []
 
     @pytest.mark.parametrize("limit", ["total", "read"])
-    async def test_cancelled(self, limit: str) -> None:
+    async def test_cancelled(self, limit: str, clock: LoopClock, limits: TimeLimits) -> None:
         """The cancellation of somebody else goes on its way, whatever limit is over just then."""
-        clock = Clock()
-        running = block(limits_on(clock), 5.0 if limit == "total" else 30.0)
+        running = block(limits, 5.0 if limit == "total" else 30.0)
 
         async def call() -> None:
             with running:
@@ -124,24 +88,21 @@ class TestBlock:
 
         task = asyncio.create_task(call())
         await asyncio.sleep(0)
-        task.cancel()
-        clock.advance_to(5.0)
+        clock.skip(5.0)
+        asyncio.get_running_loop().call_soon(task.cancel)
         with pytest.raises(asyncio.CancelledError):
             await task
 
-    async def test_while_cancelled(self) -> None:
+    async def test_while_cancelled(self, clock: LoopClock, limits: TimeLimits) -> None:
         """A call with which a cancelled task cleans up has its limit, and the task still ends."""
-        clock = Clock()
-        running = block(limits_on(clock), 5.0)
         raised: list[object] = []
 
         async def clean_up() -> None:
             try:
                 await forever()
             finally:
-                with pytest.raises(RolesTimeoutError) as caught, running:  # noqa: PT012
-                    advance_soon(clock, 5.0)
-                    await forever()
+                with pytest.raises(RolesTimeoutError) as caught, block(limits, 5.0):
+                    await clock.pass_by(5.0)
                 raised.append(caught.type)
 
         task = asyncio.create_task(clean_up())
@@ -151,121 +112,113 @@ class TestBlock:
             await task
         assert raised == [RolesTimeoutError]
 
-    async def test_error(self) -> None:
+    async def test_error(self, clock: LoopClock, limits: TimeLimits) -> None:
         """An error in the block comes through, also one that the end of the block brings about."""
-        clock = Clock()
-        with pytest.raises(KeyError), block(limits_on(clock), 5.0):
+        with pytest.raises(KeyError), block(limits, 5.0):
             raise KeyError("mine")
-        with pytest.raises(OSError, match="while it ended"), block(limits_on(clock), 5.0):  # noqa: PT012
-            advance_soon(clock, 5.0)
+        with pytest.raises(OSError, match="while it ended"), block(limits, 5.0):  # noqa: PT012
             try:
-                await forever()
+                await clock.pass_by(5.0)
             except asyncio.CancelledError:
                 raise OSError("while it ended") from None
         assert cancellations() == 0
 
 
 class TestSilence:
-    async def test_part(self) -> None:
+    async def test_part(self, clock: LoopClock, limits: TimeLimits) -> None:
         """An earlier limit ends only a part of the block, and the rest continues."""
-        clock = Clock()
-        running = block(limits_on(clock), 30.0)
+        running, seen = block(limits, 30.0), list[object]()
         with pytest.raises(RolesTimeoutError), running:  # noqa: PT012 - it is the block that raises
             running.begin("read")
-            advance_soon(clock, 5.0)
             with pytest.raises(asyncio.CancelledError):
-                await forever()
-            assert running.catch()
-            assert not running.expired
-            assert cancellations() == 0
-            clock.advance_to(29.9)
-            assert not running.expired
-            advance_soon(clock, 30.0)
-            await forever()
+                await clock.pass_by(5.0)
+            seen.append((running.catch(), cancellations()))
+            await clock.pass_by(24.0)
+            seen.append("continues")
+            await clock.pass_by(1.0)
+        assert seen == [("read", 0), "continues"]
 
-    async def test_beyond_end(self) -> None:
+    async def test_beyond_end(self, clock: LoopClock, limits: TimeLimits) -> None:
         """The end of the block is no read timeout."""
-        clock = Clock()
-        running = block(limits_on(clock), 5.0, read=10.0)
+        running = block(limits, 5.0, read=10.0)
         with pytest.raises(RolesTimeoutError), running:  # noqa: PT012 - it is the block that raises
             running.begin("read")
-            advance_soon(clock, 5.0)
             try:
-                await forever()
+                await clock.pass_by(5.0)
             except asyncio.CancelledError:
                 assert running.catch() is None
                 raise
 
 
 class TestTimer:
-    @pytest.mark.parametrize(
-        ("limits", "moments", "expired"),
-        [
-            # A hundred at a time are cancelled before other tasks run.
-            ([5.0] * 250, [4.9, 5.0, 5.1, 5.2], [0, 100, 200, 250]),
-            # Once a limit has expired, the timer waits for the earliest of the others.
-            ([5.0, 30.0, 10.0], [5.0, 10.0, 30.0], [1, 2, 3]),
-        ],
-    )
-    async def test_many(
-        self, limits: list[float], moments: list[float], expired: list[int]
-    ) -> None:
-        """So many of some limits that begin together have expired at each moment."""
-        clock = Clock()
-        all_limits = limits_on(clock)
-        blocks = [block(all_limits, seconds) for seconds in limits]
+    async def test_many(self, clock: LoopClock, limits: TimeLimits) -> None:
+        """Of many that are due, a hundred at a time are cancelled before other tasks run."""
+        blocks = [block(limits, 5.0) for _ in range(250)]
         tasks = [asyncio.create_task(wait_in(each)) for each in blocks]
         await asyncio.sleep(0)
-        seen: list[int] = []
-        for moment in moments:
-            clock.advance_to(moment)
-            seen.append(sum(each.expired for each in blocks))
+        clock.skip(5.0)
+        seen = {0}
+        while max(seen) < 250:
+            await asyncio.sleep(0)
+            seen.add(sum(each.expired for each in blocks))
+        assert seen == {0, 100, 200, 250}
         await asyncio.gather(*tasks, return_exceptions=True)
-        assert seen == expired
 
-    async def test_ended_before_turn(self) -> None:
+    async def test_next(self, clock: LoopClock, limits: TimeLimits) -> None:
+        """Once a limit has expired, the timer waits for the earliest of the others."""
+        tasks = [asyncio.create_task(wait_in(block(limits, each))) for each in (5.0, 30.0, 10.0)]
+        await asyncio.sleep(0)
+        for seconds, done in ((5.0, 1), (5.0, 2), (20.0, 3)):
+            await clock.pass_by(seconds)
+            assert sum(task.done() for task in tasks) == done
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def test_ended_before_turn(self, clock: LoopClock, limits: TimeLimits) -> None:
         """One of many that are due is not cancelled if its block ends before its turn comes."""
-        clock = Clock()
-        all_limits = limits_on(clock)
-        blocks = [block(all_limits, 5.0) for _ in range(101)]
         done, over = asyncio.Event(), asyncio.Event()
 
-        async def call(running: AsyncioTimeLimit) -> str:
-            with running:
+        async def call() -> str:
+            with block(limits, 5.0):
                 await done.wait()
             await over.wait()
             return "went on"
 
-        tasks = [asyncio.create_task(call(each)) for each in blocks]
+        tasks = [asyncio.create_task(call()) for _ in range(101)]
         await asyncio.sleep(0)
-        clock.advance_to(5.0)
+        clock.skip(5.0)
+        await asyncio.sleep(0)
+        # The timer comes next in this step of the loop, and for the last one in the next step.
         done.set()
-        await asyncio.sleep(0)
-        clock.advance_to(5.1)
+        await settle()
         over.set()
         results = await asyncio.gather(*tasks, return_exceptions=True)
         assert results.count("went on") == 1
 
-    async def test_shared(self) -> None:
+    async def test_shared(self, limits: TimeLimits, monkeypatch: pytest.MonkeyPatch) -> None:
         """A thousand blocks one after the other take one timer, which closing lets go."""
-        clock = Clock()
-        all_limits = limits_on(clock)
-        for _ in range(1000):
-            with block(all_limits, 30.0):
-                pass
-        all_limits.close()
-        assert [timer.cancelled for timer in clock.timers] == [True]
+        loop, timers = asyncio.get_running_loop(), list[asyncio.TimerHandle]()
+        call_at = loop.call_at
 
-    async def test_close_in_block(self) -> None:
+        def noting_call_at(*given: object, **named: object) -> asyncio.TimerHandle:
+            timers.append(call_at(*given, **named))  # type: ignore[arg-type]
+            return timers[-1]
+
+        monkeypatch.setattr(loop, "call_at", noting_call_at)
+        for _ in range(1000):
+            with block(limits, 30.0):
+                pass
+        limits.close()
+        assert [timer.cancelled() for timer in timers] == [True]
+
+    async def test_close_in_block(self, clock: LoopClock, limits: TimeLimits) -> None:
         """Closing ends every block but its own, which keeps its limit."""
-        clock = Clock()
-        all_limits = limits_on(clock)
-        task = asyncio.create_task(wait_in(block(all_limits, 30.0)))
+        task = asyncio.create_task(wait_in(block(limits, 30.0)))
         await asyncio.sleep(0)
-        with pytest.raises(ClientStateError, match="client is closed"), block(all_limits, 5.0):  # noqa: PT012
-            all_limits.close()
-            with pytest.raises(ClientStateError, match="client is closed"):
-                await task
-            advance_soon(clock, 5.0)
-            await forever()
+        with pytest.raises(ClientStateError, match="client is closed"), block(limits, 5.0):  # noqa: PT012
+            limits.close()
+            await settle()
+            assert task.done()
+            await clock.pass_by(5.0)
         assert cancellations() == 0
+        with pytest.raises(ClientStateError, match="client is closed"):
+            await task

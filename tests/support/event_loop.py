@@ -39,9 +39,13 @@ class LoopClock:
         self._ahead = 0.0
         monkeypatch.setattr(loop, "time", lambda: self._real() + self._ahead)
 
+    def skip(self, seconds: float) -> None:
+        """Let time pass; what is due by then happens in the next steps of the loop."""
+        self._ahead += seconds
+
     async def pass_by(self, seconds: float) -> None:
         """Let time pass, and whatever is due by then happen."""
-        self._ahead += seconds
+        self.skip(seconds)
         await settle()
 
 
