@@ -15,8 +15,6 @@ from arize_roles_async import (
     Directory,
     ForbiddenError,
     NotFoundError,
-    Request,
-    Response,
     RoleBindingsClient,
     RolesClient,
     RolesTimeoutError,
@@ -24,7 +22,7 @@ from arize_roles_async import (
     ValidationError,
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient
-from tests.support.clients import START, account_at_noon, in_process
+from tests.support.clients import account_at_noon, in_process, meddled
 from tests.support.event_loop import on_each_backend
 
 
@@ -326,15 +324,12 @@ async def test_failed_names(account: FakeAccount, by_name: ByName) -> None:
 async def test_renamed_meanwhile() -> None:
     """A space that is renamed after its look-up gets the binding, whatever has the name then."""
 
-    class Renamed(FakeAccount):
-        def handle(self, request: Request) -> Response:
-            reply = super().handle(request)
-            if self.calls[-1].operation == "spaces.list":
-                self.add_space("Old", id=self.id("Space:ML"))
-                self.add_space("ML", id=self.id("Space:New"))
-            return reply
+    def rename(account: FakeAccount) -> None:
+        if account.calls[-1].operation == "spaces.list":
+            account.add_space("Old", id=account.id("Space:ML"))
+            account.add_space("ML", id=account.id("Space:New"))
 
-    account = furnish(Renamed(api_key="fake-api-key", clock=lambda: START))
+    account = furnish(meddled("after", "GET", rename))
     await in_process(account).by_name.ensure(user="ada@example.com", role="Analyst", space="ML")
     account.assert_bindings({("ada@example.com", "Space:ML"): "Analyst"})
 
@@ -359,7 +354,7 @@ async def test_clients(make: Callable[[], ArizeClient]) -> None:
     """A client leads to the others, each of its own protocol, which share its options and end."""
     roles = make()
     assert isinstance(roles, ArizeClient)
-    clients = {
+    clients: dict[Any, Any] = {
         RolesClient: roles,
         RoleBindingsClient: roles.role_bindings,
         Directory: roles.directory,

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,8 +12,6 @@ from arize_roles_async import (
     ConflictError,
     NotFoundError,
     OutcomeUnknownError,
-    Request,
-    Response,
     RetryPolicy,
     RoleBinding,
     RoleBindingPages,
@@ -24,8 +21,8 @@ from arize_roles_async import (
     ValidationError,
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient
+from tests.support.clients import Act, account_at_noon, answer, meddled
 
-START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 USER = "VXNlcjphZGE="  # User:ada
 SPACE = "U3BhY2U6MQ=="  # Space:1
 OTHER_SPACE = "U3BhY2U6Mg=="  # Space:2
@@ -42,7 +39,7 @@ def with_roles(account: FakeAccount) -> FakeAccount:
 
 @pytest.fixture
 def account() -> FakeAccount:
-    return with_roles(FakeAccount(clock=lambda: START))
+    return with_roles(account_at_noon())
 
 
 @pytest.fixture
@@ -50,31 +47,26 @@ def bindings(account: FakeAccount) -> RoleBindingsClient:
     return FakeRolesClient(account).role_bindings
 
 
-def meddled(method: str, act: Callable[[FakeAccount], object]) -> FakeAccount:
+def before(method: str, act: Act) -> FakeAccount:
     """Return an account that somebody else changes right before requests with a method."""
+    return with_roles(meddled("before", method, act))
 
-    class Meddled(FakeAccount):
-        def handle(self, request: Request) -> Response:
-            if request.method == method:
-                act(self)
-            return super().handle(request)
 
-    return with_roles(Meddled(clock=lambda: START))
+def unbind(account: FakeAccount) -> None:
+    account.unbind("Analyst", user=USER, resource=SPACE)
 
 
 def rebind(account: FakeAccount) -> None:
-    account.unbind("Analyst", user=USER, resource=SPACE)
+    unbind(account)
     account.bind("Analyst", user=USER, resource=SPACE)
 
 
 def give(account: FakeAccount, name: str) -> None:
     """Have somebody else change the role of every binding."""
     account.advance(1)
-    headers = {"Authorization": f"Bearer {account.api_key}", "Content-Type": "application/json"}
-    body = f'{{"role_id": "{id_of(account, name)}"}}'.encode()
     for each in account.bindings():
-        target = f"/v2/role-bindings/{each.id.replace('=', '%3D')}"
-        account.handle(Request(method="PATCH", target=target, headers=headers, body=body))
+        line, body = f"PATCH /v2/role-bindings/{each.id}", {"role_id": id_of(account, name)}
+        assert answer(account, line, body)[0] == 200
 
 
 def id_of(account: FakeAccount, name: str) -> str:
@@ -252,8 +244,7 @@ class TestLost:
 
     async def test_changed_since(self) -> None:
         """A binding that somebody changed since a 503 may have been changed by this call first."""
-
-        account = meddled("GET", lambda account: give(account, "Analyst"))
+        account = before("GET", lambda account: give(account, "Analyst"))
         first = account.bind("Analyst", user=USER, resource=SPACE)
         account.advance(60)
         account.fail("role_bindings.update", 503, when="after")
@@ -319,7 +310,7 @@ class TestEnsure:
 
     async def test_three_rounds(self) -> None:
         """Where others change the binding each time, three rounds are tried."""
-        account = meddled("PATCH", rebind)
+        account = before("PATCH", rebind)
         account.bind("Analyst", user=USER, resource=SPACE)
         bindings = FakeRolesClient(account).role_bindings
         with pytest.raises(NotFoundError):
@@ -328,9 +319,7 @@ class TestEnsure:
 
     async def test_gone(self) -> None:
         """A binding that somebody removes meanwhile is made anew."""
-        account = meddled(
-            "PATCH", lambda account: account.unbind("Analyst", user=USER, resource=SPACE)
-        )
+        account = before("PATCH", unbind)
         account.bind("Analyst", user=USER, resource=SPACE)
         bindings = FakeRolesClient(account).role_bindings
         await bindings.ensure(**TARGET, role_id=id_of(account, "Editor"))
@@ -338,7 +327,7 @@ class TestEnsure:
 
     async def test_changed_since(self) -> None:
         """A binding that somebody changed since this call made it gets the role again."""
-        account = meddled("POST", lambda account: give(account, "Analyst"))
+        account = before("POST", lambda account: give(account, "Analyst"))
         account.fail("role_bindings.create", "lost", when="after")
         bindings = FakeRolesClient(account).role_bindings
         made = await bindings.ensure(**TARGET, role_id=id_of(account, "Editor"))
@@ -347,39 +336,28 @@ class TestEnsure:
 
     async def test_changed_for_good(self) -> None:
         """If that fails, the error does not say that this call has changed nothing."""
-        account = meddled("POST", lambda account: give(account, "Analyst"))
+        account = before("POST", lambda account: give(account, "Analyst"))
         account.fail("role_bindings.create", "lost", when="after")
         account.fail("role_bindings.update", 404, after=1)  # not that of somebody else
         bindings = FakeRolesClient(account).role_bindings
         with pytest.raises(OutcomeUnknownError):
             await bindings.ensure(**TARGET, role_id=id_of(account, "Editor"))
 
-    @pytest.mark.parametrize("is_bound_anew", [False, True])
-    async def test_removed_meanwhile(self, *, is_bound_anew: bool) -> None:
+    @pytest.mark.parametrize("act", [unbind, rebind])
+    async def test_removed_meanwhile(self, act: Act) -> None:
         """`remove` returns False if somebody else removed the binding at the same moment."""
-
-        def act(account: FakeAccount) -> None:
-            account.unbind("Analyst", user=USER, resource=SPACE)
-            if is_bound_anew:
-                account.bind("Analyst", user=USER, resource=SPACE)
-
-        account = meddled("DELETE", act)
+        account = before("DELETE", act)
         account.bind("Analyst", user=USER, resource=SPACE)
         assert not await FakeRolesClient(account).role_bindings.remove(**TARGET)
 
     async def test_removed_late(self) -> None:
         """`remove` returns True if its own lost request removes the binding after a refusal."""
 
-        class Delayed(FakeAccount):
-            """An account that carries out a lost delete after the second look at the binding."""
+        def arrive(account: FakeAccount) -> None:
+            if account.calls[-1].operation == "role_bindings.get":
+                unbind(account)
 
-            def handle(self, request: Request) -> Response:
-                reply = super().handle(request)
-                if request.method == "GET" and "?" not in request.target:
-                    self.unbind("Analyst", user=USER, resource=SPACE)
-                return reply
-
-        account = with_roles(Delayed(clock=lambda: START))
+        account = with_roles(meddled("after", "GET", arrive))
         account.bind("Analyst", user=USER, resource=SPACE)
         account.fail("role_bindings.delete", "lost")
         account.fail("role_bindings.delete", 404)

@@ -8,15 +8,13 @@ import pytest
 
 from arize_roles_async import (
     OutcomeUnknownError,
-    Request,
-    Response,
     RetryPolicy,
     RoleRenamedError,
     RolesConnectionError,
     RolesError,
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient
-from tests.support.clients import START
+from tests.support.clients import START, answer, meddled
 
 Fault = tuple[Any, dict[str, Any]]
 LOST: Final[Fault] = ("lost", {})
@@ -178,26 +176,11 @@ async def test_read_fails(account: FakeAccount, roles: FakeRolesClient) -> None:
         assert type(caught.value.__cause__) is RolesConnectionError
 
 
-class RenamingAccount(FakeAccount):
-    """An account in which somebody renames the role around its update, or before it is read."""
-
-    moment = ""
-
-    def handle(self, request: Request) -> Response:
-        is_update = request.method == "PATCH"
-        if self.moment == ("before" if is_update else "reading"):
-            self._rename(request)
-        reply = super().handle(request)
-        if is_update and self.moment == "after":
-            self._rename(request)
-        return reply
-
-    def _rename(self, request: Request) -> None:
-        headers = dict(request.headers)
-        renaming = Request(
-            method="PATCH", target=request.target, headers=headers, body=b'{"name": "Other"}'
-        )
-        assert super().handle(renaming).status == 200
+def rename(account: FakeAccount) -> None:
+    """Have somebody else rename the only role."""
+    (role,) = account.roles
+    status, _ = answer(account, f"PATCH /v2/roles/{role.id}", {"name": "Other"})
+    assert status == 200
 
 
 class TestRenamed:
@@ -205,9 +188,8 @@ class TestRenamed:
 
     async def test_between(self) -> None:
         """An update that another role got says which."""
-        account = RenamingAccount()
+        account = meddled("before", "PATCH", rename)
         role = account.add_role("Role")
-        account.moment = "before"
         with pytest.raises(RoleRenamedError) as caught:
             await FakeRolesClient(account).update(role="Role", description="New.")
         assert str(caught.value) == (
@@ -226,19 +208,17 @@ class TestRenamed:
     )
     async def test_after_a_lost_attempt(self, faults: Sequence[Fault], end: str) -> None:
         """The account does not show whether a role was renamed before the update or after it."""
-        account = RenamingAccount()
+        account = meddled("after", "PATCH", rename)
         account.add_role("Role")
-        account.moment = "after"
         script(account, "update", faults)
         assert await end_of(FakeRolesClient(account).update(role="Role", description="New.")) == end
 
     @pytest.mark.parametrize("fault", [DOWN, DOWN_AFTER])
     async def test_after_a_503(self, fault: Fault) -> None:
         """A role that somebody changed since a 503 may have been changed by this call first."""
-        account = RenamingAccount(clock=lambda: START)
+        account = meddled("before", "GET", rename)
         role = account.add_role("Role")
         account.advance(60)
-        account.moment = "reading"
         script(account, "update", [fault, refusal(401)])
         update = FakeRolesClient(account).update(role_id=role.id, name="New")
         assert await end_of(update) == "unknown: AuthenticationError"

@@ -7,12 +7,19 @@ import math
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import aiohttp
 import pytest
 
-from arize_roles_async import AiohttpRolesClient, ApiKey, Request, RetryPolicy, RolesClient
+from arize_roles_async import (
+    AiohttpRolesClient,
+    ApiKey,
+    Request,
+    Response,
+    RetryPolicy,
+    RolesClient,
+)
 from arize_roles_async._aiohttp.client import AiohttpTransport
 from arize_roles_fake import FakeAccount, FakeRolesClient, mock_arize, serve
 from arize_roles_fake._testing.faults import Reply, reply_of
@@ -26,6 +33,7 @@ PREDEFINED = [
 ]
 """The names of the predefined roles, as a listing has them."""
 
+Act = Callable[[FakeAccount], object]
 Connect = Callable[..., AbstractAsyncContextManager[RolesClient]]
 
 
@@ -70,6 +78,29 @@ def request_binding(
     }
     status, _ = answer(account, "POST /v2/role-bindings", body)
     return status
+
+
+def meddled(when: Literal["before", "after"], method: str, act: Act) -> FakeAccount:
+    """Return an account at noon that somebody else changes before or after requests of a method."""
+
+    class Meddled(FakeAccount):
+        acts = True
+
+        def handle(self, request: Request) -> Response:
+            is_asked = self.acts and request.method == method
+            if is_asked and when == "before":
+                self._act()
+            reply = super().handle(request)
+            if is_asked and when == "after":
+                self._act()
+            return reply
+
+        def _act(self) -> None:
+            self.acts = False
+            act(self)
+            self.acts = True
+
+    return Meddled(api_key="fake-api-key", clock=lambda: START, predefined=False)
 
 
 def passed(account: FakeAccount) -> float:
