@@ -67,17 +67,17 @@ def judge(
     sent = Counter((mark_of(each), each.operation, each.attempt) for each in upstream.account.calls)
     resent = {mark for (mark, _, _), times in sent.items() if mark and times > 1}
     roles = {role.id: role for role in upstream.account.roles}
-    names = {role.id: role.name for role in upstream.account.roles}
     verdict = Verdict(calls=calls)
     for call in calls:
         is_create = call.kind == "create"
         role = upstream.account.role(call.name) if is_create else roles.get(call.role_id)
         said = _untrue(call, role, clear=clear)
         if isinstance(call.result, ListRolesResponse):
-            unlike = [
-                each for each in call.result.roles if each.name != names.get(each.id, each.name)
+            said += [
+                f"{each} has another name"
+                for each in call.result.roles
+                if each.id in roles and each.name != roles[each.id].name
             ]
-            said += [f"{each} has another name" for each in unlike]
         if call.mark in resent:
             said.append("it was sent more than once for one attempt")
         excused = resends and call.mark in resent

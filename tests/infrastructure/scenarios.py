@@ -370,7 +370,9 @@ def _twice(stop: Step, again: Step) -> Steps:
 
 _RELOADS: Final = _twice(lambda site: site.nodes[0].reload(), lambda site: site.nodes[0].reload())
 _KILLS: Final = _twice(_kill, lambda site: site.upstream.start())
-_FREEZES: Final = _twice(lambda site: site.upstream.freeze(), lambda site: site.upstream.thaw())
+_FREEZES: Final = _twice(
+    lambda site: site.upstream.thawed.clear(), lambda site: site.upstream.thawed.set()
+)
 _SWAPS: Final = ((0.2, _swap("ca")), (0.4, _swap("another")), (0.6, _swap("ca")))
 _SQUID_DIES: Final = _twice(lambda site: site.squid.kill(), lambda site: site.squid.start())
 

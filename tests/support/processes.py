@@ -111,8 +111,6 @@ class Part:
 
     program: str
     user: str | None = None
-    cwd: Path | None = None
-    """Where it runs, if not in its directory."""
     ending = signal.SIGTERM
     """The signal that ends it."""
 
@@ -155,7 +153,7 @@ class Part:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                cwd=self.cwd or self.directory,
+                cwd=self.directory,
                 env=clean_environment(),
                 user=self.user if os.geteuid() == 0 else None,
                 # A group of its own, so that its workers can be ended with it.

@@ -57,18 +57,19 @@ class Upstream:
         self.url = f"{'https' if tls else 'http'}://{HOST}:{self.port}"
         self.account = FakeAccount(api_key=KEY)
         self.thawed = threading.Event()
+        """Cleared, nobody is answered; the kernel still takes connections and data in its name."""
         # By method, so that each has its share of what is lost, in whatever order they come.
         self._answers: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._server: _Server | None = None
 
     def __enter__(self) -> Self:
-        self.thaw()
+        self.thawed.set()
         self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.thaw()
+        self.thawed.set()
         self.kill()
 
     def start(self) -> None:
@@ -82,22 +83,6 @@ class Upstream:
             server, self._server = self._server, None
         if server is not None:
             server.end()
-
-    def freeze(self) -> None:
-        """Answer nobody; the kernel still takes connections and data in its name."""
-        self.thawed.clear()
-
-    def thaw(self) -> None:
-        """Undo `freeze`."""
-        self.thawed.set()
-
-    def add(self, *names: str) -> list[str]:
-        """Make roles, past everything in between, and return their IDs."""
-        account = self.account
-        made = [
-            account.add_role(name, ["PROJECT_READ"], description="As it was.") for name in names
-        ]
-        return [role.id for role in made]
 
     def answer(self, server: "_Server", request: Request) -> tuple[Response, str]:
         """Carry a request out, and return the answer and what becomes of it.
