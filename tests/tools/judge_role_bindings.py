@@ -182,29 +182,26 @@ class Account(FakeAccount):
                 self._others.add(made.id)
 
 
-async def call(bindings: RoleBindingsClient, account: Account) -> Any:  # noqa: ANN401, PLR0911
+async def call(bindings: RoleBindingsClient, account: Account) -> Any:  # noqa: ANN401
     """Make the call of an account."""
     target: dict[str, Any] = {
         "user_id": account.user,
         "resource_type": RESOURCES[account.resource],
         "resource_id": account.resource,
     }
+    role, binding = {"role_id": account.role_id}, {"binding_id": account.binding_id}
     match account.operation:
         case "list":
             kind = target["resource_type"]
             return (await bindings.list(resource_type=kind, limit=2).all()).role_bindings
         case "find":
             return [each async for each in bindings.find(user_id=account.user)]
-        case "get":
-            return await bindings.get(binding_id=account.binding_id)
-        case "create":
-            return await bindings.create(**target, role_id=account.role_id)
-        case "ensure":
-            return await bindings.ensure(**target, role_id=account.role_id)
+        case "create" | "ensure" as method:
+            return await getattr(bindings, method)(**target, **role)
+        case "get" | "delete" as method:
+            return await getattr(bindings, method)(**binding)
         case "update":
-            return await bindings.update(binding_id=account.binding_id, role_id=account.role_id)
-        case "delete":
-            return await bindings.delete(binding_id=account.binding_id)
+            return await bindings.update(**binding, **role)
         case _:
             return await bindings.remove(**target)
 
