@@ -56,20 +56,6 @@ class Assertion:
         return f"{Path(self.file).relative_to(ROOT)}:{self.first}: {self.text}"
 
 
-class Deletions:
-    """The assertions that can be deleted, and the one that is."""
-
-    def __init__(self) -> None:
-        self.all: list[Assertion] = []
-        self.deleted: int | None = None
-
-    def expect(self, number: int) -> AbstractContextManager[object]:
-        """Return a block around an assertion, which cannot fail once it is deleted."""
-        if number != self.deleted:
-            return nullcontext()
-        return suppress(Exception, pytest.fail.Exception)
-
-
 class _Deletable(ast.NodeTransformer):
     """Puts each assertion into a block."""
 
@@ -87,7 +73,7 @@ class _Deletable(ast.NodeTransformer):
             text, last = ast.unparse(node).partition("\n")[0], node.end_lineno or 0
             made = Assertion(self._file, self._function, node.lineno, last, text)
             self._assertions.append(made)
-            block = f"with __deletions__.expect({len(self._assertions) - 1}): pass"
+            block = f"with __deletable__({len(self._assertions) - 1}): pass"
             kept: Any = ast.parse(block).body[0]
             for each in ast.walk(kept):
                 ast.copy_location(each, node)
@@ -111,8 +97,10 @@ def is_assertion(node: ast.stmt) -> bool:
             return False
 
 
-def make_deletable(deletions: Deletions) -> None:
-    """Make the assertions deletable in the modules of the contracts that are imported later."""
+def make_deletable(
+    assertions: list[Assertion], block: Callable[[int], AbstractContextManager[object]]
+) -> None:
+    """Put blocks around the assertions in the modules of the contracts that are imported later."""
     real = SourceFileLoader.get_code
 
     def get_code(loader: SourceFileLoader, fullname: str) -> CodeType | None:
@@ -120,10 +108,10 @@ def make_deletable(deletions: Deletions) -> None:
             return real(loader, fullname)
         file = str(FOLDER / Path(loader.path).name)
         tree = ast.parse(Path(file).read_text("utf-8"))
-        _Deletable(file, deletions.all).visit(tree)  # It changes the tree in place.
+        _Deletable(file, assertions).visit(tree)  # It changes the tree in place.
         return compile(tree, file, "exec")
 
-    setattr(builtins, "__deletions__", deletions)  # noqa: B010 - it has no such name
+    setattr(builtins, "__deletable__", block)  # noqa: B010 - it has no such name
     mock.patch.object(SourceFileLoader, "get_code", get_code).start()
 
 
@@ -131,8 +119,9 @@ class Judge:
     """Runs rules on broken clients, with and without an assertion."""
 
     def __init__(self) -> None:
-        self._deletions = Deletions()
-        make_deletable(self._deletions)
+        self.assertions: list[Assertion] = []
+        self._deleted: int | None = None
+        make_deletable(self.assertions, self._block)
         # What these import is deletable only now.
         from tests.contract import faulty, test_assumptions, test_broken_clients, test_faults
         from tests.contract.suites import contract_tests
@@ -145,9 +134,11 @@ class Judge:
             (name, rule) for name, of in self.contracts.items() for rule in contract_tests(of)
         ]
 
-    @property
-    def assertions(self) -> list[Assertion]:
-        return self._deletions.all
+    def _block(self, number: int) -> AbstractContextManager[object]:
+        """Return a block around an assertion, which cannot fail once it is deleted."""
+        if number != self._deleted:
+            return nullcontext()
+        return suppress(Exception, pytest.fail.Exception)
 
     def needed_by_hand(self) -> set[int]:
         """Return the assertions that the clients and services need which people wrote."""
@@ -185,10 +176,10 @@ class Judge:
                 each.file == frame.filename and each.first <= (frame.lineno or 0) <= each.last
                 for frame in trace
             ):
-                self._deletions.deleted = number
+                self._deleted = number
                 if self._faulty.failure(make(), rule) is None:
                     needed.add(number)
-                self._deletions.deleted = None
+                self._deleted = None
         return needed
 
 
