@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import aiohttp
 import attrs
+import pytest
 
 from arize_roles_async import (
     AiohttpRolesClient,
@@ -22,7 +23,7 @@ from arize_roles_async import (
 )
 from tests.infrastructure.calls import Call, Load, MakeCall, make, plan
 from tests.infrastructure.judge import Verdict, judge
-from tests.support.processes import HOST, await_true
+from tests.support.processes import HOST, await_true, missing
 from tests.support.proxies import Haproxy, Nginx, Squid, folder
 from tests.support.tls import Authority
 from tests.support.upstream import KEY, Behaviour, Upstream
@@ -162,11 +163,15 @@ async def run(
 ) -> tuple[Verdict, list[str]]:
     """Run a scenario, and return the verdict and everything that is not as it should be.
 
+    Without a program that it needs, the test is skipped.
+
     Args:
         scenario: Which one.
         times: How often as many calls as in the suite.
         make_call: Makes each call; a liar is to be caught.
     """
+    if reason := missing(*scenario.needs):
+        pytest.skip(reason)
     noise: list[str] = []
     asyncio.get_running_loop().set_exception_handler(
         lambda _, context: noise.append(f"unhandled: {context['message']}")
