@@ -69,8 +69,6 @@ SPACE_ID, PROJECT_ID = "U3BhY2U6MQ==", "TW9kZWw6MQ=="
         ("add_space", {"name": "ML", "id": "ML"}, ValueError, "must be a space or a project"),
         ("add_space", {"name": "ML", "description": "\ud800"}, ValueError, "surrogates"),
         ("add_space", {"name": None}, TypeError, r"\$\.name"),
-        ("add_project", {"name": "p", "space": "ML", "id": SPACE_ID}, ValueError, "not the ID of"),
-        ("add_project", {"name": 5, "space": "ML"}, TypeError, r"\$\.name"),
         ("bind", {"role": "A", "user": PROJECT_ID, "resource": "Space:1"}, ValueError, "the ID of"),
         ("__init__", {"users": "ada"}, TypeError, "users must be a list"),
         ("__init__", {"resources": "Space:1"}, TypeError, "resources must be a list"),

@@ -200,8 +200,6 @@ class TestFile:
         [
             (b"[", "this is not a recording: "),
             (b"{}", "this is not a recording: "),
-            (b"17", "this is not a recording: "),
-            (b"[{}]", "this is not a recording: "),
             (STEP + b'"\xff"', "this is not a recording: "),
             (STEP + b"[" * 100_000, "this is not a recording: "),
             (
