@@ -48,6 +48,14 @@ def of_fixture(fixture: str, account: str, make: str) -> str:
     return f"\ndef test_it({fixture}):\n    use({account}, {make})\n"
 
 
+def in_block(block: str, used: str) -> str:
+    return f"\ndef test_it():\n    with {block}:\n        use({used})\n"
+
+
+def decorated(tests: str) -> str:
+    return f"\ngiven = FakeAccount()\n\n@mock_arize(given)\n{tests}"
+
+
 ALL = {
     "fake_account": of_fixture(
         "fake_account", "fake_account", "lambda: FakeRolesClient(fake_account)"
@@ -59,73 +67,39 @@ ALL = {
         "lambda: AiohttpRolesClient(roles_server.api_key, base_url=roles_server.url)",
     ),
     "arize_env": of_fixture("arize_env", "arize_env.account", "AiohttpRolesClient"),
-    "block": """
-def test_it():
-    with mock_arize() as account:
-        use(account, AiohttpRolesClient)
-""",
-    "any_key": """
-def test_it():
-    with mock_arize() as account:
-        use(account, lambda: AiohttpRolesClient("key-of-staging"), key="key-of-staging")
-""",
-    "mapping": """
-def test_it():
-    with mock_arize({"key-of-one": FakeAccount(), "key-of-two": FakeAccount()}) as accounts:
-        use(accounts["key-of-two"], lambda: AiohttpRolesClient("key-of-two"), key="key-of-two")
-""",
-    "decorator": """
-given = FakeAccount()
-
-@mock_arize(given)
-def test_it():
-    use(given, AiohttpRolesClient)
-""",
-    "coroutine": """
-given = FakeAccount()
-
-@pytest.mark.asyncio
-@mock_arize(given)
-async def test_it():
-    # Another thread, since a loop runs in this one.
-    await asyncio.to_thread(use, given, AiohttpRolesClient)
-""",
-    "class": """
-given = FakeAccount()
-
-@mock_arize(given)
-class TestIt:
-    def test_it(self):
-        use(given, AiohttpRolesClient)
-""",
-    "TestCase": """
-given = FakeAccount()
-
-@mock_arize(given)
-class TestIt(unittest.TestCase):
-    def test_it(self):
-        use(given, AiohttpRolesClient)
-""",
+    "block": in_block("mock_arize() as account", "account, AiohttpRolesClient"),
+    "any_key": in_block(
+        "mock_arize() as account",
+        "account, lambda: AiohttpRolesClient('key-of-staging'), key='key-of-staging'",
+    ),
+    "mapping": in_block(
+        "mock_arize({'key-of-one': FakeAccount(), 'key-of-two': FakeAccount()}) as accounts",
+        "accounts['key-of-two'], lambda: AiohttpRolesClient('key-of-two'), key='key-of-two'",
+    ),
+    "decorator": decorated("def test_it(): use(given, AiohttpRolesClient)"),
+    "coroutine": decorated(
+        # Another thread, since a loop runs in this one.
+        "async def test_it(): await asyncio.to_thread(use, given, AiohttpRolesClient)"
+    ),
+    "class": decorated("class TestIt:\n    def test_it(self): use(given, AiohttpRolesClient)"),
+    "TestCase": decorated(
+        "class TestIt(unittest.TestCase):\n    def test_it(self): use(given, AiohttpRolesClient)"
+    ),
     "enterContext": """
 class TestIt(unittest.TestCase):
     def test_it(self):
         use(self.enterContext(mock_arize()), AiohttpRolesClient)
 """,
-    "served_account": """
-def test_it():
-    with RolesServer(FakeAccount()) as server:
-        use(server.account, lambda: AiohttpRolesClient(server.api_key, base_url=server.url))
-""",
+    "served_account": in_block(
+        "RolesServer(FakeAccount()) as server",
+        "server.account, lambda: AiohttpRolesClient(server.api_key, base_url=server.url)",
+    ),
     "trio": """
 def test_it():
     account = FakeAccount()
     use(account, lambda: FakeRolesClient(account), run=trio.run)
 """,
-    "mocked_trio": """
-def test_it():
-    with mock_arize() as account:
-        use(account, AiohttpRolesClient, run=trio.run)
-""",
+    "mocked_trio": in_block("mock_arize() as account", "account, AiohttpRolesClient, run=trio.run"),
     "thread": """
 def test_it():
     with mock_arize() as account:
@@ -178,6 +152,7 @@ def failed(pytester: pytest.Pytester) -> Failed:
             filterwarnings = [
                 "error", "ignore::arize_roles_async.AlphaWarning", "default:sent:UserWarning"
             ]
+            asyncio_mode = "auto"
             asyncio_default_fixture_loop_scope = "function"
             {ini}
             """
