@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
+from textwrap import dedent
 
 import anyio
 import pytest
@@ -17,6 +18,12 @@ assert anyio
 assert trio
 
 ALPHA = "ignore::arize_roles_async.AlphaWarning"
+IMPORTS = """
+import asyncio
+import pytest
+from arize_roles_async import *
+from arize_roles_fake import *
+"""
 
 
 @pytest.fixture
@@ -40,7 +47,10 @@ async def roles(connect: Connect, account: FakeAccount) -> AsyncGenerator[RolesC
 
 @pytest.fixture
 def run(pytester: pytest.Pytester) -> Callable[..., pytest.RunResult]:
-    """Runs a suite as strictly as pytest can, and sees that it has the outcomes."""
+    """Runs a suite as strictly as pytest can, and sees that it has the outcomes.
+
+    It has the imports that most of them need.
+    """
 
     def run_suite(
         source: str, *arguments: str, mode: str = "strict", **outcomes: int
@@ -54,7 +64,7 @@ def run(pytester: pytest.Pytester) -> Callable[..., pytest.RunResult]:
             asyncio_default_fixture_loop_scope = "function"
             """
         )
-        pytester.makepyfile(source)
+        pytester.makepyfile(IMPORTS + dedent(source))
         result = pytester.runpytest_inprocess(*arguments)
         if outcomes:
             result.assert_outcomes(**outcomes)

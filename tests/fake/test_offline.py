@@ -9,11 +9,8 @@ import pytest
 Run = Callable[..., pytest.RunResult]
 
 SUITE = """
-import asyncio
 import contextlib
 import os
-import pytest
-from arize_roles_async import AiohttpRolesClient, RetryPolicy
 from arize_roles_fake._recording.record import record_service
 
 async def use(**arguments):
@@ -75,10 +72,7 @@ def test_not_awaited(run: Run) -> None:
     """A refusal in a thread, or in a task whose failure nobody reads, fails the test at its end."""
     result = run(
         """
-    import asyncio
     import threading
-    import pytest
-    from arize_roles_async import AiohttpRolesClient
 
     pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 
@@ -133,13 +127,9 @@ def test_stand_ins(run: Run) -> None:
     """A request that a stand-in of another library catches leaves no machine."""
     run(
         """
-    import asyncio
     import socket
     import aiohttp
-    import pytest
     import vcr
-    from arize_roles_async import AiohttpRolesClient, RolesConnectionError
-    from arize_roles_fake import RolesServer
 
     async def use(server, session=None):
         url = "http://arize.invalid:" + server.url.rpartition(":")[2]

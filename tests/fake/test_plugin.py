@@ -58,8 +58,6 @@ class TestRunners:
         """The fixtures work under pytest-xdist, and the report crosses to its controller."""
         result = run(
             """
-        import pytest
-
         @pytest.mark.parametrize("number", range(4))
         def test_own_server(number, roles_server):
             roles_server.account.add_role("A")
@@ -90,11 +88,8 @@ def test_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "intranet.example")
     run(
         """
-        import asyncio
         import os
         import urllib.request
-        import pytest
-        from arize_roles_async import AiohttpRolesClient
 
         @pytest.mark.arize_roles(unused_faults="allow")
         @pytest.mark.parametrize("number", range(2))
@@ -163,9 +158,6 @@ class TestMarker:
         """A marker that sets up an account that the test does not use is an error."""
         result = run(
             """
-        import pytest
-        from arize_roles_fake import mock_arize
-
         @pytest.mark.arize_roles(faults=["create:503"])
         def test_by_hand():
             with mock_arize():
@@ -200,10 +192,6 @@ class TestMarker:
         """
         run(
             """
-        import asyncio
-        import pytest
-        from arize_roles_async import ConflictError, ForbiddenError, NotFoundError, ServerError
-
         pytestmark = pytest.mark.arize_roles(
             users=["ada"], resources=["Space:1"], roles={"Auditor": ["ROLE_READ"]}, grants=[]
         )
@@ -260,11 +248,6 @@ class TestReport:
         """
         result = run(
             """
-        import asyncio
-        import pytest
-        from arize_roles_async import Request
-        from arize_roles_fake import FakeAccount
-
         @pytest.mark.arize_roles(faults=["list:404", "delete:500"])
         def test_few(fake_roles):
             asyncio.run(fake_roles.create(name="A", permissions=["ROLE_READ"]))
@@ -302,11 +285,7 @@ class TestReport:
         """It shows accounts that the test made, and only what they were asked during the test."""
         result = run(
             """
-            import asyncio
             import gc
-            import pytest
-            from arize_roles_async import AiohttpRolesClient
-            from arize_roles_fake import FakeAccount, FakeRolesClient, mock_arize
 
             async def ask(account, limit):
                 async with FakeRolesClient(account) as roles:
@@ -355,8 +334,6 @@ class TestReport:
         """The report of a refusal that nobody caught has no frames of the packages; a bug's has."""
         result = run(
             """
-        import asyncio
-
         def test_rule(fake_roles):
             asyncio.run(fake_roles.create(name="", permissions=["ROLE_READ"]))
 
@@ -412,9 +389,6 @@ def test_unused_faults(run: Run) -> None:
     """
     result = run(
         """
-        import asyncio
-        import pytest
-
         pytestmark = pytest.mark.arize_roles(faults=["create:503"])
 
         @pytest.mark.arize_roles(unused_faults="allow")
@@ -465,8 +439,6 @@ def test_same_name(run: Run) -> None:
     """A suite's own fixture of the same name and another type leads to an error that says so."""
     result = run(
         """
-        import pytest
-
         class TestAccount:
             @pytest.fixture
             def fake_account(self):
@@ -499,7 +471,6 @@ class TestSecrets:
     """With `arize_roles_secrets`, a test that writes an API key is an error."""
 
     HEAD = """
-        import asyncio
         import base64
         import json
         import logging
@@ -507,9 +478,6 @@ class TestSecrets:
         import sys
         import urllib.parse
         import warnings
-        import pytest
-        from arize_roles_async import AuthenticationError
-        from arize_roles_fake import FakeAccount
 
         log = logging.getLogger("app")
         KEY = 'se"cret+key/12'
