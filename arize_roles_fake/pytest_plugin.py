@@ -303,7 +303,12 @@ def _hide_frames() -> None:
     for name, module in [*sys.modules.items()]:
         package, _, rest = name.partition(".")
         if package in refusals and not rest.startswith("contract"):
-            vars(module)["__tracebackhide__"] = methodcaller("errisinstance", refusals[package])
+            hide = methodcaller("errisinstance", refusals[package])
+            vars(module)["__tracebackhide__"] = hide
+            # The methods that attrs makes have variables of their own in place of the module's.
+            for each in [*vars(module).values()]:
+                if isinstance(each, type) and "__attrs_attrs__" in vars(each):
+                    vars(each)["__init__"].__globals__["__tracebackhide__"] = hide
 
 
 def _flaws(item: pytest.Item, watch: Watch) -> str:

@@ -334,6 +334,8 @@ class TestReport:
         """The report of a refusal that nobody caught has no frames of the packages; a bug's has."""
         result = run(
             """
+        from arize_roles_async import RetryPolicy
+
         def test_rule(fake_roles):
             asyncio.run(fake_roles.create(name="", permissions=["ROLE_READ"]))
 
@@ -350,18 +352,21 @@ class TestReport:
         def test_fault(fake_account):
             fake_account.fail("list", 200)
 
+        def test_option(fake_account):
+            RetryPolicy(attempts=0)
+
         def test_bug(fake_account):
             fake_account.slow_down("1")
         """,
             "--tb=short",
-            failed=6,
+            failed=7,
         )
         result.stdout.fnmatch_lines("*ValueError: this fault cannot be scripted: *, not 200")
-        frames = [line for line in result.outlines if re.search(r"\w\.py\b.* in \w+$", line)]
-        own = [line for line in frames if "test_refusals.py" in line or "/arize_roles_" in line]
+        frames = [line for line in result.outlines if re.search(r":\d+: in \w+$", line)]
+        own = [line for line in frames if "test_refusals.py" in line or "arize_roles_" in line]
         assert [line.rpartition(" in ")[2] for line in own] == [
             *("test_rule", "test_answer", "test_cause", "test_account", "test_fault"),
-            *("test_bug", "slow_down", "__attrs_post_init__"),
+            *("test_option", "test_bug", "slow_down", "__init__", "__attrs_post_init__"),
         ]
 
     def test_refused_by_suite(self, run: Run, pytester: pytest.Pytester) -> None:
