@@ -662,7 +662,6 @@ class FakeAccount:
             page=page,
             headers=headers or {},
         )
-        arguments.check()
         return self._script(ScriptedFault(arguments))
 
     def _script(self, thing: _S) -> _S:
@@ -746,9 +745,7 @@ class FakeAccount:
         Raises:
             ValueError: No call can match.
         """
-        calls = CallFilter(operation, role)
-        calls.check()
-        blocked = self._script(Blocked(calls))
+        blocked = self._script(Blocked(CallFilter(operation, role)))
         try:
             yield blocked
         finally:

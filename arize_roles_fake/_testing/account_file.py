@@ -125,11 +125,7 @@ def check_format(text: str | bytes, newest: int, kind: str) -> None:
 
 
 def decode(text: str) -> AccountData:
-    """Return the account that JSON text holds.
-
-    Raises:
-        ValueError: It is not an account file, or one of a later version; the message says where.
-    """
+    """Return the account that JSON text holds, or raise `ValueError`, which says where it errs."""
     check_format(text, FORMAT, "account file")
     try:
         data = msgspec.json.decode(text, type=AccountData)

@@ -81,12 +81,7 @@ def bind(state: State, role: Role | str, data: BindingData) -> RoleBinding:
 
 
 def add_thing(state: State, thing: _Thing) -> _Thing:
-    """Add a user, space or project, or replace the one with the ID, which stays as old as it is.
-
-    Raises:
-        ValueError: The ID is that of another kind of thing.
-        TypeError: A field has a wrong type.
-    """
+    """Add a user, space or project, or replace the one with the ID, which stays as old as it is."""
     try:
         msgspec.json.decode(msgspec.json.encode(thing, enc_hook=str), type=type(thing))
     except msgspec.ValidationError as error:

@@ -82,7 +82,7 @@ _NOT_SCRIPTED: Final[dict[type[RolesError], str]] = {
 
 @attrs.frozen(kw_only=True)
 class FaultArguments(CallFilter):
-    """The arguments of `FakeAccount.fail`."""
+    """The arguments of `FakeAccount.fail`, which agree and can strike a call."""
 
     given: int | type[RolesError] | Breakage = attrs.field(alias="failure")
     """The argument `failure`."""
@@ -111,8 +111,7 @@ class FaultArguments(CallFilter):
         """Return whether the answer to an operation can fail so: one without a body may not."""
         return operation not in _DELETES or self.failure not in _NEED_A_BODY
 
-    def check(self) -> None:
-        """Raise `ValueError` if they contradict themselves or could never strike a call."""
+    def __attrs_post_init__(self) -> None:
         flaws = [*_wrong_failure(self)] or [
             *_operation_flaws(self),
             *_moment_flaws(self),
@@ -222,16 +221,8 @@ def parse_failure(text: str) -> Any:  # noqa: ANN401 - `Fault` checks it
 
 
 def parse_fault(text: str) -> dict[str, Any]:
-    """Parse a line of text into arguments of `FakeAccount.fail`.
-
-    Args:
-        text: `OPERATION:FAILURE`, where the failure may be the name of an error class; then any of
-            `,times=N` (or `always`), `,after=N`, `,every_attempt`, `,when=before|after`,
-            `,retry_after=SECONDS` and, at the end, `,role=NAME`: a role's name may hold commas.
-
-    Raises:
-        ValueError: The text is not in this form.
-    """
+    """Parse a line of text, as `serve --fault` takes it, into arguments of `FakeAccount.fail`."""
+    # At the end, because a role's name may hold commas.
     text, has_role, role = text.partition(",role=")
     what, *options = text.split(",")
     operation, _, failure = what.partition(":")

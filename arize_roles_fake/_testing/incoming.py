@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class CallFilter:
-    """The calls that a fault, a latency or `FakeAccount.block` applies to."""
+    """The calls that a fault, a latency or `FakeAccount.block` applies to; some call can match."""
 
     operation: str
     """The operation; `any` is all of them."""
@@ -28,8 +28,7 @@ class CallFilter:
     def __str__(self) -> str:
         return repr(self.operation) + (f", role={self.role!r}" if self.role is not None else "")
 
-    def check(self) -> None:
-        """Raise `ValueError` if no call can match."""
+    def __attrs_post_init__(self) -> None:
         if flaws := [*self.flaws()]:
             raise ValueError("; ".join(flaws))
 

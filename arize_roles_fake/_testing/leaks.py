@@ -23,11 +23,7 @@ class Written:
 
     @contextmanager
     def collected(self, capture: type[Any]) -> Generator[None]:
-        """Collect in a block: log records of every level, warnings, and output that a test reads.
-
-        Args:
-            capture: The class of `capsys` and its like.
-        """
+        """Collect log records of every level, warnings, and what `capsys` and its like read."""
         from unittest.mock import patch
 
         logger, catcher = logging.Logger, warnings.catch_warnings

@@ -82,11 +82,7 @@ def reject_string(permissions: Iterable[AnyPermission | str]) -> Iterable[AnyPer
 
 
 def writable(moment: datetime) -> datetime:
-    """Return a moment with an offset of whole minutes, the only ones of RFC 3339.
-
-    Raises:
-        ValueError: It is naive, or not in the years 1 to 9999 in UTC.
-    """
+    """Return a moment as RFC 3339 can hold it, with an offset of minutes, or raise `ValueError`."""
     offset = moment.utcoffset()
     if offset is None:
         raise ValueError("timestamps must be timezone-aware")
