@@ -1,6 +1,7 @@
 """Where a client connects: arguments over environment over defaults."""
 
 import asyncio
+import functools
 import os
 import ssl
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from arize_roles_async import AiohttpRolesClient, ConfigurationError, InsecureWarning
 from arize_roles_async._aiohttp.config import Config
 from arize_roles_async._calls import stage
+from arize_roles_async._wire.redaction import Secret
 from arize_roles_fake import FakeRolesClient
 
 PROXY_RULE = "must be an http:// or https:// URL with a host and no path or query"
@@ -27,18 +29,7 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
-def configured(**arguments: Any) -> Config:  # noqa: ANN401 - also what is refused
-    given: dict[str, Any] = {
-        "api_key": "a-key",
-        "base_url": None,
-        "region": None,
-        "verify": None,
-        "ca_file": None,
-        "proxy": None,
-        "headers": None,
-        "allow_http": False,
-    } | arguments
-    return Config(**given)
+configured = functools.partial(Config, api_key="a-key")
 
 
 def base_url(**environment: str) -> str:
@@ -48,12 +39,8 @@ def base_url(**environment: str) -> str:
         return configured().base_url
 
 
-def proxy_of(config: Config) -> str | None:
-    return None if config.proxy is None else config.proxy.reveal()
-
-
-def key_of(config: Config) -> str | None:
-    return None if config.key_source.fixed is None else config.key_source.fixed.reveal()
+def revealed(secret: Secret[str] | None) -> str | None:
+    return None if secret is None else secret.reveal()
 
 
 def refusal(**arguments: Any) -> str:  # noqa: ANN401
@@ -66,8 +53,11 @@ class TestKey:
     def test_sources(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The argument counts before the environment."""
         monkeypatch.setenv("ARIZE_API_KEY", "from-the-environment")
-        assert key_of(configured(api_key=None)) == "from-the-environment"
-        assert key_of(configured(api_key="from-the-argument")) == "from-the-argument"
+        assert revealed(configured(api_key=None).key_source.fixed) == "from-the-environment"
+        assert (
+            revealed(configured(api_key="from-the-argument").key_source.fixed)
+            == "from-the-argument"
+        )
 
 
 class TestHost:
@@ -355,8 +345,8 @@ class TestProxy:
         """The argument counts before the environment."""
         assert configured().proxy is None
         monkeypatch.setenv("ARIZE_PROXY_URL", "http://environment.example:3128")
-        assert proxy_of(configured()) == "http://environment.example:3128"
-        assert proxy_of(configured(proxy="http://mine.example/")) == "http://mine.example/"
+        assert revealed(configured().proxy) == "http://environment.example:3128"
+        assert revealed(configured(proxy="http://mine.example/").proxy) == "http://mine.example/"
         monkeypatch.setenv("ARIZE_PROXY_URL", "socks5://proxy.example")
         assert refusal() == f"the proxy (from ARIZE_PROXY_URL) {PROXY_RULE}"
 
@@ -373,7 +363,7 @@ class TestLentSession:
             lent_session=True, verify=False, ca_file="/mine.pem", proxy="http://mine.example"
         )
         assert (config.verify, config.ca_file) == (False, "/mine.pem")
-        assert proxy_of(config) == "http://mine.example"
+        assert revealed(config.proxy) == "http://mine.example"
 
     @pytest.mark.parametrize(
         ("name", "value"),
