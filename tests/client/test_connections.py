@@ -28,7 +28,7 @@ from arize_roles_async._aiohttp.connections import UsedConnection
 from arize_roles_async._calls.call import Call
 from arize_roles_fake import FakeAccount
 from arize_roles_fake import serve as serve_account
-from tests.support.clients import LENT, ONCE, own_or_lent, sleeping, use
+from tests.support.clients import LENT, ONCE, over, own_or_lent, sleeping, use
 from tests.support.event_loop import LoopClock, settle, until
 from tests.support.raw_http import PAGE, http_response
 from tests.support.tls import Authority
@@ -238,8 +238,7 @@ class TestFailed:
                 await asyncio.sleep(0)
             return response
 
-        async with serve(answer) as server, aiohttp.ClientSession(middlewares=[wait]) as session:
-            roles = AiohttpRolesClient("key", base_url=server.url, session=session, retry=ONCE)
+        async with serve(answer) as server, over(server.url, wait) as roles:
             with pytest.raises(RolesConnectionError, match="arrived: ClientPayloadError: "):
                 await roles.list()
 
@@ -252,8 +251,7 @@ class TestFailed:
                 raise failures.pop()
             return await handler(request)
 
-        async with serve(page) as server, aiohttp.ClientSession(middlewares=[fail]) as session:
-            roles = AiohttpRolesClient("key", base_url=server.url, session=session, retry=ONCE)
+        async with serve(page) as server, over(server.url, fail) as roles:
             await roles.list()
             failures.append(aiohttp.ClientError())
             with pytest.raises(RolesConnectionError, match=r"response arrived: ClientError$"):
@@ -295,9 +293,7 @@ class TestNone:
             request.url = URL(f"http://{place}")
             return await handler(request)
 
-        async with aiohttp.ClientSession(middlewares=[redirect]) as session:
-            options: dict[str, Any] = {"session": session, "retry": ONCE}
-            roles = AiohttpRolesClient("key", base_url="http://127.0.0.1:1", **options)
+        async with over("http://127.0.0.1:1", redirect) as roles:
             with pytest.raises(RolesConnectionError) as caught:
                 await roles.list()
         assert str(caught.value).startswith(f"GET /v2/roles: cannot connect to {place}: ")
@@ -366,11 +362,10 @@ class TestPool:
         limits = Timeouts(total=100.0, connect=5.0, read=60.0)
         async with (
             serve(silent) as server,
-            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as session,
+            over(server.url, connector=aiohttp.TCPConnector(limit=1)) as roles,
         ):
-            options: dict[str, Any] = {"session": session, "timeout": limits, "retry": ONCE}
-            roles = AiohttpRolesClient("key", base_url=server.url, **options)
-            calls = [asyncio.create_task(use(roles)) for _ in range(2)]
+            limited = roles.with_options(timeout=limits)
+            calls = [asyncio.create_task(use(limited)) for _ in range(2)]
             await server.asked()
             await clock.pass_by(6.0)
             server.answer = page

@@ -3,13 +3,13 @@
 import asyncio
 import contextlib
 import traceback
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
+from aiohttp import ClientHandlerType, ClientMiddlewareType, ClientRequest, ClientResponse
 
 from arize_roles_async import (
     AiohttpRolesClient,
@@ -21,34 +21,17 @@ from arize_roles_async import (
     StatusError,
 )
 from arize_roles_fake import FakeAccount, serve
-from tests.support.clients import ONCE, account_at_noon
+from tests.support.clients import ONCE, account_at_noon, over
 from tests.support.event_loop import until
 from tests.support.raw_http import PAGE, http_response, scripted
-
-Middleware = Callable[[ClientRequest, ClientHandlerType], Awaitable[ClientResponse]]
 
 SOON = RetryPolicy(backoff=0.001)
 
 
 @asynccontextmanager
-async def over(
-    url: str,
-    *middlewares: Middleware,
-    retry: RetryPolicy = ONCE,
-    **options: Any,  # noqa: ANN401 - the session's
-) -> AsyncGenerator[AiohttpRolesClient]:
-    """Return a client over a session with these middlewares."""
-    async with (
-        aiohttp.ClientSession(middlewares=middlewares, **options) as session,
-        AiohttpRolesClient("fake-api-key", base_url=url, session=session, retry=retry) as roles,
-    ):
-        yield roles
-
-
-@asynccontextmanager
 async def lent(
     account: FakeAccount,
-    *middlewares: Middleware,
+    *middlewares: ClientMiddlewareType,
     retry: RetryPolicy = SOON,
     **options: Any,  # noqa: ANN401
 ) -> AsyncGenerator[AiohttpRolesClient]:
@@ -311,7 +294,7 @@ class TestTracer:
 
     @pytest.mark.parametrize("size", [50, 1 << 18], ids=["short", "long"])
     @pytest.mark.parametrize("middlewares", [(), (read,)], ids=["alone", "read before"])
-    async def test_body(self, middlewares: tuple[Middleware, ...], size: int) -> None:
+    async def test_body(self, middlewares: tuple[ClientMiddlewareType, ...], size: int) -> None:
         """It gets the body of an answer, once."""
         bodies: list[bytes] = []
 

@@ -17,7 +17,7 @@ from arize_roles_async import (
     NotFoundError,
 )
 from arize_roles_async._aiohttp.internals import resolves_names_itself
-from tests.support.clients import ONCE
+from tests.support.clients import ONCE, over
 from tests.support.raw_http import PAGE, http_response, scripted
 
 vcr: Any = import_module("vcr")  # It has no types.
@@ -144,8 +144,7 @@ class TestLent:
         body = gzip.compress(b'{"title": "Gone for good", "status": 404}')
         async with (
             scripted(http_response(404, body, "Content-Encoding: gzip")) as script,
-            aiohttp.ClientSession(**options) as session,
-            AiohttpRolesClient("key", base_url=script.url, session=session) as roles,
+            over(script.url, **options) as roles,
         ):
             with pytest.raises(NotFoundError, match="answered 404 Gone for good"):
                 await roles.get(role_id=ROLE_ID)

@@ -21,7 +21,7 @@ from arize_roles_async import (
     RolesConnectionError,
     StatusError,
 )
-from tests.support.clients import LENT, own_or_lent, trying_once
+from tests.support.clients import LENT, over, own_or_lent, trying_once
 from tests.support.raw_http import PAGE, Script, http_response, scripted
 from tests.support.tls import Authority
 
@@ -278,12 +278,7 @@ class TestReason:
         async def fail(*_: object) -> ClientResponse:
             raise raised from cause
 
-        async with (
-            aiohttp.ClientSession(middlewares=[fail]) as session,
-            trying_once(
-                KEY, base_url="https://localhost:9", session=session, retry=RetryPolicy(attempts=1)
-            ) as roles,
-        ):
+        async with over("https://localhost:9", fail) as roles:
             return await create(roles)
 
     async def test_untrusted(self) -> None:

@@ -156,6 +156,21 @@ async def own_or_lent(
 
 
 @asynccontextmanager
+async def over(
+    url: str,
+    *middlewares: aiohttp.ClientMiddlewareType,
+    retry: RetryPolicy = ONCE,
+    **options: Any,  # noqa: ANN401 - the session's
+) -> AsyncGenerator[AiohttpRolesClient]:
+    """Return a client over a session that it is lent, with these middlewares."""
+    async with (
+        aiohttp.ClientSession(middlewares=middlewares, **options) as session,
+        AiohttpRolesClient("fake-api-key", base_url=url, session=session, retry=retry) as roles,
+    ):
+        yield roles
+
+
+@asynccontextmanager
 async def mocked(account: FakeAccount, *, retry: RetryPolicy = ONCE) -> AsyncGenerator[RolesClient]:
     with mock_arize(account):
         async with AiohttpRolesClient(retry=retry) as roles:
