@@ -1,5 +1,6 @@
 """Users, spaces and projects as bytes on the wire, written by hand from the REST reference."""
 
+import functools
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -20,7 +21,7 @@ from arize_roles_async import (
     User,
     ValidationError,
 )
-from tests.client.test_golden import answer, client
+from tests.client.test_golden import answer, client, page
 
 USER = b"""{"id": "VXNlcjoxOmxQZzI=", "name": "Ada", "email": "ada@example.com",
 "created_at": "2026-11-24T08:30:00Z", "status": "ACTIVE",
@@ -57,13 +58,9 @@ CHURN = Project(
 USERS = ListUsersResponse.of((ADA,))
 SPACES = ListSpacesResponse.of((ML,))
 PROJECTS = ListProjectsResponse.of((CHURN,))
-MORE = b'{"has_more":true,"next_cursor":"c1"}'
-
-
-def page(kind: str, *items: bytes, more: bytes = b'{"has_more":false}') -> bytes:
-    return answer(b'{"%s":[%s],"pagination":%s}' % (kind.encode(), b",".join(items), more))
-
-
+users, spaces, projects = (
+    functools.partial(page, kind=kind) for kind in ("users", "spaces", "projects")
+)
 Use = Callable[[ArizeClient], Awaitable[object]]
 USES: dict[str, Use] = {
     "user's id": lambda roles: roles.directory.get_user(user="VXNlcjoxOmxQZzI="),
@@ -81,7 +78,7 @@ USES: dict[str, Use] = {
     "projects": lambda roles: roles.directory.projects(name="x", in_space="U3BhY2U6MTpiRnVM").all(),
     "projects of a space": lambda roles: roles.directory.projects(in_space="ML", limit=7).all(),
 }
-SPACE_PAGE, PROJECT_PAGE = page("spaces", SPACE), page("projects", PROJECT)
+SPACE_PAGE, PROJECT_PAGE = spaces(SPACE), projects(PROJECT)
 OF_ML = "space_id=U3BhY2U6MTpiRnVM"
 
 
@@ -89,12 +86,11 @@ OF_ML = "space_id=U3BhY2U6MTpiRnVM"
     ("use", "answers", "lines", "result"),
     [
         ("user's id", [answer(USER)], ["users/VXNlcjoxOmxQZzI%3D"], ADA),
-        ("address", [page("users", USER)], ["users?limit=100&email=ada%40example.com"], ADA),
+        ("address", [users(USER)], ["users?limit=100&email=ada%40example.com"], ADA),
         ("space's id", [answer(SPACE)], ["spaces/U3BhY2U6MTpiRnVM"], ML),
-        ("space", [SPACE_PAGE], ["spaces?limit=100&name=ML"], ML),
         (
             "space",
-            [page("spaces", SPACE.replace(b'"ML"', b'"MLops"'), more=MORE), SPACE_PAGE],
+            [spaces(SPACE.replace(b'"ML"', b'"MLops"'), cursor=b"c1"), SPACE_PAGE],
             ["spaces?limit=100&name=ML", "spaces?limit=100&cursor=c1&name=ML"],
             ML,
         ),
@@ -108,7 +104,7 @@ OF_ML = "space_id=U3BhY2U6MTpiRnVM"
         ),
         (
             "project in a space",
-            [SPACE_PAGE, page("projects", more=MORE), PROJECT_PAGE],
+            [SPACE_PAGE, projects(cursor=b"c1"), PROJECT_PAGE],
             [
                 "spaces?limit=100&name=ML",
                 f"projects?limit=100&name=churn&{OF_ML}",
@@ -116,12 +112,12 @@ OF_ML = "space_id=U3BhY2U6MTpiRnVM"
             ],
             CHURN,
         ),
-        ("users", [page("users", USER)], ["users?limit=100&email=x"], USERS),
+        ("users", [users(USER)], ["users?limit=100&email=x"], USERS),
         ("spaces", [SPACE_PAGE], ["spaces?limit=7&cursor=c%2B&name=x"], SPACES),
         ("projects", [PROJECT_PAGE], [f"projects?limit=100&name=x&{OF_ML}"], PROJECTS),
         (
             "projects of a space",
-            [SPACE_PAGE, page("projects", PROJECT, more=MORE), SPACE_PAGE, page("projects")],
+            [SPACE_PAGE, projects(PROJECT, cursor=b"c1"), SPACE_PAGE, projects()],
             [
                 "spaces?limit=100&name=ML",
                 f"projects?limit=7&{OF_ML}",
@@ -144,7 +140,7 @@ async def test_requests(use: str, answers: list[bytes], lines: list[str], result
     [
         (
             "space",
-            page("spaces", SPACE, SPACE.replace(b"RnVM", b"RnVN").replace(b"l6Vw==", b"l6Vg==")),
+            spaces(SPACE, SPACE.replace(b"RnVM", b"RnVN").replace(b"l6Vw==", b"l6Vg==")),
             (
                 "2 spaces are named 'ML'; give one of their IDs: 'U3BhY2U6MTpiRnVM' "
                 "(organization 'T3JnYW5pemF0aW9uOjEwMDE6eFl6Vw=='), 'U3BhY2U6MTpiRnVN' "
@@ -153,7 +149,7 @@ async def test_requests(use: str, answers: list[bytes], lines: list[str], result
         ),
         (
             "address",
-            page("users", USER.replace(b"xQZzI", b"xQZzM").replace(b"ACTIVE", b"EXPIRED"), USER),
+            users(USER.replace(b"xQZzI", b"xQZzM").replace(b"ACTIVE", b"EXPIRED"), USER),
             (
                 "2 users have the address 'ada@example.com'; give one of their IDs: "
                 "'VXNlcjoxOmxQZzM=' (status 'EXPIRED'), 'VXNlcjoxOmxQZzI=' (status 'ACTIVE')"
@@ -161,9 +157,7 @@ async def test_requests(use: str, answers: list[bytes], lines: list[str], result
         ),
         (
             "project",
-            page(
-                "projects", PROJECT, PROJECT.replace(b"FCY0Q", b"FCY0R").replace(b"RnVM", b"RnVN")
-            ),
+            projects(PROJECT, PROJECT.replace(b"FCY0Q", b"FCY0R").replace(b"RnVM", b"RnVN")),
             (
                 "2 projects are named 'churn'; give in_space or one of their IDs: "
                 "'TW9kZWw6MTIzOmFCY0Q=' (space 'U3BhY2U6MTpiRnVM'), "
@@ -183,7 +177,7 @@ async def test_ambiguous(use: str, answered: bytes, message: str) -> None:
 async def test_many_matches() -> None:
     """Of many matches the message has ten, and the error the IDs of all."""
     many = [SPACE.replace(b"U3BhY2U6MTpiRnVM", b"U3BhY2U6%02d" % n) for n in range(12)]
-    async with client(page("spaces", *many)) as (roles, _):
+    async with client(spaces(*many)) as (roles, _):
         with pytest.raises(AmbiguousNameError) as caught:
             await roles.directory.get_space(space="ML")
     assert caught.value.name == "ML"
@@ -195,7 +189,7 @@ async def test_many_matches() -> None:
 async def test_similar_names() -> None:
     """The shortest names that contain the one that is sought are named."""
     names = [b"html lab", b"ML", b"ML Platform Team", b"emlo", b"ML Platform Team"]
-    found = page("spaces", *(SPACE.replace(b'"ML"', b'"%s"' % name) for name in names))
+    found = spaces(*(SPACE.replace(b'"ML"', b'"%s"' % name) for name in names))
     async with client(found) as (roles, _):
         with pytest.raises(NotFoundError) as caught:
             await roles.directory.get_space(space="ml")
@@ -210,7 +204,7 @@ async def test_similar_names() -> None:
 async def test_other_form() -> None:
     """The ID that a look-up finds is sent as it is, whatever its form."""
     space, project = (each.replace(b"U3BhY2U6MTpiRnVM", b"ml") for each in (SPACE, PROJECT))
-    answers = (page("spaces", space), page("projects", more=MORE), page("projects", project))
+    answers = (spaces(space), projects(cursor=b"c1"), projects(project))
     async with client(*answers) as (roles, script):
         assert (await roles.directory.get_project(project="churn", in_space="ML")).space_id == "ml"
     assert script.lines == [
@@ -228,19 +222,12 @@ async def test_unset() -> None:
     assert script.lines == []
 
 
-async def test_page() -> None:
-    """Awaited, a list is one page, of 50 unless its size is given."""
-    async with client(page("users", USER, more=MORE)) as (roles, script):
-        assert (await roles.directory.users()).pagination.next_cursor == "c1"
-    assert script.lines == ["GET /v2/users?limit=50"]
-
-
 async def test_least() -> None:
     """A user needs an ID alone, a space and a project what names them."""
     answers = (
-        page("users", b'{"id":"VXNlcjox","email":null}'),
-        page("spaces", b'{"id":"U3BhY2U6MQ==","name":"ML"}'),
-        page("projects", b'{"id":"TW9kZWw6MQ==","name":"churn","space_id":"U3BhY2U6MQ=="}'),
+        users(b'{"id":"VXNlcjox","email":null}'),
+        spaces(b'{"id":"U3BhY2U6MQ==","name":"ML"}'),
+        projects(b'{"id":"TW9kZWw6MQ==","name":"churn","space_id":"U3BhY2U6MQ=="}'),
     )
     async with client(*answers) as (roles, _):
         directory = roles.directory

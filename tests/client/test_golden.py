@@ -66,13 +66,13 @@ def role(number: int, name: str) -> bytes:
     ) % (number, name.encode())
 
 
-def page(*roles: bytes, cursor: bytes | None = None) -> bytes:
+def page(*items: bytes, kind: str = "roles", cursor: bytes | None = None) -> bytes:
     more = (
         b'{"has_more":false}'
         if cursor is None
         else b'{"has_more":true,"next_cursor":"%s"}' % cursor
     )
-    return answer(b'{"roles":[%s],"pagination":%s}' % (b",".join(roles), more))
+    return answer(b'{"%s":[%s],"pagination":%s}' % (kind.encode(), b",".join(items), more))
 
 
 @asynccontextmanager

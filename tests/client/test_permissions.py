@@ -1,7 +1,9 @@
 """Permissions: strings that know what they are about and what they allow, and their one list."""
 
+import pickle
 from typing import Any
 
+import cattrs
 import pytest
 
 from arize_roles_async import Permission, UnknownPermission, ValidationError
@@ -84,3 +86,14 @@ class TestUnknown:
         assert hash(UNKNOWN) == hash("DATASET_EXAMPLE_TELEPORT")
         assert (UNKNOWN.is_known, Permission.ROLE_READ.is_known) == (False, True)
         assert repr(UNKNOWN) == "UnknownPermission('DATASET_EXAMPLE_TELEPORT')"
+
+    def test_by_hand(self) -> None:
+        """An identifier that is no member is a ValueError where a member is asked for by hand."""
+        with pytest.raises(ValueError, match=r"."):
+            Permission("PROJECT_TELEPORT")
+        with pytest.raises(ValueError, match=r"."):
+            cattrs.Converter().structure("PROJECT_TELEPORT", Permission)
+        pickled = pickle.dumps(Permission.PROJECT_READ, protocol=2)
+        # Python up to 3.11.3 pickles the name of a member, and later the value.
+        with pytest.raises((AttributeError, ValueError), match=r"."):
+            pickle.loads(pickled.replace(b"PROJECT_READ", b"PROJECT_TELE"))  # noqa: S301 - from above

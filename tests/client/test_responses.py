@@ -1,6 +1,7 @@
 """Response objects: data and back, introspection, repr, and Python's own protocols."""
 
 import json
+import sys
 import traceback
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -13,12 +14,15 @@ from arize_roles_async import (
     ListRolesResponse,
     PaginationMetadata,
     Permission,
+    Request,
+    Response,
     Role,
     RolesError,
     UnknownPermission,
     ValidationError,
 )
 from arize_roles_async._values.models import Model
+from arize_roles_async._wire.decode import decode
 
 ROLE = Role(
     id="Um9sZToxOmFCY0Q=",
@@ -91,6 +95,15 @@ class TestData:
         assert permissions is not None
         assert permissions[0] is Permission.PROJECT_READ
         assert isinstance(permissions[1], UnknownPermission)
+
+    def test_decoded(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An answer of a newer service is decoded in one step, without the slow way."""
+        monkeypatch.setitem(sys.modules, "arize_roles_async._values.convert", None)
+        body = json.dumps({**ROLE_DATA, "new": 1}).encode()
+        request = Request(method="GET", target="/v2/roles/x")
+        role = decode(Role, request, Response(status=200, headers={}, body=body))
+        assert role == ROLE
+        assert [type(each) for each in role.permissions or ()] == [Permission, UnknownPermission]
 
     def test_lenient(self) -> None:
         """Unknown keys are ignored, null is absence, and a leap second is the second before it."""
