@@ -10,6 +10,7 @@ from arize_roles_async._calls.api_key import ApiKey, KeySource
 from arize_roles_async._calls.call import FindOutcome
 from arize_roles_async._calls.driver import Destination, DrivenCall
 from arize_roles_async._calls.protocol import Client
+from arize_roles_async._calls.queue import BACKGROUND
 from arize_roles_async._calls.resource import Resource
 from arize_roles_async._values.errors import ClientStateError, NotFoundError
 from arize_roles_async._values.options import RetryPolicy, Timeouts, check_seconds, check_type
@@ -127,13 +128,26 @@ class BaseClient(Client):
     def _begin(
         self, operation: str, name: str | None = None, resource: Resource | None = None
     ) -> DrivenCall:
-        """Begin a call, which keeps its driver from start to end."""
-        return self._destination.choose(self._driver).begin(
+        """Begin a call, which keeps its driver from start to end, and runs in its `time_limit`.
+
+        Raises:
+            ClientStateError: No call can be made.
+        """
+        driver = self._destination.choose(self._driver)
+        driver.check_open()
+        key = driver.key_source.fixed
+        call = DrivenCall(
             resource or self._resource,
             operation,
             self._timeouts,
             self._retry,
-            name=name,
-            background=self._background,
+            driver.transport.now(),
+            name,
+            next(driver.slots.turns) + BACKGROUND * self._background,
+            () if key is None else (key,),
+            driver=driver,
+            lookup=driver.lookup,
             permit=self._permit,
         )
+        call.time_limit = driver.transport.time_limit(call)
+        return call

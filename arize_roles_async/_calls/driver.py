@@ -13,12 +13,12 @@ from msgspec import UnsetType
 from arize_roles_async._calls.api_key import KeySource
 from arize_roles_async._calls.call import AskKey, Call, FindOutcome, Retry
 from arize_roles_async._calls.pace import Pace
-from arize_roles_async._calls.queue import BACKGROUND, Queue, Slots, Waiter
+from arize_roles_async._calls.queue import Queue, Slots, Waiter
 from arize_roles_async._calls.resource import Resource
 from arize_roles_async._calls.transport import Event, Transport
 from arize_roles_async._values.errors import RateLimitError, RolesError
 from arize_roles_async._values.models import ListResponse, Model
-from arize_roles_async._values.options import RetryPolicy, Timeouts, check_count
+from arize_roles_async._values.options import check_count
 from arize_roles_async._values.requests import PageRequest
 from arize_roles_async._wire.decode import decode_item, decode_page
 from arize_roles_async._wire.request import Request, item_request, page_request
@@ -127,13 +127,13 @@ class Driver:
     def __init__(self, destination: Destination, source: KeySource) -> None:
         self.transport: Transport = destination.transport
         self.pace: Pace = Pace()
-        self._slots = destination.slots
-        self._queue = Queue(self._slots, self.pace)
+        self.slots: Slots = destination.slots
+        self._queue = Queue(self.slots, self.pace)
         self.key_source: KeySource = source
         self._key = source.fixed
         """The key that was sent last, to which the names belong."""
         self._new_lookup = destination.new_lookup
-        self._lookup = self._new_lookup()
+        self.lookup: Lookup = self._new_lookup()
 
     @property
     def is_busy(self) -> bool:
@@ -144,44 +144,10 @@ class Driver:
     def check_open(self) -> None:
         """Raise `ClientStateError` if no call can be made."""
         if self.transport.check_open():
-            self._slots.restart()
-        if self._queue.firsts is not self._slots.firsts:
-            self._queue = Queue(self._slots, self.pace)
-            self._lookup = self._lookup.restarted()
-
-    def begin(
-        self,
-        resource: Resource,
-        operation: str,
-        timeouts: Timeouts,
-        retry: RetryPolicy,
-        *,
-        name: str | None,
-        background: bool,
-        permit: Callable[[], object] | None,
-    ) -> DrivenCall:
-        """Return a new call, which runs in the block `call.time_limit`.
-
-        Raises:
-            ClientStateError: No call can be made.
-        """
-        self.check_open()
-        fixed = self.key_source.fixed
-        call = DrivenCall(
-            resource,
-            operation,
-            timeouts,
-            retry,
-            self.transport.now(),
-            name,
-            next(self._slots.turns) + BACKGROUND * background,
-            () if fixed is None else (fixed,),
-            driver=self,
-            lookup=self._lookup,
-            permit=permit,
-        )
-        call.time_limit = self.transport.time_limit(call)
-        return call
+            self.slots.restart()
+        if self._queue.firsts is not self.slots.firsts:
+            self._queue = Queue(self.slots, self.pace)
+            self.lookup = self.lookup.restarted()
 
     async def ask_key(self, call: DrivenCall) -> bool:
         """Have a call send the key that there is now; return whether it is another one.
@@ -192,9 +158,9 @@ class Driver:
         key = await self.transport.ask_key(self.key_source, call)
         if self._key is None or key.reveal() != self._key.reveal():
             # It may be of another account, so it shares no walk and knows no name.
-            self._lookup = self._new_lookup()
+            self.lookup = self._new_lookup()
             self._key = key
-        call.lookup = self._lookup
+        call.lookup = self.lookup
         return call.use_key(key)
 
     async def send(

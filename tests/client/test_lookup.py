@@ -84,10 +84,13 @@ def page_of(*roles: Role, following: str | None = None) -> ListRolesResponse:
 def new_call(timeouts: Timeouts = UNLIMITED) -> DrivenCall:
     account = FakeAccount()
     transport = AccountTransport(account, lambda _: account)
+    transport.check_open()  # It belongs to the running event loop from now on.
     driver = Destination(transport, 1, NameLookup).driver(KeySource("a-key"))
-    return driver.begin(
-        ROLES, "get", timeouts, RetryPolicy(), name=None, background=False, permit=None
+    call = DrivenCall(
+        ROLES, "get", timeouts, RetryPolicy(), 0.0, driver=driver, lookup=driver.lookup, permit=None
     )
+    call.time_limit = transport.time_limit(call)
+    return call
 
 
 async def get_nothing(role_id: str) -> Role:
