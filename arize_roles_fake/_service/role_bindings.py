@@ -66,7 +66,7 @@ def _create(state: State, grants: Grants, request: Request) -> Response:
         created_at=now,
         updated_at=now,
     )
-    state.store.bindings.add(binding)
+    state.store.bindings.put(binding)
     state.know(new.user_id, new.resource_id)
     return record_response(201, binding)
 
@@ -85,7 +85,7 @@ def _update(state: State, grants: Grants, request: Request) -> Response:
         raise RefusedError(state.assumptions.rebind_to_own_role, "the user already has this role")
     moment = state.now() if state.assumptions.binding_updated_at == "moves" else binding.updated_at
     changed = attrs.evolve(binding, role_id=changes.role_id, updated_at=moment)
-    state.store.bindings.replace(binding, changed)
+    state.store.bindings.put(changed)
     return record_response(200, changed)
 
 

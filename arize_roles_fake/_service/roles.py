@@ -54,7 +54,7 @@ def _create(state: State, grants: Grants, request: Request) -> Response:
         created_at=now,
         updated_at=now,
     )
-    state.store.add(role)
+    state.store.put(role)
     return _answer(201, role, grants)
 
 
@@ -79,7 +79,7 @@ def _update(state: State, grants: Grants, request: Request) -> Response:
     if "description" in given:
         given["description"] = given["description"] or None
     changed = attrs.evolve(role, **given, updated_at=state.now())
-    state.store.replace(role, changed)
+    state.store.put(changed)
     return _answer(200, changed, grants)
 
 

@@ -16,7 +16,7 @@ from arize_roles_async._wire.response import Response
 from arize_roles_fake._service.assumptions import Assumptions
 from arize_roles_fake._service.cursors import Cursors, Mark
 from arize_roles_fake._service.ids import Ids
-from arize_roles_fake._service.store import DirectoryStore, Record, RoleStore, Store
+from arize_roles_fake._service.store import Record, RoleStore, Store
 from arize_roles_fake._service.wire import decode_body, page_response, problem_response
 
 _B = TypeVar("_B", bound=msgspec.Struct)
@@ -130,7 +130,7 @@ class State:
         known = self.store.projects.by_id(project_id)
         return (known or cast("Project", _derived(self.ids, project_id, self.now()))).space_id
 
-    def underived(self, store: DirectoryStore[Record]) -> tuple[Record, ...]:
+    def underived(self, store: Store[Record]) -> tuple[Record, ...]:
         """Return the records that are not there by the labels of something else, oldest first."""
         bindings = self.store.bindings.in_order()
         implied = {*(self.users or ()), *(self.resources or ())}
@@ -143,7 +143,7 @@ class State:
             or each != _derived(self.ids, each.id, each.created_at or self.now())
         )
 
-    def records_of(self, id: str) -> DirectoryStore[Any]:
+    def records_of(self, id: str) -> Store[Any]:
         """Return the users, the spaces or the projects, by the kind that an ID says."""
         match id_kind(id):
             case "User":

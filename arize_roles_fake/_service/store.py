@@ -1,6 +1,5 @@
 """The roles and role bindings of an account, by ID, by what is unique, and in order of age."""
 
-from abc import ABC, abstractmethod
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Hashable, Iterator
 from copy import copy
@@ -62,7 +61,7 @@ PREDEFINED: Final[tuple[tuple[str, str | None, tuple[Permission, ...]], ...]] = 
 """The name, description and permissions of each predefined role, oldest first."""
 
 
-class Store(ABC, Generic[Record]):
+class Store(Generic[Record]):
     """Records of one kind: by their IDs, by a key that no other has, and in lists by age.
 
     Args:
@@ -85,9 +84,9 @@ class Store(ABC, Generic[Record]):
     def __len__(self) -> int:
         return len(self._records)
 
-    @abstractmethod
     def _key(self, record: Record) -> Hashable:
-        """Return what is unique about a record besides its ID."""
+        """Return what is unique about a record, which may be more than its ID."""
+        return record.id
 
     def _lists_with(self, record: Record) -> tuple[Hashable, ...]:
         """Return the names of the lists that hold a record, besides `all`."""
@@ -108,30 +107,26 @@ class Store(ABC, Generic[Record]):
         """Keep an ID for a record that is added later."""
         self._taken.add(record_id)
 
-    def add(self, record: Record) -> None:
-        """Add a record whose ID and key are free."""
-        self.created += 1
-        self._taken.add(record.id)
-        moment = record.created_at
-        assert moment is not None  # noqa: S101 - the account writes every field
-        self._positions[record.id] = (moment, self.created)
-        self._put(record)
-
-    def replace(self, record: Record, changed: Record) -> None:
-        """Replace a record by another one with the same ID, which has its place in lists."""
-        self._take(record)
-        self._put(changed)
+    def put(self, record: Record) -> None:
+        """Add a record whose key is free, or replace the one with its ID at its place in lists."""
+        known = self.by_id(record.id)
+        if known is not None:
+            self._take(known)
+        else:
+            self.created += 1
+            self._taken.add(record.id)
+            moment = record.created_at
+            assert moment is not None  # noqa: S101 - the account writes every field
+            self._positions[record.id] = (moment, self.created)
+        self._records[record.id] = record
+        self._ids[self._key(record)] = record.id
+        for name in ("all", *self._lists_with(record)):
+            insort(self._lists.setdefault(name, []), (self._positions[record.id], record.id))
 
     def remove(self, record: Record) -> None:
         """Remove a record; its key is free again."""
         self._take(record)
         del self._positions[record.id]
-
-    def _put(self, record: Record) -> None:
-        self._records[record.id] = record
-        self._ids[self._key(record)] = record.id
-        for name in ("all", *self._lists_with(record)):
-            insort(self._lists.setdefault(name, []), (self._positions[record.id], record.id))
 
     def _take(self, record: Record) -> None:
         del self._records[record.id], self._ids[self._key(record)]
@@ -183,9 +178,9 @@ class RoleStore(Store[Role]):
         super().__init__("Role", ids)
         self.normalize = normalize
         self.bindings: BindingStore = BindingStore("RoleBinding", ids)
-        self.users: DirectoryStore[User] = DirectoryStore("User", ids)
-        self.spaces: DirectoryStore[Space] = DirectoryStore("Space", ids)
-        self.projects: DirectoryStore[Project] = DirectoryStore("Model", ids)
+        self.users: Store[User] = Store("User", ids)
+        self.spaces: Store[Space] = Store("Space", ids)
+        self.projects: Store[Project] = Store("Model", ids)
         self.blocked: set[str] = set()
         """The IDs of users who are in no list and can have no role."""
         self.kept_names: list[str] = []
@@ -218,18 +213,3 @@ class BindingStore(Store[RoleBinding]):
     def by_target(self, user_id: str, resource_id: str) -> RoleBinding | None:
         """Return the binding of a user on a resource, or None."""
         return self._records.get(self._ids.get((user_id, resource_id), ""))
-
-
-class DirectoryStore(Store[Record]):
-    """Users, spaces or projects, in one list; names need not be unique."""
-
-    def _key(self, record: Record) -> str:
-        return record.id
-
-    def put(self, record: Record) -> None:
-        """Add a record, or replace the one with its ID."""
-        known = self.by_id(record.id)
-        if known is None:
-            self.add(record)
-        else:
-            self.replace(known, record)

@@ -51,7 +51,7 @@ def add_role(state: State, name: str, fields: Mapping[str, Any]) -> Role:
         raise ValueError(f"a role already has the ID {given['id']!r}")
     role = make_role(name=name, **given)
     state.extra_permissions |= {str(each) for each in role.permissions or () if not each.is_known}
-    store.add(role)
+    store.put(role)
     return role
 
 
@@ -75,7 +75,7 @@ def bind(state: State, role: Role | str, data: BindingData) -> RoleBinding:
     )
     if bindings.by_id(binding.id) is not None:
         raise ValueError(f"a role binding already has the ID {binding.id!r}")
-    bindings.add(binding)
+    bindings.put(binding)
     state.know(user, resource, born=created)
     return binding
 

@@ -94,7 +94,7 @@ def test_next_number() -> None:
     given: list[str] = []
     for chosen in (*numbered[3:5], None, None, numbered[8], None):
         given.append(store.next_id() if chosen is None else chosen)
-        store.add(make_role(id=given[-1], name=given[-1]))
+        store.put(make_role(id=given[-1], name=given[-1]))
     assert given == [numbered[number] for number in (3, 4, 5, 6, 8, 9)]
 
 

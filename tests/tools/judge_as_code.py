@@ -246,7 +246,7 @@ class Stage(FakeAccount):
             "describe": {"description": "Theirs."},
         }
         if action in fields:
-            self._store.replace(role, attrs.evolve(role, **fields[action]))
+            self._store.put(attrs.evolve(role, **fields[action]))
         elif action != "create":
             self._store.remove(role)
         if action == "replace":

@@ -170,7 +170,7 @@ class Account(FakeAccount):
         held, bindings = self.on_target(), self._store.bindings
         if held is not None and what == "update" and held.id not in self._others:
             role = self._chance.choice(self.role_ids)
-            bindings.replace(held, attrs.evolve(held, role_id=role, updated_at=self.now()))
+            bindings.put(attrs.evolve(held, role_id=role, updated_at=self.now()))
         if held is not None and what in {"unbind", "rebind"}:
             bindings.remove(held)
             held = None

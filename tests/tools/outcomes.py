@@ -127,7 +127,7 @@ class _Account(FakeAccount):
         found = self.role("Made") or self.role("Role")
         if what == "change" and found is not None:
             other = attrs.evolve(found, description="Theirs.", updated_at=self.now())
-            self._store.replace(found, other)
+            self._store.put(other)
         if what == "take" and self.role("Made") is None:
             self.add_role("Made", ["DATASET_READ"])
         # Of a role that both delete nobody could say who did it.
