@@ -23,7 +23,7 @@ pytest_plugins = ["pytester"]
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 # Of the machine's certificates each client over https would read its own copy.
-for variable in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
+for variable in ("ARIZE_SSL_CA_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
     os.environ.pop(variable, None)
 
 # The same examples in each run, so that no test fails by chance; `--hypothesis-profile=random` has

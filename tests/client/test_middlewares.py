@@ -82,40 +82,9 @@ class TestSentTwice:
             with pytest.raises(aiohttp.ClientError):
                 await left[0]
 
-    @pytest.mark.parametrize(("over", "sent"), [("attempt", 1), ("call", 0)])
-    async def test_later(self, over: str, sent: int) -> None:
-        """A middleware that sends in a task of its own sends nothing once the attempt is over."""
-        tasks: list[asyncio.Task[ClientResponse]] = []
-        is_over = asyncio.Event()
-
-        async def detach(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
-            async def send_later() -> ClientResponse:
-                await is_over.wait()
-                return await handler(request)
-
-            if tasks:
-                is_over.set()
-                await asyncio.wait(tasks)
-                return await handler(request)
-            tasks.append(asyncio.create_task(send_later()))
-            if over == "call":
-                call.cancel()
-                return await asyncio.shield(tasks[0])
-            raise aiohttp.ClientError
-
-        account = account_at_noon()
-        async with lent(account, detach) as roles:
-            call = asyncio.ensure_future(roles.list())
-            await asyncio.wait([call])
-            is_over.set()
-            await asyncio.wait(tasks)
-        assert call.cancelled() is (over == "call")
-        assert tasks[0].cancelled()
-        assert len(account.calls) == sent
-
     @pytest.mark.parametrize("by", ["failure", "cancellation"])
     async def test_after_failure(self, by: str) -> None:
-        """Nor does one that sends again after a failure, or after it cancelled a request."""
+        """Nothing is sent after a failure, or after a middleware cancelled a request."""
 
         async def insist(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
             first = asyncio.ensure_future(handler(request))
