@@ -19,11 +19,10 @@ from arize_roles_async._directory.models import AccountRole, Project, Space, Use
 from arize_roles_async._role_bindings.models import RoleBinding
 from arize_roles_async._roles.models import Role
 from arize_roles_async._values.errors import RolesError
-from arize_roles_async._values.options import is_count
 from arize_roles_async._values.permissions import AnyPermission, known_permission
 from arize_roles_async._values.public import public
 from arize_roles_async._values.requests import id_kind
-from arize_roles_async._values.text import nearest, quoted, type_name
+from arize_roles_async._values.text import nearest, type_name
 from arize_roles_async._values.writing import write_file
 from arize_roles_async._wire.redaction import Secret
 from arize_roles_async._wire.request import Request
@@ -107,8 +106,6 @@ class FakeAccount:
         key = Secret(f"fake-{os.urandom(8).hex()}" if api_key is None else api_key)
         del api_key  # A traceback may show the variables of this frame.
         _check_key(key)
-        if max_custom_roles is not None:
-            _check_count("max_custom_roles", max_custom_roles)
         if not isinstance(cast("object", assumptions), Assumptions):
             raise TypeError(f"assumptions must be Assumptions, not {type_name(assumptions)}")
         for name, given in {"users": users, "resources": resources}.items():
@@ -168,10 +165,8 @@ class FakeAccount:
 
     @max_custom_roles.setter
     def max_custom_roles(self, count: int | None) -> None:
-        if count is not None:
-            _check_count("max_custom_roles", count)
         with self._lock:
-            self._state.max_custom_roles = count
+            contents.limit_custom_roles(self._state, count)
 
     def reset(self) -> None:
         """Return the account to its state when it was made or loaded, without time added since.
@@ -515,12 +510,7 @@ class FakeAccount:
             if assumptions is None:
                 settings = (f"{name}={value}" for name, value in data.assumptions.items())
                 assumptions = Assumptions.parse(settings)
-            account = cls(
-                clock=clock,
-                predefined=False,
-                max_custom_roles=data.max_custom_roles,
-                assumptions=assumptions,
-            )
+            account = cls(clock=clock, predefined=False, assumptions=assumptions)
             # Made from the file, the IDs are the same each time that it is loaded.
             tenant = tenant_of(next(iter(data.keys or {}), account_file.encode(data)))
             account._initial = msgspec.structs.replace(
@@ -774,8 +764,6 @@ class FakeAccount:
         Raises:
             ValueError: A size is below 0.
         """
-        for size in sizes:
-            _check_count("sizes", size)
         self._script(ShortPages(sizes))
 
     def _next_page_size(self) -> int | None:
@@ -948,11 +936,6 @@ def _system_clock() -> datetime:
 def _check_key(key: Secret[str]) -> None:
     if (flaw := api_key_flaw(key)) is not None:
         raise ValueError(f"a key {flaw}")
-
-
-def _check_count(name: str, count: object) -> None:
-    if not is_count(count):
-        raise ValueError(f"{name} must be an integer of 0 or more, not {quoted(count)}")
 
 
 def _retries(request: Request) -> int:

@@ -12,8 +12,10 @@ from arize_roles_async._directory.requests import ID_KINDS
 from arize_roles_async._role_bindings.models import RoleBinding
 from arize_roles_async._roles.models import Role
 from arize_roles_async._roles.requests import permissions_flaw
+from arize_roles_async._values.options import is_count
 from arize_roles_async._values.permissions import AnyPermission, known_permission
 from arize_roles_async._values.requests import id_kind
+from arize_roles_async._values.text import quoted
 from arize_roles_fake._service.ids import Ids, resource_type
 from arize_roles_fake._service.state import Grants, State
 from arize_roles_fake._service.wire import members_of
@@ -27,6 +29,13 @@ from arize_roles_fake._testing.account_file import (
 from arize_roles_fake._testing.make_role import make_role, reject_string, writable
 
 _Thing = TypeVar("_Thing", User, Space, Project)
+
+
+def limit_custom_roles(state: State, count: int | None) -> None:
+    """Set the limit on custom roles in the account's plan."""
+    if not (count is None or is_count(count)):
+        raise ValueError(f"max_custom_roles must be an integer of 0 or more, not {quoted(count)}")
+    state.max_custom_roles = count
 
 
 def find_role(state: State, role: Role | str) -> Role:
@@ -126,7 +135,7 @@ def fill(state: State, data: AccountData) -> None:
     ids = Ids(data.tenant or "")
     state.clear(ids)
     state.extra_permissions = frozenset(data.extra_permissions)
-    state.max_custom_roles = data.max_custom_roles
+    limit_custom_roles(state, data.max_custom_roles)
     # Before the bindings, for which a user, space or project that is not there yet is made now.
     _fill_directory(state, data.directory or DirectoryData())
     store = state.store

@@ -8,6 +8,7 @@ from typing import cast
 import attrs
 
 from arize_roles_async._values.options import is_count
+from arize_roles_async._values.text import quoted
 from arize_roles_fake._testing.incoming import CallFilter
 
 
@@ -37,6 +38,9 @@ class ShortPages:
     """Sizes of the next pages of lists."""
 
     def __init__(self, sizes: Iterable[int]) -> None:
+        for size in sizes:
+            if not is_count(size):
+                raise ValueError(f"sizes must be an integer of 0 or more, not {quoted(size)}")
         self.sizes: list[int] = [*sizes]
         """The sizes of the pages that are still to come."""
 

@@ -4,6 +4,7 @@ Both are imported where they run, so that importing the fake does not wait for t
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from arize_roles_async._values.errors import ClientStateError
@@ -20,10 +21,8 @@ def running_loop() -> "Loop":
     """Return the running event loop, or raise `ClientStateError` if none runs."""
     import asyncio
 
-    try:
+    with suppress(RuntimeError):
         return asyncio.get_running_loop()
-    except RuntimeError:
-        pass
     try:
         from trio.lowlevel import current_trio_token
 
