@@ -16,7 +16,7 @@ from arize_roles_async import Request, Response
 from arize_roles_async.__main__ import main
 from arize_roles_fake import FakeAccount
 from tests.support.clients import START
-from tests.support.processes import LONGEST_WAIT
+from tests.support.processes import LONGEST_WAIT, clean_environment
 
 KEY: Final = "secret-of-the-test-4711"
 COMMAND: Final = (sys.executable, "-m", "arize_roles_async")
@@ -78,17 +78,8 @@ class Shell:
     ) -> None:
         self.account: Account = account
         self.folder: Path = folder
-        # Nothing that configures a client, or has Python buffer nothing.
-        self.unset: dict[str, str] = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith("ARIZE_") and name != "PYTHONUNBUFFERED"
-        }
-        self.environment: dict[str, str] = {
-            **self.unset,
-            "ARIZE_API_KEY": KEY,
-            "ARIZE_BASE_URL": url,
-        }
+        given = {"ARIZE_API_KEY": KEY, "ARIZE_BASE_URL": url}
+        self.environment: dict[str, str] = {**clean_environment(), **given}
         self._capsys = capsys
         self.write("roles.toml", FILE)
 
@@ -110,12 +101,12 @@ class Shell:
 
     @contextmanager
     def running(
-        self, command: str, environment: dict[str, str] | None = None, **streams: int
+        self, command: str, environment: dict[str, str], **streams: int
     ) -> Generator[subprocess.Popen[str]]:
         """Run a command as a process, which ends at the end of the block."""
         with subprocess.Popen(  # noqa: S603 - this interpreter
             (*COMMAND, *command.split()),
-            env=self.environment if environment is None else environment,
+            env=environment,
             cwd=self.folder,
             stdin=streams.get("stdin", subprocess.DEVNULL),
             stdout=streams.get("stdout", subprocess.PIPE),

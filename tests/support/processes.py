@@ -86,8 +86,9 @@ def is_waiting(process: subprocess.Popen[str]) -> bool:
 
 
 def clean_environment() -> dict[str, str]:
-    """Return the environment without what measures coverage or configures a client."""
-    return {n: v for n, v in os.environ.items() if not n.startswith(("COVERAGE", "COV_", "ARIZE_"))}
+    """Return the environment without what changes how a process runs, or configures a client."""
+    unwanted = ("COVERAGE", "COV_", "ARIZE_", "PYTHONUNBUFFERED")
+    return {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
 
 
 def program(name: str) -> str | None:
