@@ -4,7 +4,8 @@ import pytest
 from packaging.requirements import Requirement
 
 from arize_roles_async import __version__
-from tests.tools.release_check import ROOT, lower_bounds, requirements
+from tests.support.processes import ROOT
+from tests.tools.release_check import lower_bounds, requirements
 
 PYPROJECT = ROOT / "pyproject.toml"
 

@@ -64,5 +64,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser("python -m tests.tools.release_check", description=__doc__)
     parser.add_argument("--oldest", action="store_true", help="use the lowest versions allowed")
     parser.add_argument("--python", default=sys.executable, help="the interpreter to test with")
-    chosen, passed_on = parser.parse_known_args()
-    check(chosen.python, oldest=chosen.oldest, arguments=passed_on)
+    chosen, others = parser.parse_known_args()
+    check(chosen.python, oldest=chosen.oldest, arguments=others)
