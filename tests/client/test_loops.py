@@ -1,4 +1,4 @@
-"""A client serves one event loop at a time, and the next one once that was closed."""
+"""A client in event loops, one after the other, and in threads."""
 
 import asyncio
 import contextvars
@@ -9,17 +9,22 @@ import ssl
 import sys
 import warnings
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+from wsgiref.util import setup_testing_defaults
 
 import aiohttp
 import pytest
 import trio
 from asgiref.sync import async_to_sync
 
-from arize_roles_async import AiohttpRolesClient, ClientStateError, RolesClient
-from arize_roles_fake import FakeRolesClient
-from tests.support.processes import HOST, ran
+from arize_roles_async import AiohttpRolesClient, ClientStateError, ListRolesResponse, RolesClient
+from arize_roles_fake import FakeRolesClient, RolesServer
+from tests.support.documentation import definitions
+from tests.support.processes import HOST, ROOT, ran
+from tests.support.sizes import sized
 from tests.support.tls import Authority
 from tests.support.upstream import KEY, Behaviour, Upstream
 
@@ -224,3 +229,34 @@ asyncio.run(main())
 """
     done = ran(sys.executable, "-W", "ignore", "-c", script)
     assert done.stderr.endswith("LookupError\n")
+
+
+# Without the lock in `_wire`, about every other process fails.
+def test_threads_decode() -> None:
+    """Threads that decode their first answers at once do not disturb one another."""
+    for _ in range(sized(1, 8)):
+        done = ran(sys.executable, ROOT / "tests/support/in_threads.py")
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def ask(app: Any) -> bytes:  # noqa: ANN401 - the guide's
+    """Return what a WSGI application answers to a request."""
+
+    def start(status: str, headers: list[tuple[str, str]]) -> None:
+        assert (status, len(headers)) == ("200 OK", 1)
+
+    environment: dict[str, Any] = {}
+    setup_testing_defaults(environment)
+    return b"".join(app(environment, start))
+
+
+def test_threads_share(arize_env: RolesServer) -> None:
+    """Requests to the WSGI application of the guide share one client, in many threads."""
+    arize_env.account.add_role("AI Engineer")
+    names = definitions("arize_roles_async/guide/threads.md")
+    with names["stack"], ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(ask, [names["app"]] * 40))
+
+    pages = [ListRolesResponse.from_json(answer) for answer in answers]
+    assert [[role.name for role in page] for page in pages] == [["AI Engineer"]] * 40
+    assert len(arize_env.account.calls) == 40

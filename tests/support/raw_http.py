@@ -53,6 +53,7 @@ class Script:
         self.asked = asyncio.Event()
         self.requests: list[Message] = []
         self.connections = 0
+        self.ended = 0
         self._answers = iter(answers)
         self._tunnel = tunnel
 
@@ -80,6 +81,7 @@ class Script:
             pass
         finally:
             writer.close()
+            self.ended += 1
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         self.requests.append(await read_message(reader))
