@@ -3,9 +3,8 @@
 import asyncio
 import weakref
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Final
 
+import attrs
 import pytest
 import trio
 
@@ -24,12 +23,12 @@ from arize_roles_async._calls.driver import Destination, DrivenCall
 from arize_roles_async._roles.lookup import KnownRoles, NameLookup
 from arize_roles_async._roles.operations import ROLES
 from arize_roles_async.transport import ListRoles
-from arize_roles_fake import FakeAccount, FakeRolesClient
+from arize_roles_fake import FakeAccount, FakeRolesClient, make_role
 from arize_roles_fake._client import AccountTransport
 from tests.support.event_loop import settle
 
-UNLIMITED: Final = Timeouts(total=None)
-NOON: Final = datetime(2026, 1, 1, 12, tzinfo=UTC)
+ROLE = make_role()
+UNLIMITED = Timeouts(total=None)
 
 
 class Listing:
@@ -65,15 +64,11 @@ class Listing:
                 raise RolesTimeoutError("too late", seconds=1.0)
             await self.answered[cursor].wait()
             following = str(int(cursor) + 1)
-            role = named(self.pages[cursor], f"id of {self.pages[cursor]}")
+            role = make_role(name=self.pages[cursor])
             return page_of(role, following=following if following in self.pages else None)
 
         with call.time_limit:
             return await self.lookup.find(name, call, fetch, get_nothing)
-
-
-def named(name: str, role_id: str) -> Role:
-    return Role(id=role_id, name=name, is_predefined=False, created_at=NOON, updated_at=NOON)
 
 
 def page_of(*roles: Role, following: str | None = None) -> ListRolesResponse:
@@ -194,7 +189,7 @@ class TestClosest:
 
         async def fetch(request: ListRoles) -> ListRolesResponse:
             del request
-            roles = [named(each, f"id of {each}") for each in left.pop(0)]
+            roles = [attrs.evolve(ROLE, name=each) for each in left.pop(0)]
             return page_of(*roles, following=f"{len(left)} left" if left else None)
 
         with pytest.raises(NotFoundError) as caught:
@@ -257,15 +252,15 @@ class TestClosest:
 async def test_learned_meanwhile() -> None:
     """A newer ID of a name that is learned while the old one is requested is kept."""
     known = KnownRoles()
-    known.learn([named("A", "old")])
+    known.learn([make_role(name="A", id="old")])
 
     async def get(role_id: str) -> Role:
-        known.learn([named("A", "new")])
-        return named("Renamed", role_id)
+        known.learn([make_role(name="A", id="new")])
+        return make_role(name="Renamed", id=role_id)
 
     async def fetch(request: ListRoles) -> ListRolesResponse:
         del request
-        return page_of(named("A", "new"))
+        return page_of(make_role(name="A", id="new"))
 
     found = await NameLookup(known).find("A", new_call(), fetch, get)
     assert found.id == known.find("A") == "new"

@@ -256,7 +256,7 @@ def fill(account: FakeAccount) -> dict[str, list[Any]]:
 class TestReads:
     """The arguments of calls that change nothing."""
 
-    @settings(max_examples=sized(50, 500))
+    @settings(max_examples=sized(25, 500))
     @given(st.data())
     def test_after_others(self, data: st.DataObject) -> None:
         """A call after others returns what it returns alone."""
@@ -306,7 +306,7 @@ class TestReads:
             return type(error), str(error)
 
 
-@settings(max_examples=sized(50, 500))
+@settings(max_examples=sized(25, 500))
 @given(st.data())
 def test_updates(data: st.DataObject) -> None:
     """Of several updates of a role, the last value of each field counts."""

@@ -51,17 +51,6 @@ def refused_at(rate: float, *, seconds: float = 1.0, late: float = 0.0) -> Pace:
 
 
 class TestUnlimited:
-    def test_ready(self) -> None:
-        """Before the first refusal every request may go at once."""
-        pace = Pace()
-
-        pace.note_sent(0.0)
-        pace.note_granted(0.0)
-
-        assert not pace.limited
-        assert pace.ready_at() == -math.inf
-        assert pace.rate == math.inf
-
     def test_forgotten(self) -> None:
         """A limit that was not met for more than ten minutes is gone."""
         pace = refused_pace(seconds=2.0)
