@@ -115,6 +115,8 @@ class FakeAccount:
         self._clock = clock or _system_clock
         self._state = State(self.now, assumptions, self._next_page_size)
         self._log = CallLog()
+        # Before a frame holds the data, which show the key.
+        contents.limit_custom_roles(self._state, max_custom_roles)
         self._initial = AccountData(
             roles=_PREDEFINED if predefined else (),
             max_custom_roles=max_custom_roles,
