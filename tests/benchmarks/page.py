@@ -6,7 +6,6 @@ Measure on a quiet machine, with the other clients installed.
 import itertools
 import json
 import re
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import Any
 import arize_roles_async
 from tests.benchmarks.jobs import JOBS, Job
 from tests.benchmarks.rows import ROWS
+from tests.support.processes import passed_on
 
 PAGE = Path(arize_roles_async.__file__).parent / "guide" / "performance.md"
 _RUNS = 4
@@ -74,8 +74,8 @@ def make_tables(speed: Sequence[Results], counts: Results, jobs: Results) -> lis
 def _measure(*options: str) -> Results:
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "results.json"
-        command = ("-m", "tests.benchmarks", "--json", str(path), *options)
-        subprocess.run((sys.executable, *command), check=False, stdout=sys.stderr)  # noqa: S603
+        command = ("-m", "tests.benchmarks", "--json", path, *options)
+        passed_on(sys.executable, *command, check=False, stdout=sys.stderr)
         return {result["row"]: result for result in json.loads(path.read_text("utf-8"))["rows"]}
 
 
@@ -84,11 +84,11 @@ def _table(head: str, lines: Iterable[str]) -> str:
     return "\n".join(f"| {line} |" for line in (head, " | ".join(["---"] * cells), *lines))
 
 
-def _shown(results: Sequence[Results], key: str, figure: str = "value") -> str:
+def _shown(results: Sequence[Results], key: str) -> str:
     """Return the range of a figure, or the figure if it was measured once."""
-    if any(figure not in each[key] for each in results):
+    if any("value" not in each[key] for each in results):
         return "not measured"
-    values = sorted(float(each[key][figure]) for each in results)
+    values = sorted(float(each[key]["value"]) for each in results)
     low, high = f"{values[0]:.3g}", f"{values[-1]:.3g}"
     return low if low == high else f"{low} to {high}"
 

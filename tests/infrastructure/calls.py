@@ -16,24 +16,15 @@ MIX: Final = ("create", "update", "delete", "get", "create", "update by name", "
 
 @attrs.define(kw_only=True)
 class Call:
-    """A call to make, and then its reported outcome.
-
-    Attributes:
-        operation: What to call.
-        number: Which one it is.
-        name: The name of the role that it is about.
-        role_id: Its ID; empty for a create and a list.
-        started: When, on the machine's monotonic clock.
-        ended: When it ended for its caller.
-        result: What it returned.
-        error: What it raised.
-    """
+    """A call about a role to make, and then its reported outcome."""
 
     operation: str
     number: int
     name: str
     role_id: str = ""
+    """Empty for a create and a list."""
     started: float = 0.0
+    """On the machine's monotonic clock."""
     ended: float = 0.0
     result: object = None
     error: BaseException | None = None

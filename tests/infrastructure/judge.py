@@ -30,10 +30,7 @@ SLACK: Final = 1.5
 class Verdict:
     """The findings of the judge.
 
-    Attributes:
-        calls: The calls.
-        complaints: Everything that must not be.
-        resent: Outcomes that are not so because something between resent a request by itself.
+    `resent` are outcomes that are not so because something between resent a request by itself.
     """
 
     calls: Sequence[Call]
@@ -58,7 +55,7 @@ def judge(
     """Return the verdict on calls.
 
     Args:
-        calls: The calls with their outcomes.
+        calls: With their outcomes.
         upstream: The service.
         total: The limit on a whole call, in seconds.
         clear: Whether every attempt has a known end here, so that no outcome may be unknown.

@@ -47,13 +47,8 @@ class Site:
     """The programs between the client and the service in one scenario.
 
     Attributes:
-        directory: For every file.
-        upstream: The service.
-        authority: Issues the certificates.
         options: The arguments of the client.
         nodes: Every nginx.
-        haproxy: The haproxy, where there is one.
-        squid: The squid, where there is one.
         stack: What ends with the scenario.
     """
 
@@ -127,17 +122,12 @@ class Scenario:
     """One line of the table.
 
     Attributes:
-        name: Its name.
         build: Starts the programs between the client and the service.
-        needs: The programs that it needs.
         steps: What happens while calls are under way, each when that share of them has ended.
-        behaviour: The behaviour of the service.
         check: Returns further faults.
         saw: What the logs of the programs show, as a regular expression, where it happened.
         clear: Whether every attempt has a known end, so that no outcome may be unknown.
         resends: Whether something in between resends requests by itself.
-        timeouts: The limits of the client.
-        attempts: The attempts of the client.
         calls: The number of calls in the suite; the full set makes three times as many.
     """
 
@@ -163,12 +153,8 @@ async def run(
 ) -> tuple[Verdict, list[str]]:
     """Run a scenario, and return the verdict and everything that is not as it should be.
 
-    Without a program that it needs, the test is skipped.
-
-    Args:
-        scenario: Which one.
-        times: How often as many calls as in the suite.
-        make_call: Makes each call; a liar is to be caught.
+    Without a program that it needs, the test is skipped. It makes `times` as many calls as in the
+    suite, each with `make_call`; a liar is to be caught.
     """
     if reason := missing(*scenario.needs):
         pytest.skip(reason)

@@ -2,7 +2,6 @@
 
 import json
 import math
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from tests.benchmarks.jobs import JOBS
 from tests.benchmarks.page import PAGE, find_tables, make_tables
 from tests.benchmarks.rows import ROWS
 from tests.benchmarks.server import Service
+from tests.support.processes import ran
 
 SOME = (
     *("300-*", "2x500-*", "get-*", "https-get-*", "pages-16", "binding*", "import-fake"),
@@ -86,8 +86,8 @@ def test_verdict(row: str, value: float, verdict: str) -> None:
 def test_rows(tmp_path: Path) -> None:
     """The command measures the rows that patterns name, and writes them down."""
     results = tmp_path / "results.json"
-    command = ("-m", "tests.benchmarks", "--tiny", "--json", str(results), "--only", *SOME)
-    subprocess.run((sys.executable, *command), check=False, stdout=subprocess.PIPE)  # noqa: S603
+    command = ("-m", "tests.benchmarks", "--tiny", "--json", results, "--only", *SOME)
+    ran(sys.executable, *command, timeout=None)
 
     report = json.loads(results.read_text("utf-8"))
     figures = {row["row"]: row.get("value") for row in report["rows"]}

@@ -97,12 +97,7 @@ class _Call:
 
 
 class Model:
-    """Runs calls through a queue, and fails at the first rule that is broken.
-
-    Args:
-        slots: The slots of the queue.
-        schedules: The calls.
-    """
+    """Runs calls through a queue, and fails at the first rule that is broken."""
 
     def __init__(self, slots: int, schedules: Sequence[Schedule]) -> None:
         self._slots = slots

@@ -13,6 +13,8 @@ from arize_roles_async._calls.pace import Pace
 
 SLOTS = 40
 """The requests of a client that may be under way at once; as many go before a limit is known."""
+LATENCY = 0.04
+"""Seconds that an answer takes, more or less by a tenth."""
 GIVES_UP = 3600.0
 """Seconds without a grant after which a simulation fails."""
 STAGGER = 0.02
@@ -115,23 +117,11 @@ class _Client:
 class Simulation:
     """Clients that start many calls at once, and a service with a limit.
 
-    Args:
-        limiter: The limit.
-        latency: Seconds that an answer takes, more or less by a tenth.
-        jitter: The part of these by which each way is longer, on average by a half of it.
-        seed: The seed of the random numbers.
+    Each way is longer by a part of the latency, on average by a half of `jitter`.
     """
 
-    def __init__(
-        self,
-        limiter: Limiter,
-        *,
-        latency: float = 0.04,
-        jitter: float = 0.0,
-        seed: int = 0,
-    ) -> None:
+    def __init__(self, limiter: Limiter, *, jitter: float, seed: int) -> None:
         self._limiter = limiter
-        self._latency = latency
         self._jitter = jitter
         self._random = random.Random(seed)  # noqa: S311 - no secret
         self._ties = count()
@@ -150,7 +140,7 @@ class Simulation:
         assert not any(client.unanswered for client in everyone)
         ends = [client.end for client in everyone]
         return Outcome(
-            seconds=max(ends) / (self._limiter.ideal(clients * calls) + self._latency),
+            seconds=max(ends) / (self._limiter.ideal(clients * calls) + LATENCY),
             last_to_first=max(ends) / min(ends),
             refused_for=self._refused_for,
             refused=self._refusals / (clients * calls),
@@ -161,7 +151,7 @@ class Simulation:
 
     def _way(self) -> float:
         longer = self._jitter and self._jitter * self._random.expovariate(2.0)
-        return self._latency * (self._random.uniform(0.45, 0.55) + longer)
+        return LATENCY * (self._random.uniform(0.45, 0.55) + longer)
 
     def _go(self, client: _Client, now: float) -> None:
         while client.waiting and client.under_way < SLOTS:

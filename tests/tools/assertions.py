@@ -198,7 +198,6 @@ def as_toml(rows: Mapping[tuple[str, str], Sequence[str]]) -> str:
 
 
 def main() -> int:
-    """Run the command and return its exit status."""
     parser = argparse.ArgumentParser("python -m tests.tools.assertions", description=__doc__)
     parser.add_argument("--write", action="store_true", help="look for faults, and write them")
     chosen = parser.parse_args()

@@ -103,7 +103,6 @@ class Chroot:
 
 
 def main() -> int:
-    """Run the command and return its exit status."""
     parser = argparse.ArgumentParser("python -m tests.tools.debian_python", description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, help="where the chroot is, or will be")
     parser.add_argument("--only", metavar="VERSION", action="append", help="such as 3.14")

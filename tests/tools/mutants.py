@@ -213,7 +213,6 @@ def judge_all(
 
 
 def main() -> int:
-    """Run the command and return its exit status."""
     parser = argparse.ArgumentParser("python -m tests.tools.mutants", description=__doc__)
     parser.add_argument("--by-hand", action="store_true", help="judge the faults of faults.toml")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
