@@ -119,7 +119,6 @@ class Shell:
                 process.kill()
 
     def ended(self, process: subprocess.Popen[str]) -> Ran:
-        """Return how a process ended."""
         output, errors = process.communicate(timeout=LONGEST_WAIT)
         assert KEY not in f"{output}{errors}"
         assert "Traceback" not in errors

@@ -59,7 +59,6 @@ def plan(upstream: Upstream, count: int) -> list[Call]:
 
 
 async def make(client: RolesClient, call: Call) -> object:
-    """Make a call and return what it returns."""
     match call.operation:
         case "create":
             permissions = ["PROJECT_READ"]
@@ -95,7 +94,6 @@ class Load:
         self._progress = asyncio.Condition()
 
     async def run(self) -> None:
-        """Make every call."""
         async with asyncio.TaskGroup() as group:
             for _ in range(8):
                 group.create_task(self._work())

@@ -223,7 +223,6 @@ _plain_nginx: Final = _nginx("")
 
 
 def _haproxy(backend: str, server: str = "") -> Step:
-    """Put a haproxy in between."""
 
     def build(site: Site) -> None:
         site.add_haproxy(f"{backend}\n  server s0 {HOST}:{site.upstream.port} {server}")

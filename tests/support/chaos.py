@@ -376,7 +376,6 @@ def _bomb_maker() -> Callable[[bytes], bytes]:
 
 
 def reset(writer: asyncio.StreamWriter) -> None:
-    """Reset a connection."""
     sock: socket.socket = writer.get_extra_info("socket")
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()

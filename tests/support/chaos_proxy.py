@@ -32,7 +32,6 @@ class ChaosProxy(Breaking):
         self._server = server
 
     async def drop_tunnels(self) -> None:
-        """Close every tunnel."""
         await self._drop([*self._tasks])
 
     @asynccontextmanager

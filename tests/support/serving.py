@@ -51,7 +51,6 @@ class Served:
         return int(status)
 
     def names(self) -> list[str]:
-        """Return the names of the custom roles."""
         _, page = self.ask("GET", "/v2/roles?is_predefined=false")
         return [role["name"] for role in page["roles"]]
 

@@ -73,7 +73,6 @@ class Upstream:
         self.kill()
 
     def start(self) -> None:
-        """Listen, and answer."""
         self._server = _Server(self)
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 

@@ -84,7 +84,6 @@ class _Deletable(ast.NodeTransformer):
 
 
 def is_assertion(node: ast.stmt) -> bool:
-    """Return whether a statement is an assertion."""
     match node:
         case ast.Assert():
             return True

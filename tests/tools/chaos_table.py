@@ -160,7 +160,6 @@ OPERATIONS: Final = (
 
 
 def cases() -> list[Case]:
-    """Return every case that there is."""
     every = itertools.starmap(Case, itertools.product(OPERATIONS, Point, FAULTS, CONNECTIONS, ENDS))
     return [each for each in every if _is_possible(each)]
 

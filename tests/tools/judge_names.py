@@ -210,17 +210,14 @@ async def first_of_two(about: Any, name: str, listing: Any) -> Any:  # noqa: ANN
 
 
 async def of_first_page(about: Any, name: str, listing: Any) -> Any:  # noqa: ANN401
-    """Return the match of the first page."""
     return await ONLY(about, name, over(await listing))
 
 
 def by_unicode(one: str, other: str) -> bool:
-    """Compare addresses by Unicode's rule of case."""
     return one.lower() == other.lower()
 
 
 def by_part(one: str, other: str) -> bool:
-    """Compare a part of addresses."""
     return one.lower()[:4] == other.lower()[:4]
 
 

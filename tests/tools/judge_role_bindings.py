@@ -183,7 +183,6 @@ class Account(FakeAccount):
 
 
 async def call(bindings: RoleBindingsClient, account: Account) -> Any:  # noqa: ANN401
-    """Make the call of an account."""
     target: dict[str, Any] = {
         "user_id": account.user,
         "resource_type": RESOURCES[account.resource],

@@ -130,7 +130,6 @@ def draw(root: Path, files: Sequence[str], count: int, generator: random.Random)
 
 
 def by_hand(root: Path) -> list[Fault]:
-    """Return the faults that somebody thought of."""
     data = tomllib.loads((root / "tests/data/faults.toml").read_text("utf-8"))
     return [Fault(**fault) for fault in data["fault"]]
 

@@ -139,7 +139,6 @@ def spoiled(document: dict[str, Any], chance: random.Random) -> bytes:
 
 
 def response(status: int, body: bytes, media_type: bytes = b"application/json") -> bytes:
-    """Return the bytes of a response."""
     head = b"HTTP/1.1 %d Status\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n"
     return head % (status, media_type, len(body)) + body
 
