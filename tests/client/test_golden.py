@@ -448,23 +448,13 @@ class TestServer:
                     '],"pagination":{"has_more":false}}'
                 ),
             ),
-            (
-                f"PATCH {ROLE_PATH}",
-                '{"name": "C", "description": null, "permissions": ["TAG_READ", "TAG_READ"]}',
-                200,
-                (
-                    '{"id":"Um9sZToxOmFCY0Q=","name":"C","permissions":["TAG_READ"],'
-                    '"is_predefined":false,"created_at":"2026-11-24T12:00:00Z",'
-                    '"updated_at":"2026-11-24T12:00:01.500000Z"}'
-                ),
-            ),
             (f"DELETE {ROLE_PATH}", "", 204, ""),
         ],
     )
     async def test_answer(
         self, account: FakeAccount, line: str, sent: str, *, status: int, body: str
     ) -> None:
-        """The server makes, lists, changes and deletes a role."""
+        """The server makes, lists and deletes a role."""
         account.add_role("A", ["ROLE_READ"], id=ROLE_ID, description="Old.")
         account.add_role("B", ["TAG_READ"], id="aWQ6Mg==", created_at=NOON + timedelta(seconds=1))
         account.advance(1.5)
