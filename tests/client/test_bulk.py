@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from itertools import count
 from typing import Any, Literal
+from unittest import mock
 
 import anyio
 import anyio.lowlevel
@@ -155,10 +156,7 @@ class TestFailure:
         assert "(times sent: 1)" in str(first)
         assert isinstance(second, RateLimitError)
         assert second.retry_after == 15.0
-        assert str(second) == (
-            "POST /v2/roles cannot be sent in time: the rate limit lets no request out of the "
-            "queue for another 15 s, and Timeouts.total is 10 s (times sent: 0)"
-        )
+        assert "(times sent: 0)" in str(second)
         assert account.now() == begun
         assert len(account.calls) == 1
 
@@ -237,7 +235,6 @@ async def test_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     account = account_at_noon()
     account.limit_rate(1, burst=1)
     begun = AccountTransport(account, lambda _: account).now()
-    seen: list[tuple[str, float]] = []
     send = AccountTransport.send
 
     async def send_slowly(self: AccountTransport, request: Request, call: Call) -> Response:
@@ -246,20 +243,14 @@ async def test_sent(monkeypatch: pytest.MonkeyPatch) -> None:
         await self.event(call).wait(2.0)
         return answer
 
-    def watch(name: str) -> None:
-        method = getattr(Pace, name)
-
-        def watched(self: Pace, sent: float, *args: object) -> None:
-            seen.append((name, sent - begun))
-            method(self, sent, *args)
-
-        monkeypatch.setattr(Pace, name, watched)
-
     monkeypatch.setattr(AccountTransport, "send", send_slowly)
-    watch("note_refused")
-    watch("note_granted")
-    roles = FakeRolesClient(account, timeout=None)
-    await gather([roles.list().all] * 2)
+    refused, granted = (
+        mock.patch.object(Pace, name, autospec=True, side_effect=getattr(Pace, name))
+        for name in ("note_refused", "note_granted")
+    )
+    with refused as refusals, granted as grants:
+        await gather([FakeRolesClient(account, timeout=None).list().all] * 2)
 
     # The second call is refused, and waits a second in the queue.
-    assert seen == [("note_refused", 5.0), ("note_granted", 13.0)]
+    assert [noted.args[1] - begun for noted in refusals.call_args_list] == [5.0]
+    assert [noted.args[1] - begun for noted in grants.call_args_list] == [13.0]
