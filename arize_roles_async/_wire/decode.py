@@ -67,6 +67,7 @@ def decode(model: type[_T], request: Request, response: Response) -> _T:
         kind: type = model
         try:
             decoded: _T = _decoder(kind).decode(response.body)
+        # msgspec 0.22 raises Python's own error for text that is not UTF-8.
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             pass
         else:
