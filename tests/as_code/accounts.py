@@ -23,7 +23,7 @@ from arize_roles_async.as_code import (
 )
 from arize_roles_async.as_code.apply import Run, StoppedError
 from arize_roles_fake import FakeAccount
-from tests.support.clients import account_at_noon
+from tests.support.clients import account_at_noon, answer
 
 A = TypeVar("A", bound=FakeAccount)
 READS: Final = ("list", "get")
@@ -66,23 +66,19 @@ def role_id(name: str) -> str:
 
 def change(account: FakeAccount, name: str, /, **fields: Any) -> None:  # noqa: ANN401
     """Change a role by its name, as somebody else who uses the account."""
-    _send(account, "PATCH", name, msgspec.json.encode(fields))
+    _send(account, "PATCH", name, fields)
 
 
 def remove(account: FakeAccount, name: str) -> None:
     """Delete a role by its name, as somebody else who uses the account."""
-    _send(account, "DELETE", name, None)
+    _send(account, "DELETE", name)
 
 
-def _send(account: FakeAccount, method: str, name: str, body: bytes | None) -> None:
+def _send(account: FakeAccount, method: str, name: str, body: object = None) -> None:
     role = account.role(name)
     assert role is not None
-    headers = {"Authorization": f"Bearer {account.api_key}", "Content-Type": "application/json"}
-    target = f"/v2/roles/{quote(role.id, safe='')}"
-    reply = FakeAccount.handle(
-        account, Request(method=method, target=target, headers=headers, body=body)
-    )
-    assert reply.status < HTTPStatus.BAD_REQUEST
+    status, _ = answer(account, f"{method} /v2/roles/{quote(role.id, safe='')}", body)
+    assert status < HTTPStatus.BAD_REQUEST
 
 
 def declared(

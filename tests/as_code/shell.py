@@ -5,7 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -52,17 +52,27 @@ Ran = tuple[int, str, str]
 
 
 class Account(FakeAccount):
-    """An account that sends signals to this process while it answers its requests, by number."""
+    """An account that does something while it answers its requests, by their numbers."""
 
     def __init__(self) -> None:
         super().__init__(api_key=KEY, clock=lambda: START)
-        self.signals: dict[int, list[int]] = {}
+        self.acts: dict[int, Callable[[], object]] = {}
 
     def handle(self, request: Request) -> Response:
         reply = super().handle(request)
-        for each in self.signals.get(len(self.calls), ()):
-            os.kill(os.getpid(), each)
+        if act := self.acts.get(len(self.calls)):
+            act()
         return reply
+
+
+def sending(*signals: int) -> Callable[[], None]:
+    """Return what sends signals to this process."""
+
+    def send() -> None:
+        for each in signals:
+            os.kill(os.getpid(), each)
+
+    return send
 
 
 def masked(output: str) -> str:

@@ -11,9 +11,8 @@ from typing import Any, Final, Literal
 
 import pytest
 
-from arize_roles_async import Permission, Request, Response, __version__, as_code
+from arize_roles_async import Permission, __version__, as_code
 from arize_roles_async.__main__ import main
-from arize_roles_fake import FakeAccount, RolesServer
 from tests.as_code.accounts import changes, contents
 from tests.as_code.shell import COMMAND, FILE, KEY, TEXT, Shell
 from tests.support.processes import MEASURED, ROOT, ran
@@ -83,24 +82,18 @@ class TestProcesses:
     def test_head(self, shell: Shell) -> None:
         """A reader that leaves after the plan ends nothing in the middle of a change."""
         reader, writer = os.pipe()
-        lines: list[bytes] = []
 
-        class Reading(FakeAccount):
-            def handle(self, request: Request) -> Response:
-                if request.target.startswith("/v2/roles/") and not lines:
-                    lines.append(os.read(reader, 1))
-                    os.close(reader)
-                return super().handle(request)
+        def read() -> None:
+            os.read(reader, 1)
+            os.close(reader)
 
-        reading = Reading.load(shell.account.dump())
-        with RolesServer(reading) as server:
-            there = {**shell.environment, "ARIZE_BASE_URL": server.url}
-            with shell.running("apply --yes roles.toml", there, stdout=writer) as process:
-                os.close(writer)
-                status, _, errors = shell.ended(process)
+        shell.account.acts = {2: read}
+        with shell.running("apply --yes roles.toml", shell.environment, stdout=writer) as process:
+            os.close(writer)
+            status, _, errors = shell.ended(process)
         assert status == 0
         assert errors.startswith(f"warning: {UNWRITTEN}[Errno 32] ")
-        assert set(contents(reading)) == DONE
+        assert set(contents(shell.account)) == DONE
 
     @pytest.mark.parametrize(
         ("command", "error"),

@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 
 from arize_roles_async.__main__ import main
-from tests.as_code.shell import TEXT, Shell
+from tests.as_code.shell import TEXT, Shell, sending
 from tests.support.processes import MEASURED, await_true, is_waiting
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_first(shell: Shell, sent: signal.Signals) -> None:
     """The request under way ends, no other is begun, and the rest is named."""
-    shell.account.signals = {3: [sent]}
+    shell.account.acts = {3: sending(sent)}
     assert shell("apply --yes roles.toml") == (
         3,
         f'{TEXT}  made: update "B old" -> "B"\n',
@@ -34,7 +34,7 @@ def test_first(shell: Shell, sent: signal.Signals) -> None:
 
 def test_last(shell: Shell) -> None:
     """A signal during the last request comes too late."""
-    shell.account.signals = {6: [signal.SIGTERM]}
+    shell.account.acts = {6: sending(signal.SIGTERM)}
     status, _, errors = shell("apply --yes roles.toml")
     assert (status, errors) == (0, "")
 
@@ -43,7 +43,7 @@ def test_grace(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """A request that does not end in time is given up, and its change may have been made."""
     monkeypatch.setattr("arize_roles_async.__main__._GRACE", 0.01)
     shell.account.fail("delete", "silent")
-    shell.account.signals = {5: [signal.SIGTERM]}
+    shell.account.acts = {5: sending(signal.SIGTERM)}
     status, output, errors = shell("apply --yes --format=json roles.toml")
     result = json.loads(output)
     assert (status, result["reason"]) == (3, "stopped by SIGTERM")
@@ -56,7 +56,7 @@ def test_in_doubt(shell: Shell) -> None:
     """One before the wait for a further attempt is named, too."""
     shell.account.fail("delete", 502)
     shell.account.fail("get", 502, after=2)
-    shell.account.signals = {5: [signal.SIGTERM]}
+    shell.account.acts = {5: sending(signal.SIGTERM)}
     status, _, errors = shell("apply --yes roles.toml")
     assert status == 3
     assert errors.startswith('error: delete "D" may have been made: stopped by SIGTERM\n')
@@ -66,7 +66,7 @@ def test_in_doubt(shell: Shell) -> None:
 def test_walk(shell: Shell, command: str) -> None:
     """A walk ends at once."""
     shell.account.fail("list", "silent")
-    shell.account.signals = {1: [signal.SIGHUP]}
+    shell.account.acts = {1: sending(signal.SIGHUP)}
     stopped = "error: stopped by SIGHUP; nothing was changed\n"
     assert shell(f"{command} roles.toml") == (2, "", stopped)
 
@@ -75,7 +75,7 @@ def test_second(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second one during a change ends it at once, with 3: the change may have been made."""
     monkeypatch.setattr("arize_roles_async.__main__._GRACE", 60.0)
     shell.account.fail("delete", "silent")
-    shell.account.signals = {5: [signal.SIGINT, signal.SIGTERM]}
+    shell.account.acts = {5: sending(signal.SIGINT, signal.SIGTERM)}
     assert shell("apply --yes roles.toml") == (
         3,
         f'{TEXT}  made: update "B old" -> "B"\n',
@@ -136,8 +136,7 @@ def test_ending(monkeypatch: pytest.MonkeyPatch) -> None:
     class Output(io.BytesIO):
         def write(self, data: Any) -> int:  # noqa: ANN401
             if b"reason" in data:
-                os.kill(os.getpid(), signal.SIGTERM)
-                os.kill(os.getpid(), signal.SIGINT)
+                sending(signal.SIGTERM, signal.SIGINT)()
             return super().write(data)
 
     output = Output()
@@ -148,7 +147,7 @@ def test_ending(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_handlers(shell: Shell) -> None:
     """A run leaves the handlers as they were, and ignored what was, as by nohup, at its start."""
-    shell.account.signals = {3: [signal.SIGHUP]}
+    shell.account.acts = {3: sending(signal.SIGHUP)}
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
     try:
