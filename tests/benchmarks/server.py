@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from tests.benchmarks.records import binding, role
+from tests.support.rate_limit import Bucket, Limit
 
 TURN: Final = 20.0
 """Seconds of each rate of a service that has several by turns."""
@@ -31,7 +32,7 @@ class Service:
         latency: float = 0.0,
         roles: int = 0,
         rate: float = math.inf,
-        burst: float = 1.0,
+        burst: int = 1,
         retry_after: int | None = None,
         halve_after: int | None = None,
         turns: Sequence[float] = (),
@@ -47,9 +48,8 @@ class Service:
         self._requests = 0
         self.refused_late = 0
         self._latency, self._first = latency, first
-        self._rate, self._burst, self._retry_after = rate, burst, retry_after
-        self._tokens, self._filled_at = burst, -math.inf
-        self._grants_left = halve_after or math.inf
+        limit = Limit(rate, burst, retry_after, halfway=0.5 if halve_after else 1.0)
+        self._bucket = Bucket(limit, half=halve_after or 0)
         self._turns, self._begun_at = turns, math.nan
         self._answers: dict[str, bytes] = {}
         self._next = roles
@@ -83,24 +83,17 @@ class Service:
             self._answers[target] = self._route(method, target, body)
         return self._answers[target]
 
-    def _take_token(self, now: float) -> int | None:
+    def _take_token(self, now: float) -> float | None:
         """Take a token, or return what `Retry-After` says where there is none."""
-        if self._rate == math.inf:
+        limit = self._bucket.limit
+        if limit.rate == math.inf:
             return None
         if self._turns:
-            if self._filled_at == -math.inf:
+            if math.isnan(self._begun_at):
                 self._begun_at = now
             turn = int((now - self._begun_at) // TURN)
-            self._rate = self._turns[turn % len(self._turns)]
-        refill = (now - self._filled_at) * self._rate
-        self._tokens, self._filled_at = min(self._burst, self._tokens + refill), now
-        if self._tokens < 1.0:
-            return self._retry_after or max(1, math.ceil((1.0 - self._tokens) / self._rate))
-        self._tokens -= 1.0
-        self._grants_left -= 1
-        if self._grants_left == 0:
-            self._rate /= 2
-        return None
+            self._bucket.limit = limit._replace(rate=self._turns[turn % len(self._turns)])
+        return self._bucket.take(now)
 
     def _route(self, method: str, target: str, body: bytes) -> bytes:
         path, _, query = target.partition("?")
@@ -138,7 +131,7 @@ def _json(status: int, data: object) -> bytes:
     return _http(status, body, "Content-Type: application/json\r\n")
 
 
-def _problem(status: int, retry_after: int | None = None) -> bytes:
+def _problem(status: int, retry_after: float | None = None) -> bytes:
     headers = "Content-Type: application/problem+json\r\n"
     if retry_after is not None:
         headers += f"Retry-After: {retry_after}\r\n"

@@ -55,7 +55,7 @@ class Bucket:
     """
 
     def __init__(self, limit: Limit, *, half: int = 0, counts_refusals: bool = False) -> None:
-        self._limit = limit
+        self.limit = limit
         self._half = half
         self._counts_refusals = counts_refusals
         self._tokens, self._filled_at = float(limit.burst), 0.0
@@ -63,7 +63,7 @@ class Bucket:
 
     def take(self, now: float) -> float | None:
         """Grant a request and return None, or return the `Retry-After` of a refusal."""
-        rate, burst, retry_after, halfway = self._limit
+        rate, burst, retry_after, halfway = self.limit
         if self._granted >= self._half:
             rate *= halfway
         self._tokens = min(burst, self._tokens + (now - self._filled_at) * rate)
@@ -80,7 +80,7 @@ class Bucket:
 
     def ideal(self, requests: int) -> float:
         """Return the least seconds in which so many requests are granted."""
-        rate, burst, _, halfway = self._limit
+        rate, burst, _, halfway = self.limit
         before = max(0, requests - self._half - burst)
         return before / rate + self._half / (rate * halfway)
 
