@@ -52,14 +52,10 @@ def mark_of(call: LoggedCall) -> object:
 def judge(
     calls: Sequence[Call], upstream: Upstream, *, total: float, clear: bool, resends: bool
 ) -> Verdict:
-    """Return the verdict on calls.
+    """Return the verdict on calls that were limited to a total of so many seconds.
 
-    Args:
-        calls: With their outcomes.
-        upstream: The service.
-        total: The limit on a whole call, in seconds.
-        clear: Whether every attempt has a known end here, so that no outcome may be unknown.
-        resends: Whether something between resends requests by itself.
+    Where it is clear how every attempt ended, no outcome may be unknown; `resends` says that
+    something between resends requests by itself.
     """
     sent = Counter((mark_of(each), each.operation, each.attempt) for each in upstream.account.calls)
     resent = {mark for (mark, _, _), times in sent.items() if mark and times > 1}

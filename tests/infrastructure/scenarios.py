@@ -44,13 +44,7 @@ HASTY: Final = Timeouts(total=6.0, connect=2.0, read=0.2)
 
 
 class Site:
-    """The programs between the client and the service in one scenario.
-
-    Attributes:
-        options: The arguments of the client.
-        nodes: Every nginx.
-        stack: What ends with the scenario.
-    """
+    """The programs between the client and the service in one scenario, which end with its stack."""
 
     haproxy: Haproxy
     squid: Squid
@@ -60,6 +54,7 @@ class Site:
         self.upstream = upstream
         self.authority = Authority(directory)
         self.options: dict[str, Any] = {"base_url": upstream.url}
+        """The arguments of the client."""
         self.nodes: list[Nginx] = []
         self.stack = stack
 

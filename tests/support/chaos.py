@@ -178,11 +178,7 @@ class Breaking:
 
 
 class ChaosServer(Breaking):
-    """A server of an account, while it runs.
-
-    Attributes:
-        log: What happened, in order.
-    """
+    """A server of an account, while it runs."""
 
     def __init__(self, account: FakeAccount, tls: ssl.SSLContext | None = None) -> None:
         super().__init__()

@@ -18,17 +18,13 @@ _MADE = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 
 class ChaosProxy(Breaking):
-    """A proxy, while it runs; for faults of records its script has one entry an answer.
-
-    Attributes:
-        struck: The points so far.
-        seen: What it was asked.
-    """
+    """A proxy, while it runs; for faults of records its script has one entry an answer."""
 
     def __init__(self, server: ChaosServer) -> None:
         super().__init__()
         self.struck: list[Point] = []
         self.seen = b""
+        """What it was asked."""
         self._server = server
 
     async def drop_tunnels(self) -> None:

@@ -39,11 +39,7 @@ def free_port() -> int:
 
 
 def await_port(port: int, process: subprocess.Popen[bytes]) -> None:
-    """Return when something listens on a port.
-
-    Raises:
-        RuntimeError: The process ended before, or takes too long.
-    """
+    """Return when something listens on a port; raise `RuntimeError` if its process ended before."""
 
     def listens() -> bool:
         if process.poll() is not None:
@@ -55,11 +51,7 @@ def await_port(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 def await_true(holds: Callable[[], bool], what: str) -> None:
-    """Return when something holds that another process brings about; poll until then.
-
-    Raises:
-        RuntimeError: It takes too long.
-    """
+    """Poll until something holds that another process brings about; `RuntimeError` ends that."""
     end = time.monotonic() + LONGEST_WAIT
     while not holds():
         if time.monotonic() > end:
@@ -105,9 +97,7 @@ def missing(*names: str) -> str:
 class Part:
     """A program as a process in the foreground, between entering and leaving a block.
 
-    Args:
-        directory: For its configuration, logs and pid file.
-        name: Of the program, and of its files there.
+    The directory is for its configuration, logs and pid file, which have its name.
     """
 
     program: str
@@ -141,11 +131,7 @@ class Part:
         self.kill()
 
     def start(self) -> None:
-        """Start it, and return when it listens.
-
-        Raises:
-            RuntimeError: It ended at once; the message has its log.
-        """
+        """Start it, and return when it listens; a `RuntimeError` that it ended has its log."""
         path = program(self.program)
         assert path is not None, missing(self.program)
         with self.log.open("ab") as log:

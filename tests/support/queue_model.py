@@ -118,11 +118,7 @@ class Model:
             self._at(call.schedule.begins, self._begin, call)
 
     def run(self) -> None:
-        """Run to the end.
-
-        Raises:
-            AssertionError: A rule was broken.
-        """
+        """Run to the end; an `AssertionError` says which rule was broken."""
         try:
             self._events.run()
             self._check_idle()

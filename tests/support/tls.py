@@ -11,16 +11,13 @@ from cryptography import x509
 
 
 class Authority:
-    """A certificate authority; a client that trusts another one gets a wrong CA.
-
-    Attributes:
-        pem: The authority's certificate as a file, for a client to trust.
-    """
+    """A certificate authority; a client that trusts another one gets a wrong CA."""
 
     def __init__(self, directory: Path, name: str = "ca") -> None:
         self._ca = trustme.CA()
         self._directory = directory
         self.pem = directory / f"{name}.pem"
+        """Its certificate as a file, for a client to trust."""
         self._ca.cert_pem.write_to_path(self.pem)
 
     def issue(self, *identities: str) -> Path:

@@ -84,11 +84,7 @@ class Upstream:
             server.end()
 
     def answer(self, server: "_Server", request: Request) -> tuple[Response, str]:
-        """Carry a request out, and return the answer and what becomes of it.
-
-        Raises:
-            ConnectionError: The server of the request was killed before.
-        """
+        """Carry a request out, unless its server was killed; return the answer and its fate."""
         method, behaviour = request.method, self.behaviour
         with self._lock:
             if server is not self._server:

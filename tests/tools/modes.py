@@ -35,8 +35,7 @@ def eager_task(loop: Any, coroutine: Any, **options: Any) -> Any:  # noqa: ANN40
 async def make_calls(*, is_eager: bool) -> int:
     """Create, change, read and delete roles, many at once, and return how many calls were made.
 
-    Raises:
-        RuntimeError: The account is otherwise than the calls say.
+    It is a `RuntimeError` if the account is otherwise than the calls say.
     """
     if is_eager:
         asyncio.get_running_loop().set_task_factory(eager_task)

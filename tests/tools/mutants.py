@@ -135,11 +135,7 @@ def by_hand(root: Path) -> list[Fault]:
 
 
 def judges(root: Path, file: str) -> list[str]:
-    """Return the paths of the tests that judge a module.
-
-    Raises:
-        LookupError: No tests are named for it.
-    """
+    """Return the paths of the tests that judge a module; none is a `LookupError`."""
     for pattern, tests in _named(root).items():
         if fnmatch(file, pattern):
             return tests
@@ -189,8 +185,7 @@ def judge_all(
 ) -> int:
     """Judge changes until the time is over, print what becomes of each, and return the survivors.
 
-    Raises:
-        RuntimeError: The tests cannot be collected.
+    It is a `RuntimeError` if the tests cannot be collected.
     """
     until = time.monotonic() + seconds
     survivors = judged = 0
