@@ -74,8 +74,6 @@ class Queue:
         """Those of its event loop: not the ones of the slots, once these were restarted."""
         self.waiting: list[Waiter] = []
         """Sorted by turn."""
-        # With the strictest limits of all calls; one that has left may still count.
-        self._strictest = Waiter(0, math.inf, math.inf)
 
     @property
     def is_limited(self) -> bool:
@@ -103,7 +101,6 @@ class Queue:
 
     def join(self, waiter: Waiter) -> None:
         """Queue a call, which then asks."""
-        self._note_limits(waiter)
         index = bisect_left(self.waiting, waiter)
         self._replace(index, index, [waiter])
 
@@ -114,7 +111,7 @@ class Queue:
             Infinity if the call has to wait until it is woken; None if it cannot go in time.
         """
         pace, slots = self.pace, self._slots
-        if waiter.deadline <= now or (pace.limited and self._is_too_late(waiter, now)):
+        if waiter.deadline <= now or (pace.limited and self._too_late([waiter], now)):
             return None
         waiter.has_timer = False
         if not slots.free or slots.next_waiter() is not waiter:
@@ -142,25 +139,14 @@ class Queue:
     def hold(self, sent: float, now: float, retry_after: float) -> None:
         """Note that a request was answered with 429, after its `exit`."""
         self.pace.note_refused(sent, now, retry_after)
-        if self._is_too_late(self._strictest, now):
-            self._strictest = Waiter(0, math.inf, math.inf)
-            for waiter in self.waiting:
-                self._note_limits(waiter)
-                # Those that cannot go in time give up at once.
-                if self._is_too_late(waiter, now):
-                    waiter.wake()
+        # These give up at once.
+        for waiter in self._too_late(self.waiting, now):
+            waiter.wake()
 
-    def _is_too_late(self, waiter: Waiter, now: float) -> bool:
-        """Return whether the request of a call cannot go in time under the rate limit."""
-        pace = self.pace
-        is_due = waiter.deadline <= max(now, pace.ready_at())
-        return is_due or now + waiter.max_hold < pace.held_until
-
-    def _note_limits(self, waiter: Waiter) -> None:
-        strictest = self._strictest
-        if waiter.deadline < strictest.deadline or waiter.max_hold < strictest.max_hold:
-            strictest.deadline = min(strictest.deadline, waiter.deadline)
-            strictest.max_hold = min(strictest.max_hold, waiter.max_hold)
+    def _too_late(self, waiters: list[Waiter], now: float) -> list[Waiter]:
+        """Return the calls whose requests cannot go in time under the rate limit."""
+        ready, held = max(now, self.pace.ready_at()), self.pace.held_until
+        return [x for x in waiters if x.deadline <= ready or now + x.max_hold < held]
 
     def _replace(self, begin: int, end: int, waiters: list[Waiter]) -> None:
         """Replace some calls, and among the firsts of all keys the first one if it changes."""
