@@ -37,8 +37,7 @@ if TYPE_CHECKING:
     from arize_roles_fake._service.assumptions import Assumptions
     from arize_roles_fake._testing.call_log import LoggedCall
     from arize_roles_fake._testing.faults import Fault
-    from arize_roles_fake._testing.make_role import make_role
-    from arize_roles_fake._testing.misspelled import SuspiciousPermissionWarning
+    from arize_roles_fake._testing.make_role import SuspiciousPermissionWarning, make_role
 
 __all__ = [
     "DEFAULT_API_KEY",
@@ -59,7 +58,7 @@ __all__ = [
 _HOMES: Final = {
     "DEFAULT_API_KEY": "_account",
     "FakeAccount": "_account",
-    "SuspiciousPermissionWarning": "_testing.misspelled",
+    "SuspiciousPermissionWarning": "_testing.make_role",
     "Assumptions": "_service.assumptions",
     "LoggedCall": "_testing.call_log",
     "FakeRolesClient": "_client",

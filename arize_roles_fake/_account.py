@@ -43,8 +43,7 @@ from arize_roles_fake._testing.fault_rules import Breakage, FaultArguments, When
 from arize_roles_fake._testing.faults import Fault, Faults, Reply, ScriptedFault, failed_answer
 from arize_roles_fake._testing.incoming import CallFilter, CallRequest, IncomingRequest, incoming_of
 from arize_roles_fake._testing.limits import Latency, ShortPages, TokenBucket
-from arize_roles_fake._testing.make_role import RoleFields, reject_string
-from arize_roles_fake._testing.misspelled import warn_of_misspelled
+from arize_roles_fake._testing.make_role import RoleFields, reject_string, warn_of_misspelled
 from arize_roles_fake._testing.watch import Scripted, unused_of, watches
 
 DEFAULT_API_KEY: Final = "fake-api-key"

@@ -264,7 +264,6 @@ class AccountTransport(Transport):
         return _AccountTimeLimit(call, self)
 
     def note_end(self, limit: "_AccountTimeLimit") -> None:
-        """Note that a call has ended."""
         self.calls.discard(limit)
         if not self.calls:
             for sleep in self._closing:
@@ -308,8 +307,6 @@ class _TimeIsUpError(Exception):
 
 
 class _AccountTimeLimit(TimeLimit):
-    """The time limit of a call on the account's clock."""
-
     def __init__(self, call: Call, transport: AccountTransport) -> None:
         self._call = call
         self._transport = transport

@@ -201,7 +201,6 @@ class _Mock:
         return self._destinations[usual].driver(keys)
 
     def account(self, key: Secret[str]) -> FakeAccount:
-        """Return the account of a key."""
         if isinstance(self._accounts, FakeAccount):
             return self._accounts
         return self._accounts.get(key.reveal(), self._unknown)

@@ -99,7 +99,6 @@ class AccountData(_Data, frozen=True, kw_only=True):
 
 
 def encode(data: AccountData) -> str:
-    """Return an account as JSON text."""
     file = msgspec.structs.replace(data, format=FORMAT)
     return msgspec.json.format(msgspec.json.encode(file, enc_hook=str)).decode()
 

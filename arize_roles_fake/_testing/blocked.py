@@ -24,7 +24,6 @@ class Blocked:
         self._lock = threading.Lock()
         self._kept_open = 0
         self.is_released: bool = False
-        """True once the calls may go on."""
         self._wakers: list[Callable[[], object]] = []
         """Each wakes a task that waits, in the task's own event loop."""
 

@@ -125,7 +125,6 @@ class CallLog:
             self._bytes -= _size(self._calls.popleft().request)
 
     def calls(self) -> tuple[LoggedCall, ...]:
-        """Return the kept calls, oldest first."""
         return tuple(self._calls)
 
     def clear(self) -> None:

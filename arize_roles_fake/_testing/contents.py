@@ -32,7 +32,6 @@ _Thing = TypeVar("_Thing", User, Space, Project)
 
 
 def limit_custom_roles(state: State, count: int | None) -> None:
-    """Set the limit on custom roles in the account's plan."""
     if not (count is None or is_count(count)):
         raise ValueError(f"max_custom_roles must be an integer of 0 or more, not {quoted(count)}")
     state.max_custom_roles = count
@@ -181,7 +180,6 @@ def _ids(id_of: Callable[[str], str], given: Iterable[str] | None) -> frozenset[
 
 
 def data_of(state: State, now: datetime) -> AccountData:
-    """Return everything in an account as the data of a file."""
     store, ids = state.store, state.ids
     bindings = store.bindings
     return AccountData(

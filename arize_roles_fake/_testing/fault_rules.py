@@ -127,7 +127,6 @@ def counted(number: int, noun: str) -> str:
 
 
 def _wrong_failure(fault: FaultArguments) -> Iterator[str]:
-    """Yield the reason why no fault can have this failure, if there is one."""
     failure = fault.given
     if isinstance(failure, type) and failure in _NOT_SCRIPTED:
         yield f"no answer leads to {failure.__name__}: {_NOT_SCRIPTED[failure]}"

@@ -31,8 +31,6 @@ class Fault:
 
 @attrs.define(eq=False, repr=False)
 class ScriptedFault(Fault):
-    """A fault with its arguments and counts."""
-
     arguments: FaultArguments
     struck_requests: int = 0
     seen: int = 0
@@ -55,7 +53,6 @@ class ScriptedFault(Fault):
         return f"{self} (over HTTP, a get by a name is often a list, which faults on list strike)"
 
     def may_strike(self, incoming: IncomingRequest) -> bool:
-        """Return whether a request counts for the fault."""
         fault = self.arguments
         if fault.every_attempt and incoming.attempt > 1:
             return False

@@ -51,7 +51,6 @@ class CallFilter:
             yield "role must be a name for create, as the role has no ID yet"
 
     def match(self, incoming: "IncomingRequest") -> bool:
-        """Return whether a request is part of one of these calls."""
         operations = OPERATIONS if self.operation == "any" else (self.operation,)
         return not incoming.counts_as.isdisjoint(operations) and (
             self.role is None or self.role in incoming.about
@@ -88,9 +87,7 @@ class IncomingRequest:
     operation: str
     call: CallState
     attempt: int
-    """The number of the attempt, from 1."""
     counts_as: set[str]
-    """The operations that it counts as."""
     about: set[str | None] = attrs.field(factory=set[str | None])
     """The names and IDs of each role that it is about."""
     role: str | None = None
@@ -102,7 +99,6 @@ class IncomingRequest:
 def incoming_of(
     state: State, operation: str, request: Request, call: CallState, attempt: int
 ) -> IncomingRequest:
-    """Return a request with all that it is about."""
     store, label, path_id = state.store, state.ids.label, parse_id(request.path)
     incoming = IncomingRequest(
         request=request, operation=operation, call=call, attempt=attempt, counts_as={operation}
@@ -135,7 +131,6 @@ def incoming_of(
 
 
 def _member(request: Request, name: str) -> str | None:
-    """Return a text in the body of a request, or None."""
     body = parse_json(request.body)
     value = cast("dict[str, object]", body).get(name) if isinstance(body, dict) else None
     return value if isinstance(value, str) else None

@@ -21,7 +21,6 @@ class Latency:
     real_time: bool
     """True for real seconds in process, too."""
     was_used: bool = False
-    """True once a call was delayed."""
 
     def __attrs_post_init__(self) -> None:
         if not 0.0 <= self.seconds < math.inf:

@@ -32,7 +32,6 @@ def running_loop() -> "Loop":
 
 
 def is_open(loop: "Loop") -> bool:
-    """Return whether an event loop can still run tasks."""
     return call_soon(loop, lambda: None)
 
 

@@ -1,13 +1,20 @@
-"""Roles for tests that need one and no account."""
+"""Roles as tests give them: those that need no account, and permissions that may be misspelled."""
 
 import functools
+import warnings
 import zlib
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Final, TypedDict, Unpack
 
 from arize_roles_async._roles.models import Role
-from arize_roles_async._values.permissions import AnyPermission, any_permission
+from arize_roles_async._values.permissions import (
+    AnyPermission,
+    Permission,
+    any_permission,
+    known_permission,
+)
+from arize_roles_async._values.public import public
 from arize_roles_fake._service.ids import encode_id
 
 _CREATED: Final = datetime(2026, 1, 1, tzinfo=UTC)
@@ -113,3 +120,35 @@ def _check_text(text: str) -> None:
         text.encode()
     except UnicodeEncodeError as error:
         raise ValueError("a role must not contain surrogates, which UTF-8 cannot carry") from error
+
+
+@public("arize_roles_fake")
+class SuspiciousPermissionWarning(UserWarning):
+    """Warns of a seeded permission that is unknown and one letter off a known one."""
+
+
+def warn_of_misspelled(permissions: Iterable[str]) -> None:
+    """Warn of each unknown permission that is a letter off a known one.
+
+    The warning shows the line that called the caller of this function.
+    """
+    for permission in permissions:
+        if known_permission(permission):
+            continue
+        near = next((p for p in Permission if _is_one_edit_apart(permission, p)), None)
+        if near is not None:
+            warnings.warn(
+                f"{permission!r} is not a known permission; did you mean {near}?",
+                SuspiciousPermissionWarning,
+                stacklevel=3,
+            )
+
+
+def _is_one_edit_apart(one: str, other: str) -> bool:
+    """Return whether one inserted, removed, replaced or swapped letter makes two texts equal."""
+    while one and other and one[0] == other[0]:
+        one, other = one[1:], other[1:]
+    while one and other and one[-1] == other[-1]:
+        one, other = one[:-1], other[:-1]
+    is_swapped = len(one) == 2 and one == other[::-1]  # noqa: PLR2004
+    return is_swapped or max(len(one), len(other)) == 1

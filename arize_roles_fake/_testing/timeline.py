@@ -160,7 +160,6 @@ class Sleep:
         self._woken = anyio.Event()
 
     def end(self) -> None:
-        """End the sleep before its time."""
         self.is_ended = True
         self.wake()
 
@@ -177,5 +176,4 @@ _timelines: Final[WeakValueDictionary[tuple[int, int], Timeline]] = WeakValueDic
 
 
 def timeline_of(loop: object, clock: Clock) -> Timeline:
-    """Return the sleeps of an event loop on an account's clock."""
     return _timelines.setdefault((id(loop), id(clock)), Timeline(loop, clock))

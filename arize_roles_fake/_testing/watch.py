@@ -50,19 +50,16 @@ class Watch:
             self._is_paused = was_paused
 
     def note_call(self, account: "FakeAccount", keys: Iterable[str]) -> None:
-        """Note that an account with these keys is asked."""
         self.keys.update(keys)
         if account not in self.calls:
             self._newest.append(account)
         self.calls[account] = self.calls.get(account, 0) + 1
 
     def note_script(self, account: "FakeAccount", thing: Scripted) -> None:
-        """Note that a thing was scripted on an account."""
         if not self._is_paused:
             self._scripted.append((account, thing))
 
     def forget_scripts(self, account: "FakeAccount") -> None:
-        """Forget everything that was scripted on an account so far."""
         self._scripted = [each for each in self._scripted if each[0] is not account]
 
     def unused(self) -> Iterator[str]:
