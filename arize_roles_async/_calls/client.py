@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable
+from functools import cached_property
 from typing import ClassVar, NoReturn, Self, TypeVar
 
 from msgspec import UNSET, UnsetType
@@ -90,8 +91,10 @@ class BaseClient(Client):
     def _as(self, kind: type[_ClientT]) -> _ClientT:
         """Return a client, perhaps of another resource, with the same options and connections."""
         other = object.__new__(kind)
-        # A public attribute is a cached client of another resource, which has this one's options.
-        vars(other).update((name, x) for name, x in vars(self).items() if name.startswith("_"))
+        for name, value in vars(self).items():
+            # A cached client of another resource has the options of this one.
+            if not isinstance(getattr(type(self), name, None), cached_property):
+                vars(other)[name] = value
         return other
 
     def __reduce__(self) -> NoReturn:

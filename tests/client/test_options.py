@@ -221,6 +221,11 @@ class TestOptions:
         merged = {name: value for options in copies for name, value in options.items()}
         assert self.record(*copies) == self.record(merged)
 
+    def test_other_attributes(self) -> None:
+        """A copy has what else its client has, such as the account of the fake."""
+        roles = FakeRolesClient()
+        assert roles.with_options(timeout=1.0).account is roles.account
+
     @pytest.mark.parametrize("option", [*signature(ArizeClient.with_options).parameters][1:])
     def test_shown(self, option: str) -> None:
         """The record shows the difference between each value of an option and the next."""
