@@ -24,6 +24,8 @@ from arize_roles_async import (
     AiohttpRolesClient,
     ClientStateError,
     ConfigurationError,
+    Request,
+    Response,
     RetryPolicy,
     RolesClient,
     RolesConnectionError,
@@ -292,10 +294,14 @@ class TestFake:
 
     async def test_broken(self, failing: Failing, monkeypatch: pytest.MonkeyPatch) -> None:
         """An account that breaks while it answers shows no key."""
-        account = FakeAccount(api_key=KEY)
-        monkeypatch.setattr(account, "now", Mock(side_effect=OSError))
+
+        class Breaking(FakeAccount):
+            def handle(self, request: Request) -> Response:
+                monkeypatch.setattr(self, "now", Mock(side_effect=OSError))
+                return super().handle(request)
+
         with failing(OSError, match=r"^$"):
-            await create(FakeRolesClient(account))
+            await create(FakeRolesClient(Breaking(api_key=KEY)))
 
 
 EXPIRED = http_response(401, b'{"title": "Authentication required", "status": 401}')
