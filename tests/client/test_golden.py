@@ -8,7 +8,6 @@ from importlib.metadata import version
 from platform import python_version
 from typing import Any
 
-import aiohttp
 import pytest
 
 from arize_roles_async import (
@@ -25,6 +24,7 @@ from arize_roles_async import (
     StatusError,
 )
 from arize_roles_fake import FakeAccount, serve
+from tests.support.clients import over
 from tests.support.raw_http import (
     Message,
     Script,
@@ -108,37 +108,26 @@ class TestRequests:
             "language-version": python_version(),
         }
 
-    @pytest.mark.parametrize(
-        ("own", "lent", "sent"),
-        [
-            ({"user-agent": "mine/1"}, None, "mine/1"),
-            (None, {}, "arize-roles-async/"),
-            (None, {"user-agent": "mine/1"}, "mine/1"),
-        ],
-    )
-    async def test_user_agent(
-        self, own: dict[str, str] | None, lent: dict[str, str] | None, sent: str
-    ) -> None:
+    async def test_user_agent(self, account: FakeAccount) -> None:
         """`headers` replaces the client's `User-Agent`, and so does a lent session's own."""
+        mine = {"user-agent": "mine/1"}
         async with (
-            scripted(page()) as script,
-            aiohttp.ClientSession(headers=lent) as session,
-            AiohttpRolesClient(
-                "KEY-123456",
-                base_url=script.url,
-                headers=own,
-                session=None if lent is None else session,
-            ) as roles,
+            serve(account) as url,
+            AiohttpRolesClient(account.api_key, base_url=url, headers=mine) as own,
+            over(url, headers=mine) as lent,
+            over(url) as bare,
         ):
-            await roles.list()
-        assert script.requests[0].headers["user-agent"].startswith(sent)
+            for roles in (own, lent, bare):
+                await roles.list()
+        sent = [call.request.headers["User-Agent"].partition("/")[0] for call in account.calls]
+        assert sent == ["mine", "mine", "arize-roles-async"]
 
-    @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
-    async def test_proxy_variables(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_proxy_variables(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The usual variables for a proxy are ignored."""
-        monkeypatch.delenv("NO_PROXY", raising=False)
-        monkeypatch.delenv("no_proxy", raising=False)
-        monkeypatch.setenv(name, "http://127.0.0.1:9")
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, "http://127.0.0.1:9")
         async with client(page()) as (roles, script):
             await roles.list()
         assert len(script.requests) == 1
@@ -352,14 +341,6 @@ class TestAnswers:
             "role of that name, find it in list() and pass its ID as role_id="
         )
         assert (hint in str(caught.value)) is hinted
-
-    async def test_long_page(self) -> None:
-        """A page holds at most as many roles as were asked for."""
-        async with client(page(role(1, "A"), role(2, "B"))) as (roles, _):
-            with pytest.raises(
-                InvalidResponseError, match="holds 2 items, more than the limit of 1"
-            ):
-                await roles.list(limit=1)
 
     async def test_id_without_padding(self) -> None:
         """A role that was asked for without the padding of its ID is that role."""
