@@ -27,13 +27,15 @@ USER = "VXNlcjphZGE="  # User:ada
 SPACE = "U3BhY2U6MQ=="  # Space:1
 OTHER_SPACE = "U3BhY2U6Mg=="  # Space:2
 PROJECT = "TW9kZWw6MQ=="  # Model:1
+ANALYST = "Um9sZToxMA=="  # Role:10
+EDITOR = "Um9sZToyMA=="  # Role:20
 Fault = tuple[Any, dict[str, Any]]
 TARGET: dict[str, Any] = {"user_id": USER, "resource_type": "SPACE", "resource_id": SPACE}
 
 
 def with_roles(account: FakeAccount) -> FakeAccount:
-    for name in ("Analyst", "Editor"):
-        account.add_role(name)
+    account.add_role("Analyst", id=ANALYST)
+    account.add_role("Editor", id=EDITOR)
     return account
 
 
@@ -52,27 +54,25 @@ def before(method: str, act: Act) -> FakeAccount:
     return with_roles(meddled("before", method, act))
 
 
+def bind(account: FakeAccount) -> RoleBinding:
+    return account.bind("Analyst", user=USER, resource=SPACE)
+
+
 def unbind(account: FakeAccount) -> None:
     account.unbind("Analyst", user=USER, resource=SPACE)
 
 
 def rebind(account: FakeAccount) -> None:
     unbind(account)
-    account.bind("Analyst", user=USER, resource=SPACE)
+    bind(account)
 
 
-def give(account: FakeAccount, name: str) -> None:
-    """Have somebody else change the role of every binding."""
+def give(account: FakeAccount) -> None:
+    """Have somebody else give every binding the role of an analyst."""
     account.advance(1)
     for each in account.bindings():
-        line, body = f"PATCH /v2/role-bindings/{each.id}", {"role_id": id_of(account, name)}
+        line, body = f"PATCH /v2/role-bindings/{each.id}", {"role_id": ANALYST}
         assert answer(account, line, body)[0] == 200
-
-
-def id_of(account: FakeAccount, name: str) -> str:
-    role = account.role(name)
-    assert role is not None
-    return role.id
 
 
 def asked(account: FakeAccount) -> list[str]:
@@ -132,12 +132,8 @@ class TestRules:
         self, account: FakeAccount, bindings: RoleBindingsClient, resource: str
     ) -> None:
         """The ID of a project says Model or Project."""
-        made = await bindings.create(
-            user_id=USER,
-            role_id=id_of(account, "Analyst"),
-            resource_type="PROJECT",
-            resource_id=resource,
-        )
+        place = {**TARGET, "resource_type": "PROJECT", "resource_id": resource}
+        made = await bindings.create(**place, role_id=ANALYST)
         assert account.bindings() == (made,)
 
     async def test_no_id(self, account: FakeAccount, bindings: RoleBindingsClient) -> None:
@@ -223,16 +219,15 @@ class TestLost:
         api_key: str | None = None,
     ) -> object:
         """Return what a change ends in that meets these failures, a minute after a binding."""
-        binding = account.bind("Analyst", user=USER, resource=SPACE)
+        binding = bind(account)
         account.advance(60)
-        editor = id_of(account, "Editor")
         elsewhere = {**TARGET, "resource_id": OTHER_SPACE}
         retry = RetryPolicy(attempts=attempts)
         roles = FakeRolesClient(account, api_key=api_key, retry=retry).role_bindings
         calls: dict[str, Callable[[], Awaitable[object]]] = {
-            "create": lambda: roles.create(**elsewhere, role_id=editor),
-            "create again": lambda: roles.create(**TARGET, role_id=binding.role_id),
-            "update": lambda: roles.update(binding_id=binding.id, role_id=editor),
+            "create": lambda: roles.create(**elsewhere, role_id=EDITOR),
+            "create again": lambda: roles.create(**TARGET, role_id=ANALYST),
+            "update": lambda: roles.update(binding_id=binding.id, role_id=EDITOR),
             "delete": lambda: roles.delete(binding_id=binding.id),
             "remove": lambda: roles.remove(**TARGET),
         }
@@ -244,14 +239,14 @@ class TestLost:
 
     async def test_changed_since(self) -> None:
         """A binding that somebody changed since a 503 may have been changed by this call first."""
-        account = before("GET", lambda account: give(account, "Analyst"))
-        first = account.bind("Analyst", user=USER, resource=SPACE)
+        account = before("GET", give)
+        first = bind(account)
         account.advance(60)
         account.fail("role_bindings.update", 503, when="after")
         account.fail("role_bindings.update", 401)
         bindings = FakeRolesClient(account).role_bindings
         with pytest.raises(OutcomeUnknownError):
-            await bindings.update(binding_id=first.id, role_id=id_of(account, "Editor"))
+            await bindings.update(binding_id=first.id, role_id=EDITOR)
         account.assert_bindings({(USER, SPACE): "Analyst"})
 
 
@@ -261,9 +256,9 @@ class TestEnsure:
     async def test_requests(self, account: FakeAccount, bindings: RoleBindingsClient) -> None:
         """A user gets the role in two requests, and keeps it in one; other bindings stay."""
         account.bind("Analyst", user=USER, resource=OTHER_SPACE)
-        made = await bindings.ensure(**TARGET, role_id=id_of(account, "Analyst"))
+        made = await bindings.ensure(**TARGET, role_id=ANALYST)
         assert await bindings.ensure(**TARGET, role_id=made.role_id) == made
-        assert (await bindings.ensure(**TARGET, role_id=id_of(account, "Editor"))).id == made.id
+        assert (await bindings.ensure(**TARGET, role_id=EDITOR)).id == made.id
         account.assert_bindings({(USER, SPACE): "Editor", (USER, OTHER_SPACE): "Analyst"})
         assert asked(account) == ["list", "create", "list", "list", "update"]
 
@@ -279,10 +274,10 @@ class TestEnsure:
         self, account: FakeAccount, method: str, grant: str, kind: type[StatusError], why: str
     ) -> None:
         """The error for a binding that the key may not see, or change, names the right."""
-        account.bind("Analyst", user=USER, resource=SPACE)
+        bind(account)
         account.add_key("other", grants=[grant])
         other = FakeRolesClient(account, api_key="other").role_bindings
-        role = {"role_id": id_of(account, "Editor")} if method == "ensure" else {}
+        role = {"role_id": EDITOR} if method == "ensure" else {}
         with pytest.raises(kind, match=why):
             await getattr(other, method)(**TARGET, **role)
 
@@ -294,7 +289,7 @@ class TestEnsure:
     ) -> None:
         """The error for a role that is not there names no right."""
         if is_bound:
-            account.bind("Analyst", user=USER, resource=SPACE)
+            bind(account)
         with pytest.raises(NotFoundError) as caught:
             await bindings.ensure(**TARGET, role_id="Um9sZTowOm5vbmU=")
         assert "ROLE_BINDING" not in str(caught.value)
@@ -302,52 +297,52 @@ class TestEnsure:
 
     async def test_other_conflict(self, account: FakeAccount, bindings: RoleBindingsClient) -> None:
         """Nor does that for a conflict of an update."""
-        account.bind("Analyst", user=USER, resource=SPACE)
+        bind(account)
         account.fail("role_bindings.update", 409)
         with pytest.raises(ConflictError) as caught:
-            await bindings.ensure(**TARGET, role_id=id_of(account, "Editor"))
+            await bindings.ensure(**TARGET, role_id=EDITOR)
         assert "ROLE_BINDING" not in str(caught.value)
 
     async def test_three_rounds(self) -> None:
         """Where others change the binding each time, three rounds are tried."""
         account = before("PATCH", rebind)
-        account.bind("Analyst", user=USER, resource=SPACE)
+        bind(account)
         bindings = FakeRolesClient(account).role_bindings
         with pytest.raises(NotFoundError):
-            await bindings.ensure(**TARGET, role_id=id_of(account, "Editor"))
+            await bindings.ensure(**TARGET, role_id=EDITOR)
         assert asked(account) == ["list", "update"] * 3
 
     async def test_gone(self) -> None:
         """A binding that somebody removes meanwhile is made anew."""
         account = before("PATCH", unbind)
-        account.bind("Analyst", user=USER, resource=SPACE)
+        bind(account)
         bindings = FakeRolesClient(account).role_bindings
-        await bindings.ensure(**TARGET, role_id=id_of(account, "Editor"))
+        await bindings.ensure(**TARGET, role_id=EDITOR)
         account.assert_bindings({(USER, SPACE): "Editor"})
 
     async def test_changed_since(self) -> None:
         """A binding that somebody changed since this call made it gets the role again."""
-        account = before("POST", lambda account: give(account, "Analyst"))
+        account = before("POST", give)
         account.fail("role_bindings.create", "lost", when="after")
         bindings = FakeRolesClient(account).role_bindings
-        made = await bindings.ensure(**TARGET, role_id=id_of(account, "Editor"))
+        made = await bindings.ensure(**TARGET, role_id=EDITOR)
         assert account.bindings("Editor") == (made,)
         assert asked(account) == ["list", "create", "update", "create", "list", "update"]
 
     async def test_changed_for_good(self) -> None:
         """If that fails, the error does not say that this call has changed nothing."""
-        account = before("POST", lambda account: give(account, "Analyst"))
+        account = before("POST", give)
         account.fail("role_bindings.create", "lost", when="after")
         account.fail("role_bindings.update", 404, after=1)  # not that of somebody else
         bindings = FakeRolesClient(account).role_bindings
         with pytest.raises(OutcomeUnknownError):
-            await bindings.ensure(**TARGET, role_id=id_of(account, "Editor"))
+            await bindings.ensure(**TARGET, role_id=EDITOR)
 
     @pytest.mark.parametrize("act", [unbind, rebind])
     async def test_removed_meanwhile(self, act: Act) -> None:
         """`remove` returns False if somebody else removed the binding at the same moment."""
         account = before("DELETE", act)
-        account.bind("Analyst", user=USER, resource=SPACE)
+        bind(account)
         assert not await FakeRolesClient(account).role_bindings.remove(**TARGET)
 
     async def test_removed_late(self) -> None:
@@ -358,7 +353,7 @@ class TestEnsure:
                 unbind(account)
 
         account = with_roles(meddled("after", "GET", arrive))
-        account.bind("Analyst", user=USER, resource=SPACE)
+        bind(account)
         account.fail("role_bindings.delete", "lost")
         account.fail("role_bindings.delete", 404)
         assert await FakeRolesClient(account).role_bindings.remove(**TARGET)
@@ -369,8 +364,8 @@ class TestFind:
 
     async def test_padding(self, account: FakeAccount, bindings: RoleBindingsClient) -> None:
         """An ID without its padding is the same ID."""
-        made = account.bind("Analyst", user=USER, resource=SPACE)
-        bare = {"role_id": made.role_id.rstrip("="), "resource_id": SPACE.rstrip("=")}
+        made = bind(account)
+        bare = {"role_id": ANALYST.rstrip("="), "resource_id": SPACE.rstrip("=")}
         assert [each async for each in bindings.find(**bare)] == [made]
         assert await bindings.remove(**{**TARGET, "resource_id": bare["resource_id"]})
 
@@ -390,20 +385,12 @@ class TestFind:
         assert [call.arguments["resource_type"] for call in account.calls] == lists
 
 
-class TestRoleInUse:
-    """The deletion of a role that users have."""
-
-    async def test_hint(self, account: FakeAccount) -> None:
-        """The error names the call that finds the bindings."""
-        account.bind("Analyst", user=USER, resource=SPACE)
-        role_id = id_of(account, "Analyst")
-        roles = FakeRolesClient(account)
-        with pytest.raises(ConflictError) as caught:
-            await roles.delete(role="Analyst")
-        hint = f"; role_bindings.find(role_id={role_id!r}) shows who has it"
-        assert str(caught.value).endswith(hint)
-        found = [binding async for binding in roles.role_bindings.find(role_id=role_id)]
-        assert tuple(found) == account.bindings("Analyst")
+async def test_role_in_use(account: FakeAccount) -> None:
+    """The error for a role that users have names the call that finds their bindings."""
+    bind(account)
+    with pytest.raises(ConflictError) as caught:
+        await FakeRolesClient(account).delete(role="Analyst")
+    assert str(caught.value).endswith(f"; role_bindings.find(role_id='{ANALYST}') shows who has it")
 
 
 async def test_from_fetch(account: FakeAccount, bindings: RoleBindingsClient) -> None:
