@@ -3,6 +3,7 @@
 import json
 import sys
 import traceback
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -263,15 +264,6 @@ class TestDisplay:
 
 def test_sequence() -> None:
     """A page is a sequence of its roles."""
-    assert len(PAGE) == 2
-    assert list(PAGE) == [ROLE, BARE]
-    assert list(reversed(PAGE)) == [BARE, ROLE]
-    assert ROLE in PAGE
-    assert attrs.evolve(ROLE, name="Other") not in PAGE
-    assert (PAGE.index(BARE), PAGE.count(ROLE)) == (1, 1)
-    assert PAGE[0] is ROLE
-    assert PAGE[-1] is BARE
-    assert PAGE[1:] == (BARE,)
-    assert not attrs.evolve(PAGE, roles=())
-    with pytest.raises(IndexError):
-        _ = PAGE[2]
+    assert isinstance(PAGE, Sequence)
+    assert (len(PAGE), [*PAGE]) == (2, [ROLE, BARE])
+    assert (PAGE[-1], PAGE[1:]) == (BARE, (BARE,))
