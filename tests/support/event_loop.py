@@ -119,4 +119,4 @@ def _parametrized(
     parameter = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY)
     vars(run)["__signature__"] = inspect.Signature([*own, parameter])
     mark = pytest.mark.parametrize(name, values.values(), ids=values)
-    return cast("Callable[..., None]", mark(run))
+    return mark(run)
