@@ -196,11 +196,8 @@ class AccountTransport(Transport):
         if reply.broken not in {"refused", "unreachable"}:
             call.mark_sent(began.timestamp())
         if reply.blocked is not None:
-            try:
-                with waiting_in_real_time(self._clock):
-                    await reply.blocked.keep_open()
-            except TimeoutError as error:
-                raise ClientStateError(str(error)) from None
+            with waiting_in_real_time(self._clock):
+                await reply.blocked.keep_open()
         if reply.broken is not None or reply.delay:
             await self._deliver(reply, began, request, call)
         if reply.status == _PROXY_AUTHENTICATION_REQUIRED:

@@ -10,6 +10,7 @@ from aiohttp import web
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from arize_roles_async._aiohttp.config import is_loopback
+from arize_roles_async._values.errors import ClientStateError
 from arize_roles_async._values.public import public
 from arize_roles_async._wire.request import Request
 from arize_roles_fake._account import FakeAccount
@@ -157,7 +158,7 @@ class Listener:
             if reply.blocked is not None:
                 try:
                     await reply.blocked.keep_open()
-                except TimeoutError as error:
+                except ClientStateError as error:
                     return self._refused(500, str(error))
             if reply.delay:
                 await asyncio.sleep(reply.delay)

@@ -7,6 +7,7 @@ from typing import Final
 
 import anyio
 
+from arize_roles_async._values.errors import ClientStateError
 from arize_roles_fake._testing.incoming import CallFilter
 from arize_roles_fake._testing.loops import call_soon, running_loop
 
@@ -39,14 +40,12 @@ class Blocked:
         Raises:
             TimeoutError: They have not come by then; the message lists the calls that came.
         """
-        try:
-            await self._wait_until(lambda: self._kept_open >= number, timeout)
-        except TimeoutError:
+        if not await self._holds(lambda: self._kept_open >= number, timeout):
             came = "".join(f"\n  {call}" for call in self.came) or " none"
             raise TimeoutError(
                 f"block({self.calls}) kept {self._kept_open} of {number} requests open within "
                 f"{timeout:g} s; the calls that came since it began:{came}"
-            ) from None
+            )
 
     def unused(self) -> str | None:
         return None if self._kept_open else f"block({self.calls}): no call was kept open"
@@ -58,29 +57,28 @@ class Blocked:
             self._wake_all()
 
     async def keep_open(self) -> None:
-        """Count a call, and wait until it may go on; raise `TimeoutError` if it never may."""
+        """Count a call, and wait until it may go on; raise `ClientStateError` if it never may."""
         with self._lock:
             self._kept_open += 1
             self._wake_all()
-        try:
-            await self._wait_until(lambda: self.is_released, MAX_SECONDS)
-        except TimeoutError:
-            raise TimeoutError(
+        if not await self._holds(lambda: self.is_released, MAX_SECONDS):
+            raise ClientStateError(
                 f"block({self.calls}) kept the call open for {MAX_SECONDS:g} s and was not released"
-            ) from None
+            )
 
     def _wake_all(self) -> None:
         for wake in self._wakers:
             wake()
         self._wakers.clear()
 
-    async def _wait_until(self, holds: Callable[[], bool], seconds: float) -> None:
-        """Wait for a condition, which any loop or thread may change, or raise TimeoutError."""
-        with anyio.fail_after(seconds):
+    async def _holds(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """Wait for a condition, which any loop or thread may change; return False if it is late."""
+        with anyio.move_on_after(seconds):
             while True:
                 event = anyio.Event()
                 with self._lock:
-                    if holds():
-                        return
+                    if condition():
+                        return True
                     self._wakers.append(partial(call_soon, running_loop(), event.set))
                 await event.wait()
+        return False
