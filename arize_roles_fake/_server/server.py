@@ -248,7 +248,8 @@ async def _accept_pending() -> None:
 
 
 async def _deliver(request: web.Request, reply: Reply) -> web.StreamResponse:
-    """Send a reply, or break it off as the test scripted."""
+    """Send a reply, or drop the connection as the test scripted."""
+    response = web.StreamResponse(status=reply.status, headers=reply.headers)
     match reply.broken:
         case None | "malformed" | "undecodable":
             body = reply.body or None
@@ -256,21 +257,15 @@ async def _deliver(request: web.Request, reply: Reply) -> web.StreamResponse:
         case "silent" | "unreachable":
             while request.transport is not None:  # noqa: ASYNC110 - until the caller gives up
                 await asyncio.sleep(_POLL)
-        case "lost" | "truncated" | "refused":
+        case "truncated":
+            response.content_length = len(reply.body) + 1
+            with suppress(ConnectionResetError):  # The caller may have left.
+                await response.prepare(request)
+                await response.write(reply.body[: len(reply.body) // 2])
+        case "lost" | "refused":
             pass
         case _:
             assert_never(reply.broken)
-    return await _break_off(request, reply)
-
-
-async def _break_off(request: web.Request, reply: Reply) -> web.StreamResponse:
-    """Drop the connection: before the first byte, or in the middle of the body."""
-    response = web.StreamResponse(status=reply.status, headers=reply.headers)
-    if reply.broken == "truncated":
-        response.content_length = len(reply.body) + 1
-        with suppress(ConnectionResetError):  # The caller may have left.
-            await response.prepare(request)
-            await response.write(reply.body[: len(reply.body) // 2])
     if request.transport is not None:
         request.transport.abort()
     return response

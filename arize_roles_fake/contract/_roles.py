@@ -14,7 +14,6 @@ from datetime import timedelta
 from typing import Any, Final
 
 import anyio
-import anyio.lowlevel
 import anyio.to_thread
 import attrs
 import pytest
@@ -834,10 +833,8 @@ class RolesContract(Suite, is_contract=True):
 
         A background call has the same result as any other, also beside others.
         """
-        role, background = await self._make(roles), roles.with_options(background=True)
-        limited, foreground = [
-            each.with_options(timeout=20.0, background=False) for each in (roles, background)
-        ]
+        role, clients = await self._make(roles), [roles, roles.with_options(background=True)]
+        clients += [each.with_options(timeout=20.0, background=False) for each in clients]
 
         async def get_and_make(client: RolesClient) -> None:
             assert isinstance(client, RolesClient)
@@ -845,7 +842,6 @@ class RolesContract(Suite, is_contract=True):
             made = await self._make(client)
             assert await roles.get(role_id=made.id) == made
 
-        clients = (roles, background, limited, foreground)
         await together(*[functools.partial(get_and_make, client) for client in clients])
 
     @with_client
@@ -1028,7 +1024,7 @@ class RolesContract(Suite, is_contract=True):
             return key
 
         async def fetch_key() -> str:
-            await anyio.lowlevel.checkpoint()
+            await checkpoint()
             return get_key()
 
         functions: list[ApiKey] = [get_key, fetch_key]
@@ -1070,7 +1066,7 @@ class RolesContract(Suite, is_contract=True):
             raise VaultError
 
         async def fail_later() -> str:
-            await anyio.lowlevel.checkpoint()
+            await checkpoint()
             raise VaultError
 
         functions: list[ApiKey] = [fail, fail_later]
