@@ -27,10 +27,7 @@ async def demo() -> int:
     """
     warnings.simplefilter("ignore", AlphaWarning)
     account = FakeAccount(api_key=DEFAULT_API_KEY)
-    async with (
-        serve(account) as url,
-        AiohttpRolesClient(account.api_key, base_url=url) as roles,
-    ):
+    async with serve(account) as url, AiohttpRolesClient(account.api_key, base_url=url) as roles:
         print(f"The fake service listens on {url}; the real client talks to it.\n")
         try:
             await _drive(roles)

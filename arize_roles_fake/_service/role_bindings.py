@@ -21,12 +21,7 @@ from arize_roles_async._values.requests import id_kind
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_fake._service.state import Grants, RefusedError, State
-from arize_roles_fake._service.wire import (
-    InvalidBodyError,
-    decode_query,
-    parse_id,
-    record_response,
-)
+from arize_roles_fake._service.wire import InvalidBodyError, decode_query, parse_id, record_response
 
 
 def _list(state: State, grants: Grants, request: Request) -> Response:

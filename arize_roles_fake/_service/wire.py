@@ -66,11 +66,7 @@ _B = TypeVar("_B", bound=msgspec.Struct)
 
 
 def decode_body(
-    model: type[_B],
-    body: bytes,
-    extra_permissions: Container[str],
-    *,
-    duplicates: bool,
+    model: type[_B], body: bytes, extra_permissions: Container[str], *, duplicates: bool
 ) -> _B:
     """Decode the body of a request.
 

@@ -107,9 +107,7 @@ def rule(test: Callable[[_S], None]) -> Callable[[_S], None]:
     return ask
 
 
-def with_client(
-    test: Callable[[_S, _C], Coroutine[Any, Any, None]],
-) -> Callable[[_S], None]:
+def with_client(test: Callable[[_S, _C], Coroutine[Any, Any, None]]) -> Callable[[_S], None]:
     """Return a synchronous test, for pytest, of an async method that takes a client.
 
     The client is a fresh one from `open_client`. What the test made is deleted at the end, however
