@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -377,11 +378,9 @@ def test_threads() -> None:
             at_once.abort()
             raise
 
-    threads = [threading.Thread(target=hammer) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(4):
+            pool.submit(hammer)
     assert sorted(statuses) == 50 * [201] + 150 * [409]
     account.assert_roles({f"{number}": {"ROLE_READ"} for number in range(50)})
     assert len(account.calls) == 200

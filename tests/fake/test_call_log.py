@@ -59,13 +59,12 @@ async def test_attempt(account: FakeAccount, connect: Connect) -> None:
     ]
 
 
-async def test_filtered(account: FakeAccount) -> None:
+async def test_filtered(account: FakeAccount, roles: RolesClient) -> None:
     """Calls are filtered by operation and by role; in process they have no host."""
     one, two = account.add_role("one"), account.add_role("two")
-    async with FakeRolesClient(account) as roles:
-        await roles.get(role_id=one.id)
-        await roles.get(role_id=two.id)
-        await roles.list()
+    await roles.get(role_id=one.id)
+    await roles.get(role_id=two.id)
+    await roles.list()
     assert {call.host for call in account.calls} == {None}
     assert [call.role for call in account.calls_of("get")] == ["one", "two"]
     assert [call.role for call in account.calls_of("get", role="two")] == ["two"]

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import anyio
 import pytest
 
-from arize_roles_async import ClientStateError, RetryPolicy, Role, Timeouts
+from arize_roles_async import ClientStateError, RetryPolicy, Role, RolesClient, Timeouts
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from arize_roles_fake._testing.timeline import advance_to, waiting_in_real_time
 from tests.support.clients import START, account_at_noon, passed
@@ -59,11 +59,10 @@ def test_retries(account: FakeAccount, backend: str) -> None:
 
 
 @pytest.mark.parametrize("steps", range(8, 14))
-async def test_begin(account: FakeAccount, steps: int) -> None:
+async def test_begin(account: FakeAccount, roles: RolesClient, steps: int) -> None:
     """No time passes between the beginning of a call and its first request."""
     role = account.add_role("A")
     account.slow_down(5.0, operation="list")
-    roles = FakeRolesClient(account)
     await roles.get(role_id=role.id)  # its name is known then
     waiting = asyncio.ensure_future(roles.list().all())
     for _ in range(steps):
@@ -100,10 +99,9 @@ class TestOrder:
         anyio.run(run, backend=backend)
         assert seen[:4] == [("quick", 2.0), ("quick", 4.0), ("slow", 5.0), ("slow", 10.0)]
 
-    async def test_from_outside(self, account: FakeAccount) -> None:
+    async def test_from_outside(self, account: FakeAccount, roles: RolesClient) -> None:
         """A test that lets time pass itself ends the waits that are over by then."""
         account.slow_down(5.0)
-        roles = FakeRolesClient(account)
         calls = [asyncio.ensure_future(roles.list().all()) for _ in range(3)]
         await asked(account, 3)
         account.advance(8.0)
@@ -149,10 +147,9 @@ class TestRealTime:
         assert {role.name for role in account.roles} == {*names}
         assert passed(account) < 1.0
 
-    async def test_shared_walk(self, account: FakeAccount) -> None:
+    async def test_shared_walk(self, account: FakeAccount, roles: RolesClient) -> None:
         """Nor does a call that waits for the list of another one."""
         role = account.add_role("A")
-        roles = FakeRolesClient(account)
         with account.block("get") as blocked:
             calls = [asyncio.create_task(roles.get(role="A")) for _ in range(2)]
             await blocked.reached()
@@ -219,10 +216,9 @@ async def list_all(account: FakeAccount) -> tuple[str, ...]:
 class TestOthers:
     """Tasks that do not wait go on, and block no wait for good."""
 
-    async def test_asks_on(self, account: FakeAccount) -> None:
+    async def test_asks_on(self, account: FakeAccount, roles: RolesClient) -> None:
         """A task that asks without a pause until another one is done does not keep it waiting."""
         account.slow_down(5.0, operation="create")
-        roles = FakeRolesClient(account)
         creating = asyncio.ensure_future(roles.create(name="A", permissions=["ROLE_READ"]))
         while not creating.done():
             await roles.list()
@@ -243,12 +239,11 @@ class TestOthers:
         assert (await creating).name == "A"
         assert passed(account) == 10.0
 
-    async def test_cancelled(self, account: FakeAccount) -> None:
+    async def test_cancelled(self, account: FakeAccount, roles: RolesClient) -> None:
         """A wait that is cancelled is over, and the others end when they would have."""
         for name, seconds in (("A", 1.0), ("B", 2.0), ("C", 3.0)):
             account.add_role(name)
             account.slow_down(seconds, operation="get", role=name)
-        roles = FakeRolesClient(account)
         waits = [asyncio.ensure_future(roles.get(role_id=role.id)) for role in account.roles[::-1]]
         await asked(account, 3)
         waits[0].cancel()
@@ -256,11 +251,10 @@ class TestOthers:
         assert isinstance(results[0], asyncio.CancelledError)
         assert passed(account) == 3.0
 
-    async def test_closed(self, account: FakeAccount) -> None:
+    async def test_closed(self, account: FakeAccount, roles: RolesClient) -> None:
         """A call that waits while its client is closed asks nothing further."""
         account.add_role("A")
         account.slow_down(5.0)
-        roles = FakeRolesClient(account)
         deleting = asyncio.ensure_future(roles.delete(role="A"))
         await asked(account, 1)
         await roles.aclose()
