@@ -1,16 +1,19 @@
 """An account with its clients, runs of pytest inside a test, and commands that record."""
 
-from collections.abc import AsyncGenerator, Callable
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
 from textwrap import dedent
 
 import anyio
+import msgspec
 import pytest
 import trio
 
-from arize_roles_async import RolesClient
+from arize_roles_async import Request, Response, RolesClient
 from arize_roles_fake import FakeAccount, RolesServer
 from arize_roles_fake.__main__ import main
+from arize_roles_fake._recording.record import encode, record
 from tests.support.clients import Connect, account_at_noon, in_process
 
 # Loaded for good: pytester forgets the modules that an inner run loads.
@@ -73,6 +76,16 @@ def run(pytester: pytest.Pytester) -> Callable[..., pytest.RunResult]:
     return run_suite
 
 
+def sending_to(account: FakeAccount) -> Callable[[Request], Awaitable[Response]]:
+    """Return what sends the requests of a recording to an account in this process."""
+
+    async def send(request: Request) -> Response:
+        headers = {"Authorization": f"Bearer {account.api_key}", **request.headers}
+        return account.handle(msgspec.structs.replace(request, headers=headers))
+
+    return send
+
+
 class Recorder:
     """The commands `record` and `compare` on one file."""
 
@@ -98,6 +111,10 @@ class Recorder:
             arguments = ("--base-url", url or server.url, "--out", out)
             assert main(["record", *arguments]) in (statuses or (0,))
         return self._capsys.readouterr().err
+
+    def record_here(self, account: FakeAccount) -> None:
+        """Record an account without the command and a server, for a test of `compare`."""
+        self.file.write_bytes(encode(asyncio.run(record(sending_to(account), asyncio.sleep))))
 
     def compare(self, status: int, *arguments: str) -> list[str]:
         """Compare the recording with the fake, and return the lines that are printed."""

@@ -14,7 +14,7 @@ from arize_roles_fake._recording.compare import compare
 from arize_roles_fake._recording.record import Answer, Recorded, Recording, record
 from arize_roles_fake._recording.script import SCRIPT, Step
 from arize_roles_fake._service.wire import problem_response
-from tests.fake.conftest import Recorder
+from tests.fake.conftest import Recorder, sending_to
 from tests.fake.test_recording import answering
 from tests.support.sizes import sized
 
@@ -66,7 +66,7 @@ class TestDifferences:
 
     def test_otherwise(self, recorder: Recorder) -> None:
         """A service that assumes otherwise differs there."""
-        recorder.record(answering(otherwise))
+        recorder.record_here(answering(otherwise))
         assert {*recorder.compare(1)} >= {
             f"{where} is {was} in the recording and {now} in the fake"
             for where, was, now in DIFFERENCES
@@ -96,7 +96,7 @@ class TestDifferences:
 
     def test_hostile_rule(self, recorder: Recorder) -> None:
         """Neither a terminal nor a CI runner obeys the rules of a recording."""
-        recorder.record(FakeAccount())
+        recorder.record_here(FakeAccount())
         data = json.loads(recorder.file.read_bytes())
         (step,) = [e for e in data["answers"] if e["step"]["rule"] == "deleting a deleted role"]
         step["step"]["rule"] = rule = "\x1b[2J##[group]"
@@ -111,7 +111,7 @@ class TestAssumptions:
     def test_each(self, name: str, recorder: Recorder) -> None:
         """Each difference that one explains names the setting; with it none is left."""
         setting = f"{name}={Assumptions.choices()[name][1]}"
-        recorder.record(FakeAccount(assumptions=Assumptions.parse([setting])))
+        recorder.record_here(FakeAccount(assumptions=Assumptions.parse([setting])))
         *differences, _, summary = recorder.compare(1)
         assert summary == f"{ALIKE} with --assume {setting}"
         assert differences
@@ -125,7 +125,7 @@ class TestAssumptions:
         turned: dict[str, Any] = {name: Assumptions.choices()[name][-1] for name in ASKED}
         turned["list_order"] = "newest-first"  # Else both pagings answer the script alike.
         account = assuming(**turned)
-        recorder.record(account)
+        recorder.record_here(account)
         *differences, _, summary = recorder.compare(1)
         changed = json.loads(account.dump())["assumptions"].items()
         settings = " ".join(f"--assume {name}={value}" for name, value in changed)
@@ -139,12 +139,12 @@ class TestAssumptions:
         account = assuming(list_order="oldest-first")
         for number in range(others):
             account.add_role(f"there {number}")
-        recorder.record(account)
+        recorder.record_here(account)
         assert recorder.compare(1)[-1] == f"{ALIKE} with --assume list_order=oldest-first"
 
     def test_unexplained(self, recorder: Recorder) -> None:
         """A difference that `--assume` does not explain names the assumption that would."""
-        recorder.record(assuming(invalid_body=422))
+        recorder.record_here(assuming(invalid_body=422))
         *differences, _, summary = recorder.compare(1, "--assume", "unknown_id=400")
         assert summary == f"{ALIKE} with --assume invalid_body=422"
         explained = (" (--assume invalid_body=422)", " (--assume unknown_id=404)")
@@ -152,7 +152,7 @@ class TestAssumptions:
 
     def test_left_out(self, recorder: Recorder) -> None:
         """An assumption that the service does not share is named as one to leave out."""
-        recorder.record(FakeAccount())
+        recorder.record_here(FakeAccount())
         *_, summary = recorder.compare(1, "--assume", "unknown_id=400")
         assert summary == f"{ALIKE} without --assume"
 
@@ -167,10 +167,6 @@ class TestAssumptions:
         """A line names what explains it in the end, not what did until another explained more."""
         assumptions = Assumptions(duplicate_permissions="refused")
         account = FakeAccount(assumptions=assumptions)
-        headers = {"Authorization": f"Bearer {account.api_key}"}
-
-        async def send(request: Request) -> Response:
-            return account.handle(msgspec.structs.replace(request, headers=headers))
 
         def create(rule: str, name: str, *permissions: str) -> Step:
             body = {"name": name, "permissions": permissions}
@@ -182,7 +178,7 @@ class TestAssumptions:
             *(create(f"twice {n}", "<run> a", "ROLE_READ", "ROLE_READ") for n in range(3)),
             create("other case", "<run> a", "ROLE_READ"),
         )
-        recording = asyncio.run(record(send, asyncio.sleep, steps))
+        recording = asyncio.run(record(sending_to(account), asyncio.sleep, steps))
         lines, chosen = asyncio.run(compare(recording))
         assert chosen == assumptions
         note = " in the fake (--assume duplicate_permissions=refused)"
@@ -221,7 +217,7 @@ class TestFile:
     @pytest.mark.parametrize(("kept", "as_in_0_3"), [(0, False), (5, False), (5, True)])
     def test_cut_off(self, kept: int, *, as_in_0_3: bool, recorder: Recorder) -> None:
         """A recording that lacks answers is refused, and the message names the steps."""
-        recorder.record(FakeAccount())
+        recorder.record_here(FakeAccount())
         data = json.loads(recorder.file.read_bytes())
         answers = data["answers"][:kept]
         # Version 0.3 wrote a list of the answers alone.

@@ -32,7 +32,7 @@ from arize_roles_fake import Assumptions, FakeAccount, LoggedCall, RolesServer
 from arize_roles_fake.__main__ import main
 from arize_roles_fake._recording.record import Recording, decode, encode, record, record_service
 from arize_roles_fake._recording.script import Step
-from tests.fake.conftest import Recorder
+from tests.fake.conftest import Recorder, sending_to
 from tests.support.clients import ask
 from tests.support.full_disk import full_disk
 from tests.support.sizes import sized
@@ -535,8 +535,7 @@ async def asked() -> list[str]:
     lines: list[str] = []
 
     async def send(request: Request) -> Response:
-        headers = {"Authorization": "Bearer sesame", **request.headers}
-        answer = account.handle(msgspec.structs.replace(request, headers=headers))
+        answer = await sending_to(account)(request)
         words = [
             request.method,
             request.target,
