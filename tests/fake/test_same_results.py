@@ -132,7 +132,8 @@ async def result(connect: Connect, case: Case) -> tuple[str, list[str], int]:
 OF_CLASSES: Final = [each for each in cases() if isinstance(each[0]["failure"], type)]
 
 
-@pytest.mark.parametrize("case", OF_CLASSES, ids=named)
+# Every second one is with real latency.
+@pytest.mark.parametrize("case", OF_CLASSES[:: sized(2, 1)], ids=named)
 async def test_error_class(case: Case) -> None:
     """A call ends in the class of an error that is scripted, and before it nothing is done."""
     fault, _, when, _ = case
