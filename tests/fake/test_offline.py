@@ -85,24 +85,19 @@ def test_not_awaited(run: Run) -> None:
         thread.start()
         thread.join()
 
-    async def gather():
+    async def test_gathered():
         await asyncio.gather(use("gathered"), use("gathered"), return_exceptions=True)
 
-    def test_gathered():
-        asyncio.run(gather())
-
-    async def begin():
+    async def test_begun():
         task = asyncio.create_task(use("begun"))
         await asyncio.wait([task])
         task.exception()
-
-    def test_begun():
-        asyncio.run(begin())
 
     def test_none():
         pass
     """,
         *("-o", "arize_roles_offline=true"),
+        mode="auto",
         passed=4,
         errors=3,
     )
@@ -139,11 +134,11 @@ def test_stand_ins(run: Run) -> None:
         async with roles:
             return len(await roles.list())
 
-    def test_vcrpy(roles_server, tmp_path):
+    async def test_vcrpy(roles_server, tmp_path):
         (tmp_path / "cassette.yaml").write_text(CASSETTE)
         options = {"match_on": ["method", "path"], "record_mode": "none"}
         with vcr.use_cassette(str(tmp_path / "cassette.yaml"), **options):
-            assert asyncio.run(use(roles_server)) == 0
+            assert await use(roles_server) == 0
 
     class Here(aiohttp.abc.AbstractResolver):
         async def resolve(self, host, port=0, family=socket.AF_INET):
@@ -153,24 +148,18 @@ def test_stand_ins(run: Run) -> None:
         async def close(self):
             pass
 
-    def test_resolver(roles_server):
-        async def main():
-            connector = aiohttp.TCPConnector(resolver=Here(), family=socket.AF_INET)
-            async with aiohttp.ClientSession(connector=connector) as session:
-                assert await use(roles_server, session) == 7
+    async def test_resolver(roles_server):
+        connector = aiohttp.TCPConnector(resolver=Here(), family=socket.AF_INET)
+        async with aiohttp.ClientSession(connector=connector) as session:
+            assert await use(roles_server, session) == 7
 
-        asyncio.run(main())
-
-    def test_unix_socket(roles_server, tmp_path):
-        async def main():
-            connector = aiohttp.UnixConnector(path=str(tmp_path / "nobody"))
-            async with aiohttp.ClientSession(connector=connector) as session:
-                with pytest.raises(RolesConnectionError):
-                    await use(roles_server, session)
-
-        asyncio.run(main())
+    async def test_unix_socket(roles_server, tmp_path):
+        connector = aiohttp.UnixConnector(path=str(tmp_path / "nobody"))
+        async with aiohttp.ClientSession(connector=connector) as session:
+            with pytest.raises(RolesConnectionError):
+                await use(roles_server, session)
     """.replace("CASSETTE", repr(CASSETTE)),
-        "-o",
-        "arize_roles_offline=true",
+        *("-o", "arize_roles_offline=true"),
+        mode="auto",
         passed=3,
     )

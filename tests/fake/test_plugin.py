@@ -304,16 +304,14 @@ class TestReport:
                 asyncio.run(ask(shared, 9))
                 assert False
 
-            async def code_under_test():
-                async with AiohttpRolesClient() as roles:
-                    await roles.list(limit=10)
-
-            def test_not_held():
+            async def test_not_held():
                 with mock_arize():
-                    asyncio.run(code_under_test())
+                    async with AiohttpRolesClient() as roles:
+                        await roles.list(limit=10)
                 gc.collect()
                 assert False
             """,
+            mode="auto",
             passed=1,
             failed=2,
         )
@@ -501,7 +499,7 @@ class TestSecrets:
 
         So is a key that is escaped as in JSON.
         """
-        result = run(
+        run(
             self.HEAD
             + """
         @pytest.mark.parametrize("fixture", ["capsys", "capfd", "capsysbinary", "capfdbinary"])
@@ -542,14 +540,11 @@ class TestSecrets:
         def test_process(key):
             subprocess.run([sys.executable, "-c", "import sys; print(sys.argv[1])", key])
 
-        def test_later(fake_roles, key):
-            async def main():
-                await fake_roles.list()
-                other = fake_roles.with_options(api_key="key-of-another")
-                with pytest.raises(AuthenticationError):
-                    await other.list()
-
-            asyncio.run(main())
+        async def test_later(fake_roles, key):
+            await fake_roles.list()
+            other = fake_roles.with_options(api_key="key-of-another")
+            with pytest.raises(AuthenticationError):
+                await other.list()
             print("sent", "key-of-another")
 
         def test_json(key):
@@ -559,12 +554,14 @@ class TestSecrets:
             print(json.dumps(json.dumps({"key": key})))
         """,
             *("-o", "arize_roles_secrets=true", "-o", "log_level=WARNING"),
+            mode="auto",
+            passed=14,
+            errors=14,
         )
-        result.assert_outcomes(passed=14, errors=14)
 
     def test_encoded(self, run: Run) -> None:
         """So is a key in base64, among other bytes, or percent-encoded."""
-        result = run(
+        run(
             self.HEAD
             + """
         @pytest.mark.parametrize("before", ["", "a", "ab", "abc:"])
@@ -576,10 +573,10 @@ class TestSecrets:
         def test_percent(key, safe):
             print(urllib.parse.quote(key, safe=safe).lower())
         """,
-            "-o",
-            "arize_roles_secrets=true",
+            *("-o", "arize_roles_secrets=true"),
+            passed=10,
+            errors=10,
         )
-        result.assert_outcomes(passed=10, errors=10)
 
     def test_unchanged(self, run: Run) -> None:
         """Nothing else changes: a record below its level reaches no handler, a warning is shown."""
