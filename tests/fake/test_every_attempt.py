@@ -21,8 +21,8 @@ from arize_roles_async import (
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from arize_roles_fake._testing.faults import Faults, ScriptedFault
 from arize_roles_fake._testing.incoming import CallState, IncomingRequest
-from tests.fake.test_faults import CALLS, ROLE_READ, create
-from tests.support.clients import ONCE, Connect, ask, in_process, three_clients
+from tests.fake.test_faults import CALLS, ROLE_READ
+from tests.support.clients import ONCE, Connect, ask, create, in_process, three_clients
 
 
 async def test_not_needed(account: FakeAccount, roles: RolesClient) -> None:

@@ -14,7 +14,6 @@ from arize_roles_async import (
     OutcomeUnknownError,
     Permission,
     RetryPolicy,
-    Role,
     RoleRenamedError,
     RolesClient,
     RolesConnectionError,
@@ -54,10 +53,6 @@ BY_NAME: dict[str, Callable[[RolesClient], Awaitable[object]]] = {
 
 # Some of these faults are meant to strike no call.
 pytestmark = pytest.mark.arize_roles(unused_faults="allow")
-
-
-async def create(roles: RolesClient, name: str = "A") -> Role:
-    return await roles.create(name=name, permissions=ROLE_READ)
 
 
 class TestStruck:
