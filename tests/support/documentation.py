@@ -65,7 +65,10 @@ def examples(text: str) -> tuple[str, ...]:
 def docstrings() -> Iterator[Docstring]:
     """Yield every docstring that has examples."""
     for module in MODULES:
-        for node in ast.walk(ast.parse(inspect.getsource(module))):
+        source = inspect.getsource(module)
+        if "```python" not in source:
+            continue
+        for node in ast.walk(ast.parse(source)):
             match node:
                 case ast.Module():
                     title = module.__name__
