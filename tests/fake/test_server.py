@@ -115,29 +115,27 @@ async def test_caller_left(failure: Breakage, caplog: pytest.LogCaptureFixture) 
     account.slow_down(0.02)
     account.fail("list", failure)
     async with serve(account) as url:
-        _, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
-        writer.write(LIST)
-        await until(lambda: len(account.calls) == 1)
-        writer.transport.abort()
+        async with connection(url) as (_, writer):
+            writer.write(LIST)
+            await until(lambda: len(account.calls) == 1)
+            writer.transport.abort()
         async with aiohttp.ClientSession() as session, session.get(f"{url}/v2/roles") as answer:
             assert answer.status == 401
     assert [call.outcome for call in account.calls] == [failure, 401]
     assert caplog.records == []
 
 
-def test_truncated() -> None:
+async def test_truncated() -> None:
     """A truncated answer has the headers of the whole one, and half of its body."""
     account = FakeAccount(api_key="fake-api-key")
     whole = ask(account, "GET /v2/roles").body
     account.fail("list", "truncated", when="after")
-    with RolesServer(account) as server:
-        address = ("127.0.0.1", int(server.url.rpartition(":")[2]))
-        with socket.create_connection(address, timeout=10) as connection:
-            connection.sendall(LIST)
-            received = b""
-            with contextlib.suppress(ConnectionError):
-                while chunk := connection.recv(65536):
-                    received += chunk
+    received = b""
+    async with serve(account) as url, connection(url) as (reader, writer):
+        writer.write(LIST)
+        with contextlib.suppress(ConnectionError):
+            while chunk := await reader.read(65536):
+                received += chunk
     head, _, body = received.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 ")
     assert f"Content-Length: {len(whole) + 1}".encode() in head
