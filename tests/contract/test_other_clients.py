@@ -4,10 +4,8 @@ Shorter tests reach the same lines.
 """
 
 import functools
-import itertools
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager
-from typing import ClassVar
 
 import pytest
 
@@ -39,18 +37,13 @@ class TestBindingsElsewhere(FakeBindingsSuite):
     """Users who have roles on other resources, more than a page, and more by one later."""
 
     assumptions = Assumptions(list_order="oldest-first")
-    PLACES: ClassVar = [*(f"Space:other {number}" for number in range(100)), "Project:other"]
 
     @functools.cached_property
     def account(self) -> FakeAccount:
-        users = ("ada@example.com", "eve@example.com")
-        account = FakeAccount(
-            assumptions=self.assumptions,
-            users=users,
-            resources=["Space:ML", "Space:Ops", "Project:ML/churn", *self.PLACES],
-        )
-        for user, place in itertools.product(users, self.PLACES):
-            account.bind("Member", user=user, resource=place)
+        account = super().account
+        for user in ("ada@example.com", "eve@example.com"):
+            for place in (*(f"Space:other {number}" for number in range(100)), "Project:other"):
+                account.bind("Member", user=user, resource=place)
         return account
 
     @pytest.fixture(autouse=True)
@@ -62,7 +55,7 @@ class TestBindingsElsewhere(FakeBindingsSuite):
 
 
 class TestNamedDirectory(FakeDirectorySuite):
-    """Names with letters in them, beside others that contain them."""
+    """Names with capitals in them, beside others that contain them."""
 
     assumptions = Assumptions(unknown_space="empty", foreign_cursor="ignored")
 
@@ -70,23 +63,15 @@ class TestNamedDirectory(FakeDirectorySuite):
     def account(self) -> FakeAccount:
         account = FakeAccount(assumptions=self.assumptions, users=(), resources=())
         account.add_user("xada@example.com.br")
-        account.add_user("Ada@example.com", status="INVITED")
+        ada, churn = account.id("ada@example.com"), account.id("Project:ML/churn")
+        account.add_user("Ada@example.com", id=ada, status="INVITED")
         account.add_user("eve@example.com")
         account.add_space("ML Platform")
         account.add_space("ML", organization="Other")
         account.add_space("Ops")
         account.add_project("churn 2", space="ML")
-        account.add_project("Churn", space="ML")
+        account.add_project("Churn", space="ML", id=churn)
         return account
-
-    def user_ids(self) -> list[str]:
-        return [self.account.id("Ada@example.com"), self.account.id("eve@example.com")]
-
-    def space_ids(self) -> list[str]:
-        return [self.account.id("Space:ML"), self.account.id("Space:Ops")]
-
-    def project_ids(self) -> list[str]:
-        return [self.account.id("Project:ML/Churn")]
 
 
 class TestOtherWords(FakeSuite):
