@@ -35,6 +35,7 @@ NAIVE = datetime(2026, 1, 1)  # noqa: DTZ001
 AWARE = "timestamps must be timezone-aware"
 FAR_EAST = timezone(timedelta(hours=14))
 ASCII = "a key must be printable ASCII without spaces"
+RATE = "per_second must be above 0, and burst an integer of 1 or more"
 SURROGATES = "a role must not contain surrogates, which UTF-8 cannot carry"
 
 IMPOSSIBLE: list[tuple[Act, str]] = [
@@ -66,6 +67,14 @@ IMPOSSIBLE: list[tuple[Act, str]] = [
         "seconds must be 0 or more, not inf: time does not go back",
     ),
     (lambda a: a.advance(1e12), "1e+12 s would lead past the year 9999"),
+    (lambda a: a.slow_down(-1.0), "seconds must be 0 or more, not -1.0"),
+    (lambda a: a.slow_down(float("nan")), "seconds must be 0 or more, not nan"),
+    (lambda a: a.slow_down(float("inf")), "seconds must be 0 or more, not inf"),
+    (lambda a: a.limit_rate(0.0), RATE),
+    (lambda a: a.limit_rate(-1.0), RATE),
+    (lambda a: a.limit_rate(float("nan")), RATE),
+    (lambda a: a.limit_rate(float("inf")), RATE),
+    (lambda a: a.limit_rate(1.0, burst=0), RATE),
     (
         lambda a: a.shorten_pages(1.5),  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
         "sizes must be an integer of 0 or more, not 1.5",
