@@ -23,7 +23,7 @@ from arize_roles_async import (
 class WrappingClient:
     """Hands every call on, as a client that logs or counts would."""
 
-    def __init__(self, inner: Any) -> None:
+    def __init__(self, inner: RolesClient) -> None:
         self.inner = inner
 
     def list(self, **arguments: Any) -> RolePages:

@@ -1,5 +1,6 @@
 """Users, spaces and projects of an account: by labels, added, replaced, blocked, and in files."""
 
+import functools
 import json
 from typing import Any
 
@@ -222,7 +223,7 @@ def test_snapshot() -> None:
     before = account.snapshot()
     account.add_user("eve@example.com")
     account.add_space("Ops")
-    for go_back in (lambda: account.restore(before), account.reset):
+    for go_back in (functools.partial(account.restore, before), account.reset):
         account.block_user("ada@example.com")
         go_back()
         assert listed(account, "users") == ["ada@example.com"]
