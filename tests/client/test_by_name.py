@@ -27,13 +27,15 @@ from tests.support.event_loop import on_each_backend
 
 
 def furnish(account: FakeAccount) -> FakeAccount:
-    """Give an account two roles, a user, two spaces, and a project in one of these."""
+    """Give an account two roles, a user, two spaces, a project in one, and one of a name in each."""
     account.add_role("Analyst", ["PROJECT_READ"])
     account.add_role("Editor", ["PROJECT_READ"])
     account.add_user("ada@example.com")
     account.add_space("ML")
     account.add_space("Ops")
     account.add_project("churn", space="ML")
+    for space in ("ML", "Ops"):
+        account.add_project("fraud", space=space)
     return account
 
 
@@ -56,7 +58,7 @@ def asked(account: FakeAccount) -> list[str]:
     [
         ({"space": "ML"}, "Space:ML"),
         ({"project": "churn"}, "Project:ML/churn"),
-        ({"project": "churn", "in_space": "ML"}, "Project:ML/churn"),
+        ({"project": "fraud", "in_space": "Ops"}, "Project:Ops/fraud"),
     ],
 )
 async def test_ensure(
