@@ -14,7 +14,7 @@ The judge goes by the account before each request of the call, and not by the an
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AbstractContextManager, suppress
 from typing import Any, Final
 from unittest.mock import patch
@@ -50,7 +50,7 @@ class Account(FakeAccount):
     def __init__(self, drawn: random.Random) -> None:
         super().__init__(api_key="fake-api-key", clock=lambda: START, predefined=False)
         self.drawn = drawn
-        self.moments: list[dict[str, str]] = []
+        self.moments: list[dict[str, dict[str, str]]] = []
         self.before: dict[Held, str] = {}
         for name in ROLES:
             self.add_role(name)
@@ -68,16 +68,16 @@ class Account(FakeAccount):
                 self.places.append(self.add_project(name, space=of, id=f"Project:{number}/p"))
         self.renames = drawn.random() < 0.3
 
-    def now_named(self) -> dict[str, str]:
-        """Return the name of each thing that is visible."""
+    def now_named(self) -> dict[str, dict[str, str]]:
+        """Return the name of each thing that is visible, by its kind and ID."""
         store = self._state.store
         users = [each for each in store.users.in_order("all") if each.id not in store.blocked]
-        things: list[Any] = [
-            *store.spaces.in_order("all"),
-            *store.projects.in_order("all"),
-            *self.roles,
-        ]
-        return {x.id: str(x.email) for x in users} | {x.id: x.name for x in things}
+        return {
+            "user": {each.id: folded(str(each.email)) for each in users},
+            "space": {each.id: each.name for each in store.spaces.in_order("all")},
+            "project": {each.id: each.name for each in store.projects.in_order("all")},
+            "role": {each.id: each.name for each in self.roles},
+        }
 
     def held(self) -> dict[Held, str]:
         """Return who has which role where."""
@@ -92,7 +92,7 @@ class Account(FakeAccount):
             match drawn.randint(0, 2):
                 case 0:
                     self.add_user(drawn.choice(ADDRESSES), id=user.id)
-                case 1 if place.id.startswith("U3BhY2U6"):
+                case 1 if isinstance(place, Space):
                     self.add_space(drawn.choice(NAMES), id=place.id, organization=place.id[-9:])
                 case _:
                     self.block_user(user.id)
@@ -102,18 +102,9 @@ class Account(FakeAccount):
         return super().handle(request)
 
 
-def same_address(one: str, other: str) -> bool:
-    """Return whether two addresses are the same by ASCII letters without case."""
-    return one.encode().lower() == other.encode().lower()  # Of bytes, only those change.
-
-
-def bearers(named: dict[str, str], kind: str, name: str) -> set[str]:
-    """Return the IDs of a kind that have a name at a moment."""
-    prefix = {"user": "VXNlcjp", "space": "U3BhY2U6", "project": "TW9kZWw6", "role": "Um9sZT"}[kind]
-    is_same: Callable[[str, str], bool] = same_address if kind == "user" else str.__eq__
-    return {
-        key for key, is_named in named.items() if key.startswith(prefix) and is_same(is_named, name)
-    }
+def folded(address: str) -> str:
+    """Return an address with small ASCII letters, which are all that change among bytes."""
+    return address.encode().lower().decode()
 
 
 async def judged(seed: int) -> list[str]:
@@ -162,11 +153,13 @@ def flaws(
     """Yield what is wrong with the end of a call."""
     before, after = account.before, account.held()
     changed = {key for key in before | after if before.get(key) != after.get(key)}
-    wanted = [(each, given[each]) for each in ("user", kind, "role") if each in given]
-    ever = {
-        each: set[str]().union(*(bearers(named, each, name) for named in account.moments))
-        for each, name in wanted
+    wanted = {each: given[each] for each in (kind, "role") if each in given}
+    wanted["user"] = folded(given["user"])
+    bearers = {
+        each: [{x for x, held in named[each].items() if held == name} for named in account.moments]
+        for each, name in wanted.items()
     }
+    ever = {each: set[str]().union(*moments) for each, moments in bearers.items()}
     for user, place in changed:
         if user not in ever["user"]:
             yield "the wrong user"
@@ -178,11 +171,7 @@ def flaws(
         yield f"changed, and raised {type(error).__name__}"
     if len(changed) > 1:
         yield "more than one change"
-    sure = [
-        [bearers(named, each, name) for named in account.moments]
-        for each, name in wanted
-        if "in_space" not in given or each != kind
-    ]
+    sure = [ids for each, ids in bearers.items() if "in_space" not in given or each != kind]
     if error is None and any(all(len(ids) > 1 for ids in each) for each in sure):
         yield "one of two was picked"
     is_quiet = not (has_faults or account.renames or "in_space" in given)
