@@ -27,7 +27,7 @@ from tests.support.event_loop import on_each_backend
 
 
 def furnish(account: FakeAccount) -> FakeAccount:
-    """Give an account two roles, a user, two spaces, a project in one, and one of a name in each."""
+    """Give an account two roles, a user, two spaces, and projects, of which two have one name."""
     account.add_role("Analyst", ["PROJECT_READ"])
     account.add_role("Editor", ["PROJECT_READ"])
     account.add_user("ada@example.com")
