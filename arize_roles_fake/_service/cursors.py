@@ -38,12 +38,7 @@ class Cursors:
         return base64.b64encode(self._signature(text) + text).decode()
 
     def read(self, cursor: str, filters: dict[str, object]) -> Mark:
-        """Return the end of the page before.
-
-        Raises:
-            ValueError: The cursor is not one of this account, or of a list with other filters; the
-                text is the end of a sentence.
-        """
+        """Return the end of the page before, or raise `ValueError` with the end of a sentence."""
         try:
             raw = base64.b64decode(cursor, validate=True)
         except ValueError:

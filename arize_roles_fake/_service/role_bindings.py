@@ -4,6 +4,7 @@ Where the reference is silent, `Assumptions` decides.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import attrs
@@ -29,10 +30,7 @@ def _list(state: State, grants: Grants, request: Request) -> Response:
     if asked.user_id is not None:
         _require_user(state, asked.user_id)
     listed = asked.resource_type, asked.user_id
-
-    def is_visible(binding: RoleBinding) -> bool:
-        return _may(state, grants, Permission.ROLE_BINDING_READ, binding)
-
+    is_visible = partial(_may, state, grants, Permission.ROLE_BINDING_READ)
     return state.page("role_bindings", asked, state.store.bindings, listed, only=is_visible)
 
 

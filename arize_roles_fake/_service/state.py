@@ -107,12 +107,7 @@ class State:
         return not self.ids.is_of_another(id) if declared is None else id in declared
 
     def know(self, *ids: str, born: datetime | None = None) -> None:
-        """Take users, spaces and projects that were declared or bound into their lists.
-
-        Args:
-            ids: Their IDs.
-            born: When those that are not there were created; None is now.
-        """
+        """Take users, spaces and projects into their lists; new ones were created then, or now."""
         for each in ids:
             store = self.records_of(each)
             if store.by_id(each) is None:
@@ -222,7 +217,14 @@ class State:
         """
         filters = msgspec.structs.asdict(asked)
         del filters["limit"], filters["cursor"]
-        mark = self._mark(asked, filters)
+        mark = Mark()
+        try:
+            if asked.cursor is not None:
+                mark = self._cursors.read(asked.cursor, filters)
+        except ValueError as error:
+            status = self.assumptions.foreign_cursor
+            if status != "ignored":
+                raise RefusedError(status, f"cursor: {error}") from None
         most = self._next_page_size()
         size = asked.limit if most is None else min(asked.limit, most)
         by_position = self.assumptions.paging == "by-position"
@@ -238,17 +240,6 @@ class State:
             end = page[size - 1][0] if size else mark.position
             cursor = self._cursors.make(filters, Mark(end, mark.offset + size, mark.pages + 1))
         return page_response(collection, [record for _, record in page[:size]], cursor)
-
-    def _mark(self, asked: PageRequest, filters: dict[str, object]) -> Mark:
-        if asked.cursor is None:
-            return Mark()
-        try:
-            return self._cursors.read(asked.cursor, filters)
-        except ValueError as error:
-            status = self.assumptions.foreign_cursor
-            if status == "ignored":
-                return Mark()
-            raise RefusedError(status, f"cursor: {error}") from None
 
 
 def require(grants: Grants, permission: Permission) -> None:

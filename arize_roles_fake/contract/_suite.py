@@ -144,11 +144,7 @@ class _SuiteType(ABCMeta):
         cls.__abstractmethods__: frozenset[str] = frozenset()
 
     def __call__(cls: type[_T]) -> _T:
-        """Return an instance for one test.
-
-        Raises:
-            TypeError: It names the methods that the suite lacks.
-        """
+        """Return an instance for one test, or raise `TypeError` for the methods that it lacks."""
         __tracebackhide__ = True
         named = ((name, getattr(cls, name)) for name in sorted(dir(cls)))
         lacks = [name for name, method in named if getattr(method, "__isabstractmethod__", False)]
@@ -176,11 +172,7 @@ class Suite(metaclass=_SuiteType):
     """The contract whose rules a subclass inherits."""
 
     def __init_subclass__(cls, *, is_contract: bool = False) -> None:
-        """Refuse what would hide a rule: an override without a reason, a name that nothing calls.
-
-        Raises:
-            TypeError: It names the test, or the name and what to write instead.
-        """
+        """Refuse what hides a rule: an override without a reason, a name that nothing calls."""
         super().__init_subclass__()
         if is_contract:
             cls._contract = cls
