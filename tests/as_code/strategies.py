@@ -17,9 +17,7 @@ old_names = st.text(_CARRIED, min_size=1, max_size=8)
 """Names that a role may have had: whatever JSON can carry."""
 
 descriptions = st.none() | st.text(
-    _CARRIED | st.sampled_from('"\\`\x1b\x7f\x85\u202e\u2028\r\n'),
-    min_size=1,
-    max_size=20,
+    _CARRIED | st.sampled_from('"\\`\x1b\x7f\x85\u202e\u2028\r\n'), min_size=1, max_size=20
 )
 
 permissions = st.lists(

@@ -115,10 +115,7 @@ class TestMaking:
             ),
             ("update", {"role_id": role_id("Name"), "name": "Renamed"}),
             ("update", {"role_id": role_id("Text"), "description": "New"}),
-            (
-                "create",
-                {"name": "Made", "permissions": ["ROLE_READ"], "description": "All new"},
-            ),
+            ("create", {"name": "Made", "permissions": ["ROLE_READ"], "description": "All new"}),
             ("create", {"name": "Plain", "permissions": ["ROLE_READ"]}),
         ]
 
@@ -298,7 +295,7 @@ class TestBlocked:
         account.bind("D", user="ada", resource="Space:1")
         error = await failure(FakeRolesClient(account))
         assert texts(error.result.made) == [
-            *('update "B old" -> "B"', 'update "C"', 'delete "E"', 'create "New"'),
+            *('update "B old" -> "B"', 'update "C"', 'delete "E"', 'create "New"')
         ]
         assert texts(error.result.blocked) == ['delete "D"']
         assert (error.result.failed, error.result.not_reached) == (None, ())

@@ -557,10 +557,7 @@ class TestSets:
         """A permission of a set that may be a typing error is reported once, at the set."""
         text = '[sets]\nx = ["RAED", "ROLE_READ"]\n'
         text += '[roles.A]\ninclude = ["x"]\n[roles.B]\ninclude = ["x"]\npermissions = ["NO"]'
-        assert places(text) == [
-            ('roles."B".permissions."NO"', 7),
-            ('sets."x"."RAED"', 2),
-        ]
+        assert places(text) == [('roles."B".permissions."NO"', 7), ('sets."x"."RAED"', 2)]
 
     def test_new_permission(self) -> None:
         """A permission that one file calls new is known in all."""

@@ -25,14 +25,7 @@ from arize_roles_async.as_code import (
     plan,
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient, make_role
-from tests.as_code.accounts import (
-    Withholding,
-    account_of,
-    change,
-    declaration,
-    declared,
-    role_id,
-)
+from tests.as_code.accounts import Withholding, account_of, change, declaration, declared, role_id
 from tests.support.clients import START, over_http
 
 TWO = ("DATASET_READ", "ROLE_READ")
@@ -128,7 +121,7 @@ class TestForms:
         assert text.isprintable()
         data = json.loads(text)
         assert [each["action"] for each in data["changes"]] == [
-            *("delete", "create", "create", "update"),
+            *("delete", "create", "create", "update")
         ]
         assert data["changes"][0]["after"] is data["changes"][1]["before"] is None
         assert data["changes"][2]["note"].endswith('["Temp Analyst"] instead of absent')
@@ -239,7 +232,7 @@ class TestChecksum:
         """Whatever a plan would do otherwise gives another checksum."""
         (before,), after = account_of("A").roles, declared("A", permissions=["DATASET_READ"])
         fields: list[dict[str, Any]] = [
-            *({"name": "Z"}, {"description": "Z"}, {"permissions": [Permission.TAG_READ]}),
+            *({"name": "Z"}, {"description": "Z"}, {"permissions": [Permission.TAG_READ]})
         ]
         changes = [
             *(Change(before=before, after=after), Change(before=None, after=after)),
@@ -289,7 +282,7 @@ class TestOrder:
             "avoid that, first give, and take in a second run"
         )
         assert [*map(str, plan.changes)] == [
-            *('update "D"', 'update "B"', 'update "C"', 'update "A"'),
+            *('update "D"', 'update "B"', 'update "C"', 'update "A"')
         ]
         assert plan.notes == (note,)
 
@@ -334,7 +327,7 @@ class TestComparing:
             'update "Less"',
         ]
         assert [str(change) for change in plan.removals] == [
-            *('delete "W"', 'delete "X"', 'update "Y"', 'update "Less"'),
+            *('delete "W"', 'delete "X"', 'update "Y"', 'update "Less"')
         ]
         assert plan.custom_roles == 7
         assert [role.name for role in plan.undeclared] == ["V"]

@@ -79,7 +79,7 @@ def test_colours(looked_at: LookedAt, shell: Shell) -> None:
     label, *lines, counts, checksum = shown.splitlines()
     assert status == 0
     assert {line[:6] for line in lines} == {
-        *("\x1b[33m!", "\x1b[31m-", "\x1b[32m+", "\x1b[35m?", "\x1b[36m#"),
+        *("\x1b[33m!", "\x1b[31m-", "\x1b[32m+", "\x1b[35m?", "\x1b[36m#")
     }
     assert all(line.endswith("\x1b[0m") for line in lines)
     assert "\x1b" not in label + counts + checksum

@@ -263,8 +263,7 @@ def _pages(*script: str, methods: str = "POST|PATCH|DELETE") -> Step:
         for page in sorted({*script} - {"pass"})
     )
     return _nginx(
-        pages,
-        f'map "$request_method:$http_sdk_retry_count" $page {{ default pass; {attempts} }}',
+        pages, f'map "$request_method:$http_sdk_retry_count" $page {{ default pass; {attempts} }}'
     )
 
 

@@ -29,13 +29,7 @@ from arize_roles_async._values import errors as _errors
 from arize_roles_async._values.options import retry_delay
 from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer, contract
 from arize_roles_fake.__main__ import main
-from tests.support.documentation import (
-    README,
-    ROOT,
-    Docstring,
-    docstrings,
-    pages,
-)
+from tests.support.documentation import README, ROOT, Docstring, docstrings, pages
 from tests.support.serving import Served, serving
 
 # Loaded for good: pytester forgets the modules that a page loads, and these load once a process.
@@ -230,8 +224,7 @@ class TestConfiguration:
         assert re.findall(r"`([a-z]+-[a-z]+-\w+)`", self.PAGE) == [*_config.REGIONS]
 
     @pytest.mark.parametrize(
-        ("title", "options"),
-        [("## Time limits", Timeouts()), ("## Attempts", RetryPolicy())],
+        ("title", "options"), [("## Time limits", Timeouts()), ("## Attempts", RetryPolicy())]
     )
     def test_options(self, title: str, options: Any) -> None:  # noqa: ANN401 - either class
         """It has every field of an option with its default."""

@@ -7,14 +7,7 @@ from typing import get_type_hints
 
 import pytest
 
-from tests.tools.interface import (
-    MODULES,
-    from_text,
-    helps,
-    interface,
-    missing,
-    names,
-)
+from tests.tools.interface import MODULES, from_text, helps, interface, missing, names
 
 DATA = Path(__file__).parents[1] / "data"
 INTERFACE, HELP = DATA / "interface.txt", DATA / "help.txt"

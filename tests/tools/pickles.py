@@ -66,9 +66,7 @@ CHANGE: Final = as_code.Change(
 PLAN: Final = as_code.Plan(changes=(CHANGE,), unchanged=(ROLE,), undeclared=(), account="staging")
 DECLARATION: Final = as_code.Declaration(
     roles=[
-        as_code.DeclaredRole(
-            name="B", permissions=["ROLE_READ"], description="d", previously=["A"]
-        ),
+        as_code.DeclaredRole(name="B", permissions=["ROLE_READ"], description="d", previously=["A"])
     ],
     absent=["C"],
     account="staging",
