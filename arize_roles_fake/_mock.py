@@ -102,14 +102,19 @@ class MockArize(Generic[_A]):
     def __enter__(self) -> _A:
         accounts = FakeAccount() if self._accounts is None else self._accounts
         mock = _Mock(accounts)
+        with _lock:
+            mock.key_before = _open[0].key_before if _open else os.environ.get(_KEY)
+            _open.append(mock)
+            _redirect(mock)
         self._entered.append(mock)
-        _enter(mock)
         return cast("_A", accounts)
 
     def __exit__(self, _: object, exc: BaseException | None, traceback: object, /) -> None:
         __tracebackhide__ = True
         mock = self._entered.pop()
-        _leave(mock)
+        with _lock:
+            _open.remove(mock)
+            _redirect(mock)
         if self._unused_faults == "allow":
             for account in mock.all_accounts:
                 for watch in watches:
@@ -179,9 +184,8 @@ class _Mock:
             self._clock = SharedTime([*self.all_accounts])
             for watch in watches[-1:]:
                 watch.keys.update(accounts)
-        self._unknown = FakeAccount(predefined=False)
+        self._unknown = FakeAccount.load('{"roles": [], "keys": {}}')
         """Answers 401 to every key that has no account, since this account has no key."""
-        self._unknown.remove_key(self._unknown.api_key)
         self._destinations: WeakKeyDictionary[Destination, Destination] = WeakKeyDictionary()
         """The destinations in the block, by those that clients have outside of it."""
 
@@ -209,19 +213,6 @@ class _Mock:
 _lock: Final = threading.Lock()
 _open: Final[list[_Mock]] = []
 """The open blocks of this process, the innermost last."""
-
-
-def _enter(mock: _Mock) -> None:
-    with _lock:
-        mock.key_before = _open[0].key_before if _open else os.environ.get(_KEY)
-        _open.append(mock)
-        _redirect(mock)
-
-
-def _leave(mock: _Mock) -> None:
-    with _lock:
-        _open.remove(mock)
-        _redirect(mock)
 
 
 def _redirect(changed: _Mock) -> None:
