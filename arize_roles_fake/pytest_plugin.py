@@ -253,14 +253,9 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_fixture_setup(
-    fixturedef: "pytest.FixtureDef[Any]", request: pytest.FixtureRequest
-) -> Generator[None, object, object]:
+def pytest_fixture_setup(fixturedef: "pytest.FixtureDef[Any]") -> Generator[None, object, object]:
     """Ask no test about faults that a fixture scripts for several tests."""
-    del request
-    if fixturedef.scope == "function":
-        return (yield)
-    with watches[-1].paused():
+    with nullcontext() if fixturedef.scope == "function" else watches[-1].paused():
         return (yield)
 
 
