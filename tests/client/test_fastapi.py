@@ -13,7 +13,6 @@ from arize_roles_async import (
     ClientStateError,
     ListRoleBindingsResponse,
     ListRolesResponse,
-    PaginationMetadata,
     Role,
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer, make_role
@@ -106,9 +105,7 @@ def test_pydantic_bindings() -> None:
     """A pydantic model may hold role bindings, also of a resource of a newer kind."""
     binding = FakeAccount().bind("Admin", user="ada@example.com", resource="Space:1")
     newer = attrs.evolve(binding, resource_type="FOLDER")
-    page = ListRoleBindingsResponse(
-        role_bindings=(binding, newer), pagination=PaginationMetadata(has_more=False)
-    )
+    page = ListRoleBindingsResponse.of((binding, newer))
     pages = TypeAdapter(ListRoleBindingsResponse)
 
     assert pages.dump_python(page) == page.to_dict()

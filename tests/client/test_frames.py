@@ -12,7 +12,6 @@ import pytest
 from arize_roles_async import (
     ListRolesResponse,
     MissingExtraError,
-    PaginationMetadata,
     Permission,
     Role,
     RolesError,
@@ -42,7 +41,7 @@ WITHHELD = attrs.evolve(VIEWER, permissions=None)
 
 
 def page(*roles: Role) -> ListRolesResponse:
-    return ListRolesResponse(roles=roles, pagination=PaginationMetadata(has_more=False))
+    return ListRolesResponse.of(roles)
 
 
 def types(frame: pd.DataFrame) -> dict[str, str]:

@@ -47,7 +47,7 @@ async def test_endless(answer: bytes) -> None:
 @pytest.mark.parametrize("loop", LOOPS)
 def test_mutated(loop: str, *, tls: bool) -> None:
     """Mutated answers, cancellations and closes leave nothing, and surprise nobody."""
-    assert dict(run(sized(200, 5_000), loop=loop, tls=tls, seed=7)) == {}
+    assert dict(run(sized(100, 5_000), loop=loop, tls=tls, seed=7)) == {}
 
 
 @pytest.mark.full
