@@ -22,7 +22,7 @@ async def limits(clock: LoopClock) -> TimeLimits:
     return TimeLimits(asyncio.get_running_loop())
 
 
-def block(limits: TimeLimits, seconds: float | None, *, read: float = 5.0) -> AsyncioTimeLimit:
+def block(limits: TimeLimits, seconds: float | None, *, read: float = 500.0) -> AsyncioTimeLimit:
     """Return the block of a call that begins now and may take so long."""
     timeouts = Timeouts(total=seconds, read=read)
     return AsyncioTimeLimit(limits, Call(ROLES, "list", timeouts, RetryPolicy(), limits.now()))
@@ -51,13 +51,13 @@ def cancellations() -> int:
 class TestBlock:
     async def test_exact(self, clock: LoopClock, limits: TimeLimits) -> None:
         """It is due at its moment and not before, and ends once, in the error of its call."""
-        task = asyncio.create_task(wait_in(block(limits, 5.0)))
-        await clock.pass_by(4.0)
+        task = asyncio.create_task(wait_in(block(limits, 500.0)))
+        await clock.pass_by(400.0)
         assert not task.cancelling()
-        await clock.pass_by(1.0)
+        await clock.pass_by(100.0)
         with pytest.raises(RolesTimeoutError) as caught:
             await task
-        assert (caught.value.limit, caught.value.seconds) == ("total", 5.0)
+        assert (caught.value.limit, caught.value.seconds) == ("total", 500.0)
         # Without its frames.
         assert isinstance(caught.value.__context__, asyncio.CancelledError)
         assert caught.value.__context__.__traceback__ is None
@@ -66,15 +66,15 @@ class TestBlock:
     async def test_in_time(self, clock: LoopClock, limits: TimeLimits) -> None:
         """A block that ends in time, or has no limit, is not touched."""
         with block(limits, None):
-            with block(limits, 5.0):
-                await clock.pass_by(4.0)
+            with block(limits, 500.0):
+                await clock.pass_by(400.0)
             await clock.pass_by(1e9)
         assert cancellations() == 0
 
     @pytest.mark.parametrize("limit", ["total", "read"])
     async def test_cancelled(self, limit: str, clock: LoopClock, limits: TimeLimits) -> None:
         """The cancellation of somebody else goes on its way, whatever limit is over just then."""
-        running = block(limits, 5.0 if limit == "total" else 30.0)
+        running = block(limits, 500.0 if limit == "total" else 3000.0)
 
         async def call() -> None:
             with running:
@@ -88,7 +88,7 @@ class TestBlock:
 
         task = asyncio.create_task(call())
         await asyncio.sleep(0)
-        clock.skip(5.0)
+        clock.skip(500.0)
         asyncio.get_running_loop().call_soon(task.cancel)
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -101,8 +101,8 @@ class TestBlock:
             try:
                 await forever()
             finally:
-                with pytest.raises(RolesTimeoutError) as caught, block(limits, 5.0):
-                    await clock.pass_by(5.0)
+                with pytest.raises(RolesTimeoutError) as caught, block(limits, 500.0):
+                    await clock.pass_by(500.0)
                 raised.append(caught.type)
 
         task = asyncio.create_task(clean_up())
@@ -114,11 +114,11 @@ class TestBlock:
 
     async def test_error(self, clock: LoopClock, limits: TimeLimits) -> None:
         """An error in the block comes through, also one that the end of the block brings about."""
-        with pytest.raises(KeyError), block(limits, 5.0):
+        with pytest.raises(KeyError), block(limits, 500.0):
             raise KeyError("mine")
-        with pytest.raises(OSError, match="while it ended"), block(limits, 5.0):  # noqa: PT012
+        with pytest.raises(OSError, match="while it ended"), block(limits, 500.0):  # noqa: PT012
             try:
-                await clock.pass_by(5.0)
+                await clock.pass_by(500.0)
             except asyncio.CancelledError:
                 raise OSError("while it ended") from None
         assert cancellations() == 0
@@ -127,24 +127,24 @@ class TestBlock:
 class TestSilence:
     async def test_part(self, clock: LoopClock, limits: TimeLimits) -> None:
         """An earlier limit ends only a part of the block, and the rest continues."""
-        running, seen = block(limits, 30.0), list[object]()
+        running, seen = block(limits, 3000.0), list[object]()
         with pytest.raises(RolesTimeoutError), running:  # noqa: PT012 - it is the block that raises
             running.begin("read")
             with pytest.raises(asyncio.CancelledError):
-                await clock.pass_by(5.0)
+                await clock.pass_by(500.0)
             seen.append((running.catch(), cancellations()))
-            await clock.pass_by(24.0)
+            await clock.pass_by(2400.0)
             seen.append("continues")
-            await clock.pass_by(1.0)
+            await clock.pass_by(100.0)
         assert seen == [("read", 0), "continues"]
 
     async def test_beyond_end(self, clock: LoopClock, limits: TimeLimits) -> None:
         """The end of the block is no read timeout."""
-        running = block(limits, 5.0, read=10.0)
+        running = block(limits, 500.0, read=1000.0)
         with pytest.raises(RolesTimeoutError), running:  # noqa: PT012 - it is the block that raises
             running.begin("read")
             try:
-                await clock.pass_by(5.0)
+                await clock.pass_by(500.0)
             except asyncio.CancelledError:
                 assert running.catch() is None
                 raise
@@ -153,10 +153,10 @@ class TestSilence:
 class TestTimer:
     async def test_many(self, clock: LoopClock, limits: TimeLimits) -> None:
         """Of many that are due, a hundred at a time are cancelled before other tasks run."""
-        blocks = [block(limits, 5.0) for _ in range(250)]
+        blocks = [block(limits, 500.0) for _ in range(250)]
         tasks = [asyncio.create_task(wait_in(each)) for each in blocks]
         await asyncio.sleep(0)
-        clock.skip(5.0)
+        clock.skip(500.0)
         seen = {0}
         while max(seen) < 250:
             await asyncio.sleep(0)
@@ -166,9 +166,11 @@ class TestTimer:
 
     async def test_next(self, clock: LoopClock, limits: TimeLimits) -> None:
         """Once a limit has expired, the timer waits for the earliest of the others."""
-        tasks = [asyncio.create_task(wait_in(block(limits, each))) for each in (5.0, 30.0, 10.0)]
+        tasks = [
+            asyncio.create_task(wait_in(block(limits, each))) for each in (500.0, 3000.0, 1000.0)
+        ]
         await asyncio.sleep(0)
-        for seconds, done in ((5.0, 1), (5.0, 2), (20.0, 3)):
+        for seconds, done in ((500.0, 1), (500.0, 2), (2000.0, 3)):
             await clock.pass_by(seconds)
             assert sum(task.done() for task in tasks) == done
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -178,14 +180,14 @@ class TestTimer:
         done, over = asyncio.Event(), asyncio.Event()
 
         async def call() -> str:
-            with block(limits, 5.0):
+            with block(limits, 500.0):
                 await done.wait()
             await over.wait()
             return "went on"
 
         tasks = [asyncio.create_task(call()) for _ in range(101)]
         await asyncio.sleep(0)
-        clock.skip(5.0)
+        clock.skip(500.0)
         await asyncio.sleep(0)
         # The timer comes next in this step of the loop, and for the last one in the next step.
         done.set()
@@ -205,20 +207,20 @@ class TestTimer:
 
         monkeypatch.setattr(loop, "call_at", noting_call_at)
         for _ in range(1000):
-            with block(limits, 30.0):
+            with block(limits, 3000.0):
                 pass
         limits.close()
         assert [timer.cancelled() for timer in timers] == [True]
 
     async def test_close_in_block(self, clock: LoopClock, limits: TimeLimits) -> None:
         """Closing ends every block but its own, which keeps its limit."""
-        task = asyncio.create_task(wait_in(block(limits, 30.0)))
+        task = asyncio.create_task(wait_in(block(limits, 3000.0)))
         await asyncio.sleep(0)
-        with pytest.raises(ClientStateError, match="client is closed"), block(limits, 5.0):  # noqa: PT012
+        with pytest.raises(ClientStateError, match="client is closed"), block(limits, 500.0):  # noqa: PT012
             limits.close()
             await settle()
             assert task.done()
-            await clock.pass_by(5.0)
+            await clock.pass_by(500.0)
         assert cancellations() == 0
         with pytest.raises(ClientStateError, match="client is closed"):
             await task
