@@ -36,12 +36,9 @@ class Transport(ABC):
 
     @abstractmethod
     async def send(self, request: Request, call: Call) -> Response:
-        """Send a request once and return the whole answer.
+        """Send a request of a call once, with `call.keys[-1]`, and return the whole answer.
 
-        Args:
-            request: The request.
-            call: The call that it is part of, with its key, `call.keys[-1]`. Call
-                `call.mark_sent(self.now())` as soon as any of the request may have left.
+        Call `call.mark_sent(self.now())` as soon as any of the request may have left.
 
         Raises:
             RolesConnectionError: No whole answer came.
@@ -52,10 +49,6 @@ class Transport(ABC):
 
     async def ask_key(self, source: KeySource, call: Call) -> Secret[str]:
         """Return the API key that a call is to send, within the call's time.
-
-        Args:
-            source: Where it comes from.
-            call: The call; it has sent `call.keys` already.
 
         Raises:
             ConfigurationError: The function that returns keys failed.
@@ -80,10 +73,7 @@ class Transport(ABC):
 
     @abstractmethod
     async def aclose(self, grace: float) -> None:
-        """Refuse new calls, end those under way, and close every connection.
+        """Refuse new calls, end those under way in `grace` seconds, and close every connection.
 
         It may be called again, also while it waits; the shortest grace counts.
-
-        Args:
-            grace: Seconds that the calls under way may still take.
         """
