@@ -910,11 +910,9 @@ class FakeAccount:
         if grants is None:
             detail = "the API key is unknown" if key.reveal() else "the API key is missing"
             return problem_response(401, detail, {"WWW-Authenticate": "Bearer"}), None
-        wait = 0.0 if self._bucket is None else self._bucket.wait(self.now())
+        wait = 0 if self._bucket is None else self._bucket.wait(self.now())
         if wait:
-            # The clock's resolution is a microsecond; less than that is rounding.
-            seconds = str(math.ceil(round(wait, 6)))
-            return problem_response(429, "too many requests", {"Retry-After": seconds}), None
+            return problem_response(429, "too many requests", {"Retry-After": str(wait)}), None
         fault = self._faults.strike(incoming, self._scripted_as(ScriptedFault))
         if fault is not None and fault.when == "before":
             return failed_answer(fault, None)

@@ -40,8 +40,7 @@ class CallFilter:
             return
         if self.role is None:
             return
-        flaw = text_flaw(self.role)
-        if flaw is not None:
+        if flaw := text_flaw(self.role):
             yield f"role {flaw}"
         elif verb(self.operation) == "list":
             yield "a list is about all roles, so role must not be given"

@@ -63,14 +63,14 @@ class TokenBucket:
         self._began: datetime | None = None
         self._full_at = 0.0
 
-    def wait(self, now: datetime) -> float:
-        """Take a token and return 0, or return the seconds until there is one."""
+    def wait(self, now: datetime) -> int:
+        """Take a token and return 0, or return the whole seconds until there is one."""
         self._began = self._began or now
         seconds = (now - self._began).total_seconds()
         full_at = max(self._full_at, seconds) + self._refill
         lacking = full_at - seconds - self._capacity
         # The clock's resolution is a microsecond; less than that is rounding.
         if lacking > 1e-6:  # noqa: PLR2004
-            return lacking
+            return math.ceil(round(lacking, 6))
         self._full_at = full_at
-        return 0.0
+        return 0
