@@ -13,16 +13,13 @@ from arize_roles_async import (
     ForbiddenError,
     OutcomeUnknownError,
     RateLimitError,
-    RetryPolicy,
     RolesError,
     StatusError,
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient
-from tests.support.clients import Connect, account_at_noon, both_clients, create, use
+from tests.support.clients import SOON, Connect, account_at_noon, both_clients, create, use
 from tests.support.documentation import definitions
 from tests.support.event_loop import settle, until
-
-THRICE = RetryPolicy(attempts=3, backoff=0.001)
 
 
 class Keys:
@@ -85,7 +82,7 @@ class TestFunction:
     async def test_no_key(self, connect: Connect, key: object, message: str) -> None:
         """A function that returns no key, or raises, has nothing sent, and costs no slot."""
         account, keys = two_keys(), Keys(key, "fake-api-key")
-        async with connect(account, api_key=keys, retry=THRICE, max_concurrency=1) as roles:
+        async with connect(account, api_key=keys, retry=SOON, max_concurrency=1) as roles:
             with pytest.raises(ConfigurationError) as caught:
                 await roles.list()
             await roles.list()
@@ -123,7 +120,7 @@ class TestFunction:
             refresh.cancel()
             return await refresh
 
-        async with connect(account, api_key=key, retry=THRICE) as roles:
+        async with connect(account, api_key=key, retry=SOON) as roles:
             with pytest.raises(ConfigurationError, match="raised CancelledError") as caught:
                 await roles.list()
 
@@ -157,7 +154,7 @@ class TestFunction:
                 await until(lambda: bool(account.calls))
             return "fake-api-key"
 
-        async with connect(account, api_key=key, retry=THRICE) as roles:
+        async with connect(account, api_key=key, retry=SOON) as roles:
             await asyncio.gather(roles.list().all(), roles.list().all())
 
         begun = account.calls[0].at
@@ -192,7 +189,7 @@ class TestRefused:
         account, keys = two_keys(), Keys(*returned)
         for fault in faults:
             account.fail("create", fault, when="after" if fault == "lost" else "before")
-        async with connect(account, api_key=keys, retry=THRICE) as roles:
+        async with connect(account, api_key=keys, retry=SOON) as roles:
             (ended,) = await asyncio.gather(create(roles), return_exceptions=True)
 
         if error is None:

@@ -28,7 +28,7 @@ from arize_roles_async._aiohttp.connections import UsedConnection
 from arize_roles_async._calls.call import Call
 from arize_roles_fake import FakeAccount
 from arize_roles_fake import serve as serve_account
-from tests.support.clients import LENT, ONCE, over, own_or_lent, sleeping, use
+from tests.support.clients import LENT, ONCE, SOON, over, own_or_lent, sleeping, use
 from tests.support.event_loop import LoopClock, settle, until
 from tests.support.raw_http import PAGE, http_response
 from tests.support.tls import Authority
@@ -37,11 +37,7 @@ NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
 LIMITS = Timeouts(total=100.0, connect=None, read=60.0)
 
 
-async def no_wait(_: float) -> None:
-    await asyncio.sleep(0)
-
-
-client = functools.partial(own_or_lent, sleeping(no_wait), "key")
+client = functools.partial(own_or_lent, functools.partial(AiohttpRolesClient, retry=SOON), "key")
 
 
 class Peer(asyncio.Protocol):
@@ -319,7 +315,9 @@ class TestStray:
             server.peers[0].transport.write(NO_CONTENT)
             await settle()
 
-            async with sleeping(no_wait)("key", base_url=server.url, session=session) as roles:
+            async with AiohttpRolesClient(
+                "key", base_url=server.url, session=session, retry=SOON
+            ) as roles:
                 with pytest.raises(
                     RolesConnectionError, match="the server answered before any request"
                 ) as caught:
@@ -393,7 +391,7 @@ class TestPool:
             # aiohttp sends a POST once only.
             first = asyncio.ensure_future(session.post(server.url, middlewares=()))
             await server.asked()
-            roles = sleeping(no_wait)("key", base_url=server.url, session=session)
+            roles = AiohttpRolesClient("key", base_url=server.url, session=session, retry=SOON)
             call = asyncio.create_task(use(roles))
             await until(lambda: len(tasks) == sent + 1)
             await settle()

@@ -21,11 +21,9 @@ from arize_roles_async import (
     StatusError,
 )
 from arize_roles_fake import FakeAccount, serve
-from tests.support.clients import ONCE, account_at_noon, over
+from tests.support.clients import ONCE, SOON, account_at_noon, over
 from tests.support.event_loop import until
 from tests.support.raw_http import PAGE, http_response, scripted
-
-SOON = RetryPolicy(backoff=0.001)
 
 
 @asynccontextmanager

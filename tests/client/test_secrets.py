@@ -26,7 +26,6 @@ from arize_roles_async import (
     ConfigurationError,
     Request,
     Response,
-    RetryPolicy,
     RolesClient,
     RolesConnectionError,
     RolesError,
@@ -36,7 +35,7 @@ from arize_roles_async import (
     ValidationError,
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient
-from tests.support.clients import LENT, ONCE, create, own_or_lent, use
+from tests.support.clients import LENT, ONCE, SOON, create, own_or_lent, use
 from tests.support.event_loop import until
 from tests.support.raw_http import http_response, scripted
 from tests.support.sizes import sized
@@ -189,8 +188,7 @@ class TestAnswers:
     async def test_retry(self, failing: Failing, caplog: pytest.LogCaptureFixture) -> None:
         """Nor is one that is tried again, and logged."""
         echo = http_response(503, ECHOES[0].encode(), *QUOTED[:1])
-        twice = RetryPolicy(attempts=2, backoff=0.001)
-        async with scripted(echo, echo) as script, client(script.url, retry=twice) as roles:
+        async with scripted(echo, echo, echo) as script, client(script.url, retry=SOON) as roles:
             with failing(StatusError):
                 await roles.list()
 

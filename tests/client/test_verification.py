@@ -8,13 +8,12 @@ import pytest
 
 from arize_roles_async import (
     OutcomeUnknownError,
-    RetryPolicy,
     RoleRenamedError,
     RolesConnectionError,
     RolesError,
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient
-from tests.support.clients import START, answer, meddled
+from tests.support.clients import SOON, START, answer, meddled
 
 Fault = tuple[Any, dict[str, Any]]
 LOST: Final[Fault] = ("lost", {})
@@ -36,7 +35,7 @@ def account() -> FakeAccount:
 
 @pytest.fixture
 def roles(account: FakeAccount) -> FakeRolesClient:
-    return FakeRolesClient(account, retry=RetryPolicy(backoff=1e-9))
+    return FakeRolesClient(account, retry=SOON)
 
 
 def script(account: FakeAccount, operation: str, faults: Sequence[Fault]) -> None:

@@ -26,6 +26,8 @@ from arize_roles_fake._testing.faults import Reply, reply_of
 
 START = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 ONCE = RetryPolicy(attempts=1)
+SOON = RetryPolicy(backoff=1e-9)
+"""Tries three times, without a wait between them."""
 
 PREDEFINED = [
     *("Project Admin", "Project Editor", "Project Viewer"),
