@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import gc
+import logging
 import socket
 import ssl
 from collections.abc import AsyncGenerator, Callable
@@ -28,7 +29,7 @@ from arize_roles_async._aiohttp.connections import UsedConnection
 from arize_roles_async._calls.call import Call
 from arize_roles_fake import FakeAccount
 from arize_roles_fake import serve as serve_account
-from tests.support.clients import LENT, ONCE, SOON, over, own_or_lent, sleeping, use
+from tests.support.clients import LENT, ONCE, SOON, over, own_or_lent, use
 from tests.support.event_loop import LoopClock, settle, until
 from tests.support.raw_http import PAGE, http_response
 from tests.support.tls import Authority
@@ -491,21 +492,20 @@ class TestTime:
         assert str(caught.value) == "GET /v2/roles: no answer (read limit of 60 s, 1 attempt)"
         assert (caught.value.limit, caught.value.seconds, caught.value.sent) == ("read", 60.0, True)
 
-    async def test_long_wait(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_long_wait(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
         """A wait between attempts may be longer than the read limit."""
+        caplog.set_level(logging.INFO, logger="arize_roles_async")
         clock = LoopClock(monkeypatch)
 
-        async def sleep(seconds: float) -> None:
-            assert seconds == 15.0
-            server.answer = page
-            await clock.pass_by(75.0)
-
         def busy(peer: Peer) -> None:
-            peer.transport.write(http_response(503, b"", "Retry-After: 15"))
+            server.answer = page
+            peer.transport.write(http_response(503, b"", "Retry-After: 75"))
 
         limits = Timeouts(total=None, read=60.0)
-        async with (
-            serve(busy) as server,
-            sleeping(sleep)("key", base_url=server.url, timeout=limits) as roles,
-        ):
-            await roles.list()
+        async with serve(busy) as server, client(server.url, timeout=limits) as roles:
+            call = asyncio.create_task(use(roles))
+            await until(lambda: caplog.records)  # of the answer
+            await clock.pass_by(75.0)
+            await call
