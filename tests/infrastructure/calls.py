@@ -88,43 +88,38 @@ class Load:
     def __init__(self, client: RolesClient, calls: Sequence[Call], make_call: MakeCall) -> None:
         self._client = client
         self._make_call = make_call
-        self._left = list(reversed(calls))
-        self._count = self._allowed = len(calls)
-        self._ended = 0
+        self._calls = calls
+        self._allowed = self._ended = 0
+        self._slots, self._permits = asyncio.Semaphore(8), asyncio.Semaphore(0)
         self._progress = asyncio.Condition()
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
-            for _ in range(8):
-                group.create_task(self._work())
+            for call in self._calls:
+                group.create_task(self._make(call))
 
     def allow(self, share: float) -> None:
-        """Let no more than a share of the calls begin, before the next await."""
-        self._allowed = round(share * self._count)
+        """Let no more than a share of the calls begin."""
+        for _ in range(self._allowed, round(share * len(self._calls))):
+            self._allowed += 1
+            self._permits.release()
 
     async def reached(self, share: float) -> None:
         """Return when a share of the calls has ended."""
         async with self._progress:
-            self._progress.notify_all()
-            await self._progress.wait_for(lambda: self._ended >= share * self._count)
+            await self._progress.wait_for(lambda: self._ended >= share * len(self._calls))
 
-    async def _work(self) -> None:
-        while call := await self._next():
+    async def _make(self, call: Call) -> None:
+        async with self._slots:
+            await self._permits.acquire()
             call.started = time.monotonic()
             made = self._make_call(self._client, call)
             (ending,) = await asyncio.gather(made, return_exceptions=True)
             call.ended = time.monotonic()
-            if isinstance(ending, BaseException):
-                call.error = ending
-            else:
-                call.result = ending
-            async with self._progress:
-                self._ended += 1
-                self._progress.notify_all()
-
-    async def _next(self) -> Call | None:
+        if isinstance(ending, BaseException):
+            call.error = ending
+        else:
+            call.result = ending
         async with self._progress:
-            await self._progress.wait_for(
-                lambda: not self._left or self._count - len(self._left) < self._allowed
-            )
-            return self._left.pop() if self._left else None
+            self._ended += 1
+            self._progress.notify_all()

@@ -196,7 +196,6 @@ async def _arranged(scenario: Scenario, site: Site, load: Load) -> None:
         await load.reached(share)
         await asyncio.to_thread(step, site)
     load.allow(1.0)
-    await load.reached(0.0)
 
 
 def _direct(_: Site) -> None:
