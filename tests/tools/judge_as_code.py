@@ -377,7 +377,8 @@ class Case:
             elif kind == "wait":
                 self.plan_wait()
             elif kind == "tamper":
-                when, after = rng.choice(["before", "after"]), rng.randint(0, 2)
+                _, when = rng.choice(FAULTS)
+                after = rng.randint(0, 2)
                 for operation in CHANGES:
                     account.fail(operation, 404, when=when, page="gateway", after=after, times=3)
             elif kind == "drift":
