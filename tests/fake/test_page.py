@@ -127,13 +127,12 @@ class TestContent:
 class TestAccess:
     """Access to the page."""
 
-    def test_self_contained(self) -> None:
+    def test_self_contained(self, roles_server: RolesServer) -> None:
         """The page needs no key, and nothing but itself; it is no call of the account."""
-        with RolesServer() as server:
-            server.account.add_role("A", ["ROLE_READ"])
-            ask(server.account, "GET /v2/roles")
-            headers, text = open_url(server.url)
-        assert len(server.account.calls) == 1
+        roles_server.account.add_role("A", ["ROLE_READ"])
+        ask(roles_server.account, "GET /v2/roles")
+        headers, text = open_url(roles_server.url)
+        assert len(roles_server.account.calls) == 1
         assert headers["Content-Type"] == "text/html; charset=utf-8"
         assert headers["Cache-Control"] == "no-store"
         assert headers["Referrer-Policy"] == "no-referrer"
@@ -157,10 +156,10 @@ class TestAccess:
         assert text.count("<script") == 1
         assert re.findall(r"(?:src|href)=\"(.*?)\"", text) == ["data:,"]
 
-    def test_rebound_name(self) -> None:
+    def test_rebound_name(self, roles_server: RolesServer) -> None:
         """The page is refused to a name that was rebound to this machine."""
-        with RolesServer() as server, pytest.raises(urllib.error.HTTPError, match=r".") as caught:
-            open_url(server.url, Host="evil.example")
+        with pytest.raises(urllib.error.HTTPError, match=r".") as caught:
+            open_url(roles_server.url, Host="evil.example")
         with caught.value as answer:
             assert answer.status == 403
             assert answer.headers["Content-Type"] == "application/problem+json"

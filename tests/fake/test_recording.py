@@ -381,46 +381,40 @@ class TestOwn:
 class TestBusy:
     """Answers that pass: they are asked again, and none is recorded; or that do not come."""
 
-    async def test_waits(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_waits(self, arize_env: RolesServer) -> None:
         """A recording waits as long as the service asks for, or a second, and a minute at most."""
         waits: list[float] = []
 
         async def sleep(seconds: float) -> None:
             waits.append(seconds)
 
-        with RolesServer() as server:
-            server.account.fail("create", 429, retry_after=3)
-            server.account.fail("get", 503, after=1)
-            server.account.fail("update", 503, retry_after=900)
-            server.account.fail("delete", 429, times=5, retry_after=2)
-            monkeypatch.setenv("ARIZE_API_KEY", server.api_key)
-            recording = await record_service(server.url, sleep=sleep)
+        arize_env.account.fail("create", 429, retry_after=3)
+        arize_env.account.fail("get", 503, after=1)
+        arize_env.account.fail("update", 503, retry_after=900)
+        arize_env.account.fail("delete", 429, times=5, retry_after=2)
+        recording = await record_service(arize_env.url, sleep=sleep)
         assert waits == [3.0, 1.0, *[2.0] * 5, 60.0]
         assert not {429, 503} & {each.answer.status for each in recording.answers}
 
     @pytest.mark.parametrize(("status", "error"), [(429, RateLimitError), (503, ServerError)])
     async def test_lasting(
-        self, status: int, error: type[StatusError], monkeypatch: pytest.MonkeyPatch
+        self, status: int, error: type[StatusError], arize_env: RolesServer
     ) -> None:
         """One that does not pass ends the recording, and its roles are deleted."""
 
         async def sleep(_: float) -> None:
             pass
 
-        with RolesServer() as server:
-            server.account.fail("update", status, times=None)
-            monkeypatch.setenv("ARIZE_API_KEY", server.api_key)
-            with pytest.raises(error, match=f"answered {status}"):
-                await record_service(server.url, sleep=sleep)
-            server.account.assert_roles({})
+        arize_env.account.fail("update", status, times=None)
+        with pytest.raises(error, match=f"answered {status}"):
+            await record_service(arize_env.url, sleep=sleep)
+        arize_env.account.assert_roles({})
 
-    async def test_bounded_wait(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_bounded_wait(self, arize_env: RolesServer) -> None:
         """It does not wait for a service for ever."""
-        with RolesServer() as server:
-            server.account.slow_down(0.5)
-            monkeypatch.setenv("ARIZE_API_KEY", server.api_key)
-            with pytest.raises(RolesTimeoutError, match="list took too long"):
-                await record_service(server.url, timeouts=Timeouts(total=0.02))
+        arize_env.account.slow_down(0.5)
+        with pytest.raises(RolesTimeoutError, match="list took too long"):
+            await record_service(arize_env.url, timeouts=Timeouts(total=0.02))
 
 
 class TestFile:
@@ -497,18 +491,24 @@ class TestNothing:
 class TestStopped:
     """A recording that a signal stops."""
 
+    @staticmethod
+    def interrupted(number: signal.Signals, *methods: str) -> OtherAccount:
+        """Return an account that sends a signal with its answers once it was asked to create 3."""
+
+        def interrupt(request: Request, answer: Response) -> Response:
+            if len(account.calls_of("create")) == 3 and request.method in methods:
+                signal.pthread_kill(threading.main_thread().ident or 0, number)
+            return answer
+
+        account = answering(interrupt)
+        return account
+
     @pytest.mark.parametrize(
         ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["INT", "TERM"]
     )
     def test_cleans_up(self, number: signal.Signals, status: int, recorder: Recorder) -> None:
         """It deletes its roles, also one that is being created then, and has its own status."""
-
-        def interrupt(request: Request, answer: Response) -> Response:
-            if len(account.calls_of("create")) == 3 and request.method == "POST":
-                signal.pthread_kill(threading.main_thread().ident or 0, number)
-            return answer
-
-        account = answering(interrupt)
+        account = self.interrupted(number, "POST")
         said = recorder.record(account, status)
         assert said == f"nothing was recorded: stopped by {number.name}\n"
         assert len(account.calls_of("create")) == 3
@@ -517,13 +517,7 @@ class TestStopped:
 
     def test_left(self, recorder: Recorder) -> None:
         """A second signal ends the clean-up, and the roles that may be left are named."""
-
-        def interrupt(request: Request, answer: Response) -> Response:
-            if len(account.calls_of("create")) == 3 and request.method in {"POST", "DELETE"}:
-                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
-            return answer
-
-        account = answering(interrupt)
+        account = self.interrupted(signal.SIGTERM, "POST", "DELETE")
         assert recorder.record(account, 143) == (
             f"nothing was recorded: stopped by SIGTERM\n{left_behind(account)}\n"
         )

@@ -143,20 +143,19 @@ async def test_truncated() -> None:
     assert body == whole[: len(whole) // 2]
 
 
-async def test_refuse_connections() -> None:
+async def test_refuse_connections(arize_env: RolesServer) -> None:
     """While it refuses connections nothing happens, also on those that are there already."""
-    with RolesServer() as server:
-        async with AiohttpRolesClient(server.api_key, base_url=server.url, retry=ONCE) as roles:
-            await roles.list()
-            with server.refuse_connections():
-                for _ in range(2):
-                    with pytest.raises(RolesConnectionError):
-                        await roles.list()
-                with pytest.raises(RolesConnectionError) as caught:
-                    await roles.create(name="A", permissions=["ROLE_READ"])
-            assert not caught.value.sent
-            await roles.create(name="A", permissions=["ROLE_READ"])
-    server.account.assert_roles({"A": {"ROLE_READ"}})
+    async with AiohttpRolesClient(retry=ONCE) as roles:
+        await roles.list()
+        with arize_env.refuse_connections():
+            for _ in range(2):
+                with pytest.raises(RolesConnectionError):
+                    await roles.list()
+            with pytest.raises(RolesConnectionError) as caught:
+                await roles.create(name="A", permissions=["ROLE_READ"])
+        assert not caught.value.sent
+        await roles.create(name="A", permissions=["ROLE_READ"])
+    arize_env.account.assert_roles({"A": {"ROLE_READ"}})
 
 
 def test_ends_soon() -> None:
