@@ -403,16 +403,11 @@ def test_guide() -> None:
     section = GUIDE.partition("## Between two tests")[2].partition("\n## ")[0]
     (script,) = re.findall(r"^```sh\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
     with controlled() as served:
-        reset, now, calls = run(script, served.url).split("}", 2)
+        environment = {**os.environ, "ARIZE_API_KEY": KEY, "ARIZE_BASE_URL": served.url}
+        done = ran("/bin/sh", "-e", "-c", script, env=environment, check=True)
+        reset, now, calls = done.stdout.split("}", 2)
         assert json.loads(reset + "}") == {"unused_faults": []}
         assert now.startswith('{"now"')
         assert json.loads(calls) == {"calls": [], "dropped": 0}
         assert [served.status() for _ in range(3)] == [503, 503, 200]
         assert served.names() == ["AI Engineer"]
-
-
-def run(script: str, url: str) -> str:
-    """Run a script in the environment that `serve` prints, and return its output."""
-    environment = {**os.environ, "ARIZE_API_KEY": KEY, "ARIZE_BASE_URL": url}
-    done = ran("/bin/sh", "-e", "-c", script, env=environment, check=True)
-    return done.stdout
