@@ -25,12 +25,11 @@ from typing import Any, Final, Self, cast
 
 import anyio
 import attrs
-import pytest
 
 from arize_roles_async._calls.paging import Pages
 from arize_roles_fake import Assumptions
 from arize_roles_fake.contract import DirectoryContract, RoleBindingsContract, RolesContract
-from tests.contract.suites import FakeBindingsSuite, FakeDirectorySuite, FakeSuite
+from tests.contract.suites import FakeBindingsSuite, FakeDirectorySuite, FakeSuite, failure
 from tests.contract.wrapping import WrappingClient
 
 Ways = Iterator[tuple[str, Any]]
@@ -324,12 +323,3 @@ def faults(contract: type, rule: str, most: int) -> Iterator[str]:
         made = suite(contract, before)
         failure(made, rule)
         yield from (f"{before}{fault}" for fault in made.script.faults(most))
-
-
-def failure(suite: Any, rule: str) -> BaseException | None:
-    """Return how a rule fails; None if it holds."""
-    try:
-        getattr(suite, rule)()
-    except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001 - all that pytest counts
-        return error
-    return None

@@ -1,6 +1,5 @@
 """Contract suites over a fake account; each test has one of its own."""
 
-from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 
 import pytest
@@ -20,17 +19,13 @@ def contract_tests(contract: type = RolesContract) -> list[str]:
     return [name for name in dir(contract) if name.startswith("test_")]
 
 
-def failed_tests(suite: Callable[[], object], among: Iterable[str]) -> list[str]:
-    """Run tests of a suite, as pytest would, and return those that failed."""
-    failed: list[str] = []
-    for name in among:
-        try:
-            getattr(suite(), name)()
-        except pytest.skip.Exception:
-            pass
-        except (Exception, pytest.fail.Exception):  # noqa: BLE001 - all that pytest counts as one
-            failed.append(name)
-    return failed
+def failure(suite: object, rule: str) -> BaseException | None:
+    """Return how a rule of a suite fails; None if it holds."""
+    try:
+        getattr(suite, rule)()
+    except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001 - all that pytest counts
+        return error
+    return None
 
 
 class FakeSuite(OnFakeAccount, RolesContract):

@@ -22,8 +22,7 @@ from arize_roles_async import (
     RoleBindingResourceType,
     RolePages,
 )
-from tests.contract.faulty import failure
-from tests.contract.suites import FakeBindingsSuite, FakeSuite
+from tests.contract.suites import FakeBindingsSuite, FakeSuite, failure
 from tests.contract.wrapping import WrappingClient
 
 

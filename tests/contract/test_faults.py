@@ -10,7 +10,8 @@ from typing import Final
 
 import pytest
 
-from tests.contract.faulty import SUITES, SWALLOWED, failure, suite
+from tests.contract.faulty import SUITES, SWALLOWED, suite
+from tests.contract.suites import failure
 
 FAULTS: Final[dict[str, dict[str, list[str]]]] = tomllib.loads(
     Path(__file__).parents[1].joinpath("data", "contract.toml").read_text("utf-8")
