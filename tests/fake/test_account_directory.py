@@ -69,6 +69,7 @@ SPACE_ID, PROJECT_ID = "U3BhY2U6MQ==", "TW9kZWw6MQ=="
         ("add_space", {"name": "ML", "id": PROJECT_ID}, ValueError, "not the ID of a space"),
         ("add_space", {"name": "ML", "id": "ML"}, ValueError, "must be a space or a project"),
         ("add_space", {"name": "ML", "description": "\ud800"}, ValueError, "surrogates"),
+        ("add_project", {"name": "p", "space": "ML", "id": SPACE_ID}, ValueError, "not the ID of"),
         ("add_space", {"name": None}, TypeError, r"\$\.name"),
         ("bind", {"role": "A", "user": PROJECT_ID, "resource": "Space:1"}, ValueError, "the ID of"),
         ("__init__", {"users": "ada"}, TypeError, "users must be a list"),

@@ -84,6 +84,7 @@ IMPOSSIBLE: list[tuple[dict[str, Any], str]] = [
     ({"after": -1}, "after must be an integer of 0 or more, not -1"),
     ({"when": "during"}, "when must be before or after, not 'during'"),
     ({"failure": "refused", "when": "after"}, f"'refused' {NOT_SENT}"),
+    ({"failure": "unreachable", "when": "after"}, f"'unreachable' {NOT_SENT}"),
     ({"failure": RolesConnectionError, "when": "after"}, f"RolesConnectionError {NOT_SENT}"),
     ({"retry_after": 1}, "only a 429 or a 503 has a retry_after, not 403"),
     *(
