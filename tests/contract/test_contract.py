@@ -27,13 +27,16 @@ from tests.support.sizes import sized
 
 TICK: Final = 0.015625
 
+TestFakeClient = FakeSuite
+TestAiohttpClient = SocketSuite
+TestFakeBindings = FakeBindingsSuite
+TestAiohttpBindings = SocketBindingsSuite
+TestFakeDirectory = FakeDirectorySuite
+TestAiohttpDirectory = SocketDirectorySuite
 
-class TestFakeClient(FakeSuite):
-    pass
 
-
-class TestAiohttpClient(SocketSuite):
-    pass
+def coarse_clock() -> datetime:
+    return datetime.fromtimestamp(time.time() // TICK * TICK, UTC)
 
 
 class CoarseSuite(FakeSuite):
@@ -49,26 +52,6 @@ def test_coarse_clock() -> None:
     asked = [name for name in contract_tests() if re.search("update|sees|time|walk", name)]
     for name in sized(asked, contract_tests()):
         assert failure(CoarseSuite(), name) is None, name
-
-
-class TestFakeBindings(FakeBindingsSuite):
-    pass
-
-
-class TestAiohttpBindings(SocketBindingsSuite):
-    pass
-
-
-class TestFakeDirectory(FakeDirectorySuite):
-    pass
-
-
-class TestAiohttpDirectory(SocketDirectorySuite):
-    pass
-
-
-def coarse_clock() -> datetime:
-    return datetime.fromtimestamp(time.time() // TICK * TICK, UTC)
 
 
 class TestRealService(RolesContract):
