@@ -209,23 +209,21 @@ class TestAddRole:
         assert "\n\n".join(told) + "\n" == written.read_text("utf-8")
 
 
-class TestTime:
-    """The account's clock."""
+def test_timezone() -> None:
+    """A clock in any timezone gives UTC."""
+    zone = timezone(timedelta(hours=5))
+    account = FakeAccount(clock=lambda: datetime(2026, 1, 1, 17, 0, tzinfo=zone))
+    assert account.now() == START
+    assert account.now().tzinfo is UTC
 
-    def test_timezone(self) -> None:
-        """A clock in any timezone gives UTC."""
-        zone = timezone(timedelta(hours=5))
-        account = FakeAccount(clock=lambda: datetime(2026, 1, 1, 17, 0, tzinfo=zone))
-        assert account.now() == START
-        assert account.now().tzinfo is UTC
 
-    @pytest.mark.parametrize("key", ["fake-api-key", "wrong"])
-    def test_date(self, account: FakeAccount, key: str) -> None:
-        """Every answer carries it, a failure too."""
-        for seconds, shown in ((0, 0), (0.9, 0), (0.1, 1)):
-            account.advance(seconds)
-            reply = ask(account, "GET /v2/roles", key=key)
-            assert reply.headers["Date"] == f"Thu, 01 Jan 2026 12:00:0{shown} GMT"
+@pytest.mark.parametrize("key", ["fake-api-key", "wrong"])
+def test_date(account: FakeAccount, key: str) -> None:
+    """Every answer carries the account's time, a failure too."""
+    for seconds, shown in ((0, 0), (0.9, 0), (0.1, 1)):
+        account.advance(seconds)
+        reply = ask(account, "GET /v2/roles", key=key)
+        assert reply.headers["Date"] == f"Thu, 01 Jan 2026 12:00:0{shown} GMT"
 
 
 class TestSnapshots:
@@ -311,59 +309,54 @@ def test_reset(loaded: bool) -> None:  # noqa: FBT001
     assert all(b"Admin" in reply.body for reply in replies)
 
 
-class TestKeys:
-    """The keys of callers; that each grants what it should is a rule of the contract."""
-
-    def test_none(self, account: FakeAccount) -> None:
-        """An account without keys has no first one."""
-        account.remove_key(account.api_key)
-        with pytest.raises(LookupError, match="the account has no API key"):
-            _ = account.api_key
-        with pytest.raises(KeyError, match="there is no such API key"):
-            account.remove_key("fake-api-key")
-        with pytest.raises(
-            ConfigurationError, match=r"^no API key: the account has none left, so pass api_key$"
-        ):
-            FakeRolesClient(account)
+def test_no_key(account: FakeAccount) -> None:
+    """An account without keys has no first one."""
+    account.remove_key(account.api_key)
+    with pytest.raises(LookupError, match="the account has no API key"):
+        _ = account.api_key
+    with pytest.raises(KeyError, match="there is no such API key"):
+        account.remove_key("fake-api-key")
+    with pytest.raises(
+        ConfigurationError, match=r"^no API key: the account has none left, so pass api_key$"
+    ):
+        FakeRolesClient(account)
 
 
-class TestAssertRoles:
-    """Assertions about the roles of an account."""
+def test_roles_differ() -> None:
+    """Roles that differ are shown by role and permission."""
+    account = FakeAccount()
+    account.add_role("AI Engineer", ["PROJECT_READ", "ROLE_READ"])
+    account.assert_roles({"AI Engineer": {"ROLE_READ", Permission.PROJECT_READ}})
+    account.add_role("Stray")
+    with pytest.raises(AssertionError) as caught:
+        account.assert_roles({"AI Engineer": {"PROJECT_READ", "DATASET_READ"}, "Analyst": ()})
+    assert str(caught.value) == (
+        "the custom roles are not as expected:\n"
+        "  'AI Engineer'\n"
+        "    - DATASET_READ    expected, but missing\n"
+        "    + ROLE_READ       not expected\n"
+        "  - 'Analyst'         expected, but missing\n"
+        "  + 'Stray'           not expected"
+    )
+    # The report of a failed test ends at its own line, not in the account's code.
+    assert [entry.ishidden(caught) for entry in caught.traceback] == [False, True]
 
-    def test_differ(self) -> None:
-        """Roles that differ are shown by role and permission."""
-        account = FakeAccount()
-        account.add_role("AI Engineer", ["PROJECT_READ", "ROLE_READ"])
-        account.assert_roles({"AI Engineer": {"ROLE_READ", Permission.PROJECT_READ}})
-        account.add_role("Stray")
-        with pytest.raises(AssertionError) as caught:
-            account.assert_roles({"AI Engineer": {"PROJECT_READ", "DATASET_READ"}, "Analyst": ()})
-        assert str(caught.value) == (
-            "the custom roles are not as expected:\n"
-            "  'AI Engineer'\n"
-            "    - DATASET_READ    expected, but missing\n"
-            "    + ROLE_READ       not expected\n"
-            "  - 'Analyst'         expected, but missing\n"
-            "  + 'Stray'           not expected"
-        )
-        # The report of a failed test ends at its own line, not in the account's code.
-        assert [entry.ishidden(caught) for entry in caught.traceback] == [False, True]
 
-    def test_descriptions(self) -> None:
-        """The descriptions of some roles can be asserted as well; an empty one counts as none."""
-        account = FakeAccount()
-        account.add_role("A", description="of A")
-        account.add_role("B")
-        both: dict[str, set[str]] = {"A": set(), "B": set()}
-        account.assert_roles(both, descriptions={"A": "of A", "B": ""})
-        with pytest.raises(AssertionError) as caught:
-            account.assert_roles(both, descriptions={"A": None, "B": "of B", "C": "of C"})
-        assert str(caught.value) == (
-            "the custom roles are not as expected:\n"
-            "  'A'      description 'of A', not None\n"
-            "  'B'      description None, not 'of B'\n"
-            "  - 'C'    expected, but missing"
-        )
+def test_descriptions_differ() -> None:
+    """The descriptions of some roles can be asserted as well; an empty one counts as none."""
+    account = FakeAccount()
+    account.add_role("A", description="of A")
+    account.add_role("B")
+    both: dict[str, set[str]] = {"A": set(), "B": set()}
+    account.assert_roles(both, descriptions={"A": "of A", "B": ""})
+    with pytest.raises(AssertionError) as caught:
+        account.assert_roles(both, descriptions={"A": None, "B": "of B", "C": "of C"})
+    assert str(caught.value) == (
+        "the custom roles are not as expected:\n"
+        "  'A'      description 'of A', not None\n"
+        "  'B'      description None, not 'of B'\n"
+        "  - 'C'    expected, but missing"
+    )
 
 
 def test_threads() -> None:

@@ -139,45 +139,40 @@ class TestFile:
         assert FakeAccount.load(account.dump()).bindings() == account.bindings()
 
 
-class TestDeclared:
-    """The users and resources of an account."""
-
-    @pytest.mark.parametrize("loaded", [False, True])
-    def test_unknown(self, loaded: bool) -> None:  # noqa: FBT001
-        """Those that are not declared are unknown, also in an account that was loaded."""
-        account = FakeAccount(users=["ada", "VXNlcjpldmU="], resources=["Space:1"])
-        if loaded:
-            account = FakeAccount.load(account.dump())
-        for user, place, status in (
-            *(("ada", "Space:1", 201), ("VXNlcjpldmU=", "Space:1", 201)),
-            *(("bob", "Space:1", 404), ("eve", "Space:1", 404), ("ada", "Space:2", 403)),
-        ):
-            assert request_binding(account, user, place) == status
-
-    def test_nobody(self) -> None:
-        """An account that declares no users has none, also in a file."""
-        account = FakeAccount.load(FakeAccount(users=(), resources=()).dump())
-        of_ada = f"resource_type=SPACE&user_id={quote(account.id('ada'))}"
-        assert answer(account, f"GET /v2/role-bindings?{of_ada}")[0] == 404
+@pytest.mark.parametrize("loaded", [False, True])
+def test_undeclared(loaded: bool) -> None:  # noqa: FBT001
+    """Users and resources that are not declared are unknown, also once a file is loaded."""
+    account = FakeAccount(users=["ada", "VXNlcjpldmU="], resources=["Space:1"])
+    if loaded:
+        account = FakeAccount.load(account.dump())
+    for user, place, status in (
+        *(("ada", "Space:1", 201), ("VXNlcjpldmU=", "Space:1", 201)),
+        *(("bob", "Space:1", 404), ("eve", "Space:1", 404), ("ada", "Space:2", 403)),
+    ):
+        assert request_binding(account, user, place) == status
 
 
-class TestKey:
-    """Keys with rights on single resources."""
+def test_nobody() -> None:
+    """An account that declares no users has none, also in a file."""
+    account = FakeAccount.load(FakeAccount(users=(), resources=()).dump())
+    of_ada = f"resource_type=SPACE&user_id={quote(account.id('ada'))}"
+    assert answer(account, f"GET /v2/role-bindings?{of_ada}")[0] == 404
 
-    @pytest.mark.parametrize("loaded", [False, True])
-    async def test_grants(self, loaded: bool) -> None:  # noqa: FBT001
-        """A key has its grants on the resources that `on` names, and no others."""
-        account = FakeAccount()
-        there = account.bind("Admin", user="ada", resource="Space:1")
-        account.bind("Admin", user="ada", resource="Space:2")
-        on = {"Space:1": ["ROLE_BINDING_READ"], there.resource_id: ["ROLE_BINDING_READ"]}
-        account.add_key("reader", grants=["ROLE_READ"], on=on)
-        if loaded:
-            account = FakeAccount.load(account.dump())
-        reader = FakeRolesClient(account, api_key="reader")
-        assert (await reader.role_bindings.list(resource_type="SPACE")).role_bindings == (there,)
-        assert len(await reader.list()) == 7
-        assert json.loads(account.dump())["keys"]["reader"] == {
-            "grants": ["ROLE_READ"],
-            "on": {"Space:1": ["ROLE_BINDING_READ"]},
-        }
+
+@pytest.mark.parametrize("loaded", [False, True])
+async def test_grants_on_resources(loaded: bool) -> None:  # noqa: FBT001
+    """A key has its grants on the resources that `on` names, and no others."""
+    account = FakeAccount()
+    there = account.bind("Admin", user="ada", resource="Space:1")
+    account.bind("Admin", user="ada", resource="Space:2")
+    on = {"Space:1": ["ROLE_BINDING_READ"], there.resource_id: ["ROLE_BINDING_READ"]}
+    account.add_key("reader", grants=["ROLE_READ"], on=on)
+    if loaded:
+        account = FakeAccount.load(account.dump())
+    reader = FakeRolesClient(account, api_key="reader")
+    assert (await reader.role_bindings.list(resource_type="SPACE")).role_bindings == (there,)
+    assert len(await reader.list()) == 7
+    assert json.loads(account.dump())["keys"]["reader"] == {
+        "grants": ["ROLE_READ"],
+        "on": {"Space:1": ["ROLE_BINDING_READ"]},
+    }

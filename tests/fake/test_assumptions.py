@@ -27,47 +27,43 @@ def page(account: FakeAccount, limit: int, cursor: str = "") -> tuple[list[str],
     return [role["name"] for role in found["roles"]], found["pagination"].get("next_cursor", "")
 
 
-class TestStatuses:
-    """The status of a failure is the one that is assumed."""
+@pytest.mark.parametrize(
+    ("settings", "line", "body", "status"),
+    [
+        ({}, "POST /v2/roles", b"[]", 400),
+        ({"invalid_body": 422}, "POST /v2/roles", b"[]", 422),
+        ({"invalid_body": 422}, "POST /v2/roles", b"{", 400),
+        ({"invalid_body": 422}, "GET /v2/roles?limit=0", None, 400),
+        ({}, "POST /v2/roles", OTHER_JSON, 201),
+        ({"duplicate_permissions": "refused"}, "POST /v2/roles", OTHER_JSON, 400),
+        ({"duplicate_permissions": "refused"}, "POST /v2/roles", ONCE_EACH, 201),
+    ],
+)
+def test_status(settings: dict[str, Any], line: str, body: bytes | None, status: int) -> None:
+    """The status of a failure is the one that is assumed, in a problem document."""
+    answer = ask(assuming(**settings), line, body)
+    assert answer.status == status
+    assert status < 400 or json.loads(answer.body)["status"] == status
 
-    @pytest.mark.parametrize(
-        ("settings", "line", "body", "status"),
-        [
-            ({}, "POST /v2/roles", b"[]", 400),
-            ({"invalid_body": 422}, "POST /v2/roles", b"[]", 422),
-            ({"invalid_body": 422}, "POST /v2/roles", b"{", 400),
-            ({"invalid_body": 422}, "GET /v2/roles?limit=0", None, 400),
-            ({}, "POST /v2/roles", OTHER_JSON, 201),
-            ({"duplicate_permissions": "refused"}, "POST /v2/roles", OTHER_JSON, 400),
-            ({"duplicate_permissions": "refused"}, "POST /v2/roles", ONCE_EACH, 201),
-        ],
-    )
-    def test_status(
-        self, settings: dict[str, Any], line: str, body: bytes | None, status: int
-    ) -> None:
-        """It is a problem document with that status."""
-        answer = ask(assuming(**settings), line, body)
-        assert answer.status == status
-        assert status < 400 or json.loads(answer.body)["status"] == status
 
-    @pytest.mark.parametrize(
-        ("value", "content_type", "status"),
-        [
-            (415, "text/plain", 415),
-            (415, "application/x-www-form-urlencoded", 415),
-            (415, "application/json; charset=utf-8", 201),
-            (415, "application/merge-patch+json", 201),
-            (400, "text/plain", 400),
-            ("ignored", "text/plain", 201),
-        ],
-    )
-    def test_content_type(self, value: Any, content_type: str, status: int) -> None:  # noqa: ANN401
-        """A body that is not JSON by its type."""
-        account = assuming(other_content_type=value)
-        answer = ask(account, "POST /v2/roles", OTHER_JSON, Content_Type=content_type)
-        assert answer.status == status
-        answer = ask(account, f"PATCH {NO_ROLE}", OTHER_JSON, Content_Type=content_type)
-        assert answer.status == (404 if status == 201 else status)
+@pytest.mark.parametrize(
+    ("value", "content_type", "status"),
+    [
+        (415, "text/plain", 415),
+        (415, "application/x-www-form-urlencoded", 415),
+        (415, "application/json; charset=utf-8", 201),
+        (415, "application/merge-patch+json", 201),
+        (400, "text/plain", 400),
+        ("ignored", "text/plain", 201),
+    ],
+)
+def test_content_type(value: Any, content_type: str, status: int) -> None:  # noqa: ANN401
+    """A body that is not JSON by its type."""
+    account = assuming(other_content_type=value)
+    answer = ask(account, "POST /v2/roles", OTHER_JSON, Content_Type=content_type)
+    assert answer.status == status
+    answer = ask(account, f"PATCH {NO_ROLE}", OTHER_JSON, Content_Type=content_type)
+    assert answer.status == (404 if status == 201 else status)
 
 
 class TestBindings:

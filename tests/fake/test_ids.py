@@ -119,17 +119,15 @@ class TestOther:
         assert account.label(account.bindings()[0].user_id) == "1:lPg2"
 
 
-class TestLabels:
-    """An ID by its label, and back."""
+@pytest.mark.parametrize("label", ["ada@example.com", "Space:ML", "Project:ML/churn", "größe"])
+def test_label_and_back(label: str) -> None:
+    """The label of the ID of a label is the label; an ID stays as it is."""
+    account = FakeAccount()
+    assert account.label(account.id(label)) == label
+    assert account.id(account.id(label)) == account.id(label)
 
-    @pytest.mark.parametrize("label", ["ada@example.com", "Space:ML", "Project:ML/churn", "größe"])
-    def test_back(self, label: str) -> None:
-        """The label of the ID of a label is the label; an ID stays as it is."""
-        account = FakeAccount()
-        assert account.label(account.id(label)) == label
-        assert account.id(account.id(label)) == account.id(label)
 
-    def test_other(self) -> None:
-        """The label of another account's ID shows that it is another's."""
-        one, two = FakeAccount(api_key="one"), FakeAccount(api_key="two")
-        assert two.label(one.id("Space:1")) == "Space:1:fake-reieux"
+def test_label_of_another() -> None:
+    """The label of another account's ID shows that it is another's."""
+    one, two = FakeAccount(api_key="one"), FakeAccount(api_key="two")
+    assert two.label(one.id("Space:1")) == "Space:1:fake-reieux"

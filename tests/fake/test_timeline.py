@@ -74,39 +74,37 @@ async def test_begin(account: FakeAccount, roles: RolesClient, steps: int) -> No
     await waiting
 
 
-class TestOrder:
-    """Events during a wait happen in the order of their times."""
+@BACKENDS
+def test_order(account: FakeAccount, backend: str) -> None:
+    """The wait that ends first is over first, whichever was begun first, by any client."""
+    seen: list[tuple[str, float]] = []
+    for name, seconds in (("slow", 5.0), ("quick", 2.0)):
+        account.add_role(name)
+        account.slow_down(seconds, operation="get", role=name)
 
-    @BACKENDS
-    def test_by_time(self, account: FakeAccount, backend: str) -> None:
-        """The wait that ends first is over first, whichever was begun first, by any client."""
-        seen: list[tuple[str, float]] = []
-        for name, seconds in (("slow", 5.0), ("quick", 2.0)):
-            account.add_role(name)
-            account.slow_down(seconds, operation="get", role=name)
+    async def run() -> None:
+        async def ask(role: Role) -> None:
+            roles = FakeRolesClient(account)
+            for _ in range(2):
+                await roles.get(role_id=role.id)
+                seen.append((role.name, passed(account)))
 
-        async def run() -> None:
-            async def ask(role: Role) -> None:
-                roles = FakeRolesClient(account)
-                for _ in range(2):
-                    await roles.get(role_id=role.id)
-                    seen.append((role.name, passed(account)))
+        async with anyio.create_task_group() as group:
+            for role in account.roles[::-1]:
+                group.start_soon(ask, role)
 
-            async with anyio.create_task_group() as group:
-                for role in account.roles[::-1]:
-                    group.start_soon(ask, role)
+    anyio.run(run, backend=backend)
+    assert seen[:4] == [("quick", 2.0), ("quick", 4.0), ("slow", 5.0), ("slow", 10.0)]
 
-        anyio.run(run, backend=backend)
-        assert seen[:4] == [("quick", 2.0), ("quick", 4.0), ("slow", 5.0), ("slow", 10.0)]
 
-    async def test_from_outside(self, account: FakeAccount, roles: RolesClient) -> None:
-        """A test that lets time pass itself ends the waits that are over by then."""
-        account.slow_down(5.0)
-        calls = [asyncio.ensure_future(roles.list().all()) for _ in range(3)]
-        await asked(account, 3)
-        account.advance(8.0)
-        await asyncio.gather(*calls)
-        assert passed(account) == 8.0
+async def test_passed_from_outside(account: FakeAccount, roles: RolesClient) -> None:
+    """A test that lets time pass itself ends the waits that are over by then."""
+    account.slow_down(5.0)
+    calls = [asyncio.ensure_future(roles.list().all()) for _ in range(3)]
+    await asked(account, 3)
+    account.advance(8.0)
+    await asyncio.gather(*calls)
+    assert passed(account) == 8.0
 
 
 @asynccontextmanager
