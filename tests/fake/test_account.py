@@ -322,9 +322,8 @@ def test_no_key(account: FakeAccount) -> None:
         FakeRolesClient(account)
 
 
-def test_roles_differ() -> None:
+def test_roles_differ(account: FakeAccount) -> None:
     """Roles that differ are shown by role and permission."""
-    account = FakeAccount()
     account.add_role("AI Engineer", ["PROJECT_READ", "ROLE_READ"])
     account.assert_roles({"AI Engineer": {"ROLE_READ", Permission.PROJECT_READ}})
     account.add_role("Stray")
@@ -342,9 +341,8 @@ def test_roles_differ() -> None:
     assert [entry.ishidden(caught) for entry in caught.traceback] == [False, True]
 
 
-def test_descriptions_differ() -> None:
+def test_descriptions_differ(account: FakeAccount) -> None:
     """The descriptions of some roles can be asserted as well; an empty one counts as none."""
-    account = FakeAccount()
     account.add_role("A", description="of A")
     account.add_role("B")
     both: dict[str, set[str]] = {"A": set(), "B": set()}

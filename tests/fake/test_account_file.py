@@ -79,10 +79,9 @@ class TestDump:
             assert path.stat().st_mode & 0o777 == 0o600
             path.chmod(0o644)
 
-    def test_full_disk(self, tmp_path: Path) -> None:
+    def test_full_disk(self, tmp_path: Path, account: FakeAccount) -> None:
         """On a full disk the file stays as it was, and the error names it."""
         path = tmp_path / "account.json"
-        account = FakeAccount()
         before = account.dump(path)
         account.add_role("AI Engineer", description="x" * ROOM)
         with full_disk(), pytest.raises(OSError, match=r"account\.json"):
@@ -113,9 +112,8 @@ class TestSame:
         assert loaded.api_key == "z"
         assert loaded.dump() == account.dump()
 
-    async def test_newer_grant(self) -> None:
+    async def test_newer_grant(self, account: FakeAccount) -> None:
         """A key may grant a permission that no role holds any more."""
-        account = FakeAccount()
         before = account.snapshot()
         account.add_role("A", ["COMET_LAUNCH"])
         account.add_key("key", grants=["COMET_LAUNCH", "ROLE_CREATE"])
@@ -149,9 +147,8 @@ class TestSame:
             ),
         ],
     )
-    def test_offset(self, moment: datetime, kept: str) -> None:
+    def test_offset(self, moment: datetime, kept: str, account: FakeAccount) -> None:
         """A timestamp stays the same moment, and keeps an offset of whole minutes."""
-        account = FakeAccount()
         role = account.add_role("A", created_at=moment, updated_at=moment)
         assert role.created_at.isoformat() == role.updated_at.isoformat() == kept
         assert FakeAccount.load(account.dump()).role("A") == role

@@ -152,9 +152,8 @@ IMPOSSIBLE: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("arguments", "message"), IMPOSSIBLE)
-def test_refused(arguments: dict[str, Any], message: str) -> None:
+def test_refused(arguments: dict[str, Any], message: str, account: FakeAccount) -> None:
     """A fault that could never strike is an error when it is scripted."""
-    account = FakeAccount()
     given: dict[str, Any] = {"operation": "get", "failure": 403} | arguments
     with pytest.raises(ValueError, match="cannot be scripted") as caught:
         account.fail(**given)

@@ -90,9 +90,8 @@ async def test_foreign_host(account: FakeAccount, caplog: pytest.LogCaptureFixtu
     assert caplog.records == []
 
 
-async def test_long_body() -> None:
+async def test_long_body(account: FakeAccount) -> None:
     """A body of 256 KiB is read; a longer one is a problem, and ends the connection."""
-    account = FakeAccount()
     headers = {"Authorization": f"Bearer {account.api_key}", "Content-Type": "application/json"}
     longest = 256 * 1024
     async with serve(account) as url, aiohttp.ClientSession(headers=headers) as session:
