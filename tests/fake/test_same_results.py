@@ -31,6 +31,8 @@ from tests.fake.test_faults import CALLS
 from tests.support.clients import Connect, in_process, mocked, over_http
 from tests.support.sizes import sized
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 Operation = Literal["list", "get", "create", "update", "delete"]
 When = Literal["before", "after"]
 Fault = dict[str, Any]
