@@ -118,5 +118,6 @@ def _parametrized(
     own = inspect.signature(test).parameters.values()
     parameter = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY)
     vars(run)["__signature__"] = inspect.Signature([*own, parameter])
-    mark = pytest.mark.parametrize(name, values.values(), ids=values)
-    return mark(run)
+    parametrized: Callable[..., None]
+    parametrized = pytest.mark.parametrize(name, values.values(), ids=values)(run)
+    return parametrized
