@@ -222,7 +222,10 @@ class _Recorder:
         if step.method == "DELETE" and answer.status in _GONE:
             self._made_ids.discard(self._substitute(step.role))
         if step.method == "POST" and 200 <= answer.status < 300:  # noqa: PLR2004 - successes
-            self._note_created(step, data)
+            if self._is_of_run(data):
+                self._made_ids |= {_member(data, "id", "")} - {""}
+            else:
+                self.left.append(f"{step.question}: a role was created without the run's mark")
         if step.save is not None:
             self._save(step.save, data)
         media_type = answer.headers.get("Content-Type")
@@ -291,12 +294,6 @@ class _Recorder:
         """Delete a role, and return whether it is gone, or soon will be."""
         answer = await self._answer(item_request("DELETE", ROLES.path, role_id))
         return answer.status in _GONE
-
-    def _note_created(self, step: Step, data: object) -> None:
-        if self._is_of_run(data):
-            self._made_ids |= {_member(data, "id", "")} - {""}
-        else:
-            self.left.append(f"{step.question}: a role was created without the run's mark")
 
     async def _answer(self, request: Request) -> Response:
         for _ in range(_MAX_RETRIES):

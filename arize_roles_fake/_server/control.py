@@ -22,9 +22,6 @@ from arize_roles_fake._testing.faults import ScriptedFault
 PATH: Final = "/-/{tail:.*}"
 """The paths of the control; the service has none that begin so."""
 
-MakeAccount = Callable[[AccountData | None, Keys], FakeAccount]
-"""Makes an account with these keys: of a file's data, or as it was served first."""
-
 _FAULT_MEMBERS: Final = tuple(signature(FakeAccount.fail).parameters)[1:]  # Without `self`.
 _CALL_MEMBERS: Final = (
     *("operation", "role", "user", "resource", "arguments", "outcome", "attempt", "duration"),
@@ -74,7 +71,7 @@ class Control:
 
     Args:
         account: The account that is served first.
-        make_account: Makes a further account.
+        make_account: Makes an account with some keys: of a file's data, or as it was served first.
         set_up: Scripts the failures of the command line's options, again after a reset.
         anywhere: Allow callers on other machines.
     """
@@ -82,7 +79,7 @@ class Control:
     def __init__(
         self,
         account: FakeAccount,
-        make_account: MakeAccount,
+        make_account: Callable[[AccountData | None, Keys], FakeAccount],
         set_up: Callable[[FakeAccount], None],
         *,
         anywhere: bool,

@@ -167,16 +167,12 @@ class Store(Generic[Record]):
 
 
 class RoleStore(Store[Role]):
-    """Roles with unique names, in the lists `all`, `custom` and `predefined`.
-
-    Args:
-        ids: Makes IDs for new roles.
-        normalize: Returns the same text for names that count as the same.
-    """
+    """Roles with unique names, in the lists `all`, `custom` and `predefined`."""
 
     def __init__(self, ids: Ids, normalize: Callable[[str], str]) -> None:
         super().__init__("Role", ids)
         self.normalize = normalize
+        """Returns the same text for names that count as the same."""
         self.bindings: BindingStore = BindingStore("RoleBinding", ids)
         self.users: Store[User] = Store("User", ids)
         self.spaces: Store[Space] = Store("Space", ids)
