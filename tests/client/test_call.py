@@ -141,7 +141,7 @@ ENDS: Final[list[tuple[Sequence[str], Before, Sequence[Outcome], str]]] = [
     (ANY, FIRST, [words(404)], "NotFoundError"),
     (ANY, FIRST, [words(409)], "ConflictError"),
     (ANY, FIRST, [words(422)], "UnprocessableEntityError"),
-    (ANY, FIRST, [page(302), page(404), page(407)], "StatusError"),
+    (ANY, FIRST, [page(302), page(404), page(407), words(418)], "StatusError"),
     (ANY, FIRST, [answer(404, b'{"title": "Not Found"}')], "StatusError"),
     (ANY, FIRST, [answer(404, b'{"title": "Not Found", "status": 400}')], "StatusError"),
     (ANY, FIRST, [answer(404, b'{"status": 404}')], "StatusError"),
@@ -151,7 +151,7 @@ ENDS: Final[list[tuple[Sequence[str], Before, Sequence[Outcome], str]]] = [
     (ANY, FIRST, [UNTRUSTED], "RolesConnectionError"),
     # A read may be repeated, and its answer has to make sense.
     (["get"], FIRST, [words(500), page(500)], "retry"),
-    (["get"], FIRST, [words(501), page(520)], "ServerError"),
+    (["get"], FIRST, [words(501), page(520), words(599)], "ServerError"),
     (["get"], FIRST, [answer(200, b"{}"), page(200)], "InvalidResponseError"),
     (["get"], FIRST, [answer(199, ROLE), answer(300, ROLE)], "StatusError"),
     (["get"], FIRST, [answer(299, ROLE)], "done"),

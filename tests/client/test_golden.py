@@ -17,11 +17,8 @@ from arize_roles_async import (
     OutcomeUnknownError,
     Permission,
     ProblemDetails,
-    RateLimitError,
     RetryPolicy,
     Role,
-    ServerError,
-    StatusError,
 )
 from arize_roles_fake import FakeAccount, serve
 from tests.support.clients import over
@@ -268,38 +265,26 @@ class TestAnswers:
             found = await roles.get(role_id=ROLE_ID)
         assert found.created_at == moment
 
-    @pytest.mark.parametrize(
-        ("status", "kind"),
-        [
-            (404, NotFoundError),
-            (418, StatusError),
-            (429, RateLimitError),
-            (500, ServerError),
-            (599, ServerError),
-        ],
-    )
-    async def test_problem(self, status: int, kind: type[StatusError]) -> None:
+    async def test_problem(self) -> None:
         """A problem becomes the error of its status."""
         body = b"""{"type":"https://arize.com/docs/ax/rest-reference/errors#x","title":"A title",
-      "status":%d,"detail":"What was wrong.","instance":"/v2/roles/1","other":[1]}"""
-        wire = problem(status, body % status, "x-REQUEST-id: request-7")
-        async with client(wire) as (roles, _):
-            with pytest.raises(kind) as caught:
+      "status":404,"detail":"What was wrong.","instance":"/v2/roles/1","other":[1]}"""
+        async with client(problem(404, body, "x-REQUEST-id: request-7")) as (roles, _):
+            with pytest.raises(NotFoundError) as caught:
                 await roles.get(role_id=ROLE_ID)
         error = caught.value
-        assert type(error) is kind
-        assert (error.status, error.method, error.path) == (status, "GET", ROLE_PATH)
+        assert (error.status, error.method, error.path) == (404, "GET", ROLE_PATH)
         assert (error.request_id, error.retry_after) == ("request-7", None)
         assert error.problem == ProblemDetails(
             type="https://arize.com/docs/ax/rest-reference/errors#x",
             title="A title",
-            status=status,
+            status=404,
             detail="What was wrong.",
             instance="/v2/roles/1",
             extra={"other": [1]},
         )
         assert str(error) == (
-            f"GET {ROLE_PATH} answered {status} A title: What was wrong. (request id request-7)"
+            f"GET {ROLE_PATH} answered 404 A title: What was wrong. (request id request-7)"
         )
 
     async def test_create_other(self) -> None:
