@@ -25,6 +25,7 @@ from tests.support.clients import (
     mocked,
     over_http,
 )
+from tests.support.event_loop import on_each_backend
 
 ROLE_READ = [Permission.ROLE_READ]
 
@@ -90,22 +91,19 @@ class TestBlock:
             await blocked.reached()
         assert await task == one
 
-    def test_trio(self, account: FakeAccount) -> None:
+    @on_each_backend
+    async def test_trio(self, account: FakeAccount) -> None:
         """Under trio it works as well."""
-
-        async def main() -> None:
-            roles = FakeRolesClient(account)
-            with account.block("list") as blocked:
-                async with anyio.create_task_group() as group:
-                    group.start_soon(roles.list().all)
-                    await blocked.reached()
-                    group.cancel_scope.cancel()
-                async with anyio.create_task_group() as group:
-                    group.start_soon(roles.list().all)
-                    await blocked.reached(2)
-                    blocked.release()
-
-        anyio.run(main, backend="trio")
+        roles = FakeRolesClient(account)
+        with account.block("list") as blocked:
+            async with anyio.create_task_group() as group:
+                group.start_soon(roles.list().all)
+                await blocked.reached()
+                group.cancel_scope.cancel()
+            async with anyio.create_task_group() as group:
+                group.start_soon(roles.list().all)
+                await blocked.reached(2)
+                blocked.release()
         assert [call.outcome for call in account.calls] == [200, 200]
 
     @everywhere

@@ -1,6 +1,7 @@
 """Time on the account's clock passes for all who wait, in the order in which their waits end."""
 
 import asyncio
+import functools
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +16,7 @@ from arize_roles_async import ClientStateError, RetryPolicy, Role, RolesClient, 
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from arize_roles_fake._testing.timeline import advance_to, waiting_in_real_time
 from tests.support.clients import START, account_at_noon, passed
-
-BACKENDS = pytest.mark.parametrize("backend", ["asyncio", "trio"])
+from tests.support.event_loop import on_each_backend
 
 
 async def asked(account: FakeAccount, times: int) -> None:
@@ -31,30 +31,22 @@ async def run_together(*calls: Callable[[], Coroutine[Any, Any, object]]) -> Non
             group.start_soon(call)
 
 
-@BACKENDS
+@on_each_backend
 @pytest.mark.parametrize(("slots", "seconds"), [(40, 2.0), (10, 5.0), (7, 8.0), (2, 25.0)])
-def test_more_than_slots(account: FakeAccount, backend: str, slots: int, seconds: float) -> None:
+async def test_more_than_slots(account: FakeAccount, slots: int, seconds: float) -> None:
     """50 calls of 1 s take as many seconds as they need turns."""
     account.slow_down(1.0)
-
-    async def run() -> None:
-        roles = FakeRolesClient(account, max_concurrency=slots)
-        await run_together(*[roles.list().all] * 50)
-
-    anyio.run(run, backend=backend)
+    roles = FakeRolesClient(account, max_concurrency=slots)
+    await run_together(*[roles.list().all] * 50)
     assert passed(account) == seconds
 
 
-@BACKENDS
-def test_retries(account: FakeAccount, backend: str) -> None:
+@on_each_backend
+async def test_retries(account: FakeAccount) -> None:
     """Waits between attempts pass together, too."""
     account.fail("list", 503, times=50)
     retry = RetryPolicy(backoff=4.0, max_backoff=4.0)
-
-    async def run() -> None:
-        await run_together(*[FakeRolesClient(account, retry=retry).list().all] * 50)
-
-    anyio.run(run, backend=backend)
+    await run_together(*[FakeRolesClient(account, retry=retry).list().all] * 50)
     assert 0.0 < passed(account) <= 4.0
 
 
@@ -74,26 +66,21 @@ async def test_begin(account: FakeAccount, roles: RolesClient, steps: int) -> No
     await waiting
 
 
-@BACKENDS
-def test_order(account: FakeAccount, backend: str) -> None:
+@on_each_backend
+async def test_order(account: FakeAccount) -> None:
     """The wait that ends first is over first, whichever was begun first, by any client."""
     seen: list[tuple[str, float]] = []
     for name, seconds in (("slow", 5.0), ("quick", 2.0)):
         account.add_role(name)
         account.slow_down(seconds, operation="get", role=name)
 
-    async def run() -> None:
-        async def ask(role: Role) -> None:
-            roles = FakeRolesClient(account)
-            for _ in range(2):
-                await roles.get(role_id=role.id)
-                seen.append((role.name, passed(account)))
+    async def ask(role: Role) -> None:
+        roles = FakeRolesClient(account)
+        for _ in range(2):
+            await roles.get(role_id=role.id)
+            seen.append((role.name, passed(account)))
 
-        async with anyio.create_task_group() as group:
-            for role in account.roles[::-1]:
-                group.start_soon(ask, role)
-
-    anyio.run(run, backend=backend)
+    await run_together(*(functools.partial(ask, role) for role in account.roles[::-1]))
     assert seen[:4] == [("quick", 2.0), ("quick", 4.0), ("slow", 5.0), ("slow", 10.0)]
 
 
@@ -185,7 +172,7 @@ class TestRealTime:
             account.advance(3600)
             await getting
 
-    @BACKENDS
+    @pytest.mark.parametrize("backend", ["asyncio", "trio"])
     def test_thread(self, backend: str) -> None:
         """The call may wait in another thread."""
         account, get_slowly = slow_get()
