@@ -4,6 +4,7 @@ import asyncio
 import os
 import traceback
 from collections.abc import Awaitable, Callable
+from unittest.mock import AsyncMock
 
 import anyio
 import pytest
@@ -89,12 +90,9 @@ class TestRequest:
 class TestFailure:
     async def test_own_error(self) -> None:
         """An error of ours counts as it says: of this change, nothing was sent."""
-
-        async def fail(request: Request) -> Response:
-            raise RolesConnectionError(f"no connection for a {request.method}")
-
-        async with HttpRolesClient(ScriptedTransport(fail), KEY, retry=ONCE) as roles:
-            with pytest.raises(RolesConnectionError, match=r"^no connection for a DELETE$"):
+        answer = AsyncMock(side_effect=RolesConnectionError("no connection"))
+        async with HttpRolesClient(ScriptedTransport(answer), KEY, retry=ONCE) as roles:
+            with pytest.raises(RolesConnectionError, match=r"^no connection$"):
                 await roles.delete(role_id=ID)
 
     @pytest.mark.parametrize(
@@ -102,18 +100,15 @@ class TestFailure:
     )
     async def test_other_exception(self, method: str, error: type[RolesError]) -> None:
         """Any other exception of the transport's is a broken connection after the request."""
-
-        async def fail(request: Request) -> Response:
-            raise LookupError(f"refused {dict(request.headers)}")
-
-        async with HttpRolesClient(ScriptedTransport(fail), KEY, retry=ONCE) as roles:
+        answer = AsyncMock(side_effect=LookupError(f"refused Bearer {KEY}"))
+        async with HttpRolesClient(ScriptedTransport(answer), KEY, retry=ONCE) as roles:
             with pytest.raises(error) as caught:
                 await getattr(roles, method)(role_id=ID)
         failure = caught.value if method == "get" else caught.value.__cause__
         assert isinstance(failure, RolesConnectionError)
         assert failure.sent
-        assert ": the transport raised LookupError: refused {" in str(failure)
-        assert "Bearer [API key]" in str(failure)
+        why = ": the transport raised LookupError: refused Bearer [API key]"
+        assert str(failure).endswith(why)
         # Its own chain and frames would show the key.
         assert type(failure.__cause__) is RolesError
         assert failure.__cause__.__traceback__ is None
