@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
+from unittest.mock import Mock
 
 import aiohttp
 import attrs
@@ -163,14 +164,12 @@ class TestGivenUp:
                 for each in asked:
                     page(each)
 
-        def close(_: ResponseHandler) -> None:
-            raise AttributeError("'NoneType' object has no attribute 'get_extra_info'")
-
+        error = AttributeError("'NoneType' object has no attribute 'get_extra_info'")
         asked: list[Peer] = []
         async with serve(answer) as server:
             async with AiohttpRolesClient("key", base_url=server.url) as roles:
                 await asyncio.gather(*(use(roles) for _ in range(3)))
-                monkeypatch.setattr(ResponseHandler, "close", close)
+                monkeypatch.setattr(ResponseHandler, "close", Mock(side_effect=error))
             await until(lambda: all(peer.lost for peer in server.peers))
             monkeypatch.undo()
 

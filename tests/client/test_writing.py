@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -45,13 +46,9 @@ class TestFull:
 
     def test_interrupted(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """An interrupt leaves the file as it was, too."""
-
-        def interrupt(*_: object) -> None:
-            raise KeyboardInterrupt
-
         path = tmp_path / "a.toml"
         path.write_bytes(b"before")
-        monkeypatch.setattr(Path, "replace", interrupt)
+        monkeypatch.setattr(Path, "replace", Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             write_file(path, b"after")
         assert path.read_bytes() == b"before"
@@ -137,11 +134,7 @@ class TestMode:
 
     def test_owner_refused(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A process that may not give files away writes the file as its own."""
-
-        def refuse(*_: object) -> None:
-            raise PermissionError
-
-        monkeypatch.setattr(os, "chown", refuse)
+        monkeypatch.setattr(os, "chown", Mock(side_effect=PermissionError))
         path = tmp_path / "a.toml"
         path.touch()
         write_file(path, b"after")
