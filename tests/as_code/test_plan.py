@@ -464,9 +464,8 @@ class TestAsking:
         assert len(made.changes) == 2
         assert [call.operation for call in account.calls] == ["list", "list", "list"]
 
-    async def test_export(self, account: FakeAccount) -> None:
+    async def test_export(self) -> None:
         """An export declares every custom role as it is, so that a plan of it is empty."""
-        del account
         account = account_of("B", "A", predefined=True)
         account.add_role("C", ["NEW_READ", "ROLE_READ"], description=NASTY)
         roles = FakeRolesClient(account)
