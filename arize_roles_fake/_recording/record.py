@@ -56,7 +56,6 @@ _GONE: Final = frozenset({200, 202, 204, 404})
 _MAX_RETRIES: Final = 5
 _MAX_WAIT: Final = 60.0
 _NO_KEY: Final = "no-such-key"
-_UNKNOWN_CALLER: Final = {"Authorization": f"Bearer {_NO_KEY}"}
 _PLACEHOLDER: Final = re.compile("<([^<>]+)>")
 _MAX_DEPTH: Final = 20
 _MAX_PAGES: Final = 50
@@ -249,7 +248,7 @@ class _Recorder:
         query = urlencode(self._substitute(step.query), quote_via=quote)
         role = self._substitute(step.role)
         path = ROLES.path if role is None else item_path(ROLES.path, role)
-        headers = {} if step.with_key else {**_UNKNOWN_CALLER}
+        headers = {} if step.with_key else {"Authorization": f"Bearer {_NO_KEY}"}
         if step.content_type is not None:
             headers["Content-Type"] = step.content_type
         target = f"{path}?{query}" if query else path

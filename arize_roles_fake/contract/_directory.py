@@ -52,9 +52,6 @@ class DirectoryContract(PlacesSuite, is_contract=True):
             Call(directory, "get_project", project=_NO_NAME, in_space=_NO_NAME),
         ]
 
-    async def _clean_up(self, _: Directory) -> None:
-        """Do nothing: nothing was made."""
-
     async def _user(self, directory: Directory) -> tuple[User, str]:
         """Return the first user and the user's address."""
         user = await directory.get_user(user=self.user_ids()[0])
