@@ -24,7 +24,6 @@ METHODS: Final = {
     "delete": "DELETE",
 }
 """The HTTP method of an operation, by its verb."""
-_ON_AN_ITEM: Final = frozenset({"get", "update", "delete"})
 
 
 def verb(operation: str) -> str:
@@ -36,7 +35,7 @@ BY_ID: Final = {
     operation: each.id_argument
     for each in _RESOURCES
     for operation in each.operations
-    if verb(operation) in _ON_AN_ITEM
+    if verb(operation) in {"get", "update", "delete"}
 }
 """The operations on one thing, and the argument with its ID."""
 

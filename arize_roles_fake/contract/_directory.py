@@ -89,8 +89,7 @@ class DirectoryContract(PlacesSuite, is_contract=True):
             ("get_project", {"project": _NO_USER, "in_space": 5}),
         ]
         for method, arguments in given:
-            call = Call(directory, method, **arguments)
-            await self._all_invalid([call], *arguments)
+            await self._all_invalid([Call(directory, method, **arguments)], *arguments)
 
     # One user, space or project, by its name or its ID
 

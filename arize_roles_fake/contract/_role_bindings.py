@@ -145,8 +145,7 @@ class RoleBindingsContract(PlacesSuite, is_contract=True):
             ("find", {"role_id": "", "user_id": 5, "resource_id": "a" * 1001}),
         ]
         for method, arguments in given:
-            call = Call(bindings, method, **arguments)
-            await self._all_invalid([call], *arguments)
+            await self._all_invalid([Call(bindings, method, **arguments)], *arguments)
 
     @with_client
     async def test_resource_kind(self, bindings: RoleBindingsClient) -> None:
