@@ -22,7 +22,6 @@ from arize_roles_async import (
     RolesConnectionError,
     RolesError,
     RolesTimeoutError,
-    ServerError,
     StatusError,
     Timeouts,
 )
@@ -285,17 +284,6 @@ class TestTime:
         assert (error.__cause__.attempts, error.__cause__.sent) == (1, True)
         driver.call.begin(Request(method="GET", target="/v2/roles"))
         assert not driver.call.in_flight
-
-    def test_failed_check(self) -> None:
-        """A check that fails, or cannot be sent, raises its own failure, which others explain."""
-        driver = Driver("create", attempts=1)
-        driver.feed(page(200))
-        driver.call.begin(Request(method="GET", target="/v2/roles"))
-        driver.call.start_attempt()
-        with pytest.raises(ServerError):
-            driver.call.fail(ServerError("down", status=502), driver.now)
-        driver.call.held_for = 40.0
-        assert type(driver.call.not_sent_in_time()) is RateLimitError
 
     @pytest.mark.parametrize("outcomes", [(page(200),), (words(503), words(409))])
     def test_check_in_flight(self, outcomes: tuple[Outcome, ...]) -> None:
