@@ -14,13 +14,11 @@ import tempfile
 import warnings
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
 from operator import methodcaller
 from pathlib import Path
 from typing import Any, Final
 from unittest import mock
 
-import aiohttp
 import attrs
 
 from arize_roles_async import (
@@ -40,7 +38,7 @@ from arize_roles_async._aiohttp.connections import Attempt
 from arize_roles_fake import FakeAccount
 from tests.support.chaos import ChaosServer, Point
 from tests.support.chaos_proxy import ChaosProxy
-from tests.support.clients import sleeping
+from tests.support.clients import own_or_lent, sleeping
 from tests.support.event_loop import skipping_loop, until
 from tests.support.tls import Authority
 
@@ -188,19 +186,15 @@ async def _run(case: Case, ca_file: Path, context: ssl.SSLContext) -> list[str]:
     tls = context if case.point.by_proxy else None
     async with ChaosServer(account, tls).run() as server, ChaosProxy(server).run() as proxy:
         way: dict[str, Any] = {"proxy": proxy.url, "ca_file": ca_file} if tls else {}
-        async with AsyncExitStack() as stack:
-            session = None
-            if case.connection == "lent":
-                session = await stack.enter_async_context(aiohttp.ClientSession())
-            client = sleeping(no_wait)(
-                account.api_key,
-                base_url=server.url,
-                session=session,
-                timeout=IMPATIENT if case.point.is_stall and not case.end else LONG_LIMITS,
-                retry=RetryPolicy(attempts=ATTEMPTS),
-                **way,
-            )
-            roles = await stack.enter_async_context(client)
+        async with own_or_lent(
+            sleeping(no_wait),
+            account.api_key,
+            server.url,
+            lent=case.connection == "lent",
+            timeout=IMPATIENT if case.point.is_stall and not case.end else LONG_LIMITS,
+            retry=RetryPolicy(attempts=ATTEMPTS),
+            **way,
+        ) as roles:
             if case.connection != "new":
                 await roles.list(limit=1)
                 if case.point.at_connect:
