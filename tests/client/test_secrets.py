@@ -340,22 +340,6 @@ class TestKeys:
                 cause = caught.value.__cause__
                 assert repr(cause) == "RolesError('ValueError: not [API key]')"
 
-    async def test_function_waits(self, failing: Failing) -> None:
-        """A call whose time is up while its function is asked again shows no key."""
-
-        async def key() -> str:
-            if not keys:
-                await asyncio.Event().wait()
-            return keys.pop()
-
-        keys = [KEY]
-        async with (
-            scripted(EXPIRED) as script,
-            AiohttpRolesClient(key, base_url=script.url, timeout=0.05) as roles,
-        ):
-            with failing(RolesTimeoutError):
-                await roles.list()
-
     @pytest.mark.parametrize("key", [f"{KEY} ", f"{KEY}\n", f"{KEY}é", KEY.encode(), [KEY]])
     async def test_no_key(self, key: Any, failing: Failing) -> None:  # noqa: ANN401
         """A key that is refused before it is sent is not shown."""
