@@ -18,6 +18,7 @@ import arize_roles_async
 from arize_roles_async import as_code
 from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer
 from tests.as_code.accounts import account_of
+from tests.support.documentation import examples
 from tests.support.processes import LONGEST_WAIT, clean_environment, ran
 
 GUIDE: Final = Path(arize_roles_async.__file__).parent / "guide"
@@ -25,10 +26,6 @@ MAIN, MONTH, CI = (
     (GUIDE / f"roles-as-code{name}.md").read_text("utf-8") for name in ("", "-month", "-in-ci")
 )
 FENCE: Final = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-
-
-def fenced(language: str, page: str = CI) -> list[str]:
-    return [content for found, content in FENCE.findall(page) if found == language]
 
 
 # Plans show the host and checksums cover it, so it has no port that changes.
@@ -72,7 +69,7 @@ def on_console(text: str, folder: Path, variables: dict[str, str]) -> str:
 
 def test_month(tmp_path: Path) -> None:
     """The month takes place as written."""
-    (data,) = fenced("json", MONTH)
+    (data,) = examples(MONTH, "json")
     account = FakeAccount.load(data)
     with environment(tmp_path, account) as variables:
         for language, content in FENCE.findall(MONTH):
@@ -95,7 +92,7 @@ def test_month(tmp_path: Path) -> None:
 
 def test_begin(tmp_path: Path) -> None:
     """The first commands of the page take an account to its first empty plan."""
-    lines = fenced("sh", MAIN)[0].replace("export ARIZE_API_KEY=...", "").splitlines()[:3]
+    lines = examples(MAIN, "sh")[0].replace("export ARIZE_API_KEY=...", "").splitlines()[:3]
     assert lines[1].startswith("arize-roles export")
     command = ("/bin/bash", "-e", "-c", "\n".join(lines))
     with environment(tmp_path, account_of("A")) as variables:
@@ -111,13 +108,13 @@ def test_version() -> None:
 
 def test_file() -> None:
     """The file that the page shows can be loaded."""
-    (text,) = fenced("toml", MAIN)
+    (text,) = examples(MAIN, "toml")
     assert [role.name for role in as_code.loads(text).roles] == ["AI Engineer"]
 
 
 def test_owners() -> None:
     """Every path has an owner, also a new file, and a team owns no more than its file."""
-    lines = [line.split() for line in fenced("text")[1].splitlines()]
+    lines = [line.split() for line in examples(CI, "text")[1].splitlines()]
 
     def owner(path: str) -> str:
         (*_, last) = [who for where, who in lines if f"/{path}".startswith(where)]
@@ -130,7 +127,7 @@ def test_owners() -> None:
 
 def test_rehearsal(tmp_path: Path) -> None:
     """Two served fakes stand for two accounts, and each refuses the other one's anchor."""
-    script = fenced("sh")[-1] + "arize-roles plan roles accounts/staging.toml"
+    script = examples(CI, "sh")[-1] + "arize-roles plan roles accounts/staging.toml"
     with subprocess.Popen(  # noqa: S603 - the guide's own words
         ["/bin/bash", "-c", f"trap 'kill $(jobs -p)' EXIT\n{script}"],
         cwd=tmp_path,
@@ -190,7 +187,7 @@ class Runner:
         return (self.folder / "posted.md").read_text()
 
 
-WORKFLOW, HOOK = (yaml.safe_load(text) for text in fenced("yaml"))
+WORKFLOW, HOOK = (yaml.safe_load(text) for text in examples(CI, "yaml"))
 PLAN, APPLY = WORKFLOW["jobs"]["plan"], WORKFLOW["jobs"]["apply"]
 STEPS = {step["id"]: step for step in PLAN["steps"] if "id" in step}
 SCRIPTS = {name: step["run"] for name, step in STEPS.items()}

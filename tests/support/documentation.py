@@ -24,8 +24,6 @@ MODULES: Final = (
     import_module("arize_roles_fake.__main__"),
 )
 
-_FENCED: Final = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-
 
 @attrs.frozen
 class Docstring:
@@ -57,9 +55,9 @@ def definitions(title: str) -> dict[str, Any]:
     return names
 
 
-def examples(text: str) -> tuple[str, ...]:
-    """Return the examples of a text: its fences of Python."""
-    return tuple(_FENCED.findall(text))
+def examples(text: str, language: str = "python") -> tuple[str, ...]:
+    """Return the examples of a text: its fences of a language."""
+    return tuple(re.findall(rf"(?ms)^```{language}\n(.*?)^```$", text))
 
 
 def docstrings() -> Iterator[Docstring]:

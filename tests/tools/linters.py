@@ -18,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from tests.support.documentation import ROOT, pages
+from tests.support.documentation import ROOT, examples, pages
 from tests.support.processes import passed_on
 
 
@@ -43,7 +43,7 @@ def workflow() -> bool:
     """Return whether zizmor finds nothing."""
     page = (ROOT / "arize_roles_async/guide/roles-as-code-in-ci.md").read_text("utf-8")
     with TemporaryDirectory() as folder:
-        for number, text in enumerate(re.findall(r"(?ms)^```yaml\n(.*?)^```$", page)):
+        for number, text in enumerate(examples(page, "yaml")):
             if "\njobs:" in text:
                 Path(folder, f"{number}.yml").write_text(text, "utf-8")
         return not run("zizmor", "--offline", "--no-progress", *Path(folder).iterdir()).returncode
