@@ -42,12 +42,13 @@ def refusal(**arguments: Any) -> str:  # noqa: ANN401
     return str(caught.value)
 
 
-@pytest.mark.parametrize("given", [None, "from-the-argument"])
-def test_key(given: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("given", "key"), [(None, "of-the-environment"), ("of-the-argument", "of-the-argument")]
+)
+def test_key(given: str | None, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """An argument counts before the environment."""
-    monkeypatch.setenv("ARIZE_API_KEY", "from-the-environment")
-    key = configured(api_key=given).key_source.fixed
-    assert revealed(key) == (given or "from-the-environment")
+    monkeypatch.setenv("ARIZE_API_KEY", "of-the-environment")
+    assert revealed(configured(api_key=given).key_source.fixed) == key
 
 
 class TestHost:

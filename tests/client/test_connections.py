@@ -39,7 +39,7 @@ NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
 LIMITS = Timeouts(total=100.0, connect=None, read=60.0)
 
 
-client = functools.partial(own_or_lent, functools.partial(AiohttpRolesClient, retry=SOON), "key")
+client = functools.partial(own_or_lent, AiohttpRolesClient, "key", retry=SOON)
 
 
 class Peer(asyncio.Protocol):
