@@ -21,17 +21,10 @@ from arize_roles_async import (
     StatusError,
 )
 from tests.support.clients import LENT, ONCE, over, own_or_lent, trying_once
-from tests.support.raw_http import PAGE, Script, http_response, scripted
+from tests.support.raw_http import PAGE, http_response, scripted
 from tests.support.tls import Authority
 
 KEY = "a-very-secret-key"
-
-
-@asynccontextmanager
-async def secured(context: ssl.SSLContext) -> AsyncGenerator[Script]:
-    async with scripted(PAGE, tls=context) as server:
-        server.url = server.url.replace("127.0.0.1", "localhost")
-        yield server
 
 
 client = partial(own_or_lent, trying_once, KEY)
@@ -66,7 +59,7 @@ class TestAuthority:
         context.sni_callback = handshakes = Mock(return_value=None)
         ca_file = None if flaw == "no CA" else authority.pem
         async with (
-            secured(context) as server,
+            scripted(PAGE, tls=context) as server,
             client(server.url, ca_file=ca_file, lent=lent) as roles,
         ):
             error = await create(roles)
@@ -81,7 +74,7 @@ class TestAuthority:
     async def test_no_verify(self, tmp_path: Path) -> None:
         """A client with `verify=False` does not verify."""
         context = Authority(tmp_path).wrong_host()
-        async with secured(context) as server, client(server.url, verify=False) as roles:
+        async with scripted(PAGE, tls=context) as server, client(server.url, verify=False) as roles:
             assert len(await roles.list()) == 0
 
     async def test_rewritten_file(self, tmp_path: Path) -> None:
@@ -92,7 +85,7 @@ class TestAuthority:
             trusted.write_bytes(authority.pem.read_bytes().ljust(4096, b"\n"))
             os.utime(trusted, (0, 0))
             async with (
-                secured(authority.right()) as server,
+                scripted(PAGE, tls=authority.right()) as server,
                 client(server.url, ca_file=trusted) as roles,
             ):
                 assert len(await roles.list()) == 0
@@ -109,7 +102,7 @@ class TestAuthority:
 
         authority = Authority(tmp_path)
         async with (
-            secured(authority.wrong_host()) as server,
+            scripted(PAGE, tls=authority.wrong_host()) as server,
             aiohttp.ClientSession(middlewares=[loosen]) as session,
             trying_once(
                 KEY, base_url=server.url, session=session, ca_file=authority.pem
@@ -122,7 +115,7 @@ class TestAuthority:
     async def test_lent_unverified(self, tmp_path: Path) -> None:
         """A lent session that checks no certificates checks them for a client that wants it."""
         async with (
-            secured(Authority(tmp_path).right()) as server,
+            scripted(PAGE, tls=Authority(tmp_path).right()) as server,
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=False)) as session,
         ):
             assert (
@@ -155,7 +148,7 @@ class TestAuthority:
         folder = tmp_path / "folder"
         folder.mkdir()
         (folder / "authority.pem").write_bytes(authority.pem.read_bytes())
-        async with secured(authority.right()) as server:
+        async with scripted(PAGE, tls=authority.right()) as server:
             with pytest.raises(ConfigurationError) as caught:
                 AiohttpRolesClient(KEY, base_url=server.url, ca_file=folder)
             assert str(caught.value) == (
