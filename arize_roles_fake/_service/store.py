@@ -62,15 +62,11 @@ PREDEFINED: Final[tuple[tuple[str, str | None, tuple[Permission, ...]], ...]] = 
 
 
 class Store(Generic[Record]):
-    """Records of one kind: by their IDs, by a key that no other has, and in lists by age.
-
-    Args:
-        kind: The kind that an ID of such a record says.
-        ids: Makes IDs for new records.
-    """
+    """Records of one kind: by their IDs, by a key that no other has, and in lists by age."""
 
     def __init__(self, kind: str, ids: Ids) -> None:
         self._kind = kind
+        """The kind that an ID of such a record says."""
         self._new_ids = ids
         self._records: dict[str, Record] = {}
         self._ids: dict[Hashable, str] = {}
