@@ -17,8 +17,8 @@ from pathlib import Path
 from tests.benchmarks.harness import SIZES, Measured, Measures, NotMeasuredError, Size, serving
 from tests.benchmarks.rows import ROWS, Row
 
+_LINE = "| {:18} | {:46} | {:18} | {:28} | {:7} | {:7} | {:8} | {:14} | {:6} | {} |"
 _HEADER = ("row", "what", "figure", "against", "hold", "aim", "measured", "spread", "", "beside")
-_WIDTHS = (18, 46, 18, 28, 7, 7, 8, 14, 6, 0)
 _VERSIONS = ("arize-roles-async", "aiohttp", "msgspec", "arize", "httpx", "tenacity", "botocore")
 
 
@@ -78,8 +78,7 @@ def _quieten() -> None:
 async def _measure(size: Size, rows: Sequence[Row]) -> list[dict[str, object]]:
     """Print each row as soon as it is measured, and return all results."""
     results: list[dict[str, object]] = []
-    _print_line(_HEADER)
-    _print_line(["-" * max(3, width) for width in _WIDTHS])
+    print(_LINE.format(*_HEADER), _LINE.format(*["---"] * len(_HEADER)), sep="\n")
     async with serving(size) as bench:
         for source in dict.fromkeys(row.source for row in rows):
             figures, why = Measures(), "not on this system"
@@ -90,7 +89,7 @@ async def _measure(size: Size, rows: Sequence[Row]) -> list[dict[str, object]]:
             for row in rows:
                 if row.source == source:
                     result = figures.get(row.figure)
-                    _print_line(_cells(row, result, why))
+                    print(_LINE.format(*_cells(row, result, why)), flush=True)
                     shown = {"why": why} if result is None else result._asdict()
                     results.append({"row": row.key, "verdict": row.verdict(result), **shown})
     return results
@@ -104,11 +103,6 @@ def _cells(row: Row, result: Measured | None, why: str) -> Sequence[str]:
         return (*head, "", "", row.verdict(result), why)
     spread = "" if result.spread is None else "{:.2f} to {:.2f}".format(*result.spread)
     return (*head, f"{result.value:.4g}", spread, row.verdict(result), result.beside)
-
-
-def _print_line(cells: Sequence[str]) -> None:
-    padded = (cell.ljust(width) for cell, width in zip(cells, _WIDTHS, strict=True))
-    print(f"| {' | '.join(padded)} |", flush=True)
 
 
 if __name__ == "__main__":

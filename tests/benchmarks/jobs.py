@@ -1,7 +1,7 @@
 """Bulk jobs: creates that begin at once under a rate limit, by one process or several."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 
 import attrs
@@ -15,8 +15,8 @@ from tests.benchmarks.harness import (
     number,
     take,
 )
-from tests.benchmarks.server import TURN
 from tests.benchmarks.side import Side
+from tests.support.rate_limit import LATENCY, SLOTS, Bucket, Limit
 
 _CREATES = Side("ours", "create", how="at_once")
 _PEERS = {
@@ -26,6 +26,33 @@ _PEERS = {
     "Arize's client, 16 threads": _CREATES._replace(client="arize", options=(("threads", 16),)),
     "Arize's client, 64 threads": _CREATES._replace(client="arize", options=(("threads", 64),)),
 }
+
+_TURN = 20.0
+
+
+class Turns(Bucket):
+    """A token bucket of several rates, which last twenty seconds each."""
+
+    def __init__(self, rates: Sequence[float], burst: int) -> None:
+        super().__init__(Limit(rates[0], burst))
+        self._rates = rates
+        self._begun_at: float | None = None
+
+    def take(self, now: float) -> float | None:
+        if self._begun_at is None:
+            self._begun_at = now
+        turn = int((now - self._begun_at) // _TURN)
+        self.limit = self.limit._replace(rate=self._rates[turn % len(self._rates)])
+        return super().take(now)
+
+    def ideal(self, requests: int) -> float:
+        left, seconds = float(requests - self.limit.burst), 0.0
+        for rate in itertools.cycle(self._rates):
+            granted = min(left, rate * _TURN)
+            left, seconds = left - granted, seconds + granted / rate
+            if not left:
+                break
+        return seconds
 
 
 @attrs.frozen
@@ -42,7 +69,7 @@ class Job:
     processes: int = 1
     last: tuple[float, ...] = ()
     retry_after: int | None = None
-    halve_after: int | None = None
+    halves: bool = False
     turns: tuple[int, ...] = ()
     """The rates, if there are several by turns of 20 seconds; `rate` is the first."""
     has_peers: bool = False
@@ -50,22 +77,19 @@ class Job:
     @property
     def limit(self) -> str:
         rate = f"{', '.join(map(str, self.turns or (self.rate,)))}/s"
-        halving = ", halving half way" if self.halve_after else ""
+        halving = ", halving half way" if self.halves else ""
         return f"{rate}{' by turns of 20 s' * bool(self.turns)}, burst {self.burst}{halving}"
 
     @property
     def ideal(self) -> float:
-        """Seconds in which the service grants as many at best, with 40 ms for the last answer."""
-        calls = self.processes * self.calls
+        """Seconds in which the service grants as many at best, with those of the last answer."""
+        return self._limiter().ideal(self.processes * self.calls) + LATENCY
+
+    def _limiter(self) -> Bucket:
         if self.turns:
-            left, seconds = float(calls - self.burst), 0.04
-            for rate in itertools.cycle(self.turns):
-                granted = min(left, rate * TURN)
-                left, seconds = left - granted, seconds + granted / rate
-                if not left:
-                    return seconds
-        half = self.halve_after or calls
-        return max(0, half - self.burst + 2 * (calls - half)) / self.rate + 0.04
+            return Turns(self.turns, self.burst)
+        limit = Limit(self.rate, self.burst, self.retry_after, 0.5 if self.halves else 1.0)
+        return Bucket(limit, half=self.processes * self.calls // 2 if self.halves else 0)
 
     async def __call__(self, bench: Bench) -> Measures:
         if self.ideal > bench.size.longest:
@@ -92,15 +116,7 @@ class Job:
         return measures | {"failed": measures["failed"]._replace(value=worst)}
 
     async def run(self, bench: Bench, side: Side) -> Mapping[str, float]:
-        bench.service.set_up(
-            latency=0.04,
-            rate=self.rate,
-            burst=self.burst,
-            retry_after=self.retry_after,
-            halve_after=self.halve_after,
-            turns=self.turns,
-            first=40 * self.processes,
-        )
+        bench.service.set_up(limiter=self._limiter(), latency=LATENCY, first=SLOTS * self.processes)
         sides = [side._replace(calls=self.calls)] * self.processes
         async with bench.start(*sides, is_free=self.processes > 1) as processes:
             samples = await take(*processes)
@@ -120,7 +136,7 @@ JOBS = (
     Job("100", 1000, 100, 20, (1.4, 1.15), has_peers=True),
     Job("100-short", 300, 100, 20, (2.2, 1.5)),
     Job("7", 1000, 7, 1, (1.6, 1.3)),
-    Job("50-halving", 1000, 50, 50, (1.35, 1.2), (0.13, 0.05), retry_after=2, halve_after=500),
+    Job("50-halving", 1000, 50, 50, (1.35, 1.2), (0.13, 0.05), retry_after=2, halves=True),
     Job("by-turns", 1000, 5, 10, (2.8, 1.7), turns=(5, 50, 10)),
     Job("50-and-2", 1000, 50, 10, (4.0, 1.8), turns=(50, 2)),
     Job("300", 1000, 300, 60, (2.2, 1.5)),

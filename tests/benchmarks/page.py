@@ -14,33 +14,22 @@ from typing import Any
 
 import arize_roles_async
 from tests.benchmarks.jobs import JOBS, Job
-from tests.benchmarks.rows import ROWS
+from tests.benchmarks.rows import COUNTED, GROWTH, OF_JOBS, SPEED, Row
 from tests.support.processes import passed_on
 
 PAGE = Path(arize_roles_async.__file__).parent / "guide" / "performance.md"
 _RUNS = 4
-_SPEED = (
-    *("get-cpu", "get-64", "get-256", "pages-16", "binding-cpu", "bindings-16"),
-    *("https-get-cpu", "https-get-64", "https-pages-16", "get-threads", "decode", "walk"),
-    *("import-client", "import-fake", "fake-get"),
-)
-_COUNTS = ("get-count", "get-64-count", "create-count", "page-count", "bindings-count")
-_GROWTH = (
-    *("walk-growth", "names-growth", "walk-memory"),
-    *("flat-calls", "flat-pages", "flat-bindings"),
-)
 _ALONE = [job for job in JOBS if job.processes == 1]
 _TOGETHER = [job for job in JOBS if job.processes > 1]
 _PEERS = next(job for job in JOBS if job.has_peers and job.rate == 100)
 
 Results = Mapping[str, Mapping[str, Any]]
-_ROWS = {row.key: row for row in ROWS}
 
 
 def main() -> None:
-    speed = [_measure("--quick", "--only", *_SPEED) for _ in range(_RUNS)]
-    counts = _measure("--quick", "--only", *_COUNTS, *_GROWTH)
-    jobs = _measure("--only", *(f"{job.key}-*" for job in JOBS))
+    speed = [_measure(SPEED, "--quick") for _ in range(_RUNS)]
+    counts = _measure((*COUNTED, *GROWTH), "--quick")
+    jobs = _measure(OF_JOBS)
     text = PAGE.read_text("utf-8")
     for old, new in zip(find_tables(text), make_tables(speed, counts, jobs), strict=True):
         text = text.replace(old, new)
@@ -55,9 +44,9 @@ def find_tables(text: str) -> list[str]:
 def make_tables(speed: Sequence[Results], counts: Results, jobs: Results) -> list[str]:
     """Return the tables of the page, from the results of the rows by key."""
     return [
-        _table("what | figure | against | ratio", (_speed(key, speed) for key in _SPEED)),
-        _table("what | against | ratio | instructions", (_growth(key, counts) for key in _COUNTS)),
-        _table("what | against | figure | from", (_growth(key, counts) for key in _GROWTH)),
+        _table("what | figure | against | ratio", (_speed(row, speed) for row in SPEED)),
+        _table("what | against | ratio | instructions", (_growth(row, counts) for row in COUNTED)),
+        _table("what | against | figure | from", (_growth(row, counts) for row in GROWTH)),
         _table(
             "creates of one process | limit | late 429s per success | time over the ideal",
             (_job(job, jobs) for job in _ALONE),
@@ -71,11 +60,12 @@ def make_tables(speed: Sequence[Results], counts: Results, jobs: Results) -> lis
     ]
 
 
-def _measure(*options: str) -> Results:
+def _measure(rows: Iterable[Row], *options: str) -> Results:
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "results.json"
-        command = ("-m", "tests.benchmarks", "--json", path, *options)
-        passed_on(sys.executable, *command, check=False, stdout=sys.stderr)
+        command = ("-m", "tests.benchmarks", "--json", path, *options, "--only")
+        keys = (row.key for row in rows)
+        passed_on(sys.executable, *command, *keys, check=False, stdout=sys.stderr)
         return {result["row"]: result for result in json.loads(path.read_text("utf-8"))["rows"]}
 
 
@@ -93,15 +83,14 @@ def _shown(results: Sequence[Results], key: str) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def _speed(key: str, results: Sequence[Results]) -> str:
-    row = _ROWS[key]
+def _speed(row: Row, results: Sequence[Results]) -> str:
     figure = row.figure.partition(",")[0]
-    return f"{row.what} | {figure} | {row.baseline} | {_shown(results, key)}"
+    return f"{row.what} | {figure} | {row.baseline} | {_shown(results, row.key)}"
 
 
-def _growth(key: str, results: Results) -> str:
-    row = _ROWS[key]
-    return f"{row.what} | {row.baseline} | {_shown([results], key)} | {results[key].get('beside')}"
+def _growth(row: Row, results: Results) -> str:
+    beside = results[row.key].get("beside")
+    return f"{row.what} | {row.baseline} | {_shown([results], row.key)} | {beside}"
 
 
 def _job(job: Job, results: Results) -> str:

@@ -8,20 +8,15 @@ import asyncio
 import base64
 import bisect
 import json
-import math
 import urllib.parse
-from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 from tests.benchmarks.records import binding, role
-from tests.support.rate_limit import Bucket, Limit
-
-TURN: Final = 20.0
-"""Seconds of each rate of a service that has several by turns."""
+from tests.support.rate_limit import Limiter
 
 
 class Service:
-    """Roles and role bindings behind a token bucket; counts requests and late answers of 429."""
+    """Roles and role bindings behind a rate limit; counts requests and late answers of 429."""
 
     def __init__(self) -> None:
         self.set_up()
@@ -29,28 +24,19 @@ class Service:
     def set_up(
         self,
         *,
-        latency: float = 0.0,
         roles: int = 0,
-        rate: float = math.inf,
-        burst: int = 1,
-        retry_after: int | None = None,
-        halve_after: int | None = None,
-        turns: Sequence[float] = (),
+        limiter: Limiter | None = None,
+        latency: float = 0.0,
         first: int = 40,
     ) -> None:
         """Begin anew, with so many roles and, up to 1,000, role bindings.
 
-        Answers take `latency` seconds. The bucket holds `burst` tokens, gets `rate` a second, and
-        half as many after `halve_after` grants; `turns` are rates that last `TURN` seconds each.
-        `Retry-After` is the time until there is a token, if `retry_after` is None. Refusals of the
-        `first` requests, which nobody can avoid, are not late.
+        Answers take `latency` seconds. Without a limiter, every request is granted. Refusals of
+        the `first` requests, which nobody can avoid, are not late.
         """
         self._requests = 0
         self.refused_late = 0
-        self._latency, self._first = latency, first
-        limit = Limit(rate, burst, retry_after, halfway=0.5 if halve_after else 1.0)
-        self._bucket = Bucket(limit, half=halve_after or 0)
-        self._turns, self._begun_at = turns, math.nan
+        self._limiter, self._latency, self._first = limiter, latency, first
         self._answers: dict[str, bytes] = {}
         self._next = roles
         self._records = {
@@ -73,27 +59,17 @@ class Service:
 
     def answer(self, method: str, target: str, body: bytes, now: float) -> bytes:
         self._requests += 1
-        if (wait := self._take_token(now)) is not None:
+        wait = self._limiter.take(now) if self._limiter else None
+        if wait is not None:
             self.refused_late += self._requests > self._first
-            return _problem(429, wait)
+            problem = {"title": "Reason", "status": 429}
+            return _json(429, problem, f"Retry-After: {wait}\r\n")
         if method != "GET":
             self._answers.clear()
             return self._route(method, target, body)
         if target not in self._answers:
             self._answers[target] = self._route(method, target, body)
         return self._answers[target]
-
-    def _take_token(self, now: float) -> float | None:
-        """Take a token, or return what `Retry-After` says where there is none."""
-        limit = self._bucket.limit
-        if limit.rate == math.inf:
-            return None
-        if self._turns:
-            if math.isnan(self._begun_at):
-                self._begun_at = now
-            turn = int((now - self._begun_at) // TURN)
-            self._bucket.limit = limit._replace(rate=self._turns[turn % len(self._turns)])
-        return self._bucket.take(now)
 
     def _route(self, method: str, target: str, body: bytes) -> bytes:
         path, _, query = target.partition("?")
@@ -121,21 +97,10 @@ def _page(field: str, records: dict[int, dict[str, object]], query: str) -> byte
     return _json(200, {field: shown, "pagination": pagination})
 
 
-def _http(status: int, body: bytes, headers: str) -> bytes:
-    head = f"HTTP/1.1 {status} Reason\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
-    return head.encode() + body
-
-
-def _json(status: int, data: object) -> bytes:
+def _json(status: int, data: object, headers: str = "") -> bytes:
     body = json.dumps(data, separators=(",", ":")).encode()
-    return _http(status, body, "Content-Type: application/json\r\n")
-
-
-def _problem(status: int, retry_after: float | None = None) -> bytes:
-    headers = "Content-Type: application/problem+json\r\n"
-    if retry_after is not None:
-        headers += f"Retry-After: {retry_after}\r\n"
-    return _http(status, json.dumps({"title": "Reason", "status": status}).encode(), headers)
+    headers += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    return f"HTTP/1.1 {status} Reason\r\n{headers}\r\n".encode() + body
 
 
 class Connection(asyncio.Protocol):

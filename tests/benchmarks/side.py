@@ -51,11 +51,8 @@ class Side(NamedTuple):
         return figures
 
     def _speed(self, seconds: float) -> Figures:
-        times = {
-            "time, ms": 1e3 * seconds / self.calls,
-            "throughput, calls/s": self.calls / seconds,
-        }
-        return Figures(times)
+        time_of_one, throughput = 1e3 * seconds / self.calls, self.calls / seconds
+        return Figures({"time, ms": time_of_one, "throughput, calls/s": throughput})
 
     async def in_threads(self, call: Callable[[], object]) -> Figures:
         left = iter(range(self.calls))

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks.harness import Measured
-from tests.benchmarks.jobs import JOBS
+from tests.benchmarks.jobs import JOBS, Turns
 from tests.benchmarks.page import PAGE, find_tables, make_tables
 from tests.benchmarks.rows import ROWS
 from tests.benchmarks.server import Service
 from tests.support.processes import ran
+from tests.support.rate_limit import Bucket, Limit
 
 SOME = (
     *("300-*", "2x500-*", "get-*", "https-get-*", "pages-16", "binding*", "import-fake"),
@@ -30,7 +31,7 @@ def create(service: Service, now: float) -> tuple[int, str | None]:
 def test_bucket() -> None:
     """The service grants a burst, then its rate, and says when there is a token."""
     service = Service()
-    service.set_up(rate=0.5, burst=2)
+    service.set_up(limiter=Bucket(Limit(0.5, 2)))
 
     assert [create(service, 0.0) for _ in range(3)] == [(201, None), (201, None), (429, "2")]
     assert [create(service, 2.0) for _ in range(2)] == [(201, None), (429, "2")]
@@ -39,7 +40,7 @@ def test_bucket() -> None:
 def test_by_turns() -> None:
     """A service may have several rates, for twenty seconds each, and the ideal follows them."""
     service = Service()
-    service.set_up(rate=1.0, turns=(1.0, 4.0), burst=4)
+    service.set_up(limiter=Turns((1.0, 4.0), 4))
     moments = (0.0, 2.0, 22.0, 22.5, 42.0, 44.0)
     granted = [sum(create(service, now)[0] == 201 for _ in range(9)) for now in moments]
     assert granted == [4, 2, 4, 2, 4, 2]
