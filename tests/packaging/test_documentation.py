@@ -38,6 +38,9 @@ assert pl
 
 pytestmark = pytest.mark.usefixtures("unmeasured")
 
+CLIENT_GUIDE = ROOT / "arize_roles_async" / "guide"
+SERVING = ROOT / "arize_roles_fake" / "guide" / "serving.md"
+INI = "[pytest]\nasyncio_default_fixture_loop_scope = function\nfilterwarnings =\n  error\n  "
 PAGES = pages()
 DOCSTRINGS = list(docstrings())
 IS_TEST = re.compile(r"^(async )?def test_", re.MULTILINE)
@@ -64,22 +67,15 @@ def test_page(page: str, pytester: pytest.Pytester, arize_env: RolesServer) -> N
     if not IS_TEST.search(PAGES[page]):
         runpy.run_path(str(file), run_name="__main__")
         return
-    pytester.makeini(
-        "[pytest]\n"
-        "asyncio_default_fixture_loop_scope = function\n"
-        "filterwarnings =\n  error\n"
-        "  ignore::arize_roles_async.AlphaWarning\n  ignore::arize_roles_async.BetaWarning"
-    )
+    notices = ("ignore::arize_roles_async.AlphaWarning", "ignore::arize_roles_async.BetaWarning")
+    pytester.makeini(INI + "\n  ".join(notices))
     assert pytester.runpytest_inprocess().parseoutcomes().keys() == {"passed"}
 
 
 @pytest.mark.full
 def test_guide_client(pytester: pytest.Pytester) -> None:
     """The client over httpx of the guide keeps the contract."""
-    pytester.makeini(
-        "[pytest]\nasyncio_default_fixture_loop_scope = function\n"
-        "filterwarnings =\n  error\n  ignore:unclosed:ResourceWarning"
-    )
+    pytester.makeini(f"{INI}ignore:unclosed:ResourceWarning")
     pytester.makepyfile(PAGES["arize_roles_fake/guide/contract.md"])
 
     # In another process, for httpx leaves the sockets of a closed event loop to the collector.
@@ -124,7 +120,7 @@ def test_readme_example(
     tmp_path: Path, arize_env: RolesServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Written to a file as the index says, the README prints what its comments say."""
-    index = (ROOT / "arize_roles_async/guide/README.md").read_text("utf-8")
+    index = (CLIENT_GUIDE / "README.md").read_text("utf-8")
     command = re.findall("^sed .*", index, re.MULTILINE)[0].replace("paging.md", "README.md")
     file = tmp_path / "example.py"
     subprocess.run(command.replace("example.py", str(file)), check=True, cwd=ROOT, shell=True)  # noqa: S602 - ours
@@ -193,42 +189,46 @@ def test_pydoc(package: Any) -> None:  # noqa: ANN401
         assert page.stem in package.__doc__
 
 
+def table(page: Path, header: str) -> list[list[str]]:
+    """Return the rows of a page's table whose header begins so, each as its cells."""
+    rows = page.read_text("utf-8").partition(f"\n| {header} |")[2].partition("\n\n")[0]
+    return [line.strip("| ").split(" | ") for line in rows.splitlines()[2:]]
+
+
+def codes(page: Path, header: str, column: int = 0) -> list[str]:
+    """Return what is code in a column of a table."""
+    return re.findall(r"`(.+?)`", " ".join(row[column] for row in table(page, header)))
+
+
 class TestConfiguration:
     """The page that lists every setting."""
 
-    PAGE = (ROOT / "arize_roles_async" / "guide" / "configuration.md").read_text("utf-8")
-
-    def rows(self, title: str) -> dict[str, str]:
-        """Return the first two columns of the rows below a title."""
-        section = self.PAGE.partition(title)[2].partition("\n## ")[0]
-        return dict(re.findall(r"^\| `(\w+)` \| ([^|]*?) *\|", section, re.MULTILINE))
+    PAGE = CLIENT_GUIDE / "configuration.md"
+    TEXT = PAGE.read_text("utf-8")
 
     def test_arguments(self) -> None:
         """It and the page for migrators have every argument of the client, and no other."""
-        parameters = inspect.signature(arize_roles_async.AiohttpRolesClient).parameters
-        page = (ROOT / "arize_roles_async" / "guide" / "migrating.md").read_text("utf-8")
-        table = page.partition("## The constructor")[2].partition("\n## ")[0]
-        here = re.findall(r"^\|.+\|(.+)\|$", table, re.MULTILINE)[2:]
+        parameters = [*inspect.signature(arize_roles_async.AiohttpRolesClient).parameters]
+        here = codes(CLIENT_GUIDE / "migrating.md", "`ArizeClient` | `AiohttpRolesClient`", 1)
 
-        assert [*self.rows("# Configuration")] == [*parameters]
-        assert set(re.findall(r"`(\w+)", "".join(here))) == {*parameters}
+        assert codes(self.PAGE, "argument") == parameters
+        assert {name.partition("=")[0] for name in here} == {*parameters}
 
     def test_variables(self) -> None:
         """It names every variable that a client reads."""
         source = inspect.getsource(_config)
         read = set(re.findall(r"\b(?:ARIZE|REQUESTS|SSL)_[A-Z_]+\b", source))
-        assert set(re.findall(r"\b(?:ARIZE|REQUESTS|SSL)_[A-Z_]+\b", self.PAGE)) == read
+        assert set(re.findall(r"\b(?:ARIZE|REQUESTS|SSL)_[A-Z_]+\b", self.TEXT)) == read
 
     def test_regions(self) -> None:
         """It names every region."""
-        assert re.findall(r"`([a-z]+-[a-z]+-\w+)`", self.PAGE) == [*_config.REGIONS]
+        assert re.findall(r"`([a-z]+-[a-z]+-\w+)`", self.TEXT) == [*_config.REGIONS]
 
-    @pytest.mark.parametrize(
-        ("title", "options"), [("## Time limits", Timeouts()), ("## Attempts", RetryPolicy())]
-    )
-    def test_options(self, title: str, options: Any) -> None:  # noqa: ANN401 - either class
+    @pytest.mark.parametrize("options", [Timeouts(), RetryPolicy()])
+    def test_options(self, options: Timeouts | RetryPolicy) -> None:
         """It has every field of an option with its default."""
-        shown = {name: value.removesuffix(" s") for name, value in self.rows(title).items()}
+        rows = table(self.PAGE, f"field of `{type(options).__name__}`")
+        shown = {name.strip("`"): value.removesuffix(" s") for name, value, _ in rows}
         assert shown == {name: str(value) for name, value in attrs.asdict(options).items()}
 
 
@@ -242,30 +242,22 @@ def served() -> Iterator[Served]:
 class TestServing:
     """The page that lists what a server takes."""
 
-    PAGE = (ROOT / "arize_roles_fake" / "guide" / "serving.md").read_text("utf-8")
-
-    def firsts(self, header: str) -> list[str]:
-        """Return what is code in the first column of the table with this header."""
-        table = self.PAGE.partition(f"| {header} |")[2].partition("\n\n")[0]
-        rows = [line.split(" | ")[0] for line in table.splitlines()]
-        return re.findall(r"`(.+?)`", "".join(rows))
-
     def test_options(self, capsys: pytest.CaptureFixture[str]) -> None:
         """It has every option of `serve`."""
         with pytest.raises(SystemExit):
             main(["serve", "--help"])
         options = {*re.findall(r"--[a-z-]+", capsys.readouterr().out)} - {"--help"}
-        assert {name.split()[0] for name in self.firsts("option")} == options
+        assert {name.split()[0] for name in codes(SERVING, "option")} == options
 
     def test_requests(self, served: Served) -> None:
         """It has every request of `--control`."""
         detail = served.ask("GET", "/-/other")[1]["detail"]
-        assert sorted(self.firsts("request")) == sorted(detail.partition(": ")[2].split(", "))
+        assert sorted(codes(SERVING, "request")) == sorted(detail.partition(": ")[2].split(", "))
 
     def test_members(self, served: Served) -> None:
         """It has every member of a fault."""
         detail = served.ask("POST", "/-/faults", {"other": 1})[1]["detail"]
-        assert sorted(self.firsts("member of a fault")) == sorted(
+        assert sorted(codes(SERVING, "member of a fault")) == sorted(
             detail.partition("It has ")[2].split(", ")
         )
 
@@ -273,20 +265,15 @@ class TestServing:
         """It has every member of a call in the log."""
         served.create("A")
         logged = served.ask("GET", "/-/calls")[1]["calls"][0]
-        assert sorted(self.firsts("member of a call")) == sorted(logged)
+        assert sorted(codes(SERVING, "member of a call")) == sorted(logged)
 
 
 @pytest.mark.parametrize(("column", "change"), [(1, False), (2, True)])
 def test_retried(column: int, change: bool) -> None:  # noqa: FBT001 - a parameter
     """The page on retries has every status that is tried again."""
-    page = (ROOT / "arize_roles_async/guide/errors-and-retries.md").read_text("utf-8")
-    rows = [line.split(" | ") for line in page.splitlines() if re.match(r"\| \d", line)]
-    named = {
-        int(status)
-        for row in rows
-        if row[column].startswith("tried again")
-        for status in re.findall(r"\d+", row[0])
-    }
+    rows = table(CLIENT_GUIDE / "errors-and-retries.md", "failure of an attempt")
+    causes = " ".join(row[0] for row in rows if row[column] == "tried again")
+    named = {int(status) for status in re.findall(r"\d+", causes)}
     retried = {
         status
         for status in range(400, 600)
@@ -298,20 +285,20 @@ def test_retried(column: int, change: bool) -> None:  # noqa: FBT001 - a paramet
 
 async def test_logged(caplog: pytest.LogCaptureFixture) -> None:
     """The page on logging has every field of the records."""
-    page = (ROOT / "arize_roles_async/guide/logging.md").read_text("utf-8")
-    named = re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.+?) \|", page, re.MULTILINE)))
     account = FakeAccount()
     account.fail("list", 503)
     account.fail("list", 429)
     usual = {*vars(logging.makeLogRecord({})), "message"}
     with caplog.at_level(logging.DEBUG, "arize_roles_async"):
         await FakeRolesClient(account).list()
-    assert {name for record in caplog.records for name in vars(record)} - usual == {*named}
+    assert {name for record in caplog.records for name in vars(record)} - usual == {
+        *codes(CLIENT_GUIDE / "logging.md", "field")
+    }
 
 
 def test_kinds() -> None:
     """The page on roles as code has every kind of an error in JSON."""
-    page = (ROOT / "arize_roles_async/guide/roles-as-code.md").read_text("utf-8")
+    page = (CLIENT_GUIDE / "roles-as-code.md").read_text("utf-8")
     listed = page.partition("with a `kind`:")[2].partition("\n- ")[0]
     others = ["blocked", "stopped", "error"]
     assert sorted(re.findall(r"`(\w+)`", listed)) == sorted(
