@@ -52,10 +52,10 @@ ABOVE = {"transport", "as_code", "__main__"}
 """These use the client's public names, and nothing imports them."""
 
 
-def modules_of(package: Path) -> list[str]:
-    """Return the names of a package's modules, `__init__` among them."""
-    paths = (path.relative_to(package).with_suffix("") for path in package.rglob("*.py"))
-    return sorted(".".join(path.parts) for path in paths)
+def modules_of(package: Path) -> dict[str, str]:
+    """Return the sources of a package's modules by their names, `__init__` among them."""
+    paths = {path: path.relative_to(package).with_suffix("") for path in package.rglob("*.py")}
+    return {".".join(name.parts): path.read_text("utf-8") for path, name in paths.items()}
 
 
 MODULES = {package: modules_of(package) for package in (CLIENT, FAKE)}
@@ -79,8 +79,7 @@ def below(node: ast.AST, *, in_functions: bool) -> Iterator[ast.AST]:
 @functools.cache
 def imports(package: Path, module: str, when: str = "ever") -> set[str]:
     """Return the full names of what a module imports `ever`, `at run time` or `at its top`."""
-    path = package.joinpath(*module.split(".")).with_suffix(".py")
-    tree = ast.parse(path.read_text("utf-8"))
+    tree = ast.parse(MODULES[package][module])
     nodes = ast.walk(tree) if when == "ever" else below(tree, in_functions=when == "at run time")
     found: set[str] = set()
     for node in nodes:
@@ -147,7 +146,7 @@ def test_above() -> None:
 def test_no_resource(shared: str) -> None:
     """What every resource shares names none of them, as a path, an operation or a class."""
     for module in [each for each in MODULES[CLIENT] if room(each) == shared]:
-        tree = ast.parse(CLIENT.joinpath(*module.split(".")).with_suffix(".py").read_text("utf-8"))
+        tree = ast.parse(MODULES[CLIENT][module])
         for node in ast.walk(tree):
             # A text that stands alone is a docstring.
             if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
@@ -170,14 +169,14 @@ def test_users() -> None:
 
 def test_internals() -> None:
     """One module alone reads private names of aiohttp, which it checks."""
-    readers: list[str] = []
-    for package, modules in MODULES.items():
-        for module in modules:
-            if any(name.startswith("aiohttp.") for name in imports(package, module)):
-                path = package.joinpath(*module.split(".")).with_suffix(".py")
-                # Other than as a text, ruff finds one.
-                if re.search(r"""["']_[a-z]""", path.read_text("utf-8")):
-                    readers.append(module)
+    of_aiohttp = {
+        module: source
+        for package, modules in MODULES.items()
+        for module, source in modules.items()
+        if any(name.startswith("aiohttp.") for name in imports(package, module))
+    }
+    # Other than as a text, ruff finds one.
+    readers = [name for name, source in of_aiohttp.items() if re.search(r"""["']_[a-z]""", source)]
     assert readers == ["_aiohttp.internals"]
 
 
