@@ -18,8 +18,8 @@ import time
 import tomllib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import chdir
 from fnmatch import fnmatch
-from functools import cache
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
@@ -35,7 +35,7 @@ _testing: Any = import_module("cosmic_ray.testing")
 
 ROOT: Final = Path(__file__).parents[2]
 PACKAGES: Final = ("arize_roles_async", "arize_roles_fake")
-COPIED: Final = (*PACKAGES, "tests", "pyproject.toml", "README.md", "CHANGELOG.md")
+JUDGES: Final = "tests/data/judges.toml"
 SUITE: Final = "arize_roles_fake/contract/"
 SUITE_DATA: Final = ("core/NumberReplacer", "core/ReplaceBinaryOperator_", "core/ReplaceUnary")
 """Operators that only change what a suite asks with, such as how many roles it makes."""
@@ -58,12 +58,9 @@ class Fault:
     def __str__(self) -> str:
         return f"{self.file}: {self.breaks}"
 
-    def apply(self) -> bool:
-        """Write the fault into the module below the current folder, and return whether it fits."""
-        path = Path(self.file)
-        text = path.read_text("utf-8")
-        path.write_text(text.replace(self.before, self.after), "utf-8")
-        return text.count(self.before) == 1
+    def into(self, source: str) -> str | None:
+        """Return the source of the module with the fault, or None where it does not fit."""
+        return source.replace(self.before, self.after) if source.count(self.before) == 1 else None
 
 
 @attrs.frozen
@@ -79,11 +76,11 @@ class Mutant:
     def __str__(self) -> str:
         return f"{self.file}:{self.line}: {self.operator} ({self.occurrence})"
 
-    def apply(self) -> bool:
-        """Write the change into the module below the current folder, and return whether it fits."""
+    def into(self, source: str) -> str | None:
+        """Return the source of the module with the change, or None where it does not fit."""
         operator = _plugins.get_operator(self.operator)()
-        mutated = _mutating.apply_mutation(Path(self.file), operator, self.occurrence)
-        return mutated[1] is not None
+        mutated: str | None = _mutating.mutate_code(source, operator, self.occurrence)
+        return mutated
 
 
 def modules(root: Path) -> list[str]:
@@ -94,11 +91,9 @@ def modules(root: Path) -> list[str]:
 
 def compiles(root: Path, mutant: Mutant) -> bool:
     """Return whether a mutant is Python; another is no fault, and every test would catch it."""
-    operator = _plugins.get_operator(mutant.operator)()
-    source = (root / mutant.file).read_text("utf-8")
     try:
-        mutated = _mutating.mutate_code(source, operator, mutant.occurrence)
-        compile(mutated, mutant.file, "exec")
+        mutated = mutant.into((root / mutant.file).read_text("utf-8"))
+        compile(str(mutated), mutant.file, "exec")
     except (SyntaxError, AttributeError):
         # cosmic-ray itself fails on an `except` of a name with a dot.
         return False
@@ -136,25 +131,20 @@ def by_hand(root: Path) -> list[Fault]:
 
 def judges(root: Path, file: str) -> list[str]:
     """Return the paths of the tests that judge a module; none is a `LookupError`."""
-    for pattern, tests in _named(root).items():
+    named: dict[str, list[str]] = tomllib.loads((root / JUDGES).read_text("utf-8"))
+    for pattern, tests in named.items():
         if fnmatch(file, pattern):
             return tests
-    raise LookupError(f"tests/data/judges.toml names no tests for {file}")
+    raise LookupError(f"{JUDGES} names no tests for {file}")
 
 
-@cache
-def _named(root: Path) -> dict[str, list[str]]:
-    """Return the tests that are named for the patterns of paths."""
-    return tomllib.loads((root / "tests/data/judges.toml").read_text("utf-8"))
-
-
-def _run(tests: Sequence[str], folder: Path, seconds: float = TIMEOUT) -> tuple[bool, str]:
+def _run(tests: Sequence[str], folder: str | Path, seconds: float) -> tuple[bool, str]:
     """Return whether tests pass in a copy of the project, and the end of what they print."""
-    os.chdir(folder)
     # Coverage is not measured in the copies.
     os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
     command = f"{sys.executable} -m pytest -x -q --tb=no -p no:cacheprovider {' '.join(tests)}"
-    outcome, output = _testing.run_tests(command, seconds)
+    with chdir(folder):
+        outcome, output = _testing.run_tests(command, seconds)
     return outcome.value == "survived", output.strip().rpartition("\n")[2]
 
 
@@ -164,20 +154,15 @@ def _judge(root: Path, change: Fault | Mutant, until: float) -> tuple[bool, str]
     When the time is over, it ends; nobody waits for the result then.
     """
     with tempfile.TemporaryDirectory() as folder:
-        for name in COPIED:
-            if (root / name).is_dir():
-                ignored = shutil.ignore_patterns("__pycache__")
-                shutil.copytree(root / name, Path(folder, name), ignore=ignored)
-            elif (root / name).exists():
-                shutil.copy(root / name, folder)
-        os.chdir(folder)
-        try:
-            if not change.apply():
-                return True, "it does not fit the source"
-            seconds = min(TIMEOUT, max(0.1, until - time.monotonic()))
-            return _run(judges(root, change.file), Path(folder), seconds)
-        finally:
-            os.chdir(root)
+        ignored = shutil.ignore_patterns(".*", "__pycache__")
+        shutil.copytree(root, folder, ignore=ignored, dirs_exist_ok=True)
+        module = Path(folder, change.file)
+        changed = change.into(module.read_text("utf-8"))
+        if changed is None:
+            return True, "it does not fit the source"
+        module.write_text(changed, "utf-8")
+        seconds = min(TIMEOUT, max(0.1, until - time.monotonic()))
+        return _run(judges(root, change.file), folder, seconds)
 
 
 def judge_all(
@@ -191,7 +176,7 @@ def judge_all(
     survivors = judged = 0
     with ProcessPoolExecutor(jobs) as pool:
         named = sorted({test for change in changes for test in judges(root, change.file)})
-        passed, said = pool.submit(_run, ["--collect-only", *named], root).result()
+        passed, said = pool.submit(_run, ["--collect-only", *named], root, TIMEOUT).result()
         if not passed:
             raise RuntimeError(f"the tests cannot be collected without a change: {said}")
         waiting = {pool.submit(_judge, root, change, until): change for change in changes}
