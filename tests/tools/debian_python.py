@@ -25,10 +25,10 @@ from typing import Any, Final
 from tests.support.processes import ROOT, passed_on
 
 FROM_HERE: Final = (
-    "etc/resolv.conf",
-    "etc/pip.conf",
-    "etc/apt/apt.conf.d",
-    "etc/ssl/certs/ca-certificates.crt",
+    "/etc/resolv.conf",
+    "/etc/pip.conf",
+    "/etc/apt/apt.conf.d",
+    "/etc/ssl/certs/ca-certificates.crt",
 )
 """What the chroot has from this machine, if it is there."""
 SETTINGS: Final = re.compile("PIP_CERT|PIP_INDEX_URL|SSL_CERT_FILE|.*_proxy", re.IGNORECASE)
@@ -52,12 +52,8 @@ class Chroot:
             options = ["--variant=minbase", "--include=ca-certificates,git,python3"]
             mirror, *_ = passed_on(*MIRROR, stdout=subprocess.PIPE).stdout.split()
             passed_on("debootstrap", *options, "unstable", folder, mirror)
-        for name in FROM_HERE:
-            here, there = Path("/", name), folder / name
-            if here.is_dir():
-                shutil.copytree(here, there, dirs_exist_ok=True)
-            elif here.exists():
-                shutil.copyfile(here, there)
+        here = [path for path in FROM_HERE if Path(path).exists()]
+        passed_on("cp", "-rL", "--parents", *here, folder)
         self.run("apt-get update -qq")
 
     def run(

@@ -50,10 +50,8 @@ def check(interpreter: str, *, oldest: bool, arguments: list[str]) -> None:
         passed_on(interpreter, "-m", "venv", home)
         python = home / "bin" / "python"
         constraints = Path(folder, "constraints.txt")
-        constraints.write_text(
-            "\n".join(lower_bounds(requirements(ROOT / "pyproject.toml")) if oldest else ""),
-            "utf-8",
-        )
+        bounds = lower_bounds(requirements(ROOT / "pyproject.toml")) if oldest else ()
+        constraints.write_text("\n".join(bounds), "utf-8")
         passed_on(python, "-m", "pip", "install", "-q", "-c", constraints, f"{wheel}[test]")
         # Behind everything that is installed, so that the sdist's packages shadow no wheel's.
         passed_on(python, "-P", source / "tests/tools/modes.py", cwd=source)
