@@ -6,7 +6,6 @@ with a Content-Length.
 
 import asyncio
 import base64
-import bisect
 import json
 import urllib.parse
 from typing import Any
@@ -38,10 +37,9 @@ class Service:
         self.refused_late = 0
         self._limiter, self._latency, self._first = limiter, latency, first
         self._answers: dict[str, bytes] = {}
-        self._next = roles
         self._records = {
-            "roles": {number: role(number) for number in range(roles)},
-            "role-bindings": {number: binding(number) for number in range(min(roles, 1000))},
+            "roles": [role(number) for number in range(roles)],
+            "role-bindings": [binding(number) for number in range(min(roles, 1000))],
         }
 
     def receive(
@@ -76,25 +74,22 @@ class Service:
         _, _, collection, *segments = path.split("/")
         records = self._records[collection]
         if method == "POST":
-            number, self._next = self._next, self._next + 1
-            records[number] = role(number) | json.loads(body)
-            return _json(201, records[number])
+            records.append(role(len(records)) | json.loads(body))
+            return _json(201, records[-1])
         if not segments:
             return _page(collection.replace("-", "_"), records, query)
         number = int(base64.b64decode(urllib.parse.unquote(segments[0])).split(b":")[1])
         return _json(200, records[number])
 
 
-def _page(field: str, records: dict[int, dict[str, object]], query: str) -> bytes:
+def _page(field: str, records: list[dict[str, object]], query: str) -> bytes:
     asked = dict(urllib.parse.parse_qsl(query))
-    numbers = list(records)
-    begin = bisect.bisect_left(numbers, int(asked.get("cursor", 0)))
+    begin = int(asked.get("cursor", 0))
     end = begin + int(asked.get("limit", 50))
-    shown = [records[number] for number in numbers[begin:end]]
-    pagination: dict[str, object] = {"has_more": end < len(numbers)}
-    if end < len(numbers):
-        pagination["next_cursor"] = str(numbers[end])
-    return _json(200, {field: shown, "pagination": pagination})
+    pagination: dict[str, object] = {"has_more": end < len(records)}
+    if end < len(records):
+        pagination["next_cursor"] = str(end)
+    return _json(200, {field: records[begin:end], "pagination": pagination})
 
 
 def _json(status: int, data: object, headers: str = "") -> bytes:

@@ -41,14 +41,11 @@ def test_hints(module: str) -> None:
     """The annotations of every public name can be read, with and without the optional packages."""
     for name in import_module(module).__all__:
         member = getattr(import_module(module), name)
-        if isinstance(member, type):
-            get_type_hints(member)
-            methods = [each for _, each in inspect.getmembers(member, inspect.isfunction)]
-            properties = inspect.getmembers(member, lambda each: isinstance(each, property))
-            for function in [*methods, *(each.fget for _, each in properties)]:
+        parts = dict(inspect.getmembers(member)).values() if isinstance(member, type) else ()
+        for each in (member, *parts):
+            function = each.fget if isinstance(each, property) else each
+            if isinstance(function, type) or inspect.isfunction(function):
                 get_type_hints(function)
-        elif inspect.isfunction(member):
-            get_type_hints(member)
 
 
 def test_help(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,13 +91,14 @@ def imports(package: Path, module: str, when: str = "ever") -> set[str]:
     return found
 
 
+def uses(package: Path, module: str, imported: str, when: str = "ever") -> bool:
+    """Return whether a module imports something, or a part of it."""
+    return any(f"{name}.".startswith(f"{imported}.") for name in imports(package, module, when))
+
+
 def users(package: Path, imported: str) -> set[str]:
     """Return the rooms of a package of which a module imports something, or a part of it, ever."""
-    return {
-        room(module)
-        for module in MODULES[package]
-        if any(f"{name}.".startswith(f"{imported}.") for name in imports(package, module))
-    }
+    return {room(module) for module in MODULES[package] if uses(package, module, imported)}
 
 
 @pytest.mark.parametrize(
@@ -120,17 +121,15 @@ def test_rooms(package: Path, rooms: tuple[str, ...], when: str) -> None:
 @pytest.mark.parametrize("package", MODULES)
 def test_one_way(package: Path) -> None:
     """The modules of a package import one another one way."""
-    modules = MODULES[package]
-
-    def led_to(module: str) -> set[str]:
-        names = {
-            name.removeprefix(f"{package.name}.") for name in imports(package, module, "at its top")
+    modules = MODULES[package].keys() - {"__init__"}
+    graph = {
+        module: {
+            each
+            for each in modules - {module}
+            if uses(package, module, f"{package.name}.{each}", "at its top")
         }
-        return {
-            each for each in modules if any(f"{name}.".startswith(f"{each}.") for name in names)
-        }
-
-    graph = {module: led_to(module) - {module} for module in modules if module != "__init__"}
+        for module in modules
+    }
     assert list(TopologicalSorter(graph).static_order())
 
 
@@ -173,7 +172,7 @@ def test_internals() -> None:
         module: source
         for package, modules in MODULES.items()
         for module, source in modules.items()
-        if any(name.startswith("aiohttp.") for name in imports(package, module))
+        if uses(package, module, "aiohttp")
     }
     # Other than as a text, ruff finds one.
     readers = [name for name, source in of_aiohttp.items() if re.search(r"""["']_[a-z]""", source)]

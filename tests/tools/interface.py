@@ -65,14 +65,14 @@ def of_module(module: ModuleType) -> Iterator[str]:
 
 def of_class(name: str, of: type) -> Iterator[str]:
     """Yield the lines of a class: its arguments, then its methods and attributes by name."""
-    is_made = not (issubclass(of, (Enum, Warning, str)) or getattr(of, "_is_protocol", False))
+    is_made = not (is_one(of, Enum, Warning, str) or getattr(of, "_is_protocol", False))
     yield f"{name}{signature(of)}" if is_made else name
     ours = [each for each in of.__mro__ if each.__module__.startswith("arize_roles_")]
     shown = {each for base in ours for each in {*vars(base), *inspect.get_annotations(base)}}
     # The public bases have lines of their own.
     public = [each for each in ours[1:] if each.__module__ in MODULES and each.__name__[0] != "_"]
     without = {each for base in public for each in vars(base)}
-    if is_made and (hasattr(of, "__attrs_attrs__") or issubclass(of, (msgspec.Struct, Exception))):
+    if is_made and (hasattr(of, "__attrs_attrs__") or is_one(of, msgspec.Struct, Exception)):
         without |= {*inspect.signature(of).parameters}
     for each in sorted(shown - {*getattr(of, "__members__", ())}):
         # A rule of the contract is a test, and no part of the interface.
@@ -83,6 +83,10 @@ def of_class(name: str, of: type) -> Iterator[str]:
             yield f"{name}.{each}{signature(found)}"
         elif each not in without:
             yield f"{name}.{each}"
+
+
+def is_one(of: type, *bases: type) -> bool:
+    return issubclass(of, bases)
 
 
 def signature(call: Callable[..., object]) -> str:
