@@ -3,6 +3,7 @@
 import functools
 import json
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -139,6 +140,16 @@ def test_filters(account: FakeAccount, kind: str, query: str, names: list[str]) 
     account.add_project("churn", space="ML")
     account.add_project("tried", space="Ops", project_type="EXPERIMENT")
     assert listed(account, kind, query) == names
+
+
+def test_cursor_of_statuses(account: FakeAccount) -> None:
+    """A cursor is of the statuses of its list, in whatever order they are asked for."""
+    account.add_user("a@x.org")
+    account.add_user("b@x.org", status="INVITED")
+    _, page = answer(account, "GET /v2/users?limit=1&status=ACTIVE&status=INVITED")
+    cursor = f"cursor={quote(page['pagination']['next_cursor'], safe='')}"
+    assert listed(account, "users", f"status=INVITED&status=ACTIVE&{cursor}") == ["b@x.org"]
+    assert answer(account, f"GET /v2/users?status=ACTIVE&{cursor}")[0] == 400
 
 
 def test_organization(account: FakeAccount) -> None:
