@@ -2,6 +2,7 @@
 
 import functools
 import json
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
@@ -9,7 +10,7 @@ import pytest
 
 from arize_roles_async import AccountRole
 from arize_roles_fake import FakeAccount
-from tests.support.clients import START, answer, request_binding
+from tests.support.clients import START, Act, answer, request_binding
 
 
 def listed(account: FakeAccount, kind: str, query: str = "", **key: str) -> list[str]:
@@ -61,34 +62,27 @@ def test_declared() -> None:
 SPACE_ID, PROJECT_ID = "U3BhY2U6MQ==", "TW9kZWw6MQ=="
 
 
-@pytest.mark.parametrize(
-    ("method", "arguments", "error", "message"),
-    [
-        ("add_user", {"email": "a@x.org", "id": SPACE_ID}, ValueError, "be the ID of a Space"),
-        ("add_user", {"email": None}, ValueError, "user must not be empty"),
-        ("add_user", {"email": "a@x.org", "role": "ADMIN"}, TypeError, r"\$\.role"),
-        ("add_space", {"name": "ML", "id": PROJECT_ID}, ValueError, "not the ID of a space"),
-        ("add_space", {"name": "ML", "id": "ML"}, ValueError, "must be a space or a project"),
-        ("add_space", {"name": "ML", "description": "\ud800"}, ValueError, "surrogates"),
-        ("add_project", {"name": "p", "space": "ML", "id": SPACE_ID}, ValueError, "not the ID of"),
-        ("add_space", {"name": None}, TypeError, r"\$\.name"),
-        ("bind", {"role": "A", "user": PROJECT_ID, "resource": "Space:1"}, ValueError, "the ID of"),
-        ("__init__", {"users": "ada"}, TypeError, "users must be a list"),
-        ("__init__", {"resources": "Space:1"}, TypeError, "resources must be a list"),
-    ],
-)
-def test_refused(
-    account: FakeAccount,
-    method: str,
-    arguments: dict[str, Any],
-    error: type[Exception],
-    message: str,
-) -> None:
+REFUSED: list[tuple[Callable[[Any], object], type[Exception], str]] = [
+    (lambda a: a.add_user("a@x.org", id=SPACE_ID), ValueError, "be the ID of a Space"),
+    (lambda a: a.bind("A", user=PROJECT_ID, resource="Space:1"), ValueError, "the ID of"),
+    (lambda a: a.add_user(None), ValueError, "user must not be empty"),
+    (lambda a: a.add_user("a@x.org", role="ADMIN"), TypeError, r"\$\.role"),
+    (lambda a: a.add_space(None), TypeError, r"\$\.name"),
+    (lambda a: a.add_space("ML", id=PROJECT_ID), ValueError, "not the ID of a space"),
+    (lambda a: a.add_space("ML", id="ML"), ValueError, "must be a space or a project"),
+    (lambda a: a.add_space("ML", description="\ud800"), ValueError, "surrogates"),
+    (lambda _: FakeAccount(users="ada"), TypeError, "users must be a list"),
+    (lambda _: FakeAccount(resources="Space:1"), TypeError, "resources must be a list"),
+]
+
+
+@pytest.mark.parametrize(("act", "error", "message"), REFUSED)
+def test_refused(account: FakeAccount, act: Act, error: type[Exception], message: str) -> None:
     """The ID of another kind, or a value that no answer can carry, is refused; nothing is added."""
     account.add_role("A", ["PROJECT_READ"])
     before = account.dump()
     with pytest.raises(error, match=message):
-        getattr(account, method)(**arguments)
+        act(account)
     assert account.dump() == before
 
 
@@ -134,7 +128,8 @@ def test_every_field(account: FakeAccount) -> None:
     ],
 )
 def test_filters(account: FakeAccount, kind: str, query: str, names: list[str]) -> None:
-    """Lists have those filters of the reference, too, that no client of ours sends."""
+    """A list has those filters, too, that no client of ours sends, and never a bot user."""
+    account.add_user(None, id="bot-1")
     account.add_user("a@x.org")
     account.add_user("b@x.org", status="INVITED")
     account.add_project("churn", space="ML")
@@ -212,7 +207,7 @@ def test_file(account: FakeAccount) -> None:
     assert directory["blocked"] == ["eve@example.com"]
     loaded = FakeAccount.load(account.dump(), clock=lambda: START)
     assert listed(loaded, "users") == ["ada@example.com", "ada@example.com"]
-    assert listed(loaded, "projects") == ["churn"]
+    assert (listed(loaded, "projects"), listed(loaded, "spaces")) == (["churn"], ["ML", "Ops"])
     assert loaded.dump() == account.dump()
 
 

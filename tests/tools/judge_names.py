@@ -14,7 +14,7 @@ The judge goes by the account before each request of the call, and not by the an
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from contextlib import AbstractContextManager, suppress
 from typing import Any, Final
 from unittest.mock import patch
@@ -183,39 +183,32 @@ def flaws(
 ONLY: Final = vars(directory)["_only"]
 
 
-async def over(items: Iterable[Any]) -> AsyncIterator[Any]:
+async def over(*items: object) -> AsyncIterator[object]:
     """Iterate items as a listing does."""
     for each in items:
         yield each
 
 
-async def first_of_two(about: Any, name: str, listing: Any) -> Any:  # noqa: ANN401
-    """Return the first of several matches, as some clients do."""
-    found = [each async for each in listing]
-    for each in found:
+async def first_match(kind: object, name: str, listing: AsyncIterable[object]) -> Any:  # noqa: ANN401
+    async for each in listing:
         with suppress(NotFoundError):
-            return await ONLY(about, name, over([each]))
-    return await ONLY(about, name, over(found))
+            return await ONLY(kind, name, over(each))
+    return await ONLY(kind, name, over())
 
 
-async def of_first_page(about: Any, name: str, listing: Any) -> Any:  # noqa: ANN401
-    return await ONLY(about, name, over(await listing))
-
-
-def by_unicode(one: str, other: str) -> bool:
-    return one.lower() == other.lower()
-
-
-def by_part(one: str, other: str) -> bool:
-    return one.lower()[:4] == other.lower()[:4]
+async def of_first_page(kind: object, name: str, listing: Any) -> Any:  # noqa: ANN401
+    return await ONLY(kind, name, over(*await listing))
 
 
 PLANTED: Final[dict[str, AbstractContextManager[object]]] = {
-    "Unicode's rule of case": patch.object(directory, "_is_same_address", by_unicode),
-    "a part of the address": patch.object(directory, "_is_same_address", by_part),
-    "the first of two": patch.object(directory, "_only", first_of_two),
+    "Unicode's rule of case": patch.object(
+        directory, "_ASCII_LOWER", {ord(each): each.lower() for each in "MIKE\u212a"}
+    ),
+    "a part of the address": patch.object(directory, "_is_same_address", str.__contains__),
+    "the first of two": patch.object(directory, "_only", first_match),
     "the first page alone": patch.object(directory, "_only", of_first_page),
 }
+"""The ways in which other clients mistake one name for another."""
 
 
 def wrong(calls: int) -> Iterator[str]:
