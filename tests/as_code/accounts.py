@@ -7,10 +7,9 @@ from http import HTTPStatus
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
-import msgspec
 import pytest
 
-from arize_roles_async import Request, Response, Role, RolesClient
+from arize_roles_async import Role, RolesClient
 from arize_roles_async.as_code import (
     ApplyError,
     ApplyResult,
@@ -27,24 +26,6 @@ from tests.support.clients import account_at_noon, answer
 
 A = TypeVar("A", bound=FakeAccount)
 READS: Final = ("list", "get")
-
-
-class Withholding(FakeAccount):
-    """An account that answers without permissions, as the reference says of some keys.
-
-    Where `only_changes` is set, it answers so to changes alone.
-    """
-
-    only_changes = False
-
-    def handle(self, request: Request) -> Response:
-        reply = super().handle(request)
-        if self.only_changes and request.method == "GET":
-            return reply
-        body = msgspec.json.decode(reply.body or b"{}")
-        for role in (body, *body.get("roles", ())):
-            role.pop("permissions", None)
-        return msgspec.structs.replace(reply, body=msgspec.json.encode(body))
 
 
 def account_of(*roles: str, predefined: bool = False) -> FakeAccount:
@@ -133,13 +114,11 @@ def texts(changes: Iterable[Change]) -> list[str]:
 async def failure(
     roles: RolesClient,
     wanted: Declaration = MIXED,
-    *,
     on_plan: Callable[[Plan], object] | None = None,
-    on_change: Callable[[Change], object] | None = None,
 ) -> ApplyError:
     """Return the error that applying ends in."""
     with pytest.raises(ApplyError) as caught:
-        await apply(roles, wanted, on_plan=on_plan, on_change=on_change)
+        await apply(roles, wanted, on_plan=on_plan)
     return caught.value
 
 
