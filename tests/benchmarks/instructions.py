@@ -15,14 +15,12 @@ from tests.benchmarks.side import Side
 class Instructions:
     """Two sides under cachegrind, over loopback.
 
-    Each side has two processes, and one takes more samples than the other. Their difference is that
-    of calls alone, without the start of a process and its first calls.
+    Each side has two processes, of which one takes two samples more. Their difference is that of
+    calls alone, without the start of a process and its first calls.
     """
 
     ours: Side
     theirs: Side
-    samples: int = 2
-    """The samples that one process takes more than the other."""
 
     async def __call__(self, bench: Bench) -> Measures:
         if shutil.which("valgrind") is None:
@@ -37,10 +35,8 @@ class Instructions:
         return {"instructions": Measured(ours / theirs, shown)}
 
     async def _count(self, bench: Bench, side: Side) -> float:
-        few, many = await asyncio.gather(
-            *(_counted(bench, side, samples) for samples in (1, 1 + self.samples))
-        )
-        return (many - few) / (self.samples * side.calls)
+        few, many = await asyncio.gather(*(_counted(bench, side, samples) for samples in (1, 3)))
+        return (many - few) / (2 * side.calls)
 
 
 async def _counted(bench: Bench, side: Side, samples: int) -> int:

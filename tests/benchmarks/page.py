@@ -3,7 +3,6 @@
 Measure on a quiet machine, with the other clients installed.
 """
 
-import itertools
 import json
 import re
 import sys
@@ -106,17 +105,13 @@ def _with_worst(result: Mapping[str, Any]) -> str:
 
 
 def _peers(results: Results) -> Iterable[str]:
-    figures = {
-        figure: dict(
-            each.rsplit(" ", 1)
-            for each in str(results[f"{_PEERS.key}-{figure}"].get("beside")).split("; ")[1:]
-        )
-        for figure in ("failed", "time")
-    }
-    failed, time = (results[f"{_PEERS.key}-{figure}"].get("value", 0) for figure in figures)
-    yield f"this client | {failed:g} | {time:.3g}"
-    for client in dict.fromkeys(itertools.chain(*figures.values())):
-        yield f"{client} | {figures['failed'].get(client)} | {figures['time'].get(client, '')}"
+    both = [results[f"{_PEERS.key}-{figure}"] for figure in ("failed", "time")]
+    yield "this client | {:g} | {:.3g}".format(*(each.get("value", 0) for each in both))
+    besides = (str(each.get("beside")).split("; ")[1:] for each in both)
+    failed, time = (dict(client.rsplit(" ", 1) for client in beside) for beside in besides)
+    # One whose calls failed has no time.
+    for client, number in failed.items():
+        yield f"{client} | {number} | {time.get(client, '')}"
 
 
 if __name__ == "__main__":

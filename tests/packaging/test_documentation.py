@@ -81,12 +81,8 @@ def test_guide_client(pytester: pytest.Pytester) -> None:
     # In another process, for httpx leaves the sockets of a closed event loop to the collector.
     ended = pytester.runpytest_subprocess().parseoutcomes()
 
-    rules = [
-        name
-        for suite in (contract.RolesContract, contract.RoleBindingsContract)
-        for name in dir(suite)
-        if name.startswith("test_")
-    ]
+    suites = (contract.RolesContract, contract.RoleBindingsContract)
+    rules = [name for suite in suites for name in dir(suite) if name.startswith("test_")]
     assert ended.keys() == {"passed"}
     assert ended["passed"] >= len(rules)
 

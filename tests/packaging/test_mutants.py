@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools.mutants import ROOT, Fault, Mutant, by_hand, draw, judge_all, judges, modules
+from tests.support.processes import ROOT
+from tests.tools.mutants import Fault, Mutant, by_hand, draw, judge_all, judges, modules
 
 SOURCE = "def double(number, /):\n    return number * 2\n\n\nUNUSED = 1\n"
 TESTS = (

@@ -7,8 +7,6 @@ from arize_roles_async import __version__
 from tests.support.processes import ROOT
 from tests.tools.release_check import lower_bounds, requirements
 
-PYPROJECT = ROOT / "pyproject.toml"
-
 
 def test_changelog() -> None:
     """The changelog has an entry for the version."""
@@ -28,7 +26,7 @@ def test_newest_entry() -> None:
 
 def test_lower_bounds() -> None:
     """Every direct dependency states its lower bound, which is taken literally."""
-    bounds = list(lower_bounds(requirements(PYPROJECT)))
+    bounds = list(lower_bounds(requirements()))
     given = ["msgspec>=0.19", "pyright[nodejs]>=1.1.390", "arize-roles-async[pandas,polars]"]
 
     assert {bound.partition("==")[0] for bound in bounds} >= {"aiohttp", "pandas", "pytest"}
@@ -43,7 +41,7 @@ def test_lower_bounds() -> None:
 def test_pins() -> None:
     """Every direct dependency is pinned, and a Python newer than the pins takes whatever is new."""
     pins = (ROOT / "tests/constraints.txt").read_text("utf-8").splitlines()
-    direct = {bound.partition("==")[0] for bound in lower_bounds(requirements(PYPROJECT))}
+    direct = {bound.partition("==")[0] for bound in lower_bounds(requirements())}
 
     for version, pinned in (("3.11", direct), ("3.14", direct), ("3.15", set[str]())):
         here = {"python_version": version, "python_full_version": f"{version}.1"}

@@ -90,18 +90,14 @@ async def permissions(roles: RolesClient, role: Role) -> None:
     assert_type(role.permissions, tuple[AnyPermission, ...] | None)
     if role.permissions is not None:
         await roles.update(role_id=role.id, permissions=role.permissions)
+        assert_type(", ".join(role.permissions), str)
         for permission in role.permissions:
             assert_type(permission.resource, str)
             assert_type(permission.action, str)
             assert_type(permission.is_known, bool)
             assert_type(permission.value, str)
-            await find_text(permission)
     assert_type(Permission.for_resource("DATASET"), tuple[Permission, ...])
     assert_type(Permission.for_action("READ"), tuple[Permission, ...])
-
-
-async def find_text(text: str) -> str:
-    return text
 
 
 # Responses.

@@ -25,7 +25,8 @@ from typing import Final, Unpack, get_args, get_origin
 
 import msgspec
 
-ROOT: Final = Path(__file__).parents[2]
+from tests.support.processes import ROOT
+
 DATA: Final = ROOT / "tests" / "data"
 MODULES: Final = (
     "arize_roles_async",

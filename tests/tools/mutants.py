@@ -27,13 +27,14 @@ from typing import Any, Final
 
 import attrs
 
+from tests.support.processes import ROOT
+
 # It has no types.
 _ast: Any = import_module("cosmic_ray.ast")
 _mutating: Any = import_module("cosmic_ray.mutating")
 _plugins: Any = import_module("cosmic_ray.plugins")
 _testing: Any = import_module("cosmic_ray.testing")
 
-ROOT: Final = Path(__file__).parents[2]
 PACKAGES: Final = ("arize_roles_async", "arize_roles_fake")
 JUDGES: Final = "tests/data/judges.toml"
 SUITE: Final = "arize_roles_fake/contract/"

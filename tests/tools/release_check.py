@@ -31,9 +31,9 @@ def lower_bounds(requirements: Iterable[str]) -> Iterator[str]:
         yield f"{requirement.name}=={bounds[0]}"
 
 
-def requirements(pyproject: Path) -> Iterator[str]:
+def requirements() -> Iterator[str]:
     """Yield what the project and the extras that its tests need depend on directly."""
-    project = tomllib.loads(pyproject.read_text("utf-8"))["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     yield from project["dependencies"]
     for extra in ("pandas", "polars", "test"):
         yield from project["optional-dependencies"][extra]
@@ -50,7 +50,7 @@ def check(interpreter: str, *, oldest: bool, arguments: list[str]) -> None:
         passed_on(interpreter, "-m", "venv", home)
         python = home / "bin" / "python"
         constraints = Path(folder, "constraints.txt")
-        bounds = lower_bounds(requirements(ROOT / "pyproject.toml")) if oldest else ()
+        bounds = lower_bounds(requirements()) if oldest else ()
         constraints.write_text("\n".join(bounds), "utf-8")
         passed_on(python, "-m", "pip", "install", "-q", "-c", constraints, f"{wheel}[test]")
         # Behind everything that is installed, so that the sdist's packages shadow no wheel's.
