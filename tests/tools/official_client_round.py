@@ -9,6 +9,8 @@ from typing import Any
 
 arize: Any = import_module("arize")
 known: Any = import_module("arize.roles.types").Permission
+client: Any = arize.ArizeClient()
+roles: Any = client.roles
 
 
 def refused(status: int, call: Callable[[], object]) -> None:
@@ -21,16 +23,15 @@ def refused(status: int, call: Callable[[], object]) -> None:
 
 
 def main() -> None:
-    roles: Any = arize.ArizeClient().roles
-    made = create_and_list(roles)
-    get_change_and_delete(roles, made)
-    fail(roles, made.id)
-    bind(roles)
+    made = create_and_list()
+    get_change_and_delete(made)
+    fail(made.id)
+    bind()
     look_up()
     print("passed")
 
 
-def create_and_list(roles: Any) -> Any:  # noqa: ANN401 - the client's own types are not here
+def create_and_list() -> Any:  # noqa: ANN401 - the client's own types are not here
     made = roles.create(
         name="AI Engineer: round / 1",
         permissions=[known.PROJECT_READ, known.DATASET_READ],
@@ -55,7 +56,7 @@ def create_and_list(roles: Any) -> Any:  # noqa: ANN401 - the client's own types
     return made
 
 
-def get_change_and_delete(roles: Any, made: Any) -> None:  # noqa: ANN401
+def get_change_and_delete(made: Any) -> None:  # noqa: ANN401
     assert roles.get(role=made.id) == made
     assert roles.get(role="AI Engineer: round / 1") == made
 
@@ -70,7 +71,7 @@ def get_change_and_delete(roles: Any, made: Any) -> None:  # noqa: ANN401
     assert roles.list(is_predefined=False).roles == []
 
 
-def fail(roles: Any, gone: str) -> None:  # noqa: ANN401
+def fail(gone: str) -> None:
     refused(404, lambda: roles.get(role=gone))
     refused(404, lambda: roles.delete(role=gone))
     refused(404, lambda: roles.update(role=gone, name="Gone"))
@@ -82,8 +83,8 @@ def fail(roles: Any, gone: str) -> None:  # noqa: ANN401
     refused(401, stranger.roles.list)
 
 
-def bind(roles: Any) -> None:  # noqa: ANN401
-    bindings: Any = arize.ArizeClient().role_bindings
+def bind() -> None:
+    bindings = client.role_bindings
     types: Any = import_module("arize.role_bindings.types").RoleBindingResourceType
     first, second = [
         roles.create(name=name, permissions=[known.ROLE_READ]).id for name in ("First", "Second")
@@ -115,7 +116,6 @@ def bind(roles: Any) -> None:  # noqa: ANN401
 
 def look_up() -> None:
     """Read users, spaces and projects, which the test has added."""
-    client: Any = arize.ArizeClient()
     page = client.users.list(email="EXAMPLE", limit=1)
     assert [user.email for user in page.users] == ["ada@example.com"]
     page = client.users.list(email="EXAMPLE", limit=1, cursor=page.pagination.next_cursor)
