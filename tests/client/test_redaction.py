@@ -171,6 +171,8 @@ def test_arguments() -> None:
     ("body", "key", "redacted"),
     [
         (rb'{"a":"bearer-k\u0065y"}', "bearer-key", b'{"a":"[API key]"}'),
+        # Too long to be searched for a key that other escapes hide.
+        (rb'["bearer-k\u0065y"]' + b" " * 2**16, "bearer-key", b'["[API key]"]'),
         (rb"\ bearer-key", "bearer-key", rb"\ [API key]"),
         (b"\xff bearer-key", "bearer-key", b"\xef\xbf\xbd [API key]"),
         (b"\xff bearer", "bearer-key", b"\xff bearer"),
