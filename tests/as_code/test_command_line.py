@@ -144,14 +144,6 @@ class TestApply:
         assert ended == status
         assert errors.startswith(f'error: update "B old" -> "B" {outcome} made: ')
 
-    def test_later_fails(self, shell: Shell) -> None:
-        """If a later one fails, changes were made, and each that was not reached has its line."""
-        shell.account.fail("delete", 403)
-        status, output, errors = shell("apply --yes roles.toml")
-        assert (status, output) == (3, f'{TEXT}  made: update "B old" -> "B"\n')
-        assert errors.startswith('error: delete "D" was not made: ')
-        assert errors.endswith('\nmade: 1 of 3\nnot reached: 1\n  not reached: create "New"\n')
-
     def test_blocked(self, shell: Shell) -> None:
         """A delete that users block stops nothing else; alone, it leaves nothing changed."""
         shell.account.bind("D", user="ada", resource="Space:1")
@@ -182,7 +174,8 @@ class TestApply:
         assert [blocked["account"], len(blocked["made"])] == ["staging", 1]
         status, output, _ = shell("apply --yes --format=json --max-removals x roles.toml")
         refused = json.loads(output)
-        assert (status, refused["kind"], refused["made"]) == (2, "invalid", [])
+        assert (status, refused["kind"]) == (2, "invalid")
+        assert [refused["made"], refused["may_have_been_made"]] == [[], False]
         assert refused["reason"].startswith("max_removals: must be a number, or a share ")
         assert refused.keys() == {*blocked, "errors"}
 
@@ -222,25 +215,6 @@ class TestPlan:
         shown = json.loads(output)
         assert (status, shown["kind"]) == (2, "forbidden")
         assert errors == f"error: {shown['errors'][0]}\n"
-
-    def test_comment(self, shell: Shell) -> None:
-        """A plan for a comment is written beside the one that is printed, and so is a failure."""
-        assert shell("plan --comment out.md roles.toml")[1] == TEXT
-        before = Path("out.md").read_text("utf-8")
-        assert before.startswith('```diff\n  account "staging" at ')
-        shell.account.fail("list", 403)
-        assert shell.status("plan --comment out.md roles.toml") == 2
-        assert Path("out.md").read_text("utf-8").startswith("```diff\n! error: GET /v2/roles")
-
-    def test_exit_code(self, shell: Shell) -> None:
-        """With --exit-code, a role that is neither declared nor ignored is a difference, too."""
-        role = '[roles.Same]\npermissions = ["ROLE_READ"]'
-        shell.write("same.toml", role)
-        assert shell.status("plan same.toml") == 0
-        assert shell.status("plan --exit-code same.toml") == 1
-        shell.write("same.toml", f'ignored = ["B old", "D", "Undeclared"]\n{role}')
-        assert shell.status("plan --exit-code same.toml") == 0
-        assert changes(shell.account) == []
 
     def test_long_comment(self, shell: Shell) -> None:
         """Of very many errors a comment has as many as fit, and the number of the others."""

@@ -12,26 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arize_roles_async import Permission, UnknownPermission, ValidationError, Violation
+from arize_roles_async import UnknownPermission, ValidationError, Violation
 from arize_roles_async.as_code import Declaration, DeclaredRole, FileViolation, compare, load, loads
 from arize_roles_async.as_code.schema import schema
 from arize_roles_async.as_code.toml import formatted
 from tests.as_code import strategies
 from tests.as_code.accounts import account_of, declaration, declared
 
-FILE = """\
-# A role is declared whole. A role that is not named here is left alone.
-absent = ["Temp Analyst"]
-
-[roles."AI Engineer"]
-description = "Builds and evaluates models."
-previously = ["ML Engineer"]
-permissions = [
-    "DATASET_READ",
-    "DATASET_CREATE",
-    "DATASET_READ",
-]
-"""
 WRITTEN = r"""account = "staging"
 
 anchor = "Um9sZTpB"
@@ -109,20 +96,6 @@ def places(text: str) -> list[tuple[str, int]]:
 
 
 class TestReading:
-    def test_role(self) -> None:
-        """A role is declared whole, its permissions as a set."""
-        assert loads(FILE) == Declaration(
-            roles=[
-                DeclaredRole(
-                    name="AI Engineer",
-                    description="Builds and evaluates models.",
-                    previously=["ML Engineer"],
-                    permissions=[Permission.DATASET_CREATE, Permission.DATASET_READ],
-                )
-            ],
-            absent=["Temp Analyst"],
-        )
-
     def test_new_permissions(self) -> None:
         """A permission that this version does not know has to be called new."""
         text = '[roles.A]\npermissions = ["NEW_READ"]'
@@ -154,8 +127,8 @@ class TestReading:
     def test_load(self) -> None:
         """A file is UTF-8, with or without a mark, whatever its line ends."""
         path = Path("roles.toml")
-        path.write_bytes(b"\xef\xbb\xbf" + FILE.replace("\n", "\r\n").encode())
-        assert load(path) == load(str(path)) == loads(FILE)
+        path.write_bytes(b"\xef\xbb\xbf" + WRITTEN.replace("\n", "\r\n").encode())
+        assert load(path) == load(str(path)) == loads(WRITTEN)
 
 
 class TestRefusing:
@@ -185,14 +158,10 @@ class TestRefusing:
         ("text", "field", "message"),
         [
             (5, "file", "must be a text, not int"),
-            (None, "file", "must be a text, not None"),
-            (b"", "file", "must be a text, not bytes"),
             ("roles = 5", "roles", "must be a table"),
             ("roles.A = 5", 'roles."A"', "must be a table"),
             ("account = 5", "account", "must be a string"),
-            ('account = ""', "account", "must not be empty"),
             ("anchor = 5", "anchor", "must be a string"),
-            ("new_permissions = [5]", "new_permissions", "must be a list of strings"),
             ('new_permissions = "X"', "new_permissions", "must be a list of strings"),
         ],
     )
@@ -299,7 +268,6 @@ class TestRefusing:
             ({"roles": 5}, "roles: must be a list of DeclaredRole objects, not int"),
             ({"roles": None}, "roles: must be a list of DeclaredRole objects, not None"),
             ({"roles": [5]}, "roles: must hold DeclaredRole objects, not int"),
-            ({"absent": 5}, "absent: must be a list of names, not int"),
             ({"absent": "x"}, "absent: must be a list of names, not str"),
             ({"new_permissions": 5}, "new_permissions: must be a list of permissions, not int"),
         ],
@@ -406,19 +374,16 @@ class TestSeveral:
 
     def test_name_twice(self) -> None:
         """A name in two files is refused, and both are named."""
-        write(a=ROLE.format("A"), b='\nabsent = [\n"X",\n"A",\n]', c='ignored = ["X"]')
-        assert refused("a.toml", "b.toml", "c.toml") == [
+        role = ROLE.format("B")
+        write(a=ROLE.format("A"), b='\nabsent = [\n"X",\n"A",\n]', c='ignored = ["X"]\n' + role)
+        write(d=role)
+        assert refused("a.toml", "b.toml", "c.toml", "d.toml") == [
             f'b.toml:4: absent."A": is also at roles."A"; {ONCE}',
             f'a.toml:1: roles."A": is also at absent; {ONCE}',
             f'b.toml:3: absent."X": is also at ignored; {ONCE}',
             f'c.toml:1: ignored."X": is also at absent; {ONCE}',
-        ]
-
-    def test_role_twice(self) -> None:
-        """So is a role in two files."""
-        write(a=ROLE.format("A"), b="\n" + ROLE.format("A"))
-        assert refused("a.toml", "b.toml") == [
-            f'{place}: roles."A": appears more than once' for place in ("a.toml:1", "b.toml:2")
+            'c.toml:2: roles."B": appears more than once',
+            'd.toml:1: roles."B": appears more than once',
         ]
 
     @pytest.mark.parametrize("key", ["account", "anchor"])
@@ -475,15 +440,7 @@ class TestIgnored:
         assert "Legacy" not in str(plan)
         assert plan.custom_roles == 2
 
-    def test_declared(self) -> None:
-        """A role cannot be declared and ignored at once."""
-        assert places('ignored = ["B", "A"]\n' + ROLE.format("A")) == [
-            ('ignored."A"', 1),
-            ('roles."A"', 2),
-        ]
 
-
-NEW = 'new_permissions = ["NEW_READ"]\n'
 SETS = """
 [sets]
 readers = ["PROJECT_READ", "DATASET_READ"]
@@ -494,18 +451,15 @@ writers = ["DATASET_CREATE", "DATASET_READ"]
 class TestSets:
     def test_included(self) -> None:
         """A role has the permissions of its sets and its own."""
-        text = '[roles.A]\ninclude = ["readers", "writers"]\npermissions = ["ROLE_READ"]\n'
+        text = (
+            '[roles.A]\ninclude = ["readers", "writers"]\npermissions = ["TAG_READ", "TAG_READ"]\n'
+        )
         text += '[roles.B]\ninclude = ["readers"]'
         role = {"permissions": ["DATASET_READ", "PROJECT_READ"]}
-        both = ["DATASET_CREATE", "DATASET_READ", "PROJECT_READ", "ROLE_READ"]
+        both = ["DATASET_CREATE", "DATASET_READ", "PROJECT_READ", "TAG_READ"]
         assert loads(SETS + text) == declaration(
             declared("A", permissions=both), declared("B", **role)
         )
-
-    def test_other_file(self) -> None:
-        """A set of one file is known in all, whatever their order."""
-        write(a='[roles.A]\ninclude = ["readers"]', b='[sets]\nreaders = ["ROLE_READ"]')
-        assert load("a.toml", "b.toml") == declaration("A")
 
     def test_twice(self) -> None:
         """A set is defined in one file."""
@@ -559,10 +513,12 @@ class TestSets:
         text += '[roles.A]\ninclude = ["x"]\n[roles.B]\ninclude = ["x"]\npermissions = ["NO"]'
         assert places(text) == [('roles."B".permissions."NO"', 7), ('sets."x"."RAED"', 2)]
 
-    def test_new_permission(self) -> None:
-        """A permission that one file calls new is known in all."""
-        write(a='[sets]\nx = ["NEW_READ"]\n[roles.A]\ninclude = ["x"]', b=NEW + ROLE.format("B"))
-        assert load("a.toml", "b.toml").new_permissions == ("NEW_READ",)
+    def test_other_file(self) -> None:
+        """A set, or a permission that is called new, of one file is known in all."""
+        write(a='[roles.A]\ninclude = ["x"]', b='[sets]\nx = ["NEW_READ"]')
+        write(c='new_permissions = ["NEW_READ"]')
+        role = declared("A", permissions=["NEW_READ"])
+        assert load("a.toml", "b.toml", "c.toml") == declaration(role, new=["NEW_READ"])
 
     def test_unused(self) -> None:
         """A set that no role includes is a note."""
@@ -667,12 +623,3 @@ class TestPlaces:
         text += '\n[roles."Wrong one"]\npermissions = ["ROLE_READ"]\nwrong = 1\n'
         found = dict(places(text))
         assert found['roles."Wrong one"."wrong"'] == text.count("\n")
-
-    def test_plan(self) -> None:
-        """What does not fit the account has its place in the right file, too."""
-        write(a='absent = ["X"]', b='absent = [\n"Y",\n"Admin"]', c=ROLE.format("Member"))
-        roles, loaded = account_of(predefined=True).roles, load("a.toml", "b.toml", "c.toml")
-        assert [*map(str, flaws(compare, roles, loaded))] == [
-            'c.toml:1: roles."Member": is predefined, and cannot be changed',
-            'b.toml:3: absent."Admin": is predefined, and cannot be changed',
-        ]
