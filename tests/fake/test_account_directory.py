@@ -41,14 +41,6 @@ def test_labels(account: FakeAccount, label: str, project: str, space: str) -> N
     assert (listed(account, "projects"), listed(account, "spaces")) == ([project], [space])
 
 
-def test_bound_over_http(account: FakeAccount) -> None:
-    """What a request binds is there, and stays when the binding goes."""
-    assert request_binding(account, "eve@example.com", "Space:ML") == 201
-    account.unbind("A", user="eve@example.com", resource="Space:ML")
-    assert listed(account, "users") == ["eve@example.com"]
-    assert listed(account, "spaces") == ["ML"]
-
-
 def test_declared() -> None:
     """What is declared is there; what is added later is, too, and can have roles."""
     account = FakeAccount(users=["ada@example.com"], resources=["Space:ML"])
@@ -159,7 +151,10 @@ def test_organization(account: FakeAccount) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["users?status=GONE", "users?status=", "spaces?org_id=", "projects?project_type=X"],
+    [
+        *("users?status=GONE", "users?status=", "spaces?org_id="),
+        *("projects?project_type=X", "projects?space_id=", "projects?space_name="),
+    ],
 )
 def test_refused_filter(account: FakeAccount, query: str) -> None:
     """A filter that breaks its rule is a 400."""
