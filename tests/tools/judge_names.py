@@ -112,10 +112,13 @@ class Account(FakeAccount):
                     self.before = {key: x for key, x in self.before.items() if key[0] != user.id}
         store = self._state.store
         users = [each for each in store.users.in_order() if each.id not in store.blocked]
-        named = {"space": store.spaces, "project": store.projects, "role": store}
         self.moments.append(
-            {kind: {each.id: each.name for each in x.in_order()} for kind, x in named.items()}
-            | {"user": {each.id: folded(str(each.email)) for each in users}}
+            {
+                "user": {each.id: folded(str(each.email)) for each in users},
+                "space": {each.id: each.name for each in store.spaces.in_order()},
+                "project": {each.id: each.name for each in store.projects.in_order()},
+                "role": {each.id: each.name for each in self.roles},
+            }
         )
         return super().handle(request)
 
