@@ -4,7 +4,7 @@ import base64
 import contextlib
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 from urllib.parse import quote
 
 import pytest
@@ -24,17 +24,12 @@ from arize_roles_async.as_code.apply import Run, StoppedError
 from arize_roles_fake import FakeAccount
 from tests.support.clients import account_at_noon, answer
 
-A = TypeVar("A", bound=FakeAccount)
 READS: Final = ("list", "get")
 
 
 def account_of(*roles: str, predefined: bool = False) -> FakeAccount:
     """Return an account with roles of these names that may read roles, the first one oldest."""
-    return filled(account_at_noon(predefined=predefined), *roles)
-
-
-def filled(account: A, *roles: str) -> A:
-    """Return an account to which such roles were added."""
+    account = account_at_noon(predefined=predefined)
     for name in roles:
         account.add_role(name, ["ROLE_READ"], id=role_id(name))
     return account

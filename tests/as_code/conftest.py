@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from arize_roles_fake import RolesServer
-from tests.as_code.accounts import filled
 from tests.as_code.shell import KEY, Account, Shell
 
 
@@ -37,7 +36,9 @@ def shell(
 ) -> Iterator[Shell]:
     """The command on an account, in a folder with a file of roles."""
     monkeypatch.chdir(tmp_path)
-    served = filled(Account(), "B old", "D", "Same", "Undeclared")
+    served = Account()
+    for name in ("B old", "D", "Same", "Undeclared"):
+        served.add_role(name, ["ROLE_READ"])
     with RolesServer(served) as server:
         monkeypatch.setenv("ARIZE_API_KEY", KEY)
         monkeypatch.setenv("ARIZE_BASE_URL", server.url)

@@ -101,19 +101,12 @@ class TestText:
         assert formatted("a", GIVEN) == WANTED
         assert formatted("a", WANTED) == WANTED
 
-    def test_top(self) -> None:
-        """Keys at the top come in their order, with an empty line between them."""
-        text = 'absent = ["B", "A"]\nroles.A.permissions = ["ROLE_READ"]\naccount = "x"'
-        assert formatted("a", text) == (
-            'account = "x"\n\nabsent = [\n    "A",\n    "B",\n]\n\n'
-            'roles.A.permissions = [\n    "ROLE_READ",\n]\n'
-        )
-
     def test_head(self) -> None:
         """Only the first comments stay at the top; those of a key that moves go with it."""
-        text = "# head\n\n# of b\nabsent = []\n# of a\n\naccount = 'a'\n"
+        text = '# head\n\n# of b\nroles.A.permissions = ["TAG_READ"]\n# of a\n\naccount = "a"\n'
         assert formatted("a", text) == (
-            "# head\n\n# of a\naccount = 'a'\n\n# of b\nabsent = [\n]\n"
+            '# head\n\n# of a\naccount = "a"\n\n'
+            '# of b\nroles.A.permissions = [\n    "TAG_READ",\n]\n'
         )
 
     def test_equal_items(self) -> None:
