@@ -233,12 +233,45 @@ class TestFailing:
         assert error.result.may_have_been_made is True
         assert str(error.__cause__) == f"the answer has a different {named}"
 
+    @pytest.mark.parametrize(
+        ("error", "may_be"),
+        [
+            (ForbiddenError("No.", status=403, from_service=True), False),
+            (ForbiddenError("No.", status=403), True),
+            (ServerError("No.", status=503, from_service=True), True),
+            (RateLimitError("No.", status=429), False),
+            (RolesConnectionError("No."), False),
+            (OutcomeUnknownError("No."), True),
+            (InvalidResponseError("No."), True),
+        ],
+    )
+    async def test_doubt(
+        self, monkeypatch: pytest.MonkeyPatch, error: RolesError, *, may_be: bool
+    ) -> None:
+        """Only a refusal, or a request that was not sent, leaves a change unmade for certain."""
+        monkeypatch.setattr(FakeRolesClient, "create", AsyncMock(side_effect=error))
+        failed = await failure(FakeRolesClient(account_of()), declaration("A"))
+        assert failed.result.may_have_been_made is may_be
 
-class TestBlocked:
-    """A delete that is refused since users have the role."""
+    @pytest.mark.parametrize(("operation", "may_be"), [("get", False), ("update", True)])
+    async def test_cancelled(
+        self, monkeypatch: pytest.MonkeyPatch, operation: str, *, may_be: bool
+    ) -> None:
+        """The result of a run that is cancelled says what may have been made."""
+        cancelled = AsyncMock(side_effect=asyncio.CancelledError)
+        monkeypatch.setattr(FakeRolesClient, operation, cancelled)
+        roles = FakeRolesClient(mixed_account())
+        run = Run(roles, await plan(roles, MIXED))
+        with pytest.raises(asyncio.CancelledError):
+            await run.finish()
+        assert run.result is not None
+        assert str(run.result.failed) == 'update "B old" -> "B"'
+        assert run.result.may_have_been_made is may_be
+        assert run.result.reason == "the run was ended by CancelledError"
+        assert len(run.result.not_reached) == 4
 
-    async def test_goes_on(self) -> None:
-        """The other changes are made, and the error names the role and the reason."""
+    async def test_blocked(self) -> None:
+        """A delete that users block stops no other change, and the error has the role and why."""
         account = mixed_account()
         account.bind("D", user="ada", resource="Space:1")
         error = await failure(FakeRolesClient(account))
@@ -321,25 +354,6 @@ class TestRemovals:
         with pytest.raises(ValidationError, match=r"^max_removals: must be a number, or a share "):
             await apply(FakeRolesClient(account), Declaration(), max_removals=wrong)
         assert account.calls == ()
-
-
-class TestStopping:
-    @pytest.mark.parametrize(("operation", "may_be"), [("get", False), ("update", True)])
-    async def test_cancelled_result(
-        self, monkeypatch: pytest.MonkeyPatch, operation: str, *, may_be: bool
-    ) -> None:
-        """The result of a run that is cancelled says what may have been made."""
-        cancelled = AsyncMock(side_effect=asyncio.CancelledError)
-        monkeypatch.setattr(FakeRolesClient, operation, cancelled)
-        roles = FakeRolesClient(mixed_account())
-        run = Run(roles, await plan(roles, MIXED))
-        with pytest.raises(asyncio.CancelledError):
-            await run.finish()
-        assert run.result is not None
-        assert str(run.result.failed) == 'update "B old" -> "B"'
-        assert run.result.may_have_been_made is may_be
-        assert run.result.reason == "the run was ended by CancelledError"
-        assert len(run.result.not_reached) == 4
 
 
 class TestWaiting:
@@ -567,25 +581,3 @@ class TestMeanwhile:
         result = await apply(FakeRolesClient(account), wanted, on_plan=meddle)
         assert len(result.made) == 1
         assert [operation for operation, _ in changes(account)] == [sent]
-
-
-class TestGateway:
-    @pytest.mark.parametrize(
-        ("error", "may_be"),
-        [
-            (ForbiddenError("No.", status=403, from_service=True), False),
-            (ForbiddenError("No.", status=403), True),
-            (ServerError("No.", status=503, from_service=True), True),
-            (RateLimitError("No.", status=429), False),
-            (RolesConnectionError("No."), False),
-            (OutcomeUnknownError("No."), True),
-            (InvalidResponseError("No."), True),
-        ],
-    )
-    async def test_error(
-        self, monkeypatch: pytest.MonkeyPatch, error: RolesError, *, may_be: bool
-    ) -> None:
-        """Only a refusal, or a request that was not sent, leaves a change unmade for certain."""
-        monkeypatch.setattr(FakeRolesClient, "create", AsyncMock(side_effect=error))
-        failed = await failure(FakeRolesClient(account_of()), declaration("A"))
-        assert failed.result.may_have_been_made is may_be

@@ -431,16 +431,6 @@ class TestSeveral:
         assert second == 'b.toml:1: roles."B".permissions: must hold at least one permission'
 
 
-class TestIgnored:
-    def test_plan(self) -> None:
-        """A role that is ignored is left alone, and a plan does not list it."""
-        account = account_of("Legacy Admin", "Other")
-        plan = compare(account.roles, loads('ignored = ["Legacy Admin", "Not there"]'))
-        assert [role.name for role in plan.undeclared] == ["Other"]
-        assert "Legacy" not in str(plan)
-        assert plan.custom_roles == 2
-
-
 SETS = """
 [sets]
 readers = ["PROJECT_READ", "DATASET_READ"]

@@ -382,6 +382,14 @@ class TestComparing:
             "  1 to update; 1 as declared",
         ]
 
+    def test_ignored(self) -> None:
+        """A role that is ignored is left alone, and a plan does not list it."""
+        account = account_of("Legacy Admin", "Other")
+        plan = planned(account, Declaration(ignored=["Legacy Admin", "Not there"]))
+        assert [role.name for role in plan.undeclared] == ["Other"]
+        assert "Legacy" not in str(plan)
+        assert plan.custom_roles == 2
+
 
 class TestNotes:
     def note(self, account: FakeAccount, wanted: Declaration) -> str | None:
