@@ -246,11 +246,14 @@ class Machine(RuleBasedStateMachine):
 
     @rule(limit=st.integers(1, 5), is_predefined=filters)
     def list_pages(self, limit: int, is_predefined: bool | None) -> None:  # noqa: FBT001
-        async def walk(roles: Bound) -> list[tuple[tuple[Role, ...], bool]]:
-            pages = roles.list(limit=limit, is_predefined=is_predefined).pages()
-            return [(page.roles, page.pagination.has_more) async for page in pages]
+        async def read(roles: Bound) -> list[tuple[tuple[Role, ...], bool]]:
+            pages = list[tuple[tuple[Role, ...], bool]]()
+            async for page in roles.list(limit=limit, is_predefined=is_predefined).pages():
+                pages.append((page.roles, page.pagination.has_more))
+                assert len(pages) <= 1 + len(self.model)
+            return pages
 
-        pages: Any = self.both("list", walk).value
+        pages: Any = self.both("list", read).value
         found = [role for roles, _ in pages for role in roles]
         assert found == self.of_kind(is_predefined)
         assert all(len(roles) == limit for roles, _ in pages[:-1])

@@ -27,6 +27,7 @@ from arize_roles_fake import (
     SuspiciousPermissionWarning,
     make_role,
 )
+from arize_roles_fake.contract._suite import walk
 from tests.support.clients import PREDEFINED, START, account_at_noon, ask, both_clients
 from tests.support.processes import LONGEST_WAIT
 
@@ -154,7 +155,7 @@ class TestAddRole:
         """Roles seeded with ages of their own are listed newest first."""
         for name, days in (("middle", 2), ("oldest", 3), ("newest", 1)):
             account.add_role(name, created_at=START - timedelta(days=days))
-        names = [role.name async for role in roles.list(limit=1)]
+        names = [role.name for role in await walk(roles.list(limit=1))]
         assert names == ["newest", "middle", "oldest"]
 
     @pytest.mark.parametrize(
@@ -410,7 +411,7 @@ async def test_short_pages(account: FakeAccount, roles: RolesClient) -> None:
         account.add_role(name, ["ROLE_READ"])
     # The first empty page has another cursor than the page before it.
     account.shorten_pages(0, 0, 2, 0, 1)
-    sizes = [len(page.roles) async for page in roles.list(limit=4).pages()]
+    sizes = [len(page.roles) for page in await walk(roles.list(limit=4).pages())]
     account.shorten_pages(1, 0)
     assert len(await roles.list().all()) == 6
     assert sizes == [0, 0, 2, 0, 1, 3]
