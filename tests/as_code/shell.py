@@ -1,10 +1,11 @@
 """The command on an account that this process serves, and a file that changes the account."""
 
-import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,7 +71,8 @@ def sending(*signals: int) -> Callable[[], None]:
 
     def send() -> None:
         for each in signals:
-            os.kill(os.getpid(), each)
+            # Not to the process: another thread might take the second one before the first.
+            signal.pthread_kill(threading.main_thread().ident or 0, each)
 
     return send
 
