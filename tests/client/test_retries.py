@@ -14,6 +14,7 @@ from arize_roles_async import (
     Timeouts,
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient
+from arize_roles_fake.contract._suite import walk
 from tests.support.clients import Connect, account_at_noon, both_clients, create
 
 
@@ -33,7 +34,7 @@ async def test_each_page(connect: Connect) -> None:
         account.fail("list", 503, times=2, after=calls_before)
 
     async with connect(account, retry=RetryPolicy(attempts=3)) as roles:
-        assert len([role async for role in roles.list(limit=1)]) == 3
+        assert len(await walk(roles.list(limit=1))) == 3
 
 
 @both_clients
