@@ -87,9 +87,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     apply.add_argument("--json", action="store_true", help=argparse.SUPPRESS)
     forms = {check: ("text", "github"), plan: ("text", "json", "github"), apply: ("text", "json")}
-    for command, each in forms.items():
+    for command, choices in forms.items():
         command.add_argument(
-            "--format", choices=each, default="text", help="github adds annotations to the text"
+            "--format", choices=choices, default="text", help="github adds annotations to the text"
         )
     export = commands.add_parser("export", help="print a file that declares every custom role")
     export.add_argument(

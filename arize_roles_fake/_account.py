@@ -870,8 +870,10 @@ class FakeAccount:
             if broken or answer.status >= _FIRST_FAILURE:
                 self._faults.note_failure(incoming)
             latencies = [each for each in self._scripted_as(Latency) if each.calls.match(incoming)]
-            latency = [_NO_LATENCY, *latencies][-1]
-            latency.was_used = True
+            latency = _NO_LATENCY
+            if latencies:
+                latency = latencies[-1]
+                latency.was_used = True
             blocks = [each for each in self._scripted_as(Blocked) if not each.is_released]
             now = self.now()
             reply = Reply(

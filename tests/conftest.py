@@ -22,7 +22,7 @@ pytest_plugins = ["pytester"]
 # test starts would compile a thousand files again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
-# Of the machine's certificates each client over https would read its own copy.
+# Each client over https would read the certificates of the machine again, which takes long.
 for variable in ("ARIZE_SSL_CA_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
     os.environ.pop(variable, None)
 

@@ -33,13 +33,13 @@ def thing_flaw(thing: str, text: object) -> str | None:
     if flaw is not None or not isinstance(text, str):
         return flaw
     kind = id_kind(text)
-    if kind is None:
-        local, _, domain = text.rpartition("@")
-        is_fit = thing != "user" or "" not in {local, domain}
-        unfit = None if is_fit else f"must be an address or an ID, not {quoted(text)}"
-        return _name_flaw(text) or unfit
-    is_fit = kind in ID_KINDS[thing] or kind not in KNOWN_KINDS
-    return None if is_fit else f"{quoted(text)} is the ID of a {kind}, not of a {thing}"
+    if kind in KNOWN_KINDS - {*ID_KINDS[thing]}:
+        return f"{quoted(text)} is the ID of a {kind}, not of a {thing}"
+    flaw = None if kind else _name_flaw(text)
+    local, _, domain = text.rpartition("@")
+    if thing == "user" and not (kind or flaw or (local and domain)):
+        return f"must be an address or an ID, not {quoted(text)}"
+    return flaw
 
 
 def in_space_flaw(in_space: object, project: object) -> str | None:

@@ -105,7 +105,7 @@ def found(path: str | os.PathLike[str], *, or_input: bool = False) -> list[tuple
 
 
 def text_of(path: Path | None) -> str:
-    """Return the text of a file or the standard input; raises an error if it is no UTF-8."""
+    """Return the text of a file or the standard input; it must be UTF-8, and not too large."""
     if path is None and sys.stdin is None:
         raise OSError("it is closed")
     with path.open("rb") if path else nullcontext(sys.stdin.buffer) as file:

@@ -86,9 +86,9 @@ class State:
         self.extra_permissions: frozenset[str] = frozenset()
         """Permissions of the account that are newer than this version of the library."""
         self.users: frozenset[str] | None = None
-        """The IDs of the users; None if there is each that no other account has."""
+        """The IDs of the users; None means every user that no other account has."""
         self.resources: frozenset[str] | None = None
-        """The IDs of the spaces and projects; None if there is each that no other account has."""
+        """The IDs of the spaces and projects; None means every one that no other account has."""
         self._next_page_size = next_page_size
         """Returns a limit on the items of the next page, besides the limit of its request."""
         self._cursors = Cursors()
@@ -107,7 +107,7 @@ class State:
         return not self.ids.is_of_another(id) if declared is None else id in declared
 
     def know(self, *ids: str, born: datetime | None = None) -> None:
-        """Take users, spaces and projects into their lists; new ones were created then, or now."""
+        """Add users, spaces and projects that are new, as created at `born`, by default now."""
         for each in ids:
             store = self.records_of(each)
             if store.by_id(each) is None:

@@ -233,7 +233,10 @@ class Suite(metaclass=_SuiteType):
         return STATUS_ERRORS[getattr(self.assumptions, name)]
 
     def _refused_if(self, name: str, value: int | str) -> AbstractContextManager[object]:
-        """Return a block that is refused if an assumption has a value: a status, or by a 409."""
+        """Return a block that must be refused if an assumption has a value.
+
+        The value is the status of the refusal; if it is a word, the status is 409.
+        """
         if getattr(self.assumptions, name) != value:
             return nullcontext()
         return pytest.raises(STATUS_ERRORS[value if isinstance(value, int) else 409])
@@ -455,8 +458,12 @@ _PACKAGE: Final = __name__.rpartition(".")[0]
 _SIMILAR: Final = 0.75
 _FORMER_NAMES: Final = {"open_client_with": "other_key"}
 _PYTEST_NAMES: Final = (
-    *("pytestmark", "pytest_plugins", "setup_class", "setup_method"),
-    *("teardown_class", "teardown_method"),
+    "pytestmark",
+    "pytest_plugins",
+    "setup_class",
+    "setup_method",
+    "teardown_class",
+    "teardown_method",
 )
 
 
