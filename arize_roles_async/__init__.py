@@ -71,7 +71,7 @@ from arize_roles_async._wire.response import Response
 
 if TYPE_CHECKING:
     from arize_roles_async._aiohttp.client import AiohttpRolesClient
-    from arize_roles_async._directory.arize import ArizeClient
+    from arize_roles_async._arize import ArizeClient
     from arize_roles_async._directory.by_name import ByName, FoundBindings
     from arize_roles_async._directory.models import (
         AccountRole,
@@ -171,7 +171,7 @@ def __dir__() -> list[str]:
 # none of the others.
 _ON_DEMAND = {
     "_aiohttp.client": {"AiohttpRolesClient"},
-    "_directory.arize": {"ArizeClient"},
+    "_arize": {"ArizeClient"},
     "_directory.by_name": {"ByName", "FoundBindings"},
     "_directory.models": {
         "AccountRole",

@@ -16,10 +16,10 @@ from abc import ABC, abstractmethod
 import msgspec
 
 from arize_roles_async._aiohttp.time_limits import AsyncioTransport, running_loop
+from arize_roles_async._arize import BaseArizeClient
 from arize_roles_async._calls.api_key import ApiKey, KeySource
 from arize_roles_async._calls.call import Call
 from arize_roles_async._calls.driver import Destination
-from arize_roles_async._directory.arize import BaseArizeClient
 from arize_roles_async._roles.lookup import NameLookup
 from arize_roles_async._roles.requests import (
     CreateRole,

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final, Literal, assert_never
 import anyio
 from anyio.lowlevel import checkpoint
 
+from arize_roles_async._arize import BaseArizeClient
 from arize_roles_async._calls.api_key import ApiKey, KeySource
 from arize_roles_async._calls.driver import Destination
 from arize_roles_async._calls.transport import Call, Event, TimeLimit, Transport
-from arize_roles_async._directory.arize import BaseArizeClient
 from arize_roles_async._roles.lookup import NameLookup
 from arize_roles_async._values.errors import (
     ClientStateError,

@@ -28,9 +28,9 @@ from arize_roles_async._aiohttp.failures import Failures, holds_no_headers
 from arize_roles_async._aiohttp.internals import body_of, check_aiohttp, loop_of, middlewares_of
 from arize_roles_async._aiohttp.seams import AiohttpDestination
 from arize_roles_async._aiohttp.time_limits import AsyncioTransport, running_loop
+from arize_roles_async._arize import BaseArizeClient
 from arize_roles_async._calls.api_key import ApiKey
 from arize_roles_async._calls.transport import Call
-from arize_roles_async._directory.arize import BaseArizeClient
 from arize_roles_async._values.errors import ClientStateError, ConfigurationError, RolesError
 from arize_roles_async._values.json import MAX_BODY
 from arize_roles_async._values.options import RetryPolicy, Timeouts, check_type

@@ -29,6 +29,7 @@ CLIENT_ROOMS = (
     "_role_bindings",
     "_roles",
     "_directory",
+    "_arize",
     "_aiohttp",
     "__init__",
     "transport",
