@@ -2,6 +2,8 @@
 
 import argparse
 import asyncio
+import csv
+import io
 import json
 import os
 import re
@@ -21,7 +23,7 @@ try:
 
     import arize_roles_async as client
     from arize_roles_async import as_code
-    from arize_roles_async._directory.table import to_csv, to_text
+    from arize_roles_async._directory.models import in_words
     from arize_roles_async._values.text import one_line, printable
     from arize_roles_async._values.writing import write_file
     from arize_roles_async.as_code.apply import Run, StoppedError, check_plan
@@ -35,6 +37,8 @@ except ImportError as _missing:  # The interpreter would end with 1, which means
 
 _COLORS: Final = {"+": 32, "-": 31, "!": 33, "?": 35, "#": 36}
 _SOUGHT: Final = ("role", "user", "space", "project", "in_space")
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+"""Spreadsheets run a text that begins so."""
 _GRACE: Final = 5.0
 """Seconds that the request under way has to end after a first signal."""
 # Of all that there are: Windows has no SIGHUP.
@@ -186,7 +190,7 @@ class _Run:
         if self._form == "json":
             _show(found.to_json())
         else:
-            _show(to_csv(found) if self._form == "csv" else to_text(found))
+            _show((to_csv if self._form == "csv" else to_columns)(found))
         _say(f"note: {len(found)} role bindings; those that the key may not see are left out")
         return 0
 
@@ -351,6 +355,24 @@ class _Run:
 
     def _show_json(self, data: dict[str, Any]) -> None:
         self._try_to_show(json.dumps(data)[self._is_begun :])
+
+
+def to_columns(bindings: Sequence[client.NamedBinding]) -> str:
+    """Return a line a binding: the user, the role, and the place."""
+    rows = [[*map(one_line, in_words(each))] for each in bindings]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+
+
+def to_csv(bindings: Sequence[client.NamedBinding]) -> str:
+    """Return CSV with a heading; a text that a spreadsheet would run begins with an apostrophe."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, client.NamedBinding.model_fields, lineterminator="\n")
+    writer.writeheader()
+    for each in bindings:
+        row = each.to_dict().items()
+        writer.writerow({k: f"'{x}" if x.startswith(_FORMULA) else x for k, x in row})
+    return out.getvalue().rstrip("\n")
 
 
 _KINDS: Final[dict[type[BaseException], str]] = {

@@ -97,6 +97,9 @@ class BaseClient(Client):
                 vars(other)[name] = value
         return other
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__.removeprefix('Base')}>"
+
     def __reduce__(self) -> NoReturn:
         raise ClientStateError(
             "a client cannot be pickled or copied, since it holds the API key and connections; "

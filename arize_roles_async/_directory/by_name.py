@@ -1,7 +1,8 @@
 """Role bindings by the names of users, roles, spaces and projects, over anybody's clients."""
 
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from contextlib import suppress
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import attr
@@ -91,7 +92,7 @@ class ByName:
             ForbiddenError: The key may not list users or roles, or not bind there.
         """
         given = _given(user=user, role=role, space=space, project=project, in_space=in_space)
-        return await self._change(given, self._role_bindings.ensure)
+        return await self._change(self._role_bindings.ensure, given)
 
     @beta
     async def remove(
@@ -110,7 +111,7 @@ class ByName:
             True if this call removed a binding, as of `RoleBindingsClient.remove`.
         """
         given = _given(user=user, space=space, project=project, in_space=in_space)
-        return await self._change(given, self._role_bindings.remove)
+        return await self._change(self._role_bindings.remove, given)
 
     @beta
     def find(
@@ -136,27 +137,22 @@ class ByName:
             ValidationError: An argument breaks its rule; raised before the iteration, and any
                 other error while iterating.
         """
-        given = _given(user=user, role=role, space=space, project=project, in_space=in_space)
-        _check(given, needs_place=False)
+        place = {"space": space, "project": project, "in_space": in_space}
+        given = _given(needs_place=False, user=user, role=role, **place)
         return FoundBindings(lambda _: self._find(given))
 
-    async def _change(self, given: dict[str, str], change: Callable[..., Awaitable[_T]]) -> _T:
-        _check(given, needs_place=True)
+    async def _change(self, change: Callable[..., Awaitable[_T]], given: dict[str, str]) -> _T:
         kind = RoleBindingResourceType["PROJECT" if "project" in given else "SPACE"]
-        async with self._ids(given) as ids:
-            return await change(**ids, resource_type=kind)
+        return await self._call(partial(change, resource_type=kind), given)
 
     async def _find(self, given: dict[str, str]) -> NamedBindings:
-        async with self._ids(given) as ids:
-            bindings = [each async for each in self._role_bindings.find(**ids)]
-        return await self._named(bindings)
+        async def walk(**ids: str) -> list[RoleBinding]:
+            return [each async for each in self._role_bindings.find(**ids)]
 
-    @asynccontextmanager
-    async def _ids(self, given: dict[str, str]) -> AsyncGenerator[dict[str, str]]:
-        """Yield the IDs of what has the given names, by the arguments of `RoleBindingsClient`.
+        return await self._named(await self._call(walk, given))
 
-        An error of the block, which uses the IDs, ends with the names.
-        """
+    async def _call(self, method: Callable[..., Awaitable[_T]], given: dict[str, str]) -> _T:
+        """Call a method with the IDs of what has the given names; its error ends with the names."""
 
         async def look_up(kind: str) -> str:
             text = given[kind]
@@ -168,56 +164,45 @@ class ByName:
             return found
 
         ids = await _at_once(look_up, [kind for kind in self._kinds if kind in given])
+        names = {"space": "resource_id", "project": "resource_id"}
         try:
-            yield {
-                "resource_id" if kind in {"space", "project"} else f"{kind}_id": each
-                for kind, each in ids.items()
-            }
+            return await method(**{names.get(kind, f"{kind}_id"): ids[kind] for kind in ids})
         except errors.RolesError as error:
-            names = ", ".join(f"{name} {quoted(text)}" for name, text in given.items())
-            extend(error, f" ({names})")
+            shown = ", ".join(f"{name} {quoted(text)}" for name, text in given.items())
+            extend(error, f" ({shown})")
             raise
 
     async def _named(self, bindings: list[RoleBinding]) -> NamedBindings:
         """Return bindings with the names that the key may see."""
-        space_ids, project_ids = (
-            {each.resource_id for each in bindings if each.resource_type == kind}
-            for kind in RoleBindingResourceType
-        )
         ids = {
             "user": {each.user_id for each in bindings},
             "role": {each.role_id for each in bindings},
-            "project": project_ids,
+            "project": {each.resource_id for each in bindings if each.resource_type == "PROJECT"},
         }
         found = await _at_once(lambda kind: self._by_id(kind, ids[kind]), ids)
-        users, roles, projects = found["user"], found["role"], found["project"]
+        users, roles, projects = found.values()
+        space_ids = {each.resource_id for each in bindings if each.resource_type == "SPACE"}
         space_ids |= {each.space_id for each in projects.values() if each}
         spaces = await self._by_id("space", space_ids)
 
         def named(binding: RoleBinding) -> NamedBinding:
             project = projects.get(binding.resource_id)
             return NamedBinding(
-                **{field.name: getattr(binding, field.name) for field in attr.fields(RoleBinding)},
+                **attr.asdict(binding, recurse=False),
                 user=getattr(users.get(binding.user_id), "email", None),
                 role=getattr(roles.get(binding.role_id), "name", None),
                 resource=getattr(project or spaces.get(binding.resource_id), "name", None),
                 in_space=getattr(project and spaces.get(project.space_id), "name", None),
             )
 
-        return NamedBindings(role_bindings=tuple(map(named, bindings)))
+        return NamedBindings.of(tuple(map(named, bindings)))
 
     async def _by_id(self, kind: str, ids: set[str]) -> dict[str, Any]:
         """Return the things of a kind with some IDs, by these; None is one that the key hides."""
         get, read = self._kinds[kind]
-
-        async def get_visible(each: str) -> object:
-            with suppress(*_HIDDEN):
-                return await get(**{kind: each})
-            return None
-
         # A text that is no ID would be taken for a name.
         if len(ids) <= _MAX_SINGLE and all(map(is_id, ids)):
-            return await _at_once(get_visible, ids)
+            return await _at_once(lambda each: get(**{kind: each}), ids, none_for=_HIDDEN)
         with suppress(*_HIDDEN):
             return {thing.id: thing async for thing in read()}
         return {}
@@ -231,12 +216,9 @@ class FoundBindings(Pages[PageRequest, NamedBindings, NamedBinding]):
     _request_type = PageRequest
 
 
-def _given(**arguments: str | UnsetType) -> dict[str, str]:
-    return {name: text for name, text in arguments.items() if not isinstance(text, UnsetType)}
-
-
-def _check(given: dict[str, str], *, needs_place: bool) -> None:
-    """Raise one `ValidationError` for all that is wrong with the given arguments."""
+def _given(*, needs_place: bool = True, **arguments: str | UnsetType) -> dict[str, str]:
+    """Return the arguments that were given, or raise one `ValidationError` for all their flaws."""
+    given = {name: text for name, text in arguments.items() if not isinstance(text, UnsetType)}
     flaws = [
         (name, role_flaw(text) if name == "role" else thing_flaw(name, text))
         for name, text in given.items()
@@ -249,17 +231,26 @@ def _check(given: dict[str, str], *, needs_place: bool) -> None:
     if places != 1 and (needs_place or places):
         flaws.append(("space, project", "exactly one must be given"))
     check(*flaws)
+    return given
 
 
-async def _at_once(call: Callable[[str], Awaitable[_T]], names: Iterable[str]) -> dict[str, _T]:
-    """Return the results of calls that run at once, or raise the first error in their order."""
+async def _at_once(
+    call: Callable[[str], Awaitable[_T]],
+    names: Iterable[str],
+    none_for: tuple[type[Exception], ...] = (),
+) -> dict[str, _T]:
+    """Return the results of calls that run at once, or raise the first error in their order.
+
+    The result of a call that ends in an error of `none_for` is None.
+    """
     from anyio import create_task_group
 
     outcomes: dict[str, Any] = dict.fromkeys(names)
 
     async def run(name: str) -> None:
         try:
-            outcomes[name] = await call(name)
+            with suppress(*none_for):
+                outcomes[name] = await call(name)
         except Exception as error:  # noqa: BLE001 - raised below
             outcomes[name] = error
 

@@ -5,7 +5,6 @@ list, and then compares: the first match may be another one's.
 """
 
 import operator
-import string
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, Generic, TypeVar
@@ -18,14 +17,8 @@ from arize_roles_async._calls.driver import DrivenCall
 from arize_roles_async._calls.paging import Pages
 from arize_roles_async._calls.resource import Resource
 from arize_roles_async._calls.stage import pre_release
-from arize_roles_async._directory.models import (
-    ListProjectsResponse,
-    ListSpacesResponse,
-    ListUsersResponse,
-    Project,
-    Space,
-    User,
-)
+from arize_roles_async._directory import models
+from arize_roles_async._directory.models import Project, Space, User
 from arize_roles_async._directory.operations import PROJECTS, SPACES, USERS
 from arize_roles_async._directory.pages import ProjectPages, SpacePages, UserPages
 from arize_roles_async._directory.protocol import Directory
@@ -35,14 +28,12 @@ from arize_roles_async._values.models import ListResponse
 from arize_roles_async._values.requests import PageRequest, check
 from arize_roles_async._values.text import extend, quoted
 
-_T = TypeVar("_T", bound="User | Space | Project")
+_T = TypeVar("_T", bound=User | Space | Project)
 _P = TypeVar("_P", bound=ListResponse[Any])
 
 _MAX_SIMILAR: Final = 3
 _MAX_LISTED: Final = 10
 _LONGEST_ID: Final = 200
-# `str.lower` maps more than these: the Kelvin sign, too, becomes a `k`.
-_ASCII_LOWER: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 class _Kind(msgspec.Struct, Generic[_T, _P], frozen=True):
@@ -53,14 +44,18 @@ class _Kind(msgspec.Struct, Generic[_T, _P], frozen=True):
     model: type[_T]
     page: type[_P]
     pages: Callable[..., Pages[Any, _P, _T]]
+    named_by: str
+    """The field with its name, which is the filter of its list, too."""
     told_apart_by: str
     """The field that differs where several have one name."""
 
 
-_USERS: Final = _Kind("user", USERS, User, ListUsersResponse, UserPages, "status")
-_SPACES: Final = _Kind("space", SPACES, Space, ListSpacesResponse, SpacePages, "organization_id")
+_USERS: Final = _Kind("user", USERS, User, models.ListUsersResponse, UserPages, "email", "status")
+_SPACES: Final = _Kind(
+    "space", SPACES, Space, models.ListSpacesResponse, SpacePages, "name", "organization_id"
+)
 _PROJECTS: Final = _Kind(
-    "project", PROJECTS, Project, ListProjectsResponse, ProjectPages, "space_id"
+    "project", PROJECTS, Project, models.ListProjectsResponse, ProjectPages, "name", "space_id"
 )
 
 beta = pre_release("directory", "BETA", errors.BetaWarning)
@@ -70,9 +65,6 @@ class BaseDirectory(BaseClient, Directory):
     """The methods of `Directory`, whatever the transport."""
 
     _resource = USERS
-
-    def __repr__(self) -> str:
-        return "<Directory>"
 
     @beta
     def users(
@@ -142,7 +134,7 @@ async def _find(
     """Return the thing with an ID, or the one that has a name."""
     if is_id(text):
         return await call.get(kind.resource, kind.model, text)
-    filters = {"email" if kind is _USERS else "name": text}
+    filters = {kind.named_by: text}
     if in_space is not None:
         filters["space_id"] = await _space_id(call, in_space)
     fetch = partial(call.page, kind.resource, kind.page)
@@ -151,19 +143,17 @@ async def _find(
 
 async def _only(kind: _Kind[_T, Any], name: str, listing: Pages[Any, Any, _T]) -> _T:
     """Return the one thing that has a name, given the list of all that contain it."""
-    is_address = kind is _USERS
-    is_same = _is_same_address if is_address else operator.eq
-    named = operator.attrgetter("email" if is_address else "name")
-    found = [(named(each) or "", each) async for each in listing]
+    is_same = _is_same_address if kind is _USERS else operator.eq
+    found = [(getattr(each, kind.named_by) or "", each) async for each in listing]
     matches = [each for text, each in found if is_same(text, name)]
     if len(matches) == 1:
         return matches[0]
     if not matches:
+        is_named = "has the address" if kind is _USERS else "is named"
         # No similar addresses: they are other people's.
-        names = [] if is_address else [text for text, _ in found]
-        closest = tuple(sorted(dict.fromkeys(names), key=len)[:_MAX_SIMILAR])
+        names = dict.fromkeys(text for text, _ in found if kind is not _USERS)
+        closest = tuple(sorted(names, key=len)[:_MAX_SIMILAR])
         similar = f"; similar: {', '.join(map(quoted, closest))}" if closest else ""
-        is_named = "has the address" if is_address else "is named"
         raise errors.NotFoundError(
             f"no {kind.noun} {is_named} {quoted(name)}, as far as the key sees{similar}",
             name=name,
@@ -171,14 +161,14 @@ async def _only(kind: _Kind[_T, Any], name: str, listing: Pages[Any, Any, _T]) -
             method="GET",
             path=kind.resource.path,
         )
-    label = kind.told_apart_by.removesuffix("_id")
+    are_named = "have the address" if kind is _USERS else "are named"
+    instead = "in_space or one of their IDs" if kind is _PROJECTS else "one of their IDs"
+    by = kind.told_apart_by
     ids = ", ".join(
-        f"{quoted(each.id, _LONGEST_ID)} ({label} {quoted(getattr(each, kind.told_apart_by))})"
+        f"{quoted(each.id, _LONGEST_ID)} ({by.removesuffix('_id')} {quoted(getattr(each, by))})"
         for each in matches[:_MAX_LISTED]
     )
     more = f" and {len(matches) - _MAX_LISTED} more" if len(matches) > _MAX_LISTED else ""
-    are_named = "have the address" if is_address else "are named"
-    instead = "in_space or one of their IDs" if kind is _PROJECTS else "one of their IDs"
     raise errors.AmbiguousNameError(
         f"{len(matches)} {kind.noun}s {are_named} {quoted(name)}; give {instead}: {ids}{more}",
         name=name,
@@ -187,4 +177,5 @@ async def _only(kind: _Kind[_T, Any], name: str, listing: Pages[Any, Any, _T]) -
 
 
 def _is_same_address(one: str, other: str) -> bool:
-    return one.translate(_ASCII_LOWER) == other.translate(_ASCII_LOWER)
+    # `str.lower` maps more than ASCII: the Kelvin sign, too, becomes a `k`.
+    return one.encode().lower() == other.encode().lower()

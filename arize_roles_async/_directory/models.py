@@ -19,12 +19,13 @@ from arize_roles_async._values.models import (
     optional,
     shortened,
     show_items,
-    show_text,
 )
 from arize_roles_async._values.public import public
+from arize_roles_async._values.text import quoted
 
 _ID: Final = {"doc": "Opaque; base64 of a text with a colon in it."}
 _CREATED: Final = "When it was created; timezone-aware."
+_LONGEST: Final = 255
 _IN_ORDER: Final = {"doc": "In the service's order."}
 
 
@@ -122,11 +123,16 @@ class NamedBinding(RoleBinding):
     in_space: str | None = optional("The name of the space that a project is in.")
 
     def __str__(self) -> str:
-        kind = self.resource_type.lower()
-        where = f"{kind} {show_text(self.resource or self.resource_id)}"
-        if self.in_space is not None:
-            where += f" in space {show_text(self.in_space)}"
-        return f"{self.user or self.user_id} has {self.role or self.role_id} on {where}"
+        return "{} has {} on {}".format(*in_words(self))
+
+
+def in_words(binding: NamedBinding) -> tuple[str, str, str]:
+    """Return the user, the role and the place of a binding, by their names or else IDs."""
+    name = quoted(binding.resource or binding.resource_id, _LONGEST)
+    place = f"{binding.resource_type.lower()} {name}"
+    if binding.in_space is not None:
+        place += f" in space {quoted(binding.in_space, _LONGEST)}"
+    return binding.user or binding.user_id, binding.role or binding.role_id, place
 
 
 @public("arize_roles_async")
@@ -137,6 +143,4 @@ class NamedBindings(ListResponse[NamedBinding]):
     role_bindings: tuple[NamedBinding, ...] = attr.field(
         repr=show_items, metadata={"doc": "Those on spaces first."}
     )
-    pagination: PaginationMetadata = attr.field(
-        default=PaginationMetadata(has_more=False), metadata=PAGINATION
-    )
+    pagination: PaginationMetadata = attr.field(metadata=PAGINATION)

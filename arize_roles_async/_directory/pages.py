@@ -1,27 +1,17 @@
 """The listings of users, spaces and projects: awaited for one page, or iterated for every item."""
 
 from arize_roles_async._calls.paging import Pages
-from arize_roles_async._directory.models import (
-    ListProjectsResponse,
-    ListSpacesResponse,
-    ListUsersResponse,
-    Project,
-    Space,
-    User,
-)
+from arize_roles_async._directory import models
 from arize_roles_async._directory.requests import FindProjects, ListSpaces, ListUsers
 from arize_roles_async._values.public import public
 
 
 @public("arize_roles_async")
-class UserPages(Pages[ListUsers, ListUsersResponse, User]):
+class UserPages(Pages[ListUsers, models.ListUsersResponse, models.User]):
     """A listing of users, used as `RolePages` is.
 
-    Args:
-        fetch: Gets a page, given its `limit`, `cursor` and `email` as one object.
-        limit: Users a page, 1 to 100; None is 50 for one page and 100 a page in a walk.
-        cursor: Where to begin, from an earlier page.
-        email: A part of the address.
+    It is made with the arguments of `Directory.users`, and before them a function that gets one
+    page, given its `limit`, `cursor` and `email` as one object.
     """
 
     _noun = "users"
@@ -29,7 +19,7 @@ class UserPages(Pages[ListUsers, ListUsersResponse, User]):
 
 
 @public("arize_roles_async")
-class SpacePages(Pages[ListSpaces, ListSpacesResponse, Space]):
+class SpacePages(Pages[ListSpaces, models.ListSpacesResponse, models.Space]):
     """A listing of spaces, made and used as `UserPages` is, with a `name`."""
 
     _noun = "spaces"
@@ -37,7 +27,7 @@ class SpacePages(Pages[ListSpaces, ListSpacesResponse, Space]):
 
 
 @public("arize_roles_async")
-class ProjectPages(Pages[FindProjects, ListProjectsResponse, Project]):
+class ProjectPages(Pages[FindProjects, models.ListProjectsResponse, models.Project]):
     """A listing of projects, made and used as `UserPages` is, with a `name` and an `in_space`."""
 
     _noun = "projects"

@@ -20,7 +20,8 @@ class Directory(Client, Protocol):
     A thing is given by its name or its ID: strict base64 of UTF-8 text with a colon in it is an ID,
     anything else a name. The service finds names that contain a text, whatever the case; the client
     reads all of these and compares. An address is compared whole, ASCII letters without case; any
-    other name exactly. Nothing is kept: the next look-up asks again.
+    other name exactly. Each has at most 255 characters. Nothing is kept: the next look-up asks
+    again.
 
     Every method checks its arguments before anything is sent, a listing even before it is awaited,
     and raises one `ValidationError` for all of them. Any other failure is a `RolesError`, as for
@@ -60,13 +61,7 @@ class Directory(Client, Protocol):
     def spaces(
         self, *, name: str | None = None, limit: int | None = None, cursor: str | None = None
     ) -> SpacePages:
-        """List spaces: await the result for one page, or iterate it for all.
-
-        Args:
-            name: A part of the name, whatever the case; at most 255 characters.
-            limit: Spaces a page, as in `users`.
-            cursor: As in `users`.
-        """
+        """List spaces, as `users` lists users: `name` is a part of the name, whatever the case."""
         ...
 
     async def get_space(self, *, space: str) -> Space:
@@ -89,18 +84,10 @@ class Directory(Client, Protocol):
         limit: int | None = None,
         cursor: str | None = None,
     ) -> ProjectPages:
-        """List projects: await the result for one page, or iterate it for all.
+        """List projects, as `users` lists users: `name` is a part of the name, whatever the case.
 
-        Args:
-            name: A part of the name, whatever the case; at most 255 characters.
-            in_space: The exact name or the ID of a space, for only its projects. A name is looked
-                up for each page.
-            limit: Projects a page, as in `users`.
-            cursor: As in `users`.
-
-        Raises:
-            NotFoundError: While awaiting or iterating: no space has the name.
-            AmbiguousNameError: While awaiting or iterating: several spaces have the name.
+        With `in_space`, the exact name or the ID of a space, these are only its projects. A name is
+        looked up for each page, and leads to the errors of `get_space`.
         """
         ...
 
@@ -113,7 +100,6 @@ class Directory(Client, Protocol):
 
         Raises:
             NotFoundError: There is no such project or space, or the key does not see it.
-            AmbiguousNameError: Several projects have the name, in different spaces; or several
-                spaces have the name of the space.
+            AmbiguousNameError: Several projects or spaces have the name.
         """
         ...

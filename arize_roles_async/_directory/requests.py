@@ -18,8 +18,8 @@ ID_KINDS: Final[dict[str, tuple[str, ...]]] = {
     "project": RESOURCE_KINDS["PROJECT"],
 }
 """The kinds that the ID of each thing may say."""
-_MAX_FILTER: Final = 255
-"""Characters of a filter, and so of a name or an address that is looked up."""
+# Characters of a filter, and so of a name or an address that is looked up.
+_name_flaw: Final = partial(text_flaw, longest=255)
 
 
 def is_id(text: str) -> bool:
@@ -47,10 +47,6 @@ def in_space_flaw(in_space: object, project: object) -> str | None:
     if isinstance(project, str) and is_id(project):
         return "must be left out where the project is an ID"
     return thing_flaw("space", in_space)
-
-
-def _name_flaw(text: object) -> str | None:
-    return text_flaw(text, _MAX_FILTER)
 
 
 _FILTERS: Final[dict[str, Callable[[object], str | None]]] = {

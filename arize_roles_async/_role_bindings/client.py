@@ -45,9 +45,6 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
 
     _resource = ROLE_BINDINGS
 
-    def __repr__(self) -> str:
-        return "<RoleBindingsClient>"
-
     @beta
     def list(
         self,

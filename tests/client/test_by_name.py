@@ -1,4 +1,4 @@
-"""Role bindings by names: checks, look-ups and changes, the names in errors, and columns."""
+"""Role bindings by names: checks, look-ups and changes, and the names in errors."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +14,6 @@ from arize_roles_async import (
     ByName,
     Directory,
     ForbiddenError,
-    NamedBinding,
     NotFoundError,
     RoleBindingsClient,
     RolesClient,
@@ -22,9 +21,8 @@ from arize_roles_async import (
     ServerError,
     ValidationError,
 )
-from arize_roles_async._directory.table import to_csv, to_text
 from arize_roles_fake import FakeAccount, FakeRolesClient
-from tests.support.clients import START, account_at_noon, in_process, passed
+from tests.support.clients import account_at_noon, in_process, passed
 from tests.support.event_loop import on_each_backend
 
 
@@ -355,39 +353,3 @@ async def test_cancelled(account: FakeAccount) -> None:
         assert scope.cancelled_caught
     scopes.clear()
     assert str(await anext(found)) == "ada@example.com has Analyst on space 'ML'"
-
-
-NAMED = {"user": "ada@example.com", "role": "Analyst"}
-
-
-def bound(**names: Any) -> NamedBinding:  # noqa: ANN401 - of any field
-    given: dict[str, Any] = {"id": "b", "user_id": "u1", "role_id": "r1", "resource_id": "x1"}
-    given |= {"resource_type": "SPACE", "created_at": START, "updated_at": START}
-    return NamedBinding(**given | names)
-
-
-def test_columns() -> None:
-    """Columns are padded, an ID stands where there is no name, and a name stays in its line."""
-    churn = {"resource_type": "PROJECT", "resource": "a\nb\x1b[0m", "in_space": "ML"}
-    bindings = [bound(**NAMED, resource="ML"), bound(user="e@x.org", role="Temp", **churn), bound()]
-    assert to_text(bindings) == (
-        "ada@example.com  Analyst  space ML\n"
-        "e@x.org          Temp     project ML / a b\ufffd[0m\n"
-        "u1               r1       space x1"
-    )
-
-
-def test_csv() -> None:
-    """Every column is there, with names and IDs; what has no name has an empty field."""
-    there = {"resource_type": "PROJECT", "resource": "a, b", "in_space": "ML"}
-    assert to_csv([bound(**NAMED, **there), bound()]) == (
-        "user,user_id,role,role_id,resource_type,resource,resource_id,in_space\n"
-        'ada@example.com,u1,Analyst,r1,PROJECT,"a, b",x1,ML\n'
-        ",u1,,r1,SPACE,,x1,"
-    )
-
-
-@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
-def test_formula(name: str) -> None:
-    """A text that a spreadsheet would run is no formula any more."""
-    assert f"'{name}" in to_csv([bound(role=name)])

@@ -87,7 +87,7 @@ VALUES: Final[tuple[object, ...]] = (
     roles.ListUsersResponse(users=(USER,), pagination=END),
     roles.ListSpacesResponse(spaces=(SPACE,), pagination=END),
     roles.ListProjectsResponse(projects=(PROJECT,), pagination=END),
-    roles.NamedBindings(role_bindings=(NAMED,)),
+    roles.NamedBindings.of((NAMED,)),
     *(Permission.PROJECT_READ, roles.UnknownPermission("MOON_READ")),
     *(ANSWERED["problem"], roles.Violation("name", "must be a string")),
     as_code.FileViolation("roles", "must be a table", "roles.toml", 3),
