@@ -65,8 +65,6 @@ class Snapshot:
 
     store: RoleStore = attrs.field(repr=False)
     extra_permissions: frozenset[str] = attrs.field(repr=False)
-    users: frozenset[str] | None = attrs.field(repr=False)
-    resources: frozenset[str] | None = attrs.field(repr=False)
 
 
 @public("arize_roles_fake")
@@ -396,9 +394,7 @@ class FakeAccount:
                 space_id=space_id,
                 project_type=project_type,
             )
-            project = contents.add_thing(self._state, project)
-            self._state.know(space_id)
-            return project
+            return contents.add_thing(self._state, project)
 
     def block_user(self, user: str) -> None:
         """Block a user, who is in no list any more and loses every role binding.
@@ -435,17 +431,13 @@ class FakeAccount:
     def snapshot(self) -> Snapshot:
         """Return roles, bindings, users, spaces and projects as they are now, for `restore`."""
         with self._lock:
-            state = self._state
-            return Snapshot(
-                state.store.copy(), state.extra_permissions, state.users, state.resources
-            )
+            return Snapshot(self._store.copy(), self._state.extra_permissions)
 
     def restore(self, snapshot: Snapshot) -> None:
         """Restore all that a snapshot holds; keys, faults, the log and the time stay."""
         with self._lock:
             self._state.store = snapshot.store.copy()
             self._state.extra_permissions = snapshot.extra_permissions
-            self._state.users, self._state.resources = snapshot.users, snapshot.resources
             # The keys stay, so the permissions that they grant stay known.
             for key in self._state.keys.values():
                 granted = {*(key.everywhere or ()), *chain(*key.on.values())}

@@ -103,7 +103,7 @@ def _may(
     """Return whether a key grants a permission where a role binding is or is to be."""
     where: str | None = there.resource_id
     if there.resource_type == "PROJECT" and state.assumptions.project_rights == "space":
-        where = state.space_of(there.resource_id)
+        where = state.thing(there.resource_id).space_id
     return grants.may(permission, where)
 
 

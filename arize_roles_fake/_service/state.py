@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable, Mapping
 from datetime import datetime
 from itertools import islice
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 
 import attrs
 import msgspec
@@ -85,10 +85,10 @@ class State:
         """The limit on custom roles in the plan; None is no limit."""
         self.extra_permissions: frozenset[str] = frozenset()
         """Permissions of the account that are newer than this version of the library."""
-        self.users: frozenset[str] | None = None
-        """The IDs of the users; None means every user that no other account has."""
-        self.resources: frozenset[str] | None = None
-        """The IDs of the spaces and projects; None means every one that no other account has."""
+        self.has_every_user: bool = True
+        """Whether there is every user that no other account has, and not only those it knows."""
+        self.has_every_place: bool = True
+        """The same of spaces and projects."""
         self._next_page_size = next_page_size
         """Returns a limit on the items of the next page, besides the limit of its request."""
         self._cursors = Cursors()
@@ -103,50 +103,60 @@ class State:
         """Return whether there is the user, space or project with an ID."""
         if id in self.store.blocked:
             return False
-        declared = self.users if id_kind(id) == "User" else self.resources
-        return not self.ids.is_of_another(id) if declared is None else id in declared
+        has_every = self.has_every_user if id_kind(id) == "User" else self.has_every_place
+        is_known = self.records_of(id).by_id(id) is not None
+        return is_known or (has_every and not self.ids.is_of_another(id))
 
     def know(self, *ids: str, born: datetime | None = None) -> None:
         """Add users, spaces and projects that are new, as created at `born`, by default now."""
         for each in ids:
-            store = self.records_of(each)
-            if store.by_id(each) is None:
-                store.put(self.derived(each, born))
-
-    def derived(self, id: str, born: datetime | None = None) -> User | Space | Project:
-        """Return the user, space or project with an ID, by the label that the ID holds."""
-        made = _derived(self.ids, id, born or self.now())
-        if isinstance(made, Project):
-            self.know(made.space_id, born=born)
-        return made
-
-    def space_of(self, project_id: str) -> str:
-        """Return the ID of the space that a project is in."""
-        known = self.store.projects.by_id(project_id)
-        return (known or cast("Project", _derived(self.ids, project_id, self.now()))).space_id
-
-    def underived(self, store: Store[Record]) -> tuple[Record, ...]:
-        """Return the records that are not there by the labels of something else, oldest first."""
-        bindings = self.store.bindings.in_order()
-        implied = {*(self.users or ()), *(self.resources or ())}
-        implied |= {each.user_id for each in bindings} | {each.resource_id for each in bindings}
-        implied |= {each.space_id for each in self.store.projects.in_order()}
-        return tuple(
-            each
-            for each in store.in_order()
-            if each.id not in implied
-            or each != _derived(self.ids, each.id, each.created_at or self.now())
-        )
+            if self.records_of(each).by_id(each) is None:
+                made = self.thing(each, born)
+                self.records_of(each).put(made)
+                if isinstance(made, Project):
+                    self.know(made.space_id, born=born)
 
     def records_of(self, id: str) -> Store[Any]:
         """Return the users, the spaces or the projects, by the kind that an ID says."""
-        match id_kind(id):
-            case "User":
-                return self.store.users
-            case "Space":
-                return self.store.spaces
-            case _:
-                return self.store.projects
+        kind = id_kind(id)
+        others = self.store.spaces if kind == "Space" else self.store.projects
+        return self.store.users if kind == "User" else others
+
+    def thing(self, id: str, born: datetime | None = None) -> Any:  # noqa: ANN401 - of three kinds
+        """Return the user, space or project with an ID, made by the ID's label if it is new."""
+        if (known := self.records_of(id).by_id(id)) is not None:
+            return known
+        kind, label, now = id_kind(id), self.ids.label(id), born or self.now()
+        if kind == "User":
+            return User(
+                id=id,
+                email=label if "@" in label else f"{label}@fake.invalid",
+                name=label.partition("@")[0],
+                status="ACTIVE",
+                role=MEMBER,
+                is_developer=False,
+                created_at=now,
+            )
+        text = label.partition(":")[2]
+        if kind == "Space":
+            return Space(
+                id=id,
+                name=text,
+                description="",
+                organization_id=self.ids.of_organization("default"),
+                is_private=False,
+                created_at=now,
+            )
+        space, _, name = text.rpartition("/")
+        if not (space and name):
+            space, name = "default", text
+        return Project(
+            id=id,
+            name=name,
+            space_id=self.ids.of_resource(f"Space:{space}"),
+            project_type="APPLICATION",
+            created_at=now,
+        )
 
     def body(self, request: Request, model: type[_B]) -> _B:
         """Return the body of a request.
@@ -246,33 +256,3 @@ def require(grants: Grants, permission: Permission) -> None:
     """Refuse a request whose key lacks a permission on the account."""
     if not grants.may(permission):
         raise RefusedError(403, f"the API key lacks {permission}")
-
-
-def _derived(ids: Ids, id: str, now: datetime) -> User | Space | Project:
-    """Return the user, space or project with an ID, by the label that the ID holds."""
-    kind, label = id_kind(id), ids.label(id)
-    if kind == "User":
-        return User(
-            id=id,
-            email=label if "@" in label else f"{label}@fake.invalid",
-            name=label.partition("@")[0],
-            status="ACTIVE",
-            role=MEMBER,
-            is_developer=False,
-            created_at=now,
-        )
-    text = label.partition(":")[2]
-    if kind == "Space":
-        return Space(
-            id=id,
-            name=text,
-            description="",
-            organization_id=ids.of_organization("default"),
-            is_private=False,
-            created_at=now,
-        )
-    space, _, name = text.rpartition("/")
-    if not (space and name):
-        space, name = "default", text
-    space_id = ids.of_resource(f"Space:{space}")
-    return Project(id=id, name=name, space_id=space_id, project_type="APPLICATION", created_at=now)

@@ -1,6 +1,6 @@
 """What an account holds: put there by a test or a file, and as the data of a file."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -18,6 +18,7 @@ from arize_roles_async._values.requests import id_kind
 from arize_roles_async._values.text import quoted
 from arize_roles_fake._service.ids import Ids, resource_type
 from arize_roles_fake._service.state import Grants, State
+from arize_roles_fake._service.store import Store
 from arize_roles_fake._service.wire import members_of
 from arize_roles_fake._testing.account_file import (
     AccountData,
@@ -98,14 +99,12 @@ def add_thing(state: State, thing: _Thing) -> _Thing:
     if id_kind(thing.id) not in ID_KINDS[what]:
         raise ValueError(f"{thing.id!r} is not the ID of a {what}")
     things = state.records_of(thing.id)
-    known = things.by_id(thing.id)
-    thing = attrs.evolve(thing, created_at=known.created_at if known else writable(state.now()))
+    known = things.by_id(thing.id) or thing
+    thing = attrs.evolve(thing, created_at=writable(known.created_at or state.now()))
     things.put(thing)
     state.store.blocked.discard(thing.id)
-    if isinstance(thing, User) and state.users is not None:
-        state.users |= {thing.id}
-    elif not isinstance(thing, User) and state.resources is not None:
-        state.resources |= {thing.id}
+    if isinstance(thing, Project):
+        state.know(thing.space_id)
     return thing
 
 
@@ -135,9 +134,11 @@ def fill(state: State, data: AccountData) -> None:
     state.clear(ids)
     state.extra_permissions = frozenset(data.extra_permissions)
     limit_custom_roles(state, data.max_custom_roles)
-    # Before the bindings, for which a user, space or project that is not there yet is made now.
-    _fill_directory(state, data.directory or DirectoryData())
-    store = state.store
+    store, directory = state.store, data.directory or DirectoryData()
+    # Before the bindings, for which a user, space or project that is not there yet is made.
+    for thing in (*directory.users, *directory.spaces, *directory.projects):
+        add_thing(state, thing)
+    store.blocked.update(map(ids.of_user, directory.blocked))
     for each in data.roles:
         store.reserve(each.id or "")
     for binding in data.role_bindings:
@@ -153,9 +154,8 @@ def fill(state: State, data: AccountData) -> None:
     store.kept_names.extend(data.kept_names)
     store.created = max(store.created, data.roles_created)
     store.bindings.created = max(store.bindings.created, data.role_bindings_created)
-    state.users = _ids(ids.of_user, data.users)
-    state.resources = _ids(ids.of_resource, data.resources)
-    state.know(*dict.fromkeys(map(ids.of, (*(data.users or ()), *(data.resources or ())))))
+    state.has_every_user, state.has_every_place = data.users is None, data.resources is None
+    state.know(*map(ids.of_user, data.users or ()), *map(ids.of_resource, data.resources or ()))
     for key, grants in (data.keys or {}).items():
         if isinstance(grants, KeyData):
             state.keys[key] = grants_of(state, grants.grants, grants.on)
@@ -163,31 +163,20 @@ def fill(state: State, data: AccountData) -> None:
             state.keys[key] = grants_of(state, grants)
 
 
-def _fill_directory(state: State, data: DirectoryData) -> None:
-    store = state.store
-    for user in data.users:
-        store.users.put(user)
-    for space in data.spaces:
-        store.spaces.put(space)
-    for project in data.projects:
-        store.projects.put(project)
-        state.know(project.space_id)
-    store.blocked.update(map(state.ids.of_user, data.blocked))
-
-
-def _ids(id_of: Callable[[str], str], given: Iterable[str] | None) -> frozenset[str] | None:
-    return None if given is None else frozenset(map(id_of, given))
-
-
 def data_of(state: State, now: datetime) -> AccountData:
-    store, ids = state.store, state.ids
-    bindings = store.bindings
+    store, ids, bindings = state.store, state.ids, state.store.bindings
+    directory = DirectoryData(
+        users=store.users.in_order(),
+        spaces=store.spaces.in_order(),
+        projects=store.projects.in_order(),
+        blocked=tuple(sorted(map(ids.unique_label, store.blocked))),
+    )
     return AccountData(
         roles=tuple(RoleData(**members_of(role)) for role in reversed(store.in_order())),
         role_bindings=tuple(_binding_data(state, each) for each in reversed(bindings.in_order())),
-        users=_labels(ids, state.users),
-        resources=_labels(ids, state.resources),
-        directory=_directory_data(state),
+        users=None if state.has_every_user else _labels(ids, store.users),
+        resources=None if state.has_every_place else _labels(ids, store.spaces, store.projects),
+        directory=None if directory == DirectoryData() else directory,
         now=now,
         max_custom_roles=state.max_custom_roles,
         assumptions=state.assumptions.changed(),
@@ -200,8 +189,8 @@ def data_of(state: State, now: datetime) -> AccountData:
     )
 
 
-def _labels(ids: Ids, given: Iterable[str] | None) -> tuple[str, ...] | None:
-    return None if given is None else tuple(sorted(map(ids.unique_label, given)))
+def _labels(ids: Ids, *stores: Store[Any]) -> tuple[str, ...]:
+    return tuple(sorted(ids.unique_label(each.id) for store in stores for each in store.in_order()))
 
 
 def _binding_data(state: State, binding: RoleBinding) -> BindingData:
@@ -213,17 +202,6 @@ def _binding_data(state: State, binding: RoleBinding) -> BindingData:
         created_at=binding.created_at,
         updated_at=binding.updated_at,
     )
-
-
-def _directory_data(state: State) -> DirectoryData | None:
-    store = state.store
-    data = DirectoryData(
-        users=state.underived(store.users),
-        spaces=state.underived(store.spaces),
-        projects=state.underived(store.projects),
-        blocked=tuple(sorted(map(state.ids.unique_label, store.blocked))),
-    )
-    return None if data == DirectoryData() else data
 
 
 def _key_data(ids: Ids, key: Grants) -> tuple[str, ...] | KeyData | None:

@@ -186,7 +186,7 @@ def test_blocked(account: FakeAccount) -> None:
 
 
 def test_file(account: FakeAccount) -> None:
-    """A file keeps what no label says, and nothing else."""
+    """A file keeps users, spaces and projects as they are, also those that only labels name."""
     account.add_user("ada@example.com")
     account.add_user("ada@example.com", id="old", status="EXPIRED")
     account.block_user("eve@example.com")
@@ -195,13 +195,21 @@ def test_file(account: FakeAccount) -> None:
     account.add_project("churn", space="ML", project_type=None)
     directory = json.loads(account.dump())["directory"]
     assert [each["status"] for each in directory["users"]] == ["ACTIVE", "EXPIRED"]
-    assert [each["name"] for each in directory["spaces"]] == ["Ops"]
+    assert [each["name"] for each in directory["spaces"]] == ["Ops", "ML"]
     assert [each["name"] for each in directory["projects"]] == ["churn"]
     assert directory["blocked"] == ["eve@example.com"]
     loaded = FakeAccount.load(account.dump(), clock=lambda: START)
     assert listed(loaded, "users") == ["ada@example.com", "ada@example.com"]
     assert (listed(loaded, "projects"), listed(loaded, "spaces")) == (["churn"], ["ML", "Ops"])
     assert loaded.dump() == account.dump()
+
+
+def test_file_by_hand() -> None:
+    """A user needs no time there; the ID of another kind is refused."""
+    text = '{"roles": [], "directory": {"users": [{"id": "%s", "email": "ada@x.org"}]}}'
+    assert listed(FakeAccount.load(text % "VXNlcjox"), "users") == ["ada@x.org"]
+    with pytest.raises(ValueError, match="not the ID of a user"):
+        FakeAccount.load(text % SPACE_ID)
 
 
 def test_file_order(account: FakeAccount) -> None:
