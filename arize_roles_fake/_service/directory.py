@@ -93,7 +93,9 @@ def _get(what: str, state: State, grants: Grants, request: Request) -> Response:
 def _find(state: State, grants: Grants, what: str, asked: str) -> User | Space | Project:
     """Return the thing with an ID, where the account has it and the key sees it."""
     kinds, kind = ID_KINDS[what], id_kind(asked)
-    found = state.thing(asked) if kind in kinds and state.has(asked) else None
+    found: User | Space | Project | None = None
+    if kind in kinds and state.has(asked):
+        found = state.thing(asked)
     if found is None or not _sees(grants, found):
         raise state.not_found(kind if kind in kinds else kinds[0], what, asked)
     return found

@@ -29,7 +29,7 @@ from arize_roles_fake._testing.account_file import (
 )
 from arize_roles_fake._testing.make_role import make_role, reject_string, writable
 
-_Thing = TypeVar("_Thing", User, Space, Project)
+_Thing = TypeVar("_Thing", bound=User | Space | Project)
 
 
 def limit_custom_roles(state: State, count: int | None) -> None:
@@ -136,7 +136,8 @@ def fill(state: State, data: AccountData) -> None:
     limit_custom_roles(state, data.max_custom_roles)
     store, directory = state.store, data.directory or DirectoryData()
     # Before the bindings, for which a user, space or project that is not there yet is made.
-    for thing in (*directory.users, *directory.spaces, *directory.projects):
+    added: list[User | Space | Project] = [*directory.users, *directory.spaces, *directory.projects]
+    for thing in added:
         add_thing(state, thing)
     store.blocked.update(map(ids.of_user, directory.blocked))
     for each in data.roles:

@@ -2,19 +2,12 @@
 
 from abc import abstractmethod
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any, Final
 
 import pytest
 
-from arize_roles_async import (
-    Directory,
-    ForbiddenError,
-    NotFoundError,
-    Permission,
-    Project,
-    Space,
-    User,
-)
+from arize_roles_async import Directory, ForbiddenError, NotFoundError, Permission, Project, Space
 from arize_roles_async._values.public import public
 from arize_roles_fake.contract._suite import Call, PlacesSuite, walk, with_client
 
@@ -52,18 +45,21 @@ class DirectoryContract(PlacesSuite, is_contract=True):
             Call(directory, "get_project", project=_NO_NAME, in_space=_NO_NAME),
         ]
 
-    async def _user(self, directory: Directory) -> tuple[User, str]:
-        """Return the first user and the user's address."""
+    async def _things(self, directory: Directory) -> list[tuple[str, Any, str]]:
+        """Return a user, a space and the project, each with its kind and its address or name."""
         user = await directory.get_user(user=self.user_ids()[0])
         if not user.email:
             raise LookupError("the first of user_ids must have an address")
-        return user, user.email
-
-    async def _places(self, directory: Directory) -> tuple[Space, Project, Space]:
-        """Return a space, the project, and the space that the project is in."""
         space = await directory.get_space(space=self.space_ids()[0])
         project = await directory.get_project(project=self.project_ids()[0])
-        return space, project, await directory.get_space(space=project.space_id)
+        named = [("space", space, space.name), ("project", project, project.name)]
+        return [("user", user, user.email), *named]
+
+    async def _in_space(self, directory: Directory) -> tuple[Project, Space, str]:
+        """Return the project, the space that it is in, and the ID of another space."""
+        project = await directory.get_project(project=self.project_ids()[0])
+        around = await directory.get_space(space=project.space_id)
+        return project, around, next(each for each in self.space_ids() if each != around.id)
 
     # The methods, the rules for their arguments, and what every client promises
 
@@ -94,92 +90,79 @@ class DirectoryContract(PlacesSuite, is_contract=True):
     # One user, space or project, by its name or its ID
 
     @with_client
-    async def test_user(self, directory: Directory) -> None:
-        """A user is found by the ID, and by the whole address, ASCII letters without case."""
-        user, address = await self._user(directory)
-        assert user.id == self.user_ids()[0]
-        for given in self._each((address, address.upper(), address.swapcase())):
-            assert await directory.get_user(user=given) == user
+    async def test_get(self, directory: Directory) -> None:
+        """A thing is found by its ID, and by its whole address or its exact name."""
+        things = await self._things(directory)
+        ids = [self.user_ids()[0], self.space_ids()[0], self.project_ids()[0]]
+        assert [thing.id for _, thing, _ in things] == ids
+        for kind, thing, name in self._each(things):
+            assert await Call(directory, f"get_{kind}", **{kind: name})() == thing
 
     @with_client
-    async def test_part_of_address(self, directory: Directory) -> None:
-        """A part of an address is no address of a user, and nobody else's is named."""
-        _, address = await self._user(directory)
+    async def test_address(self, directory: Directory) -> None:
+        """ASCII letters of an address match without case; a part matches none, and names nobody."""
+        (_, user, address), *_ = await self._things(directory)
+        for given in self._each((address.upper(), address.swapcase())):
+            assert await directory.get_user(user=given) == user
         for given in self._each((address[1:], address[:-1], f"x{address}", _NO_ADDRESS)):
             with pytest.raises(NotFoundError) as caught:
                 await directory.get_user(user=given)
             assert (caught.value.name, caught.value.closest) == (given, ())
 
     @with_client
-    async def test_place(self, directory: Directory) -> None:
-        """A space and a project are found by the ID and by the exact name."""
-        space, project, around = await self._places(directory)
-        assert (space.id, project.id) == (self.space_ids()[0], self.project_ids()[0])
-        assert await directory.get_space(space=space.name) == space
-        for in_space in self._each((None, around.id, around.name)):
-            found = await directory.get_project(project=project.name, in_space=in_space)
-            assert found == project
-
-    @with_client
     async def test_other_name(self, directory: Directory) -> None:
-        """A part of a name, or one in other case, is not found; the error names the similar one."""
-        space, project, _ = await self._places(directory)
-        for kind, name in (("space", space.name), ("project", project.name)):
+        """A part of a name, or one in other case, is not found."""
+        _, *places = await self._things(directory)
+        for kind, _, name in places:
             for given in self._each({name[:-1], name.swapcase(), _NO_NAME} - {"", name}):
                 with pytest.raises(NotFoundError) as caught:
                     await Call(directory, f"get_{kind}", **{kind: given})()
                 assert caught.value.name == given
 
     @with_client
-    async def test_other_space(self, directory: Directory) -> None:
-        """A project is not found in another space, nor in one that there is not."""
-        _, project, around = await self._places(directory)
-        other = next(each for each in self.space_ids() if each != around.id)
-        for in_space in self._each((other, _NO_NAME)):
-            with pytest.raises(NotFoundError):
-                await directory.get_project(project=project.name, in_space=in_space)
+    async def test_in_space(self, directory: Directory) -> None:
+        """A project is found in its space, by the ID and by the name of that, and in no other."""
+        project, around, other = await self._in_space(directory)
+        for given in self._each((around.id, around.name)):
+            assert await directory.get_project(project=project.name, in_space=given) == project
+        get = partial(Call, directory, "get_project", project=project.name)
+        await self._all_raise(NotFoundError, [get(in_space=each) for each in (other, _NO_NAME)])
 
     @with_client
     async def test_unknown_id(self, directory: Directory) -> None:
         """The ID of nothing is a 404."""
-        calls = [
-            Call(directory, "get_user", user=_NO_USER),
-            Call(directory, "get_space", space=_NO_SPACE),
-            Call(directory, "get_project", project=_NO_PROJECT),
-        ]
+        ids = {"user": _NO_USER, "space": _NO_SPACE, "project": _NO_PROJECT}
+        calls = [Call(directory, f"get_{kind}", **{kind: given}) for kind, given in ids.items()]
         await self._all_raise(NotFoundError, calls)
 
     # Lists, their filters, and their pages
 
     @with_client
-    async def test_users(self, directory: Directory) -> None:
-        """Users come oldest first; the filter matches a part of the address, whatever the case."""
-        user, address = await self._user(directory)
+    async def test_list(self, directory: Directory) -> None:
+        """A list is filtered by a part of the address or the name, whatever the case."""
+        ids = {"user": self.user_ids(), "space": self.space_ids(), "project": self.project_ids()}
+        for kind, thing, name in await self._things(directory):
+            listing: Any = getattr(directory, f"{kind}s")
+            named = "email" if kind == "user" else "name"
+            assert {each.id for each in await walk(listing())} >= {*ids[kind]}
+            for part in self._each((name, name.swapcase(), name[:-1] or name)):
+                assert thing in await walk(listing(**{named: part}))
+            assert await walk(listing(**{named: _NO_ADDRESS})) == []
+
+    @with_client
+    async def test_oldest_first(self, directory: Directory) -> None:
+        """Users come oldest first."""
         seen = await walk(directory.users())
-        assert {each.id for each in seen} >= {*self.user_ids()}
         born = [each.created_at for each in seen if each.created_at is not None]
         assert born == sorted(born)
-        for part in self._each((address, address[1:].upper(), address[:-1])):
-            assert user in await walk(directory.users(email=part))
-        assert await walk(directory.users(email=_NO_ADDRESS)) == []
 
     @with_client
-    async def test_spaces(self, directory: Directory) -> None:
-        """Spaces are filtered by a part of the name, whatever the case."""
-        space, _, _ = await self._places(directory)
-        assert {each.id for each in await walk(directory.spaces())} >= {*self.space_ids()}
-        for part in self._each((space.name, space.name.swapcase(), space.name[-1:])):
-            assert space in await walk(directory.spaces(name=part))
-        assert await walk(directory.spaces(name=_NO_NAME)) == []
-
-    @with_client
-    async def test_projects(self, directory: Directory) -> None:
-        """Projects are filtered by a part of the name, and by the space that they are in."""
-        _, project, around = await self._places(directory)
-        other = next(each for each in self.space_ids() if each != around.id)
-        for in_space in self._each((None, around.id, around.name)):
-            for part in (None, project.name, project.name.swapcase()):
-                assert project in await walk(directory.projects(name=part, in_space=in_space))
+    async def test_list_in_space(self, directory: Directory) -> None:
+        """Projects are filtered by the space that they are in, given by its ID or its name."""
+        project, around, other = await self._in_space(directory)
+        for given in self._each((around.id, around.name)):
+            for name in (None, project.name):
+                assert project in await walk(directory.projects(name=name, in_space=given))
         assert project not in await walk(directory.projects(in_space=other))
         with pytest.raises(NotFoundError):
             await directory.projects(in_space=_NO_NAME)
@@ -193,8 +176,8 @@ class DirectoryContract(PlacesSuite, is_contract=True):
     @with_client
     async def test_pages(self, directory: Directory) -> None:
         """Pages hold `limit` items, and a walk sees each once."""
-        listings: list[Any] = [directory.users, directory.spaces, directory.projects]
-        for listing in listings:
+        for method in ("users", "spaces", "projects"):
+            listing: Any = getattr(directory, method)
             listed = await walk(listing())
             pages = await walk(listing(limit=1).pages())
             assert [[*each] for each in pages] == [[each] for each in listed]
@@ -213,7 +196,7 @@ class DirectoryContract(PlacesSuite, is_contract=True):
     @with_client
     async def test_without_user_read(self, directory: Directory) -> None:
         """Without `USER_READ` the list of users is a 403, and a user's ID a 404."""
-        _, address = await self._user(directory)
+        (_, user, address), *_ = await self._things(directory)
         key = self.other_key(grants=(Permission.SPACE_READ, Permission.PROJECT_READ))
         limited = directory.with_options(api_key=key)
         with pytest.raises(ForbiddenError):
@@ -221,22 +204,22 @@ class DirectoryContract(PlacesSuite, is_contract=True):
         with pytest.raises(ForbiddenError, match="its ID needs no right to list users"):
             await limited.get_user(user=address)
         with pytest.raises(NotFoundError):
-            await limited.get_user(user=self.user_ids()[0])
+            await limited.get_user(user=user.id)
         assert {each.id for each in await walk(limited.spaces())} >= {*self.space_ids()}
 
     @with_client
     async def test_hidden_places(self, directory: Directory) -> None:
         """Spaces and projects that the key may not see are left out of lists, and are a 404."""
-        space, project, around = await self._places(directory)
+        _, *places = await self._things(directory)
+        _, space, _ = places[0]
         on = {space.id: (Permission.SPACE_READ,)}
         there = directory.with_options(api_key=self.other_key(grants=(), on=on))
         assert await walk(there.spaces()) == [space]
         limited = directory.with_options(api_key=self.other_key(grants=()))
         assert [*await walk(limited.spaces()), *await walk(limited.projects())] == []
         calls = [
-            Call(limited, "get_space", space=space.id),
-            Call(limited, "get_space", space=space.name),
-            Call(limited, "get_project", project=project.id),
-            Call(limited, "get_project", project=project.name, in_space=around.name),
+            Call(limited, f"get_{kind}", **{kind: given})
+            for kind, thing, name in places
+            for given in (thing.id, name)
         ]
         await self._all_raise(NotFoundError, calls)

@@ -433,7 +433,7 @@ def test_no_address() -> None:
             return [self.account.add_user(None, id="bot").id]
 
     with pytest.raises(LookupError, match="the first of user_ids must have an address"):
-        Bots().test_user()
+        Bots().test_get()
 
 
 def test_real_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,3 +37,9 @@ def test_found() -> None:
     ]
     assert last.startswith("5 of ")
     assert done.returncode == 1
+
+
+def test_searched() -> None:
+    """`--write` finds a fault for what no fault needs yet."""
+    found = 'assertions.judge().search("DirectoryContract", "test_unknown_id", set())'
+    assert run(f"print(*{found})").stdout.splitlines()[0] == "get_user 1: no error"

@@ -154,7 +154,8 @@ class Judge:
         These are added to `seen`.
         """
         of = self.contracts[contract]
-        module = next(base for base in of.__mro__ if rule in vars(base)).__module__
+        # Not that of the class, which is the one from where it is imported.
+        module = getattr(of, rule).__module__
         place = (str(FOLDER / f"{module.rpartition('.')[2]}.py"), rule)
         own = {n for n, each in enumerate(self.assertions) if (each.file, each.function) == place}
         for fault in (each for most in MOST for each in self._faulty.faults(of, rule, most)):
