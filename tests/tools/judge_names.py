@@ -16,6 +16,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from contextlib import AbstractContextManager, suppress
+from string import ascii_lowercase, ascii_uppercase
 from typing import Any, Final
 from unittest.mock import patch
 
@@ -124,8 +125,8 @@ class Account(FakeAccount):
 
 
 def folded(address: str) -> str:
-    """Return an address with small ASCII letters, which are all that change among bytes."""
-    return address.encode().lower().decode()
+    """Return an address with small ASCII letters."""
+    return address.translate(str.maketrans(ascii_uppercase, ascii_lowercase))
 
 
 async def judged(seed: int) -> list[str]:
