@@ -37,7 +37,7 @@ except ImportError as _missing:  # The interpreter would end with 1, which means
 
 _COLORS: Final = {"+": 32, "-": 31, "!": 33, "?": 35, "#": 36}
 _SOUGHT: Final = ("role", "user", "space", "project", "in_space")
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA: Final = ("=", "+", "-", "@")
 """Spreadsheets run a text that begins so."""
 _GRACE: Final = 5.0
 """Seconds that the request under way has to end after a first signal."""

@@ -130,7 +130,7 @@ async def test_similar_names() -> None:
         "no space is named 'ml', as far as the key sees; similar: 'ML', 'emlo', 'html lab'"
     )
     assert caught.value.closest == ("ML", "emlo", "html lab")
-    assert not caught.value.from_service
+    assert (caught.value.path, caught.value.from_service) == ("/v2/spaces", False)
 
 
 async def test_unset() -> None:

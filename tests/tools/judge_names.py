@@ -10,6 +10,7 @@ The judge goes by the account before each request of the call, and not by the an
 - A call that ends in another error than `OutcomeUnknownError` changed nothing.
 - Where two things had a name all the time, the call does not pick one of them.
 - A thing that had its name all the time, alone and visible, is found.
+- After a call that returns, the user has the role there, or where it was to be taken, none.
 """
 
 import asyncio
@@ -92,9 +93,12 @@ class Account(FakeAccount):
         """Return who has which role where."""
         return {(each.user_id, each.resource_id): each.role_id for each in self.bindings()}
 
-    def bearers(self, kind: str, name: str) -> list[set[str]]:
-        """Return the IDs of what had a name, before each request."""
-        return [{x for x, held in named[kind].items() if held == name} for named in self.moments]
+    def bearers(self, kind: str) -> list[set[str]]:
+        """Return the IDs of what had the given name, before each request."""
+        wanted = folded(self.given[kind]) if kind == "user" else self.given[kind]
+        if kind == "project" and "in_space" in self.given:
+            wanted = f"{self.given['in_space']}/{wanted}"
+        return [{x for x, name in named[kind].items() if name == wanted} for named in self.moments]
 
     def handle(self, request: Request) -> Response:
         """Answer, and have somebody change names before that."""
@@ -113,11 +117,14 @@ class Account(FakeAccount):
                     self.before = {key: x for key, x in self.before.items() if key[0] != user.id}
         store = self._state.store
         users = [each for each in store.users.in_order() if each.id not in store.blocked]
+        spaces = {each.id: each.name for each in store.spaces.in_order()}
+        around = {x: f"{name}/" if "in_space" in self.given else "" for x, name in spaces.items()}
+        projects = store.projects.in_order()
         self.moments.append(
             {
                 "user": {each.id: folded(str(each.email)) for each in users},
-                "space": {each.id: each.name for each in store.spaces.in_order()},
-                "project": {each.id: each.name for each in store.projects.in_order()},
+                "space": spaces,
+                "project": {each.id: f"{around[each.space_id]}{each.name}" for each in projects},
                 "role": {each.id: each.name for each in self.roles},
             }
         )
@@ -147,16 +154,21 @@ def flaws(account: Account, error: RolesError | None) -> Iterator[str]:
     """Yield what is wrong with the end of a call."""
     before, after, given = account.before, account.held(), account.given
     changed = {key for key in before | after if before.get(key) != after.get(key)}
-    wanted = given | {"user": folded(given["user"])}
-    bearers = {each: account.bearers(each, wanted[each]) for each in wanted if each != "in_space"}
+    kinds = {"user", account.kind, *given.keys() & {"role"}}
+    bearers = {kind: account.bearers(kind) for kind in kinds}
     ever = {each: set[str]().union(*moments) for each, moments in bearers.items()}
-    for user, place in changed:
+    place = ever[account.kind]
+    for user, at in changed:
         if user not in ever["user"]:
             yield "the wrong user"
-        if place not in ever[account.kind]:
+        if at not in place:
             yield "the wrong place"
-        if (user, place) in after and "role" in given and after[user, place] not in ever["role"]:
+        if (user, at) in after and "role" in given and after[user, at] not in ever["role"]:
             yield "the wrong role"
+    held = {role for (user, at), role in after.items() if at in place and user in ever["user"]}
+    is_left = account.is_quiet and bool(held)
+    if error is None and (not held & ever["role"] if "role" in given else is_left):
+        yield "nothing was done"
     if changed and error is not None and not isinstance(error, OutcomeUnknownError):
         yield f"changed, and raised {type(error).__name__}"
     if len(changed) > 1:
