@@ -459,8 +459,8 @@ class FakeAccount:
           both IDs or labels, newest first; `id`, `created_at` and `updated_at` are optional.
         - `users`, `resources`: lists of IDs or labels, as for a new account.
         - `directory`: an object of `users`, `spaces` and `projects` as the service writes them,
-          oldest first, and of `blocked` users, IDs or labels; those that are bound or declared
-          need not be listed.
+          oldest first, and of `blocked` users, IDs or labels. By hand, those that are bound or in
+          the lists before need not be there; `dump` writes all of them here.
         - `now`: the account's time; a loaded account goes on from there.
         - `max_custom_roles`: an integer, or null.
         - `assumptions`: an object of those that differ from their defaults.

@@ -107,14 +107,14 @@ class State:
         is_known = self.records_of(id).by_id(id) is not None
         return is_known or (has_every and not self.ids.is_of_another(id))
 
-    def know(self, *ids: str, born: datetime | None = None) -> None:
-        """Add users, spaces and projects that are new, as created at `born`, by default now."""
+    def know(self, *ids: str) -> None:
+        """Add users, spaces and projects that are new."""
         for each in ids:
             if self.records_of(each).by_id(each) is None:
-                made = self.thing(each, born)
+                made = self.thing(each)
                 self.records_of(each).put(made)
                 if isinstance(made, Project):
-                    self.know(made.space_id, born=born)
+                    self.know(made.space_id)
 
     def records_of(self, id: str) -> Store[Any]:
         """Return the users, the spaces or the projects, by the kind that an ID says."""
@@ -122,11 +122,11 @@ class State:
         others = self.store.spaces if kind == "Space" else self.store.projects
         return self.store.users if kind == "User" else others
 
-    def thing(self, id: str, born: datetime | None = None) -> Any:  # noqa: ANN401 - of three kinds
+    def thing(self, id: str) -> Any:  # noqa: ANN401 - of three kinds
         """Return the user, space or project with an ID, made by the ID's label if it is new."""
         if (known := self.records_of(id).by_id(id)) is not None:
             return known
-        kind, label, now = id_kind(id), self.ids.label(id), born or self.now()
+        kind, label, now = id_kind(id), self.ids.label(id), self.now()
         if kind == "User":
             return User(
                 id=id,

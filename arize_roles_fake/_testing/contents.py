@@ -18,7 +18,6 @@ from arize_roles_async._values.requests import id_kind
 from arize_roles_async._values.text import quoted
 from arize_roles_fake._service.ids import Ids, resource_type
 from arize_roles_fake._service.state import Grants, State
-from arize_roles_fake._service.store import Store
 from arize_roles_fake._service.wire import members_of
 from arize_roles_fake._testing.account_file import (
     AccountData,
@@ -85,7 +84,7 @@ def bind(state: State, role: Role | str, data: BindingData) -> RoleBinding:
     if bindings.by_id(binding.id) is not None:
         raise ValueError(f"a role binding already has the ID {binding.id!r}")
     bindings.put(binding)
-    state.know(user, resource, born=created)
+    state.know(user, resource)
     return binding
 
 
@@ -175,8 +174,9 @@ def data_of(state: State, now: datetime) -> AccountData:
     return AccountData(
         roles=tuple(RoleData(**members_of(role)) for role in reversed(store.in_order())),
         role_bindings=tuple(_binding_data(state, each) for each in reversed(bindings.in_order())),
-        users=None if state.has_every_user else _labels(ids, store.users),
-        resources=None if state.has_every_place else _labels(ids, store.spaces, store.projects),
+        # Nobody else: those that there are stand in the directory.
+        users=None if state.has_every_user else (),
+        resources=None if state.has_every_place else (),
         directory=None if directory == DirectoryData() else directory,
         now=now,
         max_custom_roles=state.max_custom_roles,
@@ -188,10 +188,6 @@ def data_of(state: State, now: datetime) -> AccountData:
         role_bindings_created=bindings.created if bindings.created > len(bindings) else 0,
         tenant=ids.tenant,
     )
-
-
-def _labels(ids: Ids, *stores: Store[Any]) -> tuple[str, ...]:
-    return tuple(sorted(ids.unique_label(each.id) for store in stores for each in store.in_order()))
 
 
 def _binding_data(state: State, binding: RoleBinding) -> BindingData:

@@ -233,8 +233,8 @@ async def test_log(account: FakeAccount, caplog: pytest.LogCaptureFixture) -> No
     for listed in (directory.users(email="ada"), directory.spaces(), directory.projects()):
         await listed
     operations = {vars(record)["operation"] for record in caplog.records}
-    listed = {f"{each}.list" for each in ("role_bindings", "users", "spaces", "projects")}
-    assert operations == listed | {"users.get", "spaces.get"}
+    lists = {f"{each}.list" for each in ("role_bindings", "users", "spaces", "projects")}
+    assert operations == lists | {"users.get", "spaces.get"}
     assert "/v2/users" in caplog.text
     assert all("ada" not in str(vars(record)) for record in caplog.records)
 
@@ -246,7 +246,7 @@ async def test_clients(make: Callable[[], ArizeClient]) -> None:
     assert isinstance(roles, ArizeClient)
     others = [roles.role_bindings, roles.directory, roles.by_name]
     assert list(map(repr, others)) == ["<RoleBindingsClient>", "<Directory>", "<ByName>"]
-    protocols = (RolesClient, RoleBindingsClient, Directory)
+    protocols: tuple[Any, ...] = (RolesClient, RoleBindingsClient, Directory)
     kinds = [[each for each in protocols if isinstance(x, each)] for x in (roles, *others)]
     assert kinds == [[RolesClient], [RoleBindingsClient], [Directory], []]
     assert roles.directory is roles.directory

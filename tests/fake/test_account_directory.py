@@ -141,6 +141,7 @@ def test_organization(account: FakeAccount) -> None:
     assert [each["id"] for each in page["spaces"]] == [other.id]
     again = account.add_space("ML", id=other.id, organization=other.organization_id)
     assert again == other
+    assert account.add_project("churn", space=other.id).space_id == other.id
 
 
 @pytest.mark.parametrize(
@@ -187,9 +188,13 @@ def test_file(account: FakeAccount) -> None:
     account.advance(60)
     request_binding(account, "bob@example.com", "Project:ML/churn", "PROJECT")
     account.add_space("Ops", organization="Research")
+    account.add_project("fraud", space="ML", project_type=None)
     loaded = FakeAccount.load(account.dump(), clock=lambda: START)
     assert listed(loaded, "users") == ["ada@example.com", "ada@example.com", "bob@example.com"]
-    assert (listed(loaded, "projects"), listed(loaded, "spaces")) == (["churn"], ["Ops", "ML"])
+    assert (listed(loaded, "projects"), listed(loaded, "spaces")) == (
+        ["fraud", "churn"],
+        ["Ops", "ML"],
+    )
     assert got(loaded, "users", "eve@example.com")[0] == 404
     assert loaded.dump() == account.dump()
 
@@ -232,6 +237,7 @@ def test_unknown_is_there(account: FakeAccount) -> None:
     _, user = got(account, "users", "ada@example.com")
     assert (user["email"], user["name"]) == ("ada@example.com", "ada")
     assert not user["is_developer"]
+    assert got(account, "users", "bob")[1]["email"] == "bob@fake.invalid"
     assert got(account, "spaces", user["id"])[0] == 404
     assert got(account, "spaces", "Space:ML")[0] == 200
     of_space = f"space_id={account.id('Space:ML').replace('=', '%3D')}"
