@@ -340,7 +340,7 @@ class FakeAccount:
         description: str = "",
         is_private: bool = False,
     ) -> Space:
-        """Add a space, or replace the one with the ID, which renames it.
+        """Add a space, or replace the one with the ID; it raises as `add_user`.
 
         Args:
             name: Its name. Two spaces may have one name in different organizations.
@@ -348,10 +348,6 @@ class FakeAccount:
             organization: The name or ID of its organization.
             description: Free text.
             is_private: Whether only its members see it.
-
-        Raises:
-            ValueError: The ID is not one of a space.
-            TypeError: An argument has a wrong type.
         """
         with self._lock:
             ids = self._state.ids
@@ -372,17 +368,13 @@ class FakeAccount:
         id: str | None = None,
         project_type: Literal["APPLICATION", "HARNESS", "EXPERIMENT"] | None = "APPLICATION",
     ) -> Project:
-        """Add a project, or replace the one with the ID, which renames it.
+        """Add a project, or replace the one with the ID; it raises as `add_user`.
 
         Args:
             name: Its name.
             space: The name or ID of its space.
             id: Its ID; by default that of the label `Project:space/name`.
             project_type: Its type, which the service may leave out.
-
-        Raises:
-            ValueError: The ID is not one of a project.
-            TypeError: An argument has a wrong type.
         """
         with self._lock:
             ids = self._state.ids

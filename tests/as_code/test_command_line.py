@@ -295,7 +295,7 @@ class TestCheck:
         ("library", "command", "ended"),
         [
             *(("aiohttp", "check", 0), ("aiohttp", "fmt", 0), ("aiohttp", "plan --exit-code", 2)),
-            ("csv", "plan --exit-code", 2),
+            ("anyio", "plan --exit-code", 2),
         ],
     )
     def test_broken_library(self, shell: Shell, library: str, command: str, ended: int) -> None:
