@@ -17,12 +17,11 @@ else:
 
 
 class _RolesClientType(_ProtocolType):
-    """Lets `isinstance` take no client of role bindings for one of roles: it has more methods."""
+    """Lets `isinstance` take no client of role bindings for one of roles: it has these, too."""
 
     def __instancecheck__(cls, instance: object) -> bool:  # noqa: N805 - of a class
-        from arize_roles_async._role_bindings.protocol import RoleBindingsClient
-
-        return super().__instancecheck__(instance) and not isinstance(instance, RoleBindingsClient)
+        is_of_bindings = all(hasattr(instance, name) for name in ("ensure", "remove", "find"))
+        return super().__instancecheck__(instance) and not is_of_bindings
 
 
 @runtime_checkable  # ty: ignore[conflicting-metaclass] - of one that it does not see
