@@ -22,7 +22,7 @@ from arize_roles_async import (
     ValidationError,
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient
-from tests.support.clients import account_at_noon, in_process, passed
+from tests.support.clients import account_at_noon, in_process, meddled, passed
 from tests.support.event_loop import on_each_backend
 
 
@@ -222,6 +222,21 @@ async def test_failed_names(account: FakeAccount, by_name: ByName) -> None:
     account.fail("users.get", 500)
     with pytest.raises(ServerError):
         await by_name.find()
+
+
+async def test_renamed_meanwhile() -> None:
+    """A space that is renamed after its look-up gets the binding, whatever has the name then."""
+
+    def rename(account: FakeAccount) -> None:
+        account.add_space("Old", id=account.id("Space:ML"))
+        account.add_space("ML", id="Space:New")
+
+    account = meddled("before", "POST", rename)
+    account.add_role("Analyst")
+    account.add_user("ada@example.com")
+    account.add_space("ML")
+    await in_process(account).by_name.ensure(user="ada@example.com", role="Analyst", space="ML")
+    account.assert_bindings({("ada@example.com", "Space:ML"): "Analyst"})
 
 
 async def test_log(account: FakeAccount, caplog: pytest.LogCaptureFixture) -> None:
