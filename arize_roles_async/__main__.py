@@ -190,7 +190,7 @@ class _Run:
         if self._form == "json":
             _show(found.to_json())
         else:
-            _show((to_csv if self._form == "csv" else to_columns)(found))
+            _show(to_csv(found) if self._form == "csv" else to_columns(found))
         _say(f"note: {len(found)} role bindings; those that the key may not see are left out")
         return 0
 

@@ -17,7 +17,7 @@ else:
 
 
 class _RolesClientType(_ProtocolType):
-    """Lets `isinstance` take no client of role bindings for one of roles: it has these, too."""
+    """Lets `isinstance` take no client of role bindings, which has these methods and more."""
 
     def __instancecheck__(cls, instance: object) -> bool:  # noqa: N805 - of a class
         is_of_bindings = all(hasattr(instance, name) for name in ("ensure", "remove", "find"))
