@@ -170,13 +170,18 @@ class TestLoad:
             assert account.add_role("Newest").id == "Um9sZTozOnV1eGY="
 
     def test_ids(self) -> None:
-        """An ID of the file is no other role's, in the file or later."""
-        first = FakeAccount(predefined=False).add_role("A").id
-        roles = [{"name": "B", "id": first}, {"name": "A"}]
-        account = FakeAccount.load(json.dumps({"roles": roles}))
-        account.add_role("C")
-        assert len({role.id for role in account.roles}) == 3
-        assert account.roles[1].id == first
+        """What has no ID, or comes later, gets none that something in the file has."""
+        made = FakeAccount(api_key="z", predefined=False)
+        role = made.add_role("A").id
+        binding = made.bind("A", user="ada", resource="Space:1").id
+        bound = {"role": "A", "resource": "Space:1"}
+        bindings = [{**bound, "user": "ada", "id": binding}, {**bound, "user": "eve"}]
+        roles = [{"name": "A", "id": role}, {"name": "B"}]
+        file = {"keys": {"z": None}, "roles": roles, "role_bindings": bindings}
+        loaded = FakeAccount.load(json.dumps(file))
+        loaded.add_role("C")
+        assert [each.id == role for each in loaded.roles] == [False, True, False]
+        assert [each.id == binding for each in loaded.bindings()] == [False, True]
 
     def test_version_0_3(self) -> None:
         """A file that version 0.3 wrote has no format, and is read as before."""
