@@ -1,7 +1,7 @@
 """The roles and role bindings of an account, by ID, by what is unique, and in order of age."""
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from copy import copy
 from datetime import datetime
 from operator import itemgetter
@@ -84,10 +84,10 @@ class Store(Generic[Record]):
         """Return what is unique about a record, which may be more than its ID."""
         return record.id
 
-    def _lists_with(self, record: Record) -> tuple[Hashable, ...]:
-        """Return the names of the lists that hold a record, besides `all`."""
+    def _lists_with(self, record: Record) -> set[Hashable]:
+        """Return the names of the lists that hold a record."""
         del record
-        return ()
+        return {"all"}
 
     def by_id(self, record_id: str) -> Record | None:
         """Return the record with this ID, or None."""
@@ -106,8 +106,9 @@ class Store(Generic[Record]):
     def put(self, record: Record) -> None:
         """Add a record whose key is free, or replace the one with its ID at its place in lists."""
         known = self.by_id(record.id)
+        before = set[Hashable]() if known is None else self._lists_with(known)
         if known is not None:
-            self._take(known)
+            del self._ids[self._key(known)]
         else:
             self.created += 1
             self._taken.add(record.id)
@@ -116,19 +117,20 @@ class Store(Generic[Record]):
             self._positions[record.id] = (moment, self.created)
         self._records[record.id] = record
         self._ids[self._key(record)] = record.id
-        for name in ("all", *self._lists_with(record)):
+        now = self._lists_with(record)
+        self._unlist(record.id, before - now)
+        for name in now - before:
             insort(self._lists.setdefault(name, []), (self._positions[record.id], record.id))
 
     def remove(self, record: Record) -> None:
         """Remove a record; its key is free again."""
-        self._take(record)
-        del self._positions[record.id]
+        self._unlist(record.id, self._lists_with(record))
+        del self._records[record.id], self._ids[self._key(record)], self._positions[record.id]
 
-    def _take(self, record: Record) -> None:
-        del self._records[record.id], self._ids[self._key(record)]
-        for name in ("all", *self._lists_with(record)):
+    def _unlist(self, record_id: str, names: Iterable[Hashable]) -> None:
+        for name in names:
             items = self._lists[name]
-            del items[bisect_left(items, (self._positions[record.id], record.id))]
+            del items[bisect_left(items, (self._positions[record_id], record_id))]
 
     def in_list(
         self, name: Hashable, after: Position | None = None, *, newest_first: bool
@@ -181,8 +183,8 @@ class RoleStore(Store[Role]):
     def _key(self, record: Role) -> str:
         return self.normalize(record.name)
 
-    def _lists_with(self, record: Role) -> tuple[str]:
-        return ("predefined" if record.is_predefined else "custom",)
+    def _lists_with(self, record: Role) -> set[Hashable]:
+        return {"all", "predefined" if record.is_predefined else "custom"}
 
     def by_name(self, name: str) -> Role | None:
         """Return the role with this name, or None."""
@@ -198,9 +200,9 @@ class BindingStore(Store[RoleBinding]):
     def _key(self, record: RoleBinding) -> tuple[str, str]:
         return record.user_id, record.resource_id
 
-    def _lists_with(self, record: RoleBinding) -> tuple[Hashable, ...]:
+    def _lists_with(self, record: RoleBinding) -> set[Hashable]:
         of_type = record.resource_type
-        return (of_type, None), (of_type, record.user_id), ("role", record.role_id)
+        return {"all", (of_type, None), (of_type, record.user_id), ("role", record.role_id)}
 
     def by_target(self, user_id: str, resource_id: str) -> RoleBinding | None:
         """Return the binding of a user on a resource, or None."""
