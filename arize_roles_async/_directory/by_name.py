@@ -164,9 +164,9 @@ class ByName:
             return found
 
         ids = await _at_once(look_up, [kind for kind in self._kinds if kind in given])
-        names = {"space": "resource_id", "project": "resource_id"}
+        argument = {"user": "user_id", "role": "role_id"}
         try:
-            return await method(**{names.get(kind, f"{kind}_id"): ids[kind] for kind in ids})
+            return await method(**{argument.get(kind, "resource_id"): ids[kind] for kind in ids})
         except errors.RolesError as error:
             shown = ", ".join(f"{name} {quoted(text)}" for name, text in given.items())
             extend(error, f" ({shown})")

@@ -9,6 +9,7 @@ from typing import Final
 import attr
 
 from arize_roles_async._role_bindings.models import RoleBinding
+from arize_roles_async._values.json import MAX_ID
 from arize_roles_async._values.models import (
     PAGINATION,
     Aware,
@@ -25,7 +26,6 @@ from arize_roles_async._values.text import quoted
 
 _ID: Final = {"doc": "Opaque; base64 of a text with a colon in it."}
 _CREATED: Final = "When it was created; timezone-aware."
-_LONGEST: Final = 255
 _IN_ORDER: Final = {"doc": "In the service's order."}
 
 
@@ -128,10 +128,10 @@ class NamedBinding(RoleBinding):
 
 def in_words(binding: NamedBinding) -> tuple[str, str, str]:
     """Return the user, the role and the place of a binding, by their names or else IDs."""
-    name = quoted(binding.resource or binding.resource_id, _LONGEST)
+    name = quoted(binding.resource or binding.resource_id, MAX_ID)
     place = f"{binding.resource_type.lower()} {name}"
     if binding.in_space is not None:
-        place += f" in space {quoted(binding.in_space, _LONGEST)}"
+        place += f" in space {quoted(binding.in_space, MAX_ID)}"
     return binding.user or binding.user_id, binding.role or binding.role_id, place
 
 
