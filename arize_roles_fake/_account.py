@@ -340,7 +340,7 @@ class FakeAccount:
         description: str = "",
         is_private: bool = False,
     ) -> Space:
-        """Add a space, or replace the one with the ID; it raises as `add_user`.
+        """Add a space, or replace the one with the ID; its errors are those of `add_user`.
 
         Args:
             name: Its name. Two spaces may have one name in different organizations.
@@ -368,7 +368,7 @@ class FakeAccount:
         id: str | None = None,
         project_type: Literal["APPLICATION", "HARNESS", "EXPERIMENT"] | None = "APPLICATION",
     ) -> Project:
-        """Add a project, or replace the one with the ID; it raises as `add_user`.
+        """Add a project, or replace the one with the ID; its errors are those of `add_user`.
 
         Args:
             name: Its name.
@@ -449,10 +449,11 @@ class FakeAccount:
           and the other fields default as in `add_role`.
         - `role_bindings`: a list of objects with the name of a `role`, a `user` and a `resource`,
           both IDs or labels, newest first; `id`, `created_at` and `updated_at` are optional.
-        - `users`, `resources`: lists of IDs or labels, as for a new account.
+        - `users`, `resources`: lists of IDs or labels, as for a new account; `dump` writes empty
+          ones, as it writes everybody and every place in `directory`.
         - `directory`: an object of `users`, `spaces` and `projects` as the service writes them,
-          oldest first, and of `blocked` users, IDs or labels. By hand, those that are bound or in
-          the lists before need not be there; `dump` writes all of them here.
+          oldest first, and of `blocked` users, IDs or labels. In a file by hand, those that are
+          bound or in the lists before need not be there.
         - `now`: the account's time; a loaded account goes on from there.
         - `max_custom_roles`: an integer, or null.
         - `assumptions`: an object of those that differ from their defaults.

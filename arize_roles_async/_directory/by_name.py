@@ -188,7 +188,7 @@ class ByName:
         def named(binding: RoleBinding) -> NamedBinding:
             project = projects.get(binding.resource_id)
             return NamedBinding(
-                **attr.asdict(binding, recurse=False),
+                **{field.name: getattr(binding, field.name) for field in attr.fields(RoleBinding)},
                 user=getattr(users.get(binding.user_id), "email", None),
                 role=getattr(roles.get(binding.role_id), "name", None),
                 resource=getattr(project or spaces.get(binding.resource_id), "name", None),

@@ -10,8 +10,8 @@ from arize_roles_async._values.public import public
 class UserPages(Pages[ListUsers, models.ListUsersResponse, models.User]):
     """A listing of users, used as `RolePages` is.
 
-    It is made with the arguments of `Directory.users`, and before them a function that gets one
-    page, given its `limit`, `cursor` and `email` as one object.
+    Its first argument is a function that gets one page, called with an object of the page's
+    `limit`, `cursor` and `email`. The others are those of `Directory.users`.
     """
 
     _noun = "users"

@@ -86,8 +86,8 @@ class Directory(Client, Protocol):
     ) -> ProjectPages:
         """List projects, as `users` lists users: `name` is a part of the name, whatever the case.
 
-        With `in_space`, the exact name or the ID of a space, these are only its projects. A name is
-        looked up for each page, and leads to the errors of `get_space`.
+        With `in_space`, the exact name or the ID of a space, only the projects of that space are
+        listed. A name is looked up for each page, with the errors of `get_space`.
         """
         ...
 

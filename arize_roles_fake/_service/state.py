@@ -88,7 +88,7 @@ class State:
         self.has_every_user: bool = True
         """Whether there is every user that no other account has, and not only those it knows."""
         self.has_every_place: bool = True
-        """The same of spaces and projects."""
+        """The same for spaces and projects."""
         self._next_page_size = next_page_size
         """Returns a limit on the items of the next page, besides the limit of its request."""
         self._cursors = Cursors()
@@ -123,7 +123,7 @@ class State:
         return self.store.users if kind == "User" else others
 
     def thing(self, id: str) -> Any:  # noqa: ANN401 - of three kinds
-        """Return the user, space or project with an ID, made by the ID's label if it is new."""
+        """Return the user, space or project with an ID, made from the ID's label if it is new."""
         if (known := self.records_of(id).by_id(id)) is not None:
             return known
         kind, label, now = id_kind(id), self.ids.label(id), self.now()

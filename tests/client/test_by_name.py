@@ -207,9 +207,10 @@ async def test_requests(
 
 
 async def test_opaque_id(account: FakeAccount) -> None:
-    """An ID in another form than Arize's is not taken for a name."""
-    binding = account.bind("Analyst", user="ada@example.com", resource="Space:ML")
+    """A client may have IDs that are not in Arize's form, and bindings of a class of its own."""
+    account.bind("Analyst", user="ada@example.com", resource="Space:ML")
     roles, bindings = in_process(account), MagicMock()
+    (binding,) = await roles.by_name.find()
     others = [attrs.evolve(binding, user_id="u1", resource_id="ML")]
     bindings.find.return_value.__aiter__.return_value = others
     (found,) = await ByName(roles, bindings, roles.directory).find()
