@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import errno
 import os
 import signal
 import sys
@@ -10,25 +9,18 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from arize_roles_async._aiohttp.config import is_loopback
 from arize_roles_async._values.text import printable
-from arize_roles_async._values.writing import write_file
 from arize_roles_fake._account import DEFAULT_API_KEY, FakeAccount
 from arize_roles_fake._service.assumptions import Assumptions
 from arize_roles_fake._testing import account_file
 from arize_roles_fake._testing.account_file import AccountData, Keys
 from arize_roles_fake._testing.fault_rules import parse_fault
 
-if TYPE_CHECKING:
-    from arize_roles_fake._recording.record import Recording
-
 _KEY_VARIABLE = "ARIZE_FAKE_API_KEY"
-_ENDED_BY_SIGNAL: Final = 128
-"""Added to the number of the signal, as the exit status of a shell's command."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,38 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("demo", help="start the server and drive it with the real client")
     server = _add_serve(commands)
-    recorder = commands.add_parser(
-        "record",
-        help="record the answers of a service to a script of calls",
-        description="Record the answers of a service to a script of calls. The key is "
-        "ARIZE_API_KEY. The script creates a few roles under names of its own, deletes them again, "
-        "also after Ctrl-C or SIGTERM, and changes no other role.",
-    )
-    recorder.add_argument(
-        "--base-url", metavar="URL", help="URL of the service; by default from the environment"
-    )
-    recorder.add_argument("--out", metavar="FILE", required=True, help="the file to write")
-    comparison = commands.add_parser(
-        "compare",
-        help="compare the answers of a service with those of the fake",
-        description="Print each difference between a recording and the fake, and the assumptions "
-        "with which the fake is most like the service. The exit status is 0 if there are no "
-        "differences.",
-    )
-    comparison.add_argument("file", metavar="FILE", help="a file that record wrote")
-    _add_assume(comparison)
     chosen = parser.parse_args(arguments)
     if reconfigure := getattr(sys.stdout, "reconfigure", None):
         # A name that its encoding lacks would end the command after its work.
         reconfigure(encoding="utf-8")
-    if chosen.command == "record":
-        return _record(chosen.base_url, Path(chosen.out))
-    if chosen.command == "compare":
-        try:
-            assumptions = Assumptions.parse(chosen.assume)
-        except ValueError as error:
-            comparison.error(str(error))
-        return _compare(Path(chosen.file), assumptions)
     if chosen.command == "demo":
         from arize_roles_fake._server.demo import demo
 
@@ -120,7 +84,14 @@ def _add_serve(
         f"keys of the account file, else {DEFAULT_API_KEY}",
     )
     keys.add_argument("--api-key-file", metavar="FILE", help="a file that holds this key")
-    _add_assume(server)
+    server.add_argument(
+        "--assume",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="the behaviour of the service where its reference is silent, such as "
+        "predefined_refusal=400; may be given several times",
+    )
     server.add_argument(
         "--latency", metavar="SECONDS", type=float, help="latency of each answer, such as 0.2"
     )
@@ -148,17 +119,6 @@ def _add_serve(
         f"requests to /-/; any needs a key other than {DEFAULT_API_KEY}",
     )
     return server
-
-
-def _add_assume(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--assume",
-        metavar="NAME=VALUE",
-        action="append",
-        default=[],
-        help="the behaviour of the service where its reference is silent, such as "
-        "predefined_refusal=400; may be given several times",
-    )
 
 
 def _account(chosen: argparse.Namespace) -> tuple[FakeAccount, AccountData | None]:
@@ -221,65 +181,6 @@ def _api_key(chosen: argparse.Namespace) -> str | None:
     if chosen.api_key_file is not None:
         return Path(chosen.api_key_file).read_text("utf-8").strip()
     return os.environ.get(_KEY_VARIABLE) or None
-
-
-def _record(base_url: str | None, out: Path) -> int:
-    from arize_roles_async import RolesError
-    from arize_roles_fake._recording.record import encode, record_service
-
-    stopped: list[int] = []
-
-    async def record_until_stopped() -> "Recording":
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - this runs in it
-
-        def stop(number: int) -> None:
-            stopped.append(number)
-            task.cancel()
-
-        _on_signals(stop)
-        return await record_service(base_url)
-
-    try:
-        # A file that cannot be written is refused before any request is sent.
-        if out.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(out))
-        out.parent.stat()
-        recording = asyncio.run(record_until_stopped())
-        write_file(out, encode(recording))
-    except (RolesError, OSError, asyncio.CancelledError) as error:
-        why = f"stopped by {signal.Signals(stopped[0]).name}" if stopped else str(error)
-        _say(f"nothing was recorded: {why}", *getattr(error, "__notes__", ()))
-        return _ENDED_BY_SIGNAL + stopped[0] if stopped else 1
-    for left in recording.left:
-        _say(f"may be left behind: {left}")
-    print(printable(f"{len(recording.answers)} answers are in {out}"))
-    if missing := recording.missing:
-        why = "skipped, since an earlier answer lacked a value for it"
-        _say(*(f"{why}: {question}" for question in missing))
-        _say("compare refuses a recording with skipped steps")
-        return 1
-    return 0
-
-
-def _compare(file: Path, assumptions: Assumptions) -> int:
-    from arize_roles_fake._recording.compare import compare
-    from arize_roles_fake._recording.record import decode
-
-    try:
-        recording = decode(file.read_bytes())
-    except (ValueError, OSError) as error:
-        _say(f"cannot compare {file}: {error}")
-        return 2
-    differences, closest = asyncio.run(compare(recording, assumptions))
-    for difference in differences:
-        print(printable(difference))
-    print(f"{len(differences)} differences in {len(recording.answers)} answers")
-    if closest != assumptions:
-        settings = [f"--assume {name}={value}" for name, value in closest.changed().items()]
-        with_them = f"with {' '.join(settings)}" if settings else "without --assume"
-        print(f"the fake is most like this service {with_them}")
-    return 1 if differences else 0
 
 
 async def _serve(

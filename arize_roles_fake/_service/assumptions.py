@@ -21,10 +21,6 @@ class Assumptions:
     account = FakeAccount(assumptions=Assumptions(predefined_refusal=400, invalid_body=422))
     ```
 
-    `python -m arize_roles_fake record` asks a real service these questions, except those
-    about role bindings and spaces, and `compare` prints the settings with which the fake is most
-    like it.
-
     Raises:
         ValueError: A value is not among those that its field can take.
     """

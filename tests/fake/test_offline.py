@@ -11,7 +11,6 @@ Run = Callable[..., pytest.RunResult]
 SUITE = """
 import contextlib
 import os
-from arize_roles_fake._recording.record import record_service
 
 async def use(**arguments):
     async with AiohttpRolesClient("key", retry=RetryPolicy(attempts=1), **arguments) as roles:
@@ -28,11 +27,6 @@ async def use(**arguments):
 def test_client(arguments):
     with contextlib.suppress(Exception):  # An application that bears an outage.
         asyncio.run(use(**arguments))
-
-def test_recorder(monkeypatch):
-    monkeypatch.setenv("ARIZE_API_KEY", "key")
-    with contextlib.suppress(Exception):
-        asyncio.run(record_service("https://recorded.invalid"))
 
 def test_lookup():
     with contextlib.suppress(Exception):
@@ -53,8 +47,8 @@ def test_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     Without the setting, clients connect; and it changes no environment.
     """
     monkeypatch.setenv("ARIZE_API_KEY", "of-the-developer")
-    run(SUITE, "-k", "not recorder and not lookup", passed=5, deselected=2)
-    result = run(SUITE, "-o", "arize_roles_offline=true", failed=5, passed=2)
+    run(SUITE, "-k", "not lookup", passed=5, deselected=1)
+    result = run(SUITE, "-o", "arize_roles_offline=true", failed=4, passed=2)
     assert os.environ["ARIZE_API_KEY"] == "of-the-developer"
     result.stdout.fnmatch_lines_random(
         [
@@ -62,7 +56,7 @@ def test_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
             "* use the fixture mocked_arize, or mock_arize of arize_roles_fake",
             *(
                 f"a client was about to connect to {name}.invalid, and *"
-                for name in ("proxy", "far", "recorded", "named")
+                for name in ("proxy", "far", "named")
             ),
         ]
     )

@@ -43,7 +43,6 @@ FAKE_ROOMS = (
     "_client",
     "_mock",
     "_server",
-    "_recording",
     "__init__",
     "pytest_plugin",
     "contract",
@@ -156,15 +155,11 @@ def test_no_resource(shared: str) -> None:
 
 
 def test_users() -> None:
-    """Only the transport imports aiohttp, what is for tests pytest, and nothing the fake.
-
-    Only the command imports what records and compares, so that no suite loads it.
-    """
+    """Only the transport imports aiohttp, what is for tests pytest, and nothing the fake."""
     for imported in ("arize_roles_fake", "pytest", "_pytest"):
         assert users(CLIENT, imported) == set()
     assert users(CLIENT, "aiohttp") == {"_aiohttp"}
     assert users(FAKE, "pytest") == {"contract", "pytest_plugin"}
-    assert users(FAKE, "arize_roles_fake._recording") == {"_recording", "__main__"}
 
 
 def test_internals() -> None:

@@ -1,1 +1,0 @@
-"""Recorded calls: to script, to record, to compare."""
