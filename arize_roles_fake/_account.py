@@ -256,7 +256,9 @@ class FakeAccount:
                 space nor a project.
         """
         with self._lock:
-            return contents.bind(self._state, role, BindingData(user=user, resource=resource))
+            wanted = role if isinstance(role, str) else role.id
+            data = BindingData(role=wanted, user=user, resource=resource)
+            return contents.bind(self._state, data)
 
     def unbind(self, role: Role | str, *, user: str, resource: str) -> None:
         """Take a role on a space or project away from a user.
@@ -489,7 +491,8 @@ class FakeAccount:
             assumptions: As for a new account; the file's by default.
 
         Raises:
-            ValueError: The text is not in the format, or in a later one; the message says where.
+            ValueError: The text is not in this format; the message says where, and what to write
+                in a file of version 0.4 or older.
             OSError: The file cannot be read.
         """
         with account_file.loaded(source) as data:

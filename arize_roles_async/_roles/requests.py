@@ -116,7 +116,7 @@ def normalize_permissions(permissions: Iterable[AnyPermission | str]) -> tuple[A
     return cast("tuple[AnyPermission, ...]", given)
 
 
-@public("arize_roles_async.transport", formerly="arize_roles_async._values.requests")
+@public("arize_roles_async.transport")
 class CreateRole(msgspec.Struct, frozen=True, kw_only=True):
     """A role to make; its fields are the body's, the permissions by `normalize_permissions`."""
 
@@ -133,7 +133,7 @@ class CreateRole(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-@public("arize_roles_async.transport", formerly="arize_roles_async._values.requests")
+@public("arize_roles_async.transport")
 class UpdateRole(msgspec.Struct, frozen=True, kw_only=True):
     """Changes to a role; its fields are the body's.
 
@@ -159,7 +159,7 @@ class UpdateRole(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-@public("arize_roles_async.transport", formerly="arize_roles_async._values.requests")
+@public("arize_roles_async.transport")
 class ListRoles(PageRequest, frozen=True, kw_only=True):
     """One page of roles to list."""
 

@@ -1,24 +1,20 @@
 """The names of public classes, and old pickles of their objects."""
 
-import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
 
 
-def public(package: str, *, formerly: str | None = None) -> Callable[[_T], _T]:
+def public(package: str) -> Callable[[_T], _T]:
     """Return a decorator that names a class or function by the package that users import it from.
 
     Tracebacks and reprs show that name, and pickles keep it, so that the module may change. A class
-    of attrs takes pickles from before it had a field, and gives the field its default. Pickles of
-    0.3 name a class by the module where it was `formerly`, if it lies elsewhere now.
+    of attrs takes pickles from before it had a field, and gives the field its default.
     """
 
     def name(member: _T) -> _T:
         member.__module__ = package
-        if formerly is not None:
-            setattr(sys.modules[formerly], getattr(member, "__name__"), member)  # noqa: B009
         if "__attrs_attrs__" in vars(member):
             setattr(member, "__setstate__", _set_state)  # noqa: B010 - the type has none
         return member

@@ -15,7 +15,12 @@ from arize_roles_fake._service.ids import Ids
 from arize_roles_fake._testing.make_role import is_in_utc
 
 FORMAT: Final = 2
-"""The format of account files; version 0.3 wrote none, and 0.4 wrote 1."""
+"""The format of account files; a file by hand needs none."""
+
+_OLDER: Final = (
+    'version 0.4 or older wrote it: write "format": 2 and "tenant": "", which keeps its IDs, and '
+    'the "bindings" of a role as "role_bindings": [{"role": …, "user": …, "resource": …}]'
+)
 
 _LAST_YEAR: Final = 9998
 
@@ -29,8 +34,8 @@ class BindingData(_Data, frozen=True):
 
     user: str
     resource: str
-    role: str | None = None
-    """The role's name; None below a role, where files of version 0.3 have their bindings."""
+    role: str
+    """The role's name or ID."""
     id: str | None = None
     created_at: Aware | None = None
     updated_at: Aware | None = None
@@ -50,7 +55,7 @@ Keys = Mapping[str, tuple[str, ...] | KeyData | None]
 if TYPE_CHECKING:
 
     class RoleData(_Data, frozen=True):
-        """A role: its name, perhaps other fields, and the bindings of a file of version 0.3."""
+        """A role: its name, and perhaps other fields."""
 
         def __init__(self, **fields: object) -> None: ...
         def __getattr__(self, field: str) -> Any: ...  # noqa: ANN401
@@ -60,7 +65,6 @@ else:
         [
             ("name", str),
             *((f.name, f.type | None, None) for f in attrs.fields(Role) if f.name != "name"),
-            ("bindings", tuple[BindingData, ...], ()),
         ],
         bases=(_Data,),
         kw_only=True,
@@ -130,9 +134,10 @@ def decode(text: str) -> AccountData:
         data = msgspec.json.decode(text, type=AccountData)
         Ids(data.tenant or "")
     except (msgspec.MsgspecError, ValueError) as error:
-        raise ValueError(f"this is not an account file: {error}") from error
-    if data.format == 1 and data.tenant is None:
-        data = msgspec.structs.replace(data, tenant="")  # It keeps the IDs of version 0.4.
+        hint = f" ({_OLDER})" if '"bindings"' in text else ""
+        raise ValueError(f"this is not an account file: {error}{hint}") from error
+    if data.format == 1:
+        raise ValueError(f"this account file has format 1: {_OLDER}")
     # The account's time goes on from there, so the last year is left free.
     if data.now is not None and not (is_in_utc(data.now) and data.now.year <= _LAST_YEAR):
         raise ValueError(

@@ -63,9 +63,9 @@ def add_role(state: State, name: str, fields: Mapping[str, Any]) -> Role:
     return role
 
 
-def bind(state: State, role: Role | str, data: BindingData) -> RoleBinding:
+def bind(state: State, data: BindingData) -> RoleBinding:
     """Add a role binding, as `FakeAccount.bind`; one of a file may have an ID and timestamps."""
-    bindings, role_id = state.store.bindings, find_role(state, role).id
+    bindings, role_id = state.store.bindings, find_role(state, data.role).id
     user, resource = state.ids.of_user(data.user), state.ids.of_resource(data.resource)
     there = bindings.by_target(user, resource)
     if there is not None:
@@ -145,12 +145,9 @@ def fill(state: State, data: AccountData) -> None:
         store.bindings.reserve(binding.id or "")
     for each in reversed(data.roles):
         fields = msgspec.structs.asdict(each)
-        bindings = fields.pop("bindings")
-        role = add_role(state, fields.pop("name"), fields)
-        for binding in bindings:
-            bind(state, role, binding)
+        add_role(state, fields.pop("name"), fields)
     for binding in reversed(data.role_bindings):
-        bind(state, binding.role or "", binding)
+        bind(state, binding)
     store.kept_names.extend(data.kept_names)
     store.created = max(store.created, data.roles_created)
     store.bindings.created = max(store.bindings.created, data.role_bindings_created)

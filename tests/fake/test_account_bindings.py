@@ -116,8 +116,8 @@ class TestFile:
 
     def test_twice(self) -> None:
         """A file that gives a user two roles on a resource is refused."""
-        held = {"bindings": [{"user": "ada", "resource": "Space:1"}]}
-        text = json.dumps({"roles": [{"name": "A"} | held, {"name": "B"} | held]})
+        bindings = [{"role": role, "user": "ada", "resource": "Space:1"} for role in "AB"]
+        text = json.dumps({"roles": [{"name": "A"}, {"name": "B"}], "role_bindings": bindings})
         with pytest.raises(ValueError, match="'ada' already has the role 'B' on 'Space:1'"):
             FakeAccount.load(text)
 

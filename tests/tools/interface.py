@@ -1,13 +1,11 @@
 """The public interface as text: a line for each name, with its parameters and their defaults.
 
-    python -m tests.tools.interface            # how it differs from the last release's
+    python -m tests.tools.interface            # how it differs from the last release's, by git
     python -m tests.tools.interface --write    # writes tests/data/interface.txt
 
 Exits with 1 if the newest entry of the CHANGELOG lacks a name of the difference. A name is in an
 entry if it stands there as code. Of a changed signature these are the parameters that are new, gone
 or have another default; of a class that is new or gone, its own name alone.
-
-At a release, copy `data/interface.txt` to `data/interface-VERSION.txt` in place of the older one.
 """
 
 import contextlib
@@ -25,7 +23,7 @@ from typing import Final, Unpack, get_args, get_origin
 
 import msgspec
 
-from tests.support.processes import ROOT
+from tests.support.processes import ROOT, ran
 
 DATA: Final = ROOT / "tests" / "data"
 MODULES: Final = (
@@ -194,15 +192,37 @@ def missing(entry: str, wanted: set[str]) -> list[str]:
     )
 
 
+def newest_entries(changelog: str) -> list[str]:
+    """Return the newest entry of a CHANGELOG, and the version of the one before."""
+    _, entry, before = re.split(r"^## \[", changelog, flags=re.MULTILINE)[:3]
+    return [entry, before.partition("]")[0]]
+
+
+def released(version: str) -> str:
+    """Return the interface of a release: as it was before the CHANGELOG had a newer entry."""
+
+    def git(*command: str) -> str:
+        return str(ran("git", *command, cwd=ROOT).stdout)
+
+    last = "HEAD"
+    for commit in git("log", "--format=%H", "--", "CHANGELOG.md").split():
+        if newest_entries(git("show", f"{commit}:CHANGELOG.md"))[0].startswith(version):
+            break
+        last = f"{commit}^"
+    return git("show", f"{last}:tests/data/interface.txt")
+
+
 def main() -> None:
     """Print the difference, and exit with 1 if the newest entry lacks a name of it."""
     now = interface()
     if "--write" in sys.argv[1:]:
         (DATA / "interface.txt").write_text(as_text(now), "utf-8")
         return
-    changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
-    _, entry, last = re.split(r"^## \[", changelog, flags=re.MULTILINE)[:3]
-    kept = (DATA / f"interface-{last.partition(']')[0]}.txt").read_text("utf-8")
+    entry, last = newest_entries((ROOT / "CHANGELOG.md").read_text("utf-8"))
+    kept = released(last)
+    if not kept:
+        print("Nothing is compared: no history of git is here.")
+        return
     print(
         *difflib.unified_diff(kept.splitlines(), as_text(now).splitlines(), n=0, lineterm=""),
         sep="\n",
