@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 
 import arize_roles_async
 import arize_roles_fake
-from tests.support import sizes
+from tests.support import sizes, time_limit
 from tests.support.modules import modules_of
 
 pytest_plugins = ["pytester"]
@@ -59,7 +59,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     sizes.is_full = bool(config.getoption("--full"))
+    time_limit.seconds *= 100 if sizes.is_full else 1
+    config.pluginmanager.register(time_limit)
     config.addinivalue_line("markers", "full: runs with --full alone; other tests cover its lines")
+    config.addinivalue_line("markers", "slow: starts another program so often that it takes long")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

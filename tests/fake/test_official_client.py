@@ -22,6 +22,7 @@ INTERPRETER = os.environ.get("ARIZE_CLIENT_PYTHON") or (
 HAS_AX = INTERPRETER is not None and Path(INTERPRETER).with_name("ax").exists()
 NODE_FOLDER = Path(os.environ.get("ARIZE_CLIENT_NODE", ""))
 TOOLS = Path(__file__).parents[1] / "tools"
+pytestmark = pytest.mark.slow
 
 
 def passes(*command: str, script: str | None = None, folder: Path | None = None) -> bool:
