@@ -122,7 +122,7 @@ class _Run:
         self._run: Run | None = None
         self._received: str | None = None
         """The name of the first signal."""
-        self._phase: Literal["running", "asking", "changing", "ending"] = "running"
+        self._phase: Literal["running", "asking", "ending"] = "running"
         """Decides what `_on_signal` does."""
         self._is_output_lost = False
         self._is_begun = False
@@ -235,7 +235,7 @@ class _Run:
                 _show("{", end="")
             else:
                 _show("" if is_asked else str(plan))
-            self._phase, self._run = "changing", Run(roles, plan, self._permit)
+            self._run = Run(roles, plan, self._permit)
             await self._run.finish(self._made)
         return 0
 
@@ -293,10 +293,17 @@ class _Run:
         self._received = self._received or signal.Signals(number).name
         if self._task is None or self._phase == "asking":
             raise KeyboardInterrupt
-        grace = _GRACE if is_first and self._phase == "changing" else 0.0
         loop, cancel = self._task.get_loop(), self._task.cancel
+
+        def stop() -> None:
+            # A look at a role, or a wait for another attempt, needs no time to end.
+            if is_first and self._run is not None and self._run.is_sending:
+                loop.call_later(_GRACE, cancel)
+            else:
+                cancel()
+
         with suppress(RuntimeError):  # The loop has just been closed.
-            loop.call_soon_threadsafe(lambda: loop.call_later(grace, cancel))
+            loop.call_soon_threadsafe(stop)
 
     def end(self, status: int, error: BaseException | None = None) -> int:
         """Print how the run ended and what it left undone, and return the exit status."""

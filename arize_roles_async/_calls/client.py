@@ -18,8 +18,8 @@ from arize_roles_async._values.options import RetryPolicy, Timeouts, check_secon
 from arize_roles_async._wire.redaction import takes_secrets
 
 _ClientT = TypeVar("_ClientT", bound="BaseClient")
-Waits = tuple[RetryPolicy, float | None, Callable[[], float], Callable[[float], Awaitable[None]]]
-"""How a client waits between attempts: its retries, seconds for all, its clock and its sleep."""
+Waits = tuple[RetryPolicy, float | None, Callable[[float], Awaitable[None]]]
+"""How a client waits between attempts: its retries, the seconds of a call, and its sleep."""
 
 
 def earliest_change(call: DrivenCall) -> float:
@@ -117,14 +117,9 @@ class BaseClient(Client):
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
-    # These three are for roles as code, which waits between its calls, on their clock.
-
-    def _use_permit(self, at_once: Self, permit: Callable[[], object]) -> Waits:
-        vars(at_once)["_permit"] = permit
-        return self._retry, self._timeouts.total, self._now, self._sleep
-
-    def _now(self) -> float:
-        return self._destination.choose(self._driver).transport.now()
+    def _waits(self) -> Waits:
+        """Return the waits of a call, for what makes each attempt a call of its own."""
+        return self._retry, self._timeouts.total, self._sleep
 
     async def _sleep(self, seconds: float) -> None:
         call = self.with_options(timeout=None)._begin("wait")  # noqa: SLF001 - of a copy

@@ -3,7 +3,6 @@
 import json
 import math
 import re
-import time
 from collections.abc import Callable
 from inspect import iscoroutinefunction
 from typing import Any, Final, cast
@@ -12,6 +11,7 @@ import anyio
 import attr
 
 from arize_roles_async import Role, RolesClient, RolesError
+from arize_roles_async._calls.client import BaseClient, Waits
 from arize_roles_async._values import errors
 from arize_roles_async._values.options import RetryPolicy, Timeouts, retry_delay
 from arize_roles_async._values.requests import check
@@ -33,12 +33,9 @@ _MOST_REMOVALS: Final = "30%"
 """As octoDNS has it."""
 _FEW_ROLES: Final = 10
 """An account of fewer custom roles has no limit of removals unless one is given."""
-# A client that holds a request back for a rate limit would send it long after the caller looked.
-_AT_ONCE: Final = RetryPolicy(attempts=1, max_retry_after=0.001)
+_ONCE: Final = RetryPolicy(attempts=1)
 _SHORTEST_HOLD: Final = 1.0
 """Seconds to wait after a 429 that asks for less, as the clients do."""
-_STEP: Final = 0.1
-"""Seconds of a wait between two permits."""
 _OPEN: Final = errors.ServerError | errors.OutcomeUnknownError | errors.InvalidResponseError
 
 
@@ -184,13 +181,13 @@ async def apply(
 
 
 class Run:
-    """The run of a plan, which reads a role again before each attempt to change it.
+    """The run of a plan.
 
-    An attempt is a call of its own; the options of one call limit all attempts of a change. A
-    client of ours has options and a clock, any other has the defaults.
+    The guide promises that a role is read again before each attempt to change it. So an attempt is
+    a call that tries once, and the waits between them are here: as many, and as long, as those of a
+    call of the client, if it is one of ours, or else those of a call with the default options.
 
-    `permit` is called before each request, again after one had to wait for its turn, and ten times
-    a second in a wait; it stops the run by a `StoppedError`.
+    `permit` is called before each request and each wait; it stops the run by a `StoppedError`.
     """
 
     def __init__(
@@ -198,12 +195,14 @@ class Run:
     ) -> None:
         self.result: ApplyResult = ApplyResult(plan=planned)
         """How far the run came; the whole of it once `finish` has ended in whatever way."""
-        self._client = client.with_options(retry=_AT_ONCE)
+        self.is_sending: bool = False
+        """A request is under way that may make a change."""
+        self._client, self._once = client, client.with_options(retry=_ONCE)
         self._permit = permit
-        options = (RetryPolicy(), Timeouts().total, time.monotonic, anyio.sleep)
-        if own := getattr(client, "_use_permit", None):
-            options = own(self._client, permit)
-        self._retry, self._total, self._now, self._sleep = options
+        waits: Waits = RetryPolicy(), Timeouts().total, anyio.sleep
+        if isinstance(client, BaseClient):
+            waits = client._waits()  # noqa: SLF001 - of this package
+        self._retry, self._total, self._sleep = waits
         self._begun: Change | None = None
         self._is_open = False
         """A request was sent that may have made the change, and its answer does not show it."""
@@ -228,10 +227,10 @@ class Run:
             blocked = [quote(each.before.name) for each in self.result.blocked if each.before]
             who = f"users still have {', '.join(blocked)}: " if ended_by is self._refusal else ""
             reason = f"{who}{ended_by}"
-        is_begun = self._is_open or not isinstance(ended_by, StoppedError)
+        has_failed = isinstance(ended_by, RolesError) and not isinstance(ended_by, StoppedError)
         self.result = attr.evolve(
             self.result,
-            failed=self._begun if is_begun else None,
+            failed=self._begun if self._is_open or has_failed else None,
             may_have_been_made=self._is_open,
             reason=reason,
         )
@@ -244,21 +243,32 @@ class Run:
     async def _make(self, change: Change) -> Change | None:
         """Make a change, unless somebody else made it; return None if users have the role."""
         self._begun, made, failed = change, None, 0
-        deadline = math.inf if self._total is None else self._now() + self._total
+        left = math.inf if self._total is None else self._total
         while made is None:
+            self._permit()
+            made = await self._find(change)
+            if made is not None:
+                break
+            self._permit()
             try:
-                self._permit()
-                made = await self._find(change)
-                if made is None:
-                    self._permit()
-                    made = await self._send(change)
+                made = await self._send(change)
             except errors.ConflictError as error:
                 if change.after is not None:
                     raise
                 self._refusal = self._refusal or error
                 break
             except RolesError as error:
-                failed = await self._wait(error, failed, deadline)
+                cause = error.__cause__ if isinstance(error, errors.OutcomeUnknownError) else None
+                failure = cause if isinstance(cause, RolesError) else error
+                is_limited = isinstance(failure, errors.RateLimitError)
+                failed += not is_limited
+                delay = retry_delay(self._retry, failure, attempt=max(1, failed), change=True)
+                delay = math.inf if delay is None else max(delay, _SHORTEST_HOLD * is_limited)
+                if delay >= left:
+                    raise
+                left -= delay
+                self._permit()
+                await self._sleep(delay)
         result = self.result
         if made is None:
             self.result = attr.evolve(result, blocked=(*result.blocked, change))
@@ -266,27 +276,6 @@ class Run:
             self.result = attr.evolve(result, made=(*result.made, made))
         self._begun, self._is_open = None, False
         return made
-
-    async def _wait(self, error: RolesError, failed: int, deadline: float) -> int:
-        """Wait after an attempt that failed, and return how many have, but for rate limits.
-
-        Raises the error if there must be no other attempt.
-        """
-        cause = error.__cause__ if isinstance(error, errors.OutcomeUnknownError) else None
-        failure = cause if isinstance(cause, RolesError) else error
-        is_limited = isinstance(failure, errors.RateLimitError)
-        failed += not is_limited
-        attempt = max(1, failed)
-        delay = retry_delay(self._retry, failure, attempt=attempt, change=failure is not error)
-        if delay is not None and is_limited:
-            delay = max(delay, _SHORTEST_HOLD)
-        if delay is None or self._now() + delay >= deadline:
-            raise error
-        while delay > 0.0:
-            await self._sleep(min(delay, _STEP))
-            delay -= _STEP
-            self._permit()
-        return failed
 
     async def _find(self, change: Change) -> Change | None:
         """Return a change that is made already; None if its role is as the plan saw it."""
@@ -313,9 +302,9 @@ class Run:
 
     async def _send(self, change: Change) -> Change:
         """Send a change and return it as it was made."""
-        roles, after = self._client, change.after
+        roles, after = self._once, change.after
         role_id = change.before.id if change.before else ""
-        was_open, self._is_open = self._is_open, True
+        was_open, self._is_open, self.is_sending = self._is_open, True, True
         try:
             if after is None:
                 await roles.delete(role_id=role_id)
@@ -341,6 +330,8 @@ class Run:
             if not (is_taken and (made := await self._find(change))):
                 raise
             return made
+        finally:
+            self.is_sending = False
 
 
 def _drift(before: Role | DeclaredRole | None, now: Role) -> str:

@@ -257,7 +257,7 @@ class TestFailing:
     async def test_cancelled(
         self, monkeypatch: pytest.MonkeyPatch, operation: str, *, may_be: bool
     ) -> None:
-        """The result of a run that is cancelled says what may have been made."""
+        """The result of a cancelled run says what may have been made; a look begins nothing."""
         cancelled = AsyncMock(side_effect=asyncio.CancelledError)
         monkeypatch.setattr(FakeRolesClient, operation, cancelled)
         roles = FakeRolesClient(mixed_account())
@@ -265,10 +265,10 @@ class TestFailing:
         with pytest.raises(asyncio.CancelledError):
             await run.finish()
         assert run.result is not None
-        assert str(run.result.failed) == 'update "B old" -> "B"'
+        assert bool(run.result.failed) is may_be
         assert run.result.may_have_been_made is may_be
         assert run.result.reason == "the run was ended by CancelledError"
-        assert len(run.result.not_reached) == 4
+        assert len(run.result.not_reached) == 5 - may_be
 
     async def test_blocked(self) -> None:
         """A delete that users block stops no other change, and the error has the role and why."""
@@ -397,24 +397,8 @@ class TestWaiting:
         account = account_of("A")
         account.fail("update", 429, retry_after=8)
         result = await ended(FakeRolesClient(account), self.UPDATE, lambda: passed(account) > 1)
-        assert passed(account) < 2
         assert result.not_reached == result.plan.changes
         assert [call.operation for call in account.calls] == ["list", "get", "update"]
-
-    async def test_stopped_in_queue(self) -> None:
-        """A change that waits for its turn after the read is not sent once the run is to stop."""
-        account = account_of("A")
-        account.fail("update", 429)
-        looked: list[float] = []
-
-        def stop() -> bool:
-            if len(account.calls_of("get")) > 1:
-                looked.append(passed(account))
-            return bool(looked) and passed(account) > looked[0]
-
-        result = await ended(FakeRolesClient(account), self.UPDATE, stop)
-        assert [call.operation for call in account.calls] == ["list", "get", "update", "get"]
-        assert result.failed is None
 
     async def test_stopped_open(self) -> None:
         """Where an attempt may have made the change, the result says so."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from arize_roles_async import AiohttpRolesClient
 from arize_roles_async.__main__ import main
 from tests.as_code.shell import TEXT, Shell, sending
 from tests.support.processes import MEASURED, await_true, is_waiting
@@ -60,6 +61,19 @@ def test_in_doubt(shell: Shell) -> None:
     status, _, errors = shell("apply --yes roles.toml")
     assert status == 3
     assert errors.startswith('error: delete "D" may have been made: stopped by SIGTERM\n')
+
+
+def test_wait(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wait for a further attempt ends at once."""
+
+    async def wait(*_: object) -> None:
+        sending(signal.SIGTERM)()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(AiohttpRolesClient, "_sleep", wait)
+    shell.account.fail("delete", 429)
+    status, _, errors = shell("apply --yes roles.toml")
+    assert (status, errors[:39]) == (3, "error: stopped by SIGTERM\nmade: 1 of 3\n")
 
 
 @pytest.mark.parametrize("command", ["plan", "apply --yes"])
