@@ -4,7 +4,6 @@ import functools
 import logging
 import math
 from collections.abc import Awaitable, Callable
-from itertools import islice
 from typing import Any, Final, Protocol, Self, TypeVar
 
 import msgspec
@@ -32,7 +31,7 @@ _M = TypeVar("_M", bound=Model)
 _P = TypeVar("_P", bound=ListResponse[Any])
 
 _TOO_MANY: Final = 429
-_MAX_DRIVERS: Final = 100
+_MAX_DRIVERS: Final = 1_000
 
 
 class Lookup(Protocol):
@@ -79,8 +78,7 @@ class DrivenCall(Call, eq=False, kw_only=True):
 class Destination:
     """The transport of a client and of its copies, and its slots.
 
-    It keeps a driver for each of the hundred API keys that were used last, and for each whose calls
-    wait or that met a rate limit in the last ten minutes.
+    It keeps the drivers of the thousand API keys that were used last.
 
     Raises:
         ConfigurationError: `max_concurrency` is no number of requests.
@@ -93,20 +91,9 @@ class Destination:
         self.transport: Transport = transport
         self.new_lookup: Callable[[], Lookup] = new_lookup
         self.slots: Slots = Slots(max_concurrency)
-        self._drivers: dict[KeySource, Driver] = {}
-
-    def driver(self, source: KeySource) -> "Driver":
-        """Return the driver of the calls that send a key."""
-        # Taken out first, so that the newest comes last.
-        driver = self._drivers.pop(source, None) or Driver(self, source)
-        self._drivers[source] = driver
-        # Two at most, so that the number shrinks again and nobody looks at all of them.
-        for oldest in [*islice(self._drivers, 2)]:
-            if len(self._drivers) > _MAX_DRIVERS:
-                other = self._drivers.pop(oldest)
-                if other.is_busy:
-                    self._drivers[oldest] = other
-        return driver
+        new_driver = functools.partial(Driver, transport, self.slots, new_lookup)
+        self.driver: Callable[[KeySource], Driver] = functools.lru_cache(_MAX_DRIVERS)(new_driver)
+        """Returns the driver of the calls that send a key."""
 
     def choose(self, own: "Driver") -> "Driver":
         """Return the driver of a call that begins now, given that of its client."""
@@ -124,28 +111,28 @@ class Driver:
     the names that were seen.
     """
 
-    def __init__(self, destination: Destination, source: KeySource) -> None:
-        self.transport: Transport = destination.transport
+    def __init__(
+        self,
+        transport: Transport,
+        slots: Slots,
+        new_lookup: Callable[[], Lookup],
+        source: KeySource,
+    ) -> None:
+        self.transport: Transport = transport
         self.pace: Pace = Pace()
-        self.slots: Slots = destination.slots
-        self._queue = Queue(self.slots, self.pace)
+        self.slots: Slots = slots
+        self._queue = Queue(slots, self.pace)
         self.key_source: KeySource = source
         self._key = source.fixed
         """The key that was sent last, to which the names belong."""
-        self._new_lookup = destination.new_lookup
-        self.lookup: Lookup = self._new_lookup()
-
-    @property
-    def is_busy(self) -> bool:
-        """Calls wait in its queue, or its rate is limited."""
-        is_limited = self.pace.limited and not self.pace.is_forgotten(self.transport.now())
-        return is_limited or bool(self._queue.waiting)
+        self._new_lookup = new_lookup
+        self.lookup: Lookup = new_lookup()
 
     def check_open(self) -> None:
         """Raise `ClientStateError` if no call can be made."""
         if self.transport.check_open():
             self.slots.restart()
-        if self._queue.firsts is not self.slots.firsts:
+        if self._queue.is_stale:
             self._queue = Queue(self.slots, self.pace)
             self.lookup = self.lookup.restarted()
 

@@ -96,10 +96,6 @@ class Pace:
         """Return the earliest moment at which the next request may go."""
         return max(self._next, self.held_until)
 
-    def is_forgotten(self, now: float) -> bool:
-        """Return whether the limit was not met for so long that it counts as gone."""
-        return now - self.held_until > _FORGOTTEN_AFTER
-
     def wait(self, now: float) -> float:
         """Return the seconds after which a call that the limit held back should be made again."""
         return max(0.0, self.ready_at() - now)
@@ -108,7 +104,7 @@ class Pace:
         """Note that a request goes now."""
         if not self.limited:
             return
-        if self.is_forgotten(now):
+        if now - self.held_until > _FORGOTTEN_AFTER:
             self._forget()
             return
         if self._is_held:

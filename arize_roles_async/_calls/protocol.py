@@ -24,7 +24,7 @@ class Client(Protocol):
 
         Omitted options keep their values. All copies share `max_concurrency`. Copies with the same
         key share the rate under a rate limit and the names that were looked up; different keys
-        share neither. A client keeps these for the hundred keys that were used last.
+        share neither. A client keeps these for the thousand keys that were used last.
 
         Args:
             api_key: Another API key, or a function that returns it, as `AiohttpRolesClient` takes

@@ -43,15 +43,13 @@ class Slots:
     def restart(self) -> None:
         """Forget the state of a closed event loop."""
         self.free: int = self.number
-        self.firsts: list[Waiter] = []
-        """The first call that waits of each key, sorted by turn; another list after a restart."""
+        self.queues: set[Queue] = set()
+        """Those in which calls wait; another set after a restart."""
 
     def next_waiter(self) -> Waiter | None:
         """Return the call that gets the next slot; None if no call waits for a slot."""
-        for waiter in self.firsts:
-            if not waiter.has_timer:
-                return waiter
-        return None
+        first = [each.waiting[0] for each in self.queues]
+        return min([each for each in first if not each.has_timer], default=None)
 
     def wake_next(self) -> None:
         """Make the next call ask again if a slot is free."""
@@ -70,10 +68,14 @@ class Queue:
     def __init__(self, slots: Slots, pace: Pace) -> None:
         self.pace: Pace = pace
         self._slots = slots
-        self.firsts: list[Waiter] = slots.firsts
-        """Those of its event loop: not the ones of the slots, once these were restarted."""
+        self._queues = slots.queues
         self.waiting: list[Waiter] = []
         """Sorted by turn."""
+
+    @property
+    def is_stale(self) -> bool:
+        """Its event loop was closed, and the slots were restarted for another one."""
+        return self._queues is not self._slots.queues
 
     @property
     def is_limited(self) -> bool:
@@ -82,7 +84,7 @@ class Queue:
 
     def enter(self) -> bool:
         """Let a request go, unless it has to wait; `exit` follows for each that went."""
-        if not self._slots.free or self._slots.firsts or self.pace.limited:
+        if not self._slots.free or self._slots.queues or self.pace.limited:
             return False
         self._slots.free -= 1
         return True
@@ -90,7 +92,7 @@ class Queue:
     def exit(self) -> None:
         """Note that a request has ended."""
         # A restart has counted the slots anew.
-        if self.firsts is self._slots.firsts:
+        if not self.is_stale:
             free = self._slots.free = self._slots.free + 1
             if free == 1:
                 self._slots.wake_next()
@@ -101,8 +103,8 @@ class Queue:
 
     def join(self, waiter: Waiter) -> None:
         """Queue a call, which then asks."""
-        index = bisect_left(self.waiting, waiter)
-        self._replace(index, index, [waiter])
+        insort(self.waiting, waiter)
+        self._queues.add(self)
 
     def ask(self, waiter: Waiter, now: float) -> float | None:
         """Return the seconds that a call has to wait; 0 if its request goes now, and it has left.
@@ -125,15 +127,14 @@ class Queue:
                 return ready - now
             pace.note_sent(now)
         slots.free -= 1
-        # It is the first of its key.
-        self._replace(0, 1, [])
-        slots.wake_next()
+        self.leave(waiter)
         return 0.0
 
     def leave(self, waiter: Waiter) -> None:
         """Remove a call."""
-        index = bisect_left(self.waiting, waiter)
-        self._replace(index, index + 1, [])
+        del self.waiting[bisect_left(self.waiting, waiter)]
+        if not self.waiting:
+            self._queues.discard(self)
         self._slots.wake_next()
 
     def hold(self, sent: float, now: float, retry_after: float) -> None:
@@ -147,11 +148,3 @@ class Queue:
         """Return the calls whose requests cannot go in time under the rate limit."""
         ready, held = max(now, self.pace.ready_at()), self.pace.held_until
         return [x for x in waiters if x.deadline <= ready or now + x.max_hold < held]
-
-    def _replace(self, begin: int, end: int, waiters: list[Waiter]) -> None:
-        """Replace some calls, and among the firsts of all keys the first one if it changes."""
-        if not begin and self.waiting:
-            del self.firsts[bisect_left(self.firsts, self.waiting[0])]
-        self.waiting[begin:end] = waiters
-        if not begin and self.waiting:
-            insort(self.firsts, self.waiting[0])

@@ -175,7 +175,7 @@ class BaseRolesClient(BaseClient, RolesClient):  # ty: ignore[conflicting-metacl
 
     async def _fetch(self, call: DrivenCall, page: ListRoles) -> ListRolesResponse:
         response = await call.page(ROLES, ListRolesResponse, page)
-        call.lookup.known.learn_page(page, response)
+        call.lookup.known.learn(response.roles)
         return response
 
     async def _get(self, call: DrivenCall, role_id: str) -> Role:

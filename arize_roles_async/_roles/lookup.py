@@ -2,8 +2,9 @@
 
 If the client has seen a role with the name, it first gets the role with that ID. If that role
 still has the name, it is the one, since names are unique. Otherwise the client walks the listing.
-It also walks the listing if that takes fewer requests: if more calls look for a name at the moment
-than the listing has pages.
+It also walks the listing if more calls look for a name at the moment than the roles that it has
+seen would fill pages. So calls for a few roles that were seen only by their IDs walk the whole
+listing once, which may take more requests than they are; then its roles are seen.
 
 Calls that need a name at the same moment share one walk. A call joins only a walk that begins
 after the call was made, so that it sees every role that existed then. A call leaves the walk as
@@ -12,8 +13,9 @@ soon as its own role is found, and the calls that still wait continue it.
 
 import copy
 import math
-from collections.abc import Awaitable, Callable, Collection, Generator
+from collections.abc import Awaitable, Callable, Generator, Iterable
 from contextlib import contextmanager
+from itertools import islice
 from typing import Final
 
 from arize_roles_async._calls.driver import DrivenCall
@@ -29,80 +31,50 @@ from arize_roles_async._values.text import quoted
 
 # The reference does not say which of the two answers a request about a deleted role.
 _GONE: Final = frozenset({400, 404})
-_MAX_KNOWN: Final = 20_000
+_MAX_KNOWN: Final = 50_000
 _MAX_CLOSEST: Final = 3
 _SIMILAR: Final = 0.6
-_MAX_COMPARED: Final = 10_000
-_SLICE_COST: Final = 200_000
-"""Pairs of characters that are compared at most before other tasks run; about 20 ms."""
+_MAX_COMPARED: Final = 40
+"""The characters at the beginning of a name that are compared with those of another."""
+_MAX_PAIRS: Final = 400_000
+"""Pairs of characters that are compared: in the worst names, as many as take 50 ms."""
 
 _Fetch = Callable[[ListRoles], Awaitable[ListRolesResponse]]
 _Get = Callable[[str], Awaitable[Role]]
 
 
 class KnownRoles:
-    """The IDs of roles by name: of those that calls looked for, and of those that came last.
+    """The IDs of the roles that were seen last, by their names; fifty thousand at most.
 
-    It keeps at most twenty thousand of the first and forty thousand of the second. An ID may be out
-    of date: the role that has it is only the first candidate.
+    An ID may be out of date: the role that has it is only the first candidate.
     """
 
     def __init__(self) -> None:
-        # Apart, so that a long walk does not displace them. Empty for a name that nobody has.
-        self._looked_for: dict[str, str] = {}
         self._ids: dict[str, str] = {}
-        # Those before; forgotten as a whole, which costs less than to keep the names in order.
-        self._older: dict[str, str] = {}
-        # The number of roles in the whole listing when it was last seen.
-        self._listed: float = math.inf
-        # The number of roles before the pages with these cursors: the first page, and the next one
-        # of the walk that began last.
-        self._before: dict[str | None, int] = {None: 0}
 
-    def learn(self, roles: Collection[Role]) -> None:
+    def learn(self, roles: Iterable[Role]) -> None:
         """Keep the IDs of roles."""
-        if len(self._ids) >= _MAX_KNOWN:
-            self._older, self._ids = self._ids, {}
-        ids, looked_for, longest = self._ids, self._looked_for, MAX_NAME
+        ids = self._ids
         for role in roles:
             # No call can ask for a longer name, but an answer can contain one.
-            if len(name := role.name) <= longest:
+            if len(name := role.name) <= MAX_NAME:
                 ids[name] = role.id
-        # A loop of its own: most programs look for no name.
-        for role in roles if looked_for else ():
-            if role.name in looked_for:
-                looked_for[role.name] = role.id
-                ids.pop(role.name, None)
-
-    def learn_page(self, request: ListRoles, page: ListRolesResponse) -> None:
-        """Keep the IDs of the roles of a page, and how long the listing is if this is its end."""
-        self.learn(page.roles)
-        if request.is_predefined is None and request.cursor in self._before:
-            seen = self._before[request.cursor] + len(page.roles)
-            if page.pagination.has_more:
-                self._before = {page.pagination.next_cursor: seen, None: 0}
-            else:
-                self._listed = seen
+        if len(ids) > _MAX_KNOWN:
+            for name in [*islice(ids, _MAX_KNOWN // 10)]:
+                del ids[name]
 
     def find(self, name: str) -> str | None:
-        """Return the ID of the role that was last seen with a name that is looked for, or None."""
-        looked_for = self._looked_for
-        if name not in looked_for:
-            if len(looked_for) >= _MAX_KNOWN:
-                looked_for.clear()
-            older = self._older.pop(name, "")
-            looked_for[name] = self._ids.pop(name, older)
-        return looked_for[name] or None
+        """Return the ID of the role that was last seen with a name, or None."""
+        return self._ids.get(name)
 
     def forget(self, name: str, role_id: str) -> None:
         """Drop the ID of a name, since it is out of date, unless a newer one is kept."""
-        if self._looked_for.get(name) == role_id:
-            self._looked_for[name] = ""
+        if self._ids.get(name) == role_id:
+            del self._ids[name]
 
-    def has_fewer_pages(self, number: int) -> bool:
-        """Return whether the listing was seen whole and has fewer pages than a number."""
-        known = len(self._ids) + len(self._looked_for)
-        return max(self._listed, known) <= (number - 1) * MAX_LIMIT
+    def fill_fewer_pages(self, number: int) -> bool:
+        """Return whether a listing of the roles that were seen would have fewer pages."""
+        return len(self._ids) <= (number - 1) * MAX_LIMIT
 
 
 class _SharedWalk(Walk[ListRoles, ListRolesResponse]):
@@ -121,7 +93,7 @@ class _SharedWalk(Walk[ListRoles, ListRolesResponse]):
         self.failure: RolesError | None = None
 
     @property
-    def is_over(self) -> bool:
+    def has_ended(self) -> bool:
         return self.failure is not None or self.next is None
 
     async def fetch_page(self, call: Call, fetch: _Fetch) -> None:
@@ -133,11 +105,11 @@ class _SharedWalk(Walk[ListRoles, ListRolesResponse]):
                 raise  # The next waiting call fetches the page; it may have more time.
             self.failure = error
         else:
-            if len(self.names) < _MAX_COMPARED:
+            if len(self.names) < _MAX_PAIRS // _MAX_COMPARED:
                 self.names += (role.name for role in page.roles if len(role.name) <= MAX_NAME)
             self.found |= {role.name: role for role in page.roles if role.name in self.found}
         for event, name in self.waiting.items():
-            if self.is_over or self.found[name] is not None:
+            if self.has_ended or self.found[name] is not None:
                 event.set()
 
     def wake_next(self) -> None:
@@ -176,7 +148,7 @@ class NameLookup:
                 # Every call of this moment joins before one of them sends a request.
                 await checkpoint()
                 looking = sum(walk.calls for walk in self._walks[limits])
-                if known_id is None or self.known.has_fewer_pages(looking):
+                if known_id is None or self.known.fill_fewer_pages(looking):
                     await self._walk(name, call, fetch, shared, limits)
                     break
             try:
@@ -193,7 +165,7 @@ class NameLookup:
             return found
         if shared.failure is not None:
             raise copy.copy(shared.failure) from shared.failure
-        raise await _not_found(name, shared.names)
+        raise _not_found(name, shared.names)
 
     @contextmanager
     def _join(self, name: str, limits: object, fetch: _Fetch) -> Generator[_SharedWalk]:
@@ -220,7 +192,7 @@ class NameLookup:
     ) -> None:
         """Share a walk until the role with a name is found, or the walk is over."""
         walks = self._walks[limits]
-        while shared.found[name] is None and not shared.is_over:
+        while shared.found[name] is None and not shared.has_ended:
             if shared is walks[0] and not shared.is_fetching:
                 await shared.fetch_page(call, fetch)
             else:
@@ -233,23 +205,19 @@ class NameLookup:
                     del shared.waiting[event]
 
 
-async def _not_found(name: str, names: list[str]) -> NotFoundError:
+def _not_found(name: str, names: Iterable[str]) -> NotFoundError:
     import difflib
 
-    from anyio.lowlevel import checkpoint
-
-    asked = name[:MAX_NAME]
-    at_once = _SLICE_COST // (len(asked) * MAX_NAME)
-    closest: list[str] = []
-    for begin in range(0, len(names), at_once):
-        compared = closest + names[begin : begin + at_once]
-        closest = difflib.get_close_matches(asked, compared, _MAX_CLOSEST, _SIMILAR)
-        await checkpoint()
+    asked = name[:_MAX_COMPARED]
+    compared = islice(names, _MAX_PAIRS // (len(asked) * _MAX_COMPARED))
+    by_start = {each[:_MAX_COMPARED]: each for each in compared}
+    alike = difflib.get_close_matches(asked, by_start, _MAX_CLOSEST, _SIMILAR)
+    closest = tuple(by_start[each] for each in alike)
     shown = ", ".join(map(quoted, closest))
     return NotFoundError(
         f"no role is named {quoted(name)}" + (f"; similar names: {shown}" if shown else ""),
         name=name,
-        closest=tuple(closest),
+        closest=closest,
         method="GET",
         path=ROLES.path,
     )
