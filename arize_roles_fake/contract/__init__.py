@@ -20,16 +20,14 @@ be there. A suite of `DirectoryContract` says the same. A suite that lacks one o
 an error where pytest collects it.
 
 Some rules need optional methods of a suite: other keys (`other_key`), a plan that is used up
-(`plan_used_up`), a rate limit (`rate_limited`) and broken bodies (`undecodable_answers`). A suite
-without such a method skips the tests that need it, and the report names these tests.
+(`plan_used_up`), a rate limit (`rate_limited`), broken bodies (`undecodable_answers`) and a body
+that no client sends (`post_role`). A suite without such a method skips the tests that need it, and
+the report names these tests.
 
-Where the reference is silent, a test expects what the suite's `assumptions` say. A client that may
+Where the reference is silent, a test expects what the suite's `assumptions` say, and a failure
+names those that it asked for. A client that may
 return what it has read before, such as a cache, says with `max_staleness` for how many seconds; the
 tests then wait that long before they expect it to see what another client wrote.
-
-Methods that help a suite begin with an underscore, unless they are fixtures or abstract. Another
-public method that the contract does not have is an error, since nothing would call it, and so is an
-attribute that may be misspelled.
 
 If a rule does not hold for a client, override its test with a marker of pytest's and a reason,
 which the report then shows; an override without them is an error:

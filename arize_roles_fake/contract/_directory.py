@@ -184,6 +184,16 @@ class DirectoryContract(PlacesSuite, is_contract=True):
             assert pages[-1].pagination.next_cursor is None
 
     @with_client
+    async def test_page(self, directory: Directory) -> None:
+        """A page has what its filter finds, however many come before it in the whole list."""
+        for kind, ids in (("user", self.user_ids()), ("space", self.space_ids())):
+            for given in self._each(ids):
+                thing: Any = await Call(directory, f"get_{kind}", **{kind: given})()
+                filters = {"email": thing.email} if kind == "user" else {"name": thing.name}
+                page: Any = await Call(directory, f"{kind}s", limit=1, **filters)()
+                assert len(page) == 1
+
+    @with_client
     async def test_cursor_other_list(self, directory: Directory) -> None:
         """A cursor of another list is a 400, or else is ignored."""
         page = await directory.users(limit=1)

@@ -6,12 +6,14 @@ from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequenc
 from contextlib import ExitStack, asynccontextmanager
 from typing import Final
 
+import msgspec
 import pytest
 
 from arize_roles_async import Permission
 from arize_roles_async._values.public import public
+from arize_roles_async._wire.request import Request
 from arize_roles_fake import FakeAccount, RolesServer
-from arize_roles_fake.contract._suite import Suite
+from arize_roles_fake.contract._suite import PlacesSuite
 
 _USERS: Final = ("ada@example.com", "eve@example.com")
 _SPACES: Final = ("Space:ML", "Space:Ops")
@@ -19,8 +21,8 @@ _PROJECTS: Final = ("Project:ML/churn",)
 
 
 @public("arize_roles_fake.contract")
-class OnFakeAccount(Suite):
-    """A base of suites whose clients talk to a `FakeAccount`; it stands before the contract.
+class OnFakeAccount(PlacesSuite):
+    """A base of suites whose clients talk to a `FakeAccount`.
 
     It has every method that a contract asks for, except those that open clients.
     """
@@ -71,19 +73,32 @@ class OnFakeAccount(Suite):
     async def plan_used_up(self) -> AsyncGenerator[None]:
         """Allow no more custom roles in a block."""
         self.account.max_custom_roles = sum(not role.is_predefined for role in self.account.roles)
-        yield
-        self.account.max_custom_roles = None
+        try:
+            yield
+        finally:
+            self.account.max_custom_roles = None
 
     @asynccontextmanager
     async def rate_limited(self, *, retry_after: int) -> AsyncGenerator[None]:
         """Answer every request with 429 in a block."""
         self.account.fail("any", 429, times=None, retry_after=retry_after)
-        yield
-        self.account.clear_faults()
+        try:
+            yield
+        finally:
+            self.account.clear_faults()
 
     @asynccontextmanager
     async def undecodable_answers(self) -> AsyncGenerator[None]:
         """Answer with bodies that cannot be decoded in a block."""
         self.account.fail("any", "undecodable", times=None)
-        yield
-        self.account.clear_faults()
+        try:
+            yield
+        finally:
+            self.account.clear_faults()
+
+    async def post_role(self, body: Mapping[str, object]) -> int:
+        """Send a body to the account as it is."""
+        key = {"Authorization": f"Bearer {self.account.api_key}"}
+        text = msgspec.json.encode(body)
+        sent = Request(method="POST", target="/v2/roles", headers=key, body=text)
+        return self.account.handle(sent).status

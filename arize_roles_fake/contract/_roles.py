@@ -48,7 +48,7 @@ from arize_roles_async._values.public import public
 from arize_roles_fake.contract._suite import (
     LONG_AGO,
     MAX_ROUNDS,
-    TICK,
+    PAUSES,
     Call,
     Suite,
     rule,
@@ -65,8 +65,6 @@ _ODD_IDS: Final = ("..", ".", "../roles", "a/b", "a?limit=1", "a#b", "a%2Fb", "%
 
 _NOT_IN_NAMES: Final = "*<>{}|~^`;\t\n\r\0\x7féñß中😀٣ａ\u00a0\u200b"
 
-_MAX_TICKS: Final = 250
-
 
 @public("arize_roles_fake.contract")
 class RolesContract(Suite, is_contract=True):
@@ -79,32 +77,6 @@ class RolesContract(Suite, is_contract=True):
         Within one test, all clients see the same account. It has predefined roles and a clock that
         runs, the client's key grants everything, and no other program makes roles at that time.
         """
-
-    def other_key(self, *, grants: Iterable[Permission] | None = None) -> str:
-        """Return an API key of the test's account that is not the client's. Optional.
-
-        Args:
-            grants: The permissions that it grants; all by default.
-        """
-        del grants
-        return self._not_offered("other_key")
-
-    def plan_used_up(self) -> AbstractAsyncContextManager[None]:
-        """Return a block in which the account's plan allows no more custom roles. Optional."""
-        return self._not_offered("plan_used_up")
-
-    def rate_limited(self, *, retry_after: int) -> AbstractAsyncContextManager[None]:
-        """Return a block in which every request is answered with 429. Optional.
-
-        Args:
-            retry_after: The seconds of the header `Retry-After` of each answer.
-        """
-        del retry_after
-        return self._not_offered("rate_limited")
-
-    def undecodable_answers(self) -> AbstractAsyncContextManager[None]:
-        """Return a block in which no answer's body can be decoded, as a broken gzip. Optional."""
-        return self._not_offered("undecodable_answers")
 
     async def _listed(self, roles: RolesClient) -> tuple[Role, ...]:
         """Return every custom role, as it is listed."""
@@ -187,6 +159,17 @@ class RolesContract(Suite, is_contract=True):
         assert {type(each) for each in permissions or ()} == {Permission}
 
     @with_client
+    async def test_duplicate_permissions(self, roles: RolesClient) -> None:
+        """A body that names a permission twice makes a role that has it once, or is refused."""
+        name = self._unique("Twice")
+        status = await self.post_role({"name": name, "permissions": ["PROJECT_READ"] * 2})
+        if self._assumed("duplicate_permissions") == "refused":
+            assert status == self._assumed("invalid_body")
+        else:
+            assert status == 201
+            assert (await roles.get(role=name)).permissions == ("PROJECT_READ",)
+
+    @with_client
     async def test_permissions_iterable(self, roles: RolesClient) -> None:
         """Permissions may be a list, a tuple, a set, the keys of a mapping or a generator."""
         texts = ["PROJECT_READ"]
@@ -249,7 +232,7 @@ class RolesContract(Suite, is_contract=True):
         """A name keeps its outer spaces, which make it different, unless the service trims it."""
         plain = await self._make(roles)
         kept = name = self._remember(f" {plain.name}  ")
-        if self.assumptions.name_comparison == "trimmed":
+        if self._assumed("name_comparison") == "trimmed":
             with pytest.raises(ConflictError):
                 await roles.create(name=name, permissions=["PROJECT_READ"])
             kept = self._unique("Trimmed")
@@ -441,7 +424,7 @@ class RolesContract(Suite, is_contract=True):
 
         walked = await walk(roles.list(limit=1, is_predefined=False), meddle)
         seen = [role.id for role in walked]
-        if self.assumptions.paging == "by-position":
+        if self._assumed("paging") == "by-position":
             assert [role_id for role_id in seen if role_id in kept] == kept
 
     @with_client
@@ -662,10 +645,10 @@ class RolesContract(Suite, is_contract=True):
         for make_change in changes:
             change = make_change()
             changed = await roles.update(role_id=role.id, **change)
-            ticks = 0
-            while changed.updated_at == role.updated_at and ticks < _MAX_TICKS:
-                ticks += 1
-                await anyio.sleep(TICK)
+            for seconds in PAUSES:
+                if changed.updated_at != role.updated_at:
+                    break
+                await anyio.sleep(seconds)
                 change = make_change()
                 changed = await roles.update(role_id=role.id, **change)
             assert changed.updated_at > role.updated_at
@@ -775,7 +758,7 @@ class RolesContract(Suite, is_contract=True):
             404: "Resource not found",
             409: "Resource conflict",
         }
-        unknown, path = self.assumptions.unknown_id, "/v2/roles/Um9sZTowOm5vbmU%3D"
+        unknown, path = self._assumed("unknown_id"), "/v2/roles/Um9sZTowOm5vbmU%3D"
         get, update, delete = _calls_on(roles, role_id=_NO_ID)
         cases = [
             (Call(roles, "create", **taken), 409, "POST", "/v2/roles"),
@@ -981,7 +964,7 @@ class RolesContract(Suite, is_contract=True):
             await self._all_raise(self._refusal("unknown_id"), _calls_on(other, role_id=role.id))
             await self._all_raise(NotFoundError, _calls_on(other, role=role.name))
             await self._sees(other, missing=(role.name,))
-            if self.assumptions.deleted_name == "free":
+            if self._assumed("deleted_name") == "free":
                 again = await other.create(name=role.name, permissions=["PROJECT_READ"])
                 await self._sees(roles, again)
 

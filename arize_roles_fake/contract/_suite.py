@@ -4,9 +4,7 @@ A rule is a test; it makes its roles under random names, and shows the case in w
 """
 
 import asyncio
-import difflib
 import functools
-import re
 import secrets
 import sys
 import warnings
@@ -23,7 +21,6 @@ from collections.abc import (
 )
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from datetime import UTC, datetime
-from types import FunctionType
 from typing import Any, ClassVar, Final, Literal, NoReturn, TypeVar
 
 import anyio
@@ -42,7 +39,6 @@ from arize_roles_async import (
     ValidationError,
 )
 from arize_roles_async._values.errors import STATUS_ERRORS
-from arize_roles_async._values.text import nearest
 from arize_roles_fake._service.assumptions import Assumptions
 from arize_roles_fake.pytest_plugin import NOT_RUN
 
@@ -51,6 +47,9 @@ MAX_ROUNDS: Final = 10_000
 
 TICK: Final = 0.02
 """Seconds between two readings of a clock, which may tick only every 16 ms."""
+
+PAUSES: Final = tuple(TICK * 2**number for number in range(6))
+"""Seconds to wait, one after the other, until a clock has ticked, which may be once a second."""
 
 LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """A time that can be compared only with times that carry an offset."""
@@ -86,7 +85,7 @@ class Call:
 
 
 def rule(test: Callable[[_S], None]) -> Callable[[_S], None]:
-    """Add the broken rule and the case to a failure, and ignore notices of early stages."""
+    """Add rule, case and assumptions to a failure, and ignore notices of early stages."""
     rule = " ".join((test.__doc__ or "").split())
 
     @functools.wraps(test)
@@ -102,6 +101,8 @@ def rule(test: Callable[[_S], None]) -> Callable[[_S], None]:
                 error.add_note(f"Rule: {rule}")
             for case in self._cases:
                 error.add_note(f"Case: {repr(case)[:_MAX_CASE]}")
+            if self._asked:
+                error.add_note(f"Assumed: {', '.join(map('='.join, self._asked.items()))}")
             raise
 
     return ask
@@ -172,7 +173,7 @@ class Suite(metaclass=_SuiteType):
     """The contract whose rules a subclass inherits."""
 
     def __init_subclass__(cls, *, is_contract: bool = False) -> None:
-        """Refuse what hides a rule: an override without a reason, a name that nothing calls."""
+        """Refuse what hides a rule: an override without a reason."""
         super().__init_subclass__()
         if is_contract:
             cls._contract = cls
@@ -186,6 +187,40 @@ class Suite(metaclass=_SuiteType):
     @abstractmethod
     def _calls(self, client: Any, /) -> list[Call]:  # noqa: ANN401 - a client of any resource
         """Return a call of each method, which changes nothing; the first one finds something."""
+
+    def other_key(self, *, grants: Iterable[Permission] | None = None) -> str:
+        """Return an API key of the test's account that is not the client's. Optional.
+
+        Args:
+            grants: The permissions that it grants; all by default.
+        """
+        del grants
+        return self._not_offered("other_key")
+
+    def plan_used_up(self) -> AbstractAsyncContextManager[None]:
+        """Return a block in which the account's plan allows no more custom roles. Optional."""
+        return self._not_offered("plan_used_up")
+
+    def rate_limited(self, *, retry_after: int) -> AbstractAsyncContextManager[None]:
+        """Return a block in which every request is answered with 429. Optional.
+
+        Args:
+            retry_after: The seconds of the header `Retry-After` of each answer.
+        """
+        del retry_after
+        return self._not_offered("rate_limited")
+
+    def undecodable_answers(self) -> AbstractAsyncContextManager[None]:
+        """Return a block in which no answer's body can be decoded, as a broken gzip. Optional."""
+        return self._not_offered("undecodable_answers")
+
+    async def post_role(self, body: Mapping[str, object]) -> int:
+        """Send a body to `/v2/roles` as it is, and return the status. Optional.
+
+        A client would send each permission of it once.
+        """
+        del body
+        return self._not_offered("post_role")
 
     async def _clean_up(self, client: Any, /) -> None:  # noqa: ANN401 - the same
         """Delete what the test made; nothing, where nothing can be made."""
@@ -210,9 +245,23 @@ class Suite(metaclass=_SuiteType):
 
     @with_client
     async def test_key_of_copy(self, client: Any) -> None:  # noqa: ANN401 - the same
-        """A copy sends its own key: with a made-up key, every call is a 401."""
-        stranger = client.with_options(api_key=f"made-up-{secrets.token_hex(8)}")
-        await self._all_raise(AuthenticationError, self._calls(stranger))
+        """A copy is of the client's class and sends its own key: a made-up one is a 401.
+
+        The key is asked for once more after a 401, and for nothing else: no call is made again.
+        """
+        asked = 0
+
+        def get_key() -> str:
+            nonlocal asked
+            asked += 1
+            return f"made-up-{secrets.token_hex(8)}"
+
+        stranger = client.with_options(api_key=get_key)
+        assert type(stranger) is type(client)
+        for number, call in enumerate(self._each(self._calls(stranger)), 1):
+            with pytest.raises(AuthenticationError):
+                await call()
+            assert asked == 2 * number
 
     async def _end(self, client: object) -> None:
         """Clean up; an error in this does not replace the test's failure."""
@@ -228,22 +277,33 @@ class Suite(metaclass=_SuiteType):
     def _not_offered(self, method: str) -> NoReturn:
         pytest.skip(f"{NOT_RUN}: {type(self).__name__} does not offer {method}")
 
+    def _assumed(self, name: str) -> Any:  # noqa: ANN401 - a word or a status
+        """Return the value of an assumption, which a failure of the rule names."""
+        value = getattr(self.assumptions, name)
+        self._asked[name] = str(value)
+        return value
+
+    @functools.cached_property
+    def _asked(self) -> dict[str, str]:
+        """The assumptions that the rule has asked for, with their values."""
+        return {}
+
     def _refusal(self, name: str) -> type[StatusError]:
         """Return the class of the error that an assumption about a status leads to."""
-        return STATUS_ERRORS[getattr(self.assumptions, name)]
+        return STATUS_ERRORS[self._assumed(name)]
 
     def _refused_if(self, name: str, value: int | str) -> AbstractContextManager[object]:
         """Return a block that must be refused if an assumption has a value.
 
         The value is the status of the refusal; if it is a word, the status is 409.
         """
-        if getattr(self.assumptions, name) != value:
+        if self._assumed(name) != value:
             return nullcontext()
         return pytest.raises(STATUS_ERRORS[value if isinstance(value, int) else 409])
 
     def _in_order(self, *made: _T) -> tuple[_T, ...]:
         """Return items, given in the order in which they were made, in the order of a list."""
-        return made[::-1] if self.assumptions.list_order == "newest-first" else made
+        return made[::-1] if self._assumed("list_order") == "newest-first" else made
 
     async def outlast_caches(self) -> None:
         """Wait until no client may be stale; override it if the clients' clock is not real."""
@@ -371,8 +431,8 @@ class PlacesSuite(Suite):
             grants: The permissions that it grants everywhere; all by default.
             on: Those that it grants on single resources besides, by the IDs of these.
         """
-        del grants, on
-        return self._not_offered("other_key")
+        del on
+        return super().other_key(grants=grants)
 
 
 async def walk(
@@ -413,7 +473,6 @@ async def together(*calls: Callable[[], Coroutine[Any, Any, object]]) -> None:
 
 
 def _check_suite(suite: type, contract: type) -> None:
-    _check_names(suite, contract)
     for name in dir(contract):
         if name.startswith("test_"):
             override = getattr(suite, name)
@@ -423,48 +482,6 @@ def _check_suite(suite: type, contract: type) -> None:
                     "marked with pytest.mark.skip or pytest.mark.xfail, without a condition "
                     "and with the reason"
                 )
-
-
-def _check_names(suite: type, contract: type) -> None:
-    """Refuse a public name of a suite that neither it nor pytest uses."""
-    bases = suite.__mro__[1:]
-    ours = [each for base in bases if base.__module__.startswith(_PACKAGE) for each in vars(base)]
-    helpers = {each for each in ours if re.match("_[a-z]", each)} - {"_abc_impl"}
-    hooks = [each for each in dir(contract) if not each.startswith(("_", "test_"))]
-    for name, member in vars(suite).items():
-        if name in helpers:
-            raise TypeError(
-                f"{suite.__name__}.{name} replaces a helper of the contract: give it another name"
-            )
-        is_used = (
-            name.startswith(("_", "test", "Test"))
-            or name in _PYTEST_NAMES
-            or any(name in vars(base) for base in bases)
-            or getattr(member, "__isabstractmethod__", False)
-            # A fixture: an object, or in older versions of pytest a function with a mark.
-            or "fixture" in type(member).__name__.lower()
-            or hasattr(member, "_pytestfixturefunction")
-        )
-        is_method = isinstance(member, FunctionType | staticmethod | classmethod)
-        if not is_used and (is_method or difflib.get_close_matches(name, hooks, 1, _SIMILAR)):
-            raise TypeError(
-                f"{suite.__name__}.{name} is no method or attribute of the contract, and nothing "
-                f"would use it: write {_FORMER_NAMES.get(name) or nearest(name, hooks)} if you "
-                f"mean that, or _{name} for a helper"
-            )
-
-
-_PACKAGE: Final = __name__.rpartition(".")[0]
-_SIMILAR: Final = 0.75
-_FORMER_NAMES: Final = {"open_client_with": "other_key"}
-_PYTEST_NAMES: Final = (
-    "pytestmark",
-    "pytest_plugins",
-    "setup_class",
-    "setup_method",
-    "teardown_class",
-    "teardown_method",
-)
 
 
 def _says_why(test: object) -> bool:

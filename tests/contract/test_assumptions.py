@@ -1,20 +1,31 @@
-"""The contract holds whichever the service turns out to be."""
+"""The contract holds whichever the service turns out to be, and says where it is another."""
 
 import functools
-from collections.abc import Callable, Iterator
+import json
+import re
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from importlib.resources import files
 from itertools import combinations, product
 from typing import Any, Final
 
 import pytest
 
-from arize_roles_fake import Assumptions
+from arize_roles_async import Permission
+from arize_roles_fake import Assumptions, FakeAccount
+from arize_roles_fake.contract import OnFakeAccount
 from tests.contract.suites import (
     FakeBindingsSuite,
+    FakeDirectorySuite,
     FakeSuite,
+    SocketBindingsSuite,
+    SocketDirectorySuite,
+    SocketSuite,
+    contract_tests,
     failure,
 )
 from tests.support import sizes
 from tests.support.covering import covering_rows
+from tests.support.serving import Served, serving
 
 CHOICES: Final[dict[str, tuple[Any, ...]]] = dict(Assumptions.choices())
 PAIRS: Final = [Assumptions(**row) for row in covering_rows(CHOICES)]
@@ -35,15 +46,6 @@ class TestEach(FakeSuite):
         self.assumptions = request.param
 
 
-def on_other_service(suite: Any, assumptions: Assumptions) -> Any:  # noqa: ANN401 - of either kind
-    """Return a suite on a service that is not what it assumes."""
-    other = suite()
-    other.assumptions = assumptions
-    assert other.account
-    other.assumptions = Assumptions()
-    return other
-
-
 class TestOppositeOfBindings(FakeBindingsSuite):
     """The fake client of bindings, on the opposite of every assumption."""
 
@@ -58,38 +60,127 @@ def test_every_pair() -> None:
     assert len(PAIRS) <= 17
 
 
-OTHERS: Final[list[tuple[type, dict[str, Any], str]]] = [
-    (FakeSuite, {"invalid_body": 422}, "test_permission_unknown_to_service"),
-    (FakeSuite, {"predefined_refusal": 400}, "test_update_predefined"),
-    (FakeSuite, {"predefined_refusal": 400}, "test_delete_predefined"),
-    (FakeSuite, {"name_comparison": "case-insensitive"}, "test_name_case"),
-    (FakeSuite, {"name_comparison": "trimmed"}, "test_name_outer_spaces"),
-    (FakeSuite, {"deleted_name": "kept"}, "test_deleted_name"),
-    (FakeSuite, {"rename_to_own_name": 409}, "test_rename_to_own_name"),
-    (FakeSuite, {"list_order": "oldest-first"}, "test_walk_sees_each_once"),
-    (FakeSuite, {"paging": "by-offset"}, "test_walk_during_deletes"),
-    (FakeSuite, {"unknown_id": 400}, "test_unknown_id"),
-    (FakeSuite, {"malformed_id": 404}, "test_unknown_id"),
-    (FakeSuite, {"other_kind_id": 400}, "test_unknown_id"),
-    (FakeSuite, {"foreign_cursor": "ignored"}, "test_foreign_cursor"),
-    (FakeBindingsSuite, {"rebind_to_own_role": 409}, "test_update_to_own_role"),
-    (FakeBindingsSuite, {"binding_checks": "role-and-user-first"}, "test_check_order"),
-    (FakeBindingsSuite, {"list_order": "oldest-first"}, "test_pages"),
-    (FakeBindingsSuite, {"malformed_id": 404}, "test_unknown_id"),
-    (FakeBindingsSuite, {"other_kind_id": 400}, "test_unknown"),
-    (FakeBindingsSuite, {"foreign_cursor": "ignored"}, "test_cursor_other_list"),
+class OnServed(OnFakeAccount):
+    """The account of the command `serve`, of which `account` is the twin with the same IDs."""
+
+    served: Served
+
+    @functools.cached_property
+    def url(self) -> str:
+        return self.served.url
+
+    def other_key(
+        self,
+        *,
+        grants: Iterable[Permission] | None = None,
+        on: Mapping[str, Iterable[Permission]] | None = None,
+    ) -> str:
+        key = super().other_key(grants=grants, on=on)
+        grants_on = json.loads(self.account.dump())["keys"][key]
+        assert self.served.ask("POST", "/-/keys", {"key": key, **grants_on})[0] == 204
+        return key
+
+    async def post_role(self, body: Mapping[str, object]) -> int:
+        status, _ = self.served.ask("POST", "/v2/roles", body)
+        return int(status)
+
+
+class ServedRoles(OnServed, SocketSuite): ...
+
+
+class ServedBindings(OnServed, SocketBindingsSuite): ...
+
+
+class ServedDirectory(OnServed, SocketDirectorySuite): ...
+
+
+IN_PROCESS: Final[dict[type, type]] = {
+    ServedRoles: FakeSuite,
+    ServedBindings: FakeBindingsSuite,
+    ServedDirectory: FakeDirectorySuite,
+}
+
+
+def named_in(text: str) -> dict[str, list[str]]:
+    """Return the rules that the text names as those of each assumption."""
+    rows = re.findall(r"^\|.*\| assumed: `(\w+)=\S+` \|.*\| (`test_.*) \|$", text, re.MULTILINE)
+    return {name: re.findall(r"\w+", rules) for name, rules in rows}
+
+
+PARTS: Final = re.split(
+    "\n## Role bindings|\n## Users, spaces and projects",
+    files("arize_roles_fake").joinpath("FIDELITY.md").read_text("utf-8"),
+)
+NAMED: Final = {suite: named_in(text) for suite, text in zip(IN_PROCESS, PARTS, strict=True)}
+OTHERS: Final[list[tuple[type, str, Any]]] = [
+    (suite, name, value)
+    for suite, named in NAMED.items()
+    for name in named
+    for value in CHOICES[name][1:]
 ]
-"""Services that are not as assumed, each with the test that states it."""
+"""Each other value of an assumption, and the suite with the rules that state it."""
+UNSEEN: Final = {"other_content_type"}
+"""No client sends what would show these."""
+UNSERVED: Final = {"test_plan_used_up", "test_rate_limited", "test_undecodable"}
+"""Rules that set up the twin, and not the account that is served."""
+
+
+def test_all_stated() -> None:
+    """Every assumption is stated by a rule of a contract."""
+    assert {name for _, name, _ in OTHERS} | UNSEEN == CHOICES.keys()
+
+
+@pytest.fixture(scope="module")
+def served() -> Generator[Served]:
+    with serving("--control") as (url, _):
+        yield Served(url)
+
+
+@pytest.mark.parametrize(("suite", "name", "value"), OTHERS)
+def test_other_service(suite: Any, name: str, value: Any, served: Served) -> None:  # noqa: ANN401
+    """On a service of another kind, rules fail that name what it is not; the others hold.
+
+    Where the suite assumes that kind, all hold.
+    """
+    turned = Assumptions(**{name: value})
+    account = FakeAccount(
+        assumptions=turned,
+        api_key=f"key-of-{name}-{value}",
+        users=("ada@example.com", "eve@example.com"),
+        resources=("Space:ML", "Space:Ops", "Project:ML/churn"),
+    )
+    served = Served(served.url, account.api_key)
+    assert Served(served.url).ask("POST", "/-/accounts", json.loads(account.dump()))[0] == 201
+    rules = sizes.sized(NAMED[suite][name], [*{*contract_tests(suite)} - UNSERVED])
+
+    def failures(assumptions: Assumptions) -> list[BaseException]:
+        found: list[BaseException] = []
+        for rule in rules:
+            made = suite()
+            made.account, made.served, made.assumptions = account, served, assumptions
+            if error := failure(made, rule):
+                found.append(error)
+        return found
+
+    assert failures(turned) == []
+    different = failures(Assumptions())
+    assert different
+    for error in different:
+        assert f"{name}={CHOICES[name][0]}" in error.__notes__[-1]
+
+
+def on_other_service(suite: Any, assumptions: Assumptions) -> Any:  # noqa: ANN401 - of any kind
+    """Return a suite on a service that is not what it assumes."""
+    other = suite()
+    other.assumptions = assumptions
+    assert other.account
+    other.assumptions = Assumptions()
+    return other
 
 
 def failing() -> Iterator[tuple[Callable[[], object], str]]:
     """Yield suites on services that are not as assumed, with the tests that fail."""
-    for suite, turned, test in OTHERS:
-        yield functools.partial(on_other_service, suite, Assumptions(**turned)), test
-
-
-@pytest.mark.parametrize(("suite", "turned", "test"), OTHERS)
-def test_other_service(suite: type, turned: dict[str, Any], test: str) -> None:
-    """A test that states an assumption fails on a service that does otherwise."""
-    assert failure(suite(), test) is None
-    assert failure(on_other_service(suite, Assumptions(**turned)), test) is not None
+    for suite, name, value in OTHERS:
+        turned = Assumptions(**{name: value})
+        for rule in NAMED[suite][name]:
+            yield functools.partial(on_other_service, IN_PROCESS[suite], turned), rule

@@ -14,7 +14,12 @@ import pytest
 
 from arize_roles_async import MissingExtraError, RolesClient
 from arize_roles_fake import FakeAccount, FakeRolesClient
-from arize_roles_fake.contract import DirectoryContract, RoleBindingsContract, RolesContract
+from arize_roles_fake.contract import (
+    DirectoryContract,
+    OnFakeAccount,
+    RoleBindingsContract,
+    RolesContract,
+)
 from arize_roles_fake.contract._suite import with_client
 from tests.contract.suites import FakeDirectorySuite, FakeSuite, contract_tests
 from tests.contract.wrapping import WrappingClient
@@ -22,6 +27,7 @@ from tests.contract.wrapping import WrappingClient
 TESTS = len(contract_tests())
 UPDATES = sum(name.startswith("test_update") for name in contract_tests())
 NEED_AN_OFFER = [
+    "test_duplicate_permissions",
     "test_key_function",
     "test_key_in_errors",
     "test_key_refused",
@@ -253,6 +259,7 @@ class TestNotAsked:
                 "*rules of the contract that were not run*",
                 f"TestClient does not offer other_key: {', '.join(['test_*'] * 5)}",
                 "TestClient does not offer plan_used_up: test_plan_used_up",
+                "TestClient does not offer post_role: test_duplicate_permissions",
                 "TestClient does not offer rate_limited: test_rate_limited",
                 "TestClient does not offer undecodable_answers: test_undecodable",
             ]
@@ -298,50 +305,28 @@ def override(*marks: pytest.MarkDecorator) -> None:
     type("TestClient", (RolesContract,), {"test_name_case": test_name_case})
 
 
-class TestNames:
-    """A public name of a suite that nothing would use."""
+class TestOnFakeAccount:
+    """A suite whose account is a fake one."""
 
-    @pytest.mark.parametrize(
-        ("contract", "name", "instead"),
-        [
-            (RolesContract, "open_client_with", "other_key"),
-            (RolesContract, "other_keys", "other_key"),
-            (RolesContract, "rate_limit", "rate_limited"),
-            (RolesContract, "max_stale", "max_staleness"),
-            (RoleBindingsContract, "space_id", "space_ids"),
-        ],
-    )
-    @pytest.mark.parametrize("value", [override, 5.0])
-    def test_refused(self, contract: type, name: str, instead: str, value: object) -> None:
-        """It is an error that names the replacement, or the nearest."""
-        with pytest.raises(TypeError) as caught:
-            type("TestClient", (contract,), {name: value})
-        assert str(caught.value) == (
-            f"TestClient.{name} is no method or attribute of the contract, and nothing would use "
-            f"it: write {instead} if you mean that, or _{name} for a helper"
-        )
+    @pytest.mark.parametrize("contract", [RolesContract, RoleBindingsContract, DirectoryContract])
+    def test_order_of_bases(self, contract: type) -> None:
+        """Its methods are those of the account, before the contract as after it."""
+        names = [name for name in vars(OnFakeAccount) if not name.startswith("_")]
+        for bases in ((OnFakeAccount, contract), (contract, OnFakeAccount)):
+            suite = type("TestIt", bases, {})
+            for name in names:
+                assert getattr(suite, name) is getattr(OnFakeAccount, name)
 
-    def test_unlike(self) -> None:
-        """So is a method that is like none of the contract's; other attributes may be there."""
-        with pytest.raises(TypeError, match="nothing would use it"):
-            type("TestClient", (RolesContract,), {"zebra": override})
-        type("TestClient", (RolesContract,), {"zebra": 5.0})
-
-    def test_fixture(self) -> None:
-        """A fixture may have a name that is like a hook's, since pytest uses it."""
-        type("TestClient", (RolesContract,), {"other_keys": pytest.fixture(override)})
-
-    @pytest.mark.parametrize("name", ["_make", "_not_offered", "_names"])
-    def test_helper(self, name: str) -> None:
-        """A helper of the contract's own that a suite would replace is an error."""
-        with pytest.raises(TypeError, match=rf"^TestClient\.{name} replaces a helper of the con"):
-            type("TestClient", (RolesContract,), {name: override})
-
-    def test_allowed(self) -> None:
-        """Tests, attributes and methods of pytest's are none; nor what other suites here have."""
-
-        names = ("pytestmark", "setup_method", "test_more")
-        type("Suite", (RolesContract,), dict.fromkeys(names, override))
+    async def test_as_before(self) -> None:
+        """A rule that fails in a block of the account leaves the account as it was."""
+        suite = FakeSuite()
+        blocks = (suite.plan_used_up(), suite.rate_limited(retry_after=7))
+        for block in (*blocks, suite.undecodable_answers()):
+            with pytest.raises(LookupError):
+                async with block:
+                    raise LookupError
+            assert suite.account.max_custom_roles is None
+            assert suite.account.unused_faults == ()
 
 
 class TestOverride:
