@@ -30,7 +30,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from arize_roles_fake._account import DEFAULT_API_KEY, FakeAccount
+    from arize_roles_fake._account.account import DEFAULT_API_KEY, FakeAccount
     from arize_roles_fake._client import FakeRolesClient
     from arize_roles_fake._mock import mock_arize
     from arize_roles_fake._server.server import RolesServer, serve
@@ -56,8 +56,8 @@ __all__ = [
 # Imported on first use: pytest loads this module in every project that has the package installed,
 # and only the server needs aiohttp, which takes longest.
 _HOMES: Final = {
-    "DEFAULT_API_KEY": "_account",
-    "FakeAccount": "_account",
+    "DEFAULT_API_KEY": "_account.account",
+    "FakeAccount": "_account.account",
     "SuspiciousPermissionWarning": "_testing.make_role",
     "Assumptions": "_service.assumptions",
     "LoggedCall": "_testing.call_log",

@@ -14,7 +14,7 @@ import msgspec
 
 from arize_roles_async._aiohttp.config import is_loopback
 from arize_roles_async._values.text import printable
-from arize_roles_fake._account import DEFAULT_API_KEY, FakeAccount
+from arize_roles_fake._account.account import DEFAULT_API_KEY, FakeAccount, keys_of
 from arize_roles_fake._service.assumptions import Assumptions
 from arize_roles_fake._testing import account_file
 from arize_roles_fake._testing.account_file import AccountData, Keys
@@ -187,7 +187,7 @@ async def _serve(
     account: FakeAccount, file: AccountData | None, chosen: argparse.Namespace
 ) -> FakeAccount:
     """Serve an account until a signal comes, and return the account served last."""
-    from arize_roles_fake._server.control import Control, keys_of
+    from arize_roles_fake._server.control import Control
     from arize_roles_fake._server.server import Listener
 
     stop = asyncio.Event()

@@ -26,7 +26,7 @@ from arize_roles_async._values.public import public
 from arize_roles_async._wire.redaction import Secret, takes_secrets
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
-from arize_roles_fake._account import FakeAccount
+from arize_roles_fake._account.account import FakeAccount
 from arize_roles_fake._testing.faults import Reply, reply_of
 from arize_roles_fake._testing.incoming import CallRequest, CallState
 from arize_roles_fake._testing.loops import is_open, running_loop

@@ -15,7 +15,7 @@ from arize_roles_async._calls.api_key import KeySource
 from arize_roles_async._calls.driver import Destination, Driver
 from arize_roles_async._values.errors import ClientStateError
 from arize_roles_async._wire.redaction import Secret
-from arize_roles_fake._account import FakeAccount
+from arize_roles_fake._account.account import FakeAccount
 from arize_roles_fake._client import AccountTransport
 from arize_roles_fake._testing.timeline import Clock, SharedTime
 from arize_roles_fake._testing.watch import (

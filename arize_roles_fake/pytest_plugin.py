@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from aiohttp import ClientRequest
 
     from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer
+    from arize_roles_fake._testing.watch import Watched
 
 NOT_RUN: Final = "rule not run"
 """Start of the skip reason of a contract test whose suite lacks the method that it needs."""
@@ -335,7 +336,7 @@ def _show_calls(report: pytest.TestReport, watch: Watch) -> None:
         report.sections.append((title, _log(account, count)))
 
 
-def _log(account: "FakeAccount", count: int) -> str:
+def _log(account: "Watched", count: int) -> str:
     calls = account.calls[-min(count, _MAX_CALLS) :] if count else ()
     lines = [f"{call.at:%H:%M:%S.%f}  {call}" for call in calls] or ["none"]
     if count > len(calls):

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from arize_roles_async._values.text import nearest, quoted
 from arize_roles_async._wire.redaction import Secret
-from arize_roles_fake._account import DEFAULT_API_KEY, FakeAccount
+from arize_roles_fake._account.account import DEFAULT_API_KEY, FakeAccount, keys_of
 from arize_roles_fake._server.refusals import is_local_request, refused
 from arize_roles_fake._service.wire import bearer
 from arize_roles_fake._testing import account_file
@@ -258,11 +258,6 @@ class Control:
     def _advance(self, served: _Served, body: bytes) -> _Answer:
         served.account.advance(_decode(body, _Clock).seconds)
         return web.json_response({"now": served.account.now().isoformat()})
-
-
-def keys_of(account: FakeAccount) -> Keys:
-    """Return the API keys of an account, with what each grants."""
-    return account_file.decode(account.dump()).keys or {}
 
 
 def _shown(fault: ScriptedFault) -> dict[str, object]:

@@ -15,7 +15,7 @@ from arize_roles_async import (
     RolesError,
     ValidationError,
 )
-from arize_roles_fake._account import DEFAULT_API_KEY, FakeAccount
+from arize_roles_fake._account.account import DEFAULT_API_KEY, FakeAccount
 from arize_roles_fake._server.server import serve
 
 

@@ -12,8 +12,7 @@ from arize_roles_async._role_bindings.models import RoleBinding
 from arize_roles_async._roles.models import Role
 from arize_roles_async._values.permissions import AnyPermission, Permission
 from arize_roles_async._values.text import one_line
-from arize_roles_fake._account import FakeAccount
-from arize_roles_fake._server.control import keys_of
+from arize_roles_fake._account.account import FakeAccount, keys_of
 from arize_roles_fake._testing.call_log import LoggedCall, describe
 
 _SHOWN: Final = 100

@@ -13,7 +13,7 @@ from arize_roles_async._aiohttp.config import is_loopback
 from arize_roles_async._values.errors import ClientStateError
 from arize_roles_async._values.public import public
 from arize_roles_async._wire.request import Request
-from arize_roles_fake._account import FakeAccount
+from arize_roles_fake._account.account import FakeAccount
 from arize_roles_fake._server.control import PATH, Control
 from arize_roles_fake._server.page import HEADERS, page
 from arize_roles_fake._server.refusals import host_name, is_local_request, refused

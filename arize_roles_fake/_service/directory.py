@@ -95,7 +95,7 @@ def _find(state: State, grants: Grants, what: str, asked: str) -> User | Space |
     kinds, kind = ID_KINDS[what], id_kind(asked)
     found: User | Space | Project | None = None
     if kind in kinds and state.has(asked):
-        found = state.thing(asked)
+        found = state.entry(asked)
     if found is None or not _sees(grants, found):
         raise state.not_found(kind if kind in kinds else kinds[0], what, asked)
     return found

@@ -60,7 +60,7 @@ def _create(state: State, grants: Grants, request: Request) -> Response:
         updated_at=now,
     )
     state.store.bindings.put(binding)
-    state.know(new.user_id, new.resource_id)
+    state.add_implied(new.user_id, new.resource_id)
     return record_response(201, binding)
 
 
@@ -103,7 +103,7 @@ def _may(
     """Return whether a key grants a permission where a role binding is or is to be."""
     where: str | None = there.resource_id
     if there.resource_type == "PROJECT" and state.assumptions.project_rights == "space":
-        where = state.thing(there.resource_id).space_id
+        where = state.entry(there.resource_id).space_id
     return grants.may(permission, where)
 
 

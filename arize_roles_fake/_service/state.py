@@ -104,27 +104,27 @@ class State:
         if id in self.store.blocked:
             return False
         has_every = self.has_every_user if id_kind(id) == "User" else self.has_every_place
-        is_known = self.records_of(id).by_id(id) is not None
+        is_known = self.entries_with(id).by_id(id) is not None
         return is_known or (has_every and not self.ids.is_of_another(id))
 
-    def know(self, *ids: str) -> None:
+    def add_implied(self, *ids: str) -> None:
         """Add users, spaces and projects that are new."""
         for each in ids:
-            if self.records_of(each).by_id(each) is None:
-                made = self.thing(each)
-                self.records_of(each).put(made)
+            if self.entries_with(each).by_id(each) is None:
+                made = self.entry(each)
+                self.entries_with(each).put(made)
                 if isinstance(made, Project):
-                    self.know(made.space_id)
+                    self.add_implied(made.space_id)
 
-    def records_of(self, id: str) -> Store[Any]:
+    def entries_with(self, id: str) -> Store[Any]:
         """Return the users, the spaces or the projects, by the kind that an ID says."""
         kind = id_kind(id)
         others = self.store.spaces if kind == "Space" else self.store.projects
         return self.store.users if kind == "User" else others
 
-    def thing(self, id: str) -> Any:  # noqa: ANN401 - of three kinds
+    def entry(self, id: str) -> Any:  # noqa: ANN401 - of three kinds
         """Return the user, space or project with an ID, made from the ID's label if it is new."""
-        if (known := self.records_of(id).by_id(id)) is not None:
+        if (known := self.entries_with(id).by_id(id)) is not None:
             return known
         kind, label, now = id_kind(id), self.ids.label(id), self.now()
         if kind == "User":

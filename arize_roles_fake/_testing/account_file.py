@@ -80,6 +80,9 @@ class DirectoryData(_Data, frozen=True):
     blocked: tuple[str, ...] = ()
     """The labels or IDs of users that are in no list."""
 
+    def entries(self) -> tuple[User | Space | Project, ...]:
+        return (*self.users, *self.spaces, *self.projects)
+
 
 class AccountData(_Data, frozen=True, kw_only=True):
     """An account file. With an empty list it has nobody, and without a list everybody."""

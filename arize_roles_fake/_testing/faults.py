@@ -1,9 +1,9 @@
 """Scripted failures: the requests that they strike, and what becomes of the answers."""
 
-import hashlib
 from collections import deque
 from collections.abc import Sequence
 from typing import Final, assert_never
+from weakref import WeakKeyDictionary
 
 import attrs
 import msgspec
@@ -69,8 +69,10 @@ class Faults:
     """The calls of an account that faults strike."""
 
     def __init__(self) -> None:
-        self._failed: deque[tuple[bytes, CallState]] = deque(maxlen=_MAX_FAILED)
-        """The calls over HTTP whose attempt failed, the newest last, each with a digest of it."""
+        self._failed: deque[tuple[int, CallState]] = deque(maxlen=_MAX_FAILED)
+        """The calls over HTTP whose attempt failed, the newest last, with the attempt's hash."""
+        self._striking: WeakKeyDictionary[CallState, ScriptedFault] = WeakKeyDictionary()
+        """The fault that strikes every attempt of a call's request, and perhaps those after it."""
 
     def call_of(self, request: Request, attempt: int) -> CallState:
         """Return the call that a request is part of.
@@ -80,7 +82,7 @@ class Faults:
         another client's, if the first attempt of its own call never reached the account.
         """
         if not isinstance(request, CallRequest):
-            before = _digest(request, attempt - 1)
+            before = _hash(request, attempt - 1)
             for failed in reversed(self._failed):
                 if failed[0] == before:
                     self._failed.remove(failed)
@@ -90,42 +92,37 @@ class Faults:
         if attempt == 1:
             call.requests += 1
             # Else the client's look at the account after its last attempt would show the outcome.
-            if call.fault is not None and call.fault.arguments.given is not OutcomeUnknownError:
-                call.fault = None
+            fault = self._striking.get(call)
+            if fault is not None and fault.arguments.given is not OutcomeUnknownError:
+                del self._striking[call]
         return call
 
     def note_failure(self, incoming: IncomingRequest) -> None:
         """Note that a request failed, so that `call_of` finds the call of its retry."""
         if not isinstance(incoming.request, CallRequest):
-            attempt = _digest(incoming.request, incoming.attempt)
-            self._failed.append((attempt, incoming.call))
+            self._failed.append((_hash(incoming.request, incoming.attempt), incoming.call))
 
     def strike(
         self, incoming: IncomingRequest, scripted: Sequence[ScriptedFault]
     ) -> FaultArguments | None:
         """Return the fault that makes a request fail, the first one that is due, or None."""
-        seen = [fault for fault in scripted if fault.may_strike(incoming)]
-        for fault in seen:
-            fault.seen += 1
-        call = incoming.call
-        if call.fault is None or call.fault not in scripted:
-            call.fault = None
-            due = next((fault for fault in seen if fault.is_due), None)
-            if due is None:
+        seen = [each for each in scripted if each.may_strike(incoming)]
+        for each in seen:
+            each.seen += 1
+        fault = self._striking.get(incoming.call)
+        if fault is None:
+            fault = next((each for each in seen if each.is_due), None)
+            if fault is None:
                 return None
-            due.strikes += 1
-            if not due.arguments.every_attempt:
-                due.struck_requests += 1
-                return due.arguments
-            call.fault = due
-        call.fault.struck_requests += 1
-        return call.fault.arguments
+            fault.strikes += 1
+            if fault.arguments.every_attempt:
+                self._striking[incoming.call] = fault
+        fault.struck_requests += 1
+        return fault.arguments
 
 
-def _digest(request: Request, attempt: int) -> bytes:
-    body = hashlib.blake2b(request.body or b"", digest_size=16).digest()
-    about = f"{request.method} {request.target} {attempt}".encode("utf-8", "surrogateescape")
-    return hashlib.blake2b(about + body, digest_size=16).digest()
+def _hash(request: Request, attempt: int) -> int:
+    return hash((request.method, request.target, request.body, attempt))
 
 
 class Reply(Response, frozen=True, kw_only=True):

@@ -1,7 +1,7 @@
 """A request as the account's controls see it: what it is about, and which calls a test means."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import attrs
 
@@ -11,9 +11,6 @@ from arize_roles_async._wire.request import Request
 from arize_roles_fake._service.service import BY_ID, OPERATIONS, verb
 from arize_roles_fake._service.state import State
 from arize_roles_fake._service.wire import parse_id, parse_json
-
-if TYPE_CHECKING:
-    from arize_roles_fake._testing.faults import ScriptedFault
 
 
 @attrs.frozen
@@ -66,8 +63,6 @@ class CallState:
     """The name of the role that the call looks for; None if it has an ID, and over HTTP."""
     requests: int = 0
     """The number of requests so far, without their later attempts; always 0 over HTTP."""
-    fault: "ScriptedFault | None" = None
-    """The fault that strikes every attempt of the request under way, and perhaps those after it."""
 
 
 class CallRequest(Request, frozen=True, kw_only=True):

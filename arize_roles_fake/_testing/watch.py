@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol
 from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
-    from arize_roles_fake._account import FakeAccount
+    from arize_roles_fake._testing.call_log import LoggedCall
 
 
 UnusedFaults = Literal["error", "allow"]
@@ -15,29 +15,39 @@ UnusedFaults = Literal["error", "allow"]
 
 
 class Scripted(Protocol):
-    """A thing that a test scripted."""
+    """A failure, a latency, a block or short pages, as a test scripted them."""
 
     def unused(self) -> str | None:
         """Return a line that names it, or None once it has struck as often as scripted."""
+
+
+class Watched(Protocol):
+    """An account, as a watch and a report see it."""
+
+    @property
+    def calls(self) -> "tuple[LoggedCall, ...]": ...
+
+    @property
+    def unused_faults(self) -> tuple[str, ...]: ...
 
 
 class Watch:
     """The accounts that a test asks, and the things that it scripts on any account."""
 
     def __init__(self, *, is_paused: bool = False) -> None:
-        self.calls: WeakKeyDictionary[FakeAccount, int] = WeakKeyDictionary()
+        self.calls: WeakKeyDictionary[Watched, int] = WeakKeyDictionary()
         """The number of calls of each account during the test."""
         self.keys: set[str] = set()
         """The API keys that the test gave to accounts, or sent, and those of accounts it asked."""
         self.refusals: list[str] = []
         """Why clients were kept off the network, under `arize_roles_offline`."""
-        self.account: FakeAccount | None = None
+        self.account: Watched | None = None
         """The account of the fixture `fake_account`."""
         self.passed: bool | None = None
         """Whether the test itself passed; None if it was not run."""
-        self._newest: deque[FakeAccount] = deque(maxlen=8)
+        self._newest: deque[Watched] = deque(maxlen=8)
         """The accounts that were asked last, kept in memory for the report."""
-        self._scripted: list[tuple[FakeAccount, Scripted]] = []
+        self._scripted: list[tuple[object, Scripted]] = []
         self._is_paused = is_paused
 
     @contextmanager
@@ -49,21 +59,21 @@ class Watch:
         finally:
             self._is_paused = was_paused
 
-    def note_call(self, account: "FakeAccount", keys: Iterable[str]) -> None:
+    def note_call(self, account: Watched, keys: Iterable[str]) -> None:
         self.keys.update(keys)
         if account not in self.calls:
             self._newest.append(account)
         self.calls[account] = self.calls.get(account, 0) + 1
 
-    def note_script(self, account: "FakeAccount", thing: Scripted) -> None:
+    def note_script(self, account: object, scripted: Scripted) -> None:
         if not self._is_paused:
-            self._scripted.append((account, thing))
+            self._scripted.append((account, scripted))
 
-    def forget_scripts(self, account: "FakeAccount") -> None:
+    def forget_scripts(self, account: object) -> None:
         self._scripted = [each for each in self._scripted if each[0] is not account]
 
     def unused(self) -> Iterator[str]:
-        return unused_of(thing for _, thing in self._scripted)
+        return unused_of(scripted for _, scripted in self._scripted)
 
 
 def check_unused_faults(word: object) -> None:
@@ -72,9 +82,9 @@ def check_unused_faults(word: object) -> None:
         raise ValueError(f"unused_faults must be 'error' or 'allow', not {word!r}")
 
 
-def unused_of(things: Iterable[Scripted]) -> Iterator[str]:
-    """Yield a line for each thing that has not struck as often as scripted."""
-    return (line for thing in things if (line := thing.unused()) is not None)
+def unused_of(scripted: Iterable[Scripted]) -> Iterator[str]:
+    """Yield a line for each that has not struck as often as scripted."""
+    return (line for each in scripted if (line := each.unused()) is not None)
 
 
 def unused_report(lines: Iterable[str], how_to_allow: str) -> str:
@@ -88,3 +98,8 @@ def unused_report(lines: Iterable[str], how_to_allow: str) -> str:
 
 watches: Final[list[Watch]] = []
 """Under pytest, a paused watch of the session, and that of the running test, which counts."""
+
+
+def running_watch() -> Watch | None:
+    """Return the watch of the running test, or None outside of pytest."""
+    return watches[-1] if watches else None

@@ -1,0 +1,469 @@
+"""What an account holds: roles, role bindings, users, spaces, projects and API keys."""
+
+import threading
+from collections.abc import Iterable, Mapping
+from itertools import chain
+from typing import Any, Final, Literal, TypeVar, Unpack
+
+import attrs
+import msgspec
+
+from arize_roles_async._calls.api_key import api_key_flaw
+from arize_roles_async._directory.models import AccountRole, Project, Space, User
+from arize_roles_async._directory.requests import ID_KINDS
+from arize_roles_async._role_bindings.models import RoleBinding
+from arize_roles_async._roles.models import Role
+from arize_roles_async._roles.requests import permissions_flaw
+from arize_roles_async._values.options import is_count
+from arize_roles_async._values.permissions import AnyPermission, known_permission
+from arize_roles_async._values.requests import id_kind
+from arize_roles_async._values.text import quoted
+from arize_roles_async._wire.redaction import Secret
+from arize_roles_fake._service.ids import resource_type
+from arize_roles_fake._service.state import MEMBER, Grants, State
+from arize_roles_fake._service.store import PREDEFINED, RoleStore
+from arize_roles_fake._testing.account_file import (
+    BindingData,
+    RoleData,
+)
+from arize_roles_fake._testing.make_role import (
+    RoleFields,
+    make_role,
+    reject_string,
+    warn_of_misspelled,
+    writable,
+)
+from arize_roles_fake._testing.watch import running_watch
+
+_Entry = TypeVar("_Entry", bound=User | Space | Project)
+
+PREDEFINED_ROLES: Final = tuple(
+    RoleData(name=name, description=description, permissions=permissions, is_predefined=True)
+    for name, description, permissions in reversed(PREDEFINED)
+)
+
+
+@attrs.frozen
+class Snapshot:
+    """What an account holds at one moment, for `FakeAccount.restore`."""
+
+    store: RoleStore = attrs.field(repr=False)
+    extra_permissions: frozenset[str] = attrs.field(repr=False)
+
+
+class Contents:
+    """What an account holds, as a test puts it there and reads it."""
+
+    _lock: threading.RLock
+    _state: State
+    _removed_keys: set[str]
+
+    @property
+    def _store(self) -> RoleStore:
+        return self._state.store
+
+    @property
+    def max_custom_roles(self) -> int | None:
+        """The limit on custom roles in the account's plan; None is no limit."""
+        with self._lock:
+            return self._state.max_custom_roles
+
+    @max_custom_roles.setter
+    def max_custom_roles(self, count: int | None) -> None:
+        with self._lock:
+            self._limit_custom_roles(count)
+
+    # Roles
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """Every role, newest first."""
+        with self._lock:
+            return self._store.in_order()[::-1]
+
+    def role(self, name: str) -> Role | None:
+        """Return the role with exactly this name, or None."""
+        with self._lock:
+            role = self._store.by_name(name)
+            return role if role is not None and role.name == name else None
+
+    def add_role(
+        self,
+        name: str,
+        permissions: Iterable[AnyPermission | str] | None = None,
+        **fields: Unpack[RoleFields],
+    ) -> Role:
+        """Add a role, in any state that the service could be in.
+
+        Args:
+            name: The name, which must be free; no other rule is checked.
+            permissions: Any identifiers; none by default. The account accepts those that are newer
+                than this version of the library in later calls, too. One that is a letter off a
+                known one leads to a `SuspiciousPermissionWarning`.
+            fields: Other fields of a `Role`, such as `description` or `created_at`. By default it
+                is custom, has the account's next ID, and was created now.
+
+        Raises:
+            ValueError: The name or ID is taken or cannot be sent, or a timestamp is naive.
+            TypeError: `permissions` is one string, or a role has no such field.
+        """
+        given = tuple(reject_string(permissions or ()))
+        warn_of_misspelled(map(str, given))
+        with self._lock:
+            return self._add_role(name, {**fields, "permissions": given})
+
+    def _add_role(self, name: str, fields: Mapping[str, Any]) -> Role:
+        state, store = self._state, self._store
+        taken = store.by_name(name)
+        if taken is not None:
+            raise ValueError(f"a role is already named {taken.name!r}")
+        given: dict[str, Any] = {"created_at": state.now(), "permissions": ()}
+        given |= {field: value for field, value in fields.items() if value is not None}
+        given["id"] = given.get("id") or store.next_id()
+        if store.by_id(given["id"]) is not None:
+            raise ValueError(f"a role already has the ID {given['id']!r}")
+        role = make_role(name=name, **given)
+        newer = {str(each) for each in role.permissions or () if not each.is_known}
+        state.extra_permissions |= newer
+        store.put(role)
+        return role
+
+    def _find_role(self, role: Role | str) -> Role:
+        """Return a role, given a role, an ID or a name, or raise `LookupError`."""
+        wanted = role if isinstance(role, str) else role.id
+        found = self._store.by_id(wanted) or self._store.by_name(wanted)
+        if found is None:
+            raise LookupError(f"no role has the ID or name {wanted!r}")
+        return found
+
+    # Role bindings
+
+    def bind(self, role: Role | str, *, user: str, resource: str) -> RoleBinding:
+        """Give a user a role on a space or project: a role that is bound cannot be deleted.
+
+        Args:
+            role: The role, its ID or its name.
+            user: The user: an ID, or a label such as an email address, which stands for an ID.
+            resource: The space or project: an ID, or a label such as `Space:1` or `Project:1`.
+
+        Returns:
+            The binding, as clients see it; `label` returns the label of its user and resource.
+
+        Raises:
+            LookupError: There is no such role.
+            ValueError: The user already has a role on the resource, or the resource is neither a
+                space nor a project.
+        """
+        with self._lock:
+            wanted = role if isinstance(role, str) else role.id
+            return self._bind(BindingData(role=wanted, user=user, resource=resource))
+
+    def _bind(self, data: BindingData) -> RoleBinding:
+        state, bindings, role = self._state, self._store.bindings, self._find_role(data.role)
+        user, resource = state.ids.of_user(data.user), state.ids.of_resource(data.resource)
+        there = bindings.by_target(user, resource)
+        if there is not None:
+            name = self._find_role(there.role_id).name
+            raise ValueError(f"{data.user!r} already has the role {name!r} on {data.resource!r}")
+        created = writable(data.created_at or state.now())
+        binding = RoleBinding(
+            id=bindings.next_id() if data.id is None else data.id,
+            role_id=role.id,
+            user_id=user,
+            resource_type=resource_type(resource),
+            resource_id=resource,
+            created_at=created,
+            updated_at=writable(data.updated_at or created),
+        )
+        if bindings.by_id(binding.id) is not None:
+            raise ValueError(f"a role binding already has the ID {binding.id!r}")
+        bindings.put(binding)
+        state.add_implied(user, resource)
+        return binding
+
+    def unbind(self, role: Role | str, *, user: str, resource: str) -> None:
+        """Take a role on a space or project away from a user.
+
+        Args:
+            role: The role, its ID or its name.
+            user: The user who has it: an ID or a label.
+            resource: The space or project: an ID or a label.
+
+        Raises:
+            LookupError: There is no such role, or no such binding of it.
+            ValueError: The resource is neither a space nor a project.
+        """
+        with self._lock:
+            ids = self._state.ids
+            target = ids.of_user(user), ids.of_resource(resource)
+            binding = self._store.bindings.by_target(*target)
+            if binding is None or binding.role_id != self._find_role(role).id:
+                raise LookupError(f"{user!r} does not have the role on {resource!r}")
+            self._store.bindings.remove(binding)
+
+    def bindings(self, role: Role | str | None = None) -> tuple[RoleBinding, ...]:
+        """Return the bindings of a role, or all, oldest first.
+
+        Args:
+            role: The role, its ID or its name; None is every role.
+
+        Raises:
+            LookupError: There is no such role.
+        """
+        with self._lock:
+            if role is None:
+                return self._store.bindings.in_order()
+            of_role = self._find_role(role).id
+            return self._store.bindings.in_order(("role", of_role))
+
+    # Users, spaces and projects
+
+    def add_user(
+        self,
+        email: str | None,
+        *,
+        id: str | None = None,
+        name: str | None = None,
+        status: Literal["ACTIVE", "INVITED", "EXPIRED"] = "ACTIVE",
+        role: AccountRole | None = None,
+        is_developer: bool = False,
+    ) -> User:
+        """Add a user, or replace the one with the ID. One that is bound or declared is there.
+
+        Args:
+            email: The address; None for the bot user of a service key, which is in no list.
+            id: The ID, or its label; by default the label is `email`. With another one, a second
+                user may have the address.
+            name: For display; by default the part of the address before the `@`.
+            status: `ACTIVE`, `INVITED` or `EXPIRED`.
+            role: The role in the whole account; by default the predefined `MEMBER`.
+            is_developer: Whether the user has developer access.
+
+        Raises:
+            ValueError: The ID is not one of a user, or there is neither an ID nor an address.
+            TypeError: An argument has a wrong type.
+        """
+        with self._lock:
+            user = User(
+                id=self._state.ids.of_user(email or "" if id is None else id),
+                email=email,
+                name=(email or "bot").partition("@")[0] if name is None else name,
+                status=status,
+                role=role or MEMBER,
+                is_developer=is_developer,
+            )
+            return self._add_entry(user)
+
+    def add_space(
+        self,
+        name: str,
+        *,
+        id: str | None = None,
+        organization: str = "default",
+        description: str = "",
+        is_private: bool = False,
+    ) -> Space:
+        """Add a space, or replace the one with the ID; its errors are those of `add_user`.
+
+        Args:
+            name: Its name. Two spaces may have one name in different organizations.
+            id: Its ID; by default that of the label `Space:name`.
+            organization: The name or ID of its organization.
+            description: Free text.
+            is_private: Whether only its members see it.
+        """
+        with self._lock:
+            ids = self._state.ids
+            space = Space(
+                id=ids.of_resource(f"Space:{name}" if id is None else id),
+                name=name,
+                description=description,
+                organization_id=ids.of_organization(organization),
+                is_private=is_private,
+            )
+            return self._add_entry(space)
+
+    def add_project(
+        self,
+        name: str,
+        *,
+        space: str,
+        id: str | None = None,
+        project_type: Literal["APPLICATION", "HARNESS", "EXPERIMENT"] | None = "APPLICATION",
+    ) -> Project:
+        """Add a project, or replace the one with the ID; its errors are those of `add_user`.
+
+        Args:
+            name: Its name.
+            space: The name or ID of its space.
+            id: Its ID; by default that of the label `Project:space/name`.
+            project_type: Its type, which the service may leave out.
+        """
+        with self._lock:
+            ids = self._state.ids
+            space_id = ids.of_resource(space if id_kind(space) == "Space" else f"Space:{space}")
+            label = f"Project:{ids.label(space_id).partition(':')[2]}/{name}"
+            project = Project(
+                id=ids.of_resource(label if id is None else id),
+                name=name,
+                space_id=space_id,
+                project_type=project_type,
+            )
+            return self._add_entry(project)
+
+    def _add_entry(self, entry: _Entry) -> _Entry:
+        """Add a user, space or project, or replace the one with the ID, which keeps its age."""
+        try:
+            msgspec.json.decode(msgspec.json.encode(entry, enc_hook=str), type=type(entry))
+        except msgspec.ValidationError as error:
+            raise TypeError(str(error)) from error
+        what = type(entry).__name__.lower()
+        if id_kind(entry.id) not in ID_KINDS[what]:
+            raise ValueError(f"{entry.id!r} is not the ID of a {what}")
+        entries = self._state.entries_with(entry.id)
+        known = entries.by_id(entry.id) or entry
+        moment = writable(known.created_at or self._state.now())
+        entry = attrs.evolve(entry, created_at=moment)
+        entries.put(entry)
+        self._store.blocked.discard(entry.id)
+        if isinstance(entry, Project):
+            self._state.add_implied(entry.space_id)
+        return entry
+
+    def block_user(self, user: str) -> None:
+        """Block a user, who is in no list any more and loses every role binding.
+
+        Args:
+            user: The ID, or the label, such as the address.
+        """
+        with self._lock:
+            user_id = self._state.ids.of_user(user)
+            self._store.blocked.add(user_id)
+            for each in [each for each in self.bindings() if each.user_id == user_id]:
+                self._store.bindings.remove(each)
+
+    def id(self, label: str) -> str:
+        """Return the ID of a user, space or project, which no other account has.
+
+        Args:
+            label: A label such as `Space:1` or `Project:1`; any other is a user's, such as an email
+                address. An ID is returned as it is.
+
+        Raises:
+            ValueError: The label is empty, or the ID would be too long.
+        """
+        return self._state.ids.of(label)
+
+    def label(self, id: str) -> str:
+        """Return the label of a user, space or project, such as `Space:1`.
+
+        Args:
+            id: An ID. Any other text is returned as it is.
+        """
+        return self._state.ids.label(id)
+
+    def snapshot(self) -> Snapshot:
+        """Return roles, bindings, users, spaces and projects as they are now, for `restore`."""
+        with self._lock:
+            return Snapshot(self._store.copy(), self._state.extra_permissions)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Restore all that a snapshot holds; keys, faults, the log and the time stay."""
+        with self._lock:
+            self._state.store = snapshot.store.copy()
+            self._state.extra_permissions = snapshot.extra_permissions
+            # The keys stay, so the permissions that they grant stay known.
+            for key in self._state.keys.values():
+                granted = {*(key.everywhere or ()), *chain(*key.on.values())}
+                self._state.extra_permissions |= {p for p in granted if not known_permission(p)}
+
+    # API keys
+
+    @property
+    def api_key(self) -> str:
+        """The first key of the account, which clients of the fake use by default.
+
+        Raises:
+            LookupError: The account has no key left.
+        """
+        with self._lock:
+            if not self._state.keys:
+                raise LookupError("the account has no API key")
+            return next(iter(self._state.keys))
+
+    def add_key(
+        self,
+        key: str,
+        *,
+        grants: Iterable[AnyPermission | str] | None = None,
+        on: Mapping[str, Iterable[AnyPermission | str]] | None = None,
+    ) -> None:
+        """Add an API key, or change its grants.
+
+        Args:
+            key: The key.
+            grants: Permissions of the key; None is all of them. Without `ROLE_READ`, list and get
+                are a 403, and the answers to create and update have no permissions; without
+                `ROLE_CREATE`, `ROLE_UPDATE` or `ROLE_DELETE`, that call is a 403.
+            on: Further permissions on single spaces and projects, such as
+                `{"Space:1": ["ROLE_BINDING_READ"]}`, by their labels or IDs; only with `grants`.
+
+        Raises:
+            ValueError: No header can carry the key, a permission is unknown, or `on` names neither
+                a space nor a project, or is given without `grants`.
+            TypeError: The permissions are one string.
+        """
+        secret = Secret(key)
+        del key  # A traceback may show the variables of this frame.
+        check_key(secret)
+        if on is not None and grants is None:
+            raise ValueError("on adds permissions to grants, so grants must be given, such as ()")
+        with self._lock:
+            self._state.keys[secret.reveal()] = self._grants(grants, on)
+            self._removed_keys.discard(secret.reveal())
+            if watch := running_watch():
+                watch.keys.add(secret.reveal())
+
+    def _grants(
+        self,
+        grants: Iterable[AnyPermission | str] | None,
+        on: Mapping[str, Iterable[AnyPermission | str]] | None = None,
+    ) -> Grants:
+        def known(permissions: Iterable[AnyPermission | str]) -> frozenset[str]:
+            given = frozenset(map(str, reject_string(permissions)))
+            newer = given - self._state.extra_permissions
+            if flawed := tuple(sorted(each for each in newer if not known_permission(each))):
+                raise ValueError(permissions_flaw(flawed))
+            return given
+
+        places = self._state.ids.of_resource
+        return Grants(
+            None if grants is None else known(grants),
+            {places(place): known(granted) for place, granted in (on or {}).items()},
+        )
+
+    def remove_key(self, key: str) -> None:
+        """Remove an API key: requests with it get 401 from then on.
+
+        Raises:
+            KeyError: There is no such key.
+        """
+        secret = Secret(key)
+        del key  # A traceback may show the variables of this frame.
+        with self._lock:
+            if secret.reveal() not in self._state.keys:
+                raise KeyError("there is no such API key")
+            del self._state.keys[secret.reveal()]
+            self._removed_keys.add(secret.reveal())
+
+    def _limit_custom_roles(self, count: int | None) -> None:
+        if not (count is None or is_count(count)):
+            text = "max_custom_roles must be an integer of 0 or more"
+            raise ValueError(f"{text}, not {quoted(count)}")
+        self._state.max_custom_roles = count
+
+
+def check_key(key: Secret[str]) -> None:
+    """Raise `ValueError` if no header can carry an API key."""
+    if (flaw := api_key_flaw(key)) is not None:
+        raise ValueError(f"a key {flaw}")

@@ -1,0 +1,211 @@
+"""What a test scripts: failures, latency, calls that stay open, a rate limit, short pages."""
+
+import threading
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from typing import Literal, TypeVar
+
+from arize_roles_async._values.errors import RolesError
+from arize_roles_fake._service.service import Operation
+from arize_roles_fake._testing.blocked import Blocked
+from arize_roles_fake._testing.fault_rules import Breakage, FaultArguments, When
+from arize_roles_fake._testing.faults import Fault, Faults, ScriptedFault
+from arize_roles_fake._testing.incoming import CallFilter
+from arize_roles_fake._testing.limits import Latency, ShortPages, TokenBucket
+from arize_roles_fake._testing.watch import Scripted, running_watch, unused_of
+
+_S = TypeVar("_S", bound=Scripted)
+
+
+class Script:
+    """What a test scripts for the calls to come."""
+
+    _lock: threading.RLock
+    # Set by `clear_faults`.
+    _faults: Faults
+    _bucket: TokenBucket | None
+    _scripted: list[Scripted]
+
+    def fail(
+        self,
+        operation: Operation | Literal["any"],
+        failure: int | type[RolesError] | Breakage,
+        *,
+        times: int | None = 1,
+        after: int = 0,
+        every_attempt: bool | None = None,
+        when: When = "before",
+        role: str | None = None,
+        retry_after: int | str | None = None,
+        page: str | bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Fault:
+        """Script a failure: a call that ends in an error class, or an answer that goes wrong.
+
+        - `fail("create", ServerError)`: the next `create` raises it. Every attempt of that call
+          fails, until the client gives up.
+        - `fail("create", 503)`: one answer is a 503. A client that retries raises nothing, unless
+          `every_attempt=True`.
+        - `fail("any", 503, times=None)`: an outage, until `clear_faults`.
+
+        If several faults are due, the first of them strikes. The guide `failures.md` says how a
+        call ends, also a change, and where that differs over HTTP.
+
+        Args:
+            operation: The method that fails; `any` is all, of every resource.
+            failure: A status of 400 to 599, or of 200 to 599 with `page`; the class of an error; or
+                a failure without a status: `lost` (the connection drops), `truncated` (the answer
+                breaks off in its body), `malformed` (its body is not JSON), `undecodable` (its body
+                is not the gzip that a header says), `silent` (no answer comes until the caller's
+                limit), `refused` (the connection is refused) or `unreachable` (connecting takes
+                longer than the caller's limit).
+            times: Number of requests that fail, or with `every_attempt` of calls; None is every
+                one.
+            after: Number of matching calls that pass first, however they end.
+            every_attempt: Fail every attempt of a call, which a header of the client counts; by
+                default if `failure` is an error class.
+            when: `before` the account does the work of the call, or `after`.
+            role: Only calls about the role with this name or ID fail; for `create`, the name that
+                the call gives.
+            retry_after: The header on a 429 or 503: seconds, or a date as text.
+            page: A body in place of the service's problem document, as a gateway or proxy answers:
+                text or bytes, `text/html` unless `headers` say otherwise.
+            headers: Further headers of the answer. Those that frame the message, such as
+                `Content-Length`, are refused.
+
+        Returns:
+            The fault, whose `struck_requests` counts the requests that it made fail.
+
+        Raises:
+            ValueError: The arguments contradict one another, or the fault could never strike. For
+                an error class that no answer leads to, the message says how a test causes it.
+        """
+        arguments = FaultArguments(
+            operation=operation,
+            failure=failure,
+            times=times,
+            after=after,
+            every_attempt=isinstance(failure, type) if every_attempt is None else every_attempt,
+            when=when,
+            role=role,
+            retry_after=retry_after,
+            page=page,
+            headers=headers or {},
+        )
+        return self._script(ScriptedFault(arguments))
+
+    def _script(self, scripted: _S) -> _S:
+        with self._lock:
+            self._scripted.append(scripted)
+            if watch := running_watch():
+                watch.note_script(self, scripted)
+        return scripted
+
+    def _scripted_as(self, kind: type[_S]) -> list[_S]:
+        return [each for each in self._scripted if isinstance(each, kind)]
+
+    @property
+    def unused_faults(self) -> tuple[str, ...]:
+        """A line for each fault, latency, `block` and short page that struck less than scripted.
+
+        Of the latencies only those of some calls count, as set by `slow_down` with an operation or
+        a role.
+        """
+        with self._lock:
+            return tuple(unused_of(self._scripted))
+
+    def clear_faults(self) -> None:
+        """Remove every scripted fault and page size, all latency and the rate limit."""
+        with self._lock:
+            self._faults = Faults()
+            self._bucket = None
+            # The calls that a block keeps open stay so until its end.
+            self._scripted = [each for each in self._scripted_as(Blocked) if not each.is_released]
+            if watch := running_watch():
+                watch.forget_scripts(self)
+
+    def slow_down(
+        self,
+        seconds: float,
+        *,
+        operation: Operation | Literal["any"] = "any",
+        role: str | None = None,
+        real_time: bool = False,
+    ) -> None:
+        """Delay answers: in process on the account's clock, over HTTP in real time.
+
+        If several latencies match a call, the one that was set last counts.
+
+        Args:
+            seconds: The latency.
+            operation: The method that is delayed; `any` is all, of every resource.
+            role: Only calls about the role with this name or ID are delayed.
+            real_time: Take real seconds in process, too, so that the application's own deadlines
+                pass, such as `asyncio.timeout`.
+
+        Raises:
+            ValueError: `seconds` is below 0, or no call can match.
+        """
+        self._script(Latency(CallFilter(operation, role), seconds, real_time))
+
+    @contextmanager
+    def block(
+        self, operation: Operation | Literal["any"] = "any", *, role: str | None = None
+    ) -> Generator[Blocked]:
+        """Keep calls open inside a `with`: the account does its work, and the answer waits.
+
+        ```python
+        with account.block("list") as blocked:
+            task = asyncio.create_task(roles.list().all())
+            await blocked.reached()  # the call is open
+            task.cancel()
+        ```
+
+        For tests of shutdown, cancellation and concurrency. In process no limit of the client ends
+        such a call. Meanwhile waits of other calls take real time.
+
+        Args:
+            operation: The method whose calls stay open; `any` is all, of every resource.
+            role: Only calls about the role with this name or ID stay open.
+
+        Yields:
+            The calls: `reached` waits for one, and `release` lets them go on, as does leaving the
+            `with`.
+
+        Raises:
+            ValueError: No call can match.
+        """
+        blocked = self._script(Blocked(CallFilter(operation, role)))
+        try:
+            yield blocked
+        finally:
+            blocked.release()
+
+    def limit_rate(self, per_second: float, *, burst: int = 1) -> None:
+        """Answer calls that come too fast with 429 and a `Retry-After`, on the account's clock.
+
+        Args:
+            per_second: Calls a second that pass in the long run.
+            burst: Calls that pass at once.
+
+        Raises:
+            ValueError: The rate is 0 or less, or the burst is below 1.
+        """
+        bucket = TokenBucket(per_second, burst)
+        with self._lock:
+            self._bucket = bucket
+
+    def shorten_pages(self, *sizes: int) -> None:
+        """Shorten the next pages of lists, although more roles follow, as the service may.
+
+        Args:
+            sizes: Limits on the roles of each of the next pages, in order; 0 makes an empty page.
+
+        Raises:
+            ValueError: A size is below 0.
+        """
+        self._script(ShortPages(sizes))
+
+    def _next_page_size(self) -> int | None:
+        left = (pages.sizes for pages in self._scripted_as(ShortPages) if pages.sizes)
+        return next((sizes.pop(0) for sizes in left), None)
