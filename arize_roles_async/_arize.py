@@ -55,13 +55,13 @@ class BaseArizeClient(BaseRolesClient, ArizeClient):
     def role_bindings(self) -> "RoleBindingsClient":
         from arize_roles_async._role_bindings.client import BaseRoleBindingsClient
 
-        return self._as(BaseRoleBindingsClient)
+        return self._copy_as(BaseRoleBindingsClient)
 
     @cached_property
     def directory(self) -> "Directory":
         from arize_roles_async._directory.client import BaseDirectory
 
-        return self._as(BaseDirectory)
+        return self._copy_as(BaseDirectory)
 
     @property
     def by_name(self) -> "ByName":

@@ -19,7 +19,7 @@ from arize_roles_async._aiohttp.time_limits import AsyncioTransport, running_loo
 from arize_roles_async._arize import BaseArizeClient
 from arize_roles_async._calls.api_key import ApiKey, KeySource
 from arize_roles_async._calls.call import Call
-from arize_roles_async._calls.driver import Destination
+from arize_roles_async._calls.driver import Shared
 from arize_roles_async._roles.lookup import NameLookup
 from arize_roles_async._roles.requests import (
     CreateRole,
@@ -112,8 +112,8 @@ class HttpRolesClient(BaseArizeClient):
         retry: RetryPolicy | None = None,
         max_concurrency: int = 40,
     ) -> None:
-        destination = Destination(_Adapter(transport), max_concurrency, NameLookup)
-        super().__init__(destination, KeySource(api_key), timeout, retry)
+        shared = Shared(_Adapter(transport), max_concurrency, NameLookup)
+        super().__init__(shared, KeySource(api_key), timeout, retry)
 
 
 class _Adapter(AsyncioTransport):

@@ -12,7 +12,7 @@ from anyio.lowlevel import checkpoint
 
 from arize_roles_async._arize import BaseArizeClient
 from arize_roles_async._calls.api_key import ApiKey, KeySource
-from arize_roles_async._calls.driver import Destination
+from arize_roles_async._calls.driver import Shared
 from arize_roles_async._calls.transport import Call, Event, TimeLimit, Transport
 from arize_roles_async._roles.lookup import NameLookup
 from arize_roles_async._values.errors import (
@@ -92,7 +92,7 @@ class FakeRolesClient(BaseArizeClient):
         behind = FakeAccount() if account is None else account
         self.account = behind
         transport = AccountTransport(behind, lambda _: behind, may_be_dropped=self._may_be_dropped)
-        destination = Destination(transport, max_concurrency, NameLookup)
+        shared = Shared(transport, max_concurrency, NameLookup)
         if api_key is None:
             try:
                 api_key = behind.api_key
@@ -100,7 +100,7 @@ class FakeRolesClient(BaseArizeClient):
                 raise ConfigurationError(
                     "no API key: the account has none left, so pass api_key"
                 ) from None
-        super().__init__(destination, KeySource(api_key), timeout, retry)
+        super().__init__(shared, KeySource(api_key), timeout, retry)
 
     def __repr__(self) -> str:
         # A traceback may show a client that has no account yet.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast, overload
 from weakref import WeakKeyDictionary
 
 from arize_roles_async._calls.api_key import KeySource
-from arize_roles_async._calls.driver import Destination, Driver
+from arize_roles_async._calls.driver import Driver, Shared
 from arize_roles_async._values.errors import ClientStateError
 from arize_roles_async._wire.redaction import Secret
 from arize_roles_fake._account.account import FakeAccount
@@ -27,7 +27,7 @@ from arize_roles_fake._testing.watch import (
 
 if TYPE_CHECKING:
     from arize_roles_async._aiohttp.client import AiohttpTransport
-    from arize_roles_async._aiohttp.seams import AiohttpDestination
+    from arize_roles_async._aiohttp.hooks import AiohttpShared
 
 _A = TypeVar("_A", FakeAccount, Mapping[str, FakeAccount])
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -186,23 +186,23 @@ class _Mock:
                 watch.keys.update(accounts)
         self._unknown = FakeAccount.load('{"roles": [], "keys": {}}')
         """Answers 401 to every key that has no account, since this account has no key."""
-        self._destinations: WeakKeyDictionary[Destination, Destination] = WeakKeyDictionary()
-        """The destinations in the block, by those that clients have outside of it."""
+        self._redirected: WeakKeyDictionary[AiohttpShared, Shared[Any]] = WeakKeyDictionary()
+        """What calls in the block share, by what they share outside of it."""
 
-    def driver(self, usual: "AiohttpDestination", keys: KeySource) -> Driver:
+    def driver(self, usual: "AiohttpShared", keys: KeySource) -> Driver[Any]:
         """Return the driver of a call, whose client goes to `usual` outside of the block."""
         real = cast("AiohttpTransport", usual.transport)
         if real.is_closing:
             raise ClientStateError("the client is closed")
         with suppress(RuntimeError):  # Under trio, which the real client does not know.
             real.mocked_in = asyncio.get_running_loop()
-        if usual not in self._destinations:
+        if usual not in self._redirected:
             transport = AccountTransport(
                 self._clock, self.account, unknown_key_is_first=True, host=real.host
             )
-            self._destinations[usual] = Destination(transport, usual.slots.number, usual.new_lookup)
-            usual.stand_ins.add(transport)
-        return self._destinations[usual].driver(keys)
+            self._redirected[usual] = Shared(transport, usual.slots.number, usual.new_lookup)
+            usual.redirected.add(transport)
+        return self._redirected[usual].driver(keys)
 
     def account(self, key: Secret[str]) -> FakeAccount:
         if isinstance(self._accounts, FakeAccount):
@@ -217,9 +217,9 @@ _open: Final[list[_Mock]] = []
 
 def _redirect(changed: _Mock) -> None:
     """Lead clients, and the key in the environment, to the innermost open block."""
-    from arize_roles_async._aiohttp import seams
+    from arize_roles_async._aiohttp import hooks
 
-    seams.redirect = _driver if _open else None
+    hooks.redirect = _driver if _open else None
     key = _open[-1].key if _open else changed.key_before
     if key is None:
         os.environ.pop(_KEY, None)
@@ -227,7 +227,7 @@ def _redirect(changed: _Mock) -> None:
         os.environ[_KEY] = key
 
 
-def _driver(usual: "AiohttpDestination", keys: KeySource) -> Driver:
+def _driver(usual: "AiohttpShared", keys: KeySource) -> Driver[Any]:
     with _lock:
         mock = _open[-1] if _open else None
     return usual.driver(keys) if mock is None else mock.driver(usual, keys)

@@ -79,10 +79,10 @@ def pytest_configure(config: pytest.Config) -> None:
     watches.append(watch)
     config.add_cleanup(partial(watches.remove, watch))
     if config.getini(_OFFLINE):
-        from arize_roles_async._aiohttp import seams
+        from arize_roles_async._aiohttp import hooks
 
-        seams.before_sending = _refuse
-        config.add_cleanup(partial(setattr, seams, "before_sending", None))
+        hooks.before_sending = _refuse
+        config.add_cleanup(partial(setattr, hooks, "before_sending", None))
     config.addinivalue_line(
         "markers",
         "arize_roles(*, users=None, resources=None, roles=None, grants=None, faults=(), "

@@ -25,8 +25,8 @@ from arize_roles_async._aiohttp.connections import (
     sent_by_attempt,
 )
 from arize_roles_async._aiohttp.failures import Failures, holds_no_headers
+from arize_roles_async._aiohttp.hooks import AiohttpShared
 from arize_roles_async._aiohttp.internals import body_of, check_aiohttp, loop_of, middlewares_of
-from arize_roles_async._aiohttp.seams import AiohttpDestination
 from arize_roles_async._aiohttp.time_limits import AsyncioTransport, running_loop
 from arize_roles_async._arize import BaseArizeClient
 from arize_roles_async._calls.api_key import ApiKey
@@ -165,8 +165,8 @@ class AiohttpRolesClient(BaseArizeClient):
         )
         _check_session(session, config)
         # Not the connector's own limit, which would starve some of the calls that wait.
-        destination = AiohttpDestination(AiohttpTransport(config, session), max_concurrency)
-        super().__init__(destination, config.key_source, timeout, retry)
+        shared = AiohttpShared(AiohttpTransport(config, session), max_concurrency)
+        super().__init__(shared, config.key_source, timeout, retry)
         self._base_url = config.base_url
 
     def __repr__(self) -> str:
@@ -183,7 +183,7 @@ class AiohttpTransport(AsyncioTransport):
 
     _session_owner: AsyncGenerator[None] | None = None
     mocked_in: asyncio.AbstractEventLoop | None = None
-    """The event loop of the last call that a test led elsewhere: see `seams`."""
+    """The event loop of the last call that a test led elsewhere: see `hooks`."""
 
     def __init__(self, config: Config, session: aiohttp.ClientSession | None) -> None:
         self._config = config

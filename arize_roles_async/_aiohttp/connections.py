@@ -15,7 +15,7 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from multidict import CIMultiDict
 
-from arize_roles_async._aiohttp import seams
+from arize_roles_async._aiohttp import hooks
 from arize_roles_async._aiohttp.internals import traces_of
 from arize_roles_async._aiohttp.time_limits import AsyncioTimeLimit
 from arize_roles_async._calls.transport import Call
@@ -162,8 +162,8 @@ class Attempt:
     ) -> aiohttp.ClientResponse:
         if self._failure is not None:
             raise self._failure
-        if seams.before_sending is not None:
-            seams.before_sending(request)
+        if hooks.before_sending is not None:
+            hooks.before_sending(request)
         self.traces = traces_of(request)
         request.attempt = self
         while True:

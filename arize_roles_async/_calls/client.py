@@ -3,13 +3,13 @@
 import time
 from collections.abc import Awaitable, Callable
 from functools import cached_property
-from typing import ClassVar, NoReturn, Self, TypeVar
+from typing import ClassVar, Generic, NoReturn, Self, TypeVar
 
 from msgspec import UNSET, UnsetType
 
 from arize_roles_async._calls.api_key import ApiKey, KeySource
 from arize_roles_async._calls.call import FindOutcome
-from arize_roles_async._calls.driver import Destination, DrivenCall
+from arize_roles_async._calls.driver import DrivenCall, Lookup, Shared
 from arize_roles_async._calls.protocol import Client
 from arize_roles_async._calls.queue import BACKGROUND
 from arize_roles_async._calls.resource import Resource
@@ -17,12 +17,13 @@ from arize_roles_async._values.errors import ClientStateError, NotFoundError
 from arize_roles_async._values.options import RetryPolicy, Timeouts, check_seconds, check_type
 from arize_roles_async._wire.redaction import takes_secrets
 
-_ClientT = TypeVar("_ClientT", bound="BaseClient")
+_L_co = TypeVar("_L_co", bound=Lookup, covariant=True)
+_ClientT = TypeVar("_ClientT", bound="BaseClient[Lookup]")
 Waits = tuple[RetryPolicy, float | None, Callable[[float], Awaitable[None]]]
 """How a client waits between attempts: its retries, the seconds of a call, and its sleep."""
 
 
-def earliest_change(call: DrivenCall) -> float:
+def earliest_change(call: DrivenCall[Lookup]) -> float:
     """Return the earliest time at which a call can have made its change; see `created_since`."""
     return call.created_since(call.driver.transport.now(), time.time())
 
@@ -45,16 +46,15 @@ async def expect_gone(
     return UNSET
 
 
-class BaseClient(Client):
+class BaseClient(Client, Generic[_L_co]):
     """The part of a client that is the same for every resource."""
 
     _resource: ClassVar[Resource]
     _background = False
-    _permit: Callable[[], object] | None = None
 
     def __init__(
         self,
-        destination: Destination,
+        shared: Shared[_L_co],
         source: KeySource,
         timeout: float | Timeouts | None,
         retry: RetryPolicy | None,
@@ -62,9 +62,9 @@ class BaseClient(Client):
         self._timeouts = timeout if isinstance(timeout, Timeouts) else Timeouts(total=timeout)
         self._retry = RetryPolicy() if retry is None else retry
         check_type("retry", self._retry, RetryPolicy, "a RetryPolicy")
-        self._destination = destination
+        self._shared = shared
         self._key_source = source
-        self._driver = destination.driver(source)
+        self._driver = shared.driver(source)
 
     @takes_secrets
     def with_options(
@@ -75,10 +75,10 @@ class BaseClient(Client):
         retry: RetryPolicy | UnsetType = UNSET,
         background: bool | UnsetType = UNSET,
     ) -> Self:
-        other = self._as(type(self))
-        BaseClient.__init__(
+        other = self._copy_as(type(self))
+        BaseClient.__init__(  # pyright: ignore[reportUnknownMemberType] - generic
             other,
-            self._destination,
+            self._shared,
             self._key_source if api_key is UNSET else KeySource(api_key),
             self._timeouts if timeout is UNSET else timeout,
             self._retry if retry is UNSET else retry,
@@ -88,7 +88,7 @@ class BaseClient(Client):
             other._background = background  # noqa: SLF001 - of a copy
         return other
 
-    def _as(self, kind: type[_ClientT]) -> _ClientT:
+    def _copy_as(self, kind: type[_ClientT]) -> _ClientT:
         """Return a client, perhaps of another resource, with the same options and connections."""
         other = object.__new__(kind)
         for name, value in vars(self).items():
@@ -108,10 +108,10 @@ class BaseClient(Client):
 
     async def aclose(self, *, grace: float = 0.0) -> None:
         check_seconds("grace", grace, zero=True)
-        await self._destination.aclose(grace)
+        await self._shared.aclose(grace)
 
     async def __aenter__(self) -> Self:
-        self._destination.choose(self._driver).check_open()
+        self._shared.driver_now(self._driver).check_open()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -128,13 +128,13 @@ class BaseClient(Client):
 
     def _begin(
         self, operation: str, name: str | None = None, resource: Resource | None = None
-    ) -> DrivenCall:
+    ) -> DrivenCall[_L_co]:
         """Begin a call, which keeps its driver from start to end, and runs in its `time_limit`.
 
         Raises:
             ClientStateError: No call can be made.
         """
-        driver = self._destination.choose(self._driver)
+        driver = self._shared.driver_now(self._driver)
         driver.check_open()
         key = driver.key_source.fixed
         call = DrivenCall(
@@ -148,7 +148,6 @@ class BaseClient(Client):
             () if key is None else (key,),
             driver=driver,
             lookup=driver.lookup,
-            permit=self._permit,
         )
         call.time_limit = driver.transport.time_limit(call)
         return call

@@ -4,7 +4,7 @@ import functools
 import logging
 import math
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Protocol, Self, TypeVar
+from typing import Final, Generic, Protocol, Self, TypeVar
 
 import msgspec
 from msgspec import UnsetType
@@ -28,7 +28,7 @@ logger: Final = logging.getLogger("arize_roles_async")
 
 _T = TypeVar("_T")
 _M = TypeVar("_M", bound=Model)
-_P = TypeVar("_P", bound=ListResponse[Any])
+_P = TypeVar("_P", bound=ListResponse[object])
 
 _TOO_MANY: Final = 429
 _MAX_DRIVERS: Final = 1_000
@@ -42,14 +42,15 @@ class Lookup(Protocol):
         ...
 
 
-class DrivenCall(Call, eq=False, kw_only=True):
+_L_co = TypeVar("_L_co", bound=Lookup, covariant=True)
+
+
+class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
     """A call, and the driver that runs it from start to end."""
 
-    driver: "Driver"
-    lookup: Any
-    """The `Lookup` of its key, of the class that its destination was given."""
-    permit: Callable[[], object] | None
-    """Called before a request that had to wait is sent; what it raises ends the call."""
+    driver: "Driver[_L_co]"
+    lookup: _L_co
+    """That of its key."""
 
     def change(
         self,
@@ -75,8 +76,8 @@ class DrivenCall(Call, eq=False, kw_only=True):
         return self.driver.send(self, item_request("GET", resource.path, item_id), decode)
 
 
-class Destination:
-    """The transport of a client and of its copies, and its slots.
+class Shared(Generic[_L_co]):
+    """What a client shares with its copies: the transport, the slots, and a driver for each key.
 
     It keeps the drivers of the thousand API keys that were used last.
 
@@ -85,17 +86,18 @@ class Destination:
     """
 
     def __init__(
-        self, transport: Transport, max_concurrency: int, new_lookup: Callable[[], Lookup]
+        self, transport: Transport, max_concurrency: int, new_lookup: Callable[[], _L_co]
     ) -> None:
         check_count("max_concurrency", max_concurrency)
         self.transport: Transport = transport
-        self.new_lookup: Callable[[], Lookup] = new_lookup
+        self.new_lookup: Callable[[], _L_co] = new_lookup
         self.slots: Slots = Slots(max_concurrency)
-        new_driver = functools.partial(Driver, transport, self.slots, new_lookup)
-        self.driver: Callable[[KeySource], Driver] = functools.lru_cache(_MAX_DRIVERS)(new_driver)
+        new_driver = functools.partial(Driver[_L_co], transport, self.slots, new_lookup)
+        self.driver: Callable[[KeySource], Driver[_L_co]]
+        self.driver = functools.lru_cache(_MAX_DRIVERS)(new_driver)
         """Returns the driver of the calls that send a key."""
 
-    def choose(self, own: "Driver") -> "Driver":
+    def driver_now(self, own: "Driver[_L_co]") -> "Driver[_L_co]":
         """Return the driver of a call that begins now, given that of its client."""
         return own
 
@@ -104,8 +106,8 @@ class Destination:
         await self.transport.aclose(grace)
 
 
-class Driver:
-    """Runs the calls of a client and of its copies that send one API key to one destination.
+class Driver(Generic[_L_co]):
+    """Runs the calls of a client and of its copies that send one API key.
 
     It owns all that belongs to the key: the requests that wait, the pace under a rate limit, and
     the names that were seen.
@@ -115,7 +117,7 @@ class Driver:
         self,
         transport: Transport,
         slots: Slots,
-        new_lookup: Callable[[], Lookup],
+        new_lookup: Callable[[], _L_co],
         source: KeySource,
     ) -> None:
         self.transport: Transport = transport
@@ -126,7 +128,7 @@ class Driver:
         self._key = source.fixed
         """The key that was sent last, to which the names belong."""
         self._new_lookup = new_lookup
-        self.lookup: Lookup = new_lookup()
+        self.lookup: _L_co = new_lookup()
 
     def check_open(self) -> None:
         """Raise `ClientStateError` if no call can be made."""
@@ -136,7 +138,7 @@ class Driver:
             self._queue = Queue(self.slots, self.pace)
             self.lookup = self.lookup.restarted()
 
-    async def ask_key(self, call: DrivenCall) -> bool:
+    async def ask_key(self, call: DrivenCall[_L_co]) -> bool:
         """Have a call send the key that there is now; return whether it is another one.
 
         Raises:
@@ -152,7 +154,7 @@ class Driver:
 
     async def send(
         self,
-        call: DrivenCall,
+        call: DrivenCall[_L_co],
         request: Request,
         decode: Callable[[Request, Response], _T],
         find_outcome: Callable[[FindOutcome], Awaitable[_T | UnsetType]] | None = None,
@@ -168,7 +170,7 @@ class Driver:
             outcome: Response | RolesError
             try:
                 waited = started - queued_at
-                has_to_prepare = not call.keys or (waited and (is_logged or call.permit))
+                has_to_prepare = not call.keys or (waited and is_logged)
                 if has_to_prepare and not await self._prepare(call, waited):
                     continue
                 call.start_attempt()
@@ -195,28 +197,23 @@ class Driver:
             else:
                 return step
 
-    async def _prepare(self, call: DrivenCall, waited: float) -> bool:
+    async def _prepare(self, call: DrivenCall[_L_co], waited: float) -> bool:
         """Have a call send a key; return False if it has to queue again, as a hold began meanwhile.
 
-        Raises what `ask_key` and the call's `permit` do.
+        Raises what `ask_key` does.
         """
         if waited and logger.isEnabledFor(logging.DEBUG):
-            logger.debug(
-                "%s waited %.3f s in the queue",
-                str(call.request),
-                waited,
-                extra=_fields(call, waited),
-            )
+            message, extra = "%s waited %.3f s in the queue", _fields(call, waited)
+            logger.debug(message, str(call.request), waited, extra=extra)
         held_until = self.pace.held_until
+        # Only after the wait, in which a key may expire.
         if not call.keys:
             await self.ask_key(call)
-        if call.permit is not None:
-            call.permit()
         return self.pace.held_until == held_until
 
     async def _wait_to_retry(
         self,
-        call: DrivenCall,
+        call: DrivenCall[_L_co],
         step: Retry,
         outcome: Response | RolesError,
         started: float,
@@ -233,7 +230,7 @@ class Driver:
         await self.transport.event(call).wait(step.delay)
         return self.transport.now()
 
-    async def _ask_other_key(self, call: DrivenCall, step: AskKey) -> Retry | FindOutcome:
+    async def _ask_other_key(self, call: DrivenCall[_L_co], step: AskKey) -> Retry | FindOutcome:
         """Have a call send another key after one was refused, or return how it ends."""
         failure = step.failure
         try:

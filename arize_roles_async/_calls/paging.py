@@ -109,7 +109,7 @@ class Walk(AsyncIterator[_P], Generic[_R, _P]):
             self.next = replace(asked, cursor=cursor)
         return page
 
-    def _new_cursor(self, page: ListResponse[Any], asked: _R) -> str:
+    def _new_cursor(self, page: ListResponse[object], asked: _R) -> str:
         cursor = page.pagination.next_cursor
         if not cursor:
             why = "said that more follows, and gave no cursor for it"

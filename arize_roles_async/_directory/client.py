@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from arize_roles_async._calls.client import BaseClient
-from arize_roles_async._calls.driver import DrivenCall
+from arize_roles_async._calls.driver import DrivenCall, Lookup
 from arize_roles_async._calls.paging import Pages
 from arize_roles_async._calls.resource import Resource
 from arize_roles_async._calls.stage import pre_release
@@ -29,7 +29,7 @@ from arize_roles_async._values.requests import PageRequest, check
 from arize_roles_async._values.text import extend, quoted
 
 _T = TypeVar("_T", bound=User | Space | Project)
-_P = TypeVar("_P", bound=ListResponse[Any])
+_P = TypeVar("_P", bound=ListResponse[object])
 
 _MAX_SIMILAR: Final = 3
 _MAX_LISTED: Final = 10
@@ -61,7 +61,7 @@ _PROJECTS: Final = _Kind(
 beta = pre_release("directory", "BETA", errors.BetaWarning)
 
 
-class BaseDirectory(BaseClient, Directory):
+class BaseDirectory(BaseClient[Lookup], Directory):
     """The methods of `Directory`, whatever the transport."""
 
     _resource = USERS
@@ -124,12 +124,12 @@ class BaseDirectory(BaseClient, Directory):
             return await _find(call, kind, text, in_space)
 
 
-async def _space_id(call: DrivenCall, space: str) -> str:
+async def _space_id(call: DrivenCall[Lookup], space: str) -> str:
     return space if is_id(space) else (await _find(call, _SPACES, space)).id
 
 
 async def _find(
-    call: DrivenCall, kind: _Kind[_T, Any], text: str, in_space: str | None = None
+    call: DrivenCall[Lookup], kind: _Kind[_T, Any], text: str, in_space: str | None = None
 ) -> _T:
     """Return the thing with an ID, or the one that has a name."""
     if is_id(text):

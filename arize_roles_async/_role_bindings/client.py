@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from arize_roles_async._calls.call import FindOutcome
 from arize_roles_async._calls.client import BaseClient, earliest_change, expect_gone
-from arize_roles_async._calls.driver import DrivenCall
+from arize_roles_async._calls.driver import DrivenCall, Lookup
 from arize_roles_async._calls.stage import pre_release
 from arize_roles_async._role_bindings.models import (
     ListRoleBindingsResponse,
@@ -40,7 +40,7 @@ _ROUNDS: Final = 3
 beta = pre_release("role_bindings", "BETA", BetaWarning)
 
 
-class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
+class BaseRoleBindingsClient(BaseClient[Lookup], RoleBindingsClient):
     """The methods of `RoleBindingsClient`, whatever the transport."""
 
     _resource = ROLE_BINDINGS
@@ -191,14 +191,14 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
         with call.time_limit:
             return await call.page(ROLE_BINDINGS, ListRoleBindingsResponse, page)
 
-    async def _create(self, call: DrivenCall, new: CreateRoleBinding) -> RoleBinding:
+    async def _create(self, call: DrivenCall[Lookup], new: CreateRoleBinding) -> RoleBinding:
         return await call.change(
             create_request(ROLE_BINDINGS.path, new),
             functools.partial(decode_item, RoleBinding, "user_id", new.user_id),
             lambda step: self._find_created(call, new, step),
         )
 
-    async def _update(self, call: DrivenCall, binding_id: str, role_id: str) -> RoleBinding:
+    async def _update(self, call: DrivenCall[Lookup], binding_id: str, role_id: str) -> RoleBinding:
         return await call.change(
             item_request(
                 "PATCH", ROLE_BINDINGS.path, binding_id, UpdateRoleBinding(role_id=role_id)
@@ -207,7 +207,7 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
             lambda step: self._find_updated(call, binding_id, role_id, step),
         )
 
-    async def _delete(self, call: DrivenCall, binding_id: str, *, was_seen: bool) -> None:
+    async def _delete(self, call: DrivenCall[Lookup], binding_id: str, *, was_seen: bool) -> None:
         await call.change(
             item_request("DELETE", ROLE_BINDINGS.path, binding_id),
             lambda _, __: None,
@@ -216,14 +216,14 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
             ),
         )
 
-    async def _find(self, call: DrivenCall, target: Target) -> RoleBinding | None:
+    async def _find(self, call: DrivenCall[Lookup], target: Target) -> RoleBinding | None:
         """Return the binding of a user on a resource, or None if the key sees none."""
         wanted = {"user_id": target.user_id, "resource_id": target.resource_id}
         fetch = functools.partial(call.page, ROLE_BINDINGS, ListRoleBindingsResponse)
         return await anext(_Found(fetch, [target.resource_type], wanted), None)
 
     async def _find_created(
-        self, call: DrivenCall, new: CreateRoleBinding, step: FindOutcome
+        self, call: DrivenCall[Lookup], new: CreateRoleBinding, step: FindOutcome
     ) -> RoleBinding | UnsetType:
         """Return the binding that this call made."""
         found = await self._find(call, new)
@@ -239,7 +239,7 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
         return UNSET
 
     async def _find_updated(
-        self, call: DrivenCall, binding_id: str, role_id: str, step: FindOutcome
+        self, call: DrivenCall[Lookup], binding_id: str, role_id: str, step: FindOutcome
     ) -> RoleBinding | UnsetType:
         """Return the binding if it has the role that this call gave it."""
         binding = await call.get(ROLE_BINDINGS, RoleBinding, binding_id)

@@ -12,6 +12,7 @@ from arize_roles_async._calls.call import FindOutcome
 from arize_roles_async._calls.client import BaseClient, earliest_change, expect_gone
 from arize_roles_async._calls.driver import DrivenCall
 from arize_roles_async._calls.stage import pre_release
+from arize_roles_async._roles.lookup import NameLookup
 from arize_roles_async._roles.models import ListRolesResponse, Role
 from arize_roles_async._roles.operations import ROLES
 from arize_roles_async._roles.pages import RolePages
@@ -42,7 +43,7 @@ from arize_roles_async._wire.response import Response
 alpha = pre_release("roles", "ALPHA (BETA in Arize's newest clients)", AlphaWarning)
 
 
-class BaseRolesClient(BaseClient, RolesClient):  # ty: ignore[conflicting-metaclass] - as RolesClient
+class BaseRolesClient(BaseClient[NameLookup], RolesClient):  # ty: ignore[conflicting-metaclass] - as RolesClient
     """The methods of `RolesClient`, whatever the transport."""
 
     _resource = ROLES
@@ -173,29 +174,27 @@ class BaseRolesClient(BaseClient, RolesClient):  # ty: ignore[conflicting-metacl
         with call.time_limit:
             return await self._fetch(call, page)
 
-    async def _fetch(self, call: DrivenCall, page: ListRoles) -> ListRolesResponse:
+    async def _fetch(self, call: DrivenCall[NameLookup], page: ListRoles) -> ListRolesResponse:
         response = await call.page(ROLES, ListRolesResponse, page)
         call.lookup.known.learn(response.roles)
         return response
 
-    async def _get(self, call: DrivenCall, role_id: str) -> Role:
+    async def _get(self, call: DrivenCall[NameLookup], role_id: str) -> Role:
         role = await call.get(ROLES, Role, role_id)
         call.lookup.known.learn([role])
         return role
 
-    async def _find(self, call: DrivenCall, name: str) -> Role:
+    async def _find(self, call: DrivenCall[NameLookup], name: str) -> Role:
         if not call.keys:
             await call.driver.ask_key(call)
-        found: Role = await call.lookup.find(
-            name, call, functools.partial(self._fetch, call), functools.partial(self._get, call)
-        )
-        return found
+        fetch, get = functools.partial(self._fetch, call), functools.partial(self._get, call)
+        return await call.lookup.find(name, call, fetch, get)
 
     # These read the account again to find out whether a change was made, after the failure of its
     # last attempt: see `DrivenCall.change`.
 
     async def _find_created(
-        self, call: DrivenCall, new: CreateRole, step: FindOutcome
+        self, call: DrivenCall[NameLookup], new: CreateRole, step: FindOutcome
     ) -> Role | UnsetType:
         """Return the role that this call made."""
         failure = step.failure
@@ -216,7 +215,7 @@ class BaseRolesClient(BaseClient, RolesClient):  # ty: ignore[conflicting-metacl
             raise failure
         return UNSET
 
-    async def _find_similar(self, call: DrivenCall, name: str) -> Role | None:
+    async def _find_similar(self, call: DrivenCall[NameLookup], name: str) -> Role | None:
         """Return the role with a name, or with one that differs by case and outer spaces."""
         similar: Role | None = None
         async for role in RolePages(functools.partial(self._fetch, call)):
@@ -227,7 +226,7 @@ class BaseRolesClient(BaseClient, RolesClient):  # ty: ignore[conflicting-metacl
         return similar
 
     async def _find_updated(
-        self, call: DrivenCall, role_id: str, changes: UpdateRole, step: FindOutcome
+        self, call: DrivenCall[NameLookup], role_id: str, changes: UpdateRole, step: FindOutcome
     ) -> tuple[Role, Response | None] | UnsetType:
         """Return the role if it is as this call requested."""
         # A role that is gone may have been deleted after this call changed it.

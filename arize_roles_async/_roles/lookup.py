@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Final
 
-from arize_roles_async._calls.driver import DrivenCall
+from arize_roles_async._calls.driver import DrivenCall, Lookup
 from arize_roles_async._calls.paging import Walk
 from arize_roles_async._calls.queue import BACKGROUND
 from arize_roles_async._calls.transport import Call, Event
@@ -129,7 +129,7 @@ class NameLookup:
     def restarted(self) -> "NameLookup":
         return NameLookup(self.known)
 
-    async def find(self, name: str, call: DrivenCall, fetch: _Fetch, get: _Get) -> Role:
+    async def find(self, name: str, call: DrivenCall[Lookup], fetch: _Fetch, get: _Get) -> Role:
         """Return the role with exactly this name; `fetch` and `get` send requests of the call.
 
         Only calls whose limits are equal share a walk, since they try equally hard.
@@ -188,7 +188,12 @@ class NameLookup:
                 del self._walks[limits]
 
     async def _walk(
-        self, name: str, call: DrivenCall, fetch: _Fetch, shared: _SharedWalk, limits: object
+        self,
+        name: str,
+        call: DrivenCall[Lookup],
+        fetch: _Fetch,
+        shared: _SharedWalk,
+        limits: object,
     ) -> None:
         """Share a walk until the role with a name is found, or the walk is over."""
         walks = self._walks[limits]

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 else:
     DataFrame = PolarsFrame = GetCoreSchemaHandler = CoreSchema = FieldInfo = Any
 
-_T = TypeVar("_T")
+_T_co = TypeVar("_T_co", covariant=True)
 
 # A repr is short: in full, a page of 100 roles with every permission has half a megabyte.
 _MAX_SHOWN_TEXT: Final = 40
@@ -159,7 +159,7 @@ class PaginationMetadata(Model):
     next_cursor: str | None = optional("The cursor of the next page; opaque.")
 
 
-class ListResponse(Model, Sequence[_T]):
+class ListResponse(Model, Sequence[_T_co]):
     """Base of a page, or of all pages as one: a sequence of its items."""
 
     __slots__ = ()
@@ -177,27 +177,27 @@ class ListResponse(Model, Sequence[_T]):
         cls._collection, cls._model = items.name, items.type.__args__[0]
 
     @classmethod
-    def of(cls, items: "tuple[_T, ...]") -> Self:
+    def of(cls, items: "tuple[_T_co, ...]") -> Self:
         """Return items that no other follows as one response."""
         pagination = PaginationMetadata(has_more=False)
         members: dict[str, Any] = {cls._collection: items, "pagination": pagination}
         return cls(**members)
 
-    def _items(self) -> tuple[_T, ...]:
-        items: tuple[_T, ...] = getattr(self, self._collection)
+    def _items(self) -> tuple[_T_co, ...]:
+        items: tuple[_T_co, ...] = getattr(self, self._collection)
         return items
 
     def __len__(self) -> int:
         return len(getattr(self, self._collection))
 
-    def __iter__(self) -> Iterator[_T]:
+    def __iter__(self) -> Iterator[_T_co]:
         return iter(self._items())
 
     @overload
-    def __getitem__(self, index: int) -> _T: ...
+    def __getitem__(self, index: int) -> _T_co: ...
     @overload
-    def __getitem__(self, index: slice) -> tuple[_T, ...]: ...
-    def __getitem__(self, index: int | slice) -> _T | tuple[_T, ...]:
+    def __getitem__(self, index: slice) -> tuple[_T_co, ...]: ...
+    def __getitem__(self, index: int | slice) -> _T_co | tuple[_T_co, ...]:
         return self._items()[index]
 
     def to_df(

@@ -15,7 +15,7 @@ from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 
 _T = TypeVar("_T", bound=Model)
-_P = TypeVar("_P", bound=ListResponse[Any])
+_P = TypeVar("_P", bound=ListResponse[object])
 
 _MAX_UNCOUNTED: Final = 400_000
 """Bytes of a page whose values are not counted before it is decoded."""

@@ -19,7 +19,7 @@ from arize_roles_async import (
     Timeouts,
 )
 from arize_roles_async._calls.api_key import KeySource
-from arize_roles_async._calls.driver import Destination, DrivenCall
+from arize_roles_async._calls.driver import DrivenCall, Shared
 from arize_roles_async._roles.lookup import KnownRoles, NameLookup
 from arize_roles_async._roles.operations import ROLES
 from arize_roles_async.transport import ListRoles
@@ -76,13 +76,13 @@ def page_of(*roles: Role, following: str | None = None) -> ListRolesResponse:
     return ListRolesResponse(roles=roles, pagination=pagination)
 
 
-def new_call(timeouts: Timeouts = UNLIMITED) -> DrivenCall:
+def new_call(timeouts: Timeouts = UNLIMITED) -> DrivenCall[NameLookup]:
     account = FakeAccount()
     transport = AccountTransport(account, lambda _: account)
     transport.check_open()  # It belongs to the running event loop from now on.
-    driver = Destination(transport, 1, NameLookup).driver(KeySource("a-key"))
+    driver = Shared(transport, 1, NameLookup).driver(KeySource("a-key"))
     call = DrivenCall(
-        ROLES, "get", timeouts, RetryPolicy(), 0.0, driver=driver, lookup=driver.lookup, permit=None
+        ROLES, "get", timeouts, RetryPolicy(), 0.0, driver=driver, lookup=driver.lookup
     )
     call.time_limit = transport.time_limit(call)
     return call
