@@ -294,7 +294,7 @@ class FakeAccount(Contents, Script, Assertions):
             users=None if state.has_every_user else (),
             resources=None if state.has_every_place else (),
             directory=None if directory == DirectoryData() else directory,
-            now=state.now(),
+            now=self.now(),
             max_custom_roles=state.max_custom_roles,
             assumptions=state.assumptions.changed(),
             keys=self._key_data(),

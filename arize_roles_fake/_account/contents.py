@@ -123,6 +123,8 @@ class Contents:
         if store.by_id(given["id"]) is not None:
             raise ValueError(f"a role already has the ID {given['id']!r}")
         role = make_role(name=name, **given)
+        created, updated = state.written(role.created_at), state.written(role.updated_at)
+        role = attrs.evolve(role, created_at=created, updated_at=updated)
         newer = {str(each) for each in role.permissions or () if not each.is_known}
         state.extra_permissions |= newer
         store.put(role)
@@ -165,7 +167,7 @@ class Contents:
         if there is not None:
             name = self._find_role(there.role_id).name
             raise ValueError(f"{data.user!r} already has the role {name!r} on {data.resource!r}")
-        created = writable(data.created_at or state.now())
+        created = state.written(writable(data.created_at or state.now()))
         binding = RoleBinding(
             id=bindings.next_id() if data.id is None else data.id,
             role_id=role.id,
@@ -173,7 +175,7 @@ class Contents:
             resource_type=resource_type(resource),
             resource_id=resource,
             created_at=created,
-            updated_at=writable(data.updated_at or created),
+            updated_at=state.written(writable(data.updated_at or created)),
         )
         if bindings.by_id(binding.id) is not None:
             raise ValueError(f"a role binding already has the ID {binding.id!r}")
@@ -322,7 +324,7 @@ class Contents:
             raise ValueError(f"{entry.id!r} is not the ID of a {what}")
         entries = self._state.entries_with(entry.id)
         known = entries.by_id(entry.id) or entry
-        moment = writable(known.created_at or self._state.now())
+        moment = self._state.written(writable(known.created_at or self._state.now()))
         entry = attrs.evolve(entry, created_at=moment)
         entries.put(entry)
         self._store.blocked.discard(entry.id)

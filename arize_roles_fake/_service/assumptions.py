@@ -63,19 +63,12 @@ class Assumptions:
     """The status for a cursor that this service did not issue, or issued for another filter; with
     `ignored`, the list begins at its start."""
 
-    other_content_type: Literal[415, 400, "ignored"] = 415
-    """The status for a body whose `Content-Type` is not JSON; with `ignored`, the body is read."""
-
     duplicate_permissions: Literal["kept-once", "refused"] = "kept-once"
     """The treatment of a permission that a body names twice: it is kept once, at its first place,
     or the body is invalid."""
 
     rebind_to_own_role: Literal[200, 409] = 200
     """The status for giving a role binding the role that it already has."""
-
-    binding_checks: Literal["right-first", "role-and-user-first"] = "right-first"
-    """The order of checks of a new role binding: the right on the resource (403), or the role and
-    the user (404)."""
 
     binding_updated_at: Literal["moves", "stays"] = "moves"
     """The `updated_at` of a role binding whose role was changed: the time of the change, or as it
@@ -89,6 +82,9 @@ class Assumptions:
     unknown_space: Literal[404, "empty"] = 404
     """The answer to a list of the projects in a space that there is not, or that the key does not
     see: a 404, or an empty list."""
+
+    timestamps: Literal["microseconds", "milliseconds", "seconds"] = "microseconds"
+    """The precision of `created_at` and `updated_at`: what is finer is cut off."""
 
     def __attrs_post_init__(self) -> None:
         flaws = [

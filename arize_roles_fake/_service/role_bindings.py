@@ -39,13 +39,9 @@ def _create(state: State, grants: Grants, request: Request) -> Response:
     if id_kind(new.resource_id) not in RESOURCE_KINDS[new.resource_type]:
         flaw = f"{new.resource_id[:80]!r} is not the ID of a {new.resource_type}"
         raise InvalidBodyError(violations=(Violation("resource_id", flaw),))
-    is_right_first = state.assumptions.binding_checks == "right-first"
-    if is_right_first:
-        _require_right(state, grants, new)
+    _require_right(state, grants, new)
     _require_user(state, new.user_id)
     _require_role(state, new.role_id)
-    if not is_right_first:
-        _require_right(state, grants, new)
     there = state.store.bindings.by_target(new.user_id, new.resource_id)
     if there is not None:
         raise RefusedError(409, f"the user already has a role on the resource, by {there.id!r}")

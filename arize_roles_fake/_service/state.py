@@ -1,7 +1,7 @@
 """The state of an account that its rules are about, and the parts of an answer they share."""
 
 from collections.abc import Callable, Hashable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Final, TypeVar
 
@@ -26,6 +26,9 @@ _NORMALIZERS: Final[dict[str, Callable[[str], str]]] = {
     "case-insensitive": str.casefold,
     "trimmed": str.strip,
 }
+
+_PRECISIONS: Final = {"microseconds": 1, "milliseconds": 1_000, "seconds": 1_000_000}
+"""The microseconds of which a time that the service writes is a multiple."""
 
 MEMBER: Final = AccountRole(type="PREDEFINED", name="MEMBER")
 """The role of a user in the whole account."""
@@ -75,11 +78,11 @@ class State:
 
     def __init__(
         self,
-        now: Callable[[], datetime],
+        clock: Callable[[], datetime],
         assumptions: Assumptions,
         next_page_size: Callable[[], int | None],
     ) -> None:
-        self.now = now
+        self._clock = clock
         self.assumptions = assumptions
         self.max_custom_roles: int | None = None
         """The limit on custom roles in the plan; None is no limit."""
@@ -98,6 +101,15 @@ class State:
         self.ids = ids
         self.keys = {}
         self.store = RoleStore(ids, _NORMALIZERS[self.assumptions.name_comparison])
+
+    def now(self) -> datetime:
+        """Return the account's time, as the service writes it."""
+        return self.written(self._clock())
+
+    def written(self, moment: datetime) -> datetime:
+        """Return a time with the precision that the service writes."""
+        finer = moment.microsecond % _PRECISIONS[self.assumptions.timestamps]
+        return moment - timedelta(microseconds=finer)
 
     def has(self, id: str) -> bool:
         """Return whether there is the user, space or project with an ID."""
@@ -174,16 +186,13 @@ class State:
         )
 
     def _check_content_type(self, request: Request) -> None:
-        status = self.assumptions.other_content_type
         # A request in process has none: the aiohttp transport adds it.
         content_type = request.headers.get("Content-Type")
-        if content_type is None or status == "ignored":
+        if content_type is None:
             return
         media_type = content_type.partition(";")[0].strip().lower()
         if media_type != "application/json" and not media_type.endswith("+json"):
-            raise RefusedError(
-                status, f"the body must be application/json, not {media_type[:80]!r}"
-            )
+            raise RefusedError(415, f"the body must be application/json, not {media_type[:80]!r}")
 
     def not_found(self, kind: str, what: str, given: str, *, unknown: int = 404) -> RefusedError:
         """Return the refusal of an ID of nothing, such as `no role has the ID …`.

@@ -218,13 +218,6 @@ class RoleBindingsContract(PlacesSuite, is_contract=True):
         await self._all_raise(NotFoundError, calls)
         assert await self._listed(bindings) == [made]
 
-    @with_client
-    async def test_check_order(self, bindings: RoleBindingsClient) -> None:
-        """The right on the resource comes before the role and the user, or after them."""
-        is_right_first = self._assumed("binding_checks") == "right-first"
-        with pytest.raises(ForbiddenError if is_right_first else NotFoundError):
-            await bindings.create(role_id=_NO_ROLE, **_NO_PLACE)
-
     # Lists, and bindings by their IDs
 
     @with_client

@@ -119,7 +119,7 @@ OTHERS: Final[list[tuple[type, str, Any]]] = [
     for value in CHOICES[name][1:]
 ]
 """Each other value of an assumption, and the suite with the rules that state it."""
-UNSEEN: Final = {"other_content_type"}
+UNSEEN: Final = {"timestamps"}
 """No client sends what would show these."""
 UNSERVED: Final = {"test_plan_used_up", "test_rate_limited", "test_undecodable"}
 """Rules that set up the twin, and not the account that is served."""

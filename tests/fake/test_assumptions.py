@@ -1,6 +1,8 @@
 """Assumptions as settings, and what they change beyond the rules of the contract."""
 
 import json
+import re
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -47,23 +49,30 @@ def test_status(settings: dict[str, Any], line: str, body: bytes | None, status:
 
 
 @pytest.mark.parametrize(
-    ("value", "content_type", "status"),
-    [
-        (415, "text/plain", 415),
-        (415, "application/x-www-form-urlencoded", 415),
-        (415, "application/json; charset=utf-8", 201),
-        (415, "application/merge-patch+json", 201),
-        (400, "text/plain", 400),
-        ("ignored", "text/plain", 201),
-    ],
+    ("value", "digits"), [("microseconds", 123_456), ("milliseconds", 123_000), ("seconds", 0)]
 )
-def test_content_type(value: Any, content_type: str, status: int) -> None:  # noqa: ANN401
-    """A body that is not JSON by its type."""
-    account = assuming(other_content_type=value)
-    answer = ask(account, "POST /v2/roles", OTHER_JSON, Content_Type=content_type)
-    assert answer.status == status
-    answer = ask(account, f"PATCH {NO_ROLE}", OTHER_JSON, Content_Type=content_type)
-    assert answer.status == (404 if status == 201 else status)
+def test_timestamps(value: str, digits: int) -> None:
+    """Every time of a record is cut, whether the account sets it, a test or a change."""
+    account = assuming(timestamps=value)
+    account.advance(0.123_456)
+    account.add_role("A", created_at=account.now(), updated_at=account.now())
+    made = account.bind("A", user="ada@example.com", resource="Project:1")
+    assert answer(account, "POST /v2/roles", {"name": "B", "permissions": ["TAG_READ"]})[0] == 201
+    assert request_binding(account, "eve@example.com", "Space:1") == 201
+    role_id = account.roles[0].id
+    for line, body in (
+        (f"PATCH /v2/roles/{quote(role_id)}", {"name": "C"}),
+        (f"PATCH /v2/role-bindings/{quote(made.id)}", {"role_id": role_id}),
+    ):
+        assert answer(account, line, body)[0] == 200
+    lists = ("roles", "role-bindings?resource_type=SPACE", "role-bindings?resource_type=PROJECT")
+    text = "".join(
+        str(answer(account, f"GET /v2/{each}")[1])
+        for each in (*lists, "users", "spaces", "projects")
+    )
+    times = re.findall(r"_at': '([^']+)'", text)
+    assert len(times) == 13
+    assert {datetime.fromisoformat(each).microsecond for each in times} == {digits}
 
 
 class TestBindings:
@@ -173,14 +182,14 @@ class TestSettings:
         """`choices` has the values of each field, its default first."""
         choices = Assumptions.choices()
         assert choices["invalid_body"] == (400, 422)
-        assert len(choices) == 18
+        assert len(choices) == 17
         assert all(getattr(Assumptions(), name) == each[0] for name, each in choices.items())
 
     @pytest.mark.parametrize(
         ("text", "message"),
         [
             ("predefined_refusal=402", "predefined_refusal must be 403 or 400, not '402'"),
-            ("other_content_type=1", "other_content_type must be 415, 400 or 'ignored', not '1'"),
+            ("foreign_cursor=1", "foreign_cursor must be 400 or 'ignored', not '1'"),
             ("invalid=400", "'invalid' is not an assumption; these are: invalid_body, predefined_"),
         ],
     )

@@ -65,7 +65,14 @@ class TestDetails:
     def test_content_type(self, content_type: str, shown: str) -> None:
         """A body that is not JSON by its content type."""
         problem = answer("POST /v2/roles", CREATED, Content_Type=content_type)
+        assert problem["status"] == 415
         assert problem["detail"] == f"the body must be application/json, not {shown!r}"
+
+    @pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "text/a+json"])
+    def test_json_type(self, content_type: str) -> None:
+        """A body that is JSON by its content type."""
+        body = json.dumps(CREATED).encode()
+        assert ask(FakeAccount(), "POST /v2/roles", body, Content_Type=content_type).status == 201
 
     @pytest.mark.parametrize(
         ("line", "detail"),
