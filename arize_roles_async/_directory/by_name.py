@@ -159,7 +159,7 @@ class ByName:
             if is_id(text):
                 return text
             get, _ = self._kinds[kind]
-            around = {"in_space": given.get("in_space")} if kind == "project" else {}
+            around = {"in_space": given.get("in_space", UNSET)} if kind == "project" else {}
             found: str = (await get(**{kind: text}, **around)).id
             return found
 

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from arize_roles_async._calls.client import BaseClient
@@ -25,7 +26,7 @@ from arize_roles_async._directory.protocol import Directory
 from arize_roles_async._directory.requests import FindProjects, in_space_flaw, is_id, thing_flaw
 from arize_roles_async._values import errors
 from arize_roles_async._values.models import ListResponse
-from arize_roles_async._values.requests import PageRequest, check
+from arize_roles_async._values.requests import PageRequest, check, flaw_if_given
 from arize_roles_async._values.text import extend, quoted
 
 _T = TypeVar("_T", bound=User | Space | Project)
@@ -68,7 +69,7 @@ class BaseDirectory(BaseClient[Lookup], Directory):
 
     @beta
     def users(
-        self, *, email: str | None = None, limit: int | None = None, cursor: str | None = None
+        self, *, email: str | UnsetType = UNSET, limit: int | None = None, cursor: str | None = None
     ) -> UserPages:
         return UserPages(partial(self._page, _USERS), limit=limit, cursor=cursor, email=email)
 
@@ -83,7 +84,7 @@ class BaseDirectory(BaseClient[Lookup], Directory):
 
     @beta
     def spaces(
-        self, *, name: str | None = None, limit: int | None = None, cursor: str | None = None
+        self, *, name: str | UnsetType = UNSET, limit: int | None = None, cursor: str | None = None
     ) -> SpacePages:
         return SpacePages(partial(self._page, _SPACES), limit=limit, cursor=cursor, name=name)
 
@@ -95,8 +96,8 @@ class BaseDirectory(BaseClient[Lookup], Directory):
     def projects(
         self,
         *,
-        name: str | None = None,
-        in_space: str | None = None,
+        name: str | UnsetType = UNSET,
+        in_space: str | UnsetType = UNSET,
         limit: int | None = None,
         cursor: str | None = None,
     ) -> ProjectPages:
@@ -104,20 +105,20 @@ class BaseDirectory(BaseClient[Lookup], Directory):
         return ProjectPages(fetch, limit=limit, cursor=cursor, name=name, in_space=in_space)
 
     @beta
-    async def get_project(self, *, project: str, in_space: str | None = None) -> Project:
+    async def get_project(self, *, project: str, in_space: str | UnsetType = UNSET) -> Project:
         return await self._get(_PROJECTS, project, in_space)
 
     async def _page(self, kind: _Kind[_T, _P], page: PageRequest) -> _P:
         call = self._begin(kind.resource.operations[0], resource=kind.resource)
         with call.time_limit:
-            if isinstance(page, FindProjects) and page.in_space is not None:
+            if isinstance(page, FindProjects) and not isinstance(page.in_space, UnsetType):
                 # The ID is not kept: another space may have the name at the next page.
                 space_id = await _space_id(call, page.in_space)
-                page = replace(page, in_space=None, space_id=space_id)
+                page = replace(page, in_space=UNSET, space_id=space_id)
             return await call.page(kind.resource, kind.page, page)
 
-    async def _get(self, kind: _Kind[_T, Any], text: str, in_space: str | None = None) -> _T:
-        flaw = None if in_space is None else in_space_flaw(in_space, text)
+    async def _get(self, kind: _Kind[_T, Any], text: str, in_space: str | UnsetType = UNSET) -> _T:
+        flaw = flaw_if_given(partial(in_space_flaw, project=text), in_space)
         check((kind.noun, thing_flaw(kind.noun, text)), ("in_space", flaw))
         call = self._begin(kind.resource.operations[1], resource=kind.resource)
         with call.time_limit:
@@ -129,13 +130,13 @@ async def _space_id(call: DrivenCall[Lookup], space: str) -> str:
 
 
 async def _find(
-    call: DrivenCall[Lookup], kind: _Kind[_T, Any], text: str, in_space: str | None = None
+    call: DrivenCall[Lookup], kind: _Kind[_T, Any], text: str, in_space: str | UnsetType = UNSET
 ) -> _T:
     """Return the thing with an ID, or the one that has a name."""
     if is_id(text):
         return await call.get(kind.resource, kind.model, text)
     filters = {kind.named_by: text}
-    if in_space is not None:
+    if not isinstance(in_space, UnsetType):
         filters["space_id"] = await _space_id(call, in_space)
     fetch = partial(call.page, kind.resource, kind.page)
     return await _only(kind, text, kind.pages(fetch, **filters))

@@ -2,6 +2,8 @@
 
 from typing import Protocol, runtime_checkable
 
+from msgspec import UNSET, UnsetType
+
 from arize_roles_async._calls.protocol import Client
 from arize_roles_async._directory.models import Project, Space, User
 from arize_roles_async._directory.pages import ProjectPages, SpacePages, UserPages
@@ -29,7 +31,7 @@ class Directory(Client, Protocol):
     """
 
     def users(
-        self, *, email: str | None = None, limit: int | None = None, cursor: str | None = None
+        self, *, email: str | UnsetType = UNSET, limit: int | None = None, cursor: str | None = None
     ) -> UserPages:
         """List users: await the result for one page, or iterate it for all, oldest first.
 
@@ -59,7 +61,7 @@ class Directory(Client, Protocol):
         ...
 
     def spaces(
-        self, *, name: str | None = None, limit: int | None = None, cursor: str | None = None
+        self, *, name: str | UnsetType = UNSET, limit: int | None = None, cursor: str | None = None
     ) -> SpacePages:
         """List spaces, as `users` lists users: `name` is a part of the name, whatever the case."""
         ...
@@ -79,8 +81,8 @@ class Directory(Client, Protocol):
     def projects(
         self,
         *,
-        name: str | None = None,
-        in_space: str | None = None,
+        name: str | UnsetType = UNSET,
+        in_space: str | UnsetType = UNSET,
         limit: int | None = None,
         cursor: str | None = None,
     ) -> ProjectPages:
@@ -91,7 +93,7 @@ class Directory(Client, Protocol):
         """
         ...
 
-    async def get_project(self, *, project: str, in_space: str | None = None) -> Project:
+    async def get_project(self, *, project: str, in_space: str | UnsetType = UNSET) -> Project:
         """Return one project.
 
         Args:

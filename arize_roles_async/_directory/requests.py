@@ -8,8 +8,17 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from msgspec import UNSET, UnsetType
+
 from arize_roles_async._role_bindings.requests import KNOWN_KINDS, RESOURCE_KINDS
-from arize_roles_async._values.requests import PageRequest, check, id_flaw, id_kind, text_flaw
+from arize_roles_async._values.requests import (
+    PageRequest,
+    check,
+    flaw_if_given,
+    id_flaw,
+    id_kind,
+    text_flaw,
+)
 from arize_roles_async._values.text import quoted
 
 ID_KINDS: Final[dict[str, tuple[str, ...]]] = {
@@ -61,34 +70,34 @@ _FILTERS: Final[dict[str, Callable[[object], str | None]]] = {
 
 
 class _FilteredPage(PageRequest, frozen=True, kw_only=True):
-    """One page to list, with filters of which None is any."""
+    """One page to list, with filters."""
 
     def __post_init__(self) -> None:
-        given = ((name, getattr(self, name, None), flaw) for name, flaw in _FILTERS.items())
-        flaws = [(name, flaw(value)) for name, value, flaw in given if value is not None]
+        given = ((name, getattr(self, name, UNSET), rule) for name, rule in _FILTERS.items())
+        flaws = ((name, flaw_if_given(rule, value)) for name, value, rule in given)
         check(*flaws, *self._page_flaws())
 
 
 class ListUsers(_FilteredPage, frozen=True, kw_only=True):
     """One page of users to list."""
 
-    email: str | None = None
+    email: str | UnsetType = UNSET
 
 
 class ListSpaces(_FilteredPage, frozen=True, kw_only=True):
     """One page of spaces to list."""
 
-    name: str | None = None
+    name: str | UnsetType = UNSET
 
 
 class ListProjects(_FilteredPage, frozen=True, kw_only=True):
     """One page of projects to list, as it is sent."""
 
-    name: str | None = None
-    space_id: str | None = None
+    name: str | UnsetType = UNSET
+    space_id: str | UnsetType = UNSET
 
 
 class FindProjects(ListProjects, frozen=True, kw_only=True):
     """One page of projects to list, of a space that is given by its name or ID."""
 
-    in_space: str | None = None
+    in_space: str | UnsetType = UNSET

@@ -50,7 +50,7 @@ class BaseRoleBindingsClient(BaseClient[Lookup], RoleBindingsClient):
         self,
         *,
         resource_type: RoleBindingResourceType | str,
-        user_id: str | None = None,
+        user_id: str | UnsetType = UNSET,
         limit: int | None = None,
         cursor: str | None = None,
     ) -> RoleBindingPages:
@@ -169,17 +169,17 @@ class BaseRoleBindingsClient(BaseClient[Lookup], RoleBindingsClient):
     def find(
         self,
         *,
-        role_id: str | None = None,
-        user_id: str | None = None,
-        resource_id: str | None = None,
+        role_id: str | UnsetType = UNSET,
+        user_id: str | UnsetType = UNSET,
+        resource_id: str | UnsetType = UNSET,
     ) -> AsyncIterator[RoleBinding]:
         given = {"role_id": role_id, "user_id": user_id, "resource_id": resource_id}
-        wanted = {name: value for name, value in given.items() if value is not None}
+        wanted = {name: value for name, value in given.items() if not isinstance(value, UnsetType)}
         check(*((name, id_flaw(value)) for name, value in wanted.items()))
         types = [
             each
             for each in RoleBindingResourceType
-            if resource_id is None or resource_id_flaw(resource_id, each) is None
+            if resource_id is UNSET or resource_id_flaw(resource_id, each) is None
         ]
         if not types:
             why = f"{quoted(resource_id)} is the ID of a {id_kind(str(resource_id))}"
@@ -268,7 +268,7 @@ class _Found(AsyncIterator[RoleBinding]):
         types: Iterable[str],
         wanted: Mapping[str, str],
     ) -> None:
-        user_id = wanted.get("user_id")
+        user_id = wanted.get("user_id", UNSET)
         self._walks = [
             aiter(RoleBindingPages(fetch, resource_type=each, user_id=user_id)) for each in types
         ]

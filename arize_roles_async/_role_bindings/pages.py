@@ -3,6 +3,7 @@
 from collections.abc import Awaitable
 from typing import Protocol
 
+from msgspec import UNSET, UnsetType
 from msgspec.structs import asdict
 
 from arize_roles_async._calls.paging import Pages
@@ -19,7 +20,7 @@ class FetchRoleBindings(Protocol):
     """A function that gets one page of a listing; its arguments are those of `list`."""
 
     def __call__(
-        self, *, resource_type: str, user_id: str | None, limit: int, cursor: str | None
+        self, *, resource_type: str, user_id: str | UnsetType, limit: int, cursor: str | None
     ) -> Awaitable[ListRoleBindingsResponse]:
         """Return an awaitable of the page."""
         ...
@@ -37,15 +38,15 @@ class RoleBindingPages(Pages[ListRoleBindings, ListRoleBindingsResponse, RoleBin
         fetch: FetchRoleBindings,
         *,
         resource_type: RoleBindingResourceType | str,
-        user_id: str | None = None,
+        user_id: str | UnsetType = UNSET,
         limit: int | None = None,
         cursor: str | None = None,
     ) -> "RoleBindingPages":
         """Return a listing over a function of your own that gets one page.
 
         For each page, `fetch` is called with the keywords `resource_type`, `user_id`, `limit` and
-        `cursor`, of which `user_id` and `cursor` may be None. The others are the arguments of
-        `RoleBindingsClient.list`.
+        `cursor`. A user that was left out is `UNSET`, a cursor None. The others are the arguments
+        of `RoleBindingsClient.list`.
 
         Raises:
             ValidationError: An argument breaks its rule.

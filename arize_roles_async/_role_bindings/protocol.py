@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator
 from typing import Protocol, runtime_checkable
 
+from msgspec import UNSET, UnsetType
+
 from arize_roles_async._calls.protocol import Client
 from arize_roles_async._role_bindings.models import RoleBinding, RoleBindingResourceType
 from arize_roles_async._role_bindings.pages import RoleBindingPages
@@ -33,7 +35,7 @@ class RoleBindingsClient(Client, Protocol):
         self,
         *,
         resource_type: RoleBindingResourceType | str,
-        user_id: str | None = None,
+        user_id: str | UnsetType = UNSET,
         limit: int | None = None,
         cursor: str | None = None,
     ) -> RoleBindingPages:
@@ -184,9 +186,9 @@ class RoleBindingsClient(Client, Protocol):
     def find(
         self,
         *,
-        role_id: str | None = None,
-        user_id: str | None = None,
-        resource_id: str | None = None,
+        role_id: str | UnsetType = UNSET,
+        user_id: str | UnsetType = UNSET,
+        resource_id: str | UnsetType = UNSET,
     ) -> AsyncIterator[RoleBinding]:
         """Walk the bindings of a role, a user or a resource, on spaces first and then on projects.
 

@@ -3,8 +3,9 @@
 from typing import Final
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
-from arize_roles_async._values.requests import PageRequest, check, id_flaw, id_kind
+from arize_roles_async._values.requests import PageRequest, check, flaw_if_given, id_flaw, id_kind
 from arize_roles_async._values.text import nearest, quoted, type_name
 
 RESOURCE_KINDS: Final = {"SPACE": ("Space",), "PROJECT": ("Model", "Project")}
@@ -77,11 +78,11 @@ class ListRoleBindings(PageRequest, frozen=True, kw_only=True):
     """One page of role bindings to list."""
 
     resource_type: str
-    user_id: str | None = None
+    user_id: str | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         check(
             ("resource_type", resource_type_flaw(self.resource_type)),
-            ("user_id", None if self.user_id is None else id_flaw(self.user_id)),
+            ("user_id", flaw_if_given(id_flaw, self.user_id)),
             *self._page_flaws(),
         )

@@ -54,7 +54,7 @@ class BaseRolesClient(BaseClient[NameLookup], RolesClient):  # ty: ignore[confli
         *,
         limit: int | None = None,
         cursor: str | None = None,
-        is_predefined: bool | None = None,
+        is_predefined: bool | UnsetType = UNSET,
     ) -> RolePages:
         return RolePages(self._list_page, limit=limit, cursor=cursor, is_predefined=is_predefined)
 

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable
 from typing import Protocol
 
+from msgspec import UNSET, UnsetType
 from msgspec.structs import asdict
 
 from arize_roles_async._calls.paging import Pages
@@ -14,7 +15,7 @@ class FetchPage(Protocol):
     """A function that gets one page of a listing; its arguments are those of `list`."""
 
     def __call__(
-        self, *, limit: int, cursor: str | None, is_predefined: bool | None
+        self, *, limit: int, cursor: str | None, is_predefined: bool | UnsetType
     ) -> Awaitable[ListRolesResponse]:
         """Return an awaitable of the page."""
         ...
@@ -38,12 +39,13 @@ class RolePages(Pages[ListRoles, ListRolesResponse, Role]):
         *,
         limit: int | None = None,
         cursor: str | None = None,
-        is_predefined: bool | None = None,
+        is_predefined: bool | UnsetType = UNSET,
     ) -> "RolePages":
         """Return a listing over a function of your own that gets one page.
 
-        For each page, `fetch` is called with the keywords `limit`, `cursor` and `is_predefined`, of
-        which the last two may be None. The others are the arguments of `RolesClient.list`.
+        For each page, `fetch` is called with the keywords `limit`, `cursor` and `is_predefined`. A
+        filter that was left out is `UNSET`, a cursor None. The others are the arguments of
+        `RolesClient.list`.
 
         Raises:
             ValidationError: An argument breaks its rule.

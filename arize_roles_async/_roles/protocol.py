@@ -49,7 +49,7 @@ class RolesClient(Client, Protocol, metaclass=_RolesClientType):
         *,
         limit: int | None = None,
         cursor: str | None = None,
-        is_predefined: bool | None = None,
+        is_predefined: bool | UnsetType = UNSET,
     ) -> RolePages:
         """List roles: await the result for one page, or iterate it for all, newest first.
 
@@ -57,8 +57,8 @@ class RolesClient(Client, Protocol, metaclass=_RolesClientType):
             limit: Roles per page, 1 to 100. By default, one page holds 50 and a walk asks for 100
                 at a time.
             cursor: The `next_cursor` of an earlier page, to continue after it.
-            is_predefined: True for only the system's roles, False for only custom ones, None for
-                all.
+            is_predefined: True for only the system's roles, False for only custom ones; all, if it
+                is left out.
 
         Returns:
             A listing: `await` it for a `ListRolesResponse`, `async for role in` it for every

@@ -18,6 +18,7 @@ from arize_roles_async._values.public import public
 from arize_roles_async._values.requests import (
     PageRequest,
     check,
+    flaw_if_given,
     id_flaw,
     id_kind,
     is_collection,
@@ -89,9 +90,9 @@ def role_flaw(role: object) -> str | None:
 
 def filter_flaw(is_predefined: object) -> str | None:
     """Return what is wrong with the filter of a listing, or None."""
-    if is_predefined is None or isinstance(is_predefined, bool):
+    if isinstance(is_predefined, bool):
         return None
-    return f"must be True, False or None, not {type_name(is_predefined)}"
+    return f"must be True or False, not {type_name(is_predefined)}"
 
 
 @public("arize_roles_async.transport")
@@ -125,11 +126,10 @@ class CreateRole(msgspec.Struct, frozen=True, kw_only=True):
     description: str | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        description = self.description
         check(
             ("name", name_flaw(self.name)),
             ("permissions", permissions_flaw(self.permissions)),
-            ("description", None if description is UNSET else description_flaw(description)),
+            ("description", flaw_if_given(description_flaw, self.description)),
         )
 
 
@@ -150,12 +150,11 @@ class UpdateRole(msgspec.Struct, frozen=True, kw_only=True):
             raise validation_error(
                 ("name, description, permissions", "at least one must be given to change")
             )
-        permissions, description = self.permissions, self.description
-        is_kept_or_cleared = description is UNSET or description is None
+        description = UNSET if self.description is None else self.description
         check(
-            ("name", None if self.name is UNSET else name_flaw(self.name)),
-            ("permissions", None if permissions is UNSET else permissions_flaw(permissions)),
-            ("description", None if is_kept_or_cleared else description_flaw(description)),
+            ("name", flaw_if_given(name_flaw, self.name)),
+            ("permissions", flaw_if_given(permissions_flaw, self.permissions)),
+            ("description", flaw_if_given(description_flaw, description)),
         )
 
 
@@ -163,7 +162,8 @@ class UpdateRole(msgspec.Struct, frozen=True, kw_only=True):
 class ListRoles(PageRequest, frozen=True, kw_only=True):
     """One page of roles to list."""
 
-    is_predefined: bool | None = None
+    is_predefined: bool | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        check(*self._page_flaws(), ("is_predefined", filter_flaw(self.is_predefined)))
+        flaw = flaw_if_given(filter_flaw, self.is_predefined)
+        check(*self._page_flaws(), ("is_predefined", flaw))

@@ -7,10 +7,11 @@ raises one `ValidationError` that names every broken one.
 
 import base64
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypeGuard
 
 import msgspec
+from msgspec import UNSET
 
 from arize_roles_async._values.errors import validation_error
 from arize_roles_async._values.json import MAX_ID
@@ -47,6 +48,11 @@ def text_flaw(text: object, longest: float = math.inf) -> str | None:
 def id_flaw(text: object) -> str | None:
     """Return what is wrong with an ID or a cursor, or None."""
     return text_flaw(text, MAX_ID)
+
+
+def flaw_if_given(rule: Callable[[object], str | None], value: object) -> str | None:
+    """Return what is wrong with an argument that may be left out, or None."""
+    return None if value is UNSET else rule(value)
 
 
 def id_kind(text: str) -> str | None:

@@ -42,10 +42,14 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 def page_request(collection: str, page: PageRequest) -> Request:
-    """Return the request for one page of a list; fields that are None are left out."""
+    """Return the request for one page of a list, without the fields that are None or left out."""
     fields = msgspec.structs.asdict(page).items()
-    given = [f"{name}={_in_query(value)}" for name, value in fields if value is not None]
-    return Request(method="GET", target=f"{collection}?{'&'.join(given)}")
+    query = [
+        f"{name}={_in_query(value)}"
+        for name, value in fields
+        if value is not None and value is not msgspec.UNSET
+    ]
+    return Request(method="GET", target=f"{collection}?{'&'.join(query)}")
 
 
 def create_request(collection: str, record: msgspec.Struct) -> Request:

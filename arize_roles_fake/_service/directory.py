@@ -9,11 +9,12 @@ from functools import partial
 from typing import Final
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from arize_roles_async._directory.models import Project, Space, User
 from arize_roles_async._directory.requests import ID_KINDS, ListProjects, ListSpaces, ListUsers
 from arize_roles_async._values.permissions import Permission
-from arize_roles_async._values.requests import check, id_kind
+from arize_roles_async._values.requests import check, flaw_if_given, id_kind
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_fake._service.state import Grants, State, require
@@ -32,16 +33,17 @@ class _ListUsers(ListUsers, frozen=True, kw_only=True):
 
 
 class _ListSpaces(ListSpaces, frozen=True, kw_only=True):
-    org_id: str | None = None
+    org_id: str | UnsetType = UNSET
 
 
 class _ListProjects(ListProjects, frozen=True, kw_only=True):
-    space_name: str | None = None
-    project_type: str | None = None
+    space_name: str | UnsetType = UNSET
+    project_type: str | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check(("project_type", _choice_flaw(self.project_type, (None, *_PROJECT_TYPES))))
+        flaw = flaw_if_given(partial(_choice_flaw, choices=_PROJECT_TYPES), self.project_type)
+        check(("project_type", flaw))
 
 
 def _list_users(state: State, grants: Grants, request: Request) -> Response:
@@ -62,7 +64,7 @@ def _list_spaces(state: State, grants: Grants, request: Request) -> Response:
     asked = decode_query(_ListSpaces, request)
 
     def is_asked(space: Space) -> bool:
-        is_in = asked.org_id in {None, space.organization_id}
+        is_in = asked.org_id in {UNSET, space.organization_id}
         return is_in and _has(space.name, asked.name) and _sees(grants, space)
 
     return state.page("spaces", asked, state.store.spaces, only=is_asked)
@@ -70,14 +72,14 @@ def _list_spaces(state: State, grants: Grants, request: Request) -> Response:
 
 def _list_projects(state: State, grants: Grants, request: Request) -> Response:
     asked = decode_query(_ListProjects, request)
-    if asked.space_id is not None and state.assumptions.unknown_space == 404:  # noqa: PLR2004
+    if not isinstance(asked.space_id, UnsetType) and state.assumptions.unknown_space == 404:  # noqa: PLR2004
         _find(state, grants, "space", asked.space_id)
 
     def is_asked(project: Project) -> bool:
         space = state.store.spaces.by_id(project.space_id)
         return (
-            asked.space_id in {None, project.space_id}
-            and asked.project_type in {None, project.project_type}
+            asked.space_id in {UNSET, project.space_id}
+            and asked.project_type in {UNSET, project.project_type}
             and _has(project.name, asked.name)
             and _has(space.name if space else "", asked.space_name)
             and _sees(grants, project)
@@ -109,12 +111,12 @@ def _sees(grants: Grants, thing: User | Space | Project) -> bool:
     return grants.sees(Permission.PROJECT_READ, thing.id, thing.space_id)
 
 
-def _has(text: str, part: str | None) -> bool:
-    return part is None or part.casefold() in text.casefold()
+def _has(text: str, part: str | UnsetType) -> bool:
+    return isinstance(part, UnsetType) or part.casefold() in text.casefold()
 
 
-def _choice_flaw(value: str | None, choices: tuple[str | None, ...]) -> str | None:
-    return None if value in choices else f"must be one of {', '.join(filter(None, choices))}"
+def _choice_flaw(value: object, choices: tuple[str, ...]) -> str | None:
+    return None if value in choices else f"must be one of {', '.join(choices)}"
 
 
 HANDLERS: Final[dict[str, Callable[[State, Grants, Request], Response]]] = {

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Final
 
 import attrs
+from msgspec import UnsetType
 
 from arize_roles_async._role_bindings.models import RoleBinding, RoleBindingResourceType
 from arize_roles_async._role_bindings.requests import (
@@ -27,7 +28,7 @@ from arize_roles_fake._service.wire import InvalidBodyError, decode_query, parse
 
 def _list(state: State, grants: Grants, request: Request) -> Response:
     asked = decode_query(ListRoleBindings, request)
-    if asked.user_id is not None:
+    if not isinstance(asked.user_id, UnsetType):
         _require_user(state, asked.user_id)
     listed = asked.resource_type, asked.user_id
     is_visible = partial(_may, state, grants, Permission.ROLE_BINDING_READ)

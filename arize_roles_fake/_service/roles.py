@@ -25,7 +25,7 @@ _ENTITLEMENT: Final = "CUSTOM_ROLES"
 def _list(state: State, grants: Grants, request: Request) -> Response:
     require(grants, Permission.ROLE_READ)
     asked = decode_query(ListRoles, request)
-    listed = {None: "all", False: "custom", True: "predefined"}[asked.is_predefined]
+    listed = {UNSET: "all", False: "custom", True: "predefined"}[asked.is_predefined]
     return state.page("roles", asked, state.store, listed)
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 
 import attrs
 import msgspec
+from msgspec import UNSET
 
 from arize_roles_async._directory.models import AccountRole, Project, Space, User
 from arize_roles_async._values.permissions import Permission
@@ -234,7 +235,7 @@ class State:
             only: Returns whether the caller sees a record; every one by default.
             newest_first: Its order; None is that of the assumptions.
         """
-        filters = msgspec.structs.asdict(asked)
+        filters = {k: v for k, v in msgspec.structs.asdict(asked).items() if v is not UNSET}
         del filters["limit"], filters["cursor"]
         mark = Mark()
         try:

@@ -7,6 +7,8 @@ from datetime import datetime
 from operator import itemgetter
 from typing import Final, Generic, Self, TypeVar
 
+from msgspec import UNSET
+
 from arize_roles_async._directory.models import Project, Space, User
 from arize_roles_async._role_bindings.models import RoleBinding
 from arize_roles_async._roles.models import Role
@@ -202,7 +204,7 @@ class BindingStore(Store[RoleBinding]):
 
     def _lists_with(self, record: RoleBinding) -> set[Hashable]:
         of_type = record.resource_type
-        return {"all", (of_type, None), (of_type, record.user_id), ("role", record.role_id)}
+        return {"all", (of_type, UNSET), (of_type, record.user_id), ("role", record.role_id)}
 
     def by_target(self, user_id: str, resource_id: str) -> RoleBinding | None:
         """Return the binding of a user on a resource, or None."""

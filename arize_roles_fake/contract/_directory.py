@@ -7,7 +7,15 @@ from typing import Any, Final
 
 import pytest
 
-from arize_roles_async import Directory, ForbiddenError, NotFoundError, Permission, Project, Space
+from arize_roles_async import (
+    UNSET,
+    Directory,
+    ForbiddenError,
+    NotFoundError,
+    Permission,
+    Project,
+    Space,
+)
 from arize_roles_async._values.public import public
 from arize_roles_fake.contract._suite import Call, PlacesSuite, walk, with_client
 
@@ -161,7 +169,7 @@ class DirectoryContract(PlacesSuite, is_contract=True):
         """Projects are filtered by the space that they are in, given by its ID or its name."""
         project, around, other = await self._in_space(directory)
         for given in self._each((around.id, around.name)):
-            for name in (None, project.name):
+            for name in (UNSET, project.name):
                 assert project in await walk(directory.projects(name=name, in_space=given))
         assert project not in await walk(directory.projects(in_space=other))
         with pytest.raises(NotFoundError):

@@ -329,7 +329,11 @@ class RolesContract(Suite, is_contract=True):
         issued = (await roles.list(limit=1)).pagination.next_cursor or ""
         changed = ("B" if issued.startswith("A") else "A") + issued[1:]
         made_up = ("made-up", "bWFkZS11cA==", "0", "../x?a=b&c", "é", changed, issued[4:])
-        cursors = [(None, of_custom), (True, of_custom), *((None, each) for each in made_up)]
+        cursors: list[Any] = [
+            (UNSET, of_custom),
+            (True, of_custom),
+            *((UNSET, each) for each in made_up),
+        ]
         for is_predefined, cursor in self._each(cursors):
             continued = roles.list(limit=1, cursor=cursor, is_predefined=is_predefined)
             with self._refused_if("foreign_cursor", 400):
@@ -340,7 +344,7 @@ class RolesContract(Suite, is_contract=True):
     async def test_filter(self, roles: RolesClient) -> None:
         """`is_predefined` lists only the custom roles, only the system's, or both."""
         made, predefined = await self._make(roles), await _predefined(roles)
-        wanted = ((False, {made}), (True, {predefined}), (None, {made, predefined}))
+        wanted: Any = ((False, {made}), (True, {predefined}), (UNSET, {made, predefined}))
         for is_predefined, there in self._each(wanted):
             listed = await walk(roles.list(is_predefined=is_predefined))
             assert there <= {*listed}
@@ -368,11 +372,11 @@ class RolesContract(Suite, is_contract=True):
 
     @with_client
     async def test_list_arguments(self, roles: RolesClient) -> None:
-        """`limit` is an integer from 1 to 100, `cursor` a token, `is_predefined` a bool or None."""
+        """`limit` is an integer from 1 to 100, `cursor` a token, `is_predefined` a bool."""
         wrong: dict[str, tuple[Any, ...]] = {
             "limit": (0, 101, -1, 10**20, "10", 1.5, True, UNSET),
             "cursor": ("", 5, b"bytes", "\ud800", UNSET),
-            "is_predefined": ("true", 1, 0, UNSET),
+            "is_predefined": ("true", 1, 0, None),
         }
         for name, values in wrong.items():
             calls = [Call(roles, "list", **{name: value}) for value in values]

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from msgspec import UNSET
 
 from arize_roles_async import (
     AccountRole,
@@ -14,7 +13,6 @@ from arize_roles_async import (
     ListUsersResponse,
     NotFoundError,
     User,
-    ValidationError,
 )
 from tests.client.test_golden import answer, client, page
 
@@ -131,14 +129,6 @@ async def test_similar_names() -> None:
     )
     assert caught.value.closest == ("ML", "emlo", "html lab")
     assert (caught.value.path, caught.value.from_service) == ("/v2/spaces", False)
-
-
-async def test_unset() -> None:
-    """None leaves a space out, and no other value that is no text does."""
-    unset: Any = UNSET
-    async with client() as (roles, _):
-        with pytest.raises(ValidationError, match="in_space: must be a string, not UnsetType"):
-            await roles.directory.get_project(project="churn", in_space=unset)
 
 
 async def test_least() -> None:

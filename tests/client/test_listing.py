@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from msgspec import UNSET, UnsetType
 
 from arize_roles_async import (
     ClientStateError,
@@ -29,10 +30,10 @@ def test_repr() -> None:
 async def test_from_fetch() -> None:
     """A function that gets one page is asked for each with the arguments of the listing."""
     fake = FakeRolesClient()
-    asked: list[tuple[int, bool, bool | None]] = []
+    asked: list[tuple[int, bool, bool | UnsetType]] = []
 
     async def fetch(
-        *, limit: int, cursor: str | None, is_predefined: bool | None
+        *, limit: int, cursor: str | None, is_predefined: bool | UnsetType
     ) -> ListRolesResponse:
         asked.append((limit, cursor is not None, is_predefined))
         return await fake.list(limit=limit, cursor=cursor, is_predefined=is_predefined)
@@ -40,7 +41,7 @@ async def test_from_fetch() -> None:
     await RolePages.from_fetch(fetch)
     await RolePages.from_fetch(fetch).all()
     assert len(await RolePages.from_fetch(fetch, limit=4, is_predefined=True).all()) == 7
-    assert asked == [(50, False, None), (100, False, None), (4, False, True), (4, True, True)]
+    assert asked == [(50, False, UNSET), (100, False, UNSET), (4, False, True), (4, True, True)]
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ class NeverEnds(WrappingClient):
             more = PaginationMetadata(has_more=True, next_cursor=secrets.token_hex(8))
             return attrs.evolve(first, pagination=more)
 
-        if arguments.get("is_predefined") is None and arguments.get("limit") is None:
+        if not isinstance(arguments.get("is_predefined"), bool) and arguments.get("limit") is None:
             return RolePages.from_fetch(fetch, **arguments)
         return super().list(**arguments)
 

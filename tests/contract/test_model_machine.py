@@ -24,6 +24,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from msgspec import UnsetType
 
 from arize_roles_async import (
     UNSET,
@@ -64,7 +65,7 @@ permission_lists = mostly(
     st.lists(st.sampled_from(PERMISSIONS), min_size=1, max_size=4),
     st.sampled_from([[], ["TAG_RAED"], ["TAG_READ", "TAG_RAED"]]),
 )
-filters = st.sampled_from([None, True, False])
+filters = st.sampled_from([UNSET, True, False])
 
 
 class Outcome(NamedTuple):
@@ -80,7 +81,7 @@ class Walk:
     """The same walk on both clients, and what the model expects of it."""
 
     steps: tuple[AsyncIterator[Role], AsyncIterator[Role]]
-    is_predefined: bool | None
+    is_predefined: bool | UnsetType
     due: set[str]
     seen: list[str] = attrs.field(factory=list[str])
     ended: bool = False
@@ -143,8 +144,8 @@ class Machine(RuleBasedStateMachine):
     def by_name(self, name: str) -> Role | None:
         return next((role for role in self.model if role.name == name), None)
 
-    def of_kind(self, is_predefined: bool | None) -> list[Role]:  # noqa: FBT001
-        return [role for role in self.model if is_predefined in {None, role.is_predefined}]
+    def of_kind(self, is_predefined: bool | UnsetType) -> list[Role]:  # noqa: FBT001
+        return [role for role in self.model if is_predefined in {UNSET, role.is_predefined}]
 
     @rule(seconds=st.sampled_from([0.001, 1.0, 86400.0]))
     def advance(self, seconds: float) -> None:
@@ -245,7 +246,7 @@ class Machine(RuleBasedStateMachine):
         return data.draw(mostly(st.sampled_from(known), st.sampled_from(unknown)))
 
     @rule(limit=st.integers(1, 5), is_predefined=filters)
-    def list_pages(self, limit: int, is_predefined: bool | None) -> None:  # noqa: FBT001
+    def list_pages(self, limit: int, is_predefined: bool | UnsetType) -> None:  # noqa: FBT001
         async def read(roles: Bound) -> list[tuple[tuple[Role, ...], bool]]:
             pages = list[tuple[tuple[Role, ...], bool]]()
             async for page in roles.list(limit=limit, is_predefined=is_predefined).pages():
@@ -260,7 +261,7 @@ class Machine(RuleBasedStateMachine):
         assert [more for _, more in pages] == [True] * (len(pages) - 1) + [False]
 
     @rule(limit=st.integers(1, 3), is_predefined=filters, target=walks)
-    def start_walk(self, limit: int, is_predefined: bool | None) -> Walk:  # noqa: FBT001
+    def start_walk(self, limit: int, is_predefined: bool | UnsetType) -> Walk:  # noqa: FBT001
         one, other = [
             aiter(client.list(limit=limit, is_predefined=is_predefined)) for client in self.clients
         ]
@@ -284,7 +285,7 @@ class Machine(RuleBasedStateMachine):
             walk.ended = True
         else:
             assert not walk.ended
-            assert walk.is_predefined in {None, fake.is_predefined}
+            assert walk.is_predefined in {UNSET, fake.is_predefined}
             walk.seen.append(fake.id)
 
     @invariant()
