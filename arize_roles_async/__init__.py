@@ -64,7 +64,6 @@ from arize_roles_async._values.permissions import (
     PermissionsArgument,
     UnknownPermission,
 )
-from arize_roles_async._values.public import public
 from arize_roles_async._version import __version__
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
@@ -200,8 +199,3 @@ def __getattr__(name: str) -> object:
         if name in names:
             return getattr(import_module(f"{__name__}.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-for _name in __all__:
-    if isinstance(globals().get(_name), type):
-        public(__name__)(globals()[_name])

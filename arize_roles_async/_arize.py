@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from arize_roles_async._roles.client import BaseRolesClient
 from arize_roles_async._roles.protocol import RolesClient
-from arize_roles_async._values.public import public
 
 if TYPE_CHECKING:
     from arize_roles_async._directory.by_name import ByName
@@ -20,8 +19,7 @@ else:
     ByName = Directory = RoleBindingsClient = Any
 
 
-@public("arize_roles_async")  # ty: ignore[conflicting-metaclass] - as RolesClient
-@runtime_checkable
+@runtime_checkable  # ty: ignore[conflicting-metaclass] - as RolesClient
 class ArizeClient(RolesClient, Protocol):
     """A `RolesClient` that leads to role bindings, to names, and to the clients of these.
 

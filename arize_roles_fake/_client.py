@@ -22,7 +22,6 @@ from arize_roles_async._values.errors import (
     RolesTimeoutError,
 )
 from arize_roles_async._values.options import RetryPolicy, Timeouts, check_type
-from arize_roles_async._values.public import public
 from arize_roles_async._wire.redaction import Secret, takes_secrets
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
@@ -45,7 +44,6 @@ if TYPE_CHECKING:
 _PROXY_AUTHENTICATION_REQUIRED: Final = 407
 
 
-@public("arize_roles_fake")
 class FakeRolesClient(BaseArizeClient):
     """A `RolesClient` over an account in memory: offline, without a socket, under asyncio or trio.
 

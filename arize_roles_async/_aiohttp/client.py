@@ -34,7 +34,6 @@ from arize_roles_async._calls.transport import Call
 from arize_roles_async._values.errors import ClientStateError, ConfigurationError, RolesError
 from arize_roles_async._values.json import MAX_BODY
 from arize_roles_async._values.options import RetryPolicy, Timeouts, check_type
-from arize_roles_async._values.public import public
 from arize_roles_async._version import __version__
 from arize_roles_async._wire.problems import invalid_response
 from arize_roles_async._wire.redaction import Secret, redacted_cause, takes_secrets, without_frames
@@ -51,7 +50,6 @@ _client_timeout: Final = functools.lru_cache(aiohttp.ClientTimeout)
 """Returns limits of aiohttp's: making them takes 8 us, a fifteenth of a call."""
 
 
-@public("arize_roles_async")
 class AiohttpRolesClient(BaseArizeClient):
     """A `RolesClient` that talks to Arize over HTTP.
 

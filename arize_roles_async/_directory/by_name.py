@@ -18,7 +18,6 @@ from arize_roles_async._role_bindings.protocol import RoleBindingsClient
 from arize_roles_async._roles.protocol import RolesClient
 from arize_roles_async._roles.requests import role_flaw
 from arize_roles_async._values import errors
-from arize_roles_async._values.public import public
 from arize_roles_async._values.requests import PageRequest, check
 from arize_roles_async._values.text import extend, quoted
 
@@ -34,7 +33,6 @@ _HIDDEN: Final = (errors.BadRequestError, errors.ForbiddenError, errors.NotFound
 beta = pre_release("by_name", "BETA", errors.BetaWarning)
 
 
-@public("arize_roles_async")
 class ByName:
     """Role bindings by names: who has which role where, without an ID.
 
@@ -208,7 +206,6 @@ class ByName:
         return {}
 
 
-@public("arize_roles_async")
 class FoundBindings(Pages[PageRequest, NamedBindings, NamedBinding]):
     """The result of `ByName.find`: await it for all, or iterate it; nothing is sent before that."""
 

@@ -21,7 +21,6 @@ from arize_roles_async._values.models import (
     shortened,
     show_items,
 )
-from arize_roles_async._values.public import public
 from arize_roles_async._values.text import quoted
 
 _ID: Final = {"doc": "Opaque; base64 of a text with a colon in it."}
@@ -29,7 +28,6 @@ _CREATED: Final = "When it was created; timezone-aware."
 _IN_ORDER: Final = {"doc": "In the service's order."}
 
 
-@public("arize_roles_async")
 @attr.frozen(kw_only=True)
 class AccountRole(Model):
     """The role that a user has in the whole account, beside those of role bindings."""
@@ -42,7 +40,6 @@ class AccountRole(Model):
         return self.name or self.id or self.type
 
 
-@public("arize_roles_async")
 @attr.frozen(kw_only=True, field_transformer=shortened)
 class User(Model):
     """A user of the account, or the bot user of a service key, which has no address."""
@@ -56,7 +53,6 @@ class User(Model):
     created_at: Aware | None = optional(_CREATED)
 
 
-@public("arize_roles_async")
 @attr.frozen(kw_only=True, field_transformer=shortened)
 class Space(Model):
     """A space; its name is unique within its organization."""
@@ -69,7 +65,6 @@ class Space(Model):
     created_at: Aware | None = optional(_CREATED)
 
 
-@public("arize_roles_async")
 @attr.frozen(kw_only=True, field_transformer=shortened)
 class Project(Model):
     """A project; its name is unique within its space."""
@@ -81,7 +76,6 @@ class Project(Model):
     created_at: Aware | None = optional(_CREATED)
 
 
-@public("arize_roles_async")
 @attr.frozen(kw_only=True)
 class ListUsersResponse(ListResponse[User]):
     """One page of users, or all of them; also a sequence of its users."""
@@ -90,7 +84,6 @@ class ListUsersResponse(ListResponse[User]):
     pagination: PaginationMetadata = attr.field(metadata=PAGINATION)
 
 
-@public("arize_roles_async")
 @attr.frozen(kw_only=True)
 class ListSpacesResponse(ListResponse[Space]):
     """One page of spaces, or all of them; also a sequence of its spaces."""
@@ -99,7 +92,6 @@ class ListSpacesResponse(ListResponse[Space]):
     pagination: PaginationMetadata = attr.field(metadata=PAGINATION)
 
 
-@public("arize_roles_async")
 @attr.frozen(kw_only=True)
 class ListProjectsResponse(ListResponse[Project]):
     """One page of projects, or all of them; also a sequence of its projects."""
@@ -108,7 +100,6 @@ class ListProjectsResponse(ListResponse[Project]):
     pagination: PaginationMetadata = attr.field(metadata=PAGINATION)
 
 
-@public("arize_roles_async")
 @attr.frozen(kw_only=True, field_transformer=shortened)
 class NamedBinding(RoleBinding):
     """A role binding with the names of its user, role and resource.
@@ -135,7 +126,6 @@ def in_words(binding: NamedBinding) -> tuple[str, str, str]:
     return binding.user or binding.user_id, binding.role or binding.role_id, place
 
 
-@public("arize_roles_async")
 @attr.frozen(kw_only=True)
 class NamedBindings(ListResponse[NamedBinding]):
     """Role bindings with their names; also a sequence of them."""

@@ -3,10 +3,8 @@
 from arize_roles_async._calls.paging import Pages
 from arize_roles_async._directory import models
 from arize_roles_async._directory.requests import FindProjects, ListSpaces, ListUsers
-from arize_roles_async._values.public import public
 
 
-@public("arize_roles_async")
 class UserPages(Pages[ListUsers, models.ListUsersResponse, models.User]):
     """A listing of users, used as `RolePages` is.
 
@@ -18,7 +16,6 @@ class UserPages(Pages[ListUsers, models.ListUsersResponse, models.User]):
     _request_type = ListUsers
 
 
-@public("arize_roles_async")
 class SpacePages(Pages[ListSpaces, models.ListSpacesResponse, models.Space]):
     """A listing of spaces, made and used as `UserPages` is, with a `name`."""
 
@@ -26,7 +23,6 @@ class SpacePages(Pages[ListSpaces, models.ListSpacesResponse, models.Space]):
     _request_type = ListSpaces
 
 
-@public("arize_roles_async")
 class ProjectPages(Pages[FindProjects, models.ListProjectsResponse, models.Project]):
     """A listing of projects, made and used as `UserPages` is, with a `name` and an `in_space`."""
 

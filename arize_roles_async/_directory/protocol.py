@@ -7,10 +7,8 @@ from msgspec import UNSET, UnsetType
 from arize_roles_async._calls.protocol import Client
 from arize_roles_async._directory.models import Project, Space, User
 from arize_roles_async._directory.pages import ProjectPages, SpacePages, UserPages
-from arize_roles_async._values.public import public
 
 
-@public("arize_roles_async")
 @runtime_checkable
 class Directory(Client, Protocol):
     """The users, spaces and projects of Arize, as far as the API key may see them; read only.

@@ -17,10 +17,8 @@ from arize_roles_async._values.models import (
     show_items,
 )
 from arize_roles_async._values.permissions import open_enum
-from arize_roles_async._values.public import public
 
 
-@public("arize_roles_async")
 class RoleBindingResourceType(StrEnum):
     """The kind of resource on which a user has a role.
 
@@ -39,7 +37,6 @@ else:
     _ResourceType = Annotated[open_enum(RoleBindingResourceType, str), msgspec.Meta()]
 
 
-@public("arize_roles_async")
 @attr.frozen(kw_only=True, field_transformer=shortened)
 class RoleBinding(Model):
     """One user's role on one space or project, as the service holds it.
@@ -61,7 +58,6 @@ class RoleBinding(Model):
     updated_at: Aware = attr.field(metadata={"doc": "When its role last changed; timezone-aware."})
 
 
-@public("arize_roles_async")
 @attr.frozen(kw_only=True)
 class ListRoleBindingsResponse(ListResponse[RoleBinding]):
     """One page of role bindings, or all of them; also a sequence of its bindings."""

@@ -13,7 +13,6 @@ from arize_roles_async._role_bindings.models import (
     RoleBindingResourceType,
 )
 from arize_roles_async._role_bindings.requests import ListRoleBindings
-from arize_roles_async._values.public import public
 
 
 class FetchRoleBindings(Protocol):
@@ -26,7 +25,6 @@ class FetchRoleBindings(Protocol):
         ...
 
 
-@public("arize_roles_async")
 class RoleBindingPages(Pages[ListRoleBindings, ListRoleBindingsResponse, RoleBinding]):
     """A listing of role bindings, used as `RolePages` is."""
 

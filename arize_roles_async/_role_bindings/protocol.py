@@ -8,10 +8,8 @@ from msgspec import UNSET, UnsetType
 from arize_roles_async._calls.protocol import Client
 from arize_roles_async._role_bindings.models import RoleBinding, RoleBindingResourceType
 from arize_roles_async._role_bindings.pages import RoleBindingPages
-from arize_roles_async._values.public import public
 
 
-@public("arize_roles_async")
 @runtime_checkable
 class RoleBindingsClient(Client, Protocol):
     """Arize's role bindings, as an application sees them: who has which role where.

@@ -17,7 +17,6 @@ from arize_roles_async._values.models import (
     show_items,
 )
 from arize_roles_async._values.permissions import Permissions
-from arize_roles_async._values.public import public
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -29,7 +28,6 @@ def _show_permissions(permissions: Permissions | None) -> str:
     return "None" if permissions is None else f"({show_first(permissions)})"
 
 
-@public("arize_roles_async")
 @attr.frozen(kw_only=True, field_transformer=shortened)
 class Role(Model):
     """A named set of permissions, as the service holds it.
@@ -51,7 +49,6 @@ class Role(Model):
     updated_at: Aware = attr.field(metadata={"doc": "When it last changed; timezone-aware."})
 
 
-@public("arize_roles_async")
 @attr.frozen(kw_only=True)
 class ListRolesResponse(ListResponse[Role]):
     """One page of roles, or all of them; also a sequence of its roles."""

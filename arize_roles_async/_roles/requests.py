@@ -14,7 +14,6 @@ from arize_roles_async._values.permissions import (
     UnknownPermission,
     known_permission,
 )
-from arize_roles_async._values.public import public
 from arize_roles_async._values.requests import (
     PageRequest,
     check,
@@ -95,13 +94,11 @@ def filter_flaw(is_predefined: object) -> str | None:
     return f"must be True or False, not {type_name(is_predefined)}"
 
 
-@public("arize_roles_async.transport")
 def is_role_id(text: str) -> bool:
     """Return whether a text is an ID, and so no role's name, as Arize's clients see it."""
     return id_kind(text) is not None
 
 
-@public("arize_roles_async.transport")
 def normalize_permissions(permissions: Iterable[AnyPermission | str]) -> tuple[AnyPermission, ...]:
     """Return permissions as members, each once, in the order of their first mention.
 
@@ -117,7 +114,6 @@ def normalize_permissions(permissions: Iterable[AnyPermission | str]) -> tuple[A
     return cast("tuple[AnyPermission, ...]", given)
 
 
-@public("arize_roles_async.transport")
 class CreateRole(msgspec.Struct, frozen=True, kw_only=True):
     """A role to make; its fields are the body's, the permissions by `normalize_permissions`."""
 
@@ -133,7 +129,6 @@ class CreateRole(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-@public("arize_roles_async.transport")
 class UpdateRole(msgspec.Struct, frozen=True, kw_only=True):
     """Changes to a role; its fields are the body's.
 
@@ -158,7 +153,6 @@ class UpdateRole(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-@public("arize_roles_async.transport")
 class ListRoles(PageRequest, frozen=True, kw_only=True):
     """One page of roles to list."""
 

@@ -8,10 +8,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import attr
 
-from arize_roles_async._values.public import public
 
-
-@public("arize_roles_async")
 @attr.frozen
 class Violation:
     """One rule that an argument breaks."""
@@ -25,7 +22,6 @@ class Violation:
         return f"{self.field}: {self.message}"
 
 
-@public("arize_roles_async")
 @attr.frozen(kw_only=True)
 class ProblemDetails:
     """The body of a failure, a problem document (RFC 9457). An absent member is None."""
@@ -47,7 +43,6 @@ class ProblemDetails:
     """Other members, such as `error_code` and `request_id`."""
 
 
-@public("arize_roles_async")
 @attr.frozen(kw_only=True)
 class FieldInfo:
     """One field of a response class, for introspection."""

@@ -3,7 +3,6 @@
 `plan` makes a plan, which is a diff, and `apply` makes its changes; the guide shows both.
 """
 
-from arize_roles_async._values.public import public
 from arize_roles_async.as_code.apply import (
     ApplyError,
     ApplyResult,
@@ -34,6 +33,3 @@ __all__ = [
     "loads",
     "plan",
 ]
-
-for _name in __all__:
-    public(__name__)(globals()[_name])

@@ -11,7 +11,6 @@ from typing import Final, cast
 
 import msgspec
 
-from arize_roles_async._values.public import public
 from arize_roles_async._values.text import type_name
 from arize_roles_async._values.writing import write_file
 from arize_roles_async._wire.redaction import Secret
@@ -51,7 +50,6 @@ _FIRST_FAILURE: Final = 400
 _NO_LATENCY: Final = Latency(CallFilter("any", None), 0.0, real_time=False)
 
 
-@public("arize_roles_fake")
 class FakeAccount(Contents, Script, Assertions):
     """An Arize account in memory, which answers requests with `handle`.
 

@@ -11,7 +11,6 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from arize_roles_async._aiohttp.config import is_loopback
 from arize_roles_async._values.errors import ClientStateError
-from arize_roles_async._values.public import public
 from arize_roles_async._wire.request import Request
 from arize_roles_fake._account.account import FakeAccount
 from arize_roles_fake._server.control import PATH, Control
@@ -170,7 +169,6 @@ class Listener:
         return refused(status, detail, {"Connection": "close", "Date": date})
 
 
-@public("arize_roles_fake")
 class RolesServer:
     """A server in a thread of its own, for synchronous code and any event loop.
 

@@ -9,10 +9,7 @@ from typing import Any, Final, Literal, get_args, get_type_hints
 
 import attrs
 
-from arize_roles_async._values.public import public
 
-
-@public("arize_roles_fake")
 @attrs.frozen(kw_only=True)
 class Assumptions:
     """The behaviour of the fake where Arize's reference is silent; change one to test the other.

@@ -8,7 +8,6 @@ from urllib.parse import parse_qsl, unquote
 
 import attrs
 
-from arize_roles_async._values.public import public
 from arize_roles_async._values.text import one_line
 from arize_roles_async._wire.request import Request
 from arize_roles_fake._service.service import BY_ID
@@ -19,7 +18,6 @@ _MAX_TEXT = 600
 _MAX_DEPTH = 50
 
 
-@public("arize_roles_fake")
 @attrs.frozen(kw_only=True)
 class LoggedCall:
     """One request to an account, as its log keeps it."""

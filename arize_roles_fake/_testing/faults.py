@@ -9,7 +9,6 @@ import attrs
 import msgspec
 
 from arize_roles_async._values.errors import OutcomeUnknownError
-from arize_roles_async._values.public import public
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_fake._service.wire import page_response, problem_response
@@ -21,7 +20,6 @@ _MAX_FAILED: Final = 1000
 """The limit on the failed calls that are kept for their retries."""
 
 
-@public("arize_roles_fake")
 class Fault:
     """A failure that was scripted with `FakeAccount.fail`."""
 

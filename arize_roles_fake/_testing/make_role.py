@@ -14,7 +14,6 @@ from arize_roles_async._values.permissions import (
     any_permission,
     known_permission,
 )
-from arize_roles_async._values.public import public
 from arize_roles_fake._service.ids import encode_id
 
 _CREATED: Final = datetime(2026, 1, 1, tzinfo=UTC)
@@ -122,7 +121,6 @@ def _check_text(text: str) -> None:
         raise ValueError("a role must not contain surrogates, which UTF-8 cannot carry") from error
 
 
-@public("arize_roles_fake")
 class SuspiciousPermissionWarning(UserWarning):
     """Warns of a seeded permission that is unknown and one letter off a known one."""
 

@@ -16,7 +16,6 @@ from arize_roles_async import (
     Project,
     Space,
 )
-from arize_roles_async._values.public import public
 from arize_roles_fake.contract._suite import Call, PlacesSuite, walk, with_client
 
 # IDs of nothing: "User:0:none" and so on, in strict base64.
@@ -27,7 +26,6 @@ _NO_ADDRESS: Final = "nobody@nowhere.invalid"
 _NO_NAME: Final = "No thing has this name"
 
 
-@public("arize_roles_fake.contract")
 class DirectoryContract(PlacesSuite, is_contract=True):
     """Subclass this, define its abstract methods, and name the subclass `Test...`."""
 

@@ -10,7 +10,6 @@ import msgspec
 import pytest
 
 from arize_roles_async import Permission
-from arize_roles_async._values.public import public
 from arize_roles_async._wire.request import Request
 from arize_roles_fake import FakeAccount, RolesServer
 from arize_roles_fake.contract._suite import PlacesSuite
@@ -20,7 +19,6 @@ _SPACES: Final = ("Space:ML", "Space:Ops")
 _PROJECTS: Final = ("Project:ML/churn",)
 
 
-@public("arize_roles_fake.contract")
 class OnFakeAccount(PlacesSuite):
     """A base of suites whose clients talk to a `FakeAccount`.
 

@@ -24,7 +24,6 @@ from arize_roles_async import (
     RolesClient,
     StatusError,
 )
-from arize_roles_async._values.public import public
 from arize_roles_fake.contract._suite import (
     LONG_AGO,
     PAUSES,
@@ -50,7 +49,6 @@ _CREATE: Final = Permission.ROLE_BINDING_CREATE
 _DELETE: Final = Permission.ROLE_BINDING_DELETE
 
 
-@public("arize_roles_fake.contract")
 class RoleBindingsContract(PlacesSuite, is_contract=True):
     """Subclass this, define its abstract methods, and name the subclass `Test...`."""
 

@@ -44,7 +44,6 @@ from arize_roles_async import (
     UnknownPermission,
 )
 from arize_roles_async._values.errors import STATUS_ERRORS
-from arize_roles_async._values.public import public
 from arize_roles_fake.contract._suite import (
     LONG_AGO,
     MAX_ROUNDS,
@@ -66,7 +65,6 @@ _ODD_IDS: Final = ("..", ".", "../roles", "a/b", "a?limit=1", "a#b", "a%2Fb", "%
 _NOT_IN_NAMES: Final = "*<>{}|~^`;\t\n\r\0\x7féñß中😀٣ａ\u00a0\u200b"
 
 
-@public("arize_roles_fake.contract")
 class RolesContract(Suite, is_contract=True):
     """Subclass this, define `open_client`, and name the subclass `Test...`."""
 

@@ -21,13 +21,12 @@ def test_interface(section: str) -> None:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_names(module: str) -> None:
-    """Tracebacks, reprs and pickles have a class under the name that users import."""
+def test_source(module: str) -> None:
+    """The source of every public class and function can be read."""
     for name in import_module(module).__all__:
         member = getattr(import_module(module), name)
-        if isinstance(member, type):
-            assert member.__module__ in MODULES, name
-            assert getattr(import_module(member.__module__), name) is member
+        if inspect.isclass(member) or inspect.isfunction(member):
+            assert f" {name}" in inspect.getsource(member)
 
 
 @pytest.mark.parametrize("package", ["arize_roles_async", "arize_roles_fake"])

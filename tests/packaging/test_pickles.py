@@ -10,7 +10,7 @@ import pytest
 
 import arize_roles_async as roles
 import arize_roles_fake as fake
-from arize_roles_async import Permission, ProblemDetails, as_code, transport
+from arize_roles_async import Permission, as_code, transport
 
 NOT_KEPT: Final = {"Fault"}
 """What a test holds while it scripts an account: nobody keeps it."""
@@ -145,14 +145,6 @@ def test_round_trip(value: Any) -> None:  # noqa: ANN401 - any public value
             assert (other.args, vars(other)) == (value.args, vars(value))
         else:
             assert other == value
-
-
-def test_new_field() -> None:
-    """A field that a pickle lacks, as the class had it not yet, has its default."""
-    older: Any = object.__new__(ProblemDetails)
-    older.__setstate__({"title": "A title"})
-
-    assert older == ProblemDetails(title="A title")
 
 
 def is_kept(of: Any) -> bool:  # noqa: ANN401 - any public name

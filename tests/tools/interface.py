@@ -54,7 +54,7 @@ def of_module(module: ModuleType) -> Iterator[str]:
     """Yield a line for each name that a module shows, and each method and attribute of a class."""
     for name in sorted(module.__all__):
         member = getattr(module, name)
-        if getattr(member, "__module__", None) in {*MODULES} - {module.__name__}:
+        if inspect.isclass(member) and owner(member) != module.__name__:
             yield name  # Another module has its lines.
         elif inspect.isclass(member):
             yield from of_class(name, member)
@@ -69,7 +69,7 @@ def of_class(name: str, of: type) -> Iterator[str]:
     ours = [each for each in of.__mro__ if each.__module__.startswith("arize_roles_")]
     shown = {each for base in ours for each in {*vars(base), *inspect.get_annotations(base)}}
     # The public bases have lines of their own.
-    public = [each for each in ours[1:] if each.__module__ in MODULES and each.__name__[0] != "_"]
+    public = [each for each in ours[1:] if owner(each)]
     without = {each for base in public for each in vars(base)}
     if is_made and (hasattr(of, "__attrs_attrs__") or is_one(of, msgspec.Struct, Exception)):
         without |= {*inspect.signature(of).parameters}
@@ -82,6 +82,12 @@ def of_class(name: str, of: type) -> Iterator[str]:
             yield f"{name}.{each}{signature(found)}"
         elif each not in without:
             yield f"{name}.{each}"
+
+
+def owner(of: type) -> str:
+    """Return the first module that has a public class, or nothing."""
+    modules = map(import_module, MODULES)
+    return next((m.__name__ for m in modules if any(getattr(m, n) is of for n in m.__all__)), "")
 
 
 def is_one(of: type, *bases: type) -> bool:
