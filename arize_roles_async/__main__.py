@@ -28,7 +28,7 @@ try:
     from arize_roles_async._values.writing import write_file
     from arize_roles_async.as_code.apply import Run, StoppedError, check_plan
     from arize_roles_async.as_code.files import found, placed, read, shown, text_of
-    from arize_roles_async.as_code.planning import TITLE, fenced
+    from arize_roles_async.as_code.planning import FORMAT_VERSION, TITLE, fenced
     from arize_roles_async.as_code.schema import schema
     from arize_roles_async.as_code.toml import formatted, quote
 except ImportError as _missing:  # The interpreter would end with 1, which means differences.
@@ -317,18 +317,21 @@ class _Run:
         is_failed = isinstance(error, as_code.ApplyError) and result.failed is not None
         if stopped and result.reason and not is_failed:
             result = attr.evolve(result, reason=f"stopped by {stopped}")
+        is_incomplete = result.reason or result.refused
         if self._form == "json":
-            self._show_json({**result.to_dict(), "kind": kind if result.reason else None})
-        if result.reason is None:
+            self._show_json({**result.to_dict(), "kind": kind if is_incomplete else None})
+        if not is_incomplete:
             return 0
-        _say(f"error: {result.failure()}")
+        for refusal in result.refused:
+            _say(f"error: {refusal}")
+            if refusal.is_blocked and refusal.change.before:
+                name = shlex.quote(refusal.change.before.name)
+                _say(f"  for who has it: arize-roles who --role {name}")
+        if failure := result.failure():
+            _say(f"error: {failure}")
         _say(f"made: {len(result.made)} of {len(result.plan.changes)}")
         if self._is_output_lost:
             _say(*(f"  made: {change}" for change in result.made))
-        for change in result.blocked:
-            name = change.before.name if change.before else ""
-            _say(f"  blocked: {change}")
-            _say(f"    for who has it: arize-roles who --role {shlex.quote(name)}")
         _say(f"not reached: {len(result.not_reached)}")
         _say(*(f"  not reached: {change}" for change in result.not_reached))
         return 3 if result.made or result.may_have_been_made else 2
@@ -353,7 +356,11 @@ class _Run:
             with suppress(OSError):
                 write_file(comment, fenced(lines).encode())
         if self._form == "json":
-            ended: dict[str, Any] = {"format_version": 1, "kind": kind, "errors": texts}
+            ended: dict[str, Any] = {
+                "format_version": FORMAT_VERSION,
+                "kind": kind,
+                "errors": texts,
+            }
             if self._chosen.command == "apply":
                 nothing = as_code.ApplyError().result.to_dict()
                 ended |= {**nothing, "reason": "; ".join(texts)}
@@ -401,8 +408,9 @@ _KINDS: Final[dict[type[BaseException], str]] = {
 
 def _kind(error: BaseException) -> str:
     if isinstance(error, as_code.ApplyError):
-        if error.result.failed is None and error.result.blocked:
-            return "blocked"
+        if error.result.reason is None:
+            is_blocked = all(each.is_blocked for each in error.result.refused)
+            return "blocked" if is_blocked else "refused"
         error = error.__cause__ or error
     return next((kind for each, kind in _KINDS.items() if isinstance(error, each)), "error")
 

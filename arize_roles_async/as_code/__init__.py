@@ -6,6 +6,7 @@
 from arize_roles_async.as_code.apply import (
     ApplyError,
     ApplyResult,
+    Refusal,
     StalePlanError,
     TooManyRemovalsError,
     apply,
@@ -24,6 +25,7 @@ __all__ = [
     "FileViolation",
     "Plan",
     "PlanError",
+    "Refusal",
     "StalePlanError",
     "TooManyRemovalsError",
     "apply",

@@ -36,7 +36,20 @@ _FEW_ROLES: Final = 10
 _ONCE: Final = RetryPolicy(attempts=1)
 _SHORTEST_HOLD: Final = 1.0
 """Seconds to wait after a 429 that asks for less, as the clients do."""
-_OPEN: Final = errors.ServerError | errors.OutcomeUnknownError | errors.InvalidResponseError
+
+
+@attr.frozen(kw_only=True)
+class Refusal:
+    """A change that was refused; it stopped no other one but those that depend on it."""
+
+    change: Change
+    reason: str
+    is_blocked: bool = False
+    """True for a delete if users have the role."""
+
+    def __str__(self) -> str:
+        who = "users still have the role: " if self.is_blocked else ""
+        return f"{self.change} was not made: {who}{self.reason}"
 
 
 @attr.frozen(kw_only=True)
@@ -46,26 +59,27 @@ class ApplyResult:
     plan: Plan
     made: tuple[Change, ...] = ()
     """The changes that were made, or that somebody else had made already."""
-    blocked: tuple[Change, ...] = ()
-    """The deletes that the service refused since users have the role; nothing waits for them."""
+    refused: tuple[Refusal, ...] = ()
+    """The changes that the service refused, or whose role is not as the plan saw it."""
     failed: Change | None = None
-    """The change at which the run ended."""
+    """The change at which the run ended early."""
     may_have_been_made: bool = False
     """True if `failed` may have been made nevertheless, perhaps with another result than asked."""
     reason: str | None = None
-    """Why the run ended early; None if every change was made."""
+    """Why the run ended early; None if it did not."""
 
     @property
     def not_reached(self) -> tuple[Change, ...]:
-        """The changes that were not begun."""
-        begun = len(self.made) + len(self.blocked) + (self.failed is not None)
-        return self.plan.changes[begun:]
+        """The changes that were not begun; if the run did not end early, they depend on others."""
+        refused = [each.change for each in self.refused]
+        begun = {*map(str, [*self.made, *refused, self.failed])}
+        return tuple(each for each in self.plan.changes if str(each) not in begun)
 
     def __str__(self) -> str:
-        counts = f"made: {len(self.made)} of {len(self.plan.changes)}"
-        parts = [f"{counts}, not reached: {len(self.not_reached)}", self.failure()]
-        listed = {"blocked": self.blocked, "not reached": self.not_reached}
-        parts += [f"{title}: {', '.join(map(str, each))}" for title, each in listed.items() if each]
+        left = self.not_reached
+        parts = [f"made: {len(self.made)} of {len(self.plan.changes)}, not reached: {len(left)}"]
+        parts += [*map(str, self.refused), self.failure() or ""]
+        parts += [f"not reached: {', '.join(map(str, left))}"] if left else []
         return "; ".join(filter(None, parts))
 
     def failure(self) -> str | None:
@@ -83,7 +97,7 @@ class ApplyResult:
             "host": self.plan.host,
             "checksum": self.plan.checksum,
             "made": [change.to_dict() for change in self.made],
-            "blocked": [change.to_dict() for change in self.blocked],
+            "refused": [{**attr.asdict(r), "change": r.change.to_dict()} for r in self.refused],
             "failed": self.failed and self.failed.to_dict(),
             "may_have_been_made": self.may_have_been_made,
             "not_reached": [change.to_dict() for change in self.not_reached],
@@ -114,13 +128,20 @@ class TooManyRemovalsError(PlanError):
 
 
 class ApplyError(RolesError):
-    """A change failed, and no other one was begun after it.
-
-    Planning and applying again makes the missing changes. A delete that is refused since users have
-    the role does not stop the run, which ends with this error all the same.
-    """
+    """A change was not made; its cause is the first error. Applying again makes what is missing."""
 
     result: ApplyResult = ApplyResult(plan=Plan(changes=(), unchanged=(), undeclared=()))
+
+
+_REFUSALS: Final = (
+    errors.BadRequestError,
+    errors.ForbiddenError,
+    errors.NotFoundError,
+    errors.ConflictError,
+    errors.UnprocessableEntityError,
+    StalePlanError,
+)
+"""What stops one change; any other failure may meet every change, and ends the run."""
 
 
 class StoppedError(RolesError):
@@ -136,13 +157,19 @@ async def apply(
     on_plan: Callable[[Plan], object] | None = None,
     on_change: Callable[[Change], object] | None = None,
 ) -> ApplyResult:
-    """Plan again and make the changes, one after another; a cancellation ends the run at once.
+    """Plan again and make the changes, one after another.
 
     Each role is read again before each attempt to update or delete it. If it differs from the plan,
-    the run ends, so that a change by somebody else is not undone; only one between that reading and
-    our own request, which may have to wait for its turn under a rate limit, is not noticed. A role
-    that is already as declared, or already gone where it should be, counts as made. Each change has
-    as many attempts, and as much time for the waits between them, as a call of the client.
+    it stays, so that a change by somebody else is not undone; only one between that reading and our
+    own request, which may have to wait for its turn under a rate limit, is not noticed. A role that
+    is already as declared, or already gone where it should be, counts as made. Each change has as
+    many attempts, and as much time for the waits between them, as a call of the client.
+
+    A change that is refused (400, 403, 404, 409, 422) stops no other one but each update that takes
+    a permission which it should have given. Any other failure ends the run: a key that is refused,
+    a rate limit without an end, no connection, or a change that may have been made. A cancellation
+    ends it at once, and has no result: `on_change` got what was made. If the client is closed, its
+    grace is for the request or the wait under way, and the run ends after it.
 
     Args:
         roles: A client of the account.
@@ -161,8 +188,7 @@ async def apply(
         ValidationError: An argument is of another type, or a function cannot be called or is async.
         StalePlanError: The plan is not the expected one.
         TooManyRemovalsError: The plan deletes or takes from more roles than `max_removals`.
-        ApplyError: A change failed, or its answer differs from what was asked; a role is not as the
-            plan saw it; or users have a role that is to be deleted.
+        ApplyError: A change was refused or failed, or its answer differs from what was asked.
         RolesError: As from `plan`; nothing was changed.
     """
     is_expected = isinstance(cast("object", expected), Plan | str | None)
@@ -206,57 +232,71 @@ class Run:
         self._begun: Change | None = None
         self._is_open = False
         """A request was sent that may have made the change, and its answer does not show it."""
-        self._refusal: errors.ConflictError | None = None
-        """The first of a delete, since users have the role."""
 
     async def finish(self, on_change: Callable[[Change], object] | None = None) -> ApplyResult:
         """Make every change and return the result; raises as `apply` does."""
-        ended_by: BaseException | None
+        ended_by: BaseException | None = None
+        withheld: set[str] = set()
+        """The permissions that updates should have given."""
         try:
             for change in self.result.plan.changes:
-                made = await self._make(change)
-                if made is not None and on_change is not None:
-                    on_change(made)
-            ended_by = self._refusal
+                is_update, refusal = change.action == "update", None
+                if not is_update or withheld.isdisjoint(change.takes):
+                    refusal = await self._try(change, on_change)
+                    if refusal is None:
+                        continue
+                    ended_by = ended_by or refusal
+                withheld.update(change.gives if is_update else ())
         except BaseException as error:  # noqa: BLE001 - it is raised below
+            has_failed = isinstance(error, RolesError) and not isinstance(error, StoppedError)
+            self.result = attr.evolve(
+                self.result,
+                failed=self._begun if self._is_open or has_failed else None,
+                may_have_been_made=self._is_open,
+                reason=str(error)
+                if isinstance(error, RolesError)
+                else f"the run was ended by {type(error).__name__}",
+            )
             ended_by = error
         if ended_by is None:
             return self.result
-        reason = f"the run was ended by {type(ended_by).__name__}"
-        if isinstance(ended_by, RolesError):
-            blocked = [quote(each.before.name) for each in self.result.blocked if each.before]
-            who = f"users still have {', '.join(blocked)}: " if ended_by is self._refusal else ""
-            reason = f"{who}{ended_by}"
-        has_failed = isinstance(ended_by, RolesError) and not isinstance(ended_by, StoppedError)
-        self.result = attr.evolve(
-            self.result,
-            failed=self._begun if self._is_open or has_failed else None,
-            may_have_been_made=self._is_open,
-            reason=reason,
-        )
         if not isinstance(ended_by, RolesError):
             raise ended_by
         failure = ApplyError(str(self.result))
         failure.result = self.result
         raise failure from ended_by
 
-    async def _make(self, change: Change) -> Change | None:
-        """Make a change, unless somebody else made it; return None if users have the role."""
-        self._begun, made, failed = change, None, 0
-        left = math.inf if self._total is None else self._total
-        while made is None:
+    async def _try(
+        self, change: Change, on_change: Callable[[Change], object] | None
+    ) -> RolesError | None:
+        """Make a change, unless somebody else made it; return the error if it was refused."""
+        self._begun, self._is_open, result = change, False, self.result
+        try:
+            made = await self._make(change)
+        except _REFUSALS as error:
+            if self._is_open:
+                raise
+            is_blocked = change.after is None and isinstance(error, errors.ConflictError)
+            refusal = Refusal(change=change, reason=str(error), is_blocked=is_blocked)
+            self.result = attr.evolve(result, refused=(*result.refused, refusal))
+            return error
+        self.result = attr.evolve(result, made=(*result.made, made))
+        self._begun = None
+        if on_change is not None:
+            on_change(made)
+        return None
+
+    async def _make(self, change: Change) -> Change:
+        """Return a change as it was made, after as many attempts as it takes."""
+        failed, left = 0, math.inf if self._total is None else self._total
+        while True:
             self._permit()
-            made = await self._find(change)
-            if made is not None:
-                break
+            # Nobody has to look before a create: a name that is taken is refused.
+            if change.before and (made := await self._find(change)):
+                return made
             self._permit()
             try:
-                made = await self._send(change)
-            except errors.ConflictError as error:
-                if change.after is not None:
-                    raise
-                self._refusal = self._refusal or error
-                break
+                return await self._send(change)
             except RolesError as error:
                 cause = error.__cause__ if isinstance(error, errors.OutcomeUnknownError) else None
                 failure = cause if isinstance(cause, RolesError) else error
@@ -269,13 +309,6 @@ class Run:
                 left -= delay
                 self._permit()
                 await self._sleep(delay)
-        result = self.result
-        if made is None:
-            self.result = attr.evolve(result, blocked=(*result.blocked, change))
-        else:
-            self.result = attr.evolve(result, made=(*result.made, made))
-        self._begun, self._is_open = None, False
-        return made
 
     async def _find(self, change: Change) -> Change | None:
         """Return a change that is made already; None if its role is as the plan saw it."""
@@ -288,8 +321,7 @@ class Run:
                     return change
                 gone = f"{quote(after.name)} was deleted since the plan was made"
                 raise StalePlanError(gone) from error
-        # Nobody has to look before the first attempt: a name that is taken is refused.
-        elif after is not None and self._is_open:
+        elif after is not None:
             async for role in self._client.list():
                 now = role if role.name == after.name else now
         if now is None or not differing(before, now):
@@ -302,34 +334,35 @@ class Run:
 
     async def _send(self, change: Change) -> Change:
         """Send a change and return it as it was made."""
-        roles, after = self._once, change.after
-        role_id = change.before.id if change.before else ""
+        roles, before, after = self._once, change.before, change.after
+        role_id = before.id if before else ""
         was_open, self._is_open, self.is_sending = self._is_open, True, True
         try:
             if after is None:
                 await roles.delete(role_id=role_id)
                 return change
-            fields: dict[str, Any] = {f: getattr(after, f) for f in differing(change.before, after)}
-            asked = roles.update(role_id=role_id, **fields) if role_id else roles.create(**fields)
+            fields: dict[str, Any] = {f: getattr(after, f) for f in differing(before, after)}
+            asked = roles.update(role_id=role_id, **fields) if before else roles.create(**fields)
             role = await asked
             withheld = {"permissions"} if role.permissions is None else ()
             if others := [field for field in differing(role, after) if field not in withheld]:
                 fault = f"the answer has a different {' and '.join(others)}"
                 raise errors.InvalidResponseError(fault)
-            return change if role_id else attr.evolve(change, created_id=role.id)
+            return change if before else attr.evolve(change, created_id=role.id)
         except RolesError as error:
             # The role is gone, whoever deleted it.
             if after is None and isinstance(error.__cause__ or error, errors.NotFoundError):
                 return change
-            # Any 5xx, and whatever a gateway says, may come after the change was made; but no 429.
+            # A gateway's 4xx says nothing about the change; the client looked after its 5xx.
             is_gateways = isinstance(error, errors.StatusError) and not error.from_service
-            is_open = is_gateways or isinstance(error, _OPEN)
-            self._is_open = was_open or (is_open and not isinstance(error, errors.RateLimitError))
-            # The role that an earlier attempt made may be what has the name.
-            is_taken = was_open and isinstance(error, errors.ConflictError)
-            if not (is_taken and (made := await self._find(change))):
-                raise
-            return made
+            is_sure = isinstance(error, errors.ServerError | errors.RateLimitError)
+            is_unknown = isinstance(error, errors.OutcomeUnknownError | errors.InvalidResponseError)
+            self._is_open = was_open or is_unknown or (is_gateways and not is_sure)
+            # An earlier attempt, or another run, may have made the role that has the name.
+            is_taken = before is None and isinstance(error, errors.ConflictError)
+            if is_taken and (made := await self._find(change)):
+                return made
+            raise
         finally:
             self.is_sending = False
 

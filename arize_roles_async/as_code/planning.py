@@ -19,7 +19,7 @@ from arize_roles_async.as_code.declaration import Declaration, DeclaredRole, lis
 from arize_roles_async.as_code.files import placed
 from arize_roles_async.as_code.toml import quote
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 """Version of the JSON of plans and results; raised when older readers would break."""
 CHECKSUM_FORMAT: Final = "2-"
 """The beginning of a checksum; raised when equal plans would have another one than before."""

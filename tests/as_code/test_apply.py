@@ -25,6 +25,7 @@ from arize_roles_async import (
     ValidationError,
 )
 from arize_roles_async.as_code import (
+    ApplyError,
     Declaration,
     DeclaredRole,
     PlanError,
@@ -179,29 +180,84 @@ class TestExpecting:
                 await apply(FakeRolesClient(mixed_account()), MIXED, expected=checksum)
 
 
+class TestRefused:
+    @pytest.mark.parametrize(
+        ("fault", "stops"),
+        [
+            *((status, "one") for status in (400, 403, 404, 409, 422)),
+            *((each, "all") for each in (401, 429, 500, 502, 503, "refused", "lost", "malformed")),
+        ],
+    )
+    async def test_kinds(self, fault: Any, stops: str) -> None:  # noqa: ANN401 - any fault
+        """A refusal stops one change; any other failure may meet every change, and ends the run."""
+        account = mixed_account()
+        account.fail("update", fault, times=None, role="B old")
+        result = (await failure(FakeRolesClient(account))).result
+        reached = [*result.made, *(each.change for each in result.refused)]
+        assert (len(reached), len(result.refused)) == ((5, 1) if stops == "one" else (0, 0))
+        assert (str(result.failed), len(result.not_reached)) == (
+            ("None", 0) if stops == "one" else ('update "B old" -> "B"', 4)
+        )
+
+    async def test_result(self) -> None:
+        """Text and JSON say what was made, what was refused and why."""
+        account = mixed_account()
+        account.fail("create", 403)
+        account.bind("D", user="ada", resource="Space:1")
+        error = await failure(FakeRolesClient(account))
+        assert texts(error.result.made) == [*('update "B old" -> "B"', 'update "C"', 'delete "E"')]
+        blocked, refused = error.result.refused
+        assert isinstance(error.__cause__, ConflictError)
+        assert (blocked.is_blocked, blocked.reason) == (True, str(error.__cause__))
+        assert str(error) == (
+            'made: 3 of 5, not reached: 0; delete "D" was not made: users still have the role: '
+            f'{blocked.reason}; create "New" was not made: {refused.reason}'
+        )
+        data = json.loads(error.result.to_json())
+        assert list(data) == [
+            *("format_version", "account", "host", "checksum", "made", "refused", "failed"),
+            *("may_have_been_made", "not_reached", "reason"),
+        ]
+        assert data["format_version"] == 2
+        assert [each["action"] for each in data["made"]] == ["update", "update", "delete"]
+        assert data["refused"][1]["change"]["after"]["name"] == "New"
+        assert data["refused"][1]["reason"].startswith("POST /v2/roles answered 403 ")
+        assert [data["failed"], data["reason"]] == [None, None]
+
+    async def test_dependent(self) -> None:
+        """What a refused update should have given is not taken from others; all else is made."""
+        account = account_of()
+        moved = {"A": ["TAG_READ"], "B": ["DATASET_READ"], "C": ["PROJECT_READ"]}
+        for name, permissions in {**moved, "Other": ["ROLE_READ", "ROLE_UPDATE"]}.items():
+            account.add_role(name, permissions)
+        account.fail("update", 400, role="C")
+        wanted = declaration(
+            declared("A", permissions=["PROJECT_READ"]),
+            declared("B", permissions=["TAG_READ"]),
+            declared("C", permissions=["PROJECT_READ", "DATASET_READ"]),
+            "Other",
+        )
+        result = (await failure(FakeRolesClient(account), wanted)).result
+        assert texts(each.change for each in result.refused) == ['update "C"']
+        assert texts(result.made) == ['update "Other"']
+        assert texts(result.not_reached) == ['update "B"', 'update "A"']
+        assert result.reason is None
+        assert str(result).endswith('; not reached: update "B", update "A"')
+
+
 class TestFailing:
     async def test_first(self) -> None:
-        """The first failure ends the run; text and JSON say what was made, failed, not reached."""
+        """The failure that ends the run is named, and what was not reached."""
         account = mixed_account()
-        account.fail("delete", 403)
+        account.fail("delete", 401)
         error = await failure(FakeRolesClient(account))
-        assert texts(error.result.made) == ['update "B old" -> "B"', 'update "C"']
-        assert str(error.result.failed) == 'delete "D"'
-        assert texts(error.result.not_reached) == ['delete "E"', 'create "New"']
-        assert error.result.may_have_been_made is False
-        assert isinstance(error.__cause__, ForbiddenError)
         assert str(error) == (
             f'made: 2 of 5, not reached: 2; delete "D" was not made: {error.__cause__}; '
             'not reached: delete "E", create "New"'
         )
+        assert error.result.may_have_been_made is False
         assert [operation for operation, _ in changes(account)] == ["update", "update", "delete"]
         data = json.loads(error.result.to_json())
-        assert list(data) == [
-            *("format_version", "account", "host", "checksum", "made", "blocked", "failed"),
-            *("may_have_been_made", "not_reached", "reason"),
-        ]
-        assert data["format_version"] == 1
-        assert [each["action"] for each in data["made"]] == ["update", "update"]
         assert data["failed"]["before"]["name"] == "D"
         assert [each["action"] for each in data["not_reached"]] == ["delete", "create"]
         assert data["reason"] == str(error.__cause__)
@@ -238,7 +294,7 @@ class TestFailing:
         [
             (ForbiddenError("No.", status=403, from_service=True), False),
             (ForbiddenError("No.", status=403), True),
-            (ServerError("No.", status=503, from_service=True), True),
+            (ServerError("No.", status=503, from_service=True), False),
             (RateLimitError("No.", status=429), False),
             (RolesConnectionError("No."), False),
             (OutcomeUnknownError("No."), True),
@@ -269,23 +325,6 @@ class TestFailing:
         assert run.result.may_have_been_made is may_be
         assert run.result.reason == "the run was ended by CancelledError"
         assert len(run.result.not_reached) == 5 - may_be
-
-    async def test_blocked(self) -> None:
-        """A delete that users block stops no other change, and the error has the role and why."""
-        account = mixed_account()
-        account.bind("D", user="ada", resource="Space:1")
-        error = await failure(FakeRolesClient(account))
-        assert texts(error.result.made) == [
-            *('update "B old" -> "B"', 'update "C"', 'delete "E"', 'create "New"')
-        ]
-        assert texts(error.result.blocked) == ['delete "D"']
-        assert (error.result.failed, error.result.not_reached) == (None, ())
-        assert error.result.may_have_been_made is False
-        assert isinstance(error.__cause__, ConflictError)
-        assert str(error) == (
-            f'made: 4 of 5, not reached: 0; users still have "D": {error.__cause__}; '
-            'blocked: delete "D"'
-        )
 
 
 def many(count: int) -> FakeAccount:
@@ -377,7 +416,7 @@ class TestWaiting:
 
         result = await ended(FakeRolesClient(account), wanted, meddle)
         assert result.may_have_been_made is (fault != 429)
-        assert "was changed since the plan was made" in (result.reason or "")
+        assert "was changed since the plan was made" in str(result)
         assert contents(account) == {"A": (None, frozenset({"ROLE_READ", "TAG_READ"}))}
 
     @both_clients
@@ -483,6 +522,24 @@ class TestLostCreate:
         assert [bool(result.made), result.may_have_been_made] == [is_made, not is_made]
         expected = None if is_made else '"A" is not as declared: it gained DATASET_READ'
         assert result.reason == expected
+
+    @pytest.mark.parametrize(("permissions", "is_made"), [(HELD, True), (WIDER, False)])
+    async def test_others(self, permissions: frozenset[str], *, is_made: bool) -> None:
+        """One that another run has made as declared counts as made; another one is a refusal."""
+        account = account_of()
+
+        def meddle(_: object) -> None:
+            account.add_role("A", [*permissions], id=role_id("A"))
+
+        made: list[str | None] = []
+        with contextlib.suppress(ApplyError):
+            await apply(
+                FakeRolesClient(account),
+                declaration("A"),
+                on_plan=meddle,
+                on_change=lambda change: made.append(change.created_id),
+            )
+        assert made == [role_id("A")] * is_made
 
 
 class TestMeanwhile:

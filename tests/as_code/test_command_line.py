@@ -133,10 +133,10 @@ class TestProcesses:
 
 class TestApply:
     @pytest.mark.parametrize(
-        ("failure", "status", "outcome"), [(403, 2, "was not"), (500, 3, "may have been")]
+        ("failure", "status", "outcome"), [(401, 2, "was not"), (500, 3, "may have been")]
     )
     def test_first_fails(
-        self, shell: Shell, failure: Literal[403, 500], status: int, outcome: str
+        self, shell: Shell, failure: Literal[401, 500], status: int, outcome: str
     ) -> None:
         """Only if the first change fails for certain, nothing was changed."""
         shell.account.fail("update", failure)
@@ -149,10 +149,11 @@ class TestApply:
         shell.account.bind("D", user="ada", resource="Space:1")
         status, _, errors = shell("apply --yes roles.toml")
         assert status == 3
-        assert errors.startswith('error: users still have "D": DELETE ')
+        assert errors.startswith(
+            'error: delete "D" was not made: users still have the role: DELETE '
+        )
         assert errors.endswith(
-            '\nmade: 2 of 3\n  blocked: delete "D"\n    for who has it: arize-roles who --role D\n'
-            "not reached: 0\n"
+            "\n  for who has it: arize-roles who --role D\nmade: 2 of 3\nnot reached: 0\n"
         )
         shell.write("absent.toml", 'absent = ["D"]')
         assert shell.status("apply --yes absent.toml") == 2
@@ -163,12 +164,12 @@ class TestApply:
         shell.account.fail("create", 409)
         status, output, _ = shell("apply --yes --format=json roles.toml")
         failed = json.loads(output)
-        assert (status, failed["kind"]) == (3, "conflict")
+        assert (status, failed["kind"]) == (3, "refused")
         assert [each["action"] for each in failed["made"]] == ["update"]
-        assert [failed["failed"]["action"], failed["not_reached"]] == ["create", []]
-        assert [each["before"]["name"] for each in failed["blocked"]] == ["D"]
+        assert [failed["failed"], failed["not_reached"]] == [None, []]
+        assert [each["is_blocked"] for each in failed["refused"]] == [True, False]
         status, output, _ = shell("apply --yes --format=json roles.toml")
-        assert output.startswith('{"format_version": 1, ')
+        assert output.startswith('{"format_version": 2, ')
         blocked = json.loads(output)
         assert (status, blocked["kind"]) == (3, "blocked")
         assert [blocked["account"], len(blocked["made"])] == ["staging", 1]

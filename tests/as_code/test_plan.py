@@ -143,7 +143,7 @@ class TestForms:
         }
         del data["changes"]
         assert data == {
-            "format_version": 1,
+            "format_version": 2,
             "account": None,
             "host": None,
             "unchanged": ["Auditor"],

@@ -75,6 +75,7 @@ APPLY_ERROR: Final = as_code.ApplyError("made: 1 of 1")
 APPLY_ERROR.result = as_code.ApplyResult(
     plan=PLAN, made=(CHANGE,), failed=CHANGE, reason="A reason."
 )
+REFUSAL: Final = as_code.Refusal(change=CHANGE, reason="A reason.")
 
 
 VALUES: Final[tuple[object, ...]] = (
@@ -97,7 +98,7 @@ VALUES: Final[tuple[object, ...]] = (
     transport.CreateRole(name="A", permissions=(Permission.ROLE_READ,)),
     transport.UpdateRole(description=None),
     transport.ListRoles(limit=5, cursor="a", is_predefined=True),
-    *(CHANGE, PLAN, DECLARATION, *DECLARATION.roles),
+    *(CHANGE, PLAN, REFUSAL, DECLARATION, *DECLARATION.roles),
     APPLY_ERROR.result,
     fake.Assumptions(unknown_id=400, list_order="oldest-first"),
     fake.LoggedCall(

@@ -37,13 +37,17 @@ PERMISSIONS: Final = ["DATASET_READ", "PROJECT_READ", "ROLE_READ", "TAG_READ"]
 SIGNALS: Final = [signal.SIGTERM, signal.SIGINT]
 """A shell has what it runs in the background ignore the second one."""
 CHANGES: Final[tuple[Any, ...]] = ("create", "update", "delete")
-REFUSALS: Final = {400, 401, 403, 409, 422}
+REFUSALS: Final = {400, 403, 404, 409, 422}
+"""The statuses that stop one change."""
 FAULTS: Final[list[tuple[Any, Any]]] = [
     *((status, "before") for status in (403, 409, 500, 502, 503, "lost", "silent")),
     *((status, "after") for status in (500, 502, 503, "lost", "silent")),
 ]
 
-KINDS: Final = ["fault", "fault", "tamper", "drift", "second", "signal", "signals", *6 * ["wait"]]
+KINDS: Final = [
+    *("fault", "fault", "refusal", "refusal", "tamper", "drift", "second", "signal", "signals"),
+    *6 * ["wait"],
+]
 
 Content = tuple[str, str | None, frozenset[str]]
 State = dict[str, Content]
@@ -67,6 +71,16 @@ class Step:
             return 2
         held, wanted = self.before[2], self.after[2]
         return 0 if held <= wanted else 3 if wanted - held else 4
+
+    @property
+    def gives(self) -> frozenset[str]:
+        """What an update gives."""
+        return self.after[2] - self.before[2] if self.after and self.before else frozenset()
+
+    @property
+    def takes(self) -> frozenset[str]:
+        """What an update takes."""
+        return self.before[2] - self.after[2] if self.after and self.before else frozenset()
 
 
 Planned = tuple[list[Step], list[str]]
@@ -320,7 +334,8 @@ class Case:
         output.seek(0)
         result: dict[str, Any] = json.load(output)
         is_changed = result["made"] or result["may_have_been_made"]
-        expected = 0 if result["reason"] is None else 3 if is_changed else 2
+        is_whole = result["reason"] is None and not result["refused"]
+        expected = 0 if is_whole else 3 if is_changed else 2
         self.expect(status == expected, f"the status is {status}, with {result}")
         is_stopped = self.account.is_watched and self.account.ended_at is not None and expected > 0
         self.expect((result["kind"] == "stopped") == is_stopped, f"its kind is {result['kind']}")
@@ -361,9 +376,14 @@ class Case:
         for _ in range(rng.randint(1, 2)):
             kind = rng.choice(KINDS)
             number = rng.randint(0, rng.choice([4, 12]))
-            if kind not in {"fault", "tamper", "wait"} and number == 0:
+            if kind in {"drift", "second", "signal", "signals"} and number == 0:
                 self.is_plannable = False
-            if kind == "fault":
+            if kind == "refusal":
+                names = [*names, *(role.name for role in self.declared.roles)]
+                for change in CHANGES:
+                    role, status = rng.choice(names or ["A"]), rng.choice([400, 403, 409, 422])
+                    account.fail(change, status, role=role, times=None)
+            elif kind == "fault":
                 status, when = rng.choice(FAULTS)
                 operation: Any = rng.choice(["create", "create", "update", "delete", "get", "list"])
                 times, after = rng.choice([1, 3]), rng.randint(0, 3)
@@ -420,8 +440,8 @@ class Case:
     def judge_result(self, result: dict[str, Any], steps: list[Step]) -> None:
         entries = self.account.entries
         failed, may_be = result["failed"], result["may_have_been_made"]
-        blocked = [*map(as_step, result["blocked"])]
-        begun = sorted([*map(as_step, result["made"]), *blocked], key=lambda step: step.place)
+        refused = [as_step(each["change"]) for each in result["refused"]]
+        begun = sorted([*map(as_step, result["made"]), *refused], key=lambda step: step.place)
         told = [as_step(each) for each in (failed, *result["not_reached"]) if each]
         wanted, steps = steps, [*begun, *told]
         self.expect(sorted(steps, key=str) == wanted, f"told {told}")
@@ -445,32 +465,51 @@ class Case:
                 looked = look.before.get(step.role_id)
                 self.expect(looked == step.before, f"{step} was made of {looked}")
             self.expect(new == merged(step, old), f"{step} made {old} to {new}")
-        for n, step in enumerate(steps):
-            if step in blocked:
-                self.expect(n not in made, f"{step} is reported as blocked")
-                # A look follows where an attempt before may have made it.
-                self.expect(409 in self.statuses(step)[-2:], f"{step} was not blocked")
-            elif n < len(begun):
-                gone = self.was_made_by_others(step, entries)
-                self.expect(n in made or gone, f"{step} is reported as made")
-            elif failed and n == len(begun):
-                sent = [e for e in entries if e.method != "GET" and e.is_for(step)]
-                is_blocked = step.after is None and sent and sent[-1].status == 409
-                self.expect(not is_blocked or may_be, f"{step} is blocked, and stopped the run")
-                self.expect(may_be or n not in made, f"{step} is reported as not made")
-                is_answered = all(e.is_answered for e in sent)
-                certain = is_answered and all(e.status in REFUSALS for e in sent)
-                certain = certain and not self.account.is_cancelled
-                self.expect(not (may_be and certain), f"{step} is reported as open")
-                is_gone = step.after is None and self.statuses(step)[-1:] == [404]
-                self.expect(not (is_gone and is_answered), f"{step} failed though it was made")
-            else:
-                self.expect(n not in made, f"{step} is reported as not reached")
+        self.judge_steps(result, steps, made)
         is_whole = len(begun) == len(steps)
         self.expect(is_whole or not self.is_quiet, f"a quiet run failed: {result}")
         is_done = len(result["made"]) == len(steps)
-        self.expect(is_done == (result["reason"] is None), f"it is done, or not: {result}")
+        is_said = result["reason"] is None and not refused
+        self.expect(is_done == (is_said and not result["not_reached"]), f"it is done? {result}")
+        self.judge_dependents(refused, [*map(as_step, result["not_reached"])], result["reason"])
         self.judge_ends(may_be)
+
+    def judge_steps(self, result: dict[str, Any], steps: list[Step], made: list[int]) -> None:
+        """Judge what the run said of each step, of which some had an effect."""
+        entries, failed, may_be = (
+            self.account.entries,
+            result["failed"],
+            result["may_have_been_made"],
+        )
+        refused = {as_step(each["change"]): each["is_blocked"] for each in result["refused"]}
+        begun = len(result["made"]) + len(refused)
+        for n, step in enumerate(steps):
+            about = [e for e in entries if e.is_for(step)]
+            is_answered = all(e.is_answered for e in about)
+            if step in refused:
+                self.expect(n not in made, f"{step} is reported as refused")
+                last = about[-1]
+                is_drift = (
+                    last.method == "GET" and last.before.get(step.role_id or "") != step.before
+                )
+                self.expect(last.status in REFUSALS or is_drift, f"{step} was not refused: {last}")
+                is_blocked = step.after is None and last.method == "DELETE" and last.status == 409
+                self.expect(refused[step] == is_blocked, f"{step} is blocked, or not")
+            elif n < begun:
+                gone = self.was_made_by_others(step, entries)
+                self.expect(n in made or gone, f"{step} is reported as made")
+            elif failed and n == begun:
+                self.expect(may_be or n not in made, f"{step} is reported as not made")
+                is_refused = bool(about) and about[-1].is_answered and about[-1].status in REFUSALS
+                self.expect(may_be or not is_refused, f"{step} was refused, and stopped the run")
+                sent = [e for e in about if e.method != "GET"]
+                certain = all(e.is_answered and e.status in {401, *REFUSALS} for e in sent)
+                certain = certain and not self.account.is_cancelled
+                self.expect(not (may_be and certain), f"{step} is reported as open")
+                is_gone = step.after is None and [e.status for e in about][-1:] == [404]
+                self.expect(not (is_gone and is_answered), f"{step} failed though it was made")
+            else:
+                self.expect(n not in made, f"{step} is reported as not reached")
 
     def judge_ends(self, may_be: bool) -> None:  # noqa: FBT001
         entries = self.account.entries
@@ -487,8 +526,19 @@ class Case:
             others -= {(e.method, e.role_id), ("GET", e.role_id)}
         self.expect(not others, f"after it was stopped it sent {others}")
 
-    def statuses(self, step: Step) -> list[int]:
-        return [e.status for e in self.account.entries if e.role_id == step.role_id]
+    def judge_dependents(self, refused: list[Step], skipped: list[Step], reason: object) -> None:
+        """Judge what a run that went on after a refusal left out, and what it did not."""
+        withheld: set[str] = set()
+        for step in sorted([*refused, *skipped], key=lambda step: step.place):
+            withheld |= step.gives
+        for step in skipped:
+            self.expect(bool(reason or step.takes & withheld), f"{step} was left out")
+        for step in refused:
+            last = max(n for n, e in enumerate(self.account.entries) if e.is_for(step))
+            for entry in self.account.entries[last + 1 :]:
+                old, new = entry.effect or (None, None)
+                taken = old[2] - new[2] if old and new else frozenset[str]()
+                self.expect(taken.isdisjoint(step.gives), f"{entry} took what {step} had to give")
 
     def was_made_by_others(self, step: Step, entries: list[Entry]) -> bool:
         if step.role_id is None:
