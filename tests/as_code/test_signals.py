@@ -70,6 +70,7 @@ def test_wait(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
         sending(signal.SIGTERM)()
         await asyncio.Event().wait()
 
+    monkeypatch.setattr("arize_roles_async.__main__._GRACE", 1e6)
     monkeypatch.setattr(AiohttpRolesClient, "_sleep", wait)
     shell.account.fail("delete", 429)
     status, _, errors = shell("apply --yes roles.toml")
