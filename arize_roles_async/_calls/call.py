@@ -91,7 +91,7 @@ class FindOutcome(msgspec.Struct, frozen=True):
     """
 
     failure: RolesError
-    is_over: bool = False
+    all_refused: bool = False
     """No attempt can still make the change: the service has said of each that it did nothing."""
 
 
@@ -236,14 +236,13 @@ class Call(msgspec.Struct, eq=False):
             self._forgiven += 1
             return AskKey(failure, 0.0)
         if self._is_change and self._doubt > _Doubt.NONE and failure.from_service:
-            is_made = self.resource.settled.get((self.operation, failure.status))
+            is_made = self.resource.verdicts.get((self.operation, failure.status))
             if is_made is False:
                 raise failure
             if is_made:
-                if self.maybe_applied or self.name is not None:
+                if self.maybe_applied:
                     return None
-                # After a 503 alone, there may never have been an item with this ID. A call by a
-                # name has found the item.
+                # After a 503 alone, somebody else may have deleted the item.
                 raise self.outcome_unknown(failure)
         return self.fail(failure, now)
 
@@ -261,7 +260,8 @@ class Call(msgspec.Struct, eq=False):
         # If the delay exceeds the deadline, raise this error now; a timeout would say less.
         if delay is not None and now + delay < self.deadline:
             if isinstance(failure, RateLimitError):
-                # Not one that is raised: its frames hold this call, so that would make a circle.
+                # Kept only here, where it is not raised: an error that was raised holds this call
+                # by its frames, and only the garbage collector would free the two.
                 self._last_429 = failure
             return Retry(failure, delay)
         if delay is not None and isinstance(failure, RateLimitError):
@@ -275,11 +275,12 @@ class Call(msgspec.Struct, eq=False):
         If it needs no check, or none would help, this raises the error that ends the call.
         """
         if self._is_change and isinstance(failure, _CHECKED) and self._doubt > _Doubt.NONE:
-            is_over = not self.maybe_applied
-            if not (is_over and isinstance(failure, StatusError) and failure.status in _NOT_DONE):
+            all_refused = not self.maybe_applied
+            is_refused = isinstance(failure, StatusError) and failure.status in _NOT_DONE
+            if not (all_refused and is_refused):
                 # The call may run out of time before the account has shown it.
                 self._doubt = _Doubt.MAYBE_APPLIED
-                return FindOutcome(failure, is_over=is_over)
+                return FindOutcome(failure, all_refused=all_refused)
         raise self.end(failure)
 
     def outcome_unknown(

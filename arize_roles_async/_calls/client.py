@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from functools import cached_property
 from typing import ClassVar, Generic, NoReturn, Self, TypeVar
 
@@ -23,13 +24,20 @@ Waits = tuple[RetryPolicy, float | None, Callable[[float], Awaitable[None]]]
 """How a client waits between attempts: its retries, the seconds of a call, and its sleep."""
 
 
-def earliest_change(call: DrivenCall[Lookup]) -> float:
-    """Return the earliest time at which a call can have made its change; see `created_since`."""
-    return call.created_since(call.driver.transport.now(), time.time())
+def may_be_since(call: DrivenCall[Lookup], moment: datetime) -> bool:
+    """Return whether a time of the service may be that of a change by a call.
+
+    A time stands for the whole second, millisecond or microsecond that it begins, as it is nowhere
+    documented which of these the service writes.
+    """
+    fraction = moment.microsecond
+    stands_for = 1.0 if not fraction else 1e-3 if not fraction % 1_000 else 1e-6
+    earliest = call.created_since(call.driver.transport.now(), time.time())
+    return moment.timestamp() + stands_for > earliest
 
 
 async def expect_gone(
-    found: Awaitable[object], step: FindOutcome, *, was_there: bool
+    found: Awaitable[object], step: FindOutcome, *, was_seen: bool
 ) -> UnsetType | None:
     """Return None if a call has deleted the item that `found` gets, or UNSET if that is open.
 
@@ -39,9 +47,10 @@ async def expect_gone(
     try:
         await found
     except NotFoundError:
-        return None if was_there else UNSET
+        # If the service did nothing, as it says, somebody else has deleted it.
+        return None if was_seen and not step.all_refused else UNSET
     # If it is there after a 404, the key lacks the right to delete it.
-    if step.is_over or isinstance(step.failure, NotFoundError):
+    if step.all_refused or isinstance(step.failure, NotFoundError):
         raise step.failure
     return UNSET
 

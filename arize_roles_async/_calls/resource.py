@@ -14,7 +14,7 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
     """Their names, such as `role_bindings.list`: only those that the resource has."""
     id_argument: str
     """The argument of a method that takes an item's ID."""
-    settled: dict[tuple[str, int], bool] = {}
+    verdicts: dict[tuple[str, int], bool] = {}
     """The refusals by the service itself, as operation and status, that show whether a change in
     doubt was made. After any other, the account is read."""
 

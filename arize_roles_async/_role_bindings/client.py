@@ -11,7 +11,7 @@ from typing import Final
 from msgspec import UNSET, UnsetType
 
 from arize_roles_async._calls.call import FindOutcome
-from arize_roles_async._calls.client import BaseClient, earliest_change, expect_gone
+from arize_roles_async._calls.client import BaseClient, expect_gone, may_be_since
 from arize_roles_async._calls.driver import DrivenCall, Lookup
 from arize_roles_async._calls.stage import pre_release
 from arize_roles_async._role_bindings.models import (
@@ -29,7 +29,15 @@ from arize_roles_async._role_bindings.requests import (
     UpdateRoleBinding,
     resource_id_flaw,
 )
-from arize_roles_async._values.errors import BetaWarning, ConflictError, NotFoundError, StatusError
+from arize_roles_async._values.errors import (
+    BetaWarning,
+    ConflictError,
+    InvalidResponseError,
+    NotFoundError,
+    OutcomeUnknownError,
+    RolesError,
+    StatusError,
+)
 from arize_roles_async._values.requests import check, id_flaw, id_kind, is_same_id
 from arize_roles_async._values.text import extend, quoted
 from arize_roles_async._wire.decode import decode_item
@@ -90,7 +98,10 @@ class BaseRoleBindingsClient(BaseClient[Lookup], RoleBindingsClient):
         check(("binding_id", id_flaw(binding_id)), ("role_id", id_flaw(role_id)))
         call = self._begin("role_bindings.update")
         with call.time_limit:
-            return await self._update(call, binding_id, role_id)
+            updated = await self._update(call, binding_id, role_id)
+            if is_same_id(updated.role_id, role_id):
+                return updated
+            raise _changed_since(call)
 
     @beta
     async def delete(self, *, binding_id: str) -> None:
@@ -112,37 +123,8 @@ class BaseRoleBindingsClient(BaseClient[Lookup], RoleBindingsClient):
             user_id=user_id, role_id=role_id, resource_type=resource_type, resource_id=resource_id
         )
         call = self._begin("role_bindings.list")
-        failure: StatusError | None = None
-        before: RoleBinding | None = None
         with call.time_limit:
-            for _ in range(_ROUNDS):
-                found = await self._find(call, new)
-                if found is not None and is_same_id(found.role_id, role_id):
-                    return found
-                if failure is not None and found == before:
-                    if found is None:
-                        extend(failure, _HIDDEN)
-                    # If the answer names the role, there is no such role.
-                    elif isinstance(failure, NotFoundError) and role_id not in str(failure):
-                        extend(failure, _NO_ROLE_OR_RIGHT)
-                    raise failure
-                try:
-                    if found is None:
-                        call.go_on_with("role_bindings.create")
-                        found = await self._create(call, new)
-                        if is_same_id(found.role_id, role_id):
-                            return found
-                        # Somebody has changed it since. If the update fails, too, the outcome of
-                        # the create is in doubt.
-                    else:
-                        call.go_on_with("role_bindings.update")
-                    return await self._update(call, found.id, role_id)
-                except (ConflictError, NotFoundError) as error:
-                    if found is None and isinstance(error, NotFoundError):
-                        raise  # There is no such role.
-                    failure, before = error, found
-            assert failure is not None  # noqa: S101 - each round failed
-            raise failure
+            return await self._ensure(call, new)
 
     @beta
     async def remove(
@@ -151,19 +133,7 @@ class BaseRoleBindingsClient(BaseClient[Lookup], RoleBindingsClient):
         target = Target(user_id=user_id, resource_type=resource_type, resource_id=resource_id)
         call = self._begin("role_bindings.list")
         with call.time_limit:
-            found = await self._find(call, target)
-            if found is None:
-                return False
-            call.go_on_with("role_bindings.delete")
-            try:
-                await self._delete(call, found.id, was_seen=True)
-            except NotFoundError as error:
-                left = await self._find(call, target)
-                if left is None or left.id != found.id:
-                    return call.maybe_applied
-                extend(error, _NO_RIGHT)
-                raise
-            return True
+            return await self._remove(call, target)
 
     @beta
     def find(
@@ -191,11 +161,70 @@ class BaseRoleBindingsClient(BaseClient[Lookup], RoleBindingsClient):
         with call.time_limit:
             return await call.page(ROLE_BINDINGS, ListRoleBindingsResponse, page)
 
-    async def _create(self, call: DrivenCall[Lookup], new: CreateRoleBinding) -> RoleBinding:
+    async def _ensure(self, call: DrivenCall[Lookup], new: CreateRoleBinding) -> RoleBinding:
+        failure: RolesError | None = None
+        before: RoleBinding | None = None
+        for _ in range(_ROUNDS):
+            found = await self._find(call, new)
+            if found is not None and is_same_id(found.role_id, new.role_id):
+                return found
+            # A binding that is as before shows that nobody else hindered the change.
+            if failure is not None and found is not None and found == before:
+                break
+            try:
+                given = await self._give(call, found, new)
+            except (ConflictError, NotFoundError) as error:
+                if found is None and isinstance(error, NotFoundError):
+                    raise  # There is no such role.
+                failure, before = error, found
+            else:
+                if is_same_id(given.role_id, new.role_id):
+                    return given
+                failure, before = _changed_since(call), None
+        assert failure is not None  # noqa: S101 - each round failed
+        if isinstance(failure, ConflictError) and before is None:
+            extend(failure, _HIDDEN)
+        # If the answer names the role, there is no such role.
+        elif isinstance(failure, NotFoundError) and new.role_id not in str(failure):
+            extend(failure, _NO_ROLE_OR_RIGHT)
+        raise failure
+
+    async def _give(
+        self, call: DrivenCall[Lookup], found: RoleBinding | None, new: CreateRoleBinding
+    ) -> RoleBinding:
+        """Create a binding, or change the role of the one that was found."""
+        if found is not None:
+            call.go_on_with("role_bindings.update")
+            return await self._update(call, found.id, new.role_id)
+        call.go_on_with("role_bindings.create")
+        made = await self._create(call, new, adopts=True)
+        if is_same_id(made.role_id, new.role_id):
+            return made
+        # If the update fails, too, the outcome of the create is in doubt.
+        return await self._update(call, made.id, new.role_id)
+
+    async def _remove(self, call: DrivenCall[Lookup], target: Target) -> bool:
+        found = await self._find(call, target)
+        if found is None:
+            return False
+        call.go_on_with("role_bindings.delete")
+        try:
+            await self._delete(call, found.id, was_seen=True)
+        except NotFoundError as error:
+            left = await self._find(call, target)
+            if left is None or left.id != found.id:
+                return call.maybe_applied
+            extend(error, _NO_RIGHT)
+            raise
+        return True
+
+    async def _create(
+        self, call: DrivenCall[Lookup], new: CreateRoleBinding, *, adopts: bool = False
+    ) -> RoleBinding:
         return await call.change(
             create_request(ROLE_BINDINGS.path, new),
             functools.partial(decode_item, RoleBinding, "user_id", new.user_id),
-            lambda step: self._find_created(call, new, step),
+            lambda step: self._find_created(call, new, step, adopts=adopts),
         )
 
     async def _update(self, call: DrivenCall[Lookup], binding_id: str, role_id: str) -> RoleBinding:
@@ -212,7 +241,7 @@ class BaseRoleBindingsClient(BaseClient[Lookup], RoleBindingsClient):
             item_request("DELETE", ROLE_BINDINGS.path, binding_id),
             lambda _, __: None,
             lambda step: expect_gone(
-                call.get(ROLE_BINDINGS, RoleBinding, binding_id), step, was_there=was_seen
+                call.get(ROLE_BINDINGS, RoleBinding, binding_id), step, was_seen=was_seen
             ),
         )
 
@@ -223,15 +252,15 @@ class BaseRoleBindingsClient(BaseClient[Lookup], RoleBindingsClient):
         return await anext(_Found(fetch, [target.resource_type], wanted), None)
 
     async def _find_created(
-        self, call: DrivenCall[Lookup], new: CreateRoleBinding, step: FindOutcome
+        self, call: DrivenCall[Lookup], new: CreateRoleBinding, step: FindOutcome, *, adopts: bool
     ) -> RoleBinding | UnsetType:
-        """Return the binding that this call made."""
+        """Return the binding that this call made, or if it adopts, whoever made it."""
         found = await self._find(call, new)
         if found is None:
             return UNSET
-        is_new = found.created_at.timestamp() >= earliest_change(call)
+        is_new = adopts or may_be_since(call, found.created_at)
         has_role = is_same_id(found.role_id, new.role_id)
-        if is_new and (has_role or found.updated_at > found.created_at):
+        if is_new and (adopts or has_role or found.updated_at > found.created_at):
             return found
         # If the one that is there is older, this call made none.
         if isinstance(step.failure, StatusError) and not is_new:
@@ -246,9 +275,14 @@ class BaseRoleBindingsClient(BaseClient[Lookup], RoleBindingsClient):
         if is_same_id(binding.role_id, role_id):
             return binding
         # If somebody changed it since, this call may have changed it first.
-        if step.is_over and binding.updated_at.timestamp() < earliest_change(call):
+        if step.all_refused and not may_be_since(call, binding.updated_at):
             raise step.failure
         return UNSET
+
+
+def _changed_since(call: DrivenCall[Lookup]) -> OutcomeUnknownError:
+    """Return the error of a change after which the binding has another role."""
+    return call.outcome_unknown(InvalidResponseError("the answer holds a binding of another role"))
 
 
 _HIDDEN: Final = "; the key sees no such binding, so it may lack ROLE_BINDING_READ on the resource"

@@ -26,7 +26,7 @@ class RoleBindingsClient(Client, Protocol):
     So a 404 means that there is no such binding, or that the key lacks a right.
 
     A request whose answer was lost may arrive after its call has ended, and make the change then,
-    even if the call ended in a refusal, or `remove` in False: no client can know that.
+    however the call ended: no client can know that.
     """
 
     def list(
@@ -100,8 +100,8 @@ class RoleBindingsClient(Client, Protocol):
         binding among those of the user. It returns the one on the resource if this call can have
         made it: it is not older than the first attempt by the service's clock (the `Date` of its
         answers), and its role is as requested or changed since. So an equal binding that somebody
-        else made between two attempts can be mistaken for it, and, as a `Date` is in whole seconds,
-        one made at most 1.5 s and one latency before the first attempt.
+        else made between two attempts, or a moment before, can be mistaken for it: the guide's page
+        `errors-and-retries` says how long.
         """
         ...
 
@@ -114,7 +114,8 @@ class RoleBindingsClient(Client, Protocol):
         Raises:
             NotFoundError: There is no such binding or role, or the key lacks `ROLE_BINDING_CREATE`
                 or `ROLE_BINDING_DELETE` on the resource.
-            OutcomeUnknownError: The change may have been made.
+            OutcomeUnknownError: The change may have been made; also if the answer shows another
+                role, which somebody else has given since.
         """
         ...
 
@@ -146,8 +147,8 @@ class RoleBindingsClient(Client, Protocol):
         `create`.
 
         Returns:
-            The binding with this role. If somebody changes the role of a binding that this call
-            made and whose answer was lost, it gets this role again.
+            The binding with this role. If somebody changes the role before the answer is there, the
+            binding gets this role again.
 
         Raises:
             ConflictError: The user has a binding there that the key may not see.

@@ -9,7 +9,7 @@ from typing import overload
 from msgspec import UNSET, UnsetType
 
 from arize_roles_async._calls.call import FindOutcome
-from arize_roles_async._calls.client import BaseClient, earliest_change, expect_gone
+from arize_roles_async._calls.client import BaseClient, expect_gone, may_be_since
 from arize_roles_async._calls.driver import DrivenCall
 from arize_roles_async._calls.stage import pre_release
 from arize_roles_async._roles.lookup import NameLookup
@@ -163,10 +163,7 @@ class BaseRolesClient(BaseClient[NameLookup], RolesClient):  # ty: ignore[confli
             await call.change(
                 item_request("DELETE", ROLES.path, found_id),
                 lambda _, __: None,  # A 204 has no body.
-                # After a 503 alone, there may never have been a role with this ID.
-                lambda step: expect_gone(
-                    self._get(call, found_id), step, was_there=is_name or not step.is_over
-                ),
+                lambda step: expect_gone(self._get(call, found_id), step, was_seen=True),
             )
 
     async def _list_page(self, page: ListRoles) -> ListRolesResponse:
@@ -199,19 +196,19 @@ class BaseRolesClient(BaseClient[NameLookup], RolesClient):  # ty: ignore[confli
         """Return the role that this call made."""
         failure = step.failure
         found = await self._find_similar(call, new.name)
-        if found is not None:
-            if found.permissions is None:
-                return UNSET
-            since = earliest_change(call)
-            is_new = not found.is_predefined and found.created_at.timestamp() >= since
-            is_touched = found.name == new.name and found.updated_at > found.created_at
-            if is_new and (_matches(found, new) or is_touched):
+        if found is None:
+            # If it was taken and nobody has it any longer, this call may have made that role.
+            in_doubt = isinstance(failure, ConflictError)
+        else:
+            is_new = not found.is_predefined and may_be_since(call, found.created_at)
+            is_as_asked = _matches(found, new) or found.updated_at > found.created_at
+            if is_new and is_as_asked and found.name == new.name:
                 return found
-        elif isinstance(failure, ConflictError):
-            # Nobody has the name any longer, so the role that had it may be the one this call made.
-            return UNSET
+            # Whoever has made it since, this call may have made it first.
+            in_doubt = is_new or found.permissions is None
         # After other failures, an earlier attempt may still make the role.
-        if step.is_over or isinstance(failure, ConflictError | ForbiddenError):
+        is_final = step.all_refused or isinstance(failure, ConflictError | ForbiddenError)
+        if is_final and not in_doubt:
             raise failure
         return UNSET
 
@@ -237,9 +234,9 @@ class BaseRolesClient(BaseClient[NameLookup], RolesClient):  # ty: ignore[confli
             return role, None
         is_taken = changes.name is not UNSET and _casefolded(changes.name) != _casefolded(role.name)
         # If somebody changed it since, this call may have changed it first.
-        is_untouched = role.updated_at.timestamp() < earliest_change(call)
+        is_untouched = not may_be_since(call, role.updated_at)
         is_conflict = is_taken and isinstance(step.failure, ConflictError)
-        if is_conflict or (step.is_over and is_untouched):
+        if is_conflict or (step.all_refused and is_untouched):
             raise step.failure
         return UNSET
 

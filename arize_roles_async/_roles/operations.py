@@ -35,7 +35,7 @@ ROLES: Final = _Roles(
     path="/v2/roles",
     operations=get_args(RoleOperation),
     id_argument="role_id",
-    settled={
+    verdicts={
         ("delete", 404): True,
         # A role that cannot be deleted, such as one that users hold, is there.
         ("delete", 409): False,

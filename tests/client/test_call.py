@@ -207,13 +207,6 @@ def test_used_up(operation: str, outcome: Outcome, end: str) -> None:
     assert end_of(operation, BROKEN, outcome, attempts=2) == "find out"
 
 
-def test_seen() -> None:
-    """A role that the call found by its name, and that is gone now, was deleted."""
-    driver = Driver("delete", name="Role")
-    assert isinstance(driver.feed(words(503)), Retry)
-    assert driver.feed(words(404)) is None
-
-
 class TestAttempts:
     """Whether an attempt counts."""
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from arize_roles_async import (
@@ -12,6 +13,8 @@ from arize_roles_async import (
     ConflictError,
     NotFoundError,
     OutcomeUnknownError,
+    Request,
+    Response,
     RetryPolicy,
     RoleBinding,
     RoleBindingPages,
@@ -20,7 +23,7 @@ from arize_roles_async import (
     StatusError,
     ValidationError,
 )
-from arize_roles_fake import FakeAccount, FakeRolesClient
+from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient
 from tests.support.clients import Act, account_at_noon, answer, meddled
 
 USER = "VXNlcjphZGE="  # User:ada
@@ -49,9 +52,28 @@ def bindings(account: FakeAccount) -> RoleBindingsClient:
     return FakeRolesClient(account).role_bindings
 
 
-def before(method: str, act: Act) -> FakeAccount:
+def before(method: str, act: Act, **options: Any) -> FakeAccount:  # noqa: ANN401
     """Return an account that somebody else changes right before requests with a method."""
-    return with_roles(meddled("before", method, act))
+    return with_roles(meddled("before", method, act, **options))
+
+
+class LateAnswers(FakeAccount):
+    """Answers the first changes of a role with the binding after somebody else changed it again."""
+
+    def __init__(self, others: int) -> None:
+        super().__init__(api_key="fake-api-key", predefined=False)
+        self.others = others
+        with_roles(self)
+        bind(self)
+
+    def handle(self, request: Request) -> Response:
+        reply = super().handle(request)
+        if request.method != "PATCH" or not self.others:
+            return reply
+        left, self.others = self.others - 1, 0
+        give(self)
+        self.others = left
+        return super().handle(msgspec.structs.replace(request, method="GET", body=None))
 
 
 def bind(account: FakeAccount) -> RoleBinding:
@@ -146,6 +168,7 @@ class TestRules:
 LOST: Fault = ("lost", {})
 LOST_AFTER: Fault = ("lost", {"when": "after"})
 DOWN: Fault = (503, {})
+DOWN_AFTER: Fault = (503, {"when": "after"})
 REFUSED: Fault = (401, {})
 
 
@@ -162,6 +185,9 @@ class TestLost:
             ("update", [LOST_AFTER], 1, RoleBinding, "update get"),
             # `remove` has seen the binding, so one that is gone counts as removed.
             ("remove", [LOST_AFTER], 3, bool, "list delete delete get"),
+            # After a 503 of the service, it may be somebody else who has removed it.
+            ("remove", [DOWN_AFTER], 3, OutcomeUnknownError, "list delete delete get"),
+            ("delete", [DOWN_AFTER], 3, OutcomeUnknownError, "delete delete get"),
             # A delete by an ID cannot tell a removed binding from one that it never saw.
             ("delete", [LOST_AFTER], 3, OutcomeUnknownError, "delete delete get"),
             # A request that was lost may still arrive, so an unchanged account proves nothing.
@@ -250,6 +276,15 @@ class TestLost:
         account.assert_bindings({(USER, SPACE): "Analyst"})
 
 
+async def test_update_answer() -> None:
+    """An update whose answer shows another role than was given is no result."""
+    account = LateAnswers(others=1)
+    (binding,) = account.bindings()
+    bindings = FakeRolesClient(account).role_bindings
+    with pytest.raises(OutcomeUnknownError, match="holds a binding of another role"):
+        await bindings.update(binding_id=binding.id, role_id=EDITOR)
+
+
 class TestEnsure:
     """`ensure` gives a user a role, whatever is there; `remove` takes it."""
 
@@ -320,14 +355,32 @@ class TestEnsure:
         await bindings.ensure(**TARGET, role_id=EDITOR)
         account.assert_bindings({(USER, SPACE): "Editor"})
 
-    async def test_changed_since(self) -> None:
+    @pytest.mark.parametrize("times", Assumptions.choices()["binding_updated_at"])
+    async def test_changed_since(self, times: Any) -> None:  # noqa: ANN401 - a choice
         """A binding that somebody changed since this call made it gets the role again."""
-        account = before("POST", give)
+        assumptions = Assumptions(binding_updated_at=times)
+        account = before("POST", give, assumptions=assumptions)
         account.fail("role_bindings.create", "lost", when="after")
         bindings = FakeRolesClient(account).role_bindings
         made = await bindings.ensure(**TARGET, role_id=EDITOR)
         assert account.bindings("Editor") == (made,)
         assert asked(account) == ["list", "create", "update", "create", "list", "update"]
+
+    async def test_changed_in_answer(self) -> None:
+        """A role that the answer to a change shows in place of the given one is changed again."""
+        account = LateAnswers(others=2)
+        made = await FakeRolesClient(account).role_bindings.ensure(**TARGET, role_id=EDITOR)
+        assert account.bindings("Editor") == (made,)
+        account = LateAnswers(others=3)
+        with pytest.raises(OutcomeUnknownError, match="holds a binding of another role"):
+            await FakeRolesClient(account).role_bindings.ensure(**TARGET, role_id=EDITOR)
+
+    async def test_gone_again(self, account: FakeAccount, bindings: RoleBindingsClient) -> None:
+        """A binding that somebody made and removed again at the same moment is made anew."""
+        account.fail("role_bindings.create", 409, times=2)
+        made = await bindings.ensure(**TARGET, role_id=EDITOR)
+        assert account.bindings("Editor") == (made,)
+        assert asked(account) == ["list", "create"] * 3
 
     async def test_changed_for_good(self) -> None:
         """If that fails, the error does not say that this call has changed nothing."""

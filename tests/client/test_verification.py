@@ -1,6 +1,6 @@
 """A change without an answer: the client reads the account to find out whether it was made."""
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Any, Final, cast
 
@@ -8,11 +8,13 @@ import pytest
 
 from arize_roles_async import (
     OutcomeUnknownError,
+    Role,
+    RoleBinding,
     RoleRenamedError,
     RolesConnectionError,
     RolesError,
 )
-from arize_roles_fake import FakeAccount, FakeRolesClient
+from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient
 from tests.support.clients import SOON, START, answer, meddled
 
 Fault = tuple[Any, dict[str, Any]]
@@ -22,6 +24,12 @@ PAGE: Final[Fault] = (200, {"page": "maintenance"})
 PAGE_AFTER: Final[Fault] = (200, {"page": "maintenance", "when": "after"})
 DOWN: Final[Fault] = (503, {})
 DOWN_AFTER: Final[Fault] = (503, {"when": "after"})
+BINDING: Final = {
+    "user_id": "VXNlcjphZGE=",
+    "role_id": "Um9sZToxOmE=",
+    "resource_type": "SPACE",
+    "resource_id": "U3BhY2U6TUw=",
+}
 
 
 def refusal(status: int) -> Fault:
@@ -69,16 +77,18 @@ def ago(seconds: float) -> dict[str, object]:
         (ago(200_000_000.0), [LOST], "ConflictError"),
         # As nobody would have made it, unless somebody else has changed it since.
         ({"is_predefined": True}, [LOST], "ConflictError"),
-        ({"permissions": ["DATASET_READ"]}, [LOST], "ConflictError"),
-        ({"permissions": []}, [LOST], "ConflictError"),
-        ({"description": "Someone else's."}, [LOST], "ConflictError"),
+        ({"permissions": ["DATASET_READ"]}, [LOST], "unknown: ConflictError"),
+        ({"description": "Someone else's."}, [LOST], "unknown: ConflictError"),
+        ({"permissions": ["DATASET_READ"], **ago(2.0)}, [LOST], "ConflictError"),
         (
             {"permissions": ["DATASET_READ"], "updated_at": START + timedelta(seconds=1)},
             [LOST],
             "done",
         ),
-        # As a service writes it that compares names loosely.
-        ({"name": "MADE"}, [LOST, refusal(409)], "done"),
+        # As a service writes it that compares names loosely: somebody else's, or the one.
+        ({"name": "MADE"}, [LOST, refusal(409)], "unknown: ConflictError"),
+        ({"name": "MADE"}, [LOST, LOST, LOST], "unknown: RolesConnectionError"),
+        ({"name": "MADE", **ago(2.0)}, [LOST, refusal(409)], "ConflictError"),
         (None, [LOST, refusal(409)], "unknown: ConflictError"),
         # A 503 of the service that was right, and one that was wrong.
         (None, [DOWN, refusal(404)], "NotFoundError"),
@@ -137,24 +147,59 @@ async def test_update(
         # It may yet be deleted.
         ([PAGE], "unknown: InvalidResponseError"),
         ([DOWN, refusal(401)], "AuthenticationError"),
-        # Nobody knows of an ID whether it was one.
+        # The service says that it did nothing, so it may be somebody else who has deleted it.
         ([DOWN_AFTER, refusal(403)], "unknown: ForbiddenError"),
+        ([DOWN_AFTER], "unknown: NotFoundError"),
+        ([LOST_AFTER], "done"),
     ],
 )
+@pytest.mark.parametrize("argument", ["role_id", "role"])
 async def test_delete(
-    account: FakeAccount, roles: FakeRolesClient, faults: Sequence[Fault], end: str
+    account: FakeAccount, roles: FakeRolesClient, faults: Sequence[Fault], end: str, argument: str
 ) -> None:
-    """A role that is gone was deleted."""
-    role = account.add_role("Role")
+    """A role that is gone was deleted, whether it was given by its ID or its name."""
+    target = {"role_id": account.add_role("Role").id, "role": "Role"}[argument]
     script(account, "delete", faults)
-    assert await end_of(roles.delete(role_id=role.id)) == end
+    assert await end_of(roles.delete(**{argument: target})) == end
 
 
-async def test_delete_by_name(account: FakeAccount, roles: FakeRolesClient) -> None:
-    """A role that a call has found by its name was there."""
-    account.add_role("Role")
-    script(account, "delete", [DOWN_AFTER, refusal(403)])
-    assert await end_of(roles.delete(role="Role")) == "done"
+CREATES: Final[dict[str, Callable[[FakeRolesClient], Awaitable[Role | RoleBinding]]]] = {
+    "create": lambda roles: roles.create(name="Made", permissions=["PROJECT_READ"]),
+    "role_bindings.create": lambda roles: roles.role_bindings.create(**BINDING),
+}
+
+
+@pytest.mark.parametrize("timestamps", Assumptions.choices()["timestamps"])
+@pytest.mark.parametrize("moment", [0.0, 0.2, 0.7, 0.9])
+@pytest.mark.parametrize("operation", CREATES)
+class TestTimes:
+    """Whatever the service writes of a time, and at whatever moment of a second a call begins."""
+
+    def account(self, moment: float, timestamps: Any) -> FakeAccount:  # noqa: ANN401 - a choice
+        assumptions = Assumptions(timestamps=timestamps)
+        begun = START + timedelta(seconds=moment)
+        account = FakeAccount(clock=lambda: begun, assumptions=assumptions)
+        account.add_role("Analyst", id=BINDING["role_id"])
+        account.slow_down(0.1)
+        return account
+
+    async def test_own(self, operation: Any, moment: float, timestamps: str) -> None:  # noqa: ANN401
+        """What a call has made is its result, though the answer was lost."""
+        account = self.account(moment, timestamps)
+        account.fail(operation, "lost", when="after")
+        made = await CREATES[operation](FakeRolesClient(account, retry=SOON))
+        assert made in (*account.roles, *account.bindings())
+
+    async def test_older(self, operation: Any, moment: float, timestamps: str) -> None:  # noqa: ANN401
+        """What somebody made 2.5 s before the call is not the call's."""
+        account = self.account(moment, timestamps)
+        await CREATES[operation](FakeRolesClient(account, retry=SOON))
+        account.advance(2.4)
+        account.fail(operation, "lost")
+        assert (
+            await end_of(CREATES[operation](FakeRolesClient(account, retry=SOON)))
+            == "ConflictError"
+        )
 
 
 async def test_read_fails(account: FakeAccount, roles: FakeRolesClient) -> None:

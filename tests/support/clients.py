@@ -82,7 +82,12 @@ def request_binding(
     return status
 
 
-def meddled(when: Literal["before", "after"], method: str, act: Act) -> FakeAccount:
+def meddled(
+    when: Literal["before", "after"],
+    method: str,
+    act: Act,
+    **options: Any,  # noqa: ANN401 - the account's
+) -> FakeAccount:
     """Return an account at noon that somebody else changes before or after requests of a method."""
 
     class Meddled(FakeAccount):
@@ -102,7 +107,7 @@ def meddled(when: Literal["before", "after"], method: str, act: Act) -> FakeAcco
             act(self)
             self.acts = True
 
-    return Meddled(api_key="fake-api-key", clock=lambda: START, predefined=False)
+    return Meddled(api_key="fake-api-key", clock=lambda: START, predefined=False, **options)
 
 
 def passed(account: FakeAccount) -> float:

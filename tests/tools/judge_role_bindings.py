@@ -290,7 +290,7 @@ _REMOVE: Final[Any] = BaseRoleBindingsClient.remove
 PLANTED: Final[dict[str, tuple[str, AbstractContextManager[object]]]] = {
     "a 404 means that a delete was made": (
         "delete",
-        patch.dict(ROLE_BINDINGS.settled, {("role_bindings.delete", 404): True}),
+        patch.dict(ROLE_BINDINGS.verdicts, {("role_bindings.delete", 404): True}),
     ),
     "a binding of any age is the call's own": (
         "create",
