@@ -30,14 +30,10 @@ from arize_roles_async._roles.requests import (
 )
 from arize_roles_async._values.errors import ClientStateError, RolesConnectionError, RolesError
 from arize_roles_async._values.options import RetryPolicy, Timeouts
-from arize_roles_async._wire.redaction import (
-    redacted,
-    redacted_cause,
-    takes_secrets,
-    without_frames,
-)
+from arize_roles_async._wire.redaction import redacted, redacted_cause
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
+from arize_roles_async._wire.secrets import takes_secrets, without_frames
 
 __all__ = [
     "CreateRole",
@@ -99,7 +95,7 @@ class HttpRolesClient(BaseArizeClient):
         max_concurrency: Most requests under way at once; further calls wait in a queue.
 
     Raises:
-        ConfigurationError: An argument is not of its type, or no header can carry the key.
+        ConfigurationError: An argument is not of its type, or the key is no bearer token.
     """
 
     @takes_secrets

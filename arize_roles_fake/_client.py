@@ -22,9 +22,9 @@ from arize_roles_async._values.errors import (
     RolesTimeoutError,
 )
 from arize_roles_async._values.options import RetryPolicy, Timeouts, check_type
-from arize_roles_async._wire.redaction import Secret, takes_secrets
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
+from arize_roles_async._wire.secrets import Secret, takes_secrets
 from arize_roles_fake._account.account import FakeAccount
 from arize_roles_fake._testing.faults import Reply, reply_of
 from arize_roles_fake._testing.incoming import CallRequest, CallState

@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 from arize_roles_async._calls.api_key import KeySource
 from arize_roles_async._calls.driver import Driver, Shared
 from arize_roles_async._values.errors import ClientStateError
-from arize_roles_async._wire.redaction import Secret
+from arize_roles_async._wire.secrets import Secret
 from arize_roles_fake._account.account import FakeAccount
 from arize_roles_fake._client import AccountTransport
 from arize_roles_fake._testing.timeline import Clock, SharedTime

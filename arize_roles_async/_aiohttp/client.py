@@ -36,9 +36,10 @@ from arize_roles_async._values.json import MAX_BODY
 from arize_roles_async._values.options import RetryPolicy, Timeouts, check_type
 from arize_roles_async._version import __version__
 from arize_roles_async._wire.problems import invalid_response
-from arize_roles_async._wire.redaction import Secret, redacted_cause, takes_secrets, without_frames
+from arize_roles_async._wire.redaction import redacted_cause
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
+from arize_roles_async._wire.secrets import Secret, takes_secrets, without_frames
 
 _USER_AGENT: Final = f"arize-roles-async/{__version__} aiohttp/{aiohttp.__version__}"
 _SUCCESS: Final = range(200, 300)
@@ -83,12 +84,13 @@ class AiohttpRolesClient(BaseArizeClient):
     ```
 
     Args:
-        api_key: The key, of at most 4,096 characters, or a function without arguments, synchronous
-            or asynchronous, that returns it; else `ARIZE_API_KEY`. A function is called once a
-            call, within the call's time, when the first request leaves the queue (for a role's
-            name: when the call begins), and again after a 401 of the service itself. If it then
-            returns another key, the call continues with that key, once. The client caches no key,
-            so a slow function should cache its own. A synchronous function must not block.
+        api_key: The key, or a function without arguments, synchronous or asynchronous, that
+            returns it; else `ARIZE_API_KEY`. A key has letters, digits and `-._~+/`, and `=` at
+            its end, at most 4,096 characters. A function is called once a call, within the call's
+            time, when the first request leaves the queue (for a role's name: when the call
+            begins), and again after a 401 of the service itself. If it then returns another key,
+            the call continues with that key, once. The client caches no key, so a slow function
+            should cache its own. A synchronous function must not block.
         base_url: Scheme, host and port of the service, and the path in front of `/v2` where a
             gateway has one, such as `https://gateway.example/arize`; else `ARIZE_BASE_URL`, else
             what `ARIZE_API_SCHEME`, `ARIZE_API_HOST` and `ARIZE_API_PORT` make, with

@@ -18,7 +18,7 @@ from arize_roles_async._calls.stage import warned
 from arize_roles_async._values.errors import ConfigurationError, InsecureWarning
 from arize_roles_async._values.options import check_type
 from arize_roles_async._version import __version__
-from arize_roles_async._wire.redaction import Secret
+from arize_roles_async._wire.secrets import Secret
 
 REGIONS: Final = ("ca-central-1a", "eu-west-1a", "us-central-1a", "us-east-1b")
 

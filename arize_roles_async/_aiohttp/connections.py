@@ -21,7 +21,8 @@ from arize_roles_async._aiohttp.time_limits import AsyncioTimeLimit
 from arize_roles_async._calls.transport import Call
 from arize_roles_async._values.errors import ClientStateError
 from arize_roles_async._values.json import MAX_BODY
-from arize_roles_async._wire.redaction import Secret
+from arize_roles_async._wire.redaction import redacted_cause
+from arize_roles_async._wire.secrets import Secret
 
 # The value of SO_LINGER with which a close resets the connection: 16-bit fields on Windows.
 _NO_LINGER: Final = struct.pack("HH" if os.name == "nt" else "ii", 1, 0)
@@ -172,9 +173,23 @@ class Attempt:
             except NotReusableError:
                 continue
             except BaseException as error:
+                failure = self._without_key(error)
                 # A middleware may cancel a request that has already reached the service.
-                self._failure = error
-                raise
+                self._failure = failure
+                if failure is error:
+                    raise
+            # Raised outside the handler, so that it does not carry the error.
+            raise failure
+
+    def _without_key(self, error: BaseException) -> BaseException:
+        """Return an error, or one that says the same if it quotes an answer that echoes the key.
+
+        Tracers see it, and write it to their spans.
+        """
+        if not (self.answers and isinstance(error, aiohttp.ClientError)):
+            return error
+        shown = redacted_cause(error, *self.call.keys)
+        return error if shown is error else aiohttp.ClientError(str(shown))
 
     async def send_on(
         self,

@@ -6,19 +6,29 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias, cast
 
 from arize_roles_async._values.errors import ConfigurationError
-from arize_roles_async._wire.redaction import Secret, redacted_cause
+from arize_roles_async._wire.redaction import redacted_cause
+from arize_roles_async._wire.secrets import Secret
 
 ApiKey: TypeAlias = str | Callable[[], str | Awaitable[str]]
 """An API key, or a function, synchronous or asynchronous, that returns one."""
 
 _MAX_KEY: Final = 4_096
+_FLAWS: Final = {
+    r"\s": "white space",
+    r"[\0-\x1f\x7f]": "a control character",
+    r"[^\0-\x7f]": "a character that is not ASCII",
+    "['\"]": "a quotation mark",
+    "[^A-Za-z0-9._~+/=-]": "another sign",
+    "": "= elsewhere",
+}
+"""What is wrong with a key in which a pattern is found, the first of them."""
 
 
 class KeySource:
     """A fixed key, or a function that returns the key of each call.
 
     Raises:
-        ConfigurationError: It is neither, or no header can carry the key.
+        ConfigurationError: It is neither, or the key can be no bearer token.
     """
 
     def __init__(self, api_key: ApiKey) -> None:
@@ -68,11 +78,18 @@ class KeySource:
 
 
 def api_key_flaw(key: Secret[str]) -> str | None:
-    """Return what is wrong with a key as a text that a header can carry, or None."""
+    """Return what is wrong with a key as a bearer token (RFC 6750), or None."""
     value = cast("object", key.reveal())
-    if not (isinstance(value, str) and re.fullmatch("[!-~]+", value)):
-        return "must be printable ASCII without spaces"
-    return None if len(value) <= _MAX_KEY else f"must have at most {_MAX_KEY} characters"
+    if not isinstance(value, str):
+        return f"must be a string, not {type(value).__name__}"
+    if len(value) > _MAX_KEY:
+        return f"must have at most {_MAX_KEY} characters"
+    if re.fullmatch("[A-Za-z0-9._~+/-]+=*", value):
+        return None
+    if not value:
+        return "must not be empty"
+    flaw = next(flaw for pattern, flaw in _FLAWS.items() if re.search(pattern, value))
+    return f"must have only letters, digits and - . _ ~ + /, and = at its end; it has {flaw}"
 
 
 def _is_cancelled_alone(error: BaseException) -> bool:
@@ -87,7 +104,7 @@ def _is_cancelled_alone(error: BaseException) -> bool:
 
 
 def _checked(key: Secret[object], rule: str) -> Secret[str]:
-    """Return a key that a header can carry, or raise an error that does not show it."""
+    """Return a key that can be a bearer token, or raise an error that does not show it."""
     if not isinstance(key.reveal(), str):
         raise ConfigurationError(f"{rule}, not {type(key.reveal()).__name__}")
     text = cast("Secret[str]", key)

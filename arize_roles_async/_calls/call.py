@@ -34,10 +34,10 @@ from arize_roles_async._values.errors import (
 from arize_roles_async._values.options import RetryPolicy, Timeouts, retry_delay
 from arize_roles_async._values.text import extend
 from arize_roles_async._wire.problems import invalid_response, status_error
-from arize_roles_async._wire.redaction import Secret
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_async._wire.retry_after import http_date
+from arize_roles_async._wire.secrets import Secret
 
 _T = TypeVar("_T")
 
@@ -131,8 +131,8 @@ class Call(msgspec.Struct, eq=False):
     _is_change: bool = False
     _doubt: _Doubt = _Doubt.NONE
     _first_sent: float | None = None
-    _dates: list[tuple[str, float]] = []
-    """Of answers, each with the seconds since the first attempt was sent."""
+    _begun: float = -math.inf
+    """When the first attempt was sent on the service's clock, by the `Date` of the answers."""
 
     def __post_init__(self) -> None:
         if self.timeouts.total is not None:
@@ -156,7 +156,7 @@ class Call(msgspec.Struct, eq=False):
         self.operation = operation
         self._doubt = _Doubt.NONE
         self._first_sent = None
-        self._dates.clear()
+        self._begun = -math.inf
 
     def use_key(self, key: Secret[str]) -> bool:
         """Send a key from now on, and return whether it is another one than before."""
@@ -217,8 +217,7 @@ class Call(msgspec.Struct, eq=False):
                 )
             except InvalidResponseError as error:
                 odd = error
-        if self._first_sent is not None and (date := response.headers.get("Date")) is not None:
-            self._dates.append((date, now - self._first_sent))
+        self._note_date(response, now)
         if odd is not None:
             return self.fail(odd, now)
         if response.status not in _SUCCESS:
@@ -226,6 +225,13 @@ class Call(msgspec.Struct, eq=False):
             failure = status_error(request, response, hint)
             return cast("_T", self._receive_refusal(failure, now))
         return decode(request, response)
+
+    def _note_date(self, response: Response, now: float) -> None:
+        """Note the time on the service's clock; its text, which may echo a key, is not kept."""
+        if self._first_sent is not None:
+            moment = http_date(response.headers.get("Date", "")) or -math.inf
+            # A reading can be too early but never too late, so the latest is the most exact.
+            self._begun = max(self._begun, moment - (now - self._first_sent))
 
     def _receive_refusal(self, failure: StatusError, now: float) -> Retry | FindOutcome | None:
         """Take a refusal; None is the result of a deletion that an earlier attempt made."""
@@ -353,10 +359,8 @@ class Call(msgspec.Struct, eq=False):
         an answer had a `Date`, else by this machine's `wall_clock`, which is assumed to be less
         than five minutes off. Both count from the epoch.
         """
-        read = [(http_date(date), seconds) for date, seconds in self._dates]
-        # A reading can be too early but never too late, so the latest is the most exact.
-        if dates := [date - seconds for date, seconds in read if date is not None]:
-            return max(dates) - _DATE_ERROR
+        if self._begun > -math.inf:
+            return self._begun - _DATE_ERROR
         first_sent = now if self._first_sent is None else self._first_sent
         return wall_clock - (now - first_sent) - _CLOCK_ERROR
 

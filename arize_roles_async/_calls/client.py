@@ -16,7 +16,7 @@ from arize_roles_async._calls.queue import BACKGROUND
 from arize_roles_async._calls.resource import Resource
 from arize_roles_async._values.errors import ClientStateError, NotFoundError
 from arize_roles_async._values.options import RetryPolicy, Timeouts, check_seconds, check_type
-from arize_roles_async._wire.redaction import takes_secrets
+from arize_roles_async._wire.secrets import takes_secrets
 
 _L_co = TypeVar("_L_co", bound=Lookup, covariant=True)
 _ClientT = TypeVar("_ClientT", bound="BaseClient[Lookup]")

@@ -6,9 +6,9 @@ from typing import Protocol
 
 from arize_roles_async._calls.api_key import KeySource
 from arize_roles_async._calls.call import Call, TimeLimit
-from arize_roles_async._wire.redaction import Secret
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
+from arize_roles_async._wire.secrets import Secret
 
 __all__ = ["Call", "Event", "Request", "Response", "TimeLimit", "Transport"]
 

@@ -80,10 +80,11 @@ def _decode_slow(model: type[_T], request: Request, response: Response) -> _T:
     from arize_roles_async._values.convert import from_dict
 
     try:
-        # The key is redacted before the conversion, since a traceback shows what each frame holds.
-        return from_dict(model, parse_json(response.redacted_body()))
+        return from_dict(model, parse_json(response.body))
     except ValidationError as error:
-        refused = error
+        broken = [(each.field, response.redacted(each.message)) for each in error.violations]
     except ValueError as error:
-        refused = validation_error(("$", str(error)))
+        broken = [("$", str(error))]
+    # Made again, since the first one hangs on errors and frames that hold the body.
+    refused = validation_error(*broken)
     raise invalid_response(request, response, str(refused)) from refused

@@ -10,7 +10,7 @@ from arize_roles_async._values.errors import InvalidResponseError, StatusError, 
 from arize_roles_async._values.json import parse_json
 from arize_roles_async._values.text import one_line
 from arize_roles_async._wire.request import Request
-from arize_roles_async._wire.response import MAX_QUOTED, Response, beginning, excerpt
+from arize_roles_async._wire.response import MAX_QUOTED, Response, beginning_of, excerpt
 from arize_roles_async._wire.retry_after import retry_after
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _MAX_PROBLEM: Final = 64 * 1024
 """Bytes of a problem document; the service's have a few hundred."""
 _MAX_PAGE: Final = 20_000
-"""Bytes of a page that are searched for a title."""
+"""Characters of a page that are searched for a title."""
 # A pattern and not a compiled one: most programs that import this never need it.
 _TITLE: Final = "(?i)<title[^<>]*>([^<]*)"
 _REDIRECT: Final = range(300, 400)
@@ -78,7 +78,7 @@ def page_title(response: Response) -> str:
     """
     import html
 
-    found = re.search(_TITLE, beginning(response, _MAX_PAGE))
+    found = re.search(_TITLE, beginning_of(response, _MAX_PAGE))
     text = html.unescape(found[1]).strip() if found else ""
     return text and repr(one_line(text, MAX_QUOTED))
 
@@ -102,7 +102,9 @@ def parse_problem(response: Response) -> "ProblemDetails | None":
     if len(response.body) > _MAX_PROBLEM:
         return None
     try:
-        data = parse_json(response.redacted_body())
+        # Before it is parsed, since others keep and show what is parsed.
+        body = response.redacted(response.body.decode("utf-8", "surrogateescape"))
+        data = parse_json(body.encode("utf-8", "surrogateescape"))
     except ValueError:
         return None
     if not isinstance(data, dict):

@@ -13,9 +13,9 @@ import msgspec
 
 from arize_roles_async._values.text import type_name
 from arize_roles_async._values.writing import write_file
-from arize_roles_async._wire.redaction import Secret
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
+from arize_roles_async._wire.secrets import Secret
 from arize_roles_fake._account.assertions import Assertions
 from arize_roles_fake._account.contents import PREDEFINED_ROLES, Contents, check_key
 from arize_roles_fake._account.script import Script
@@ -213,6 +213,8 @@ class FakeAccount(Contents, Script, Assertions):
             OSError: The file cannot be read.
         """
         with account_file.loaded(source) as data:
+            for key in map(Secret, data.keys or ()):
+                check_key(key)
             if assumptions is None:
                 settings = (f"{name}={value}" for name, value in data.assumptions.items())
                 assumptions = Assumptions.parse(settings)

@@ -18,7 +18,7 @@ from arize_roles_async._values.options import is_count
 from arize_roles_async._values.permissions import AnyPermission, known_permission
 from arize_roles_async._values.requests import id_kind
 from arize_roles_async._values.text import quoted
-from arize_roles_async._wire.redaction import Secret
+from arize_roles_async._wire.secrets import Secret
 from arize_roles_fake._service.ids import resource_type
 from arize_roles_fake._service.state import MEMBER, Grants, State
 from arize_roles_fake._service.store import PREDEFINED, RoleStore

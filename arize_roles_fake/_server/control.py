@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import web
 
 from arize_roles_async._values.text import nearest, quoted
-from arize_roles_async._wire.redaction import Secret
+from arize_roles_async._wire.secrets import Secret
 from arize_roles_fake._account.account import DEFAULT_API_KEY, FakeAccount, keys_of
 from arize_roles_fake._server.refusals import is_local_request, refused
 from arize_roles_fake._service.wire import bearer

@@ -90,9 +90,10 @@ class Written:
 
         The sections of pytest's reports, with their titles, are searched, too.
         """
-        from arize_roles_async._wire.redaction import Secret, redact
+        from arize_roles_async._wire.redaction import redact
+        from arize_roles_async._wire.secrets import Secret
 
-        secrets = [Secret(key) for key in sorted(keys, key=len, reverse=True)]
+        secrets = [Secret(key) for key in keys]
         texts = [*sections, *self._texts]
         texts += [("Warning", str(each.message)) for block in self._warnings for each in block]
         lines = [

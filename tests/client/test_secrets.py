@@ -1,29 +1,30 @@
 """The API key shows nowhere: not in what a failure carries, not in a log, warning or repr."""
 
 import asyncio
-import copy
 import functools
 import logging
 import pickle
 import traceback
 import warnings
-from collections.abc import Awaitable, Callable, Generator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from itertools import cycle, product
 from pathlib import Path
 from typing import Any, cast
-from unittest.mock import Mock
+from unittest.mock import AsyncMock, Mock
 
 import aiohttp
 import attrs
 import pytest
 from aiohttp.http_writer import StreamWriter
+from opentelemetry.instrumentation.aiohttp_client import AioHttpClientInstrumentor
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from rich.pretty import traverse
 
 from arize_roles_async import (
     AiohttpRolesClient,
-    ClientStateError,
-    ConfigurationError,
     Request,
     Response,
     RolesClient,
@@ -34,22 +35,26 @@ from arize_roles_async import (
     Timeouts,
     ValidationError,
 )
+from arize_roles_async.transport import HttpRolesClient, HttpTransport
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from tests.support.clients import LENT, ONCE, SOON, create, own_or_lent, use
 from tests.support.event_loop import until
 from tests.support.raw_http import http_response, scripted
 from tests.support.sizes import sized
 
-# With characters that JSON may escape.
-KEY = 'ak-0123/4567+"secret"\\89=='
-ESCAPED = KEY.replace("\\", "\\\\").replace('"', '\\"')
-FULLY_ESCAPED = "".join(f"\\u{ord(c):04x}" for c in KEY)
+# Of two keys of a rotation, the one begins as the other.
+OLD = "ak-0123/4567+89_x.~ab"
+NEW = f"{OLD}-second=="
+KEY = f"{OLD}|{NEW}"
+"""What echoes both."""
+ESCAPED = KEY.replace("/", r"\/").replace("+", r"\u002B")
 TESTS = str(Path(__file__).parents[1])
 
 
 def is_shown(text: str) -> bool:
-    """Return True if the key is in a text, however often it was escaped."""
-    return KEY.replace("\\", "") in text.replace("\\", "")
+    """Return True if a part of a key is in a text."""
+    plain = text.replace("\\", "").replace("u002B", "+")
+    return OLD[:16] in plain or "-second" in plain
 
 
 def chain(error: BaseException) -> list[BaseException]:
@@ -85,13 +90,17 @@ def by_rich(error: BaseException) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("hidden", [KEY, {"a": [KEY]}, KEY.encode(), attrs.make_class("A", ["b"])])
-def test_judge(hidden: Any) -> None:  # noqa: ANN401
-    """The judge of frames sees the key where it is."""
+Holding = attrs.make_class("Holding", ["key"])
+
+
+@pytest.mark.parametrize("key", [OLD, NEW, "x-second=="])
+@pytest.mark.parametrize("hide", [str, lambda key: {key: 1}, str.encode, Holding])
+def test_judge(hide: Callable[[str], object], key: str) -> None:
+    """The judge of frames sees a key, or the rest of one, where it is."""
     namespace: dict[str, Any] = {}
     exec(compile("def fail(value):\n    raise OSError", "of-no-test.py", "exec"), namespace)  # noqa: S102
     with pytest.raises(OSError, match=r"^$") as caught:
-        namespace["fail"](hidden(KEY) if callable(hidden) else hidden)
+        namespace["fail"](hide(key))
 
     assert any(is_shown(text) for text in by_rich(caught.value))
 
@@ -101,18 +110,26 @@ Failing = Callable[..., AbstractContextManager[pytest.ExceptionInfo[BaseExceptio
 
 @pytest.fixture
 def failing(caplog: pytest.LogCaptureFixture) -> Failing:
-    """Return a block that has to fail, and to show no key in its error, its frames or its log."""
+    """Return a block that has to fail, and to show no key in its error, frames, log and spans."""
     caplog.set_level(logging.DEBUG, logger="arize_roles_async")
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
 
     @contextmanager
     def block(
         kind: type[BaseException] = RolesError, match: str | None = None
     ) -> Generator[pytest.ExceptionInfo[BaseException]]:
-        with pytest.raises(kind, match=match) as caught:
-            yield caught
+        # It traces the sessions that are made in the block, so the client's own.
+        AioHttpClientInstrumentor().instrument(tracer_provider=provider)
+        try:
+            with pytest.raises(kind, match=match) as caught:
+                yield caught
+        finally:
+            AioHttpClientInstrumentor().uninstrument()
         shown = texts(caught.value)
+        shown += [span.to_json() for span in exporter.get_finished_spans()]
         for record in caplog.records:
-            shown += [record.getMessage(), repr(record.args)]
+            shown += [record.getMessage(), repr(vars(record))]
         for link in chain(caught.value):
             shown += by_rich(link)
         for text in shown:
@@ -132,19 +149,31 @@ CALLS = sized([use, create], [use, create, find])
 EACH_CALL = pytest.mark.parametrize("call", CALLS)
 
 
-client = functools.partial(own_or_lent, AiohttpRolesClient, KEY, retry=ONCE)
+def keys() -> Callable[[], str]:
+    """Return a function that returns the one key, and after a refusal the other."""
+    each = iter([OLD])
+    return lambda: next(each, NEW)
 
 
+@asynccontextmanager
+async def client(url: str, **options: Any) -> AsyncGenerator[AiohttpRolesClient]:  # noqa: ANN401
+    make = cast("Any", AiohttpRolesClient)
+    async with own_or_lent(make, cast("str", keys()), url, **{"retry": ONCE} | options) as roles:
+        yield roles
+
+
+EXPIRED = http_response(401, b'{"title": "Authentication required", "status": 401}')
 ECHOES = [
-    f'{{"title": "{FULLY_ESCAPED}", "detail": "{ESCAPED}", "instance": "{ESCAPED}"}}',
+    f'{{"title": "{KEY}", "detail": "{ESCAPED}", "instance": "{ESCAPED}"}}',
     f'{{"{ESCAPED}": 1}}',
-    f'["{FULLY_ESCAPED}"]',
-    " " * (200 - len(KEY) // 2) + KEY,
+    f'["{KEY}"]',
+    " " * (200 - len(OLD) // 2) + NEW,
+    f"<title>{KEY}</title>",
 ]
 NO_ROLES = [
     f'{{"id": "{ESCAPED}", "name": 5}}',
-    f'{{"id": "x", "name": "x", "is_predefined": 1, "created_at": "{FULLY_ESCAPED}"}}',
-    f'{{"roles": [{{"id": "x", "created_at": "{ESCAPED}"}}], "pagination": "{ESCAPED}"}}',
+    f'{{"id": "x", "name": "x", "is_predefined": 1, "created_at": "{ESCAPED}"}}',
+    f'{{"roles": [{{"id": "x", "created_at": "{ESCAPED}"}}], "pagination": "{KEY}"}}',
 ]
 BROKEN = [
     "",
@@ -160,7 +189,8 @@ BROKEN = [
     f"HTTP/1.1 200 OK\r\nX: {KEY}\0\r\n\r\n",
 ]
 STATUSES = sized([409, 503], [409, 503, 302, 400, 401, 403, 404, 422, 429, 500])
-QUOTED = [f"X-Request-Id: {KEY}", f"Retry-After: {KEY}", f"Location: /{KEY}"]
+NAMES = ("X-Request-Id", "Retry-After", "Location", "Date", "Server", "WWW-Authenticate")
+QUOTED = [f"{name}: {KEY}" for name in NAMES]
 ANSWERS = [
     *(http_response(status, body.encode(), *QUOTED) for status in STATUSES for body in ECHOES),
     *(
@@ -181,18 +211,32 @@ class TestAnswers:
     @pytest.mark.parametrize(("wire", "call"), ECHOED, ids=range(len(ECHOED)))
     async def test_echo(self, wire: bytes, call: Drive, failing: Failing) -> None:
         """An answer that echoes the key is not repeated, be it a refusal, odd or garbage."""
-        async with scripted(wire) as script, client(script.url) as roles:
+        async with scripted(EXPIRED, wire) as script, client(script.url) as roles:
             with failing():
                 await call(roles)
 
     async def test_retry(self, failing: Failing, caplog: pytest.LogCaptureFixture) -> None:
         """Nor is one that is tried again, and logged."""
         echo = http_response(503, ECHOES[0].encode(), *QUOTED[:1])
-        async with scripted(echo, echo, echo) as script, client(script.url, retry=SOON) as roles:
+        async with (
+            scripted(EXPIRED, echo, echo, echo) as script,
+            client(script.url, retry=SOON) as roles,
+        ):
             with failing(StatusError):
                 await roles.list()
 
         assert any(record.levelno == logging.INFO for record in caplog.records)
+
+
+async def in_group(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    async def send() -> aiohttp.ClientResponse:
+        return await handler(request)
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(send())
+    return task.result()
 
 
 class TestFailures:
@@ -226,7 +270,10 @@ class TestFailures:
         """A timeout shows no key."""
         wire = f"HTTP/1.1 200 OK\r\nX: {KEY}\r\nContent-Length: 999\r\n\r\n{KEY}".encode()
         # A second answer is due that never comes, so the connection stays open.
-        async with scripted(wire, b"") as script, client(script.url, timeout=limits) as roles:
+        async with (
+            scripted(EXPIRED, wire, b"") as script,
+            client(script.url, timeout=limits) as roles,
+        ):
             with failing():
                 await call(roles)
 
@@ -241,9 +288,12 @@ class TestFailures:
             with failing(asyncio.CancelledError):
                 await task
 
-    @LENT
+    @pytest.mark.parametrize("middlewares", [None, (), (in_group,)], ids=["own", "lent", "group"])
     async def test_unwritable(
-        self, failing: Failing, monkeypatch: pytest.MonkeyPatch, *, lent: bool
+        self,
+        middlewares: tuple[aiohttp.ClientMiddlewareType, ...] | None,
+        failing: Failing,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """aiohttp's frames hold the whole request then, and the control sees it there."""
 
@@ -252,13 +302,17 @@ class TestFailures:
 
         monkeypatch.setattr(StreamWriter, "_write", write)
         monkeypatch.setattr(StreamWriter, "_writelines", write)
-        async with scripted(None) as script, client(script.url, lent=lent) as roles:
-            with failing(match="Cannot write"):
-                await roles.list()
-            headers = {"Authorization": f"Bearer {KEY}"}
-            async with aiohttp.ClientSession(headers=headers) as session:
-                with pytest.raises(aiohttp.ClientError) as control:
-                    await session.get(script.url)
+        header = {"Authorization": f"Bearer {OLD}"}
+        async with (
+            scripted(None) as script,
+            aiohttp.ClientSession(middlewares=middlewares or ()) as lent,
+        ):
+            session = None if middlewares is None else lent
+            async with AiohttpRolesClient(OLD, base_url=script.url, session=session) as roles:
+                with failing():
+                    await roles.list()
+            with pytest.raises(aiohttp.ClientError) as control:
+                await lent.get(script.url, headers=header, middlewares=())
 
         assert any(is_shown(text) for text in by_rich(control.value))
 
@@ -285,10 +339,13 @@ class TestFake:
         failing: Failing,
     ) -> None:
         """A call that fails shows no key."""
-        account = FakeAccount(api_key=KEY)
+        account = FakeAccount(api_key=OLD)
+        account.add_key(NEW)
+        if not isinstance(failure, type):  # A class ends the whole call.
+            account.fail("any", 401)
         account.fail("any", failure, times=None)
         with failing():
-            await call(FakeRolesClient(account))
+            await call(FakeRolesClient(account, api_key=keys()))
 
     async def test_broken(self, failing: Failing, monkeypatch: pytest.MonkeyPatch) -> None:
         """An account that breaks while it answers shows no key."""
@@ -299,64 +356,95 @@ class TestFake:
                 return super().handle(request)
 
         with failing(OSError, match=r"^$"):
-            await create(FakeRolesClient(Breaking(api_key=KEY)))
+            await create(FakeRolesClient(Breaking(api_key=NEW), api_key=keys()))
 
 
-EXPIRED = http_response(401, b'{"title": "Authentication required", "status": 401}')
+class QuietError(Exception):
+    """Says nothing of what it holds."""
+
+    def __str__(self) -> str:
+        return "quiet"
+
+    __repr__ = __str__
 
 
-class TestKeys:
-    """Each key of a call, where a function returns another one after a refusal."""
+def linked(name: str, value: object, error: Exception | None = None) -> Exception:
+    """Return an error on which something hangs."""
+    error = error or OSError("no")
+    setattr(error, name, value)
+    return error
 
-    async def test_earlier(self, failing: Failing) -> None:
-        """An answer that echoes the key that was refused is not repeated."""
-        keys = iter([KEY, "another-key"])
-        echo = http_response(400, ECHOES[0].encode(), *QUOTED)
-        async with (
-            scripted(EXPIRED, echo) as script,
-            AiohttpRolesClient(lambda: next(keys), base_url=script.url) as roles,
-        ):
-            with failing(StatusError, match="400"):
-                await roles.list()
 
-    @pytest.mark.parametrize("call", [use, create])
-    async def test_function_fails(self, call: Drive, failing: Failing) -> None:
-        """A function whose exception quotes the key that was refused shows none."""
+ERRORS: dict[str, Callable[[str], Exception]] = {
+    "message": ValueError,
+    "cut": lambda text: ValueError(f"{'x' * 1_450}{text}{text}"),
+    "long": lambda text: ValueError(f"{text}{'x' * 100_000}"),
+    "argument": lambda text: QuietError(text.encode()),
+    "note": lambda text: linked("__notes__", [text]),
+    "cause": lambda text: linked("__cause__", ValueError(text)),
+    "context": lambda text: linked("__context__", ValueError(text)),
+    "context of a cause": lambda text: linked("__cause__", linked("__context__", KeyError(text))),
+    "context and cause": lambda text: linked("__cause__", OSError(), ERRORS["context"](text)),
+    "member": lambda text: ExceptionGroup("two", [OSError("no"), ValueError(text)]),
+    "group": lambda text: ExceptionGroup(text, [OSError("no")]),
+    "note of a member": lambda text: ExceptionGroup("one", [linked("__notes__", [text])]),
+    "member of a cause": lambda text: linked("__cause__", ExceptionGroup("", [KeyError(text)])),
+}
 
-        def key() -> str:
-            if keys:
-                return keys.pop()
-            raise ValueError(f"not {KEY}")
 
-        async with scripted(EXPIRED) as script:
-            for roles in (
-                AiohttpRolesClient(key, base_url=script.url),
-                FakeRolesClient(FakeAccount(), api_key=key),
-            ):
-                keys = [KEY]
-                async with roles:
-                    with failing(ConfigurationError) as caught:
-                        await call(roles)
-                cause = caught.value.__cause__
-                assert repr(cause) == "RolesError('ValueError: not [API key]')"
+async def in_session(by: str, error: Exception, call: Drive) -> None:
+    async def fail(*given: Any) -> Any:  # noqa: ANN401 - a middleware, or a callback of a tracer
+        if script.requests:
+            raise error
+        return await given[1](given[0]) if by == "middleware" else None
 
-    @pytest.mark.parametrize("key", [f"{KEY} ", f"{KEY}\n", f"{KEY}é", KEY.encode(), [KEY]])
-    async def test_no_key(self, key: Any, failing: Failing) -> None:  # noqa: ANN401
-        """A key that is refused before it is sent is not shown."""
-        for roles in (AiohttpRolesClient(lambda: key), FakeRolesClient(api_key=lambda: key)):
-            with failing(ConfigurationError):
-                await roles.list()
-        with failing(ConfigurationError):
-            FakeRolesClient().with_options(api_key=key)
-        with failing(ConfigurationError):
-            AiohttpRolesClient(key)
+    trace = aiohttp.TraceConfig()
+    trace.on_request_start.append(fail)
+    # Without the tracer of the block, which would see what the test raises.
+    AioHttpClientInstrumentor().uninstrument()
+    options: Any = {"middleware": {"middlewares": [fail]}, "tracer": {"trace_configs": [trace]}}[by]
+    async with scripted(EXPIRED) as script, aiohttp.ClientSession(**options) as session:
+        await call(AiohttpRolesClient(keys(), base_url=script.url, session=session))
+
+
+async def in_transport(error: Exception, call: Drive) -> None:
+    refusal = Response(status=401, headers={}, body=EXPIRED.partition(b"\r\n\r\n")[2])
+    transport = Mock(HttpTransport, send=AsyncMock(side_effect=[refusal, *[error] * 3]))
+    await call(HttpRolesClient(transport, keys(), retry=ONCE))
+
+
+async def in_key_function(error: Exception, call: Drive) -> None:
+    key = Mock(side_effect=[NEW, error])
+    await call(FakeRolesClient(FakeAccount(), api_key=lambda: cast("str", key())))
+
+
+PLACES = {
+    "middleware": functools.partial(in_session, "middleware"),
+    "tracer": functools.partial(in_session, "tracer"),
+    "transport": in_transport,
+    "key function": in_key_function,
+}
+
+
+@pytest.mark.parametrize("error", ERRORS.values(), ids=ERRORS)
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+@EACH_CALL
+async def test_raised(
+    place: Callable[[Exception, Drive], Awaitable[None]],
+    error: Callable[[str], Exception],
+    call: Drive,
+    failing: Failing,
+) -> None:
+    """An error of other code that holds a key anywhere shows none in ours."""
+    with failing():
+        await place(error(NEW if place is in_key_function else KEY), call)
 
 
 @pytest.mark.parametrize(
     "make",
     [
         *(
-            functools.partial(cast("Any", AiohttpRolesClient), KEY, **{name: value})
+            functools.partial(cast("Any", AiohttpRolesClient), NEW, **{name: value})
             for name, value in [
                 ("base_url", f"ftp://{KEY}"),
                 ("base_url", f"https://user:{KEY}@host"),
@@ -373,13 +461,13 @@ class TestKeys:
                 ("max_concurrency", 0),
             ]
         ),
-        lambda: FakeRolesClient(api_key=KEY, max_concurrency=0),
-        lambda: FakeAccount(api_key=f"{KEY} "),
-        lambda: FakeAccount(api_key=KEY, max_custom_roles=-1),
-        lambda: FakeAccount().add_key(f"{KEY} "),
-        lambda: FakeAccount().add_key(KEY, grants=["ROLE_RAED"]),
-        lambda: FakeAccount().remove_key(KEY),
-        functools.partial(cast("Any", FakeAccount), api_key=KEY, assumptions=5),
+        lambda: FakeRolesClient(api_key=NEW, max_concurrency=0),
+        lambda: FakeAccount(api_key=f"{NEW} "),
+        lambda: FakeAccount().add_key(f"{NEW} "),
+        lambda: FakeAccount(api_key=NEW, max_custom_roles=-1),
+        lambda: FakeAccount().add_key(NEW, grants=["ROLE_RAED"]),
+        lambda: FakeAccount().remove_key(NEW),
+        functools.partial(cast("Any", FakeAccount), api_key=NEW, assumptions=5),
     ],
 )
 def test_refused(make: Callable[[], object], failing: Failing) -> None:
@@ -390,10 +478,10 @@ def test_refused(make: Callable[[], object], failing: Failing) -> None:
 
 async def test_reprs() -> None:
     """Reprs and warnings show no key."""
-    account = FakeAccount(api_key=KEY)
+    account = FakeAccount(api_key=NEW)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        async with client("http://127.0.0.1:9", headers={"X-Team": "admin"}) as roles:
+        async with AiohttpRolesClient(NEW, headers={"X-Team": "admin"}) as roles:
             fake = FakeRolesClient(account)
             await fake.list()
             shown = [repr(each) for each in (roles, roles.with_options(timeout=1.0), fake, account)]
@@ -401,16 +489,3 @@ async def test_reprs() -> None:
         shown += [str(warning.message) for warning in caught]
 
     assert not any(is_shown(text) for text in shown)
-
-
-@pytest.mark.parametrize("leave", [pickle.dumps, copy.copy, copy.deepcopy])
-@pytest.mark.parametrize("make", [FakeRolesClient, lambda: AiohttpRolesClient(KEY)])
-def test_pickle(leave: Callable[[object], object], make: Callable[[], object]) -> None:
-    """A client cannot be pickled."""
-    with pytest.raises(ClientStateError) as caught:
-        leave(make())
-
-    assert str(caught.value) == (
-        "a client cannot be pickled or copied, since it holds the API key and connections; "
-        "make one in each process"
-    )

@@ -35,7 +35,6 @@ Act = Callable[[FakeAccount], object]
 NAIVE = datetime(2026, 1, 1)  # noqa: DTZ001
 AWARE = "timestamps must be timezone-aware"
 FAR_EAST = timezone(timedelta(hours=14))
-ASCII = "a key must be printable ASCII without spaces"
 RATE = "per_second must be above 0, and burst an integer of 1 or more"
 SURROGATES = "a role must not contain surrogates, which UTF-8 cannot carry"
 
@@ -57,10 +56,8 @@ IMPOSSIBLE: list[tuple[Act, str]] = [
         lambda a: a.add_key("key", grants=["ROLE_RAED"]),
         "'ROLE_RAED' is not a known permission; did you mean ROLE_READ?",
     ),
-    (lambda a: a.add_key("two words"), ASCII),
-    (lambda a: a.add_key("schlüssel"), ASCII),
-    (lambda a: a.add_key(""), ASCII),
-    (lambda _: FakeAccount(api_key=5), ASCII),  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    (lambda a: a.add_key(""), "a key must not be empty"),
+    (lambda _: FakeAccount(api_key=5), "a key must be a string, not int"),  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
     (lambda a: a.add_key("k" * 4097), "a key must have at most 4096 characters"),
     (lambda a: a.advance(-1), "seconds must be 0 or more, not -1: time does not go back"),
     (

@@ -212,7 +212,11 @@ KNOWN = (
             CREATE | {"time": 2, "detail": 5},
             "a fault has no member 'time'; did you ",
         ),
-        ("POST keys", {"key": "a b"}, "a key must be printable ASCII without spaces"),
+        (
+            "POST keys",
+            {"key": "a b"},
+            "a key must have only letters, digits and - . _ ~ + /",
+        ),
         ("DELETE keys", {"key": "none"}, "there is no such API key"),
         ("POST rate", {"per_second": 0}, "per_second must be above 0"),
         ("POST delay", {"seconds": 1, "operation": "lsit"}, "operation must be one of"),
