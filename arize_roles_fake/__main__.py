@@ -106,8 +106,8 @@ def _add_serve(
         metavar="FAULT",
         action="append",
         default=[],
-        help="a scripted failure: OPERATION:FAILURE[,times=N|always][,after=N][,every_attempt]"
-        "[,when=before|after][,retry_after=SECONDS][,role=NAME]; may be given several times",
+        help="a scripted failure: OPERATION:FAILURE[,times=N|always][,skip=N][,when=before|after]"
+        "[,retry_after=SECONDS][,about=NAME]; may be given several times",
     )
     server.add_argument(
         "--control",

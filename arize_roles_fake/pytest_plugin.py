@@ -88,8 +88,8 @@ def pytest_configure(config: pytest.Config) -> None:
         "arize_roles(*, users=None, resources=None, roles=None, grants=None, faults=(), "
         "unused_faults='error'): set up the account of the test's arize_roles_fake fixtures: the "
         "users and the spaces and projects that it has, permissions by role name, the grants of "
-        "the API key, and faults, each as the arguments of FakeAccount.fail or as text, such as "
-        "'create:503,times=2'. A fault that the test or its own marker scripts on any account, and "
+        "the API key, and faults, each a mapping of the arguments of FakeAccount.fail. "
+        "A fault that the test or its own marker scripts on any account, and "
         "that strikes less often than scripted, is an error, unless unused_faults is 'allow'.",
     )
 
@@ -143,27 +143,21 @@ def arize_roles(
     resources: Iterable[str] | None = None,  # noqa: ARG001 - the same
     roles: Mapping[str, Iterable[str]] | None = None,
     grants: Iterable[str] | None = None,
-    faults: Iterable[Mapping[str, Any] | str] = (),
+    faults: Iterable[Mapping[str, Any]] = (),
     unused_faults: str = "error",  # noqa: ARG001 - `pytest_runtest_setup` has read it
 ) -> None:
     """Set up an account with the arguments of one marker."""
     __tracebackhide__ = True
-    from arize_roles_fake._testing.fault_rules import parse_fault
-
     for name, permissions in (roles or {}).items():
         on.add_role(name, permissions)
     if grants is not None:
         on.add_key(on.api_key, grants=grants)
-    if isinstance(faults, str):
-        raise TypeError(f"faults must be a list of faults, not the string {faults!r}")
     for fault in faults:
-        arguments = parse_fault(fault) if isinstance(fault, str) else fault
-        if not isinstance(cast("object", arguments), Mapping):
+        if not isinstance(cast("object", fault), Mapping):
             raise TypeError(
-                "a fault must be a mapping of the arguments of FakeAccount.fail, or text such as "
-                f"'create:503', not {fault!r}"
+                f"a fault must be a mapping of the arguments of FakeAccount.fail, not {fault!r}"
             )
-        on.fail(**arguments)
+        on.fail(**fault)
 
 
 @pytest.fixture

@@ -24,12 +24,12 @@ class Assertions:
         with self._lock:
             return self._log.calls()
 
-    def calls_of(self, operation: Operation, *, role: str | None = None) -> tuple[LoggedCall, ...]:
+    def calls_of(self, operation: Operation, *, about: str | None = None) -> tuple[LoggedCall, ...]:
         """Return the calls of one operation, oldest first.
 
         Args:
             operation: The operation.
-            role: Return only calls about the role with this name or ID.
+            about: Return only calls about this role, user, space or project, as in `fail`.
 
         Raises:
             ValueError: There is no such operation.
@@ -40,7 +40,7 @@ class Assertions:
             call
             for call in self.calls
             if call.operation == operation
-            and (role is None or role in {call.role, call.arguments.get("role_id")})
+            and about in (None, call.role, call.user, call.resource, *call.arguments.values())
         )
 
     def assert_roles(

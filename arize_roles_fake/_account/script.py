@@ -32,20 +32,18 @@ class Script:
         failure: int | type[RolesError] | Breakage,
         *,
         times: int | None = 1,
-        after: int = 0,
-        every_attempt: bool | None = None,
+        skip: int = 0,
         when: When = "before",
-        role: str | None = None,
+        about: str | None = None,
         retry_after: int | str | None = None,
-        page: str | bytes | None = None,
+        body: str | bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Fault:
         """Script a failure: a call that ends in an error class, or an answer that goes wrong.
 
         - `fail("create", ServerError)`: the next `create` raises it. Every attempt of that call
           fails, until the client gives up.
-        - `fail("create", 503)`: one answer is a 503. A client that retries raises nothing, unless
-          `every_attempt=True`.
+        - `fail("create", 503)`: one answer is a 503. A client that retries raises nothing.
         - `fail("any", 503, times=None)`: an outage, until `clear_faults`.
 
         If several faults are due, the first of them strikes. The guide `failures.md` says how a
@@ -53,22 +51,19 @@ class Script:
 
         Args:
             operation: The method that fails; `any` is all, of every resource.
-            failure: A status of 400 to 599, or of 200 to 599 with `page`; the class of an error; or
+            failure: A status of 400 to 599, or of 200 to 599 with `body`; the class of an error; or
                 a failure without a status: `lost` (the connection drops), `truncated` (the answer
                 breaks off in its body), `malformed` (its body is not JSON), `undecodable` (its body
                 is not the gzip that a header says), `silent` (no answer comes until the caller's
                 limit), `refused` (the connection is refused) or `unreachable` (connecting takes
                 longer than the caller's limit).
-            times: Number of requests that fail, or with `every_attempt` of calls; None is every
-                one.
-            after: Number of matching calls that pass first, however they end.
-            every_attempt: Fail every attempt of a call, which a header of the client counts; by
-                default if `failure` is an error class.
+            times: Number of requests that fail, or with an error class of calls; None is every one.
+            skip: Number of matching calls that pass first, however they end.
             when: `before` the account does the work of the call, or `after`.
-            role: Only calls about the role with this name or ID fail; for `create`, the name that
-                the call gives.
+            about: Only calls about this role, user, space or project fail: a role's name, the label
+                of one of the others such as an address or `Space:1`, or an ID.
             retry_after: The header on a 429 or 503: seconds, or a date as text.
-            page: A body in place of the service's problem document, as a gateway or proxy answers:
+            body: A body in place of the service's problem document, as a gateway or proxy answers:
                 text or bytes, `text/html` unless `headers` say otherwise.
             headers: Further headers of the answer. Those that frame the message, such as
                 `Content-Length`, are refused.
@@ -84,12 +79,11 @@ class Script:
             operation=operation,
             failure=failure,
             times=times,
-            after=after,
-            every_attempt=isinstance(failure, type) if every_attempt is None else every_attempt,
+            skip=skip,
             when=when,
-            role=role,
+            about=about,
             retry_after=retry_after,
-            page=page,
+            body=body,
             headers=headers or {},
         )
         return self._script(ScriptedFault(arguments))
@@ -108,8 +102,8 @@ class Script:
     def unused_faults(self) -> tuple[str, ...]:
         """A line for each fault, latency, `block` and short page that struck less than scripted.
 
-        Of the latencies only those of some calls count, as set by `slow_down` with an operation or
-        a role.
+        Of the latencies only those of some calls count, as set by `slow_down` with `operation`
+        or `about`.
         """
         with self._lock:
             return tuple(unused_of(self._scripted))
@@ -129,7 +123,7 @@ class Script:
         seconds: float,
         *,
         operation: Operation | Literal["any"] = "any",
-        role: str | None = None,
+        about: str | None = None,
         real_time: bool = False,
     ) -> None:
         """Delay answers: in process on the account's clock, over HTTP in real time.
@@ -139,18 +133,18 @@ class Script:
         Args:
             seconds: The latency.
             operation: The method that is delayed; `any` is all, of every resource.
-            role: Only calls about the role with this name or ID are delayed.
+            about: Only calls about this role, user, space or project are delayed, as in `fail`.
             real_time: Take real seconds in process, too, so that the application's own deadlines
                 pass, such as `asyncio.timeout`.
 
         Raises:
             ValueError: `seconds` is below 0, or no call can match.
         """
-        self._script(Latency(CallFilter(operation, role), seconds, real_time))
+        self._script(Latency(CallFilter(operation, about), seconds, real_time))
 
     @contextmanager
     def block(
-        self, operation: Operation | Literal["any"] = "any", *, role: str | None = None
+        self, operation: Operation | Literal["any"] = "any", *, about: str | None = None
     ) -> Generator[Blocked]:
         """Keep calls open inside a `with`: the account does its work, and the answer waits.
 
@@ -166,7 +160,7 @@ class Script:
 
         Args:
             operation: The method whose calls stay open; `any` is all, of every resource.
-            role: Only calls about the role with this name or ID stay open.
+            about: Only calls about this role, user, space or project stay open, as in `fail`.
 
         Yields:
             The calls: `reached` waits for one, and `release` lets them go on, as does leaving the
@@ -175,7 +169,7 @@ class Script:
         Raises:
             ValueError: No call can match.
         """
-        blocked = self._script(Blocked(CallFilter(operation, role)))
+        blocked = self._script(Blocked(CallFilter(operation, about)))
         try:
             yield blocked
         finally:

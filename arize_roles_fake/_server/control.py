@@ -279,7 +279,7 @@ class _Clock(_Body):
 class _Delay(_Body):
     seconds: float
     operation: str = "any"
-    role: str | None = None
+    about: str | None = None
 
 
 class _Rate(_Body):

@@ -235,7 +235,8 @@ class State:
             only: Returns whether the caller sees a record; every one by default.
             newest_first: Its order; None is that of the assumptions.
         """
-        filters = {k: v for k, v in msgspec.structs.asdict(asked).items() if v is not UNSET}
+        filters: dict[str, object] = {"list": collection, **msgspec.structs.asdict(asked)}
+        filters = {name: value for name, value in filters.items() if value is not UNSET}
         del filters["limit"], filters["cursor"]
         mark = Mark()
         try:

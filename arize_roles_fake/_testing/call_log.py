@@ -38,9 +38,9 @@ class LoggedCall:
     """The time of the request, on the account's clock."""
     request: Request = attrs.field(repr=False, eq=False)
     user: str | None = attrs.field(default=None, repr=False)
-    """The label of the user that a call of role bindings is about; else None."""
+    """The label of the user that the call is about, or None."""
     resource: str | None = attrs.field(default=None, repr=False)
-    """The label of the space or project that a call of role bindings is about; else None."""
+    """The label of the space or project that the call is about, or None."""
 
     @property
     def host(self) -> str | None:
@@ -54,7 +54,10 @@ class LoggedCall:
     def arguments(self) -> dict[str, Any]:
         """The arguments of the call: the ID, the fields of the body, the query's parameters."""
         path, _, query = self.request.target.partition("?")
-        given = {name: _query_value(name, value) for name, value in parse_qsl(query)}
+        texts: dict[str, list[str]] = {}
+        for name, value in parse_qsl(query):
+            texts.setdefault(name, []).append(value)
+        given = {name: _query_value(name, values) for name, values in texts.items()}
         if self.operation in BY_ID:
             given[BY_ID[self.operation]] = parse_id(path)
         body = parse_json(self.request.body)
@@ -135,7 +138,10 @@ def _size(request: Request) -> int:
     return len(request.target) + len(request.body or b"") + headers
 
 
-def _query_value(name: str, value: str) -> object:
+def _query_value(name: str, values: list[str]) -> object:
+    if len(values) > 1:
+        return values
+    (value,) = values
     if name == "limit" and value.isascii() and value.isdecimal():
         return int(value) if len(value) < 10 else value  # noqa: PLR2004 - no limit is longer
     return {"true": True, "false": False}.get(value, value) if name == "is_predefined" else value

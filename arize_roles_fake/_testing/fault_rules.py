@@ -91,25 +91,28 @@ class FaultArguments(CallFilter):
     given: int | type[RolesError] | Breakage = attrs.field(alias="failure")
     """The argument `failure`."""
     times: int | None
-    after: int
-    every_attempt: bool
+    skip: int
     when: When
     retry_after: int | str | None
-    page: str | bytes | None
+    body: str | bytes | None
     headers: Mapping[str, str]
 
     def __str__(self) -> str:
         often = "every time" if self.times is None else counted(self.times, "time")
         text = f"{self.operation} fails with {self.failure}"
-        text += f", {often}" if self.page is None else f" and a page, {often}"
-        text += ", every attempt" if self.every_attempt else ""
-        text += f" after {self.after}" if self.after else ""
-        return text + (f", for the role {self.role!r}" if self.role is not None else "")
+        text += f", {often}" if self.body is None else f" and a body, {often}"
+        text += f" after {counted(self.skip, 'call')}" if self.skip else ""
+        return text + (f", about {self.about!r}" if self.about is not None else "")
 
     @property
     def failure(self) -> int | Breakage:
         """The status of the answer, or the way in which the attempt fails without one."""
         return _FAILURES[self.given] if isinstance(self.given, type) else self.given
+
+    @property
+    def every_attempt(self) -> bool:
+        """Whether every attempt of a call fails."""
+        return isinstance(self.given, type)
 
     def can_strike(self, operation: str) -> bool:
         """Return whether the answer to an operation can fail so: one without a body may not."""
@@ -119,7 +122,7 @@ class FaultArguments(CallFilter):
         flaws = [*_wrong_failure(self)] or [
             *_operation_flaws(self),
             *_moment_flaws(self),
-            *_page_flaws(self),
+            *_body_flaws(self),
             *_header_flaws(self),
         ]
         if flaws:
@@ -134,9 +137,9 @@ def _wrong_failure(fault: FaultArguments) -> Iterator[str]:
     failure = fault.given
     if isinstance(failure, type) and failure in _NOT_SCRIPTED:
         yield f"no answer leads to {failure.__name__}: {_NOT_SCRIPTED[failure]}"
-    elif failure not in (*_FAILURES, *get_args(Breakage)) and not _is_status(failure, fault.page):
+    elif failure not in (*_FAILURES, *get_args(Breakage)) and not _is_status(failure, fault.body):
         yield (
-            "failure must be a status of 400 to 599, or of 200 to 599 with page, the class of an "
+            "failure must be a status of 400 to 599, or of 200 to 599 with body, the class of an "
             f"error that an answer leads to, or one of {', '.join(get_args(Breakage))}, not "
             f"{_name(fault)}"
         )
@@ -159,8 +162,8 @@ def _operation_flaws(fault: FaultArguments) -> Iterator[str]:
 def _moment_flaws(fault: FaultArguments) -> Iterator[str]:
     if fault.times is not None and not is_count(fault.times, least=1):
         yield f"times must be an integer of 1 or more, not {quoted(fault.times)}"
-    if not is_count(fault.after):
-        yield f"after must be an integer of 0 or more, not {quoted(fault.after)}"
+    if not is_count(fault.skip):
+        yield f"skip must be an integer of 0 or more, not {quoted(fault.skip)}"
     if fault.when not in get_args(When):
         yield f"when must be before or after, not {fault.when!r}"
     if fault.when == "after" and fault.failure in _NOT_CONNECTED:
@@ -170,18 +173,18 @@ def _moment_flaws(fault: FaultArguments) -> Iterator[str]:
         )
 
 
-def _page_flaws(fault: FaultArguments) -> Iterator[str]:
-    page = fault.page
-    if page is None:
+def _body_flaws(fault: FaultArguments) -> Iterator[str]:
+    body = fault.body
+    if body is None:
         if fault.failure == 407:  # noqa: PLR2004 - as the message says
             yield "407 is the answer of a proxy, for which a client raises RolesConnectionError"
         return
     if not isinstance(fault.given, int):
-        yield f"page needs a status as the failure, not {_name(fault)}"
-    if not isinstance(page, bytes) and page != "" and (flaw := text_flaw(page)):
-        yield f"page {flaw}"
-    if page and fault.failure in WITHOUT_BODY:
-        yield f"an answer with {fault.failure} has no body, so page must be empty"
+        yield f"body needs a status as the failure, not {_name(fault)}"
+    if not isinstance(body, bytes) and body != "" and (flaw := text_flaw(body)):
+        yield f"body {flaw}"
+    if body and fault.failure in WITHOUT_BODY:
+        yield f"an answer with {fault.failure} has no body, so body must be empty"
 
 
 def _header_flaws(fault: FaultArguments) -> Iterator[str]:
@@ -211,9 +214,9 @@ def _name(fault: FaultArguments) -> str:
     return fault.given.__name__ if isinstance(fault.given, type) else repr(fault.given)
 
 
-def _is_status(status: object, page: object) -> bool:
-    """Return whether a fault may have a status: that of a failure, or with a page any."""
-    first = 400 if page is None else 200
+def _is_status(status: object, body: object) -> bool:
+    """Return whether a fault may have a status: that of a failure, or with a body any."""
+    first = 400 if body is None else 200
     return type(status) is int and first <= status <= 599  # noqa: PLR2004 - as in RFC 9110
 
 
@@ -225,22 +228,20 @@ def parse_failure(text: str) -> Any:  # noqa: ANN401 - `Fault` checks it
 
 def parse_fault(text: str) -> dict[str, Any]:
     """Parse a line of text, as `serve --fault` takes it, into arguments of `FakeAccount.fail`."""
-    # At the end, because a role's name may hold commas.
-    text, has_role, role = text.partition(",role=")
+    # At the end, because a name may hold commas.
+    text, has_about, about = text.partition(",about=")
     what, *options = text.split(",")
     operation, _, failure = what.partition(":")
     arguments: dict[str, Any] = {"operation": operation, "failure": parse_failure(failure)}
-    if has_role:
-        arguments["role"] = role
+    if has_about:
+        arguments["about"] = about
     for option in options:
         name, _, value = option.partition("=")
         if name == "when":
             arguments[name] = value
-        elif option == "every_attempt":
-            arguments[name] = True
         elif name == "times" and value == "always":
             arguments[name] = None
-        elif name in {"times", "after", "retry_after"} and value.isdecimal():
+        elif name in {"times", "skip", "retry_after"} and value.isdecimal():
             arguments[name] = int(value)
         else:
             raise ValueError(f"{option!r} is not a fault option")

@@ -32,9 +32,9 @@ class ScriptedFault(Fault):
     arguments: FaultArguments
     struck_requests: int = 0
     seen: int = 0
-    """The number of requests that it could have made fail, counted for `after`."""
+    """The number of requests that it could have made fail, counted for `skip`."""
     strikes: int = 0
-    """The number of times that it struck, counted for `times`: once a call if `every_attempt`."""
+    """The number of times that it struck, counted for `times`: once a call for an error class."""
 
     def __repr__(self) -> str:
         return f"<Fault: {self}>"
@@ -60,7 +60,7 @@ class ScriptedFault(Fault):
     def is_due(self) -> bool:
         """Whether it strikes the request that it saw last."""
         times = self.arguments.times
-        return self.seen > self.arguments.after and (times is None or self.strikes < times)
+        return self.seen > self.arguments.skip and (times is None or self.strikes < times)
 
 
 class Faults:
@@ -150,14 +150,14 @@ def failed_answer(
     """
     failure = fault.failure
     if isinstance(failure, int):
-        # As the client looks them up.
+        # The client looks each up by its name in the spelling of HTTP.
         headers = {name.title(): value for name, value in fault.headers.items()}
         if fault.retry_after is not None:
             headers["Retry-After"] = str(fault.retry_after)
-        if fault.page is not None:
-            page = fault.page.encode() if isinstance(fault.page, str) else fault.page
+        if fault.body is not None:
+            body = fault.body.encode() if isinstance(fault.body, str) else fault.body
             headers = {"Content-Type": "text/html; charset=utf-8", **headers}
-            return Response(status=failure, headers=headers, body=page), None
+            return Response(status=failure, headers=headers, body=body), None
         return problem_response(failure, "scripted by the test", headers), None
     answer = answer or page_response("roles", (), None)
     match failure:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from typing import cast
+from urllib.parse import parse_qsl
 
 import attrs
 
@@ -19,11 +20,11 @@ class CallFilter:
 
     operation: str
     """The operation; `any` is all of them."""
-    role: str | None
-    """The name or ID of the role; None is every role."""
+    about: str | None
+    """The name of a role, the label of a user, space or project, or an ID; None is everything."""
 
     def __str__(self) -> str:
-        return repr(self.operation) + (f", role={self.role!r}" if self.role is not None else "")
+        return repr(self.operation) + (f", about={self.about!r}" if self.about is not None else "")
 
     def __attrs_post_init__(self) -> None:
         if flaws := [*self.flaws()]:
@@ -35,21 +36,19 @@ class CallFilter:
             known = ", ".join(OPERATIONS)
             yield f"operation must be one of {known} and any, not {self.operation!r}"
             return
-        if self.role is None:
+        if self.about is None:
             return
-        if flaw := text_flaw(self.role):
-            yield f"role {flaw}"
-        elif verb(self.operation) == "list":
-            yield "a list is about all roles, so role must not be given"
-        elif self.operation.partition(".")[0] in {"users", "spaces", "projects"}:
-            yield f"{self.operation} is about no role, so role must not be given"
-        elif self.operation == "create" and is_role_id(self.role):
-            yield "role must be a name for create, as the role has no ID yet"
+        if flaw := text_flaw(self.about):
+            yield f"about {flaw}"
+        elif self.operation == "list":
+            yield "a list is about all roles, so about must not be given"
+        elif self.operation == "create" and is_role_id(self.about):
+            yield "about must be a name for create, as the role has no ID yet"
 
     def match(self, incoming: "IncomingRequest") -> bool:
         operations = OPERATIONS if self.operation == "any" else (self.operation,)
         return not incoming.counts_as.isdisjoint(operations) and (
-            self.role is None or self.role in incoming.about
+            self.about is None or self.about in incoming.about
         )
 
 
@@ -82,8 +81,8 @@ class IncomingRequest:
     call: CallState
     attempt: int
     counts_as: set[str]
-    about: set[str | None] = attrs.field(factory=set[str | None])
-    """The names and IDs of each role that it is about."""
+    about: frozenset[str | None] = frozenset()
+    """The names, labels and IDs of what it is about."""
     role: str | None = None
     """The name of the role, as far as the account has it."""
     user: str | None = None
@@ -98,33 +97,41 @@ def incoming_of(
         request=request, operation=operation, call=call, attempt=attempt, counts_as={operation}
     )
     # The first request of a `get` by a name is often a list, which counts as a `get`, too.
-    if call.operation == "get" and call.requests == 1:
-        incoming.counts_as.add("get")
-    if operation == "list" and call.name is not None and "get" in incoming.counts_as:
-        wanted = store.by_name(call.name)
-        incoming.about = {call.name, None if wanted is None else wanted.id}
+    if call.operation is not None and verb(call.operation) == "get" and call.requests == 1:
+        incoming.counts_as.add(call.operation)
+    if operation == "list":
+        if call.name is not None and "get" in incoming.counts_as:
+            wanted = store.by_name(call.name)
+            incoming.about = frozenset({call.name, None if wanted is None else wanted.id})
     elif operation == "create":
-        incoming.role = _member(request, "name")
-        incoming.about = {incoming.role}
+        incoming.role = _texts(request).get("name")
+        incoming.about = frozenset({incoming.role})
     elif BY_ID.get(operation) == "role_id":
         role = store.by_id(path_id)
         incoming.role = None if role is None else role.name
-        incoming.about = {path_id, incoming.role}
-    elif operation.startswith("role_bindings."):
-        binding = store.bindings.by_id(path_id) if operation in BY_ID else None
-        role_ids = [_member(request, "role_id"), None if binding is None else binding.role_id]
-        roles = [store.by_id(each) for each in role_ids if each is not None]
-        names = [role.name for role in roles if role is not None]
-        incoming.role = names[0] if names else None
-        incoming.about = {*role_ids, *names}
-        user = _member(request, "user_id") if binding is None else binding.user_id
-        resource = _member(request, "resource_id") if binding is None else binding.resource_id
-        incoming.user = None if user is None else label(user)
-        incoming.resource = None if resource is None else label(resource)
+        incoming.about = frozenset({path_id, incoming.role})
+    elif operation in OPERATIONS:
+        given, role_ids = _texts(request), list[str]()
+        if operation in BY_ID:
+            given[BY_ID[operation]] = path_id
+        role_ids += [given["role_id"]] if "role_id" in given else []
+        if (binding := store.bindings.by_id(path_id)) is not None:
+            given |= {"user_id": binding.user_id, "resource_id": binding.resource_id}
+            role_ids.append(binding.role_id)
+        names = [role.name for each in role_ids if (role := store.by_id(each)) is not None]
+        texts = {*given.values(), *role_ids}
+        incoming.about = frozenset({*texts, *map(label, texts), *names})
+        incoming.role = next(iter(names), None)
+        places = (given.get(name) for name in ("resource_id", "project_id", "space_id"))
+        targets = given.get("user_id"), next(filter(None, places), None)
+        incoming.user, incoming.resource = (each and label(each) for each in targets)
     return incoming
 
 
-def _member(request: Request, name: str) -> str | None:
+def _texts(request: Request) -> dict[str, str]:
+    """Return the texts in the query and the body of a request."""
     body = parse_json(request.body)
-    value = cast("dict[str, object]", body).get(name) if isinstance(body, dict) else None
-    return value if isinstance(value, str) else None
+    given = dict[object, object](parse_qsl(request.target.partition("?")[2]))
+    if isinstance(body, dict):
+        given |= cast("dict[object, object]", body)
+    return {str(name): text for name, text in given.items() if isinstance(text, str)}

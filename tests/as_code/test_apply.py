@@ -406,7 +406,7 @@ class TestWaiting:
     async def test_changed(self, wanted: Declaration, fault: Literal[429, "lost"]) -> None:
         """A role is read again before each attempt, so that the change of others stays."""
         account = account_of("A")
-        account.fail("any", fault, after=2, retry_after=8 if fault == 429 else None)
+        account.fail("any", fault, skip=2, retry_after=8 if fault == 429 else None)
         others = iter([{"permissions": ["ROLE_READ", "TAG_READ"]}])
 
         def meddle() -> bool:
@@ -500,7 +500,7 @@ class TestLostCreate:
     async def test_made(self, connect: Connect) -> None:
         """A role that is there as declared is the one that was made, and the result has its ID."""
         account = account_of()
-        account.fail("create", "lost", when="after", every_attempt=True)
+        account.fail("create", "lost", when="after", times=2)
         async with connect(account, retry=RetryPolicy()) as roles:
             first, second = (await apply(roles, declaration("A", "B"))).made
         assert contents(account) == {"A": (None, HELD), "B": (None, HELD)}

@@ -56,7 +56,7 @@ def test_grace(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_in_doubt(shell: Shell) -> None:
     """One before the wait for a further attempt is named, too."""
     shell.account.fail("delete", 502)
-    shell.account.fail("get", 502, after=2)
+    shell.account.fail("get", 502, skip=2)
     shell.account.acts = {5: sending(signal.SIGTERM)}
     status, _, errors = shell("apply --yes roles.toml")
     assert status == 3

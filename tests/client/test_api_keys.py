@@ -210,7 +210,7 @@ class TestRefused:
     async def test_gateway(self, connect: Connect) -> None:
         """A 401 of a gateway does not ask for the key again."""
         account, keys = two_keys(), Keys("fake-api-key", "other-api-key")
-        account.fail("list", 401, page="<p>No</p>")
+        account.fail("list", 401, body="<p>No</p>")
         async with connect(account, api_key=keys) as roles:
             with pytest.raises(StatusError):
                 await roles.list()

@@ -129,7 +129,7 @@ async def test_request_id() -> None:
         ("update", renamed),
     ):
         headers = {"Content-Type": "application/json", "X-Request-Id": f"of {operation}"}
-        roles.account.fail(cast("Any", operation), 200, page=page, headers=headers)
+        roles.account.fail(cast("Any", operation), 200, body=page, headers=headers)
 
     with pytest.raises(InvalidResponseError) as read:
         await roles.get(role_id=role.id)

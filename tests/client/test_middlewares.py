@@ -248,7 +248,7 @@ class TestRaises:
             return response
 
         account = account_at_noon()
-        account.fail("list", 200, page="<title>Maintenance</title>")
+        account.fail("list", 200, body="<title>Maintenance</title>")
         async with lent(account, parse, retry=ONCE) as roles:
             with pytest.raises(RolesConnectionError, match="ContentTypeError"):
                 await roles.list()

@@ -31,7 +31,7 @@ async def test_each_page(connect: Connect) -> None:
     for number in range(3):
         account.add_role(f"Role {number}")
     for calls_before in (0, 3, 6):
-        account.fail("list", 503, times=2, after=calls_before)
+        account.fail("list", 503, times=2, skip=calls_before)
 
     async with connect(account, retry=RetryPolicy(attempts=3)) as roles:
         assert len(await walk(roles.list(limit=1))) == 3
@@ -85,7 +85,7 @@ async def test_not_sent_yet(failure: Literal["refused", "unreachable"]) -> None:
     account = account_at_noon()
     account.add_role("Made", ["PROJECT_READ"])
     account.fail("create", failure)
-    account.fail("create", "lost", after=1)
+    account.fail("create", "lost", skip=1)
     roles = FakeRolesClient(account, retry=RetryPolicy(backoff=1.0))
 
     with mock.patch("random.uniform", side_effect=max), pytest.raises(ConflictError):

@@ -386,7 +386,7 @@ class TestEnsure:
         """If that fails, the error does not say that this call has changed nothing."""
         account = before("POST", give)
         account.fail("role_bindings.create", "lost", when="after")
-        account.fail("role_bindings.update", 404, after=1)  # not that of somebody else
+        account.fail("role_bindings.update", 404, skip=1)  # not that of somebody else
         bindings = FakeRolesClient(account).role_bindings
         with pytest.raises(OutcomeUnknownError):
             await bindings.ensure(**TARGET, role_id=EDITOR)

@@ -24,8 +24,8 @@ class TestLatency:
         """Of several that match, the one that was given last counts; without one, none."""
         one, two = account.add_role("one"), account.add_role("two")
         account.slow_down(0.002, operation="get")
-        account.slow_down(0.003, operation="get", role="two")
-        account.slow_down(0.004, role=one.id)
+        account.slow_down(0.003, operation="get", about="two")
+        account.slow_down(0.004, about=one.id)
         account.slow_down(0.002, operation="list")
         account.slow_down(0.005, operation="list")
         await roles.list()

@@ -84,7 +84,7 @@ class TestBlock:
     async def test_others(self, account: FakeAccount, roles: RolesClient) -> None:
         """Only calls of that operation and about that role are kept open."""
         one, two = account.add_role("one"), account.add_role("two")
-        with account.block("get", role="one") as blocked:
+        with account.block("get", about="one") as blocked:
             assert await roles.get(role_id=two.id) == two
             await roles.list()
             task = asyncio.create_task(roles.get(role_id=one.id))
@@ -145,12 +145,12 @@ class TestBlock:
     @everywhere
     async def test_not_reached(self, account: FakeAccount, roles: RolesClient) -> None:
         """Waiting for more calls than come is an error, which lists those that came."""
-        with account.block("get", role="A") as blocked:
+        with account.block("get", about="A") as blocked:
             await roles.list()
             with pytest.raises(TimeoutError) as caught:
                 await blocked.reached(2, timeout=0.01)
         assert str(caught.value) == (
-            "block('get', role='A') kept 0 of 2 requests open within 0.01 s; the calls that came "
+            "block('get', about='A') kept 0 of 2 requests open within 0.01 s; the calls that came "
             "since it began:\n  list(limit=50) -> 200"
         )
         with account.block() as blocked, pytest.raises(TimeoutError, match=r"began: none$"):

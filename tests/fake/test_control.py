@@ -46,12 +46,12 @@ def served(running: Served) -> Served:
 class TestReset:
     def test_unused_faults(self, served: Served) -> None:
         """The answer names the scripted faults that struck less often than they should."""
-        for fault in ({"times": 2}, {"role": "A"}, {"after": 9}):
+        for fault in ({"times": 2}, {"about": "A"}, {"skip": 9}):
             served.ask("POST", "/-/faults", {"operation": "create", "failure": 503, **fault})
         served.create("A")
         served.create("A")
         _, answer = served.ask("POST", "/-/reset")
-        assert [each["fault"]["role"] for each in answer["unused_faults"]] == ["A", None]
+        assert [each["fault"]["about"] for each in answer["unused_faults"]] == ["A", None]
         assert [each["struck_requests"] for each in answer["unused_faults"]] == [0, 0]
         assert served.ask("POST", "/-/reset") == (200, {"unused_faults": []})
 
@@ -75,16 +75,15 @@ class TestReset:
 class TestFaults:
     def test_arguments(self, served: Served) -> None:
         """A fault has the arguments of `fail`, and is shown with the requests that it struck."""
-        fault = {"operation": "create", "failure": "ServerError", "times": 2, "role": "A"}
+        fault = {"operation": "create", "failure": "ServerError", "times": 2, "about": "A"}
         assert served.ask("POST", "/-/faults", fault) == (204, None)
         assert [served.create(name) for name in ("B", "A", "A", "A")] == [201, 503, 503, 201]
         whole: dict[str, Any] = {
             **fault,
-            "after": 0,
-            "every_attempt": True,
+            "skip": 0,
             "when": "before",
             "retry_after": None,
-            "page": None,
+            "body": None,
             "headers": {},
         }
         assert served.ask("GET", "/-/faults") == (200, [{"fault": whole, "struck_requests": 2}])
@@ -92,8 +91,8 @@ class TestFaults:
     @pytest.mark.parametrize(
         "fault",
         [
-            {"operation": "list", "failure": 429, "retry_after": 2, "times": 2, "after": 1},
-            {"operation": "list", "failure": 200, "page": "<p>", "headers": {"X-A": "b"}},
+            {"operation": "list", "failure": 429, "retry_after": 2, "times": 2, "skip": 1},
+            {"operation": "list", "failure": 200, "body": "<p>", "headers": {"X-A": "b"}},
             {"operation": "create", "failure": "lost", "when": "after", "times": None},
         ],
     )
@@ -127,7 +126,7 @@ class TestLimits:
 
     def test_delay(self, served: Served) -> None:
         """Answers to some calls take their time."""
-        slow = {"seconds": 0.01, "operation": "create", "role": "A"}
+        slow = {"seconds": 0.01, "operation": "create", "about": "A"}
         assert served.ask("POST", "/-/delay", slow) == (204, None)
         assert [served.create("A"), served.create("B")] == [201, 201]
         log = served.ask("GET", "/-/calls")[1]["calls"]

@@ -47,19 +47,16 @@ def test_every_class() -> None:
             assert f"no answer leads to {name}: " in str(refused)  # noqa: PT017
 
 
-async def test_status(account: FakeAccount) -> None:
-    """With `every_attempt` a status strikes until the client gives up, `times` calls."""
-    fault = account.fail("create", 503, every_attempt=True, times=2, after=1)
+async def test_times(account: FakeAccount) -> None:
+    """An error class strikes until the client gives up, `times` calls after those that `skip`."""
+    fault = account.fail("create", ServerError, times=2, skip=1)
     async with in_process(account, retry=RetryPolicy(attempts=2)) as roles:
         await create(roles, "before")
         for _ in range(2):
             with pytest.raises(ServerError):
                 await create(roles)
         await create(roles)
-    assert fault.struck_requests == 4
-    assert str(fault) == (
-        "create fails with 503, 2 times, every attempt after 1: struck 4 requests"
-    )
+    assert str(fault) == "create fails with 503, 2 times after 1 call: struck 4 requests"
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ OPERATION = (
     "users.list, users.get, spaces.list, spaces.get, projects.list, projects.get and any"
 )
 FAILURE = (
-    "failure must be a status of 400 to 599, or of 200 to 599 with page, the class of an error "
+    "failure must be a status of 400 to 599, or of 200 to 599 with body, the class of an error "
     "that an answer leads to, or one of lost, truncated, malformed, undecodable, silent, "
     "refused, unreachable"
 )
@@ -48,18 +48,14 @@ VERIFIED = (
 # The arguments besides `get` and 403.
 IMPOSSIBLE: list[tuple[dict[str, Any], str]] = [
     ({"operation": "lsit"}, f"{OPERATION}, not 'lsit'"),
-    ({"operation": "list", "role": "A"}, "a list is about all roles, so role must not be given"),
+    ({"operation": "list", "about": "A"}, "a list is about all roles, so about must not be given"),
     (
-        {"operation": "create", "role": "Um9sZTo0OmphYmU="},
-        "role must be a name for create, as the role has no ID yet",
+        {"operation": "create", "about": "Um9sZTo0OmphYmU="},
+        "about must be a name for create, as the role has no ID yet",
     ),
-    (
-        {"operation": "users.get", "role": "A"},
-        "users.get is about no role, so role must not be given",
-    ),
-    ({"role": 5}, "role must be a string, not int"),
+    ({"about": 5}, "about must be a string, not int"),
     *(({"failure": each}, f"{FAILURE}, not {each}") for each in (200, 399, 600)),
-    *(({"failure": each, "page": ""}, f"{FAILURE}, not {each}") for each in (199, 600)),
+    *(({"failure": each, "body": ""}, f"{FAILURE}, not {each}") for each in (199, 600)),
     ({"failure": int}, f"{FAILURE}, not int"),
     *(
         (
@@ -81,7 +77,7 @@ IMPOSSIBLE: list[tuple[dict[str, Any], str]] = [
     ),
     ({"times": 0}, "times must be an integer of 1 or more, not 0"),
     ({"times": True}, "times must be an integer of 1 or more, not True"),
-    ({"after": -1}, "after must be an integer of 0 or more, not -1"),
+    ({"skip": -1}, "skip must be an integer of 0 or more, not -1"),
     ({"when": "during"}, "when must be before or after, not 'during'"),
     ({"failure": "refused", "when": "after"}, f"'refused' {NOT_SENT}"),
     ({"failure": "unreachable", "when": "after"}, f"'unreachable' {NOT_SENT}"),
@@ -101,10 +97,10 @@ IMPOSSIBLE: list[tuple[dict[str, Any], str]] = [
         {"failure": 407},
         "407 is the answer of a proxy, for which a client raises RolesConnectionError",
     ),
-    ({"failure": "lost", "page": ""}, "page needs a status as the failure, not 'lost'"),
-    ({"page": 5}, "page must be a string, not int"),
-    ({"page": "\ud800"}, f"page {SURROGATES}"),
-    ({"failure": 204, "page": "gone"}, "an answer with 204 has no body, so page must be empty"),
+    ({"failure": "lost", "body": ""}, "body needs a status as the failure, not 'lost'"),
+    ({"body": 5}, "body must be a string, not int"),
+    ({"body": "\ud800"}, f"body {SURROGATES}"),
+    ({"failure": 204, "body": "gone"}, "an answer with 204 has no body, so body must be empty"),
     (
         {"failure": "lost", "headers": {"X-A": "b"}},
         "headers need a status as the failure, not 'lost'",
@@ -124,9 +120,9 @@ IMPOSSIBLE: list[tuple[dict[str, Any], str]] = [
         "headers hold Retry-After, so retry_after must not be given",
     ),
     (
-        {"operation": "list", "times": 0, "role": "A"},
+        {"operation": "list", "times": 0, "about": "A"},
         (
-            "a list is about all roles, so role must not be given; "
+            "a list is about all roles, so about must not be given; "
             "times must be an integer of 1 or more, not 0"
         ),
     ),
@@ -168,8 +164,8 @@ def test_refused(arguments: dict[str, Any], message: str, account: FakeAccount) 
         (599, {}),
         (429, {"retry_after": 0}),
         (503, {"retry_after": "Thu, 01 Jan 2026 12:00:00 GMT"}),
-        (204, {"page": ""}),
-        (200, {"page": b""}),
+        (204, {"body": ""}),
+        (200, {"body": b""}),
     ],
 )
 def test_bounds(failure: int, arguments: dict[str, Any]) -> None:
@@ -180,9 +176,9 @@ def test_bounds(failure: int, arguments: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("calls", "message"),
     [
-        ({"operation": "create", "role": "Um9sZTox"}, "role must be a name for create"),
+        ({"operation": "create", "about": "Um9sZTox"}, "about must be a name for create"),
         ({"operation": "lsit"}, "operation must be one of"),
-        ({"operation": "list", "role": "A"}, "a list is about all roles, so role must not be"),
+        ({"operation": "list", "about": "A"}, "a list is about all roles, so about must not be"),
     ],
 )
 def test_filter(calls: dict[str, Any], message: str) -> None:
@@ -200,16 +196,16 @@ class TestUnused:
         """Such faults can be asserted."""
         account.fail("list", 500)
         account.fail("list", 500, times=2)
-        account.fail("create", "lost", times=None, after=3, role="A")
-        account.fail("get", 404, page="gone")
+        account.fail("create", "lost", times=None, skip=3, about="A")
+        account.fail("get", 404, body="gone")
         for _ in range(2):
             with pytest.raises(ServerError):
                 await roles.list()
         assert account.unused_faults == (
             "list fails with 500, 2 times: struck 1 request",
-            "create fails with lost, every time after 3, for the role 'A': struck 0 requests",
+            "create fails with lost, every time after 3 calls, about 'A': struck 0 requests",
             (
-                "get fails with 404 and a page, 1 time: struck 0 requests "
+                "get fails with 404 and a body, 1 time: struck 0 requests "
                 "(over HTTP, a get by a name is often a list, which faults on list strike)"
             ),
         )
@@ -219,11 +215,11 @@ class TestUnused:
         fault = account.fail("get", 403)
         assert repr(fault) == "<Fault: get fails with 403, 1 time: struck 0 requests>"
         account.slow_down(1, operation="update")
-        account.slow_down(1, role="A")
+        account.slow_down(1, about="A")
         account.slow_down(1)
         account.slow_down(0, operation="list")
         account.shorten_pages(3, 0, 2)
-        with account.block("create", role="A"):
+        with account.block("create", about="A"):
             ask(account, "GET /v2/roles", key="")
         ask(account, "GET /v2/roles")
         assert account.unused_faults == (
@@ -232,9 +228,9 @@ class TestUnused:
                 "(over HTTP, a get by a name is often a list, which faults on list strike)"
             ),
             "slow_down of 'update': no call was delayed",
-            "slow_down of 'any', role='A': no call was delayed",
+            "slow_down of 'any', about='A': no call was delayed",
             "shorten_pages(0, 2): asked for no further page",
-            "block('create', role='A'): no call was kept open",
+            "block('create', about='A'): no call was kept open",
         )
         account.clear_faults()
         assert not account.unused_faults
@@ -248,19 +244,16 @@ class TestText:
         [
             ("create:409", {"operation": "create", "failure": 409}),
             ("any:lost", {"operation": "any", "failure": "lost"}),
+            ("create:ServerError", {"operation": "create", "failure": ServerError}),
             (
-                "create:ServerError,every_attempt",
-                {"operation": "create", "failure": ServerError, "every_attempt": True},
-            ),
-            (
-                "list:429,times=3,after=1,when=after",
-                {"operation": "list", "failure": 429, "times": 3, "after": 1, "when": "after"},
+                "list:429,times=3,skip=1,when=after",
+                {"operation": "list", "failure": 429, "times": 3, "skip": 1, "when": "after"},
             ),
             ("list:429,retry_after=2", {"operation": "list", "failure": 429, "retry_after": 2}),
             ("get:500,times=always", {"operation": "get", "failure": 500, "times": None}),
             (
-                "get:500,after=2,role=A, B,role=C",
-                {"operation": "get", "failure": 500, "after": 2, "role": "A, B,role=C"},
+                "get:500,skip=2,about=A, B,about=C",
+                {"operation": "get", "failure": 500, "skip": 2, "about": "A, B,about=C"},
             ),
         ],
     )

@@ -62,19 +62,19 @@ class TestStruck:
         ("faults", "asked", "outcomes"),
         [
             # It lets some calls pass and strikes some.
-            (["list:500,after=1,times=2"], "list list list list", [200, 500, 500, 200]),
+            (["list:500,skip=1,times=2"], "list list list list", [200, 500, 500, 200]),
             # The first strikes until it is used up; each counts every call that matches.
             (
-                ["list:500", "any:503", "list:409,after=2"],
+                ["list:500", "any:503", "list:409,skip=2"],
                 "list list list list",
                 [500, 503, 409, 200],
             ),
             # It neither strikes nor counts calls of other operations.
-            (["get:404,after=1"], "list list get get", [200, 200, 200, 404]),
+            (["get:404,skip=1"], "list list get get", [200, 200, 200, 404]),
             # Its role may be one that is not there.
-            (["create:503,role=B", "get:403,role=Um9sZTo5OTph"], "get create", [200, 503]),
+            (["create:503,about=B", "get:403,about=Um9sZTo5OTph"], "get create", [200, 503]),
             # It strikes only calls about its role, by name or by ID.
-            (["update:503,role=A", f"get:403,role={A_ID}"], "update get get", [503, 403, 200]),
+            (["update:503,about=A", f"get:403,about={A_ID}"], "update get get", [503, 403, 200]),
             # One that needs a body passes over deletions.
             (["any:malformed"], "delete list", [204, "malformed"]),
         ],
@@ -196,7 +196,7 @@ class TestByName:
     ) -> None:
         """A fault on `get` strikes a `get` of its role by a name, which walks the list."""
         wanted, _ = account.add_role("A"), account.add_role("B")
-        fault = account.fail("get", error, role="A" if by == "name" else wanted.id)
+        fault = account.fail("get", error, about="A" if by == "name" else wanted.id)
         async with connect(account) as roles:
             await roles.get(role="B")
         async with connect(account, retry=RetryPolicy()) as roles:
@@ -212,7 +212,7 @@ class TestByName:
         await roles.get(role="A")
         account.restore(FakeAccount(predefined=False).snapshot())
         account.add_role("A", id=f"{role.id[:-2]}A=")
-        fault = account.fail("get", 403, after=1)
+        fault = account.fail("get", 403, skip=1)
         assert (await roles.get(role="A")).id != role.id
         assert fault.struck_requests == 0
         assert [call.operation for call in account.calls] == ["list", "get", "list"]
@@ -223,7 +223,7 @@ class TestByName:
         """A fault on a change strikes its own request and not the lookup, nor does one on get."""
         account.add_role("A")
         account.fail("get", 403)
-        account.fail("any", 409, role="A")
+        account.fail("any", 409, about="A")
         with pytest.raises(ConflictError):
             await BY_NAME[change](roles)
         assert [call.outcome for call in account.calls] == [200, 409]
@@ -232,7 +232,7 @@ class TestByName:
     async def test_slow(self, account: FakeAccount, roles: RolesClient) -> None:
         """Latency of `get` slows such a walk down, too."""
         account.add_role("A")
-        account.slow_down(2, operation="get", role="A")
+        account.slow_down(2, operation="get", about="A")
         await roles.get(role="A")
         assert passed(account) == 2.0
 
@@ -257,7 +257,7 @@ class TestPage:
     async def test_gateway(self, account: FakeAccount, roles: RolesClient) -> None:
         """A gateway's 404 says nothing about the role, and has the gateway's headers."""
         role = account.add_role("A")
-        account.fail("get", 404, page=HTML, headers={"x-request-id": "edge-77"})
+        account.fail("get", 404, body=HTML, headers={"x-request-id": "edge-77"})
         with pytest.raises(StatusError, match="nginx") as caught:
             await roles.get(role_id=role.id)
         assert await roles.get(role_id=role.id) == role
@@ -268,8 +268,8 @@ class TestPage:
     async def test_json(self, account: FakeAccount, roles: RolesClient) -> None:
         """A page may be any document, of the content type that the headers say."""
         page = '{"roles": [], "pagination": {"has_more": false}, "new": 1}'
-        account.fail("list", 200, page=page, headers={"Content-Type": "application/json"})
-        account.fail("list", 200, page=b"<html>back soon</html>")
+        account.fail("list", 200, body=page, headers={"Content-Type": "application/json"})
+        account.fail("list", 200, body=b"<html>back soon</html>")
         account.add_role("A")
         assert len(await roles.list()) == 0
         with pytest.raises(InvalidResponseError, match="back soon"):
@@ -289,7 +289,7 @@ class TestPage:
 
     async def test_proxy(self, account: FakeAccount, roles: RolesClient) -> None:
         """A 407 is a proxy's, which the client could not get past."""
-        account.fail("list", 407, page=HTML)
+        account.fail("list", 407, body=HTML)
         with pytest.raises(RolesConnectionError, match="407") as caught:
             await roles.list()
         assert caught.value.credentials

@@ -255,9 +255,9 @@ class TestDemo:
         assert "All as expected" not in captured.out
 
 
-KEPT: dict[str, Any] = {"operation": "delete", "failure": 204, "page": "", "role": "AI Engineer"}
+KEPT: dict[str, Any] = {"operation": "delete", "failure": 204, "body": "", "about": "AI Engineer"}
 """A deletion only seems to be made."""
-HIDDEN: dict[str, Any] = {"operation": "get", "failure": 404, "role": "AI Engineer", "after": 2}
+HIDDEN: dict[str, Any] = {"operation": "get", "failure": 404, "about": "AI Engineer", "skip": 2}
 
 
 def scripted(*faults: dict[str, Any]) -> FakeAccount:

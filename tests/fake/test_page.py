@@ -93,7 +93,7 @@ class TestContent:
     @pytest.mark.parametrize(("status", "failed"), [(399, False), (400, True)])
     def test_failed(self, account: FakeAccount, status: int, failed: bool) -> None:  # noqa: FBT001
         """A call that failed stands out."""
-        account.fail("list", status, page="")
+        account.fail("list", status, body="")
         ask(account, "GET /v2/roles")
         assert ('<td class="failed">' in page(account)) is failed
 

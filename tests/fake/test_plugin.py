@@ -134,11 +134,8 @@ class TestMarker:
     REFUSED: ClassVar = {
         "role={}": "*TypeError: *",
         "{}": "*TypeError: *",
-        "faults='list:500'": "*faults must be a list of faults, not the string 'list:500'*",
-        "faults=[('create', 503)]": (
-            "*a fault must be a mapping of the arguments of FakeAccount.fail, or text *"
-        ),
-        "faults=['lsit:500']": "*this fault cannot be scripted: operation must be one of*",
+        "faults=['list:500']": "*a fault must be a mapping * of FakeAccount.fail, not 'list:500'*",
+        "faults=[{'operation': 'lsit', 'failure': 500}]": "*operation must be one of*",
         "roles={'Admin': []}": "*a role is already named 'Admin'*",
         "grants=['ROLE_RAED']": "*'ROLE_RAED' is not a known permission; did you mean ROLE_READ*",
         "unused_faults='ignore'": "*unused_faults must be 'error' or 'allow', not 'ignore'*",
@@ -158,7 +155,7 @@ class TestMarker:
         """A marker that sets up an account that the test does not use is an error."""
         result = run(
             """
-        @pytest.mark.arize_roles(faults=["create:503"])
+        @pytest.mark.arize_roles(faults=[{"operation": "create", "failure": 503}])
         def test_by_hand():
             with mock_arize():
                 pass
@@ -215,7 +212,10 @@ class TestMarker:
             @pytest.mark.arize_roles(
                 users=["eve"],
                 roles={"Analyst": ["DATASET_READ"]},
-                faults=["create:409", {"operation": "list", "failure": 500, "times": None}],
+                faults=[
+                    {"operation": "create", "failure": 409},
+                    {"operation": "list", "failure": 500, "times": None},
+                ],
             )
             def test_inner(self, fake_account, fake_roles):
                 fake_account.assert_roles({"Analyst": {"DATASET_READ"}, "Auditor": {"ROLE_READ"}})
@@ -248,7 +248,9 @@ class TestReport:
         """
         result = run(
             """
-        @pytest.mark.arize_roles(faults=["list:404", "delete:500"])
+        @pytest.mark.arize_roles(
+            faults=[{"operation": each, "failure": 404} for each in ("list", "delete")]
+        )
         def test_few(fake_roles):
             asyncio.run(fake_roles.create(name="A", permissions=["ROLE_READ"]))
             asyncio.run(fake_roles.list().all())
@@ -272,7 +274,7 @@ class TestReport:
                 "*Calls of the fake Arize account*",
                 "??:??:??.??????  create(name='A', permissions=?'ROLE_READ'?) -> 201",
                 "??:??:??.??????  list(limit=100) -> 404 Resource not found",
-                "struck less often than scripted: delete fails with 500, 1 time: struck 0 requests",
+                "struck less often than scripted: delete fails with 404, 1 time: struck 0 requests",
                 "*Calls of the fake Arize account*",
                 "3 earlier calls are not shown",
             ]
@@ -392,20 +394,22 @@ def test_unused_faults(run: Run) -> None:
     """
     result = run(
         """
-        pytestmark = pytest.mark.arize_roles(faults=["create:503"])
+        pytestmark = pytest.mark.arize_roles(faults=[{"operation": "create", "failure": 503}])
 
         @pytest.mark.arize_roles(unused_faults="allow")
         class TestAllowed:
-            @pytest.mark.arize_roles(faults=["update:503"], unused_faults="error")
+            @pytest.mark.arize_roles(
+                faults=[{"operation": "update", "failure": 503}], unused_faults="error"
+            )
             def test_inner(self, fake_account, fake_roles):
-                fake_account.fail("list", 403, after=1)
+                fake_account.fail("list", 403, skip=1)
                 asyncio.run(fake_roles.list().all())
 
             @pytest.mark.arize_roles()
             def test_it(self, fake_account):
                 fake_account.fail("create", 503)
 
-        @pytest.mark.arize_roles(faults=["update:503"])
+        @pytest.mark.arize_roles(faults=[{"operation": "update", "failure": 503}])
         class TestOuter:
             def test_it(self, fake_account):
                 assert len(fake_account.unused_faults) == 2
@@ -430,7 +434,7 @@ def test_unused_faults(run: Run) -> None:
         [
             "faults that struck less often than scripted:",
             "  update fails with 503, 1 time: struck 0 requests",
-            "  list fails with 403, 1 time after 1: struck 0 requests",
+            "  list fails with 403, 1 time after 1 call: struck 0 requests",
             'to allow unused faults: @pytest.mark.arize_roles(unused_faults="allow")',
             "*Calls of the fake Arize account*",
             "*  list(limit=100) -> 200",

@@ -92,7 +92,7 @@ class TestDetails:
             ("GET /v2/roles?limit=1234567890", "limit: must be an integer, not str"),
             (
                 "GET /v2/roles?is_predefined=True",
-                "is_predefined: must be True, False or None, not str",
+                "is_predefined: must be True or False, not str",
             ),
             ("GET /v2/role-bindings", "resource_type: is required"),
             ("PUT /v2/roles", "PUT is not allowed here"),

@@ -49,9 +49,8 @@ FAULTS: Final[list[Fault]] = [
     *({"failure": each} for each in (400, 401, 403, 404, 409, 418, 422, 429, 500, 502, 503)),
     *({"failure": each} for each in ("lost", "truncated", "malformed", "undecodable")),
     *({"failure": each} for each in ("silent", "refused", "unreachable")),
-    *({"failure": each, "every_attempt": True} for each in (500, 503, "lost", "silent")),
     *(
-        {"failure": each, "page": "<html>"}
+        {"failure": each, "body": "<html>"}
         for each in (200, 302, 401, 403, 404, 409, 429, 500, 503)
     ),
     *(

@@ -72,7 +72,7 @@ async def test_order(account: FakeAccount) -> None:
     seen: list[tuple[str, float]] = []
     for name, seconds in (("slow", 5.0), ("quick", 2.0)):
         account.add_role(name)
-        account.slow_down(seconds, operation="get", role=name)
+        account.slow_down(seconds, operation="get", about=name)
 
     async def ask(role: Role) -> None:
         roles = FakeRolesClient(account)
@@ -228,7 +228,7 @@ class TestOthers:
         """A wait that is cancelled is over, and the others end when they would have."""
         for name, seconds in (("A", 1.0), ("B", 2.0), ("C", 3.0)):
             account.add_role(name)
-            account.slow_down(seconds, operation="get", role=name)
+            account.slow_down(seconds, operation="get", about=name)
         waits = [asyncio.ensure_future(roles.get(role_id=role.id)) for role in account.roles[::-1]]
         await asked(account, 3)
         waits[0].cancel()

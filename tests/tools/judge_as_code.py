@@ -386,18 +386,18 @@ class Case:
             elif kind == "fault":
                 status, when = rng.choice(FAULTS)
                 operation: Any = rng.choice(["create", "create", "update", "delete", "get", "list"])
-                times, after = rng.choice([1, 3]), rng.randint(0, 3)
-                account.fail(operation, status, when=when, after=after, times=times)
+                times, skip = rng.choice([1, 3]), rng.randint(0, 3)
+                account.fail(operation, status, when=when, skip=skip, times=times)
                 if operation == "create":  # So that nothing shows whether it was made.
-                    account.fail("list", 500, after=1, times=3)
+                    account.fail("list", 500, skip=1, times=3)
                 self.is_plannable = self.is_plannable and operation != "list"
             elif kind == "wait":
                 self.plan_wait()
             elif kind == "tamper":
                 _, when = rng.choice(FAULTS)
-                after = rng.randint(0, 2)
+                skip = rng.randint(0, 2)
                 for operation in CHANGES:
-                    account.fail(operation, 404, when=when, page="gateway", after=after, times=3)
+                    account.fail(operation, 404, when=when, body="gateway", skip=skip, times=3)
             elif kind == "drift":
                 account.events.setdefault(number, []).append(self.any_drift())
             elif kind == "second":
@@ -413,7 +413,7 @@ class Case:
         options: dict[str, Any] = {"when": "after"}
         if status != "silent":
             options = {"retry_after": rng.choice([None, 1, 8])}
-        account.fail("any", status, after=rng.randint(1, 3), **options)
+        account.fail("any", status, skip=rng.randint(1, 3), **options)
         account.in_wait = [rng.choice([self.any_drift(), "signal", "signals"])]
         account.wait_before = timedelta(seconds=rng.choice([0.0, 0.15, 0.6, 1.5]))
 

@@ -83,7 +83,7 @@ class Account(FakeAccount):
         if drawn.random() < 0.7:
             self.given["role"] = drawn.choice(ROLES)
         for _ in range(drawn.choice((0, 0, 1, 2))):
-            self.fail("any", drawn.choice(("lost", 503, "malformed")), after=drawn.randint(0, 6))
+            self.fail("any", drawn.choice(("lost", 503, "malformed")), skip=drawn.randint(0, 6))
         if drawn.random() < 0.5:
             self.shorten_pages(*[1] * 20)
         self.renames = drawn.random() < 0.3

@@ -116,8 +116,8 @@ class Account(FakeAccount):
     def _draw_fault(self, operation: Any) -> None:  # noqa: ANN401
         failure, options = self._chance.choice(FAULTS)
         if not (operation == "delete" and failure == "malformed"):
-            after = self._chance.choice([0, 0, 0, 1, 2])
-            self.fail(f"role_bindings.{operation}", failure, after=after, **options)  # type: ignore[arg-type]
+            skip = self._chance.choice([0, 0, 0, 1, 2])
+            self.fail(f"role_bindings.{operation}", failure, skip=skip, **options)  # type: ignore[arg-type]
 
     def _draw_rights(self, share: float) -> None:
         rights = {each: [r for r in RIGHTS if self._chance.random() < share] for each in RESOURCES}
