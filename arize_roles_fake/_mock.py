@@ -1,13 +1,11 @@
 """`mock_arize`: sends the calls of the code under test to an account and not to a socket."""
 
-import asyncio
 import functools
 import inspect
 import os
 import threading
 import unittest
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast, overload
 from weakref import WeakKeyDictionary
 
@@ -60,7 +58,8 @@ def mock_arize(accounts: Any = None, *, unused_faults: UnusedFaults = "error") -
     whole process with all its threads; of nested blocks the inner one counts.
 
     As a decorator of functions and coroutine functions, it puts the block around each call; as one
-    of a class, around each of its tests, and in a `unittest.TestCase` around `setUp`, too.
+    of a class, around each of its tests, also those that it inherits or that a class in it has, and
+    in a `unittest.TestCase` around `setUp`, too.
 
     Args:
         accounts: The account; a fresh one by default. Any key that it does not have counts as its
@@ -115,6 +114,8 @@ class MockArize(Generic[_A]):
         with _lock:
             _open.remove(mock)
             _redirect(mock)
+            if watches:
+                _ended.append(mock)
         if self._unused_faults == "allow":
             for account in mock.all_accounts:
                 for watch in watches:
@@ -162,9 +163,15 @@ class MockArize(Generic[_A]):
 
             setattr(tests, "setUp", enter_and_set_up)  # noqa: B010 - its parameter is not `self`
             return
-        for name, value in [*vars(tests).items()]:
+        # Also those that it inherits, which would call the service.
+        for name in dir(tests):
+            value: Any = inspect.getattr_static(tests, name)
             if name.startswith("test") and inspect.isfunction(value):
                 setattr(tests, name, self(value))
+            elif name.startswith("test") and type(value) in {staticmethod, classmethod}:
+                setattr(tests, name, type(value)(self(value.__func__)))
+            elif name.startswith("Test") and inspect.isclass(value):
+                setattr(tests, name, self(type(name, (value,), {"__module__": value.__module__})))
 
 
 class _Mock:
@@ -191,11 +198,12 @@ class _Mock:
 
     def driver(self, usual: "AiohttpShared", keys: KeySource) -> Driver[Any]:
         """Return the driver of a call, whose client goes to `usual` outside of the block."""
+        from arize_roles_async._aiohttp.time_limits import running_loop
+
         real = cast("AiohttpTransport", usual.transport)
         if real.is_closing:
             raise ClientStateError("the client is closed")
-        with suppress(RuntimeError):  # Under trio, which the real client does not know.
-            real.mocked_in = asyncio.get_running_loop()
+        real.mocked_in = running_loop()
         if usual not in self._redirected:
             transport = AccountTransport(
                 self._clock, self.account, unknown_key_is_first=True, host=real.host
@@ -213,6 +221,22 @@ class _Mock:
 _lock: Final = threading.Lock()
 _open: Final[list[_Mock]] = []
 """The open blocks of this process, the innermost last."""
+
+
+_ended: Final[list[_Mock]] = []
+"""The blocks that ended in the running test of pytest."""
+
+
+def restore_environment() -> None:
+    """Take the key of an ended block out of the environment at the end of a test.
+
+    A fixture that ends later than the block, such as `monkeypatch`, puts it back there.
+    """
+    with _lock:
+        for mock in _ended:
+            if os.environ.get(_KEY) == mock.key:
+                _redirect(mock)
+        _ended.clear()
 
 
 def _redirect(changed: _Mock) -> None:

@@ -268,7 +268,10 @@ def pytest_runtest_makereport(
     if call.when == "call":
         watch.passed = report.passed
     elif call.when == "teardown":
-        del watches[watches.index(watch) :]
+        if watch in watches:
+            del watches[watches.index(watch) :]
+        if mocks := sys.modules.get("arize_roles_fake._mock"):
+            mocks.restore_environment()
         flaws = [_flaws(item, watch)]
         if _written_key in item.stash:
             flaws.append(item.stash[_written_key].leaks(watch.keys, report.sections))
@@ -343,7 +346,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """List the rules of a contract that were not run, and the methods that they need."""
     rules: dict[str, list[str]] = {}
     for report in terminalreporter.getreports("skipped"):
-        _, _, reason = cast("tuple[str, int, str]", report.longrepr)
+        # Any hook may have set the reason of a skip to anything.
+        given = cast("tuple[object, ...] | str | None", report.longrepr)
+        reason = str(given[-1]) if isinstance(given, tuple) and given else ""
         # pytest has words of its own before ours.
         _, is_rule, needed = reason.partition(f"{NOT_RUN}: ")
         if is_rule:

@@ -99,7 +99,6 @@ def test_it():
     account = FakeAccount()
     use(account, lambda: FakeRolesClient(account), run=trio.run)
 """,
-    "mocked_trio": in_block("mock_arize() as account", "account, AiohttpRolesClient, run=trio.run"),
     "thread": """
 def test_it():
     with mock_arize() as account:
@@ -175,9 +174,8 @@ def test_unused(failed: Failed) -> None:
 
 def test_unclosed(failed: Failed) -> None:
     """A client that is dropped without `aclose` warns, but for that of the fixture."""
-    # The real client knows no trio.
-    without = {"fake_roles", "mocked_trio"}
-    assert failed("close = False", reason=r"Transport\.__del__") == DOORS.keys() - without
+    reason = r"Transport\.__del__"
+    assert failed("close = False", reason=reason) == DOORS.keys() - {"fake_roles"}
 
 
 @pytest.mark.parametrize("first", range(sized(1, len(LEAKS))))

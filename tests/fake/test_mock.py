@@ -7,9 +7,12 @@ import os
 import sys
 import unittest
 from collections.abc import AsyncGenerator, Generator
+from functools import partial
+from typing import Any
 
 import aiohttp
 import pytest
+import trio
 
 from arize_roles_async import (
     AiohttpRolesClient,
@@ -52,6 +55,19 @@ async def test_lent_session() -> None:
             del roles
             gc.collect()
             assert not session.closed
+
+
+def key_in_environment(*_: object) -> str | None:
+    return os.environ.get("ARIZE_API_KEY")
+
+
+def test_trio() -> None:
+    """Under trio, a client raises the same error as outside of the block."""
+    error = "the client runs under asyncio only"
+    with pytest.raises(ClientStateError, match=error):
+        trio.run(partial(count_roles, api_key="any"))
+    with mock_arize(), pytest.raises(ClientStateError, match=error):
+        trio.run(partial(count_roles, api_key="any"))
 
 
 def served() -> FakeAccount:
@@ -243,18 +259,31 @@ class TestDecorator:
                 mock_arize()(each)
 
     def test_class(self) -> None:
-        """Of a class, around each test."""
+        """Of a class, around each test of any kind, its own or inherited, and around no other."""
 
-        @mock_arize()
-        class TestIt:
-            def test_it(self) -> int:
-                return asyncio.run(count_roles())
+        async def test(*_: object) -> int:
+            return await count_roles()
 
-            def other(self) -> str:
-                return os.environ.get("ARIZE_API_KEY", "")
+        def test_sync(*_: object) -> int:
+            return asyncio.run(test())
 
-        before = os.environ.get("ARIZE_API_KEY", "")
-        assert (TestIt().test_it(), TestIt().other()) == (7, before)
+        kinds: list[Any] = [test, test_sync, staticmethod(test), classmethod(test_sync)]
+        tests = {f"test_{number}": kind for number, kind in enumerate(kinds)}
+        tests["test_inner"] = None
+        inner = type("TestInner", (), {**tests, "helper": key_in_environment})
+        base = type("Base", (), {**tests, "TestInner": inner, "helper": key_in_environment})
+        mixed = type("TestMixed", (type("Own", (), {}), base), {})
+        before = key_in_environment()
+        for own in (base, mixed):
+            decorated: Any = mock_arize()(type(own.__name__, (own,), {}))
+            for each in (decorated(), decorated.TestInner()):
+                assert each.helper() == before
+                for number in range(len(kinds)):
+                    answer = getattr(each, f"test_{number}")()
+                    assert (asyncio.run(answer) if inspect.iscoroutine(answer) else answer) == 7
+        # Those of the base are as they were.
+        assert vars(base)["test_1"] is test_sync
+        assert vars(inner)["test_1"] is test_sync
 
     def test_unittest(self) -> None:
         """Of a TestCase, around setUp and the test; its account is a fresh one for each."""

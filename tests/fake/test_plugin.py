@@ -1,7 +1,6 @@
 """The pytest plugin, as a downstream suite meets it: each test runs a small suite of its own."""
 
 import fnmatch
-import logging
 import re
 from collections.abc import Callable
 from typing import ClassVar
@@ -474,116 +473,61 @@ def test_same_name(run: Run) -> None:
         assert len(fnmatch.filter(result.outlines, error)) == count
 
 
-class TestSecrets:
-    """With `arize_roles_secrets`, a test that writes an API key is an error."""
-
-    HEAD = """
-        import logging
-        import subprocess
-        import sys
-        import urllib.parse
-        import warnings
-
-        log = logging.getLogger("app")
-        KEY = "secret+key/12="
-
-        @pytest.fixture
-        def fake_account():
-            return FakeAccount(api_key=KEY)
-
-        @pytest.fixture(autouse=True)
-        def key(fake_account):
-            return fake_account.api_key
+def test_not_used(run: Run, pytester: pytest.Pytester) -> None:
+    """Where a suite uses nothing of the plugin, no hook of it can let the plugin fail."""
+    pytester.makeconftest(
         """
+        import pytest
 
-    def test_written(self, run: Run) -> None:
-        """Output that the test reads, records of any level and collected warnings are seen.
+        class OddItem(pytest.Item):
+            def runtest(self): ...
+            def reportinfo(self):
+                return "nowhere", None, self.name
 
-        So is a key that is written as in a URL.
+        class OddFile(pytest.File):
+            def collect(self):
+                yield OddItem.from_parent(self, name="odd")
+
+        def pytest_collect_file(file_path, parent):
+            if file_path.suffix == ".odd":
+                return OddFile.from_parent(parent, path=file_path)
+
+        @pytest.hookimpl(wrapper=True, tryfirst=True)
+        def pytest_runtest_makereport(item, call):
+            report = yield
+            ways = getattr(item, "callspec", None)
+            if ways and report.skipped:
+                report.longrepr = ways.params["reason"]
+            if ways and report.when == "call":
+                report.outcome = ways.params["outcome"]
+            if call.when == "teardown":  # as plugins that report again do
+                item._reports = getattr(item, "_reports", 0) + 1
+                if item._reports == 1:
+                    item.ihook.pytest_runtest_makereport(item=item, call=call)
+            return report
+
+        def pytest_report_teststatus(report):
+            if report.outcome == "again":
+                return "again", "A", "AGAIN"
+
+        @pytest.hookimpl(tryfirst=True)
+        def pytest_runtest_protocol(item, nextitem):
+            from _pytest.runner import runtestprotocol
+
+            runtestprotocol(item, log=False, nextitem=item)  # as plugins that run tests again do
         """
-        run(
-            self.HEAD
-            + """
-        @pytest.mark.parametrize("fixture", ["capsys", "capfd", "capsysbinary", "capfdbinary"])
-        def test_read(request, fixture, key):
-            capture = request.getfixturevalue(fixture)
-            print("sent", key)
-            print("sent", key, file=sys.stderr)
-            assert key in str(capture.readouterr().out).replace("b'", "")
+    )
+    pytester.makefile(".odd", test_one="")
+    source = """
+        @pytest.mark.parametrize("outcome", ["passed", "failed", "again"])
+        @pytest.mark.parametrize("reason", ["a text", None, (), ("a", "pair"), 5])
+        def test_ways(outcome, reason):
+            if outcome == "passed" and reason != "a text":
+                pytest.skip("not here")
 
-        def test_debug(key):
-            log.debug("sent %s", key)
-
-        def test_disabled(key):
-            logging.disable()
-            try:
-                log.error("sent %s", key)
-            finally:
-                logging.disable(logging.NOTSET)
-
-        def test_traceback(key):
-            try:
-                raise ValueError(key)
-            except ValueError:
-                log.debug("no luck", exc_info=True)
-
-        def test_collected(key):
-            with pytest.warns(UserWarning):
-                warnings.warn(f"sent {key}")
-
-        def test_recorded(key):
-            with warnings.catch_warnings(record=True):
-                warnings.simplefilter("always")
-                warnings.warn(f"sent {key}")
-
-        def test_recwarn(key, recwarn):
-            warnings.warn(f"sent {key}")
-
-        def test_process(key):
-            subprocess.run([sys.executable, "-c", "import sys; print(sys.argv[1])", key])
-
-        async def test_later(fake_roles, key):
-            await fake_roles.list()
-            other = fake_roles.with_options(api_key="key-of-another")
-            with pytest.raises(AuthenticationError):
-                await other.list()
-            print("sent", "key-of-another")
-
-        def test_written_otherwise(key):
-            print(urllib.parse.quote(key))
-        """,
-            *("-o", "arize_roles_secrets=true", "-o", "log_level=WARNING"),
-            mode="auto",
-            passed=13,
-            errors=13,
-        )
-
-    def test_unchanged(self, run: Run) -> None:
-        """Nothing else changes: a record below its level reaches no handler, a warning is shown."""
-        run(
-            self.HEAD
-            + """
-        class Broken:
-            def __str__(self):
-                raise LookupError
-
-        def test_level(caplog):
-            log.info("not %s", Broken())
-            log.warning("seen")
-            log.handle(logging.makeLogRecord({"msg": "by hand", "levelno": logging.DEBUG}))
-            assert [each.getMessage() for each in caplog.records] == ["seen", "by hand"]
-            assert not any(name.startswith("_") for name in vars(caplog.records[0]))
-
-        def test_output(capsys):
-            print("nothing", end="")
-            assert capsys.readouterr() == ("nothing", "")
-
-        @pytest.mark.filterwarnings("default")
-        def test_warning():
-            warnings.warn("old")
-        """,
-            *("-o", "arize_roles_secrets=true"),
-            passed=3,
-            warnings=1,
-        )
-        assert not logging.getLogger("app").isEnabledFor(logging.DEBUG)
+        def test_fails():
+            assert False
+        """
+    without, used = [run(source, *given) for given in (("-p", "no:arize_roles_fake"), ())]
+    assert used.parseoutcomes() == without.parseoutcomes() != {}
+    assert used.ret == without.ret == pytest.ExitCode.TESTS_FAILED
