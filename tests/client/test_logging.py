@@ -1,5 +1,6 @@
 """The records of the client's logger, and the spans of OpenTelemetry."""
 
+import functools
 import logging
 from urllib.parse import quote
 
@@ -9,9 +10,12 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from arize_roles_async import AiohttpRolesClient, RetryPolicy
+from arize_roles_async import AiohttpRolesClient, RetryPolicy, RolesError
 from arize_roles_fake import FakeAccount, FakeRolesClient, serve
-from tests.support.clients import Connect, account_at_noon, both_clients
+from tests.support.clients import SOON, Connect, account_at_noon, both_clients
+from tests.support.raw_http import http_response, scripted
+
+PROBLEM = b'{"title": "Busy", "status": 503, "detail": "Ada is at it"}'
 
 
 @pytest.fixture(name="log")
@@ -37,10 +41,13 @@ class TestLog:
         path = f"/v2/roles/{quote(role.id)}"
         busy, lost = (each.getMessage() for each in log.records if each.levelno == logging.INFO)
         assert busy == (
-            f"PATCH {path}: attempt 1 failed, the next in 2.00 s: PATCH {path} answered 503 "
-            "Service Unavailable: scripted by the test (retry after 2 s) (request id req-7)"
+            f"PATCH {path}: attempt 1 failed, the next in 2.00 s: "
+            "ServerError 503 Service Unavailable (request id req-7)"
         )
-        assert lost.startswith(f"PATCH {path}: attempt 2 failed, the next in 0.00 s: ")
+        assert lost == (
+            f"PATCH {path}: attempt 2 failed, the next in 0.00 s: "
+            "RolesConnectionError (request id None)"
+        )
         names = ("method", "path", "attempt", "status", "request_id")
         assert [(r.levelname, *(vars(r)[name] for name in names)) for r in log.records] == [
             ("DEBUG", "GET", "/v2/roles", 1, 200, None),
@@ -51,6 +58,25 @@ class TestLog:
             ("DEBUG", "PATCH", path, 3, 200, None),
         ]
         assert {vars(record)["operation"] for record in log.records} == {"update"}
+
+    @pytest.mark.parametrize(
+        ("answer", "said"),
+        [
+            (http_response(503, PROBLEM), "ServerError 503 Busy"),
+            (http_response(503, b"<title>Ada's page"), "ServerError 503"),
+            (http_response(200, b"Ada" * 2_000_000), "InvalidResponseError 200"),
+            (b"HTTP/1.1 Ada\r\n\r\n", "RolesConnectionError"),
+        ],
+    )
+    async def test_body(self, answer: bytes, said: str, log: pytest.LogCaptureFixture) -> None:
+        """Of an answer's body, no record has more than the title of a problem document."""
+        make = functools.partial(AiohttpRolesClient, "fake-api-key", retry=SOON)
+        async with scripted(*[answer] * 3) as script, make(base_url=script.url) as roles:
+            with pytest.raises(RolesError):
+                await roles.list()
+        records = [f"{record.getMessage()} {vars(record)}" for record in log.records]
+        assert "Ada" not in "".join(records)
+        assert said in records[-1] or "503 on attempt 3" in records[-1]
 
     async def test_rate_limit(self, log: pytest.LogCaptureFixture) -> None:
         """A rate limit is logged when it is met, and so is each wait, with its seconds."""
