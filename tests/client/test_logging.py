@@ -2,6 +2,8 @@
 
 import functools
 import logging
+from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -10,11 +12,14 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+import arize_roles_async
 from arize_roles_async import AiohttpRolesClient, RetryPolicy, RolesError
 from arize_roles_fake import FakeAccount, FakeRolesClient, serve
 from tests.support.clients import SOON, Connect, account_at_noon, both_clients
+from tests.support.documentation import examples
 from tests.support.raw_http import http_response, scripted
 
+CONFIGURATION = Path(arize_roles_async.__file__).parent / "guide" / "configuration.md"
 PROBLEM = b'{"title": "Busy", "status": 503, "detail": "Ada is at it"}'
 
 
@@ -97,22 +102,30 @@ class TestLog:
         assert [vars(record)["seconds"] for record in debug] == [1.25, 2.0, 2.0, 1.25]
 
 
-async def test_opentelemetry() -> None:
-    """OpenTelemetry sees every attempt, and not the key; `test_middlewares` has lent sessions."""
+@pytest.mark.parametrize("is_filtered", [False, True])
+async def test_opentelemetry(*, is_filtered: bool) -> None:
+    """OpenTelemetry sees every attempt, not the key, and with the guide's filter no address."""
     exporter, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     account = FakeAccount()
-    account.fail("list", 503, retry_after=0)
-    AioHttpClientInstrumentor().instrument(tracer_provider=provider)
+    account.fail("users.list", 503, retry_after=0)
+    names: dict[str, Any] = {"without_query": None}
+    if is_filtered:
+        exec(examples(CONFIGURATION.read_text("utf-8"))[-1], names)  # noqa: S102 - our own text
+    AioHttpClientInstrumentor().instrument(
+        tracer_provider=provider, url_filter=names["without_query"]
+    )
     try:
         async with (
             serve(account) as url,
             AiohttpRolesClient(account.api_key, base_url=url) as roles,
         ):
-            await roles.list()
+            await roles.directory.users(email="ada@example.com")
     finally:
         AioHttpClientInstrumentor().uninstrument()
 
     spans = exporter.get_finished_spans()
     assert [span.name for span in spans] == ["GET", "GET"]
-    assert account.api_key not in "".join(span.to_json() for span in spans)
+    shown = "".join(span.to_json() for span in spans)
+    assert account.api_key not in shown
+    assert ("ada" in shown) is not is_filtered
