@@ -60,6 +60,7 @@ from arize_roles_fake.pytest_plugin import NOT_RUN
 # IDs of no role: text with a colon in strict base64 ("Role:0:none"), and odd texts, which would
 # leave the roles' path unless they are sent as one segment of it.
 _NO_ID: Final = "Um9sZTowOm5vbmU="
+_OTHER_KIND: Final = "VGVhbToxOmFCY0Q="
 _ODD_IDS: Final = ("..", ".", "../roles", "a/b", "a?limit=1", "a#b", "a%2Fb", "%", "a b", "é", "\n")
 
 _NOT_IN_NAMES: Final = "*<>{}|~^`;\t\n\r\0\x7féñß中😀٣ａ\u00a0\u200b"
@@ -541,7 +542,7 @@ class RolesContract(Suite, is_contract=True):
         role = await self._make(roles)
         ids = {
             "unknown_id": (_NO_ID,),
-            "other_kind_id": ("U3BhY2U6MTphQmNE",),
+            "other_kind_id": (_OTHER_KIND,),
             "malformed_id": (role.name, "Um9sZTowOm5vbmU", "Um9sZS0wLW5vbmU=", *_ODD_IDS),
         }
         for assumption, given in ids.items():
