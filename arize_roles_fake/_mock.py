@@ -185,9 +185,11 @@ class _Mock:
         """The key there before the first of the open blocks."""
         self._clock: Clock
         if isinstance(accounts, FakeAccount):
-            self.key, self.all_accounts, self._clock = accounts.api_key, {accounts}, accounts
+            self.key, self.all_accounts, self._clock = accounts.api_key, [accounts], accounts
         else:
-            self.key, self.all_accounts = next(iter(accounts)), {*accounts.values()}
+            # Once each, by identity: a subclass may have no hash.
+            once = {id(account): account for account in accounts.values()}
+            self.key, self.all_accounts = next(iter(accounts)), [*once.values()]
             self._clock = SharedTime([*self.all_accounts])
             for watch in watches[-1:]:
                 watch.keys.update(accounts)

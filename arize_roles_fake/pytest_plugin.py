@@ -324,8 +324,8 @@ def _flaws(item: pytest.Item, watch: Watch) -> str:
 
 
 def _show_calls(report: pytest.TestReport, watch: Watch) -> None:
-    shown = {**({} if watch.account is None else {watch.account: 0}), **watch.calls}
-    for number, (account, count) in enumerate(shown.items(), 1):
+    shown = watch.accounts()
+    for number, (account, count) in enumerate(shown, 1):
         title = "Calls of the fake Arize account"
         if len(shown) > 1:
             name = "fake_account" if account is watch.account else f"{number} of {len(shown)}"

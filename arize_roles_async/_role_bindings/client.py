@@ -13,7 +13,6 @@ from msgspec import UNSET, UnsetType
 from arize_roles_async._calls.call import FindOutcome
 from arize_roles_async._calls.client import BaseClient, expect_gone, may_be_since
 from arize_roles_async._calls.driver import DrivenCall, Lookup
-from arize_roles_async._calls.paging import Asynchronous
 from arize_roles_async._calls.stage import pre_release
 from arize_roles_async._role_bindings.models import (
     ListRoleBindingsResponse,
@@ -39,13 +38,12 @@ from arize_roles_async._values.errors import (
     RolesError,
     StatusError,
 )
-from arize_roles_async._values.requests import check, id_flaw, is_same_id
-from arize_roles_async._values.text import extend
+from arize_roles_async._values.requests import check, id_flaw, id_kind, is_same_id
+from arize_roles_async._values.text import extend, quoted
 from arize_roles_async._wire.decode import decode_item
 from arize_roles_async._wire.request import create_request, item_request
 
 _ROUNDS: Final = 3
-_FOUND_BY: Final = {"role_id": "role", "user_id": "user", "resource_id": "space or project"}
 
 beta = pre_release("role_bindings", "BETA", BetaWarning)
 
@@ -74,7 +72,7 @@ class BaseRoleBindingsClient(BaseClient[Lookup], RoleBindingsClient):
 
     @beta
     async def get(self, *, binding_id: str) -> RoleBinding:
-        check(("binding_id", id_flaw(binding_id, "role binding")))
+        check(("binding_id", id_flaw(binding_id)))
         call = self._begin("role_bindings.get")
         with call.time_limit:
             return await call.get(ROLE_BINDINGS, RoleBinding, binding_id)
@@ -97,10 +95,7 @@ class BaseRoleBindingsClient(BaseClient[Lookup], RoleBindingsClient):
 
     @beta
     async def update(self, *, binding_id: str, role_id: str) -> RoleBinding:
-        check(
-            ("binding_id", id_flaw(binding_id, "role binding")),
-            ("role_id", id_flaw(role_id, "role")),
-        )
+        check(("binding_id", id_flaw(binding_id)), ("role_id", id_flaw(role_id)))
         call = self._begin("role_bindings.update")
         with call.time_limit:
             updated = await self._update(call, binding_id, role_id)
@@ -110,7 +105,7 @@ class BaseRoleBindingsClient(BaseClient[Lookup], RoleBindingsClient):
 
     @beta
     async def delete(self, *, binding_id: str) -> None:
-        check(("binding_id", id_flaw(binding_id, "role binding")))
+        check(("binding_id", id_flaw(binding_id)))
         call = self._begin("role_bindings.delete")
         with call.time_limit:
             await self._delete(call, binding_id, was_seen=False)
@@ -150,12 +145,15 @@ class BaseRoleBindingsClient(BaseClient[Lookup], RoleBindingsClient):
     ) -> AsyncIterator[RoleBinding]:
         given = {"role_id": role_id, "user_id": user_id, "resource_id": resource_id}
         wanted = {name: value for name, value in given.items() if not isinstance(value, UnsetType)}
-        check(*((name, id_flaw(value, _FOUND_BY[name])) for name, value in wanted.items()))
+        check(*((name, id_flaw(value)) for name, value in wanted.items()))
         types = [
             each
             for each in RoleBindingResourceType
             if resource_id is UNSET or resource_id_flaw(resource_id, each) is None
         ]
+        if not types:
+            why = f"{quoted(resource_id)} is the ID of a {id_kind(str(resource_id))}"
+            check(("resource_id", f"{why}, and not of a space or project"))
         return _Found(self._list_page, types, wanted)
 
     async def _list_page(self, page: ListRoleBindings) -> ListRoleBindingsResponse:
@@ -295,10 +293,8 @@ _NO_ROLE_OR_RIGHT: Final = (
 _NO_RIGHT: Final = "; the key sees the binding, so it may lack ROLE_BINDING_DELETE on the resource"
 
 
-class _Found(Asynchronous, AsyncIterator[RoleBinding]):
+class _Found(AsyncIterator[RoleBinding]):
     """The bindings of some types, one type after the other, that have the wanted values."""
-
-    _noun = "role bindings"
 
     def __init__(
         self,

@@ -180,6 +180,8 @@ class FakeAccount(Contents, Script, Assertions):
           or an object of `grants` and `on`, as in `add_key`; the first is the account's `api_key`.
         - `extra_permissions`: permissions of the account that are newer than the library.
         - `kept_names`: names of deleted roles that no role can have again.
+        - `removed_keys`, `deleted_ids`: the keys that were removed, and the IDs that a test gave to
+          roles that are deleted.
         - `roles_created`, `role_bindings_created`: the numbers of these so far, from which the
           next ID is made.
         - `tenant`: letters, digits and hyphens, 32 at most, by which the account's IDs differ from
@@ -242,18 +244,20 @@ class FakeAccount(Contents, Script, Assertions):
         for entry in directory.entries():
             self._add_entry(entry)
         store.blocked.update(map(ids.of_user, directory.blocked))
-        for each in data.roles:
-            store.reserve(each.id or "")
-        for binding in data.role_bindings:
-            store.bindings.reserve(binding.id or "")
+        store.given.update(data.deleted_ids, (each.id or "" for each in data.roles))
+        bindings = store.bindings
+        bindings.given.update(each.id or "" for each in data.role_bindings)
         for each in reversed(data.roles):
             fields = msgspec.structs.asdict(each)
             self._add_role(fields.pop("name"), fields)
         for binding in reversed(data.role_bindings):
-            self._bind(binding)
+            role = store.by_name(binding.role) or store.by_id(binding.role)
+            if role is None:
+                raise ValueError(f"role_bindings: no role has the name {binding.role!r}")
+            self._bind(role, binding)
         store.kept_names.extend(data.kept_names)
         store.created = max(store.created, data.roles_created)
-        store.bindings.created = max(store.bindings.created, data.role_bindings_created)
+        bindings.created = max(bindings.created, data.role_bindings_created)
         state.has_every_user, state.has_every_place = data.users is None, data.resources is None
         users, places = (
             map(ids.of_user, data.users or ()),
@@ -265,7 +269,7 @@ class FakeAccount(Contents, Script, Assertions):
                 state.keys[key] = self._grants(grants.grants, grants.on)
             else:
                 state.keys[key] = self._grants(grants)
-        self._removed_keys = set()
+        self._removed_keys = {*data.removed_keys}
 
     def _data(self) -> AccountData:
         """Return everything as the data of a file."""
@@ -300,6 +304,8 @@ class FakeAccount(Contents, Script, Assertions):
             keys=self._key_data(),
             extra_permissions=tuple(sorted(state.extra_permissions)),
             kept_names=tuple(store.kept_names),
+            removed_keys=tuple(sorted(self._removed_keys)),
+            deleted_ids=tuple(sorted(store.deleted_ids())),
             roles_created=store.created if store.created > len(store) else 0,
             role_bindings_created=bindings.created if bindings.created > len(bindings) else 0,
             tenant=state.ids.tenant,

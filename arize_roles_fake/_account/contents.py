@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterable, Mapping
-from itertools import chain
+from itertools import chain, count
 from typing import Any, Final, Literal, TypeVar, Unpack
 
 import attrs
@@ -10,12 +10,13 @@ import msgspec
 
 from arize_roles_async._calls.api_key import api_key_flaw
 from arize_roles_async._directory.models import AccountRole, Project, Space, User
+from arize_roles_async._directory.requests import ID_KINDS
 from arize_roles_async._role_bindings.models import RoleBinding
 from arize_roles_async._roles.models import Role
 from arize_roles_async._roles.requests import permissions_flaw
 from arize_roles_async._values.options import is_count
 from arize_roles_async._values.permissions import AnyPermission, known_permission
-from arize_roles_async._values.requests import ID_KINDS, id_kind
+from arize_roles_async._values.requests import id_kind
 from arize_roles_async._values.text import quoted
 from arize_roles_async._wire.secrets import Secret
 from arize_roles_fake._service.ids import resource_type
@@ -46,6 +47,7 @@ PREDEFINED_ROLES: Final = tuple(
 class Snapshot:
     """What an account holds at one moment, for `FakeAccount.restore`."""
 
+    account: "Contents" = attrs.field(repr=False)
     store: RoleStore = attrs.field(repr=False)
     extra_permissions: frozenset[str] = attrs.field(repr=False)
 
@@ -152,16 +154,18 @@ class Contents:
 
         Raises:
             LookupError: There is no such role.
-            ValueError: The user already has a role on the resource, or the resource is neither a
-                space nor a project.
+            ValueError: The user already has a role on the resource or is blocked, or the resource
+                is neither a space nor a project.
         """
         with self._lock:
-            wanted = role if isinstance(role, str) else role.id
-            return self._bind(BindingData(role=wanted, user=user, resource=resource))
+            found = self._find_role(role)
+            return self._bind(found, BindingData(role=found.name, user=user, resource=resource))
 
-    def _bind(self, data: BindingData) -> RoleBinding:
-        state, bindings, role = self._state, self._store.bindings, self._find_role(data.role)
+    def _bind(self, role: Role, data: BindingData) -> RoleBinding:
+        state, bindings = self._state, self._store.bindings
         user, resource = state.ids.of_user(data.user), state.ids.of_resource(data.resource)
+        if user in self._store.blocked:
+            raise ValueError(f"{data.user!r} is blocked; add_user adds the user again")
         there = bindings.by_target(user, resource)
         if there is not None:
             name = self._find_role(there.role_id).name
@@ -268,18 +272,19 @@ class Contents:
 
         Args:
             name: Its name. Two spaces may have one name in different organizations.
-            id: Its ID; by default that of the label `Space:name`.
+            id: Its ID or label; by default the label is `Space:name`, or `Space:name (2)` and so on
+                where that is another space's.
             organization: The name or ID of its organization.
             description: Free text.
             is_private: Whether only its members see it.
         """
         with self._lock:
-            ids = self._state.ids
+            organization_id = self._state.ids.of_organization(organization)
             space = Space(
-                id=ids.of_resource(f"Space:{name}" if id is None else id),
+                id=self._id(id, f"Space:{name}", name=name, organization_id=organization_id),
                 name=name,
                 description=description,
-                organization_id=ids.of_organization(organization),
+                organization_id=organization_id,
                 is_private=is_private,
             )
             return self._add_entry(space)
@@ -296,21 +301,34 @@ class Contents:
 
         Args:
             name: Its name.
-            space: The name or ID of its space.
-            id: Its ID; by default that of the label `Project:space/name`.
+            space: The name, label or ID of its space.
+            id: Its ID or label; by default the label is `Project:space/name`, numbered as a space's
+                where that is another project's.
             project_type: Its type, which the service may leave out.
         """
         with self._lock:
             ids = self._state.ids
-            space_id = ids.of_resource(space if id_kind(space) == "Space" else f"Space:{space}")
+            space_id = ids.of_space(space)
             label = f"Project:{ids.label(space_id).partition(':')[2]}/{name}"
             project = Project(
-                id=ids.of_resource(label if id is None else id),
+                id=self._id(id, label, name=name, space_id=space_id),
                 name=name,
                 space_id=space_id,
                 project_type=project_type,
             )
             return self._add_entry(project)
+
+    def _id(self, given: str | None, label: str, **same: str) -> str:
+        """Return the ID of a new space or project, or that of the same one."""
+        if given is not None:
+            return self._state.ids.of_resource(given)
+
+        def is_free(id: str) -> bool:
+            there = self._state.entries_with(id).by_id(id)
+            return there is None or all(getattr(there, each) == same[each] for each in same)
+
+        labels = chain([label], (f"{label} ({number})" for number in count(2)))
+        return next(filter(is_free, map(self._state.ids.of_resource, labels)))
 
     def _add_entry(self, entry: _Entry) -> _Entry:
         """Add a user, space or project, or replace the one with the ID, which keeps its age."""
@@ -336,9 +354,15 @@ class Contents:
 
         Args:
             user: The ID, or the label, such as the address.
+
+        Raises:
+            LookupError: Nobody has the ID: the user must be added, declared or bound before.
+            ValueError: The ID is not one of a user.
         """
         with self._lock:
             user_id = self._state.ids.of_user(user)
+            if self._store.users.by_id(user_id) is None:
+                raise LookupError(f"there is no user {user!r}")
             self._store.blocked.add(user_id)
             for each in [each for each in self.bindings() if each.user_id == user_id]:
                 self._store.bindings.remove(each)
@@ -366,10 +390,16 @@ class Contents:
     def snapshot(self) -> Snapshot:
         """Return roles, bindings, users, spaces and projects as they are now, for `restore`."""
         with self._lock:
-            return Snapshot(self._store.copy(), self._state.extra_permissions)
+            return Snapshot(self, self._store.copy(), self._state.extra_permissions)
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Restore all that a snapshot holds; keys, faults, the log and the time stay."""
+        """Restore all that a snapshot holds; keys, faults, the log and the time stay.
+
+        Raises:
+            ValueError: The snapshot is another account's.
+        """
+        if snapshot.account is not self:
+            raise ValueError("the snapshot is another account's; load(dump()) copies an account")
         with self._lock:
             self._state.store = snapshot.store.copy()
             self._state.extra_permissions = snapshot.extra_permissions

@@ -78,13 +78,13 @@ class Ids:
         """Return the ID of a user, given the ID or a label.
 
         Raises:
-            ValueError: It is no text, too long, or the ID of a space or project.
+            ValueError: It is no text, too long, or the ID of something else.
         """
         flaw = id_flaw(user)
-        kind = id_kind(user) if flaw is None else "User"
-        if kind in _TYPES:
+        kind = None if flaw is not None else id_kind(user)
+        if kind not in {None, "User"}:
             flaw = f"must not be the ID of a {kind}"
-        elif kind != "User":
+        elif flaw is None and kind is None:
             user = encode_id(f"User:{user}{self._end}")
             flaw = id_flaw(user)
         if flaw is not None:
@@ -109,10 +109,30 @@ class Ids:
             f"{quoted(resource)}"
         )
 
+    def of_space(self, space: str) -> str:
+        """Return the ID of a space, given the ID, a label such as `Space:1`, or a name.
+
+        Raises:
+            ValueError: It is the ID of something else.
+        """
+        kind = id_kind(space)
+        if kind is None and not space.startswith("Space:"):
+            space = f"Space:{space}"
+        if kind not in {None, "Space"}:
+            raise ValueError(f"space must not be the ID of a {kind}")
+        return self.of_resource(space)
+
     def of_organization(self, name: str) -> str:
-        """Return the ID of an organization, given the ID or a name."""
-        if id_kind(name) == "Organization":
+        """Return the ID of an organization, given the ID or a name.
+
+        Raises:
+            ValueError: It is the ID of something else.
+        """
+        kind = id_kind(name)
+        if kind == "Organization":
             return name
+        if kind is not None:
+            raise ValueError(f"organization must not be the ID of a {kind}")
         return encode_id(f"Organization:{name}{self._end}")
 
     def label(self, id: str) -> str:

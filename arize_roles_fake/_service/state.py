@@ -76,6 +76,7 @@ class State:
     """The roles and role bindings."""
     keys: dict[str, Grants]
     """The API keys, the account's first one first, each with what it grants."""
+    _cursors: Cursors
 
     def __init__(
         self,
@@ -95,12 +96,12 @@ class State:
         """The same for spaces and projects."""
         self._next_page_size = next_page_size
         """Returns a limit on the items of the next page, besides the limit of its request."""
-        self._cursors = Cursors()
 
     def clear(self, ids: Ids) -> None:
         """Begin without records."""
         self.ids = ids
         self.keys = {}
+        self._cursors = Cursors()
         self.store = RoleStore(ids, _NORMALIZERS[self.assumptions.name_comparison])
 
     def now(self) -> datetime:

@@ -74,8 +74,8 @@ class Store(Generic[Record]):
         self._ids: dict[Hashable, str] = {}
         self._positions: dict[str, Position] = {}
         self._lists: dict[Hashable, list[tuple[Position, str]]] = {}
-        self._taken: set[str] = set()
-        """The IDs that records have, had, or are to have."""
+        self.given: set[str] = set()
+        """The IDs, not made here, that records have, had, or are to have."""
         self.created: int = 0
         """The number of records that were ever added, from which the next ID is made."""
 
@@ -97,13 +97,15 @@ class Store(Generic[Record]):
 
     def next_id(self) -> str:
         """Return the ID that the next record gets, the same in every run."""
-        while (chosen := self._new_ids.numbered(self._kind, self.created + 1)) in self._taken:
+        while (chosen := self._new_ids.numbered(self._kind, self.created + 1)) in self.given:
             self.created += 1
         return chosen
 
-    def reserve(self, record_id: str) -> None:
-        """Keep an ID for a record that is added later."""
-        self._taken.add(record_id)
+    def deleted_ids(self) -> set[str]:
+        """Return the IDs, not made here, of records that are deleted."""
+        gone = self.given - self._records.keys()
+        made = (self._new_ids.numbered(self._kind, each + 1) for each in range(self.created))
+        return gone and gone.difference(made)
 
     def put(self, record: Record) -> None:
         """Add a record whose key is free, or replace the one with its ID at its place in lists."""
@@ -113,7 +115,8 @@ class Store(Generic[Record]):
             del self._ids[self._key(known)]
         else:
             self.created += 1
-            self._taken.add(record.id)
+            if record.id != self._new_ids.numbered(self._kind, self.created):
+                self.given.add(record.id)
             moment = record.created_at
             assert moment is not None  # noqa: S101 - the account writes every field
             self._positions[record.id] = (moment, self.created)

@@ -99,6 +99,8 @@ class AccountData(_Data, frozen=True, kw_only=True):
     keys: Keys | None = None
     extra_permissions: tuple[str, ...] = ()
     kept_names: tuple[str, ...] = ()
+    removed_keys: tuple[str, ...] = ()
+    deleted_ids: tuple[str, ...] = ()
     roles_created: int = 0
     role_bindings_created: int = 0
     tenant: str | None = None

@@ -48,14 +48,14 @@ class SharedTime:
 
 
 _lock: Final = threading.Lock()
-_real_waits: Final[list[Clock]] = []
-"""The account of each call that waits in real time, in any thread."""
+_real_waits: Final[list[int]] = []
+"""The identity of the account of each call that waits in real time, in any thread."""
 
 
 @contextmanager
 def waiting_in_real_time(clock: Clock) -> Generator[None]:
     """Mark a call that waits in real time: until it ends, time passes for the account as really."""
-    accounts = _accounts_of(clock)
+    accounts = [*map(id, _accounts_of(clock))]
     with _lock:
         _real_waits.extend(accounts)
     try:
@@ -66,7 +66,7 @@ def waiting_in_real_time(clock: Clock) -> Generator[None]:
 
 
 def _is_real(clock: Clock) -> bool:
-    return any(account in _real_waits for account in _accounts_of(clock))
+    return any(id(account) in _real_waits for account in _accounts_of(clock))
 
 
 def _accounts_of(clock: Clock) -> list[Clock]:

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Literal, Protocol
-from weakref import WeakKeyDictionary
+from weakref import ref
 
 if TYPE_CHECKING:
     from arize_roles_fake._testing.call_log import LoggedCall
@@ -35,8 +35,8 @@ class Watch:
     """The accounts that a test asks, and the things that it scripts on any account."""
 
     def __init__(self, *, is_paused: bool = False) -> None:
-        self.calls: WeakKeyDictionary[Watched, int] = WeakKeyDictionary()
-        """The number of calls of each account during the test."""
+        self._asked: dict[int, tuple[ref[Watched], int]] = {}
+        """Each account by its identity, since a subclass may have no hash, with its calls."""
         self.keys: set[str] = set()
         """The API keys that the test gave to accounts, or sent, and those of accounts it asked."""
         self.refusals: list[str] = []
@@ -61,9 +61,17 @@ class Watch:
 
     def note_call(self, account: Watched, keys: Iterable[str]) -> None:
         self.keys.update(keys)
-        if account not in self.calls:
+        known, count = self._asked.get(id(account), (None, 0))
+        if known is None or known() is not account:
             self._newest.append(account)
-        self.calls[account] = self.calls.get(account, 0) + 1
+            count = 0
+        self._asked[id(account)] = ref(account), count + 1
+
+    def accounts(self) -> list[tuple[Watched, int]]:
+        """Return the fixture's account, and those that were asked, each with its calls so far."""
+        shown = {id(self.account): (self.account, 0)}
+        shown |= {key: (account(), count) for key, (account, count) in self._asked.items()}
+        return [(account, count) for account, count in shown.values() if account is not None]
 
     def note_script(self, account: object, scripted: Scripted) -> None:
         if not self._is_paused:

@@ -191,7 +191,7 @@ class TestRefused:
     async def test_kinds(self, fault: Any, stops: str) -> None:  # noqa: ANN401 - any fault
         """A refusal stops one change; any other failure may meet every change, and ends the run."""
         account = mixed_account()
-        account.fail("update", fault, times=None, role="B old")
+        account.fail("update", fault, times=None, about="B old")
         result = (await failure(FakeRolesClient(account))).result
         reached = [*result.made, *(each.change for each in result.refused)]
         assert (len(reached), len(result.refused)) == ((5, 1) if stops == "one" else (0, 0))
@@ -230,7 +230,7 @@ class TestRefused:
         moved = {"A": ["TAG_READ"], "B": ["DATASET_READ"], "C": ["PROJECT_READ"]}
         for name, permissions in {**moved, "Other": ["ROLE_READ", "ROLE_UPDATE"]}.items():
             account.add_role(name, permissions)
-        account.fail("update", 400, role="C")
+        account.fail("update", 400, about="C")
         wanted = declaration(
             declared("A", permissions=["PROJECT_READ"]),
             declared("B", permissions=["TAG_READ"]),

@@ -9,7 +9,7 @@ import pytest
 
 from arize_roles_async import AccountRole, Project, Space, User
 from arize_roles_fake import FakeAccount
-from tests.support.clients import START, Act, answer, request_binding
+from tests.support.clients import Act, answer, request_binding
 
 
 def listed(account: FakeAccount, kind: str, query: str = "", **key: str) -> list[str]:
@@ -172,25 +172,6 @@ def test_blocked(account: FakeAccount) -> None:
     assert listed(FakeAccount.load(account.dump()), "users") == ["eve@example.com"]
     account.add_user("ada@example.com")
     assert got(account, "users", "ada@example.com")[0] == 200
-
-
-def test_file(account: FakeAccount) -> None:
-    """A file keeps users, spaces and projects as they are, oldest first."""
-    account.add_user("ada@example.com", name="Countess")
-    account.add_user("ada@example.com", id="old", status="EXPIRED")
-    account.block_user("eve@example.com")
-    account.advance(60)
-    request_binding(account, "bob@example.com", "Project:ML/churn", "PROJECT")
-    account.add_space("Ops", organization="Research")
-    account.add_project("fraud", space="ML", project_type=None)
-    loaded = FakeAccount.load(account.dump(), clock=lambda: START)
-    assert listed(loaded, "users") == ["ada@example.com", "ada@example.com", "bob@example.com"]
-    assert (listed(loaded, "projects"), listed(loaded, "spaces")) == (
-        ["fraud", "churn"],
-        ["Ops", "ML"],
-    )
-    assert got(loaded, "users", "eve@example.com")[0] == 404
-    assert loaded.dump() == account.dump()
 
 
 def test_file_by_hand() -> None:

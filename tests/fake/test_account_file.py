@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from arize_roles_async import RolesClient, UnknownPermission
+from arize_roles_async import UnknownPermission
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from tests.support.clients import START
 from tests.support.full_disk import ROOM, full_disk
@@ -122,12 +122,6 @@ class TestSame:
         async with FakeRolesClient(loaded, api_key="key") as roles:
             made = await roles.create(name="B", permissions=[UnknownPermission("COMET_LAUNCH")])
         assert made.name == "B"
-
-    async def test_deleted(self, account: FakeAccount, roles: RolesClient) -> None:
-        """The ID of a deleted role is not given again."""
-        deleted = await roles.create(name="A", permissions=["ROLE_READ"])
-        await roles.delete(role_id=deleted.id)
-        assert FakeAccount.load(account.dump()).add_role("B").id != deleted.id
 
     @pytest.mark.parametrize(
         ("moment", "kept"),

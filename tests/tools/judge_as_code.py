@@ -382,7 +382,7 @@ class Case:
                 names = [*names, *(role.name for role in self.declared.roles)]
                 for change in CHANGES:
                     role, status = rng.choice(names or ["A"]), rng.choice([400, 403, 409, 422])
-                    account.fail(change, status, role=role, times=None)
+                    account.fail(change, status, about=role, times=None)
             elif kind == "fault":
                 status, when = rng.choice(FAULTS)
                 operation: Any = rng.choice(["create", "create", "update", "delete", "get", "list"])
