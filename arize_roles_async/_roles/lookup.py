@@ -105,8 +105,7 @@ class _SharedWalk(Walk[ListRoles, ListRolesResponse]):
                 raise  # The next waiting call fetches the page; it may have more time.
             self.failure = error
         else:
-            if len(self.names) < _MAX_PAIRS // _MAX_COMPARED:
-                self.names += (role.name for role in page.roles if len(role.name) <= MAX_NAME)
+            self.names += (role.name for role in page.roles if len(role.name) <= MAX_NAME)
             self.found |= {role.name: role for role in page.roles if role.name in self.found}
         for event, name in self.waiting.items():
             if self.has_ended or self.found[name] is not None:
