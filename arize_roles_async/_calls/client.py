@@ -19,9 +19,27 @@ from arize_roles_async._values.options import RetryPolicy, Timeouts, check_secon
 from arize_roles_async._wire.secrets import takes_secrets
 
 _L_co = TypeVar("_L_co", bound=Lookup, covariant=True)
+_T = TypeVar("_T")
 _ClientT = TypeVar("_ClientT", bound="BaseClient[Lookup]")
 Waits = tuple[RetryPolicy, float | None, Callable[[float], Awaitable[None]]]
 """How a client waits between attempts: its retries, the seconds of a call, and its sleep."""
+
+
+def begin(client: "BaseClient[_L_co]", operation: str) -> DrivenCall[_L_co]:
+    """Begin a call of a client, which other calls may be parts of."""
+    return client._begin(operation)  # noqa: SLF001 - of this module
+
+
+def part_of(call: DrivenCall[Lookup], client: _T) -> _T:
+    """Return a client whose calls are parts of a call, or another's client as it is.
+
+    The parts end with the call at the latest, and begin although the client is closing.
+    """
+    if not isinstance(client, BaseClient):
+        return client
+    copy = client._copy_as(type(client))  # noqa: SLF001 - of this module
+    vars(copy)["_whole"] = call
+    return copy
 
 
 def may_be_since(call: DrivenCall[Lookup], moment: datetime) -> bool:
@@ -60,6 +78,8 @@ class BaseClient(Client, Generic[_L_co]):
 
     _resource: ClassVar[Resource]
     _background = False
+    _whole: DrivenCall[Lookup] | None = None
+    """The call that the client's calls are parts of."""
 
     def __init__(
         self,
@@ -140,7 +160,10 @@ class BaseClient(Client, Generic[_L_co]):
             ClientStateError: No call can be made.
         """
         driver = self._shared.driver_now(self._driver)
-        driver.check_open()
+        whole = self._whole
+        # A part of a call under way may begin although the client is closing.
+        if whole is None or whole.driver.transport is not driver.transport:
+            driver.check_open()
         key = driver.key_source.fixed
         call = DrivenCall(
             resource or self._resource,
@@ -154,6 +177,9 @@ class BaseClient(Client, Generic[_L_co]):
             driver=driver,
             lookup=driver.lookup,
         )
+        if whole is not None:
+            left = whole.deadline - whole.driver.transport.now()
+            call.deadline = min(call.deadline, call.sent_at + left)
         call.time_limit = driver.transport.time_limit(call)
         return call
 

@@ -1,20 +1,24 @@
 """Role bindings by the names of users, roles, spaces and projects, over anybody's clients."""
 
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
-from contextlib import suppress
-from functools import partial
-from typing import Any, Final, TypeVar
+from collections.abc import Awaitable, Callable, Generator, Iterable
+from contextlib import contextmanager, suppress
+from typing import Any, Final, TypeVar, cast
 
 import attr
 from msgspec import UNSET, UnsetType
 
+from arize_roles_async._calls.client import begin, part_of
+from arize_roles_async._calls.driver import DrivenCall, Lookup
 from arize_roles_async._calls.paging import Pages
 from arize_roles_async._calls.stage import pre_release
 from arize_roles_async._directory.models import NamedBinding, NamedBindings
 from arize_roles_async._directory.protocol import Directory
 from arize_roles_async._directory.requests import in_space_flaw, is_id, thing_flaw
+from arize_roles_async._role_bindings import changes
+from arize_roles_async._role_bindings.client import BaseRoleBindingsClient
 from arize_roles_async._role_bindings.models import RoleBinding, RoleBindingResourceType
 from arize_roles_async._role_bindings.protocol import RoleBindingsClient
+from arize_roles_async._role_bindings.requests import CreateRoleBinding, Target
 from arize_roles_async._roles.protocol import RolesClient
 from arize_roles_async._roles.requests import role_flaw
 from arize_roles_async._values import errors
@@ -22,11 +26,21 @@ from arize_roles_async._values.requests import PageRequest, check
 from arize_roles_async._values.text import extend, quoted
 
 _T = TypeVar("_T")
-_Kind = tuple[Callable[..., Awaitable[Any]], Callable[[], AsyncIterable[Any]]]
-"""What gets one of a kind, and what lists all."""
-
+_KINDS: Final = {
+    "role": ("get", "list"),
+    "user": ("get_user", "users"),
+    "space": ("get_space", "spaces"),
+    "project": ("get_project", "projects"),
+}
+"""The methods that get one of a kind, and that list all, in the order of the errors."""
+_CHANGES: Final[dict[str, tuple[Callable[..., Awaitable[object]], type[Target]]]] = {
+    "ensure": (changes.ensure, CreateRoleBinding),
+    "remove": (changes.remove, Target),
+}
 _MAX_SINGLE: Final = 20
-"""Names of a kind that are looked up singly; more are read from their list."""
+"""Names of a kind that are looked up singly; for more, some pages of their list are read first."""
+_IDS_PER_PAGE: Final = 10
+"""A list is read on as long as more IDs are left for each of its pages that was read."""
 _HIDDEN: Final = (errors.BadRequestError, errors.ForbiddenError, errors.NotFoundError)
 """The errors of a thing that the key may not see, whose ID is shown instead."""
 
@@ -37,27 +51,26 @@ class ByName:
     """Role bindings by names: who has which role where, without an ID.
 
     Each argument is a name or an ID, as in `RolesClient.get` and `Directory`. The names of a call
-    are looked up at once, each with the time limit of its own client, and nothing is kept. The
-    binding goes to what has the name at the look-up: if it is renamed before the change, and
-    another thing takes the name, the first one gets the binding.
+    are looked up at once, and nothing is kept. The binding goes to what has the name at the
+    look-up: if it is renamed before the change, and another thing takes the name, the first one
+    gets the binding.
+
+    The look-ups and the change of `ensure` and `remove` are one call: its time limit is that of
+    `role_bindings`, and the error says what took too long. If `role_bindings` is a client of your
+    own, each part has the limits of its client. `find` is a walk of several calls.
 
     All arguments are checked before anything is sent, and one `ValidationError` names each flaw.
     Then the error of the role's look-up comes first, then the user's, then the place's; after an
-    error nothing is changed. Later errors are those of `RoleBindingsClient`, and end with the
-    names.
+    error nothing is changed. Later errors are those of `RoleBindingsClient`. Each ends with the
+    names that were given.
     """
 
     def __init__(
         self, roles: RolesClient, role_bindings: RoleBindingsClient, directory: Directory
     ) -> None:
+        self._roles = roles
         self._role_bindings = role_bindings
-        # In the order of the errors of their look-ups.
-        self._kinds: dict[str, _Kind] = {
-            "role": (roles.get, roles.list),
-            "user": (directory.get_user, directory.users),
-            "space": (directory.get_space, directory.spaces),
-            "project": (directory.get_project, directory.projects),
-        }
+        self._directory = directory
 
     def __repr__(self) -> str:
         return "<ByName>"
@@ -90,7 +103,7 @@ class ByName:
             ForbiddenError: The key may not list users or roles, or not bind there.
         """
         given = _given(user=user, role=role, space=space, project=project, in_space=in_space)
-        return await self._change(self._role_bindings.ensure, given)
+        return cast("RoleBinding", await self._change("ensure", given))
 
     @beta
     async def remove(
@@ -109,7 +122,7 @@ class ByName:
             True if this call removed a binding, as of `RoleBindingsClient.remove`.
         """
         given = _given(user=user, space=space, project=project, in_space=in_space)
-        return await self._change(self._role_bindings.remove, given)
+        return cast("bool", await self._change("remove", given))
 
     @beta
     def find(
@@ -129,7 +142,7 @@ class ByName:
         Returns:
             The bindings that the key may see: `async for` yields each, and `await` returns them as
             one `NamedBindings`. All are read before the first one is there. Then up to 20 users,
-            roles, spaces or projects are read singly, more from their list.
+            roles, spaces or projects are read singly, more from the beginning of their list.
 
         Raises:
             ValidationError: An argument breaks its rule; raised before the iteration, and any
@@ -139,36 +152,62 @@ class ByName:
         given = _given(needs_place=False, user=user, role=role, **place)
         return FoundBindings(lambda _: self._find(given))
 
-    async def _change(self, change: Callable[..., Awaitable[_T]], given: dict[str, str]) -> _T:
+    async def _change(self, method: str, given: dict[str, str]) -> object:
+        """Make a change of the binding of what has the given names."""
         kind = RoleBindingResourceType["PROJECT" if "project" in given else "SPACE"]
-        return await self._call(partial(change, resource_type=kind), given)
+        client = self._role_bindings
+        with _naming(given):
+            if not isinstance(client, BaseRoleBindingsClient):
+                ids = await self._look_up(given)
+                return await getattr(client, method)(resource_type=kind, **ids)
+            change, target = _CHANGES[method]
+            call = begin(client, "the look-up of the names")
+            with call.time_limit:
+                ids = await self._look_up(given, call)
+                call.go_on_with("role_bindings.list")
+                return await change(call, target(resource_type=kind, **ids))
 
     async def _find(self, given: dict[str, str]) -> NamedBindings:
-        async def walk(**ids: str) -> list[RoleBinding]:
-            return [each async for each in self._role_bindings.find(**ids)]
+        with _naming(given):
+            ids = await self._look_up(given)
+            found = [each async for each in self._role_bindings.find(**ids)]
+            return await self._named(found)
 
-        return await self._named(await self._call(walk, given))
+    async def _look_up(
+        self, given: dict[str, str], whole: DrivenCall[Lookup] | None = None
+    ) -> dict[str, str]:
+        """Return the IDs of what has the given names, by the arguments that take them.
 
-    async def _call(self, method: Callable[..., Awaitable[_T]], given: dict[str, str]) -> _T:
-        """Call a method with the IDs of what has the given names; its error ends with the names."""
+        If the look-ups are parts of a whole call, they end with it.
+        """
 
         async def look_up(kind: str) -> str:
             text = given[kind]
             if is_id(text):
                 return text
-            get, _ = self._kinds[kind]
+            get, _ = self._methods(kind, whole)
             around = {"in_space": given.get("in_space", UNSET)} if kind == "project" else {}
             found: str = (await get(**{kind: text}, **around)).id
             return found
 
-        ids = await _at_once(look_up, [kind for kind in self._kinds if kind in given])
-        argument = {"user": "user_id", "role": "role_id"}
         try:
-            return await method(**{argument.get(kind, "resource_id"): ids[kind] for kind in ids})
-        except errors.RolesError as error:
-            shown = ", ".join(f"{name} {quoted(text)}" for name, text in given.items())
-            extend(error, f" ({shown})")
-            raise
+            ids = await _at_once(look_up, [kind for kind in _KINDS if kind in given])
+        except errors.RolesTimeoutError as error:
+            if whole is None or whole.driver.transport.now() < whole.deadline:
+                raise
+            raise whole.interrupted() from error
+        argument = {"user": "user_id", "role": "role_id"}
+        return {argument.get(kind, "resource_id"): ids[kind] for kind in ids}
+
+    def _methods(
+        self, kind: str, whole: DrivenCall[Lookup] | None = None
+    ) -> tuple[Callable[..., Awaitable[Any]], Callable[[], Pages[Any, Any, Any]]]:
+        """Return what gets one of a kind, and what lists all."""
+        client = self._roles if kind == "role" else self._directory
+        if whole is not None:
+            client = part_of(whole, client)
+        get, listing = _KINDS[kind]
+        return getattr(client, get), getattr(client, listing)
 
     async def _named(self, bindings: list[RoleBinding]) -> NamedBindings:
         """Return bindings with the names that the key may see."""
@@ -197,13 +236,34 @@ class ByName:
 
     async def _by_id(self, kind: str, ids: set[str]) -> dict[str, Any]:
         """Return the things of a kind with some IDs, by these; None is one that the key hides."""
-        get, read = self._kinds[kind]
+        get, listing = self._methods(kind)
+        found: dict[str, Any] = {}
         # A text that is no ID would be taken for a name.
-        if len(ids) <= _MAX_SINGLE and all(map(is_id, ids)):
-            return await _at_once(lambda each: get(**{kind: each}), ids, none_for=_HIDDEN)
+        left = {each for each in ids if is_id(each)}
         with suppress(*_HIDDEN):
-            return {thing.id: thing async for thing in read()}
-        return {}
+            if len(left) > _MAX_SINGLE:
+                pages = 0
+                async for page in listing().pages():
+                    found |= {each.id: each for each in page if each.id in ids}
+                    left -= found.keys()
+                    pages += 1
+                    # The list may be much longer than what is left of it takes.
+                    if len(left) <= pages * _IDS_PER_PAGE:
+                        break
+                else:
+                    return found
+            return found | await _at_once(lambda each: get(**{kind: each}), left, _HIDDEN)
+        return found
+
+
+@contextmanager
+def _naming(given: dict[str, str]) -> Generator[None]:
+    """Let errors end with the names that were given."""
+    try:
+        yield
+    except errors.RolesError as error:
+        extend(error, f" ({', '.join(f'{name} {quoted(text)}' for name, text in given.items())})")
+        raise
 
 
 class FoundBindings(Pages[PageRequest, NamedBindings, NamedBinding]):

@@ -1,7 +1,8 @@
 """Role bindings by names: checks, look-ups and changes, and the names in errors."""
 
+import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 from unittest.mock import AsyncMock, MagicMock
 
 import anyio
@@ -15,14 +16,24 @@ from arize_roles_async import (
     Directory,
     ForbiddenError,
     NotFoundError,
+    OutcomeUnknownError,
     RoleBindingsClient,
     RolesClient,
+    RolesError,
     RolesTimeoutError,
     ServerError,
+    Timeouts,
     ValidationError,
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient
-from tests.support.clients import account_at_noon, in_process, meddled, passed
+from tests.support.clients import (
+    Connect,
+    account_at_noon,
+    both_clients,
+    in_process,
+    meddled,
+    passed,
+)
 from tests.support.event_loop import on_each_backend
 
 
@@ -117,7 +128,8 @@ async def test_order_of_errors(account: FakeAccount, by_name: ByName) -> None:
     for name, known in (("role", "Analyst"), ("user", "ada@example.com"), ("space", "ML")):
         with pytest.raises(NotFoundError) as caught:
             await by_name.ensure(**given)
-        errors.append(str(caught.value))
+        shown = ", ".join(f"{each} {given[each]!r}" for each in ("user", "role", "space"))
+        errors.append(str(caught.value).removesuffix(f" ({shown})"))
         given[name] = known
     assert errors == [
         "no role is named 'Anlyst'; similar names: 'Analyst'",
@@ -144,6 +156,75 @@ async def test_names_in_timeout(account: FakeAccount) -> None:
     assert str(caught.value) == (
         "role_bindings.list took too long (user 'ada@example.com', space 'ML') "
         "(total limit of 1 s, 1 attempt)"
+    )
+
+
+PLACE = {"user": "ada@example.com", "space": "ML"}
+
+
+@both_clients
+class TestTime:
+    """The look-ups and the change share one limit, that of the client."""
+
+    @pytest.mark.parametrize(
+        ("silent", "end", "what"),
+        [
+            ("users.list", RolesTimeoutError, "the look-up of the names took too long ("),
+            ("spaces.list", RolesTimeoutError, "the look-up of the names took too long ("),
+            ("list", RolesTimeoutError, "the look-up of the names took too long ("),
+            ("role_bindings.list", RolesTimeoutError, "role_bindings.list took too long ("),
+            ("role_bindings.create", OutcomeUnknownError, "the outcome of role_bindings.create"),
+        ],
+    )
+    async def test_parts(
+        self, account: FakeAccount, connect: Connect, silent: str, end: type[RolesError], what: str
+    ) -> None:
+        """The error says which part took too long, and which call it was."""
+        account.fail(cast("Any", silent), "silent")
+        async with connect(account, timeout=0.2) as roles:
+            with pytest.raises(end, match=re.escape(what)) as caught:
+                await cast("ArizeClient", roles).by_name.ensure(**PLACE, role="Analyst")
+        assert "(user 'ada@example.com', role 'Analyst', space 'ML')" in str(caught.value)
+
+    async def test_shared(self, account: FakeAccount, connect: Connect) -> None:
+        """The change has what the look-ups have left."""
+        account.slow_down(0.3)
+        async with connect(account, timeout=0.8) as roles:
+            with pytest.raises(OutcomeUnknownError, match=r"total limit of 0\.8 s"):
+                await cast("ArizeClient", roles).by_name.ensure(**PLACE, role="Analyst")
+        assert asked(account)[-1] == "role_bindings.create"
+
+    async def test_any_directory(self, account: FakeAccount, connect: Connect) -> None:
+        """A directory with another limit, here none, has no more time either."""
+        account.fail("users.list", "silent")
+        async with connect(account, timeout=0.2) as roles:
+            own = cast("ArizeClient", roles)
+            directory = own.directory.with_options(timeout=Timeouts(total=None, read=None))
+            with pytest.raises(RolesTimeoutError, match="the look-up of the names"):
+                await ByName(own, own.role_bindings, directory).remove(**PLACE)
+
+
+async def test_silent_directory() -> None:
+    """Somebody else's directory that never answers is ended, too."""
+
+    async def look_up(**_: str) -> None:
+        await anyio.sleep_forever()
+
+    directory = AsyncMock(get_user=look_up)
+    roles = AiohttpRolesClient("key", timeout=0.05)
+    with pytest.raises(RolesTimeoutError, match="the look-up of the names"):
+        await ByName(roles, roles.role_bindings, directory).remove(**PLACE)
+    await roles.aclose()
+
+
+async def test_own_bindings(account: FakeAccount) -> None:
+    """A client of bindings of one's own gets the IDs that were found."""
+    roles, bindings = in_process(account), AsyncMock()
+    await ByName(roles, bindings, roles.directory).remove(**PLACE)
+    bindings.remove.assert_awaited_once_with(
+        user_id=account.id("ada@example.com"),
+        resource_type="SPACE",
+        resource_id=account.id("Space:ML"),
     )
 
 
@@ -191,13 +272,21 @@ async def test_hidden_names(account: FakeAccount, users: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("users", "requests"),
-    [(20, ["users.get"] * 20), (21, ["users.list"]), (101, ["users.list"] * 2)],
+    ("others", "users", "requests"),
+    [
+        (0, 20, ["users.get"] * 20),
+        (0, 21, ["users.list"]),
+        (0, 120, ["users.list"] * 2),
+        # Of a long list, a page is read for each ten that are looked for; then these singly.
+        (500, 21, ["users.list"] * 3 + ["users.get"] * 21),
+    ],
 )
 async def test_requests(
-    account: FakeAccount, by_name: ByName, users: int, requests: list[str]
+    account: FakeAccount, by_name: ByName, others: int, users: int, requests: list[str]
 ) -> None:
-    """Up to twenty names are looked up singly, more read from their list."""
+    """Up to twenty names are looked up singly, more as far as the list pays."""
+    for number in range(others):
+        account.add_user(f"other{number}@example.com")
     for number in range(users):
         role = account.add_role(f"R{number}")
         account.bind(role, user=f"u{number}@example.com", resource="Space:ML")

@@ -1,9 +1,9 @@
 """Calls under way while their client, or the session that it was lent, is closed."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, Final
 
 import aiohttp
 import anyio
@@ -201,6 +201,25 @@ async def test_own_call() -> None:
     assert script.connections == 0
 
 
+def binding(account: FakeAccount) -> dict[str, str]:
+    user_id, resource_id = account.id("ada@example.com"), account.id("Space:ML")
+    return {"user_id": user_id, "resource_type": "SPACE", "resource_id": resource_id}
+
+
+EDITOR: Final = "Um9sZToxOmE="
+GIVEN: Final = {"user": "ada@example.com", "space": "ML"}
+SEVERAL: Final[dict[str, Callable[[Any, FakeAccount], Awaitable[object]]]] = {
+    "update": lambda roles, _: roles.update(role="Analyst", description="Changed."),
+    "delete": lambda roles, _: roles.delete(role="Editor"),
+    "role_bindings.ensure": lambda roles, account: roles.role_bindings.ensure(
+        **binding(account), role_id=EDITOR
+    ),
+    "role_bindings.remove": lambda roles, account: roles.role_bindings.remove(**binding(account)),
+    "by_name.ensure": lambda roles, _: roles.by_name.ensure(**GIVEN, role="Editor"),
+    "by_name.remove": lambda roles, _: roles.by_name.remove(**GIVEN),
+}
+
+
 def patient(roles: RolesClient) -> RolesClient:
     return roles.with_options(timeout=Timeouts(total=None, read=None))
 
@@ -239,6 +258,24 @@ class TestGrace:
             assert (await update).description == "Changed."
 
         assert {"New 0", "New 1"} < {role.name for role in account.roles}
+
+    @pytest.mark.parametrize("requests", [0, 1, 2])
+    @pytest.mark.parametrize("method", SEVERAL)
+    async def test_several_requests(self, connect: Connect, method: str, requests: int) -> None:
+        """A call of several requests is one call: it goes on, however far it has come."""
+        account = account_at_noon(users=["ada@example.com"], resources=["Space:ML"])
+        account.add_role("Analyst", ["PROJECT_READ"])
+        account.add_role("Editor", ["PROJECT_READ"], id=EDITOR)
+        account.bind("Analyst", user="ada@example.com", resource="Space:ML")
+        account.slow_down(0.02)
+        async with connect(account) as roles:
+            call = asyncio.ensure_future(SEVERAL[method](roles, account))
+            await asyncio.sleep(0)
+            await under_way(account, requests)
+            await roles.aclose(grace=LONG)
+            await call
+
+        assert account.calls[-1].operation.endswith(("update", "delete"))
 
     async def test_over(self, connect: Connect) -> None:
         """When the grace is over, calls end as they do without one."""
