@@ -373,7 +373,7 @@ class _Run:
 
 def to_columns(bindings: Sequence[client.NamedBinding]) -> str:
     """Return a line a binding: the user, the role, and the place."""
-    rows = [[*map(one_line, in_words(each))] for each in bindings]
+    rows = [[*in_words(each)] for each in bindings]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 

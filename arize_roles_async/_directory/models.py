@@ -21,7 +21,7 @@ from arize_roles_async._values.models import (
     shortened,
     show_items,
 )
-from arize_roles_async._values.text import quoted
+from arize_roles_async._values.text import one_line, quoted
 
 _ID: Final = {"doc": "Opaque; base64 of a text with a colon in it."}
 _CREATED: Final = "When it was created; timezone-aware."
@@ -37,7 +37,7 @@ class AccountRole(Model):
     id: Id | None = optional("The ID of a custom role.")
 
     def __str__(self) -> str:
-        return self.name or self.id or self.type
+        return one_line(self.name or self.id or self.type)
 
 
 @attr.frozen(kw_only=True, field_transformer=shortened)
@@ -120,10 +120,11 @@ class NamedBinding(RoleBinding):
 def in_words(binding: NamedBinding) -> tuple[str, str, str]:
     """Return the user, the role and the place of a binding, by their names or else IDs."""
     name = quoted(binding.resource or binding.resource_id, MAX_ID)
-    place = f"{binding.resource_type.lower()} {name}"
+    place = f"{one_line(binding.resource_type.lower())} {name}"
     if binding.in_space is not None:
         place += f" in space {quoted(binding.in_space, MAX_ID)}"
-    return binding.user or binding.user_id, binding.role or binding.role_id, place
+    who, role = binding.user or binding.user_id, binding.role or binding.role_id
+    return one_line(who), one_line(role), place
 
 
 @attr.frozen(kw_only=True)

@@ -8,6 +8,8 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import attr
 
+from arize_roles_async._values.text import one_line
+
 
 @attr.frozen
 class Violation:
@@ -19,7 +21,7 @@ class Violation:
     """The rule, and the value that breaks it."""
 
     def __str__(self) -> str:
-        return f"{self.field}: {self.message}"
+        return one_line(f"{self.field}: {self.message}")
 
 
 @attr.frozen(kw_only=True)

@@ -14,17 +14,17 @@ _MAX_COMPARED: Final = 64
 
 
 def one_line(text: str, limit: int = MAX_MESSAGE) -> str:
-    """Return a text on one line, without control characters.
+    """Return a text on one line, `printable`; white space that is not a plain space becomes one.
 
-    White space that is not a plain space becomes one; control characters, escape sequences, marks
-    that reverse the direction of writing, and surrogates become `�`. A result that is passed again
-    stays as it is. Of a text with more characters than the limit, only the beginning is read; it
-    ends in `…` then.
+    A result that is passed again stays as it is. Of a text with more characters than the limit,
+    only the beginning is read; it ends in `…` then.
     """
-    begin = text if len(text) <= limit else text[: limit - 1] + "…"
-    if begin.isprintable():
-        return begin
-    return "".join(c if c.isprintable() else "�" for c in re.sub(r"\s+", " ", begin))
+    begin = _cut(text, limit)
+    return _cut(printable(begin if begin.isprintable() else re.sub(r"\s+", " ", begin)), limit)
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def extended(message: str, more: str) -> str:
@@ -39,13 +39,13 @@ def extend(error: Exception, more: str) -> None:
 
 
 def quoted(value: object, limit: int = _MAX_QUOTED) -> str:
-    """Return a value's `repr`, on one line; of a longer text, that of its beginning.
+    """Return a value's `repr`, on one line and printable; of a longer text, of its beginning.
 
     The limit is on the characters of a text, each of which may take up to ten.
     """
     if isinstance(value, str):
         # Cut first, since the repr is as long as the text. A subclass may have its own.
-        return repr(str(value) if len(value) <= limit else value[: limit - 1] + "…")
+        return printable(repr(_cut(str(value), limit)))
     try:
         return one_line(repr(value), 2 * limit)
     except Exception:  # noqa: BLE001 - a repr may fail, as that of a very large integer does
@@ -53,9 +53,10 @@ def quoted(value: object, limit: int = _MAX_QUOTED) -> str:
 
 
 def printable(text: str) -> str:
-    """Return what a command prints of a text that others wrote, so that nothing obeys it.
+    """Return what is shown of a text that others wrote, so that no terminal or log obeys it.
 
-    Control characters become `�`, except the newline. The commands that the runners of GitHub and
+    Control characters, escape sequences, marks that reverse the direction of writing, and
+    surrogates become `�`, except the newline. The commands that the runners of GitHub and
     Azure find in any line of a log (`##[…]`, `##vso[…]`, and `::…::` at its start) get an escape,
     which JSON, TOML and Python read back.
     """

@@ -14,7 +14,7 @@ import attr
 
 from arize_roles_async import Role, RolesClient, ValidationError, Violation
 from arize_roles_async._values import requests as rules
-from arize_roles_async._values.text import MAX_SEARCHED, alike, type_name
+from arize_roles_async._values.text import MAX_SEARCHED, alike, printable, type_name
 from arize_roles_async.as_code.declaration import Declaration, DeclaredRole, list_flaw
 from arize_roles_async.as_code.files import placed
 from arize_roles_async.as_code.toml import quote
@@ -199,7 +199,7 @@ class Plan:
         return CHECKSUM_FORMAT + hashlib.sha256(text.encode()).hexdigest()
 
     def __str__(self) -> str:
-        return "\n".join(text for _, text in self._lines())
+        return printable("\n".join(text for _, text in self._lines()))
 
     def to_markdown(self, limit: int = 65_000) -> str:
         """Return the text in a fence of Markdown, for a comment of at most `limit` characters.

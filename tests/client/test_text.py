@@ -1,13 +1,23 @@
 """Text that people read: one line, bounded, and nothing in it that a terminal obeys."""
 
 import re
+from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arize_roles_async import Permission
+from arize_roles_async import (
+    AccountRole,
+    NamedBinding,
+    Permission,
+    RolesError,
+    Violation,
+)
 from arize_roles_async._values.text import nearest, one_line, printable, quoted
+from arize_roles_async.as_code import compare, loads
+from arize_roles_fake import make_role
 
 
 @pytest.mark.parametrize(
@@ -46,6 +56,28 @@ def test_quoted(value: object, shown: str) -> None:
     assert quoted(value) == shown
 
 
+HOSTILE = "::error::\x1b[2J\n::x\u202e##[group]\x9b##vso[y]"
+ROLES_FILE = '[roles]\nA = {permissions = ["ROLE_READ"]}'
+SHOWN: dict[str, Callable[[str], object]] = {
+    "AccountRole": lambda text: AccountRole(type=text),
+    "NamedBinding": lambda text: named(text, None),
+    "NamedBinding, with names": lambda text: named(text, text),
+    "Role": lambda text: make_role(name=text, description=text),
+    "Violation": lambda text: Violation(text, text),
+    "RolesError": RolesError,
+    "Plan": lambda text: compare(
+        [make_role(name="A", description=text, permissions=[cast("Any", text)])], loads(ROLES_FILE)
+    ),
+}
+
+
+def named(text: str, name: str | None) -> NamedBinding:
+    ids = dict.fromkeys(("id", "role_id", "user_id", "resource_id"), text)
+    names = dict.fromkeys(("user", "role", "resource", "in_space"), name)
+    at = make_role().created_at
+    return NamedBinding(**ids, **names, resource_type=text, created_at=at, updated_at=at)
+
+
 class TestPrintable:
     """`printable`."""
 
@@ -64,6 +96,15 @@ class TestPrintable:
     def test_shown(self, text: str, shown: str) -> None:
         """Neither a terminal nor the log of a CI service finds a command, and lines stay lines."""
         assert printable(text) == shown
+
+    @pytest.mark.parametrize("form", [str, repr])
+    @pytest.mark.parametrize("name", [*SHOWN])
+    def test_everything(self, name: str, form: Callable[[object], str]) -> None:
+        """So is every text of ours that shows what others wrote; that of a plan has lines."""
+        text = form(SHOWN[name](HOSTILE))
+        assert text.replace("\n", "").isprintable()
+        assert form is repr or not re.search(r"##(vso)?\[|(?m:^\s*::)", text)
+        assert name == "Plan" or "\n" not in text
 
     @given(st.lists(st.sampled_from(["#", "[", "vso", ":", "\n", " ", "\x1b", "\\"])).map("".join))
     def test_nothing_left(self, text: str) -> None:
