@@ -48,8 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         _say(f"cannot listen on {chosen.host}, port {chosen.port}: {error}")
         return 1
-    if chosen.save is not None:
-        account.dump(chosen.save)
+    try:
+        if chosen.save is not None:
+            account.dump(chosen.save)
+    except OSError as error:
+        _say(f"the account was not saved: {error}")
+        return 1
     return 0
 
 

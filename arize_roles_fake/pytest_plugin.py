@@ -119,19 +119,28 @@ def fake_account(request: pytest.FixtureRequest) -> "FakeAccount":
     Markers of the module and the class count, too. Roles and faults of all of them are added; of
     other arguments those of the inner one count.
     """
-    item: pytest.Item = request.node
+    declared = _declared(request.node)
+    account = arize_roles_fake.FakeAccount(**declared)
+    _set_up(account, request.node)
+    return account
+
+
+def _declared(item: pytest.Item) -> dict[str, Any]:
+    """Return the users and resources that an account can be given only as it is made."""
+    markers = list(item.iter_markers("arize_roles"))[::-1]
+    found = {name: [each.kwargs.get(name) for each in markers] for name in ("users", "resources")}
+    declared = {name: [ids for ids in given if ids is not None] for name, given in found.items()}
+    return {name: given[-1] for name, given in declared.items() if given}
+
+
+def _set_up(account: "FakeAccount", item: pytest.Item) -> None:
+    """Set up the account of a test by its markers, from the outermost in."""
     watch = item.stash[_watch_key]
-    markers = list(item.iter_markers_with_node("arize_roles"))[::-1]
-    declared: dict[str, Any] = {}
-    for _, marker in markers:
-        given = {name: marker.kwargs.get(name) for name in ("users", "resources")}
-        declared |= {name: ids for name, ids in given.items() if ids is not None}
-    account = watch.account = arize_roles_fake.FakeAccount(**declared)
-    for node, marker in markers:
+    watch.account = account
+    for node, marker in list(item.iter_markers_with_node("arize_roles"))[::-1]:
         # The marker of a class or module is for some of its tests.
         with nullcontext() if node is item else watch.paused():
             arize_roles(account, *marker.args, **marker.kwargs)
-    return account
 
 
 # Named like the marker: the `TypeError` of a marker with wrong arguments shows this name.
@@ -248,10 +257,27 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_fixture_setup(fixturedef: "pytest.FixtureDef[Any]") -> Generator[None, object, object]:
-    """Ask no test about faults that a fixture scripts for several tests."""
-    with nullcontext() if fixturedef.scope == "function" else watches[-1].paused():
-        return (yield)
+def pytest_fixture_setup(
+    fixturedef: "pytest.FixtureDef[Any]", request: pytest.FixtureRequest
+) -> Generator[None, object, object]:
+    """Ask no test about faults that a fixture scripts for several tests.
+
+    The markers of a test count for the account of a suite's own `fake_account`, too.
+    """
+    if fixturedef.scope != "function":
+        with watches[-1].paused():
+            return (yield)
+    value = yield
+    if fixturedef.argname == "fake_account" and isinstance(value, arize_roles_fake.FakeAccount):
+        item: pytest.Item = request.node
+        if item.stash[_watch_key].account is not value:
+            if declared := _declared(item):
+                raise TypeError(
+                    f"this suite's own fixture fake_account declares {' and '.join(declared)}, "
+                    "not the marker arize_roles: give them to FakeAccount there"
+                )
+            _set_up(value, item)
+    return value
 
 
 @pytest.hookimpl(wrapper=True)
@@ -312,7 +338,7 @@ def _flaws(item: pytest.Item, watch: Watch) -> str:
             return (
                 "the marker arize_roles sets up the account of fake_account, and the test uses "
                 "none of the fixtures fake_account, fake_roles, mocked_arize, roles_server and "
-                "arize_env"
+                "arize_env, or the suite's own fake_account has a wider scope than a function"
             )
     if not watch.passed:
         return ""

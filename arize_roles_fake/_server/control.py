@@ -52,8 +52,8 @@ class _Served:
     def serve(self, account: FakeAccount) -> None:
         """Serve an account from now on."""
         self.account = account
-        self.keys = {*keys_of(account)}
-        """The keys that its callers send."""
+        self.keys = dict.fromkeys(keys_of(account))
+        """The keys that its callers send, the first one first."""
         self.faults: list[ScriptedFault] = []
         """The faults that were scripted over HTTP."""
         self.requests = 0
@@ -125,7 +125,7 @@ class Control:
         """Answer a request: with JSON if it has a result, and 204 otherwise."""
         if not (self._anywhere or is_local_request(request.host, request.remote)):
             return refused(403, "only this machine may control the account")
-        served = self._served.get(bearer(request.headers.get("Authorization", "")))
+        served = self._controlled(bearer(request.headers.get("Authorization", "")))
         if served is None:
             return refused(
                 401, "the key is not the one that serve printed, nor of POST /-/accounts"
@@ -137,9 +137,14 @@ class Control:
         try:
             # Not `request.read`, whose limit is that of the service's requests.
             answer = action(served, await request.content.read())
-        except (ValueError, TypeError, OSError) as error:
+        except (ValueError, TypeError, LookupError, OSError) as error:
             return refused(400, str(error))
         return web.Response(status=204) if answer is None else answer
+
+    def _controlled(self, key: str) -> _Served | None:
+        """Return the account that was made with a key, or has it as its first one now."""
+        found = (served for served in self._served.values() if key == next(iter(served.keys), None))
+        return self._served.get(key, next(found, None))
 
     # Accounts and keys
 
@@ -205,14 +210,14 @@ class Control:
         given = _decode(body, _Key)
         self._check_keys([given.key], served)
         served.account.add_key(given.key, grants=given.grants, on=given.on)
-        served.keys.add(given.key)
+        served.keys[given.key] = None
 
     def _remove_key(self, served: _Served, body: bytes) -> None:
         key = _decode(body, _RemovedKey).key
         if key not in served.keys:
             raise ValueError("there is no such API key")
         served.account.remove_key(key)
-        served.keys.remove(key)
+        del served.keys[key]
 
     # Failures and limits
 

@@ -177,7 +177,8 @@ def _log(account: FakeAccount, calls: tuple[LoggedCall, ...]) -> str:
     last = calls[: -_SHOWN - 1 : -1]
     if not last:
         return '<p class="text">None yet.</p>'
-    keys = keys_of(account)
+    # The longest first: another key may be its beginning, and would leave its rest behind.
+    keys = sorted(keys_of(account), key=len, reverse=True)
     rows = "".join(_call(call, keys) for call in last)
     return (
         '<table class="calls"><thead><tr><th>Time</th><th>Outcome</th><th>Call</th></tr></thead>'

@@ -172,8 +172,6 @@ class Listener:
 class RolesServer:
     """A server in a thread of its own, for synchronous code and any event loop.
 
-    The server can be entered once.
-
     ```python
     with RolesServer(account) as server:
         ...
@@ -198,7 +196,7 @@ class RolesServer:
     ) -> None:
         self.account = FakeAccount() if account is None else account
         self._address = (host, port)
-        self._listener = Listener(lambda _: self.account, None)
+        self._listener: Listener
         self._exits: ExitStack
         self._portal: BlockingPortal
 
@@ -208,6 +206,7 @@ class RolesServer:
         return self.account.api_key
 
     def __enter__(self) -> Self:
+        self._listener = Listener(lambda _: self.account, None)
         with ExitStack() as exits:
             self._portal = exits.enter_context(start_blocking_portal())
             running = self._listener.running(*self._address)

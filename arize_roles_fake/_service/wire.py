@@ -121,13 +121,13 @@ def _fields(model: type[msgspec.Struct]) -> tuple[list[str], list[str]]:
     return [field.name for field in fields], [field.name for field in fields if field.required]
 
 
-@functools.lru_cache(maxsize=1024)  # Unquoting takes longer than finding the record.
 def bearer(authorization: str) -> str:
     """Return the API key in a header `Authorization`; an empty text if there is none."""
     scheme, _, key = authorization.partition(" ")
     return key.strip() if scheme.lower() == "bearer" else ""
 
 
+@functools.lru_cache(maxsize=1024)  # Unquoting takes longer than finding the record.
 def parse_id(path: str) -> str:
     """Return the ID at the end of a path, which the client put there as one segment."""
     return unquote(path.rpartition("/")[2], errors="surrogateescape")

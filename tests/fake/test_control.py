@@ -201,6 +201,14 @@ KNOWN = (
 )
 
 
+BOUND: dict[str, Any] = {
+    "format": 2,
+    "tenant": "a",
+    "roles": [],
+    "role_bindings": [{"role": "Nobody", "user": "ada@example.com", "resource": "Space:ML"}],
+}
+
+
 @pytest.mark.parametrize(
     ("asked", "body", "detail"),
     [
@@ -226,6 +234,8 @@ KNOWN = (
         ("PUT account", {}, "this is not an account file: "),
         ("PUT account", {"roles": [], "keys": {}}, "the account has no API key; pass one with "),
         ("PUT account", {"roles": [{"name": "A"}, {"name": "A"}]}, "a role is already named 'A'"),
+        ("PUT account", BOUND, "'Nobody'"),
+        ("POST accounts", BOUND, "'Nobody'"),
     ],
 )
 def test_wrong(served: Served, asked: str, body: object, detail: str) -> None:
@@ -256,12 +266,19 @@ class TestAccount:
         assert served.status("/v2/roles/Um9sZTowOm5vbmU=") == 400
 
     def test_keys(self, served: Served) -> None:
-        """The account may have other keys; the control's stays."""
-        account: dict[str, Any] = {"roles": [], "keys": {"reader": ["ROLE_READ"]}}
+        """The account may have other keys, of which the first controls it, too."""
+        account: dict[str, Any] = {
+            "roles": [],
+            "keys": {"reader": ["ROLE_READ"], "second": None},
+        }
         assert served.ask("PUT", "/-/account", account) == (204, None)
         assert served.status() == 401
         assert Served(served.url, "reader").status() == 200
-        assert served.ask("GET", "/-/calls")[0] == 200
+        for each in (served, Served(served.url, "reader")):
+            assert each.ask("GET", "/-/calls")[0] == 200
+        assert Served(served.url, "second").ask("GET", "/-/calls")[0] == 401
+        assert Served(served.url, "reader").ask("POST", "/-/reset")[0] == 200
+        assert Served(served.url, "reader").ask("GET", "/-/calls")[0] == 401
 
 
 class TestAccounts:

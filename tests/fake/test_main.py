@@ -145,6 +145,17 @@ class TestServe:
         account.assert_roles({"A": {"ROLE_READ"}})
         assert json.loads(account.dump())["assumptions"] == {"paging": "by-offset"}
 
+    def test_save_fails(self, tmp_path: Path) -> None:
+        """A file that cannot be written on exit is a message; it was written at the start."""
+        folder = tmp_path / "folder"
+        folder.mkdir()
+        saved = folder / "saved.json"
+        with serving("--save", str(saved), status=1) as (_, errors):
+            assert len(FakeAccount.load(saved).roles) == 7
+            saved.unlink()
+            folder.rmdir()
+        assert errors.getvalue().splitlines()[-1].startswith("the account was not saved: ")
+
     @pytest.mark.parametrize(
         ("arguments", "warned"),
         [

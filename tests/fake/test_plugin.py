@@ -178,7 +178,73 @@ class TestMarker:
         )
         result.stdout.fnmatch_lines(
             "*the marker arize_roles sets up the account of fake_account, and the test uses none "
-            "of the fixtures fake_account, fake_roles, mocked_arize, roles_server and arize_env"
+            "of the fixtures fake_account, fake_roles, mocked_arize, roles_server and arize_env, *"
+        )
+
+    def test_own_account(self, run: Run) -> None:
+        """A marker counts for the account of the suite's own fixture of each kind, also a class's.
+
+        It is an error where that account declares its users itself, or outlives the test.
+        """
+        result = run(
+            """
+        FAULT = {"operation": "create", "failure": ServerError}
+
+        @pytest.mark.arize_roles(roles={"A": []}, grants=[])
+        class Tests:
+            @pytest.mark.arize_roles(faults=[FAULT])
+            def test_it(self, fake_roles):
+                assert fake_roles.account.role("A")
+                with pytest.raises(ForbiddenError):
+                    asyncio.run(fake_roles.list().all())
+                with pytest.raises(ServerError):
+                    asyncio.run(fake_roles.create(name="B", permissions=["ROLE_READ"]))
+
+        class TestMade(Tests):
+            @pytest.fixture
+            def fake_account(self):
+                return FakeAccount()
+
+        class TestYielded(Tests):
+            @pytest.fixture
+            def fake_account(self):
+                yield FakeAccount()
+
+        class TestChanged(Tests):
+            @pytest.fixture
+            def fake_account(self, fake_account):
+                return fake_account
+
+        class TestLater(Tests):
+            @pytest.fixture
+            async def fake_account(self):
+                return FakeAccount()
+
+        class TestWide:
+            @pytest.fixture(scope="class")
+            @classmethod
+            def fake_account(cls):
+                return FakeAccount()
+
+            @pytest.mark.arize_roles(roles={"A": []})
+            def test_it(self, fake_roles):
+                pass
+
+        class TestDeclares(TestMade):
+            @pytest.mark.arize_roles(users=["ada@example.com"])
+            def test_it(self, fake_roles):
+                pass
+        """,
+            "--tb=native",
+            mode="auto",
+            passed=6,
+            errors=2,
+        )
+        result.stdout.fnmatch_lines_random(
+            [
+                "*or the suite's own fake_account has a wider scope than a function",
+                "TypeError: this suite's own fixture fake_account declares users, not the marker *",
+            ]
         )
 
     def test_inner(self, run: Run) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import gc
 import gzip
 import io
 import logging
@@ -14,12 +15,14 @@ import urllib.request
 import aiohttp
 import pytest
 
+import arize_roles_fake
 from arize_roles_async import AiohttpRolesClient, RolesConnectionError
 from arize_roles_fake import FakeAccount, RolesServer, serve
 from arize_roles_fake._testing.fault_rules import Breakage
 from tests.support.clients import ONCE, ask
 from tests.support.event_loop import skipping_loop, until
 from tests.support.messages import assert_short_line
+from tests.support.modules import modules_of
 from tests.support.raw_http import connection
 
 LIST = b"GET /v2/roles HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer fake-api-key\r\n\r\n"
@@ -38,6 +41,23 @@ def test_thread() -> None:
     with pytest.raises(urllib.error.URLError) as caught:
         urllib.request.urlopen(server.url)  # noqa: S310
     assert isinstance(caught.value.reason, ConnectionRefusedError)
+
+
+def test_entered_again() -> None:
+    """A server runs again after its end, perhaps at another port."""
+    server = RolesServer()
+    for _ in range(2):
+        with server, urllib.request.urlopen(server.url) as answer:  # noqa: S310
+            assert answer.status == 200
+
+
+def test_key_not_kept() -> None:
+    """No cache of the package keeps the key of a request."""
+    ask(FakeAccount(api_key="key-of-a-request"), "GET /v2/roles/Um9sZTowOm5vbmU%3D")
+    members = [each for module in modules_of(arize_roles_fake) for each in vars(module).values()]
+    kept = str([gc.get_referents(each) for each in members if hasattr(each, "cache_info")])
+    assert "Um9sZTowOm5vbmU%3D" in kept
+    assert "key-of-a-request" not in kept
 
 
 def test_late_connection() -> None:

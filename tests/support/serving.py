@@ -61,8 +61,10 @@ class Served:
 
 
 @contextmanager
-def serving(*arguments: str) -> Generator[tuple[str, io.StringIO]]:
+def serving(*arguments: str, status: int = 0) -> Generator[tuple[str, io.StringIO]]:
     """Runs `serve` in a thread until the block ends, and hands out its URL and standard error.
+
+    It ends with the status.
 
     A signal reaches only the main thread, so the block's end takes its place.
     """
@@ -81,11 +83,11 @@ def serving(*arguments: str) -> Generator[tuple[str, io.StringIO]]:
         ThreadPoolExecutor(1) as pool,
     ):
         patch.setattr(asyncio.SelectorEventLoop, "add_signal_handler", stop_with_block)
-        status = pool.submit(main, ["serve", *arguments])
-        await_true(lambda: status.done() or "\n" in output.getvalue(), "the URL of `serve`")
+        ended = pool.submit(main, ["serve", *arguments])
+        await_true(lambda: ended.done() or "\n" in output.getvalue(), "the URL of `serve`")
         try:
             yield output.getvalue().strip(), errors
         finally:
             for stop in stops[:1]:  # for two signals, one of which is enough
                 stop()
-        assert status.result(LONGEST_WAIT) == 0
+        assert ended.result(LONGEST_WAIT) == status
