@@ -1,7 +1,7 @@
 """Listings: awaited for one page, or iterated for every item."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
-from typing import Any, ClassVar, Generic, NoReturn, TypeVar
+from typing import Any, ClassVar, Final, Generic, NoReturn, TypeVar
 
 from msgspec.structs import replace
 
@@ -13,6 +13,8 @@ from arize_roles_async._values.requests import DEFAULT_LIMIT, MAX_LIMIT, PageReq
 _R = TypeVar("_R", bound=PageRequest)
 _P = TypeVar("_P", bound=ListResponse[Any])
 _T = TypeVar("_T")
+
+_MAX_EMPTY: Final = 100
 
 
 class Pages(Generic[_R, _P, _T]):
@@ -61,7 +63,7 @@ class Pages(Generic[_R, _P, _T]):
 
         Raises:
             InvalidResponseError: While iterating: the service gave a cursor for the second time,
-                or none although more follows.
+                none although more follows, or 100 empty pages in a row.
             ClientStateError: While iterating: another task waits for the next page of the same
                 iterator.
         """
@@ -88,6 +90,8 @@ class Walk(AsyncIterator[_P], Generic[_R, _P]):
         self.is_fetching: bool = False
         # Hashes, so that a long walk does not hold every cursor.
         self._seen: set[int] = set()
+        self._empty = 0
+        """Pages without an item since the last one with an item."""
 
     async def __anext__(self) -> _P:
         if self.is_fetching:
@@ -104,6 +108,7 @@ class Walk(AsyncIterator[_P], Generic[_R, _P]):
         finally:
             self.is_fetching = False
         self.next = None
+        self._empty = 0 if len(page) else self._empty + 1
         if page.pagination.has_more:
             cursor = self._new_cursor(page, asked)
             self.next = replace(asked, cursor=cursor)
@@ -117,6 +122,8 @@ class Walk(AsyncIterator[_P], Generic[_R, _P]):
             why = f"gave a cursor of {length} characters, more than the {MAX_ID} that are sent back"
         elif hash(cursor) in self._seen or cursor == asked.cursor:
             why = "gave the same cursor twice, so the walk would never end"
+        elif self._empty >= _MAX_EMPTY:
+            why = f"gave {_MAX_EMPTY} empty pages in a row, and said that more follows"
         else:
             self._seen.add(hash(cursor))
             return cursor

@@ -12,7 +12,7 @@ from arize_roles_async import (
     PaginationMetadata,
     RolePages,
 )
-from arize_roles_fake import FakeAccount, FakeRolesClient
+from arize_roles_fake import FakeAccount, FakeRolesClient, make_role
 
 
 def test_repr() -> None:
@@ -53,6 +53,7 @@ async def test_from_fetch() -> None:
             ["c" * 1000, "c" * 1001],
             "gave a cursor of 1001 characters, more than the 1000 that are sent back",
         ),
+        (list(map(str, range(100))), "gave 100 empty pages in a row, and said that more follows"),
     ],
 )
 async def test_cursor(cursors: list[str | None], what: str) -> None:
@@ -66,6 +67,19 @@ async def test_cursor(cursors: list[str | None], what: str) -> None:
     with pytest.raises(InvalidResponseError) as caught:
         await RolePages.from_fetch(fetch).all()
     assert str(caught.value) == f"the service {what}"
+
+
+async def test_empty_pages() -> None:
+    """Fewer empty pages in a row, and more in all, do not end a walk."""
+    role, number = make_role(), 0
+
+    async def fetch(**_: object) -> ListRolesResponse:
+        nonlocal number
+        number += 1
+        pagination = PaginationMetadata(has_more=number < 300, next_cursor=str(number))
+        return ListRolesResponse(roles=() if number % 100 else (role,), pagination=pagination)
+
+    assert (await RolePages.from_fetch(fetch).all()).roles == (role,) * 3
 
 
 async def test_shared() -> None:
