@@ -14,6 +14,7 @@ import asyncio
 from abc import ABC, abstractmethod
 
 import msgspec
+from multidict import CIMultiDict
 
 from arize_roles_async._aiohttp.time_limits import AsyncioTransport, running_loop
 from arize_roles_async._arize import BaseArizeClient
@@ -25,11 +26,11 @@ from arize_roles_async._roles.requests import (
     CreateRole,
     ListRoles,
     UpdateRole,
-    is_role_id,
     normalize_permissions,
 )
 from arize_roles_async._values.errors import ClientStateError, RolesConnectionError, RolesError
 from arize_roles_async._values.options import RetryPolicy, Timeouts
+from arize_roles_async._values.requests import is_id
 from arize_roles_async._wire.redaction import redacted, redacted_cause
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
@@ -43,7 +44,7 @@ __all__ = [
     "Request",
     "Response",
     "UpdateRole",
-    "is_role_id",
+    "is_id",
     "normalize_permissions",
 ]
 
@@ -62,6 +63,8 @@ class HttpTransport(ABC):
     @abstractmethod
     async def send(self, request: Request, timeouts: Timeouts) -> Response:
         """Send a request once and return the whole answer, whatever its status.
+
+        The names of its headers may have any case.
 
         Do not follow redirects or try again, and let a cancellation pass: the limit on the whole
         call comes as one.
@@ -137,7 +140,8 @@ class _Adapter(AsyncioTransport):
             # Frames of the HTTP library may hold the headers, and so the key.
             cause = without_frames(redacted_cause(error, *call.keys), own.__eq__)
         else:
-            return msgspec.structs.replace(response, keys=call.keys)
+            headers = CIMultiDict(response.headers)
+            return msgspec.structs.replace(response, headers=headers, keys=call.keys)
         # Raised outside the handler, so that it carries no exception but its cause.
         raise RolesConnectionError(f"{request}: the transport raised {text}", sent=True) from cause
 

@@ -66,7 +66,9 @@ class AiohttpRolesClient(BaseArizeClient):
 
     The logger `arize_roles_async` reports each attempt at DEBUG and each retry at INFO, with the
     fields that the guide's page `logging` lists. OpenTelemetry's instrumentation of aiohttp makes
-    each attempt a span of its own, in every session that is made later, the client's own included:
+    each attempt a span of its own, in every session that is made later, the client's own included
+    (with the URL's query and the address in it, unless it is filtered as in the guide's page
+    `configuration`):
 
     ```python
     from opentelemetry.instrumentation.aiohttp_client import AioHttpClientInstrumentor

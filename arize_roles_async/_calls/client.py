@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import ClassVar, Generic, NoReturn, Self, TypeVar
 
+import attr
 from msgspec import UNSET, UnsetType
 
 from arize_roles_async._calls.api_key import ApiKey, KeySource
@@ -105,11 +106,15 @@ class BaseClient(Client, Generic[_L_co]):
         background: bool | UnsetType = UNSET,
     ) -> Self:
         other = self._copy_as(type(self))
+        if not isinstance(timeout, Timeouts):
+            timeout = (
+                self._timeouts if timeout is UNSET else attr.evolve(self._timeouts, total=timeout)
+            )
         BaseClient.__init__(  # pyright: ignore[reportUnknownMemberType] - generic
             other,
             self._shared,
             self._key_source if api_key is UNSET else KeySource(api_key),
-            self._timeouts if timeout is UNSET else timeout,
+            timeout,
             self._retry if retry is UNSET else retry,
         )
         if background is not UNSET:

@@ -15,10 +15,16 @@ from arize_roles_async._calls.pace import Pace
 from arize_roles_async._calls.queue import Queue, Slots, Waiter
 from arize_roles_async._calls.resource import Resource
 from arize_roles_async._calls.transport import Event, Transport
-from arize_roles_async._values.errors import RateLimitError, RolesError
+from arize_roles_async._values.errors import (
+    InvalidResponseError,
+    RateLimitError,
+    RolesError,
+    StatusError,
+)
 from arize_roles_async._values.models import ListResponse, Model
 from arize_roles_async._values.options import check_count
 from arize_roles_async._values.requests import PageRequest
+from arize_roles_async._values.text import one_line
 from arize_roles_async._wire.decode import decode_item, decode_page
 from arize_roles_async._wire.request import Request, item_request, page_request
 from arize_roles_async._wire.response import Response
@@ -31,6 +37,7 @@ _M = TypeVar("_M", bound=Model)
 _P = TypeVar("_P", bound=ListResponse[object])
 
 _TOO_MANY: Final = 429
+_MAX_TITLE: Final = 100
 _MAX_DRIVERS: Final = 1_000
 
 
@@ -221,8 +228,9 @@ class Driver(Generic[_L_co]):
     ) -> float:
         """Wait after an attempt until the next may join the queue, and return the time of that."""
         logger.info(
-            "%s: attempt %d failed, the next in %.2f s: %s",
-            *(str(call.request), call.attempts_of_request, step.delay, step.failure),
+            "%s: attempt %d failed, the next in %.2f s: %s (request id %s)",
+            *(str(call.request), call.attempts_of_request, step.delay),
+            *(_in_log(step.failure), step.failure.request_id),
             extra=_fields(call, ended - started, outcome),
         )
         if isinstance(step.failure, RateLimitError):
@@ -308,10 +316,20 @@ def _log(call: Call, outcome: Response | RolesError, seconds: float) -> None:
         # As text: the query of a request, which a record would keep, may hold an address.
         "%s: %s on attempt %d after %.1f ms (request id %s)",
         str(call.request),
-        outcome.status if isinstance(outcome, Response) else outcome,
+        outcome.status if isinstance(outcome, Response) else _in_log(outcome),
         *(call.attempts_of_request, seconds * 1000.0, fields["request_id"]),
         extra=fields,
     )
+
+
+def _in_log(failure: RolesError) -> str:
+    """Return what a record says of a failure, which may quote more of an answer than a log may."""
+    words = [type(failure).__name__]
+    if isinstance(failure, StatusError | InvalidResponseError):
+        words.append(str(failure.status))
+    if isinstance(failure, StatusError) and failure.problem is not None:
+        words.append(one_line(failure.problem.title or "", _MAX_TITLE))
+    return " ".join(words)
 
 
 def _fields(
@@ -326,8 +344,10 @@ def _fields(
         "seconds": seconds,
     }
     if outcome is not None:
-        status, request_id = None, None
         if isinstance(outcome, Response):
-            status, request_id = outcome.status, outcome.header("X-Request-Id")
+            request_id = outcome.header("X-Request-Id")
+        else:
+            request_id = outcome.request_id
+        status = getattr(outcome, "status", None)
         fields |= {"attempt": call.attempts_of_request, "status": status, "request_id": request_id}
     return fields

@@ -17,7 +17,25 @@ _T = TypeVar("_T")
 _MAX_EMPTY: Final = 100
 
 
-class Pages(Generic[_R, _P, _T]):
+class Asynchronous:
+    """What is awaited or iterated with `async for`: a plain loop or condition is a mistake."""
+
+    _noun: ClassVar[str]
+    """The word for the items, in a message."""
+    _awaited: ClassVar[str] = ""
+    """The words for what an `await` gives, if that is possible."""
+
+    def _how(self) -> str:
+        how = f"use async for to walk all {self._noun}"
+        return f"await it for {self._awaited}, or {how}" if self._awaited else how
+
+    def __iter__(self) -> NoReturn:
+        raise TypeError(f"a listing is asynchronous: {self._how()}")
+
+    __bool__ = __iter__
+
+
+class Pages(Asynchronous, Generic[_R, _P, _T]):
     """A listing of any resource, as `RolePages` describes it.
 
     Args:
@@ -26,8 +44,7 @@ class Pages(Generic[_R, _P, _T]):
         fields: The other fields of its request.
     """
 
-    _noun: ClassVar[str]
-    """The word for the items, in a message."""
+    _awaited = "one page"
     _request_type: ClassVar[Any]
     """The class of the request for a page."""
 
@@ -46,17 +63,11 @@ class Pages(Generic[_R, _P, _T]):
     def __repr__(self) -> str:
         return f"<{type(self).__name__}, not asked for yet: {self._how()}>"
 
-    def _how(self) -> str:
-        return f"await it for one page, or use async for to walk all {self._noun}"
-
     def __await__(self) -> Generator[Any, Any, _P]:
         return self._fetch(self._request).__await__()
 
     def __aiter__(self) -> AsyncIterator[_T]:
         return _ItemIterator(self.pages())
-
-    def __iter__(self) -> NoReturn:
-        raise TypeError(f"a listing is asynchronous: {self._how()}")
 
     def pages(self) -> AsyncIterator[_P]:
         """Return an iterator over the pages, each fetched when it is asked for.

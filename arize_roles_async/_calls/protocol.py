@@ -30,7 +30,7 @@ class Client(Protocol):
             api_key: Another API key, or a function that returns it, as `AiohttpRolesClient` takes
                 it.
             timeout: Seconds for a whole call; None is no limit. The limits on connecting and on
-                silence are then the defaults. `Timeouts` sets every limit.
+                silence stay as they are. `Timeouts` sets every limit.
             retry: Attempts of a call, and the waits between them.
             background: True if its calls give way: each request is sent only when no other call
                 of the client waits, so these calls may wait until their own time is up. An

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar, cast
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-_OWN: Final = "arize_roles_async._"
+_OWN: Final = "arize_roles_async."
 
 warned: Final[set[str]] = set()
 """The methods, and the environment variables, that have warned in this process."""

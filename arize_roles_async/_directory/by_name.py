@@ -13,7 +13,7 @@ from arize_roles_async._calls.paging import Pages
 from arize_roles_async._calls.stage import pre_release
 from arize_roles_async._directory.models import NamedBinding, NamedBindings
 from arize_roles_async._directory.protocol import Directory
-from arize_roles_async._directory.requests import in_space_flaw, is_id, thing_flaw
+from arize_roles_async._directory.requests import in_space_flaw, thing_flaw
 from arize_roles_async._role_bindings import changes
 from arize_roles_async._role_bindings.client import BaseRoleBindingsClient
 from arize_roles_async._role_bindings.models import RoleBinding, RoleBindingResourceType
@@ -22,7 +22,7 @@ from arize_roles_async._role_bindings.requests import CreateRoleBinding, Target
 from arize_roles_async._roles.protocol import RolesClient
 from arize_roles_async._roles.requests import role_flaw
 from arize_roles_async._values import errors
-from arize_roles_async._values.requests import PageRequest, check
+from arize_roles_async._values.requests import PageRequest, check, is_id
 from arize_roles_async._values.text import extend, quoted
 
 _T = TypeVar("_T")
@@ -270,6 +270,7 @@ class FoundBindings(Pages[PageRequest, NamedBindings, NamedBinding]):
     """The result of `ByName.find`: await it for all, or iterate it; nothing is sent before that."""
 
     _noun = "role bindings"
+    _awaited = "all"
     _request_type = PageRequest
 
 

@@ -23,10 +23,10 @@ from arize_roles_async._directory.models import Project, Space, User
 from arize_roles_async._directory.operations import PROJECTS, SPACES, USERS
 from arize_roles_async._directory.pages import ProjectPages, SpacePages, UserPages
 from arize_roles_async._directory.protocol import Directory
-from arize_roles_async._directory.requests import FindProjects, in_space_flaw, is_id, thing_flaw
+from arize_roles_async._directory.requests import FindProjects, in_space_flaw, thing_flaw
 from arize_roles_async._values import errors
 from arize_roles_async._values.models import ListResponse
-from arize_roles_async._values.requests import PageRequest, check, flaw_if_given
+from arize_roles_async._values.requests import PageRequest, check, flaw_if_given, is_id
 from arize_roles_async._values.text import extend, quoted
 
 _T = TypeVar("_T", bound=User | Space | Project)

@@ -10,43 +10,28 @@ from typing import Final
 
 from msgspec import UNSET, UnsetType
 
-from arize_roles_async._role_bindings.requests import KNOWN_KINDS, RESOURCE_KINDS
 from arize_roles_async._values.requests import (
     PageRequest,
     check,
     flaw_if_given,
     id_flaw,
-    id_kind,
+    is_id,
     text_flaw,
 )
 from arize_roles_async._values.text import quoted
 
-ID_KINDS: Final[dict[str, tuple[str, ...]]] = {
-    "user": ("User",),
-    "space": RESOURCE_KINDS["SPACE"],
-    "project": RESOURCE_KINDS["PROJECT"],
-}
-"""The kinds that the ID of each thing may say."""
 # Characters of a filter, and so of a name or an address that is looked up.
 _name_flaw: Final = partial(text_flaw, longest=255)
 
 
-def is_id(text: str) -> bool:
-    """Return whether a text is an ID and no name: strict base64 of UTF-8 text with a colon."""
-    return id_kind(text) is not None
-
-
 def thing_flaw(thing: str, text: object) -> str | None:
     """Return what is wrong with the name or ID of a user, a space or a project, or None."""
-    flaw = id_flaw(text)
-    if flaw is not None or not isinstance(text, str):
+    flaw = id_flaw(text, thing)
+    if flaw is not None or not isinstance(text, str) or is_id(text):
         return flaw
-    kind = id_kind(text)
-    if kind in KNOWN_KINDS - {*ID_KINDS[thing]}:
-        return f"{quoted(text)} is the ID of a {kind}, not of a {thing}"
-    flaw = None if kind else _name_flaw(text)
+    flaw = _name_flaw(text)
     local, _, domain = text.rpartition("@")
-    if thing == "user" and not (kind or flaw or (local and domain)):
+    if thing == "user" and not (flaw or (local and domain)):
         return f"must be an address or an ID, not {quoted(text)}"
     return flaw
 

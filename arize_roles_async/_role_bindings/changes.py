@@ -12,6 +12,7 @@ from msgspec import UNSET, UnsetType
 from arize_roles_async._calls.call import FindOutcome
 from arize_roles_async._calls.client import expect_gone, may_be_since
 from arize_roles_async._calls.driver import DrivenCall, Lookup
+from arize_roles_async._calls.paging import Asynchronous
 from arize_roles_async._role_bindings.models import ListRoleBindingsResponse, RoleBinding
 from arize_roles_async._role_bindings.operations import ROLE_BINDINGS
 from arize_roles_async._role_bindings.pages import RoleBindingPages
@@ -171,8 +172,10 @@ def changed_since(call: _Call) -> OutcomeUnknownError:
     return call.outcome_unknown(InvalidResponseError("the answer holds a binding of another role"))
 
 
-class MatchingWalk(AsyncIterator[RoleBinding]):
+class MatchingWalk(Asynchronous, AsyncIterator[RoleBinding]):
     """The bindings of some types, one type after the other, that have the wanted values."""
+
+    _noun = "role bindings"
 
     def __init__(
         self,

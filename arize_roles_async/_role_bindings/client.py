@@ -5,6 +5,7 @@ has seen the binding before.
 """
 
 from collections.abc import AsyncIterator
+from typing import Final
 
 from msgspec import UNSET, UnsetType
 
@@ -26,11 +27,10 @@ from arize_roles_async._role_bindings.requests import (
     Target,
     resource_id_flaw,
 )
-from arize_roles_async._values.errors import (
-    BetaWarning,
-)
-from arize_roles_async._values.requests import check, id_flaw, id_kind, is_same_id
-from arize_roles_async._values.text import quoted
+from arize_roles_async._values.errors import BetaWarning
+from arize_roles_async._values.requests import check, id_flaw, is_same_id
+
+_FOUND_BY: Final = {"role_id": "role", "user_id": "user", "resource_id": "space or project"}
 
 beta = pre_release("role_bindings", "BETA", BetaWarning)
 
@@ -59,7 +59,7 @@ class BaseRoleBindingsClient(BaseClient[Lookup], RoleBindingsClient):
 
     @beta
     async def get(self, *, binding_id: str) -> RoleBinding:
-        check(("binding_id", id_flaw(binding_id)))
+        check(("binding_id", id_flaw(binding_id, "role binding")))
         call = self._begin("role_bindings.get")
         with call.time_limit:
             return await call.get(ROLE_BINDINGS, RoleBinding, binding_id)
@@ -82,7 +82,10 @@ class BaseRoleBindingsClient(BaseClient[Lookup], RoleBindingsClient):
 
     @beta
     async def update(self, *, binding_id: str, role_id: str) -> RoleBinding:
-        check(("binding_id", id_flaw(binding_id)), ("role_id", id_flaw(role_id)))
+        check(
+            ("binding_id", id_flaw(binding_id, "role binding")),
+            ("role_id", id_flaw(role_id, "role")),
+        )
         call = self._begin("role_bindings.update")
         with call.time_limit:
             updated = await changes.update(call, binding_id, role_id)
@@ -92,7 +95,7 @@ class BaseRoleBindingsClient(BaseClient[Lookup], RoleBindingsClient):
 
     @beta
     async def delete(self, *, binding_id: str) -> None:
-        check(("binding_id", id_flaw(binding_id)))
+        check(("binding_id", id_flaw(binding_id, "role binding")))
         call = self._begin("role_bindings.delete")
         with call.time_limit:
             await changes.delete(call, binding_id, was_seen=False)
@@ -132,15 +135,12 @@ class BaseRoleBindingsClient(BaseClient[Lookup], RoleBindingsClient):
     ) -> AsyncIterator[RoleBinding]:
         given = {"role_id": role_id, "user_id": user_id, "resource_id": resource_id}
         wanted = {name: value for name, value in given.items() if not isinstance(value, UnsetType)}
-        check(*((name, id_flaw(value)) for name, value in wanted.items()))
+        check(*((name, id_flaw(value, _FOUND_BY[name])) for name, value in wanted.items()))
         types = [
             each
             for each in RoleBindingResourceType
             if resource_id is UNSET or resource_id_flaw(resource_id, each) is None
         ]
-        if not types:
-            why = f"{quoted(resource_id)} is the ID of a {id_kind(str(resource_id))}"
-            check(("resource_id", f"{why}, and not of a space or project"))
         return changes.MatchingWalk(self._list_page, types, wanted)
 
     async def _list_page(self, page: ListRoleBindings) -> ListRoleBindingsResponse:

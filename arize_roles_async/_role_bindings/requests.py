@@ -2,18 +2,13 @@
 
 from typing import Final
 
-import msgspec
 from msgspec import UNSET, UnsetType
 
-from arize_roles_async._values.requests import PageRequest, check, flaw_if_given, id_flaw, id_kind
+from arize_roles_async._values.requests import ID_KINDS, IdRequest, PageRequest, check, id_flaw
 from arize_roles_async._values.text import nearest, quoted, type_name
 
-RESOURCE_KINDS: Final = {"SPACE": ("Space",), "PROJECT": ("Model", "Project")}
-"""The kinds that the ID of a resource may say, by the type of the resource.
-
-The service's own IDs of projects say `Model`; the documentation of a client has `Project`."""
-KNOWN_KINDS: Final = frozenset({"Space", "Model", "Project", "User", "Role", "RoleBinding"})
-"""An ID of another kind may be of anything."""
+RESOURCE_KINDS: Final = {"SPACE": ID_KINDS["space"], "PROJECT": ID_KINDS["project"]}
+"""The kinds that the ID of a resource may say, by the type of the resource."""
 
 
 def resource_type_flaw(resource_type: object) -> str | None:
@@ -28,16 +23,12 @@ def resource_type_flaw(resource_type: object) -> str | None:
 
 def resource_id_flaw(resource_id: object, resource_type: object) -> str | None:
     """Return what is wrong with the ID of a resource of a type, or None."""
-    flaw = id_flaw(resource_id)
-    if flaw is not None or not isinstance(resource_type, str):
-        return flaw
-    kind = id_kind(str(resource_id))
-    if kind not in KNOWN_KINDS or kind in RESOURCE_KINDS.get(resource_type, KNOWN_KINDS):
-        return None
-    return f"{quoted(resource_id)} is the ID of a {kind}, and resource_type is {resource_type}"
+    if isinstance(resource_type, str) and resource_type in RESOURCE_KINDS:
+        return id_flaw(resource_id, resource_type.lower())
+    return id_flaw(resource_id, "space or project")
 
 
-class Target(msgspec.Struct, frozen=True, kw_only=True):
+class Target(IdRequest, frozen=True, kw_only=True):
     """A user and a resource, on which the user has at most one binding."""
 
     user_id: str
@@ -50,7 +41,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     def _target_flaws(self) -> tuple[tuple[str, str | None], ...]:
         """Return what is wrong with each of its fields, for `check`."""
         return (
-            ("user_id", id_flaw(self.user_id)),
+            self._id_flaw("user_id"),
             ("resource_type", resource_type_flaw(self.resource_type)),
             ("resource_id", resource_id_flaw(self.resource_id, self.resource_type)),
         )
@@ -62,16 +53,16 @@ class CreateRoleBinding(Target, frozen=True, kw_only=True):
     role_id: str
 
     def __post_init__(self) -> None:
-        check(("role_id", id_flaw(self.role_id)), *self._target_flaws())
+        check(self._id_flaw("role_id"), *self._target_flaws())
 
 
-class UpdateRoleBinding(msgspec.Struct, frozen=True, kw_only=True):
+class UpdateRoleBinding(IdRequest, frozen=True, kw_only=True):
     """The role that a binding gets; its field is the body's."""
 
     role_id: str
 
     def __post_init__(self) -> None:
-        check(("role_id", id_flaw(self.role_id)))
+        check(self._id_flaw("role_id"))
 
 
 class ListRoleBindings(PageRequest, frozen=True, kw_only=True):
@@ -83,6 +74,6 @@ class ListRoleBindings(PageRequest, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         check(
             ("resource_type", resource_type_flaw(self.resource_type)),
-            ("user_id", flaw_if_given(id_flaw, self.user_id)),
+            self._id_flaw("user_id"),
             *self._page_flaws(),
         )

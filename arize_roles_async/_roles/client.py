@@ -21,7 +21,6 @@ from arize_roles_async._roles.requests import (
     CreateRole,
     ListRoles,
     UpdateRole,
-    is_role_id,
     normalize_permissions,
     role_flaw,
 )
@@ -33,7 +32,7 @@ from arize_roles_async._values.errors import (
     validation_error,
 )
 from arize_roles_async._values.permissions import PermissionsArgument
-from arize_roles_async._values.requests import check, id_flaw
+from arize_roles_async._values.requests import check, id_flaw, is_id
 from arize_roles_async._values.text import quoted
 from arize_roles_async._wire.decode import decode, decode_item
 from arize_roles_async._wire.problems import invalid_response
@@ -244,11 +243,11 @@ class BaseRolesClient(BaseClient[NameLookup], RolesClient):  # ty: ignore[confli
 def _parse_target(role_id: str | None, role: str | None) -> tuple[str, bool]:
     """Return the ID or name that was given, and whether it is a name."""
     if role is None and role_id is not None:
-        check(("role_id", id_flaw(role_id)))
+        check(("role_id", id_flaw(role_id, "role")))
         return role_id, False
     if role_id is None and role is not None:
         check(("role", role_flaw(role)))
-        return role, not is_role_id(role)
+        return role, not is_id(role)
     raise validation_error(("role_id, role", "exactly one must be given"))
 
 

@@ -17,11 +17,15 @@ else:
 
 
 class _RolesClientType(_ProtocolType):
-    """Lets `isinstance` take no client of role bindings, which has these methods and more."""
+    """Lets `isinstance` take no client of role bindings, which has these methods and more.
+
+    A class that inherits from the protocol, as our clients do, may have methods of these names.
+    """
 
     def __instancecheck__(cls, instance: object) -> bool:  # noqa: N805 - of a class
         is_of_bindings = all(hasattr(instance, name) for name in ("ensure", "remove", "find"))
-        return super().__instancecheck__(instance) and not is_of_bindings
+        is_one = super().__instancecheck__(instance) and not is_of_bindings
+        return is_one or any(each is cls for each in type(instance).__mro__)
 
 
 @runtime_checkable  # ty: ignore[conflicting-metaclass] - of one that it does not see

@@ -19,8 +19,8 @@ from arize_roles_async._values.requests import (
     check,
     flaw_if_given,
     id_flaw,
-    id_kind,
     is_collection,
+    is_id,
     text_flaw,
 )
 from arize_roles_async._values.text import nearest, quoted, type_name
@@ -82,9 +82,10 @@ def _refused_permission(value: object) -> str:
 
 def role_flaw(role: object) -> str | None:
     """Return what is wrong with the ID or name by which a role is looked up, or None."""
-    if isinstance(role, str) and len(role) > MAX_NAME and not is_role_id(role):
+    flaw = id_flaw(role, "role")
+    if flaw is None and isinstance(role, str) and len(role) > MAX_NAME and not is_id(role):
         return f"must have at most {MAX_NAME} characters if it is a name, not {len(role)}"
-    return id_flaw(role)
+    return flaw
 
 
 def filter_flaw(is_predefined: object) -> str | None:
@@ -92,11 +93,6 @@ def filter_flaw(is_predefined: object) -> str | None:
     if isinstance(is_predefined, bool):
         return None
     return f"must be True or False, not {type_name(is_predefined)}"
-
-
-def is_role_id(text: str) -> bool:
-    """Return whether a text is an ID, and so no role's name, as Arize's clients see it."""
-    return id_kind(text) is not None
 
 
 def normalize_permissions(permissions: Iterable[AnyPermission | str]) -> tuple[AnyPermission, ...]:

@@ -6,9 +6,11 @@ raises one `ValidationError` that names every broken one.
 """
 
 import base64
+import functools
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final, TypeGuard
+from itertools import chain
+from typing import ClassVar, Final, TypeGuard
 
 import msgspec
 from msgspec import UNSET
@@ -19,6 +21,18 @@ from arize_roles_async._values.text import quoted, type_name
 
 MAX_LIMIT: Final = 100
 DEFAULT_LIMIT: Final = 50
+
+ID_KINDS: Final[dict[str, tuple[str, ...]]] = {
+    "role": ("Role",),
+    "role binding": ("RoleBinding",),
+    "user": ("User",),
+    "space": ("Space",),
+    # The service's own IDs of projects say `Model`; the documentation of a client has `Project`.
+    "project": ("Model", "Project"),
+    "space or project": ("Space", "Model", "Project"),
+}
+"""The kinds that the ID of each may say."""
+_KINDS: Final = frozenset(chain(*ID_KINDS.values()))
 
 
 def limit_flaw(limit: object) -> str | None:
@@ -45,9 +59,18 @@ def text_flaw(text: object, longest: float = math.inf) -> str | None:
     return None
 
 
-def id_flaw(text: object) -> str | None:
-    """Return what is wrong with an ID or a cursor, or None."""
-    return text_flaw(text, MAX_ID)
+def id_flaw(text: object, of: str | None = None) -> str | None:
+    """Return what is wrong with a cursor, or with the ID of a role, a user and so on, or None.
+
+    The ID of a kind that is not known may be of anything.
+    """
+    flaw = text_flaw(text, MAX_ID)
+    if flaw is not None or of is None or not isinstance(text, str):
+        return flaw
+    kind = id_kind(text)
+    if kind not in _KINDS or kind in ID_KINDS[of]:
+        return None
+    return f"{quoted(text)} is the ID of a {kind}, not of a {of}"
 
 
 def flaw_if_given(rule: Callable[[object], str | None], value: object) -> str | None:
@@ -55,16 +78,23 @@ def flaw_if_given(rule: Callable[[object], str | None], value: object) -> str | 
     return None if value is UNSET else rule(value)
 
 
+@functools.lru_cache(maxsize=1024)  # Decoding takes longer than all other checks of a get.
 def id_kind(text: str) -> str | None:
-    """Return the kind of thing that an ID is of, such as `Role`, or None if a text is no ID.
+    """Return the kind that an ID says, such as `Role`, or None if a text is no ID.
 
-    An ID, as Arize's clients see it, is base64 of UTF-8 text with a colon, which follows the kind.
+    An ID, as Arize's clients see it, is strict base64 of UTF-8 text with a colon, which follows the
+    kind. Any other text is a name.
     """
     try:
         kind, colon, _ = base64.b64decode(text, validate=True).decode().partition(":")
     except ValueError:
         return None
     return kind if colon else None
+
+
+def is_id(text: str) -> bool:
+    """Return whether a text is an ID and no name."""
+    return id_kind(text) is not None
 
 
 def is_same_id(one: str, other: str) -> bool:
@@ -84,7 +114,19 @@ def is_collection(value: object) -> TypeGuard[Iterable[object]]:
     return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
 
 
-class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
+class IdRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A request with IDs in its fields."""
+
+    _takes_any_kind: ClassVar[bool] = False
+    """Whether an ID may be of another kind; the service takes those, and finds nothing by them."""
+
+    def _id_flaw(self, field: str) -> tuple[str, str | None]:
+        """Return what is wrong with the ID in a field, for `check`."""
+        of = None if self._takes_any_kind else field.removesuffix("_id")
+        return field, flaw_if_given(functools.partial(id_flaw, of=of), getattr(self, field))
+
+
+class PageRequest(IdRequest, frozen=True, kw_only=True):
     """One page of any listing."""
 
     limit: int = DEFAULT_LIMIT

@@ -10,13 +10,12 @@ import msgspec
 
 from arize_roles_async._calls.api_key import api_key_flaw
 from arize_roles_async._directory.models import AccountRole, Project, Space, User
-from arize_roles_async._directory.requests import ID_KINDS
 from arize_roles_async._role_bindings.models import RoleBinding
 from arize_roles_async._roles.models import Role
 from arize_roles_async._roles.requests import permissions_flaw
 from arize_roles_async._values.options import is_count
 from arize_roles_async._values.permissions import AnyPermission, known_permission
-from arize_roles_async._values.requests import id_kind
+from arize_roles_async._values.requests import ID_KINDS, id_kind
 from arize_roles_async._values.text import quoted
 from arize_roles_async._wire.secrets import Secret
 from arize_roles_fake._service.ids import resource_type

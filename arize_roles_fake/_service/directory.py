@@ -12,9 +12,9 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from arize_roles_async._directory.models import Project, Space, User
-from arize_roles_async._directory.requests import ID_KINDS, ListProjects, ListSpaces, ListUsers
+from arize_roles_async._directory.requests import ListProjects, ListSpaces, ListUsers
 from arize_roles_async._values.permissions import Permission
-from arize_roles_async._values.requests import check, flaw_if_given, id_kind
+from arize_roles_async._values.requests import ID_KINDS, check, flaw_if_given, id_kind
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_fake._service.state import Grants, State, require

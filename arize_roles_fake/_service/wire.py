@@ -55,7 +55,8 @@ def decode_query(model: type[_Q], request: Request) -> _Q:
     missing = [(name, "is required") for name in required if name not in given]
     if missing:
         raise validation_error(*missing)
-    return model(**arguments)
+    asked: _Q = _of_any_kind(model)(**arguments)
+    return asked
 
 
 class InvalidBodyError(ValidationError):
@@ -105,13 +106,21 @@ def decode_body(
             violations.append(Violation("permissions", "must not hold one permission twice"))
     try:
         # With placeholders for what is missing, the rest is checked in the same pass.
-        made = model(**{name: _PLACEHOLDERS.get(name, "-") for name in missing}, **arguments)
+        placeholders = {name: _PLACEHOLDERS.get(name, "-") for name in missing}
+        made: _B = _of_any_kind(model)(**placeholders, **arguments)
     except ValidationError as error:
         violations += error.violations
     else:
         if not violations:
             return made
     raise InvalidBodyError(violations=tuple(violations))
+
+
+@functools.cache
+def _of_any_kind(model: type[msgspec.Struct]) -> Any:  # noqa: ANN401 - a type of the same objects
+    """Return a model of requests that takes IDs of any kind: nothing is found by a wrong one."""
+    kind = {"_takes_any_kind": True}
+    return msgspec.defstruct(model.__name__, [], bases=(model,), namespace=kind, frozen=True)
 
 
 @functools.cache

@@ -6,8 +6,7 @@ from urllib.parse import parse_qsl
 
 import attrs
 
-from arize_roles_async._roles.requests import is_role_id
-from arize_roles_async._values.requests import text_flaw
+from arize_roles_async._values.requests import is_id, text_flaw
 from arize_roles_async._wire.request import Request
 from arize_roles_fake._service.service import BY_ID, OPERATIONS, verb
 from arize_roles_fake._service.state import State
@@ -42,7 +41,7 @@ class CallFilter:
             yield f"about {flaw}"
         elif self.operation == "list":
             yield "a list is about all roles, so about must not be given"
-        elif self.operation == "create" and is_role_id(self.about):
+        elif self.operation == "create" and is_id(self.about):
             yield "about must be a name for create, as the role has no ID yet"
 
     def match(self, incoming: "IncomingRequest") -> bool:

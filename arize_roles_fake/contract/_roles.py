@@ -60,9 +60,14 @@ from arize_roles_fake.pytest_plugin import NOT_RUN
 # IDs of no role: text with a colon in strict base64 ("Role:0:none"), and odd texts, which would
 # leave the roles' path unless they are sent as one segment of it.
 _NO_ID: Final = "Um9sZTowOm5vbmU="
+_OTHER_KIND: Final = "VGVhbToxOmFCY0Q="
 _ODD_IDS: Final = ("..", ".", "../roles", "a/b", "a?limit=1", "a#b", "a%2Fb", "%", "a b", "é", "\n")
 
 _NOT_IN_NAMES: Final = "*<>{}|~^`;\t\n\r\0\x7féñß中😀٣ａ\u00a0\u200b"
+
+
+_UNITS: Final = {"microseconds": 1, "milliseconds": 1000, "seconds": 1_000_000}
+"""Microseconds by the assumption about the precision of times."""
 
 
 class RolesContract(Suite, is_contract=True):
@@ -183,6 +188,20 @@ class RolesContract(Suite, is_contract=True):
         role = await self._make(roles)
         created, updated = role.created_at, role.updated_at
         assert LONG_AGO < created <= updated < created + timedelta(minutes=1)
+
+    @with_client
+    async def test_time_precision(self, roles: RolesClient) -> None:
+        """Times have microseconds, or they end with whole milliseconds or seconds."""
+        unit = _UNITS[self._assumed("timestamps")]
+        role = await self._make(roles)
+        assert role.created_at.microsecond % unit == 0
+        if unit < _UNITS["seconds"]:
+            for seconds in PAUSES:
+                # A coarse clock may be at a whole millisecond by chance.
+                if role.created_at.microsecond % (1000 * unit) == 0:
+                    await anyio.sleep(seconds)
+                    role = await self._make(roles)
+            assert role.created_at.microsecond % (1000 * unit)
 
     # The rules for names, descriptions and permissions
 
@@ -523,7 +542,7 @@ class RolesContract(Suite, is_contract=True):
         role = await self._make(roles)
         ids = {
             "unknown_id": (_NO_ID,),
-            "other_kind_id": ("U3BhY2U6MTphQmNE",),
+            "other_kind_id": (_OTHER_KIND,),
             "malformed_id": (role.name, "Um9sZTowOm5vbmU", "Um9sZS0wLW5vbmU=", *_ODD_IDS),
         }
         for assumption, given in ids.items():
@@ -648,11 +667,10 @@ class RolesContract(Suite, is_contract=True):
             change = make_change()
             changed = await roles.update(role_id=role.id, **change)
             for seconds in PAUSES:
-                if changed.updated_at != role.updated_at:
-                    break
-                await anyio.sleep(seconds)
-                change = make_change()
-                changed = await roles.update(role_id=role.id, **change)
+                if changed.updated_at == role.updated_at:
+                    await anyio.sleep(seconds)
+                    change = make_change()
+                    changed = await roles.update(role_id=role.id, **change)
             assert changed.updated_at > role.updated_at
             assert changed == attrs.evolve(role, updated_at=changed.updated_at, **change)
             role = changed

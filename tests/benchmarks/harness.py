@@ -159,6 +159,22 @@ class Pair:
         }
 
 
+@attrs.frozen
+class Longest:
+    """One side that measures times of many things, of which the longest is judged."""
+
+    side: Side
+
+    async def __call__(self, bench: Bench) -> Measures:
+        async with bench.start(self.side) as processes:
+            await take(*processes)
+            (figures,) = await take(*processes)
+        times = {name: figures[name] for name in figures if name[0].isdigit()}
+        slowest = sorted(times, key=times.__getitem__)[-3:]
+        beside = "; ".join(f"{name}: {number(times[name])}" for name in slowest[::-1])
+        return {"longest, ms": Measured(times[slowest[-1]], beside)}
+
+
 def _compared(ours: Sequence[float], theirs: Sequence[float]) -> Measured:
     """Compare within each round; the medians of both sides are shown beside it."""
     sides = " : ".join(number(statistics.median(side)) for side in (ours, theirs))

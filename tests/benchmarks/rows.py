@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from tests.benchmarks.harness import Bench, Measured, Measures, Pair
+from tests.benchmarks.harness import Bench, Longest, Measured, Measures, Pair
 from tests.benchmarks.instructions import Instructions
 from tests.benchmarks.jobs import JOBS, Job
 from tests.benchmarks.side import Side
@@ -100,6 +100,8 @@ _AGAIN = Pair(_side("growth", "names", number=50_000), _side("growth", "names", 
 # to time.
 _PEAK = Pair(_side("ours", "peak", roles=100_000), _side("ours", "peak", roles=30_000), 0, 100_000)
 
+_ERRORS = _side("hostile", "errors")
+
 OF_JOBS = tuple(row for job in JOBS for row in _of_job(job))
 SPEED = (
     Row("get-cpu", "`get`, 1 in flight", _BARE, _GET, "CPU, µs", 1.05, 0.94),
@@ -133,4 +135,7 @@ GROWTH = (
     Row("flat-pages", "two pages of a fake of 100,000", _SMALL, _SHOWN, "time, ms", 1.3, 1.1),
     Row("flat-bindings", "bindings in a fake of 10,000", "1,000", _BINDS, "time, ms", 1.3, 1.1),
 )
-ROWS = (*OF_JOBS, *SPEED, *COUNTED, *GROWTH)
+HOSTILE = (
+    Row("redaction", "errors about answers of 4 MiB", "", Longest(_ERRORS), "longest, ms", 50, 25),
+)
+ROWS = (*OF_JOBS, *SPEED, *COUNTED, *GROWTH, *HOSTILE)

@@ -1,8 +1,10 @@
-"""Laws over the arguments of all methods, in a table that is made from their signatures."""
+"""Laws over all methods and their arguments, in tables that are made from their signatures."""
 
 import inspect
 from collections.abc import Callable
 from typing import Any
+
+import pytest
 
 from arize_roles_async import (
     UNSET,
@@ -13,8 +15,10 @@ from arize_roles_async import (
     RoleBindingsClient,
     RolePages,
     RolesClient,
+    RolesError,
     ValidationError,
 )
+from arize_roles_fake import FakeRolesClient
 from tests.support.clients import Connect, account_at_noon, both_clients
 
 OWNERS: dict[type, Callable[[ArizeClient], Any]] = {
@@ -25,13 +29,28 @@ OWNERS: dict[type, Callable[[ArizeClient], Any]] = {
     RolePages: lambda _: RolePages,
     RoleBindingPages: lambda _: RoleBindingPages,
 }
+
+
+async def no_page(**_: object) -> None:
+    raise RolesError("there is none")
+
+
+IDS = {
+    "role": "Um9sZToxOmFCY0Q=",
+    "user": "VXNlcjoxOmFCY0Q=",
+    "space": "U3BhY2U6MTphQmNE",
+    "project": "TW9kZWw6MTphQmNE",
+    "binding": "Um9sZUJpbmRpbmc6MTphQmNE",
+}
 VALUES = {
+    **{f"{name}_id": value for name, value in IDS.items()},
+    "resource_id": IDS["space"],
     "user": "ada@example.com",
     "role": "Analyst",
     "space": "ML",
     "project": "churn",
     "resource_type": "SPACE",
-    "fetch": None,
+    "fetch": no_page,
 }
 OF_A_PAGE = {"limit", "cursor"}
 NO_FILTERS = {"create", "update", "get", "delete", "with_options", "aclose"}
@@ -71,6 +90,8 @@ async def flaws(method: Callable[..., Any], **given: object) -> list[str]:
             await result
     except ValidationError as error:
         return [each.field for each in error.violations]
+    except RolesError:
+        pass
     return []
 
 
@@ -106,7 +127,7 @@ async def test_none(connect: Connect) -> None:
 
 
 async def test_fault() -> None:
-    """A filter that takes None for all is found."""
+    """A filter that takes None for all would be found."""
 
     class Lax:
         async def find(self, *, user_id: str | None = None) -> None: ...
@@ -114,3 +135,79 @@ async def test_fault() -> None:
     ((name, parameter),) = optional_arguments(Lax)
     assert (name, parameter.name, parameter.default) == ("find", "user_id", None)
     assert await flaws(Lax().find, user_id=None) == []
+
+
+UNKNOWN = "VGVhbToxOmFCY0Q="
+"""Of Team:1:aBcD, which may be anything."""
+OF = {
+    "in_space": {"space"},
+    "resource_id": {"space", "project"},
+    **{name: {name} for name in IDS},
+    **{f"{name}_id": {name} for name in IDS},
+}
+"""What the ID in an argument may be of."""
+
+
+def id_arguments(owner: type) -> list[tuple[str, str]]:
+    """Return the arguments of an owner's methods that take an ID, with the methods' names."""
+    return [
+        (name, each)
+        for name, method in inspect.getmembers(owner, inspect.isfunction)
+        if not name.startswith("_")
+        for each in inspect.signature(method).parameters
+        if each in OF or each.endswith("_id")
+    ]
+
+
+ARGUMENTS = [(owner, name, each) for owner in OWNERS for name, each in id_arguments(owner)]
+
+
+def given_with(method: Callable[..., object], argument: str, value: str) -> dict[str, Any]:
+    """Return arguments of a method, all valid but perhaps for one."""
+    parameters = inspect.signature(method).parameters
+    needed = arguments(method) | {argument: value}
+    if "space" in parameters and not {"project", "space"} & {*needed}:
+        needed["space"] = VALUES["space"]  # `ByName` needs one place.
+    if argument == "in_space" and "project" in parameters:
+        needed = {**needed, "project": VALUES["project"]}
+        needed.pop("space", None)
+    return needed
+
+
+def test_ids() -> None:
+    """The table has the arguments of every resource, and each says what it takes the ID of."""
+    assert {each for _, _, each in ARGUMENTS} == {*OF} - {"space_id", "project_id", "binding"}
+
+
+@both_clients
+async def test_kind(connect: Connect) -> None:
+    """An ID that says another kind is refused before anything is sent, by every argument."""
+    account = account_at_noon()
+    async with connect(account) as roles:
+        assert isinstance(roles, ArizeClient)
+        for owner, name, argument in ARGUMENTS:
+            method = getattr(OWNERS[owner](roles), name)
+            taken = OF[argument]
+            if "resource_type" in inspect.signature(method).parameters:
+                taken = taken - {"project"}
+            for kind, value in [*IDS.items(), *((each, UNKNOWN) for each in taken)]:
+                found = await flaws(method, **given_with(method, argument, value))
+                assert (argument in found) == (kind not in taken), (owner, name, argument, kind)
+
+
+LISTINGS = [
+    (owner, name)
+    for owner in OWNERS
+    for name, method in inspect.getmembers(owner, inspect.isfunction)
+    if not (name.startswith("_") or name in {"with_options", "pages"})
+    and not inspect.iscoroutinefunction(inspect.unwrap(method))
+]
+
+
+@pytest.mark.parametrize(("owner", "name"), LISTINGS)
+def test_asynchronous(owner: type, name: str) -> None:
+    """A listing is neither true nor false, and no plain loop takes it."""
+    method = getattr(OWNERS[owner](FakeRolesClient()), name)
+    for use in (bool, iter):
+        with pytest.raises(TypeError, match=r"a listing is asynchronous: .*use async for to walk"):
+            use(method(**arguments(method)))

@@ -293,7 +293,7 @@ class TestAnswers:
                 await roles.with_options(retry=SOON).create(name="A", permissions=["ROLE_READ"])
 
     @pytest.mark.parametrize(
-        ("role", "hinted"), [("R106", True), ("U3BhY2U6MTphQmNE", True), (ROLE_ID, False)]
+        ("role", "hinted"), [("R106", True), ("VGVhbToxOmFCY0Q=", True), (ROLE_ID, False)]
     )
     async def test_name_like_id(self, role: str, *, hinted: bool) -> None:
         """The error for a name that looks like an ID names the call that reaches its role."""

@@ -16,14 +16,13 @@ from arize_roles_fake import FakeAccount, FakeRolesClient, make_role
 
 
 def test_repr() -> None:
-    """The repr of a listing says how to use it, as does the error of a plain loop."""
+    """The repr of a listing says how to use it."""
     assert repr(FakeRolesClient().list()) == (
         "<RolePages, not asked for yet: await it for one page, or use async for to walk all roles>"
     )
-    with pytest.raises(TypeError) as caught:
-        iter(FakeRolesClient().list())
-    assert str(caught.value) == (
-        "a listing is asynchronous: await it for one page, or use async for to walk all roles"
+    assert repr(FakeRolesClient().by_name.find()) == (
+        "<FoundBindings, not asked for yet: await it for all, or use async for to walk all role "
+        "bindings>"
     )
 
 

@@ -1,6 +1,9 @@
 """The records of the client's logger, and the spans of OpenTelemetry."""
 
+import functools
 import logging
+from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -9,9 +12,15 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from arize_roles_async import AiohttpRolesClient, RetryPolicy
+import arize_roles_async
+from arize_roles_async import AiohttpRolesClient, RetryPolicy, RolesError
 from arize_roles_fake import FakeAccount, FakeRolesClient, serve
-from tests.support.clients import Connect, account_at_noon, both_clients
+from tests.support.clients import SOON, Connect, account_at_noon, both_clients
+from tests.support.documentation import examples
+from tests.support.raw_http import http_response, scripted
+
+CONFIGURATION = Path(arize_roles_async.__file__).parent / "guide" / "configuration.md"
+PROBLEM = b'{"title": "Busy", "status": 503, "detail": "Ada is at it"}'
 
 
 @pytest.fixture(name="log")
@@ -37,10 +46,13 @@ class TestLog:
         path = f"/v2/roles/{quote(role.id)}"
         busy, lost = (each.getMessage() for each in log.records if each.levelno == logging.INFO)
         assert busy == (
-            f"PATCH {path}: attempt 1 failed, the next in 2.00 s: PATCH {path} answered 503 "
-            "Service Unavailable: scripted by the test (retry after 2 s) (request id req-7)"
+            f"PATCH {path}: attempt 1 failed, the next in 2.00 s: "
+            "ServerError 503 Service Unavailable (request id req-7)"
         )
-        assert lost.startswith(f"PATCH {path}: attempt 2 failed, the next in 0.00 s: ")
+        assert lost == (
+            f"PATCH {path}: attempt 2 failed, the next in 0.00 s: "
+            "RolesConnectionError (request id None)"
+        )
         names = ("method", "path", "attempt", "status", "request_id")
         assert [(r.levelname, *(vars(r)[name] for name in names)) for r in log.records] == [
             ("DEBUG", "GET", "/v2/roles", 1, 200, None),
@@ -51,6 +63,25 @@ class TestLog:
             ("DEBUG", "PATCH", path, 3, 200, None),
         ]
         assert {vars(record)["operation"] for record in log.records} == {"update"}
+
+    @pytest.mark.parametrize(
+        ("answer", "said"),
+        [
+            (http_response(503, PROBLEM), "ServerError 503 Busy"),
+            (http_response(503, b"<title>Ada's page"), "ServerError 503"),
+            (http_response(200, b"Ada" * 2_000_000), "InvalidResponseError 200"),
+            (b"HTTP/1.1 Ada\r\n\r\n", "RolesConnectionError"),
+        ],
+    )
+    async def test_body(self, answer: bytes, said: str, log: pytest.LogCaptureFixture) -> None:
+        """Of an answer's body, no record has more than the title of a problem document."""
+        make = functools.partial(AiohttpRolesClient, "fake-api-key", retry=SOON)
+        async with scripted(*[answer] * 3) as script, make(base_url=script.url) as roles:
+            with pytest.raises(RolesError):
+                await roles.list()
+        records = [f"{record.getMessage()} {vars(record)}" for record in log.records]
+        assert "Ada" not in "".join(records)
+        assert said in records[-1] or "503 on attempt 3" in records[-1]
 
     async def test_rate_limit(self, log: pytest.LogCaptureFixture) -> None:
         """A rate limit is logged when it is met, and so is each wait, with its seconds."""
@@ -71,22 +102,30 @@ class TestLog:
         assert [vars(record)["seconds"] for record in debug] == [1.25, 2.0, 2.0, 1.25]
 
 
-async def test_opentelemetry() -> None:
-    """OpenTelemetry sees every attempt, and not the key; `test_middlewares` has lent sessions."""
+@pytest.mark.parametrize("is_filtered", [False, True])
+async def test_opentelemetry(*, is_filtered: bool) -> None:
+    """OpenTelemetry sees every attempt, not the key, and with the guide's filter no address."""
     exporter, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     account = FakeAccount()
-    account.fail("list", 503, retry_after=0)
-    AioHttpClientInstrumentor().instrument(tracer_provider=provider)
+    account.fail("users.list", 503, retry_after=0)
+    names: dict[str, Any] = {"without_query": None}
+    if is_filtered:
+        exec(examples(CONFIGURATION.read_text("utf-8"))[-1], names)  # noqa: S102 - our own text
+    AioHttpClientInstrumentor().instrument(
+        tracer_provider=provider, url_filter=names["without_query"]
+    )
     try:
         async with (
             serve(account) as url,
             AiohttpRolesClient(account.api_key, base_url=url) as roles,
         ):
-            await roles.list()
+            await roles.directory.users(email="ada@example.com")
     finally:
         AioHttpClientInstrumentor().uninstrument()
 
     spans = exporter.get_finished_spans()
     assert [span.name for span in spans] == ["GET", "GET"]
-    assert account.api_key not in "".join(span.to_json() for span in spans)
+    shown = "".join(span.to_json() for span in spans)
+    assert account.api_key not in shown
+    assert ("ada" in shown) is not is_filtered

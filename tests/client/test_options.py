@@ -18,7 +18,7 @@ import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec import UnsetType
+from msgspec import UNSET, UnsetType
 
 from arize_roles_async import (
     ArizeClient,
@@ -217,8 +217,16 @@ class TestOptions:
     @settings(max_examples=sized(50, 500))
     @given(st.lists(draw(ArizeClient.with_options, {"api_key": KEYS}), min_size=1, max_size=4))
     def test_last_value(self, copies: list[Arguments]) -> None:
-        """Of the options of several copies in a row, the last value of each counts."""
-        merged = {name: value for options in copies for name, value in options.items()}
+        """Of the options of several copies in a row, the last value of each counts.
+
+        A number of seconds replaces the total of the limits before it.
+        """
+        merged: Arguments = {}
+        for options in copies:
+            limits, seconds = merged.get("timeout"), options.get("timeout", UNSET)
+            merged |= options
+            if isinstance(limits, Timeouts) and not isinstance(seconds, Timeouts | UnsetType):
+                merged["timeout"] = attrs.evolve(limits, total=seconds)
         assert self.record(*copies) == self.record(merged)
 
     def test_other_attributes(self) -> None:

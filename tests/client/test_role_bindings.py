@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from arize_roles_async import (
+    ArizeClient,
     AuthenticationError,
     BadRequestError,
     ConflictError,
@@ -19,6 +20,7 @@ from arize_roles_async import (
     RoleBinding,
     RoleBindingPages,
     RoleBindingsClient,
+    RolesClient,
     ServerError,
     StatusError,
     ValidationError,
@@ -112,11 +114,11 @@ BROKEN: list[tuple[Callable[[Any], Any], str]] = [
     ),
     (
         lambda b: b.ensure(**{**TARGET, "role_id": "r", "resource_type": "PROJECT"}),
-        "resource_id: 'U3BhY2U6MQ==' is the ID of a Space, and resource_type is PROJECT",
+        "resource_id: 'U3BhY2U6MQ==' is the ID of a Space, not of a project",
     ),
     (
         lambda b: b.remove(**{**TARGET, "resource_id": USER}),
-        "resource_id: 'VXNlcjphZGE=' is the ID of a User, and resource_type is SPACE",
+        "resource_id: 'VXNlcjphZGE=' is the ID of a User, not of a space",
     ),
     (
         lambda b: b.list(resource_type=1, user_id="", limit=0, cursor=""),
@@ -127,7 +129,7 @@ BROKEN: list[tuple[Callable[[Any], Any], str]] = [
     ),
     (
         lambda b: b.find(resource_id=USER),
-        "resource_id: 'VXNlcjphZGE=' is the ID of a User, and not of a space or project",
+        "resource_id: 'VXNlcjphZGE=' is the ID of a User, not of a space or project",
     ),
 ]
 
@@ -455,3 +457,18 @@ async def test_from_fetch(account: FakeAccount, bindings: RoleBindingsClient) ->
     )
     assert len(await listing) == 2
     assert (await listing.all()).role_bindings == account.bindings()[::-1]
+
+
+async def test_protocols() -> None:
+    """A client of bindings is none of roles, and one of roles stays one with methods of its own."""
+
+    class OwnClient(FakeRolesClient):
+        def find(self) -> None: ...
+        def ensure(self) -> None: ...
+        def remove(self) -> None: ...
+
+    async with OwnClient() as roles:
+        assert isinstance(roles, RolesClient)
+        assert isinstance(roles, ArizeClient)
+        assert not isinstance(roles.role_bindings, RolesClient)
+        assert isinstance(roles.role_bindings, RoleBindingsClient)

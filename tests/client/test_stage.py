@@ -6,7 +6,7 @@ import warnings
 
 import pytest
 
-from arize_roles_async import AlphaWarning, BetaWarning
+from arize_roles_async import AlphaWarning, BetaWarning, as_code
 from arize_roles_async._calls import stage
 from arize_roles_async._roles.client import alpha
 from arize_roles_fake import FakeRolesClient
@@ -61,6 +61,15 @@ async def test_inner() -> None:
         await roles.by_name.ensure(user="ada@example.com", role="Admin", space="ML")
 
     assert ["by_name.ensure" in str(notice.message) for notice in caught] == [True]
+
+
+async def test_as_code() -> None:
+    """Roles as code leaves the notice to the first call of the program's own."""
+    roles = FakeRolesClient()
+    with warnings.catch_warnings(record=True, action="always") as caught:
+        await as_code.plan(roles, as_code.loads(""))
+        await roles.list()
+    assert [each.filename for each in caught] == [__file__]
 
 
 def test_mark(monkeypatch: pytest.MonkeyPatch) -> None:

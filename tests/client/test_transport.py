@@ -11,9 +11,11 @@ import pytest
 
 from arize_roles_async import (
     ClientStateError,
+    InvalidResponseError,
     OutcomeUnknownError,
     RolesConnectionError,
     RolesError,
+    ServerError,
     Timeouts,
 )
 from arize_roles_async.transport import HttpRolesClient, HttpTransport, Request, Response
@@ -73,6 +75,36 @@ class TestRequest:
         assert first.headers["Content-Type"] == "application/json"
         assert "Content-Type" not in second.headers
         assert transport.timeouts == [timeouts, timeouts]
+
+    async def test_total(self) -> None:
+        """A number of seconds replaces the limit on the whole call alone, for a copy."""
+        transport = ScriptedTransport(answer_role)
+        timeouts = Timeouts(total=300.0, connect=60.0, read=120.0)
+        async with HttpRolesClient(transport, KEY, timeout=timeouts) as roles:
+            for other in (600.0, None, Timeouts(read=1.0)):
+                await roles.with_options(timeout=other).get(role_id=ID)
+        assert transport.timeouts == [
+            Timeouts(total=600.0, connect=60.0, read=120.0),
+            Timeouts(total=None, connect=60.0, read=120.0),
+            Timeouts(total=30.0, connect=5.0, read=1.0),
+        ]
+
+    @pytest.mark.parametrize("change", [str.lower, str.upper, str.title])
+    async def test_headers(self, change: Callable[[str], str]) -> None:
+        """The names of an answer's headers are read in any case."""
+
+        async def answer(_: Request) -> Response:
+            headers = {"Content-Type": "text/html", "Retry-After": "7", "X-Request-ID": "r1"}
+            named = {change(name): value for name, value in headers.items()}
+            return Response(status=statuses.pop(), headers=named, body=b"{}")
+
+        statuses = [200, 503]
+        async with HttpRolesClient(ScriptedTransport(answer), KEY, retry=ONCE) as roles:
+            with pytest.raises(ServerError) as caught:
+                await roles.get(role_id=ID)
+            assert (caught.value.retry_after, caught.value.request_id) == (7.0, "r1")
+            with pytest.raises(InvalidResponseError, match="its type is 'text/html', not JSON"):
+                await roles.get(role_id=ID)
 
 
 class TestFailure:

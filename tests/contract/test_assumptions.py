@@ -119,15 +119,13 @@ OTHERS: Final[list[tuple[type, str, Any]]] = [
     for value in CHOICES[name][1:]
 ]
 """Each other value of an assumption, and the suite with the rules that state it."""
-UNSEEN: Final = {"timestamps"}
-"""No client sends what would show these."""
 UNSERVED: Final = {"test_plan_used_up", "test_rate_limited", "test_undecodable"}
 """Rules that set up the twin, and not the account that is served."""
 
 
 def test_all_stated() -> None:
     """Every assumption is stated by a rule of a contract."""
-    assert {name for _, name, _ in OTHERS} | UNSEEN == CHOICES.keys()
+    assert {name for _, name, _ in OTHERS} == CHOICES.keys()
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from arize_roles_async import Permission
 from arize_roles_async._directory.requests import ListProjects, ListSpaces, ListUsers
 from arize_roles_async._role_bindings.requests import ListRoleBindings
 from arize_roles_async._roles.requests import ListRoles
-from arize_roles_async.transport import is_role_id
+from arize_roles_async.transport import is_id
 from arize_roles_fake import DEFAULT_API_KEY, FakeAccount, RolesServer
 from tests.support import sizes
 from tests.support.serving import Served
@@ -67,7 +67,7 @@ def unjudged(case: schemathesis.Case[Any]) -> list[Any]:
     has_ids = "binding" in case.path and case.method != "GET"
     has_ids |= bool({"user_id", "space_id"} & query.keys())
     path_ids = [str(each) for each in case.path_parameters.values()]
-    if "cursor" in query or has_ids or not all(map(is_role_id, path_ids)):
+    if "cursor" in query or has_ids or not all(map(is_id, path_ids)):
         # Most texts are no cursor, and no ID.
         checks.append(positive_data_acceptance)
     if query.keys() - {each["name"] for each in described_here}:

@@ -1,12 +1,15 @@
 """A fault gives the same result in process, under `mock_arize` and over HTTP."""
 
 import itertools
-from collections.abc import AsyncGenerator, Awaitable, Iterator
+import re
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
+from importlib.resources import files
 from typing import Any, Final, Literal, get_args
 
 import pytest
 
+import arize_roles_async
 from arize_roles_async import (
     AiohttpRolesClient,
     AuthenticationError,
@@ -128,6 +131,62 @@ async def result(connect: Connect, case: Case) -> tuple[str, list[str], int]:
         theirs = await end(CALLS[operation](others, role.id))
     assert theirs == ("done" if operation in {"list", "create"} else "NotFoundError")
     return outcome, [role.name for role in account.roles], struck.struck_requests
+
+
+CHANGES: Final[dict[str, Callable[[Any, Mapping[str, str]], Awaitable[object]]]] = {
+    "create": lambda roles, _: roles.create(name="B", permissions=["ROLE_READ"]),
+    "update": lambda roles, ids: roles.update(role_id=ids["role"], name="B"),
+    "delete": lambda roles, ids: roles.delete(role_id=ids["role"]),
+    "role_bindings.create": lambda roles, ids: roles.role_bindings.create(
+        role_id=ids["role"],
+        user_id=ids["user"],
+        resource_type="SPACE",
+        resource_id=ids["space"],
+    ),
+    "role_bindings.update": lambda roles, ids: roles.role_bindings.update(
+        binding_id=ids["binding"], role_id=ids["role"]
+    ),
+    "role_bindings.delete": lambda roles, ids: roles.role_bindings.delete(
+        binding_id=ids["binding"]
+    ),
+}
+IN_GUIDE: Final = re.findall(
+    r'^\| `fail\("create", "?(\w+)"?(?:, when="(after)")?\)` \| ([^|]+) \| ([^|]+) \|',
+    files("arize_roles_fake").joinpath("guide", "failures.md").read_text("utf-8"),
+    re.MULTILINE,
+)
+"""What the guide says of a change: failure, moment, and the ends in process and over HTTP."""
+
+
+def test_in_guide() -> None:
+    """The guide has each failure for which the ends of a change differ."""
+    assert {(failure, when or "before") for failure, when, *_ in IN_GUIDE} >= {
+        (getattr(failure, "__name__", failure), when) for failure, when in OVER_HTTP
+    }
+
+
+@pytest.mark.parametrize("row", IN_GUIDE)
+@pytest.mark.parametrize("operation", sized(["create", "role_bindings.update"], CHANGES))
+async def test_change(operation: Any, row: tuple[Any, Any, str, str]) -> None:  # noqa: ANN401
+    """Every change ends as the guide's table says, in process and over HTTP."""
+    failure, when, *ends = row
+    connects: tuple[Connect, Connect] = (in_process, over_http)
+    for connect, end_in_guide in zip(connects, ends, strict=True):
+        account = FakeAccount(predefined=False)
+        bound = account.add_role("Bound", ["ROLE_READ"])
+        ids = {
+            "role": account.add_role("A", ["ROLE_READ"]).id,
+            "binding": account.bind(bound.name, user="eve@example.com", resource="Space:ML").id,
+            "user": account.id("ada@example.com"),
+            "space": account.id("Space:ML"),
+        }
+        account.fail(operation, getattr(arize_roles_async, failure, failure), when=when or "before")
+        async with connect(account, retry=TWICE) as roles:
+            ended = await end(CHANGES[operation](roles.with_options(timeout=SILENT), ids))
+        named = "done" if end_in_guide.startswith("nothing") else end_in_guide.strip("`")
+        if (named, operation) == ("done", "role_bindings.delete"):
+            named = "OutcomeUnknownError"
+        assert ended == (failure if named == "that error" else named)
 
 
 OF_CLASSES: Final = [each for each in cases() if isinstance(each[0]["failure"], type)]

@@ -17,7 +17,7 @@ from tests.support.rate_limit import Bucket, Limit
 
 SOME = (
     *("300-*", "2x500-*", "get-*", "https-get-*", "pages-16", "binding*", "import-fake"),
-    *("walk-memory", "walk-growth", "fake-*", "flat-*"),
+    *("walk-memory", "walk-growth", "fake-*", "flat-*", "redaction"),
 )
 
 
