@@ -1,0 +1,305 @@
+"""The law of ends: whatever ends a call, and at whatever moment, it ends as `closing.md` promises.
+
+Each method is called three times at once over one slot, so that every `await` is there to be ended:
+for the key, in the queue, under a hold, before a retry, for an answer, in a shared look-up, and
+while the account is read to find out whether a change was made.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from datetime import timedelta
+from typing import Any, Final
+
+import pytest
+
+from arize_roles_async import (
+    ByName,
+    ClientStateError,
+    Directory,
+    OutcomeUnknownError,
+    RetryPolicy,
+    RoleBindingsClient,
+    RolesClient,
+)
+from arize_roles_fake import FakeAccount
+from tests.support.clients import Connect, account_at_noon, in_process, over_http
+from tests.support.sizes import sized
+
+pytestmark = pytest.mark.arize_roles(unused_faults="allow")
+
+Calls = dict[str, Callable[[Any, FakeAccount, int], Awaitable[object]]]
+
+USERS: Final = ("", "ada@x.org", "eve@x.org", "bob@x.org")
+"""Those of the first call, of the second and of the third."""
+
+
+def place(account: FakeAccount, number: int) -> dict[str, Any]:
+    user, space = account.id(USERS[number]), account.id("Space:ML")
+    return {"user_id": user, "resource_type": "SPACE", "resource_id": space}
+
+
+def role_id(account: FakeAccount, name: str) -> str:
+    role = account.role(name)
+    assert role is not None
+    return role.id
+
+
+def binding_id(account: FakeAccount, number: int) -> str:
+    """Return the ID of the user's binding on the other space."""
+    user = account.id(USERS[number])
+    return next(each.id for each in account.bindings() if each.user_id == user)
+
+
+ROLES: Final[Calls] = {
+    "list": lambda c, _, __: c.list(limit=2).all(),
+    "get": lambda c, _, n: c.get(role=f"Role {n}"),
+    "create": lambda c, _, n: c.create(name=f"New {n}", permissions=["ROLE_READ"]),
+    "update": lambda c, _, n: c.update(role=f"Role {n}", description="Changed."),
+    "delete": lambda c, _, n: c.delete(role=f"Role {n}"),
+}
+BINDINGS: Final[Calls] = {
+    "list": lambda c, _, __: c.role_bindings.list(resource_type="SPACE", limit=1).all(),
+    "get": lambda c, a, n: c.role_bindings.get(binding_id=binding_id(a, n)),
+    "create": lambda c, a, n: c.role_bindings.create(**place(a, n), role_id=role_id(a, "Role 1")),
+    "update": lambda c, a, n: c.role_bindings.update(
+        binding_id=binding_id(a, n), role_id=role_id(a, "Role 1")
+    ),
+    "delete": lambda c, a, n: c.role_bindings.delete(binding_id=binding_id(a, n)),
+    "ensure": lambda c, a, n: c.role_bindings.ensure(**place(a, n), role_id=role_id(a, "Role 2")),
+    "remove": lambda c, a, n: c.role_bindings.remove(
+        **{**place(a, n), "resource_id": a.id("Space:Ops")}
+    ),
+    "find": lambda c, a, n: anext(
+        c.role_bindings.find(user_id=a.id(USERS[n]), role_id=role_id(a, "Bound"))
+    ),
+}
+DIRECTORY: Final[Calls] = {
+    "users": lambda c, _, __: c.directory.users(limit=1).all(),
+    "spaces": lambda c, _, __: c.directory.spaces(limit=1).all(),
+    "projects": lambda c, _, __: c.directory.projects(in_space="ML", limit=1).all(),
+    "get_user": lambda c, _, n: c.directory.get_user(user=USERS[n]),
+    "get_space": lambda c, _, __: c.directory.get_space(space="ML"),
+    "get_project": lambda c, _, __: c.directory.get_project(project="churn", in_space="ML"),
+}
+BY_NAME: Final[Calls] = {
+    "ensure": lambda c, _, n: c.by_name.ensure(user=USERS[n], role=f"Role {n}", space="Ops"),
+    "remove": lambda c, _, n: c.by_name.remove(user=USERS[n], space="Ops"),
+    "find": lambda c, _, n: c.by_name.find(user=USERS[n]),
+}
+METHODS: Final = {
+    f"{protocol.__name__}.{name}": call
+    for protocol, calls in (
+        (RolesClient, ROLES),
+        (RoleBindingsClient, BINDINGS),
+        (Directory, DIRECTORY),
+        (ByName, BY_NAME),
+    )
+    for name, call in calls.items()
+}
+
+
+@pytest.mark.parametrize("protocol", [RolesClient, RoleBindingsClient, Directory, ByName])
+def test_every_method(protocol: type) -> None:
+    """Each method that sends something is in the table."""
+    others = {"aclose", "with_options", "role_bindings", "directory", "by_name", "base_url"}
+    named = {name for name in dir(protocol) if name[0] != "_"} - others
+    assert {f"{protocol.__name__}.{name}" for name in named} <= METHODS.keys()
+
+
+def calm(_: FakeAccount) -> None:
+    """Let nothing fail."""
+
+
+def busy(account: FakeAccount) -> None:
+    account.fail("any", 429, retry_after=2)
+
+
+def ill(account: FakeAccount) -> None:
+    account.fail("any", 503, skip=1)
+
+
+def lossy(account: FakeAccount) -> None:
+    for change in ("create", "update", "delete"):
+        for operation in (change, f"role_bindings.{change}"):
+            account.fail(operation, "lost", times=3, when="after")  # type: ignore[arg-type]
+
+
+def locked(account: FakeAccount) -> None:
+    account.fail("any", 401)
+
+
+WEATHERS: Final = [calm, busy, ill, lossy, locked]
+
+
+def filled() -> FakeAccount:
+    account = account_at_noon()
+    for name in ("Role 1", "Role 2", "Role 3", "Bound"):
+        account.add_role(name, ["ROLE_READ"])
+    for user in USERS[1:]:
+        account.bind("Bound", user=user, resource="Space:Ops")
+    account.add_project("churn", space="ML")
+    return account
+
+
+State = frozenset[tuple[object, ...]]
+Weather = Callable[[FakeAccount], None]
+End = Callable[[Any, "asyncio.Task[object]"], Coroutine[Any, Any, None]]
+
+
+def state(account: FakeAccount) -> State:
+    roles = {(each.name, each.description) for each in account.roles}
+    bound = {(each.user_id, each.resource_id, each.role_id) for each in account.bindings()}
+    return frozenset(roles | bound)
+
+
+class Trio:
+    """Three calls of a method at once, of which something ends one, or all."""
+
+    def __init__(self, connect: Connect, weather: Weather, method: str) -> None:
+        self.account = filled()
+        self.before = state(self.account)
+        weather(self.account)
+        self._connect = connect
+        self._call = METHODS[method]
+        self._key = self.key if weather is locked else self.account.api_key
+
+    async def key(self) -> str:
+        """Return a key after a while, and another one once it was refused."""
+        await asyncio.sleep(0)
+        refused = sum(call.outcome == 401 for call in self.account.calls)
+        self.account.add_key(f"key-{refused}")
+        return f"key-{refused}"
+
+    async def run(self, step: int, end: End, *, apart: int, ended: int) -> list[object]:
+        """Return the outcomes, of which one was ended at a step, if it was not over.
+
+        Each call begins some steps after the one before. What they leave behind is an error.
+        """
+
+        begun: list[int] = []
+
+        async def call(client: RolesClient, number: int) -> object:
+            for _ in range(apart * (number - 1)):
+                await asyncio.sleep(0)
+            begun.append(number)
+            return await self._call(client, self.account, number)
+
+        options = {"max_concurrency": 1, "api_key": self._key, "retry": RetryPolicy(backoff=0.5)}
+        async with self._connect(self.account, **options) as client:
+            tasks = [asyncio.create_task(call(client, number)) for number in (1, 2, 3)]
+            for _ in range(step):
+                await asyncio.sleep(0)
+            self.are_begun, self.is_over = begun == [1, 2, 3], tasks[ended].done()
+            moment = self.account.now()
+            await end(client, tasks[ended])
+            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+            if end is cancel:
+                await client.list(limit=1)  # The slot is free again.
+            elif end is not close_gently:
+                assert self.account.now() - moment < timedelta(seconds=GRACE)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        return [*outcomes]
+
+
+async def cancel(_: object, task: "asyncio.Task[object]") -> None:
+    task.cancel()
+
+
+async def close(client: RolesClient, _: object) -> None:
+    await client.aclose()
+
+
+GRACE: Final = 60.0
+"""Seconds that are not waited for, as something cuts them off."""
+
+
+async def close_twice(client: RolesClient, _: object) -> None:
+    closing = asyncio.create_task(client.aclose(grace=GRACE))
+    await asyncio.sleep(0)
+    await client.aclose()
+    await closing
+
+
+async def cancel_close(client: RolesClient, _: object) -> None:
+    closing = asyncio.create_task(client.aclose(grace=GRACE))
+    await asyncio.sleep(0)
+    closing.cancel()
+    await asyncio.wait([closing])
+
+
+async def close_gently(client: RolesClient, _: object) -> None:
+    closing = asyncio.create_task(client.aclose(grace=600.0))
+    await asyncio.sleep(0)
+    with pytest.raises(ClientStateError):
+        await client.list(limit=1)
+    await closing
+
+
+ENDS: Final = (cancel, close, close_twice, cancel_close, close_gently)
+SEVERAL: Final = ("list", "find", "users", "spaces", "projects")
+"""Methods that make several calls, of which a closing client refuses the next one."""
+
+
+def is_made(outcome: object) -> bool | None:
+    """Return whether a call with an outcome has made its change; None if nobody knows."""
+    if isinstance(outcome, OutcomeUnknownError | asyncio.CancelledError):
+        return None
+    return not isinstance(outcome, BaseException)
+
+
+async def effect(connect: Connect, method: str, number: int) -> tuple[State, State]:
+    """Return what a call adds and what it takes away, if nothing ends it."""
+    alone = Trio(connect, calm, method)
+    async with connect(alone.account) as client:
+        await METHODS[method](client, alone.account, number)
+    after = state(alone.account)
+    return after - alone.before, alone.before - after
+
+
+async def check(
+    connect: Connect, weather: Weather, method: str, end: End, steps: Iterable[int]
+) -> None:
+    effects = [await effect(connect, method, number) for number in (1, 2, 3)]
+    for step, (apart, ended) in itertools.product(steps, ((0, 0), (4, 1))):
+        trio = Trio(connect, weather, method)
+        outcomes = await trio.run(step, end, apart=apart, ended=ended)
+        seen, after = (step, apart, outcomes), state(trio.account)
+        for (added, removed), outcome in zip(effects, outcomes, strict=True):
+            if is_made(outcome) is True:
+                assert added <= after, seen
+                assert not removed & after, seen
+            if is_made(outcome) is False:
+                assert isinstance(outcome, ClientStateError), seen
+                assert removed <= after, seen
+                assert not added & after, seen
+        # The others end as if nothing had happened; so do all, if they are given time.
+        spared = [each for each in outcomes if each is not outcomes[ended]] if end is cancel else []
+        if end is close_gently and trio.are_begun and not method.endswith(SEVERAL):
+            spared = outcomes
+        assert all(is_made(each) or weather is lossy for each in spared), seen
+        assert not any(isinstance(each, asyncio.CancelledError) for each in spared), seen
+        if trio.is_over and ended:
+            return
+
+
+MOMENTS: Final = [
+    (method, weather, end)
+    for method, weather, end in itertools.product(METHODS, WEATHERS, ENDS)
+    if sized(weather is calm or (end in (cancel, close) and "Name" not in method), True)  # noqa: FBT003
+]
+
+
+@pytest.mark.parametrize(("method", "weather", "end"), MOMENTS)
+async def test_in_process(method: str, weather: Weather, end: End) -> None:
+    """A call that is ended at any step has made its change, or not, as its outcome says."""
+    await check(
+        in_process, weather, method, end, range(0, 400, sized(2 if weather is calm else 7, 1))
+    )
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("method", ["RolesClient.create", "RolesClient.get", "ByName.ensure"])
+async def test_over_http(method: str, end: End) -> None:
+    """So it is over sockets."""
+    await check(over_http, calm, method, end, range(0, 400, sized(23, 1)))
