@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar, cast, overload
 
 import attr
 from msgspec import UNSET, UnsetType
@@ -75,6 +75,12 @@ class ByName:
     def __repr__(self) -> str:
         return "<ByName>"
 
+    @overload
+    async def ensure(self, *, user: str, role: str, space: str) -> RoleBinding: ...
+    @overload
+    async def ensure(
+        self, *, user: str, role: str, project: str, in_space: str | UnsetType = UNSET
+    ) -> RoleBinding: ...
     @beta
     async def ensure(
         self,
@@ -105,6 +111,12 @@ class ByName:
         given = _given(user=user, role=role, space=space, project=project, in_space=in_space)
         return cast("RoleBinding", await self._change("ensure", given))
 
+    @overload
+    async def remove(self, *, user: str, space: str) -> bool: ...
+    @overload
+    async def remove(
+        self, *, user: str, project: str, in_space: str | UnsetType = UNSET
+    ) -> bool: ...
     @beta
     async def remove(
         self,
@@ -124,6 +136,23 @@ class ByName:
         given = _given(user=user, space=space, project=project, in_space=in_space)
         return cast("bool", await self._change("remove", given))
 
+    @overload
+    def find(
+        self, *, user: str | UnsetType = UNSET, role: str | UnsetType = UNSET
+    ) -> "FoundBindings": ...
+    @overload
+    def find(
+        self, *, user: str | UnsetType = UNSET, role: str | UnsetType = UNSET, space: str
+    ) -> "FoundBindings": ...
+    @overload
+    def find(
+        self,
+        *,
+        user: str | UnsetType = UNSET,
+        role: str | UnsetType = UNSET,
+        project: str,
+        in_space: str | UnsetType = UNSET,
+    ) -> "FoundBindings": ...
     @beta
     def find(
         self,

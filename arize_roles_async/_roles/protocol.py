@@ -25,7 +25,7 @@ class _RolesClientType(_ProtocolType):
     def __instancecheck__(cls, instance: object) -> bool:  # noqa: N805 - of a class
         is_of_bindings = all(hasattr(instance, name) for name in ("ensure", "remove", "find"))
         is_one = super().__instancecheck__(instance) and not is_of_bindings
-        return is_one or any(each is cls for each in type(instance).__mro__)
+        return is_one or not {cls}.isdisjoint(type(instance).__mro__)
 
 
 @runtime_checkable  # ty: ignore[conflicting-metaclass] - of one that it does not see

@@ -12,13 +12,19 @@ import pandas as pd
 import polars as pl
 
 from arize_roles_async import (
+    UNSET,
     AiohttpRolesClient,
     AnyPermission,
+    ArizeClient,
+    ByName,
     FieldInfo,
     ListRolesResponse,
+    NamedBinding,
+    NamedBindings,
     PaginationMetadata,
     Permission,
     Role,
+    RoleBinding,
     RolePages,
     RolesClient,
     UnknownPermission,
@@ -77,6 +83,38 @@ async def which_role(roles: AnyClient) -> None:
     await roles.update(role_id="a", role="b", name="B")  # type: ignore[call-overload]  # ty: ignore[no-matching-overload]
     await roles.delete()  # type: ignore[call-overload]  # ty: ignore[no-matching-overload]
     await roles.delete(role_id="a", role="b")  # type: ignore[call-overload]  # ty: ignore[no-matching-overload]
+
+
+# Exactly one place of a binding, and at most one where bindings are found.
+
+
+async def which_place(by_name: ByName) -> None:
+    user, role = "ada@example.com", "Analyst"
+    assert_type(await by_name.ensure(user=user, role=role, space="ML"), RoleBinding)
+    assert_type(await by_name.ensure(user=user, role=role, project="churn"), RoleBinding)
+    assert_type(await by_name.remove(user=user, project="churn", in_space="ML"), bool)
+    assert_type(await by_name.find(role=role, project="churn"), NamedBindings)
+    async for each in by_name.find(space="ML"):
+        assert_type(each, NamedBinding)
+    await by_name.ensure(user=user, role=role)  # type: ignore[call-overload]  # ty: ignore[no-matching-overload]
+    await by_name.ensure(user=user, role=role, space="ML", project="churn")  # type: ignore[call-overload]  # ty: ignore[no-matching-overload]
+    await by_name.ensure(user=user, role=role, space="ML", in_space="ML")  # type: ignore[call-overload]  # ty: ignore[no-matching-overload]
+    await by_name.remove(user=user)  # type: ignore[call-overload]  # ty: ignore[no-matching-overload]
+    by_name.find(space="ML", project="churn")  # type: ignore[call-overload]  # ty: ignore[no-matching-overload]
+    by_name.find(in_space="ML")  # type: ignore[call-overload]  # ty: ignore[no-matching-overload]
+
+
+# A filter is left out or `UNSET`, and never None.
+
+
+async def filters(roles: ArizeClient) -> None:
+    roles.list(is_predefined=None)  # type: ignore[arg-type]  # ty: ignore[invalid-argument-type]
+    roles.list(is_predefined=UNSET)
+    bindings = roles.role_bindings
+    bindings.find(user_id=None)  # type: ignore[arg-type]  # ty: ignore[invalid-argument-type]
+    bindings.list(resource_type="SPACE", user_id=None)  # type: ignore[arg-type]  # ty: ignore[invalid-argument-type]
+    roles.directory.users(email=None)  # type: ignore[arg-type]  # ty: ignore[invalid-argument-type]
+    roles.directory.projects(in_space=None)  # type: ignore[arg-type]  # ty: ignore[invalid-argument-type]
 
 
 # Permissions: members, identifiers, and what a role holds.
