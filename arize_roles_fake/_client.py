@@ -132,6 +132,7 @@ class AccountTransport(Transport):
         self.now = lambda: clock.now().timestamp()
         self._account_of = account_of
         self._unknown_key_is_first = unknown_key_is_first
+        self.host = host
         self._headers = {} if host is None else {"Host": host}
         self._closed = False
         """True if new calls are refused; those under way may have a grace."""

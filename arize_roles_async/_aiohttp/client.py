@@ -194,6 +194,7 @@ class AiohttpTransport(AsyncioTransport):
         self._headers = Secret(CIMultiDict({"User-Agent": _USER_AGENT} if session is None else {}))
         self._headers.reveal().update(config.headers.reveal())
         self._url = URL(config.base_url, encoded=True)
+        self.host = self._url.host_port_subcomponent
         self._base_path = self._url.raw_path.rstrip("/")
         self._lent = session
         self._failures = Failures(config, session)
@@ -345,11 +346,6 @@ class AiohttpTransport(AsyncioTransport):
             for trace in attempt.traces:
                 await trace.send_response_chunk_received(response.method, response.url, body)
         return Response(status=response.status, headers=response.headers, body=body, keys=call.keys)
-
-    @property
-    def host(self) -> str:
-        """The service's name, and its port if it is not the scheme's own, as in a `Host` header."""
-        return self._url.host_port_subcomponent or ""
 
     async def aclose(self, grace: float) -> None:
         # A client that never opened may be closed in any event loop, or in none.

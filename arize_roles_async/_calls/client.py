@@ -81,6 +81,7 @@ class BaseClient(Client, Generic[_L_co]):
     _background = False
     _whole: DrivenCall[Lookup] | None = None
     """The call that the client's calls are parts of."""
+    _name: str | None = None
 
     def __init__(
         self,
@@ -104,6 +105,7 @@ class BaseClient(Client, Generic[_L_co]):
         timeout: float | Timeouts | UnsetType | None = UNSET,
         retry: RetryPolicy | UnsetType = UNSET,
         background: bool | UnsetType = UNSET,
+        name: str | UnsetType = UNSET,
     ) -> Self:
         other = self._copy_as(type(self))
         if not isinstance(timeout, Timeouts):
@@ -120,6 +122,9 @@ class BaseClient(Client, Generic[_L_co]):
         if background is not UNSET:
             check_type("background", background, bool, "True or False")
             other._background = background  # noqa: SLF001 - of a copy
+        if name is not UNSET:
+            check_type("name", name, str, "a string")
+            other._name = name  # noqa: SLF001 - of a copy
         return other
 
     def _copy_as(self, kind: type[_ClientT]) -> _ClientT:
@@ -181,6 +186,7 @@ class BaseClient(Client, Generic[_L_co]):
             () if key is None else (key,),
             driver=driver,
             lookup=driver.lookup,
+            client=self._name,
         )
         if whole is not None:
             left = whole.deadline - whole.driver.transport.now()

@@ -58,6 +58,8 @@ class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
     driver: "Driver[_L_co]"
     lookup: _L_co
     """That of its key."""
+    client: str | None = None
+    """The name of its client, for the log."""
 
     def change(
         self,
@@ -248,7 +250,7 @@ class Driver(Generic[_L_co]):
             failure = error
         return call.conclude(failure)
 
-    async def _wait_in_queue(self, call: Call, queue: Queue, now: float) -> float:
+    async def _wait_in_queue(self, call: DrivenCall[Lookup], queue: Queue, now: float) -> float:
         """Wait until the request may go, and return the time of that."""
         transport, pace = self.transport, queue.pace
         waiter = Waiter(call.turn, call.deadline, call.retry.max_retry_after or math.inf)
@@ -293,7 +295,7 @@ async def _outcome(call: Call, failure: RolesError, found: Awaitable[_T | UnsetT
     return result
 
 
-def _note_pace(queue: Queue, call: Call, response: Response, now: float) -> None:
+def _note_pace(queue: Queue, call: DrivenCall[Lookup], response: Response, now: float) -> None:
     """Show the queue whether the service granted or refused a request."""
     pace, was_limited = queue.pace, queue.pace.limited
     # The pace counts from when a request was sent: it may have waited for a connection before.
@@ -310,7 +312,7 @@ def _note_pace(queue: Queue, call: Call, response: Response, now: float) -> None
         )
 
 
-def _log(call: Call, outcome: Response | RolesError, seconds: float) -> None:
+def _log(call: DrivenCall[Lookup], outcome: Response | RolesError, seconds: float) -> None:
     fields = _fields(call, seconds, outcome)
     logger.debug(
         # As text: the query of a request, which a record would keep, may hold an address.
@@ -333,11 +335,13 @@ def _in_log(failure: RolesError) -> str:
 
 
 def _fields(
-    call: Call, seconds: float, outcome: Response | RolesError | None = None
+    call: DrivenCall[Lookup], seconds: float, outcome: Response | RolesError | None = None
 ) -> dict[str, object]:
     """Return the fields of a log record, perhaps about an attempt, which JSON loggers write."""
     request = call.request
     fields: dict[str, object] = {
+        "host": call.driver.transport.host,
+        "client": call.client,
         "operation": call.operation,
         "method": request.method,
         "path": request.path,

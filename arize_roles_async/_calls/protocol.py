@@ -19,6 +19,7 @@ class Client(Protocol):
         timeout: float | Timeouts | UnsetType | None = UNSET,
         retry: RetryPolicy | UnsetType = UNSET,
         background: bool | UnsetType = UNSET,
+        name: str | UnsetType = UNSET,
     ) -> Self:
         """Return a client with other options over the same connections; closing one closes both.
 
@@ -35,6 +36,7 @@ class Client(Protocol):
             background: True if its calls give way: each request is sent only when no other call
                 of the client waits, so these calls may wait until their own time is up. An
                 implementation of your own that queues calls does the same; any other ignores it.
+            name: The client's name in records of the log, such as that of a tenant.
 
         Raises:
             ConfigurationError: A value is of the wrong type, or out of its range, or no header can

@@ -33,6 +33,9 @@ class Transport(ABC):
 
     now: Callable[[], float]
     """Returns the seconds on a clock that never goes back; set once `check_open` has returned."""
+    host: str | None = None
+    """The host of the service as in a `Host` header, with its port unless it is the scheme's own;
+    None if it is not known."""
 
     @abstractmethod
     async def send(self, request: Request, call: Call) -> Response:

@@ -366,7 +366,7 @@ class RoleBindingsContract(PlacesSuite, is_contract=True):
     @with_client
     async def test_with_options(self, bindings: RoleBindingsClient) -> None:
         """`with_options` returns a client over the same connections; each is of this protocol."""
-        other = bindings.with_options(timeout=20.0, retry=RetryPolicy(), background=True)
+        other = bindings.with_options(timeout=20.0, retry=RetryPolicy(), background=True, name="A")
         for client in self._each((bindings, other)):
             assert isinstance(client, RoleBindingsClient)
         made = await self._bind(other)

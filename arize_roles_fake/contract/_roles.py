@@ -837,7 +837,7 @@ class RolesContract(Suite, is_contract=True):
         A background call has the same result as any other, also beside others.
         """
         role, clients = await self._make(roles), [roles, roles.with_options(background=True)]
-        clients += [each.with_options(timeout=20.0, background=False) for each in clients]
+        clients += [each.with_options(timeout=20.0, background=False, name="A") for each in clients]
 
         async def get_and_make(client: RolesClient) -> None:
             assert isinstance(client, RolesClient)

@@ -11,6 +11,7 @@ from opentelemetry.instrumentation.aiohttp_client import AioHttpClientInstrument
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from yarl import URL
 
 import arize_roles_async
 from arize_roles_async import AiohttpRolesClient, RetryPolicy, RolesError
@@ -63,6 +64,20 @@ class TestLog:
             ("DEBUG", "PATCH", path, 3, 200, None),
         ]
         assert {vars(record)["operation"] for record in log.records} == {"update"}
+
+    @both_clients
+    async def test_client(self, connect: Connect, log: pytest.LogCaptureFixture) -> None:
+        """Records tell the clients of two tenants apart, by the host and a name without the key."""
+        account = account_at_noon()
+        async with connect(account) as roles:
+            tenant = roles.with_options(name="acme")
+            for each in (roles, tenant, tenant.with_options(timeout=1.0)):
+                await each.list()
+            records: list[Any] = log.records
+            host = URL(roles.base_url).authority if isinstance(roles, AiohttpRolesClient) else None
+        assert [(r.client, r.host) for r in records] == [
+            *((None, host), ("acme", host), ("acme", host))
+        ]
 
     @pytest.mark.parametrize(
         ("answer", "said"),

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import logging
 import math
 import random
 import sys
@@ -195,6 +196,10 @@ class TestOptions:
         account.add_key(KEYS[1])
         account.slow_down(2.0)
         account.fail("get", 503, times=2)
+        log, names = logging.getLogger("arize_roles_async"), list[str | None]()
+
+        def note(record: logging.LogRecord) -> None:
+            names.append(vars(record)["client"])
 
         async def use() -> list[object]:
             async with FakeRolesClient(account, max_concurrency=1, timeout=None) as first:
@@ -210,12 +215,21 @@ class TestOptions:
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(random, "uniform", max)
+            patch.setattr(log, "filters", [note])
+            log.setLevel(logging.DEBUG)
             results = asyncio.run(use())
-        log = [(each.operation, each.api_key, each.outcome, each.at) for each in account.calls]
-        return log, [type(result) for result in results], passed(account)
+            log.setLevel(logging.NOTSET)
+        calls = [(each.operation, each.api_key, each.outcome, each.at) for each in account.calls]
+        return calls, [type(result) for result in results], passed(account), names
 
     @settings(max_examples=sized(50, 500))
-    @given(st.lists(draw(ArizeClient.with_options, {"api_key": KEYS}), min_size=1, max_size=4))
+    @given(
+        st.lists(
+            draw(ArizeClient.with_options, {"api_key": KEYS, "name": ["one", "two"]}),
+            min_size=1,
+            max_size=4,
+        )
+    )
     def test_last_value(self, copies: list[Arguments]) -> None:
         """Of the options of several copies in a row, the last value of each counts.
 
