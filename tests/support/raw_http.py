@@ -28,12 +28,9 @@ class Message(NamedTuple):
     body: bytes
 
 
-async def read_message(reader: asyncio.StreamReader, begin: bytes = b"") -> Message:
-    """Return the next message of a connection, whose body is as long as it says.
-
-    `begin` is what was read of it already.
-    """
-    head = (begin + await reader.readuntil(b"\r\n\r\n")).decode("ascii")
+async def read_message(reader: asyncio.StreamReader) -> Message:
+    """Return the next message of a connection, whose body is as long as it says."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("ascii")
     start, *lines = head.removesuffix("\r\n\r\n").split("\r\n")
     headers: dict[str, str] = {}
     for line in lines:

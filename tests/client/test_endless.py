@@ -1,4 +1,4 @@
-"""Answers that are random or without end."""
+"""Answers without end."""
 
 from typing import Final
 
@@ -8,10 +8,6 @@ from arize_roles_async import AiohttpRolesClient, RolesError
 from tests.support.clients import ONCE
 from tests.support.messages import assert_short_line, judging_log_lines, messages_of
 from tests.support.raw_http import scripted
-from tests.support.sizes import sized
-from tests.tools.mutated_answers import LOOPS, PLANTED, run
-
-pytestmark = pytest.mark.usefixtures("unmeasured")
 
 MANY: Final = 2**14
 OK: Final = b"HTTP/1.1 200 OK\r\n"
@@ -41,26 +37,3 @@ async def test_endless(answer: bytes) -> None:
                 await roles.list()
     for message in messages_of(caught.value):
         assert_short_line(message)
-
-
-@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
-@pytest.mark.parametrize("loop", LOOPS)
-def test_mutated(loop: str, *, tls: bool) -> None:
-    """Mutated answers, cancellations and closes leave nothing, and surprise nobody."""
-    assert dict(run(sized(100, 5_000), loop=loop, tls=tls, seed=7)) == {}
-
-
-@pytest.mark.full
-@pytest.mark.parametrize(
-    ("planted", "found"),
-    [
-        ("an old reset", "AttributeError"),
-        ("a slot leaks", "a call is stuck"),
-        ("a wake-up is lost", "a call is stuck"),
-    ],
-)
-def test_planted(planted: str, found: str) -> None:
-    """A planted fault is found."""
-    with PLANTED[planted]:
-        faults = run(300, loop="asyncio", tls=True, seed=1)
-    assert any(fault.startswith(found) for fault in faults)
