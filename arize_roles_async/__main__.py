@@ -37,8 +37,8 @@ except ImportError as _missing:  # The interpreter would end with 1, which means
 
 _COLORS: Final = {"+": 32, "-": 31, "!": 33, "?": 35, "#": 36}
 _SOUGHT: Final = ("role", "user", "space", "project", "in_space")
-_FORMULA: Final = ("=", "+", "-", "@")
-"""Spreadsheets run a text that begins so."""
+_FORMULA: Final = r"(^|[;\t\r\n])(?=\s*[=+@＝＋－＠﹦﹢﹣﹫-])"  # noqa: RUF001 - signs of other widths
+"""Where a spreadsheet runs the rest of a text, also where a semicolon or tab separates cells."""
 _GRACE: Final = 5.0
 """Seconds that the request under way has to end after a first signal."""
 # Of all that there are: Windows has no SIGHUP.
@@ -326,7 +326,7 @@ class _Run:
             _say(f"error: {refusal}")
             if refusal.is_blocked and refusal.change.before:
                 name = shlex.quote(refusal.change.before.name)
-                _say(f"  for who has it: arize-roles who --role {name}")
+                _say(f"  for who has it: arize-roles who --role={name}")
         if failure := result.failure():
             _say(f"error: {failure}")
         _say(f"made: {len(result.made)} of {len(result.plan.changes)}")
@@ -379,13 +379,13 @@ def to_columns(bindings: Sequence[client.NamedBinding]) -> str:
 
 
 def to_csv(bindings: Sequence[client.NamedBinding]) -> str:
-    """Return CSV with a heading; a text that a spreadsheet would run begins with an apostrophe."""
+    """Return CSV with a heading; an apostrophe is before what a spreadsheet would run."""
     out = io.StringIO()
     writer = csv.DictWriter(out, client.NamedBinding.model_fields, lineterminator="\n")
     writer.writeheader()
     for each in bindings:
         row = each.to_dict().items()
-        writer.writerow({k: f"'{x}" if x.startswith(_FORMULA) else x for k, x in row})
+        writer.writerow({name: re.sub(_FORMULA, r"\1'", text) for name, text in row})
     return out.getvalue().rstrip("\n")
 
 

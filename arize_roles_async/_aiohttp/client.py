@@ -122,6 +122,7 @@ class AiohttpRolesClient(BaseArizeClient):
         ca_file: Certificates of the authorities to trust, as a PEM file, or a folder that
             `openssl rehash` was run on; else `ARIZE_SSL_CA_CERT`, `REQUESTS_CA_BUNDLE` or
             `SSL_CERT_FILE`, else the system's. They count for the service and for an https proxy.
+            Excludes `verify=False`.
         proxy: The URL of an HTTP proxy; else `ARIZE_PROXY_URL`. `HTTP_PROXY` and `HTTPS_PROXY` are
             ignored, except by a lent session with `trust_env=True`. The proxy does not see the key,
             unless the service's URL is plain http.

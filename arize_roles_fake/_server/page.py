@@ -188,7 +188,7 @@ def _log(account: FakeAccount, calls: tuple[LoggedCall, ...]) -> str:
 
 def _call(call: LoggedCall, secrets: Collection[str]) -> str:
     def mask(text: str) -> str:
-        for secret in secrets:
+        for secret in sorted(secrets, key=len, reverse=True):
             text = text.replace(secret, "[API key]")
         return text
 

@@ -153,7 +153,7 @@ class TestApply:
             'error: delete "D" was not made: users still have the role: DELETE '
         )
         assert errors.endswith(
-            "\n  for who has it: arize-roles who --role D\nmade: 2 of 3\nnot reached: 0\n"
+            "\n  for who has it: arize-roles who --role=D\nmade: 2 of 3\nnot reached: 0\n"
         )
         shell.write("absent.toml", 'absent = ["D"]')
         assert shell.status("apply --yes absent.toml") == 2

@@ -67,10 +67,17 @@ def test_json(bound: Shell) -> None:
 
 @pytest.mark.parametrize(
     ("name", "field"),
-    [("a, b", '"a, b"'), *((name, f"'{name}") for name in ("=1+1", "+1", "-1", "@SUM(A1)"))],
+    [
+        ("a, b - c = d; e", '"a, b - c = d; e"'),
+        *((name, f"'{name}") for name in ("=1", "+1", "-1", "@SUM(A1)", " =1")),
+        ("\uff1d1", "'\uff1d1"),
+        ("\ufe631", "'\ufe631"),
+        ("x;=1", "x;'=1"),
+        ("x; =1", "x;' =1"),
+    ],
 )
 def test_csv(bound: Shell, name: str, field: str) -> None:
-    """Every field is a column; a text that a spreadsheet would run begins with an apostrophe."""
+    """Every field is a column; an apostrophe is before what a spreadsheet would run."""
     bound.account.add_space(name, id=bound.account.id("Space:ML"))
     (binding,) = bound.account.bindings("Data Analyst")
     ids = f"{binding.id},{binding.role_id},{binding.user_id},SPACE,{binding.resource_id}"

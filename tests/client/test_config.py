@@ -306,6 +306,42 @@ class TestCertificates:
         assert configured(ca_file=Path("/mine.pem")).ca_file == "/mine.pem"
 
     @pytest.mark.parametrize(
+        ("arguments", "variables", "message"),
+        [
+            (
+                {"verify": False, "ca_file": "/a"},
+                {},
+                "ca_file says whom to trust, and verify=False",
+            ),
+            (
+                {"ca_file": "/a"},
+                {"VERIFY": "0"},
+                "ca_file says whom to trust, and ARIZE_REQUEST_VER",
+            ),
+            ({}, {"VERIFY": "no", "CA": "/a"}, "ARIZE_SSL_CA_CERT says whom to trust, and ARIZE"),
+            ({"verify": False}, {"VERIFY": "no", "CA": "/a"}, ""),
+            ({"verify": True, "ca_file": "/a"}, {"VERIFY": "0"}, ""),
+            ({"lent_session": True}, {"VERIFY": "0", "CA": "/a"}, ""),
+        ],
+    )
+    def test_opposites(
+        self,
+        arguments: dict[str, Any],
+        variables: dict[str, str],
+        message: str,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """Two settings that say opposite things are an error, unless an argument overrules one."""
+        names = {"VERIFY": "ARIZE_REQUEST_VERIFY", "CA": "ARIZE_SSL_CA_CERT"}
+        for name, value in variables.items():
+            monkeypatch.setenv(names[name], value)
+        arguments = {"base_url": "https://localhost"} | arguments
+        if message:
+            assert refusal(**arguments).startswith(message)
+        else:
+            configured(**arguments)
+
+    @pytest.mark.parametrize(
         ("ca_file", "message", "cause"),
         [
             ("", "ca_file must not be empty", type(None)),
@@ -341,9 +377,9 @@ class TestLentSession:
         config = configured(lent_session=True)
         assert (config.verify, config.ca_file, config.proxy) == (None, None, None)
         config = configured(
-            lent_session=True, verify=False, ca_file="/mine.pem", proxy="http://mine.example"
+            lent_session=True, verify=True, ca_file="/mine.pem", proxy="http://mine.example"
         )
-        assert (config.verify, config.ca_file) == (False, "/mine.pem")
+        assert (config.verify, config.ca_file) == (True, "/mine.pem")
         assert revealed(config.proxy) == "http://mine.example"
 
     @pytest.mark.parametrize(
