@@ -27,17 +27,13 @@ from arize_roles_async._roles.operations import ROLES
 from arize_roles_async._roles.requests import MAX_NAME, ListRoles
 from arize_roles_async._values.errors import NotFoundError, RolesError, StatusError
 from arize_roles_async._values.requests import MAX_LIMIT
-from arize_roles_async._values.text import quoted
+from arize_roles_async._values.text import MAX_ALIKE, alike, quoted
 
 # The reference does not say which of the two answers a request about a deleted role.
 _GONE: Final = frozenset({400, 404})
 _MAX_KNOWN: Final = 50_000
 _MAX_CLOSEST: Final = 3
 _SIMILAR: Final = 0.6
-_MAX_COMPARED: Final = 40
-"""The characters at the beginning of a name that are compared with those of another."""
-_MAX_PAIRS: Final = 400_000
-"""Pairs of characters that are compared: in the worst names, as many as take 50 ms."""
 
 _Fetch = Callable[[ListRoles], Awaitable[ListRolesResponse]]
 _Get = Callable[[str], Awaitable[Role]]
@@ -210,13 +206,7 @@ class NameLookup:
 
 
 def _not_found(name: str, names: Iterable[str]) -> NotFoundError:
-    import difflib
-
-    asked = name[:_MAX_COMPARED]
-    compared = islice(names, _MAX_PAIRS // (len(asked) * _MAX_COMPARED))
-    by_start = {each[:_MAX_COMPARED]: each for each in compared}
-    alike = difflib.get_close_matches(asked, by_start, _MAX_CLOSEST, _SIMILAR)
-    closest = tuple(by_start[each] for each in alike)
+    closest = tuple(alike(name, islice(names, MAX_ALIKE), _SIMILAR)[:_MAX_CLOSEST])
     shown = ", ".join(map(quoted, closest))
     return NotFoundError(
         f"no role is named {quoted(name)}" + (f"; similar names: {shown}" if shown else ""),

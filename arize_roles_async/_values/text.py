@@ -8,9 +8,12 @@ MAX_MESSAGE: Final = 1_500
 """Characters of an error's message; a log line around it stays below 2,000."""
 MAX_SEARCHED: Final = 20
 """Texts for which an error has the nearest one, since each takes time to search."""
+MAX_ALIKE: Final = 200
+"""Names of others that are compared with one: the worst ones take 50 ms."""
 
 _MAX_QUOTED: Final = 60
-_MAX_COMPARED: Final = 64
+_MAX_COMPARED: Final = 40
+"""The characters at the beginning of a text that are compared with those of another."""
 
 
 def one_line(text: str, limit: int = MAX_MESSAGE) -> str:
@@ -77,14 +80,18 @@ def nearest(text: str, known: Iterable[str], cutoff: float = 0.0) -> str:
 
 
 def alike(text: str, known: Iterable[str], cutoff: float) -> list[str]:
-    """Return the known texts that are like the beginning of another, the most alike first.
+    """Return the known texts that are like another, the most alike first.
 
-    Of those that differ only by case, one is compared. The cutoff, up to 1, says how like they
-    have to be.
+    Their beginnings are compared; of those that differ only by case, one is returned. The cutoff,
+    up to 1, says how like they have to be.
     """
     import difflib
 
-    asked = text[:_MAX_COMPARED].strip().upper()
-    capitals = {each.upper(): each for each in known}
+    asked = _begin(text.strip())
+    capitals = {_begin(each): each for each in known}
     found = difflib.get_close_matches(asked, capitals, len(capitals) or 1, cutoff)
     return [capitals[each] for each in found]
+
+
+def _begin(text: str) -> str:
+    return text[:_MAX_COMPARED].upper()

@@ -14,7 +14,7 @@ import attr
 
 from arize_roles_async import Role, RolesClient, ValidationError, Violation
 from arize_roles_async._values import requests as rules
-from arize_roles_async._values.text import MAX_SEARCHED, alike, printable, type_name
+from arize_roles_async._values.text import MAX_ALIKE, MAX_SEARCHED, alike, printable, type_name
 from arize_roles_async.as_code.declaration import Declaration, DeclaredRole, list_flaw
 from arize_roles_async.as_code.files import placed
 from arize_roles_async.as_code.toml import quote
@@ -336,7 +336,7 @@ def _former(
     kin = [name for name, has in others.items() if has <= wanted or has >= wanted]
     # Only a single role with the same two or more permissions suggests a rename.
     same = [name for name in kin if others[name] == wanted and len(wanted) > 1]
-    likely = alike(new.name, kin, _ALIKE) or (same if len(same) == 1 else [])
+    likely = alike(new.name, kin[:MAX_ALIKE], _ALIKE) or (same if len(same) == 1 else [])
     if likely:
         name = max(likely, key=lambda name: len(others[name] & wanted))
         old, instead = quote(name), " instead of absent" if name in absent else ""

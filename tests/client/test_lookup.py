@@ -221,13 +221,10 @@ class TestClosest:
         assert caught.value.closest == (names[0],)
 
     async def test_most(self) -> None:
-        """As many names are compared as can be in a short time, by their first 40 characters."""
-        names = [f"{number:0>6}" for number in range(1_000)]
-        assert await self.closest("R" * 10, names[:999], ["R" * 11]) == ("R" * 11,)
+        """The first 200 names are compared."""
+        names = [f"{number:0>6}" for number in range(200)]
+        assert await self.closest("R" * 10, names[:199], ["R" * 11]) == ("R" * 11,)
         assert await self.closest("R" * 10, names, ["R" * 11]) == ()
-        assert await self.closest("R" * 50, names[:249], ["R" * 40 + "S" * 9]) == (
-            "R" * 40 + "S" * 9,
-        )
 
 
 async def test_learned_meanwhile() -> None:
