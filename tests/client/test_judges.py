@@ -43,7 +43,6 @@ def test_pairs() -> None:
     assert [*wrong(islice(pairs(drawn()), 0, None, sized(83, 1)))] == []
 
 
-@pytest.mark.xfail(strict=True, reason="the names of a call have a time limit each")
 def test_random() -> None:
     """No call ends wrong."""
     numbers = drawn()
