@@ -268,13 +268,18 @@ class AccountTransport(Transport):
     async def aclose(self, grace: float) -> None:
         self._enter_loop()
         self._closed = True
-        sleep = Sleep()
-        self._closing.add(sleep)
+        ends_at, is_over = self.now() + grace, not grace
         try:
-            if grace and self.calls:
-                await self._timeline.sleep(grace, sleep)
+            # Again, since a call may go on with another part when the last one has ended.
+            while self.calls and not is_over:
+                sleep = Sleep()
+                self._closing.add(sleep)
+                try:
+                    await self._timeline.sleep(max(0.0, ends_at - self.now()), sleep)
+                finally:
+                    self._closing.discard(sleep)
+                is_over = not sleep.is_ended
         finally:
-            self._closing.discard(sleep)
             for limit in self.calls:
                 limit.scope.cancel()
 

@@ -31,12 +31,12 @@ def begin(client: "BaseClient[_L_co]", operation: str) -> DrivenCall[_L_co]:
     return client._begin(operation)  # noqa: SLF001 - of this module
 
 
-def part_of(call: DrivenCall[Lookup], client: _T) -> _T:
-    """Return a client whose calls are parts of a call, or another's client as it is.
+def part_of(call: DrivenCall[Lookup] | None, client: _T) -> _T:
+    """Return a client whose calls are parts of a call, if there is one and the client is of ours.
 
     The parts end with the call at the latest, and begin although the client is closing.
     """
-    if not isinstance(client, BaseClient):
+    if call is None or not isinstance(client, BaseClient):
         return client
     copy = client._copy_as(type(client))  # noqa: SLF001 - of this module
     vars(copy)["_whole"] = call

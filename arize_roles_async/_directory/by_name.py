@@ -1,24 +1,21 @@
 """Role bindings by the names of users, roles, spaces and projects, over anybody's clients."""
 
 from collections.abc import Awaitable, Callable, Generator, Iterable
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, Final, TypeVar, cast, overload
 
 import attr
 from msgspec import UNSET, UnsetType
 
-from arize_roles_async._calls.client import begin, part_of
+from arize_roles_async._calls.client import BaseClient, begin, part_of
 from arize_roles_async._calls.driver import DrivenCall, Lookup
 from arize_roles_async._calls.paging import Pages
 from arize_roles_async._calls.stage import pre_release
 from arize_roles_async._directory.models import NamedBinding, NamedBindings
 from arize_roles_async._directory.protocol import Directory
 from arize_roles_async._directory.requests import in_space_flaw, thing_flaw
-from arize_roles_async._role_bindings import changes
-from arize_roles_async._role_bindings.client import BaseRoleBindingsClient
 from arize_roles_async._role_bindings.models import RoleBinding, RoleBindingResourceType
 from arize_roles_async._role_bindings.protocol import RoleBindingsClient
-from arize_roles_async._role_bindings.requests import CreateRoleBinding, Target
 from arize_roles_async._roles.protocol import RolesClient
 from arize_roles_async._roles.requests import role_flaw
 from arize_roles_async._values import errors
@@ -33,10 +30,6 @@ _KINDS: Final = {
     "project": ("get_project", "projects"),
 }
 """The methods that get one of a kind, and that list all, in the order of the errors."""
-_CHANGES: Final[dict[str, tuple[Callable[..., Awaitable[object]], type[Target]]]] = {
-    "ensure": (changes.ensure, CreateRoleBinding),
-    "remove": (changes.remove, Target),
-}
 _MAX_SINGLE: Final = 20
 """Names of a kind that are looked up singly; for more, some pages of their list are read first."""
 _IDS_PER_PAGE: Final = 10
@@ -184,17 +177,15 @@ class ByName:
     async def _change(self, method: str, given: dict[str, str]) -> object:
         """Make a change of the binding of what has the given names."""
         kind = RoleBindingResourceType["PROJECT" if "project" in given else "SPACE"]
-        client = self._role_bindings
+        bindings, whole = self._role_bindings, None
+        if isinstance(bindings, BaseClient):
+            whole = begin(bindings, "the look-up of the names")
         with _naming(given):
-            if not isinstance(client, BaseRoleBindingsClient):
-                ids = await self._look_up(given)
-                return await getattr(client, method)(resource_type=kind, **ids)
-            change, target = _CHANGES[method]
-            call = begin(client, "the look-up of the names")
-            with call.time_limit:
-                ids = await self._look_up(given, call)
-                call.go_on_with("role_bindings.list")
-                return await change(call, target(resource_type=kind, **ids))
+            with nullcontext() if whole is None else whole.time_limit:
+                ids = await self._look_up(given, whole)
+            # Begins at once, so there is always a part that a closing client waits for.
+            change = getattr(part_of(whole, bindings), method)
+            return await change(resource_type=kind, **ids)
 
     async def _find(self, given: dict[str, str]) -> NamedBindings:
         with _naming(given):
@@ -232,9 +223,7 @@ class ByName:
         self, kind: str, whole: DrivenCall[Lookup] | None = None
     ) -> tuple[Callable[..., Awaitable[Any]], Callable[[], Pages[Any, Any, Any]]]:
         """Return what gets one of a kind, and what lists all."""
-        client = self._roles if kind == "role" else self._directory
-        if whole is not None:
-            client = part_of(whole, client)
+        client = part_of(whole, self._roles if kind == "role" else self._directory)
         get, listing = _KINDS[kind]
         return getattr(client, get), getattr(client, listing)
 

@@ -4,15 +4,17 @@ For a binding, not found also means that the key lacks a right: it proves nothin
 has seen the binding before.
 """
 
-from collections.abc import AsyncIterator
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Final
 
 from msgspec import UNSET, UnsetType
 
-from arize_roles_async._calls.client import BaseClient
-from arize_roles_async._calls.driver import Lookup
+from arize_roles_async._calls.call import FindOutcome
+from arize_roles_async._calls.client import BaseClient, expect_gone, may_be_since
+from arize_roles_async._calls.driver import DrivenCall, Lookup
+from arize_roles_async._calls.paging import Asynchronous
 from arize_roles_async._calls.stage import pre_release
-from arize_roles_async._role_bindings import changes
 from arize_roles_async._role_bindings.models import (
     ListRoleBindingsResponse,
     RoleBinding,
@@ -25,11 +27,24 @@ from arize_roles_async._role_bindings.requests import (
     CreateRoleBinding,
     ListRoleBindings,
     Target,
+    UpdateRoleBinding,
     resource_id_flaw,
 )
-from arize_roles_async._values.errors import BetaWarning
+from arize_roles_async._values.errors import (
+    BetaWarning,
+    ConflictError,
+    InvalidResponseError,
+    NotFoundError,
+    OutcomeUnknownError,
+    RolesError,
+    StatusError,
+)
 from arize_roles_async._values.requests import check, id_flaw, is_same_id
+from arize_roles_async._values.text import extend
+from arize_roles_async._wire.decode import decode_item
+from arize_roles_async._wire.request import create_request, item_request
 
+_ROUNDS: Final = 3
 _FOUND_BY: Final = {"role_id": "role", "user_id": "user", "resource_id": "space or project"}
 
 beta = pre_release("role_bindings", "BETA", BetaWarning)
@@ -78,7 +93,7 @@ class BaseRoleBindingsClient(BaseClient[Lookup], RoleBindingsClient):
         )
         call = self._begin("role_bindings.create")
         with call.time_limit:
-            return await changes.create(call, new)
+            return await self._create(call, new)
 
     @beta
     async def update(self, *, binding_id: str, role_id: str) -> RoleBinding:
@@ -88,17 +103,17 @@ class BaseRoleBindingsClient(BaseClient[Lookup], RoleBindingsClient):
         )
         call = self._begin("role_bindings.update")
         with call.time_limit:
-            updated = await changes.update(call, binding_id, role_id)
+            updated = await self._update(call, binding_id, role_id)
             if is_same_id(updated.role_id, role_id):
                 return updated
-            raise changes.changed_since(call)
+            raise _changed_since(call)
 
     @beta
     async def delete(self, *, binding_id: str) -> None:
         check(("binding_id", id_flaw(binding_id, "role binding")))
         call = self._begin("role_bindings.delete")
         with call.time_limit:
-            await changes.delete(call, binding_id, was_seen=False)
+            await self._delete(call, binding_id, was_seen=False)
 
     @beta
     async def ensure(
@@ -114,7 +129,32 @@ class BaseRoleBindingsClient(BaseClient[Lookup], RoleBindingsClient):
         )
         call = self._begin("role_bindings.list")
         with call.time_limit:
-            return await changes.ensure(call, new)
+            failure: RolesError | None = None
+            before: RoleBinding | None = None
+            for _ in range(_ROUNDS):
+                found = await self._find(call, new)
+                if found is not None and is_same_id(found.role_id, new.role_id):
+                    return found
+                # A binding that is as before shows that nobody else hindered the change.
+                if failure is not None and found is not None and found == before:
+                    break
+                try:
+                    given = await self._give(call, found, new)
+                except (ConflictError, NotFoundError) as error:
+                    if found is None and isinstance(error, NotFoundError):
+                        raise  # There is no such role.
+                    failure, before = error, found
+                else:
+                    if is_same_id(given.role_id, new.role_id):
+                        return given
+                    failure, before = _changed_since(call), None
+            assert failure is not None  # noqa: S101 - each round failed
+            if isinstance(failure, ConflictError) and before is None:
+                extend(failure, _HIDDEN)
+            # If the answer names the role, there is no such role.
+            elif isinstance(failure, NotFoundError) and new.role_id not in str(failure):
+                extend(failure, _NO_ROLE_OR_RIGHT)
+            raise failure
 
     @beta
     async def remove(
@@ -123,7 +163,19 @@ class BaseRoleBindingsClient(BaseClient[Lookup], RoleBindingsClient):
         target = Target(user_id=user_id, resource_type=resource_type, resource_id=resource_id)
         call = self._begin("role_bindings.list")
         with call.time_limit:
-            return await changes.remove(call, target)
+            found = await self._find(call, target)
+            if found is None:
+                return False
+            call.go_on_with("role_bindings.delete")
+            try:
+                await self._delete(call, found.id, was_seen=True)
+            except NotFoundError as error:
+                left = await self._find(call, target)
+                if left is None or left.id != found.id:
+                    return call.maybe_applied
+                extend(error, _NO_RIGHT)
+                raise
+            return True
 
     @beta
     def find(
@@ -141,9 +193,123 @@ class BaseRoleBindingsClient(BaseClient[Lookup], RoleBindingsClient):
             for each in RoleBindingResourceType
             if resource_id is UNSET or resource_id_flaw(resource_id, each) is None
         ]
-        return changes.MatchingWalk(self._list_page, types, wanted)
+        return _Found(self._list_page, types, wanted)
 
     async def _list_page(self, page: ListRoleBindings) -> ListRoleBindingsResponse:
         call = self._begin("role_bindings.list")
         with call.time_limit:
             return await call.page(ROLE_BINDINGS, ListRoleBindingsResponse, page)
+
+    async def _give(
+        self, call: DrivenCall[Lookup], found: RoleBinding | None, new: CreateRoleBinding
+    ) -> RoleBinding:
+        """Create a binding, or change the role of the one that was found."""
+        if found is not None:
+            call.go_on_with("role_bindings.update")
+            return await self._update(call, found.id, new.role_id)
+        call.go_on_with("role_bindings.create")
+        made = await self._create(call, new, adopts=True)
+        if is_same_id(made.role_id, new.role_id):
+            return made
+        # If the update fails, too, the outcome of the create is in doubt.
+        return await self._update(call, made.id, new.role_id)
+
+    async def _create(
+        self, call: DrivenCall[Lookup], new: CreateRoleBinding, *, adopts: bool = False
+    ) -> RoleBinding:
+        return await call.change(
+            create_request(ROLE_BINDINGS.path, new),
+            functools.partial(decode_item, RoleBinding, "user_id", new.user_id),
+            lambda step: self._find_created(call, new, step, adopts=adopts),
+        )
+
+    async def _update(self, call: DrivenCall[Lookup], binding_id: str, role_id: str) -> RoleBinding:
+        return await call.change(
+            item_request(
+                "PATCH", ROLE_BINDINGS.path, binding_id, UpdateRoleBinding(role_id=role_id)
+            ),
+            functools.partial(decode_item, RoleBinding, "id", binding_id),
+            lambda step: self._find_updated(call, binding_id, role_id, step),
+        )
+
+    async def _delete(self, call: DrivenCall[Lookup], binding_id: str, *, was_seen: bool) -> None:
+        await call.change(
+            item_request("DELETE", ROLE_BINDINGS.path, binding_id),
+            lambda _, __: None,
+            lambda step: expect_gone(
+                call.get(ROLE_BINDINGS, RoleBinding, binding_id), step, was_seen=was_seen
+            ),
+        )
+
+    async def _find(self, call: DrivenCall[Lookup], target: Target) -> RoleBinding | None:
+        """Return the binding of a user on a resource, or None if the key sees none."""
+        wanted = {"user_id": target.user_id, "resource_id": target.resource_id}
+        fetch = functools.partial(call.page, ROLE_BINDINGS, ListRoleBindingsResponse)
+        return await anext(_Found(fetch, [target.resource_type], wanted), None)
+
+    async def _find_created(
+        self, call: DrivenCall[Lookup], new: CreateRoleBinding, step: FindOutcome, *, adopts: bool
+    ) -> RoleBinding | UnsetType:
+        """Return the binding that this call made, or if it adopts, whoever made it."""
+        found = await self._find(call, new)
+        if found is None:
+            return UNSET
+        is_new = adopts or may_be_since(call, found.created_at)
+        has_role = is_same_id(found.role_id, new.role_id)
+        if is_new and (adopts or has_role or found.updated_at > found.created_at):
+            return found
+        # If the one that is there is older, this call made none.
+        if isinstance(step.failure, StatusError) and not is_new:
+            raise step.failure
+        return UNSET
+
+    async def _find_updated(
+        self, call: DrivenCall[Lookup], binding_id: str, role_id: str, step: FindOutcome
+    ) -> RoleBinding | UnsetType:
+        """Return the binding if it has the role that this call gave it."""
+        binding = await call.get(ROLE_BINDINGS, RoleBinding, binding_id)
+        if is_same_id(binding.role_id, role_id):
+            return binding
+        # If somebody changed it since, this call may have changed it first.
+        if step.all_refused and not may_be_since(call, binding.updated_at):
+            raise step.failure
+        return UNSET
+
+
+def _changed_since(call: DrivenCall[Lookup]) -> OutcomeUnknownError:
+    """Return the error of a change after which the binding has another role."""
+    return call.outcome_unknown(InvalidResponseError("the answer holds a binding of another role"))
+
+
+_HIDDEN: Final = "; the key sees no such binding, so it may lack ROLE_BINDING_READ on the resource"
+_NO_ROLE_OR_RIGHT: Final = (
+    "; the key sees the binding, so there may be no such role, or the key may lack "
+    "ROLE_BINDING_CREATE or ROLE_BINDING_DELETE on the resource"
+)
+_NO_RIGHT: Final = "; the key sees the binding, so it may lack ROLE_BINDING_DELETE on the resource"
+
+
+class _Found(Asynchronous, AsyncIterator[RoleBinding]):
+    """The bindings of some types, one type after the other, that have the wanted values."""
+
+    _noun = "role bindings"
+
+    def __init__(
+        self,
+        fetch: Callable[[ListRoleBindings], Awaitable[ListRoleBindingsResponse]],
+        types: Iterable[str],
+        wanted: Mapping[str, str],
+    ) -> None:
+        user_id = wanted.get("user_id", UNSET)
+        self._walks = [
+            aiter(RoleBindingPages(fetch, resource_type=each, user_id=user_id)) for each in types
+        ]
+        self._wanted = wanted
+
+    async def __anext__(self) -> RoleBinding:
+        while self._walks:
+            async for binding in self._walks[0]:
+                if all(is_same_id(getattr(binding, name), x) for name, x in self._wanted.items()):
+                    return binding
+            del self._walks[0]
+        raise StopAsyncIteration
