@@ -1,8 +1,12 @@
 """Where a client connects: arguments over environment over defaults."""
 
 import functools
+import itertools
 import os
+import re
 import ssl
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -42,63 +46,122 @@ def refusal(**arguments: Any) -> str:  # noqa: ANN401
     return str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("given", "key"), [(None, "of-the-environment"), ("of-the-argument", "of-the-argument")]
-)
-def test_key(given: str | None, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An argument counts before the environment."""
-    monkeypatch.setenv("ARIZE_API_KEY", "of-the-environment")
-    assert revealed(configured(api_key=given).key_source.fixed) == key
+def sources() -> dict[str, list[str]]:
+    """Return the variables of each argument, the first that counts first, as the guide has them."""
+    page = import_module("arize_roles_async").__file__ or ""
+    table = Path(page).with_name("guide").joinpath("configuration.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (`ARIZE_[^|]+) \|", table, re.MULTILINE)
+    return {argument: re.findall("[A-Z_]+", variables) for argument, variables in rows}
+
+
+REGIONS = ("ca-central-1a", "eu-west-1a", "us-central-1a", "us-east-1b")
+VALUES: dict[str, Callable[[int], str]] = {
+    "api_key": "key-{}".format,
+    "base_url": "https://h{}.example".format,
+    "region": lambda number: REGIONS[number],
+    "verify": lambda number: ("no", "off", "0", "false")[number],
+    "ca_file": "/{}.pem".format,
+    "proxy": "http://p{}.example".format,
+}
+"""Some values of each variable."""
+
+
+def setting(config: Config, argument: str) -> object:
+    if argument == "api_key":
+        return revealed(config.key_source.fixed)
+    if argument == "proxy":
+        return revealed(config.proxy)
+    return getattr(config, "base_url" if argument == "region" else argument)
+
+
+@pytest.mark.filterwarnings("ignore::arize_roles_async.InsecureWarning")
+@pytest.mark.parametrize("lent", [False, True])
+@pytest.mark.parametrize("argument", VALUES)
+def test_sources(argument: str, *, lent: bool) -> None:
+    """An argument counts, else the first variable that is set and not empty, else the default.
+
+    With a lent session, the variables for certificates and the proxy do not count.
+    """
+    assert VALUES.keys() == sources().keys()
+    variables, value = sources()[argument], VALUES[argument]
+    defaults: dict[str, object] = {"verify": None if lent else True, "ca_file": None, "proxy": None}
+    default = defaults.get(argument, "https://api.arize.com")
+    for given in itertools.product((None, "", "set"), repeat=len(variables)):
+        environment = {"ARIZE_API_KEY": "key-0"}
+        for number, (name, is_set) in enumerate(zip(variables, given, strict=True), 1):
+            if is_set is not None:
+                environment[name] = value(number) if is_set else ""
+        found = next((environment[name] for name in variables if environment.get(name)), None)
+        expected: object = found
+        if found is None or (lent and argument in defaults):
+            expected = default
+        elif argument == "region":
+            expected = f"https://api.{found}.arize.com"
+        elif argument == "verify":
+            expected = False
+        with patch.dict(os.environ, environment):
+            if environment["ARIZE_API_KEY"]:
+                assert setting(Config(lent_session=lent), argument) == expected
+            own: Any = True if argument == "verify" else value(0)
+            taken = f"https://api.{own}.arize.com" if argument == "region" else own
+            arguments: dict[str, Any] = {"api_key": "key", argument: own, "lent_session": lent}
+            assert setting(Config(**arguments), argument) == taken
+
+
+HOSTS = {
+    "ARIZE_API_SCHEME": "http",
+    "ARIZE_API_HOST": "127.0.0.1",
+    "ARIZE_API_PORT": "8443",
+    "ARIZE_REGION": "eu-west-1a",
+    "ARIZE_SINGLE_HOST": "127.0.0.2",
+    "ARIZE_SINGLE_PORT": "9000",
+    "ARIZE_BASE_DOMAIN": "private.example",
+    "ARIZE_BASE_URL": "https://typescript.example/prefix/",
+}
+
+
+def address(given: dict[str, str], region: str | None) -> str:
+    """Return the address that variables make, or what the error says."""
+    if region is None and "ARIZE_BASE_URL" in given:
+        return "https://typescript.example/prefix"
+    ways = [
+        next((name for name in names if name in given), "")
+        for names in (
+            ("ARIZE_REGION",),
+            ("ARIZE_SINGLE_HOST", "ARIZE_SINGLE_PORT"),
+            ("ARIZE_BASE_DOMAIN",),
+        )
+    ]
+    scheme = given.get("ARIZE_API_SCHEME", "https")
+    port = f":{given['ARIZE_API_PORT']}" if "ARIZE_API_PORT" in given else ""
+    host = given.get("ARIZE_API_HOST", "api.arize.com")
+    if region is None and len(set(ways) - {""}) > 1:
+        return f"{' and '.join(filter(None, ways))} cannot both be set"
+    if name := region or given.get("ARIZE_REGION"):
+        host = f"api.{name}.arize.com"
+    elif ways[2]:
+        host = "api.private.example"
+    elif ways[1]:
+        host = given.get("ARIZE_SINGLE_HOST", host)
+        port = ":9000" if "ARIZE_SINGLE_PORT" in given else port
+    return f"{scheme}://{host}{port}"
 
 
 class TestHost:
-    @pytest.mark.parametrize(
-        ("environment", "url"),
-        [
-            ({}, "https://api.arize.com"),
-            ({"ARIZE_API_HOST": "arize.internal"}, "https://arize.internal"),
-            ({"ARIZE_API_HOST": "h", "ARIZE_API_PORT": "8443"}, "https://h:8443"),
-            ({"ARIZE_API_PORT": "0"}, "https://api.arize.com"),
-            ({"ARIZE_API_SCHEME": "http", "ARIZE_API_HOST": "127.0.0.1"}, "http://127.0.0.1"),
-            ({"ARIZE_REGION": "eu-west-1a"}, "https://api.eu-west-1a.arize.com"),
-            ({"ARIZE_BASE_DOMAIN": "private.example"}, "https://api.private.example"),
-            ({"ARIZE_SINGLE_HOST": "one.example"}, "https://one.example"),
-            ({"ARIZE_SINGLE_HOST": "one", "ARIZE_SINGLE_PORT": "9000"}, "https://one:9000"),
-            ({"ARIZE_SINGLE_PORT": "65535"}, "https://api.arize.com:65535"),
-            (
-                {"ARIZE_REGION": "eu-west-1a", "ARIZE_BASE_DOMAIN": "", "ARIZE_SINGLE_PORT": "0"},
-                "https://api.eu-west-1a.arize.com",
-            ),
-            ({"ARIZE_BASE_URL": "https://typescript/prefix/"}, "https://typescript/prefix"),
-            ({"ARIZE_BASE_URL": "https://a", "ARIZE_REGION": "eu-west-1a"}, "https://a"),
-        ],
-    )
-    def test_environment(self, environment: dict[str, str], url: str) -> None:
-        """The variables of Arize's own clients count."""
-        with patch.dict(os.environ, environment):
-            assert configured().base_url == url
-
-    @pytest.mark.parametrize(
-        ("first", "second"),
-        [
-            ("ARIZE_REGION", "ARIZE_SINGLE_HOST"),
-            ("ARIZE_REGION", "ARIZE_SINGLE_PORT"),
-            ("ARIZE_REGION", "ARIZE_BASE_DOMAIN"),
-            ("ARIZE_SINGLE_HOST", "ARIZE_BASE_DOMAIN"),
-        ],
-    )
-    def test_conflict(self, first: str, second: str) -> None:
-        """Two ways to name the host are an error that names both."""
-        with patch.dict(os.environ, {first: "eu-west-1a", second: "9000"}):
-            assert refusal() == f"{first} and {second} cannot both be set"
-
-    def test_argument_wins(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """An argument counts, whatever the environment says."""
-        monkeypatch.setenv("ARIZE_REGION", "eu-west-1a")
-        monkeypatch.setenv("ARIZE_BASE_DOMAIN", "private.example")
-        monkeypatch.setenv("ARIZE_BASE_URL", "https://typescript.example")
-        assert configured(base_url="https://mine.example").base_url == "https://mine.example"
-        assert configured(region="us-east-1b").base_url == "https://api.us-east-1b.arize.com"
+    @pytest.mark.parametrize("empty", [False, True])
+    @pytest.mark.parametrize("region", [None, "us-east-1b"])
+    def test_variables(self, region: str | None, *, empty: bool) -> None:
+        """Every set of variables makes the address that the guide says, or excludes another."""
+        for chosen in itertools.product((False, True), repeat=len(HOSTS)):
+            given = {name: HOSTS[name] for name in itertools.compress(HOSTS, chosen)}
+            rest = {name: "0" if "PORT" in name else "" for name in HOSTS if name not in given}
+            with patch.dict(os.environ, {**given, **(rest if empty else {})}):
+                try:
+                    found = configured(region=region, allow_http=True).base_url
+                except ConfigurationError as error:
+                    found = str(error)
+                assert found == address(given, region)
+                assert configured(base_url="https://mine").base_url == "https://mine"
 
     @pytest.mark.parametrize("port", ["-1", "65536", "http", "\uff18\uff10", "9" * 5000])
     def test_bad_port(self, port: str) -> None:
@@ -297,14 +360,6 @@ class TestCertificates:
         monkeypatch.setenv("ARIZE_REQUEST_VERIFY", "maybe")
         assert refusal() == "ARIZE_REQUEST_VERIFY must be true or false, not 'maybe'"
 
-    def test_ca_file(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The file of the first variable that is set counts, after the argument."""
-        assert configured().ca_file is None
-        for variable in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "ARIZE_SSL_CA_CERT"):
-            monkeypatch.setenv(variable, f"/{variable}.pem")
-            assert configured().ca_file == f"/{variable}.pem"
-        assert configured(ca_file=Path("/mine.pem")).ca_file == "/mine.pem"
-
     @pytest.mark.parametrize(
         ("arguments", "variables", "message"),
         [
@@ -358,30 +413,13 @@ class TestCertificates:
         assert isinstance(caught.value.__cause__, cause)
 
 
-def test_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The argument counts before the environment."""
-    assert configured().proxy is None
-    monkeypatch.setenv("ARIZE_PROXY_URL", "http://environment.example:3128")
-    assert revealed(configured().proxy) == "http://environment.example:3128"
-    assert revealed(configured(proxy="http://mine.example/").proxy) == "http://mine.example/"
-    monkeypatch.setenv("ARIZE_PROXY_URL", "socks5://proxy.example")
-    assert refusal() == f"the proxy (from ARIZE_PROXY_URL) {PROXY_RULE}"
+def test_bad_proxy() -> None:
+    """An error names the variable, and not its value."""
+    with patch.dict(os.environ, ARIZE_PROXY_URL="socks5://proxy.example"):
+        assert refusal() == f"the proxy (from ARIZE_PROXY_URL) {PROXY_RULE}"
 
 
 class TestLentSession:
-    def test_sources(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """For a lent session arguments count, and the environment does not."""
-        monkeypatch.setenv("ARIZE_REQUEST_VERIFY", "false")
-        monkeypatch.setenv("ARIZE_SSL_CA_CERT", "/nowhere.pem")
-        monkeypatch.setenv("ARIZE_PROXY_URL", "http://proxy.example:3128")
-        config = configured(lent_session=True)
-        assert (config.verify, config.ca_file, config.proxy) == (None, None, None)
-        config = configured(
-            lent_session=True, verify=True, ca_file="/mine.pem", proxy="http://mine.example"
-        )
-        assert (config.verify, config.ca_file) == (True, "/mine.pem")
-        assert revealed(config.proxy) == "http://mine.example"
-
     @pytest.mark.parametrize(
         ("name", "value"),
         [("verify", True), ("ca_file", "/mine.pem"), ("proxy", "http://mine.example")],

@@ -67,19 +67,35 @@ class TestBackoff:
         assert bounds(policy, 60, 61, 62, 5000) == [2.0**59, 2.0**60, 2.0**60, 2.0**60]
 
 
-@pytest.mark.parametrize("number", [0, -1, True, 1.5, "1"])
-def test_counts(number: Any) -> None:  # noqa: ANN401
-    """Anything but an integer from 1 is refused, and a limit may be the longest float."""
-    assert Timeouts(total=sys.float_info.max).total == sys.float_info.max
+BAD: dict[type, list[Any]] = {
+    int: [0, -1, True, 1.5, math.nan, "1"],
+    float: [0, -1, True, math.nan, math.inf, "1", 10**400],
+}
+RULES = {int: "an integer of at least 1", float: "a number of seconds above 0"}
+
+
+@pytest.mark.parametrize("kind", [Timeouts, RetryPolicy])
+def test_fields(kind: Callable[..., object]) -> None:
+    """Each field refuses what breaks its rule, and takes the longest float, and None if it may."""
+    for name, hint in get_type_hints(kind).items():
+        number = int if hint is int else float
+        for value in [*BAD[number], *([] if NoneType in get_args(hint) else [None])]:
+            with pytest.raises(ConfigurationError) as caught:
+                kind(**{name: value})
+            rule = f"{kind.__name__}.{name} must be {RULES[number]}, not "
+            assert str(caught.value).startswith(rule)
+        for value in (1, *({None, sys.float_info.max} if number is float else ())):
+            if value is not None or NoneType in get_args(hint):
+                assert getattr(kind(**{name: value}), name) == value
+
+
+@pytest.mark.parametrize("number", BAD[int])
+def test_max_concurrency(number: Any) -> None:  # noqa: ANN401
+    """The limit on requests is an integer from 1."""
     FakeRolesClient(max_concurrency=1)
-    checks: dict[str, Callable[[Any], object]] = {
-        "max_concurrency": lambda most: FakeRolesClient(max_concurrency=most),
-        "RetryPolicy.attempts": lambda attempts: RetryPolicy(attempts=attempts),
-    }
-    for name, check in checks.items():
-        with pytest.raises(ConfigurationError) as caught:
-            check(number)
-        assert str(caught.value) == f"{name} must be an integer of at least 1, not {number!r}"
+    with pytest.raises(ConfigurationError) as caught:
+        FakeRolesClient(max_concurrency=number)
+    assert str(caught.value) == f"max_concurrency must be an integer of at least 1, not {number!r}"
 
 
 @pytest.mark.parametrize(
