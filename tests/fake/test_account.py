@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from textwrap import fill
 
 import pytest
 
@@ -188,7 +189,8 @@ class TestAddRole:
         """Each predefined role is as it is written down, oldest first."""
         written = Path(__file__).parents[1] / "data" / "predefined.txt"
         told = [
-            "\n".join([f"{role.name} ({role.id}): {role.description}", *(role.permissions or ())])
+            f"{role.name} ({role.id}): {role.description}\n"
+            + fill(" ".join(role.permissions or ()), 100)
             for role in reversed(FakeAccount(api_key="fake-api-key").roles)
         ]
         assert "\n\n".join(told) + "\n" == written.read_text("utf-8")
