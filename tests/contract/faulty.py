@@ -30,7 +30,7 @@ from arize_roles_async._calls.paging import Pages
 from arize_roles_fake import Assumptions
 from arize_roles_fake.contract import DirectoryContract, RoleBindingsContract, RolesContract
 from tests.contract.suites import FakeBindingsSuite, FakeDirectorySuite, FakeSuite, failure
-from tests.contract.wrapping import WrappingClient
+from tests.contract.wrapping import Wrapper, WrappingClient
 
 Ways = Iterator[tuple[str, Any]]
 """The ways in which a value can differ, each with such a value."""
@@ -158,7 +158,7 @@ def others(value: Any) -> Ways:
         yield from _others_of_record(value)
     elif isinstance(value, list | tuple):
         yield from _others_of_list(tuple(value))
-    elif isinstance(value, WrappingClient):
+    elif isinstance(value, Wrapper):
         methods = {name for name in dir(value) if not name.startswith("_")} - {"aclose"}
         yield "lookalike", SimpleNamespace(**{name: getattr(value, name) for name in methods})
     else:

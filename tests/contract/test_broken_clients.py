@@ -25,7 +25,7 @@ from arize_roles_async import (
     UserPages,
 )
 from tests.contract.suites import FakeBindingsSuite, FakeDirectorySuite, FakeSuite, failure
-from tests.contract.wrapping import WrappingClient
+from tests.contract.wrapping import Wrapper, WrappingBindings, WrappingClient
 
 
 class NeverEnds(WrappingClient):
@@ -33,7 +33,8 @@ class NeverEnds(WrappingClient):
         async def fetch(**page: Any) -> ListRolesResponse:
             if page["limit"] == 50:  # Of one page, and not of a walk.
                 return await self.inner.list(**page)
-            first = await self.inner.list(**{**page, "cursor": None})
+            page["cursor"] = None
+            first = await self.inner.list(**page)
             more = PaginationMetadata(has_more=True, next_cursor=secrets.token_hex(8))
             return attrs.evolve(first, pagination=more)
 
@@ -71,10 +72,6 @@ class DeletesTwice(WrappingClient):
             await super().delete(**target)
 
 
-class WrappingBindings(WrappingClient):
-    inner: Any
-
-
 class KeepsTheRole(WrappingBindings):
     async def ensure(self, **arguments: Any) -> Any:
         try:
@@ -91,7 +88,8 @@ class ListsBothTypes(WrappingBindings):
         async def fetch(**page: Any) -> ListRoleBindingsResponse:
             found: list[RoleBinding] = []
             for each in RoleBindingResourceType:
-                found += await self.inner.list(**{**page, "resource_type": each})
+                asked: Any = {**page, "resource_type": each}
+                found += await self.inner.list(**asked)
             return ListRoleBindingsResponse(
                 role_bindings=tuple(found), pagination=PaginationMetadata(has_more=False)
             )
@@ -101,7 +99,7 @@ class ListsBothTypes(WrappingBindings):
         return RoleBindingPages.from_fetch(fetch, **arguments)
 
 
-class FiltersLate(WrappingClient):
+class FiltersLate(Wrapper):
     """Makes pages of all users, and leaves out of each page who is not asked for."""
 
     def __getattr__(self, name: str) -> Any:
@@ -129,7 +127,7 @@ BROKEN: Final[list[tuple[Any, type, str]]] = [
 ]
 
 
-def broken(suite: Any, client: type[WrappingClient]) -> Any:
+def broken(suite: Any, client: type[Wrapper]) -> Any:
     """Return a suite whose client is another one, around its own."""
 
     def open_client(self: Any) -> Any:

@@ -9,14 +9,19 @@ from contextlib import AbstractAsyncContextManager
 
 import pytest
 
-from arize_roles_async import RolesClient
+from arize_roles_async import Directory, RoleBindingsClient, RolesClient
 from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient
 from tests.contract.suites import (
     FakeBindingsSuite,
     FakeDirectorySuite,
     FakeSuite,
 )
-from tests.contract.wrapping import CacheOfSeconds, OtherWordsClient
+from tests.contract.wrapping import (
+    CacheOfSeconds,
+    OtherWordsClient,
+    WrappingBindings,
+    WrappingDirectory,
+)
 
 pytestmark = pytest.mark.usefixtures("unmeasured")
 
@@ -92,3 +97,17 @@ class TestStale(FakeSuite):
 
     async def outlast_caches(self) -> None:
         self._now += self.max_staleness
+
+
+class TestWrappedBindings(FakeBindingsSuite):
+    """A client that passes the calls on, and wraps its copies."""
+
+    def open_client(self) -> AbstractAsyncContextManager[RoleBindingsClient]:
+        return WrappingBindings(self.open_roles().role_bindings)
+
+
+class TestWrappedDirectory(FakeDirectorySuite):
+    """A directory that does."""
+
+    def open_client(self) -> AbstractAsyncContextManager[Directory]:
+        return WrappingDirectory(FakeRolesClient(self.account).directory)

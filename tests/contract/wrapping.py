@@ -6,25 +6,56 @@ import contextlib
 import copy
 import math
 import time
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from typing import Any, Self
 
 from arize_roles_async import (
+    Directory,
     ListRolesResponse,
+    Project,
+    ProjectPages,
     Role,
+    RoleBinding,
+    RoleBindingPages,
+    RoleBindingsClient,
     RolePages,
     RolesClient,
     RolesError,
+    Space,
+    SpacePages,
+    User,
+    UserPages,
     ValidationError,
     Violation,
 )
 
 
-class WrappingClient:
-    """Hands every call on, as a client that logs or counts would."""
+class Wrapper:
+    """Passes on what every client has; of a copy, it wraps the copy."""
 
-    def __init__(self, inner: RolesClient) -> None:
+    def __init__(self, inner: Any) -> None:
         self.inner = inner
+
+    def with_options(self, **options: Any) -> Self:
+        other = copy.copy(self)
+        other.inner = self.inner.with_options(**options)
+        return other
+
+    async def aclose(self, **options: Any) -> None:
+        await self.inner.aclose(**options)
+
+    async def __aenter__(self) -> Self:
+        await self.inner.__aenter__()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+
+class WrappingClient(Wrapper):
+    """Passes every call on, as a client that logs or counts would."""
+
+    inner: RolesClient
 
     def list(self, **arguments: Any) -> RolePages:
         return self.inner.list(**arguments)
@@ -41,20 +72,59 @@ class WrappingClient:
     async def delete(self, **target: Any) -> None:
         await self.inner.delete(**target)
 
-    def with_options(self, **options: Any) -> Self:
-        other = copy.copy(self)
-        other.inner = self.inner.with_options(**options)
-        return other
 
-    async def aclose(self, **options: Any) -> None:
-        await self.inner.aclose(**options)
+class WrappingBindings(Wrapper):
+    """The same around a client of role bindings."""
 
-    async def __aenter__(self) -> Self:
-        await self.inner.__aenter__()
-        return self
+    inner: RoleBindingsClient
 
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
+    def list(self, **arguments: Any) -> RoleBindingPages:
+        return self.inner.list(**arguments)
+
+    def find(self, **filters: Any) -> AsyncIterator[RoleBinding]:
+        return self.inner.find(**filters)
+
+    async def get(self, **target: Any) -> RoleBinding:
+        return await self.inner.get(**target)
+
+    async def create(self, **arguments: Any) -> RoleBinding:
+        return await self.inner.create(**arguments)
+
+    async def update(self, **arguments: Any) -> RoleBinding:
+        return await self.inner.update(**arguments)
+
+    async def delete(self, **target: Any) -> None:
+        await self.inner.delete(**target)
+
+    async def ensure(self, **arguments: Any) -> RoleBinding:
+        return await self.inner.ensure(**arguments)
+
+    async def remove(self, **target: Any) -> bool:
+        return await self.inner.remove(**target)
+
+
+class WrappingDirectory(Wrapper):
+    """The same around a directory."""
+
+    inner: Directory
+
+    def users(self, **filters: Any) -> UserPages:
+        return self.inner.users(**filters)
+
+    def spaces(self, **filters: Any) -> SpacePages:
+        return self.inner.spaces(**filters)
+
+    def projects(self, **filters: Any) -> ProjectPages:
+        return self.inner.projects(**filters)
+
+    async def get_user(self, **target: Any) -> User:
+        return await self.inner.get_user(**target)
+
+    async def get_space(self, **target: Any) -> Space:
+        return await self.inner.get_space(**target)
+
+    async def get_project(self, **target: Any) -> Project:
+        return await self.inner.get_project(**target)
 
 
 class CacheOfSeconds(WrappingClient):
