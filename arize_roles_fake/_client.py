@@ -259,8 +259,13 @@ class AccountTransport(Transport):
         self._timeline.note_event()
         return _AccountTimeLimit(call, self)
 
-    def note_end(self, limit: "_AccountTimeLimit") -> None:
+    def note_begin(self, limit: "_AccountTimeLimit", call: Call) -> None:
+        self.calls.add(limit)
+        self._timeline.calls.add(call)
+
+    def note_end(self, limit: "_AccountTimeLimit", call: Call) -> None:
         self.calls.discard(limit)
+        self._timeline.calls.discard(call)
         if not self.calls:
             for sleep in self._closing:
                 sleep.end()
@@ -316,7 +321,7 @@ class _AccountTimeLimit(TimeLimit):
 
     def __enter__(self) -> None:
         self.scope.__enter__()
-        self._transport.calls.add(self)
+        self._transport.note_begin(self, self._call)
 
     def __exit__(
         self,
@@ -325,8 +330,8 @@ class _AccountTimeLimit(TimeLimit):
         traceback: TracebackType | None,
         /,
     ) -> None:
-        self._transport.note_end(self)
         call = self._call
+        self._transport.note_end(self, call)
         # Objects that refer to each other would be left to the garbage collector.
         del self._call
         if exc_type is GeneratorExit:

@@ -265,6 +265,7 @@ class Driver(Generic[_L_co]):
                 else:
                     # Clocks may tick late.
                     now = max(now + seconds, transport.now())
+                waiter.deadline = call.deadline  # A transport that moves its clock moves it, too.
         except BaseException:
             # The limit on the time of the call may have ended the wait.
             if queue.is_limited:

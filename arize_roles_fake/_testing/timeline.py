@@ -7,11 +7,14 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from operator import attrgetter
 from time import monotonic
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 from weakref import WeakValueDictionary
 
 import anyio
 from anyio.lowlevel import checkpoint
+
+if TYPE_CHECKING:
+    from arize_roles_async._calls.transport import Call
 
 _QUIET_STEPS: Final = 10
 """Steps of the event loop without an event (a call that begins, a request, a sleep that ends) after
@@ -73,11 +76,10 @@ def _accounts_of(clock: Clock) -> list[Clock]:
     return clock.accounts if isinstance(clock, SharedTime) else [clock]
 
 
-def advance_to(clock: Clock, moment: datetime, *, jump: bool = False) -> None:
-    """Let time pass until `moment`, unless it is past; no jump while a call waits in real time."""
+def advance_to(clock: Clock, moment: datetime) -> None:
+    """Let time pass until `moment`, unless it is past."""
     with _lock:  # The sleeps of another thread may be over at the same moment.
-        if not (jump and _is_real(clock)):
-            clock.advance(max(0.0, (moment - clock.now()).total_seconds()))
+        clock.advance(max(0.0, (moment - clock.now()).total_seconds()))
 
 
 class Timeline:
@@ -95,6 +97,8 @@ class Timeline:
         self._queue: list[Sleep] = []
         self._quiet_steps = 0
         """Steps of the event loop since the last event."""
+        self.calls: set[Call] = set()
+        """The calls under way."""
 
     def note_event(self) -> None:
         """Note that a call begins or sends a request: time stands still during its next steps."""
@@ -119,13 +123,32 @@ class Timeline:
                 elif _is_real(self._clock):
                     await self._sleep_in_real_time(sleep)
                 elif await self._is_quiet(sleep):
-                    advance_to(self._clock, sleep.end_at, jump=True)
+                    self.jump_to(sleep.end_at)
         finally:
             self._queue.remove(sleep)
             self.note_event()
             # One that is over by now wakes the next.
             if self._queue:
                 self._queue[0].wake()
+
+    def jump_to(self, moment: datetime) -> None:
+        """Let time pass at once, unless a call waits in real time.
+
+        The calls of other event loops have not waited for this long, so they may end later.
+        """
+        with _lock:
+            seconds = (moment - self._clock.now()).total_seconds()
+            if seconds <= 0.0 or _is_real(self._clock):
+                return
+            accounts = {*map(id, _accounts_of(self._clock))}
+            for other in [*_timelines.values()]:
+                if other is not self and not accounts.isdisjoint(map(id, other.accounts())):
+                    for call in [*other.calls]:
+                        call.deadline += seconds
+            self._clock.advance(seconds)
+
+    def accounts(self) -> list[Clock]:
+        return _accounts_of(self._clock)
 
     async def _sleep_in_real_time(self, sleep: "Sleep") -> None:
         """Sleep for a moment of real time, and let as much pass on a clock that stands still."""
@@ -176,4 +199,5 @@ _timelines: Final[WeakValueDictionary[tuple[int, int], Timeline]] = WeakValueDic
 
 
 def timeline_of(loop: object, clock: Clock) -> Timeline:
-    return _timelines.setdefault((id(loop), id(clock)), Timeline(loop, clock))
+    with _lock:
+        return _timelines.setdefault((id(loop), id(clock)), Timeline(loop, clock))

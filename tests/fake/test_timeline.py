@@ -14,8 +14,8 @@ import pytest
 
 from arize_roles_async import ClientStateError, RetryPolicy, Role, RolesClient, Timeouts
 from arize_roles_fake import FakeAccount, FakeRolesClient
-from arize_roles_fake._testing.timeline import advance_to, waiting_in_real_time
-from tests.support.clients import START, account_at_noon, passed
+from arize_roles_fake._testing.timeline import timeline_of, waiting_in_real_time
+from tests.support.clients import START, account_at_noon, meddled, passed
 from tests.support.event_loop import on_each_backend
 
 
@@ -193,6 +193,30 @@ class TestRealTime:
         assert anyio.run(get, 60.0, backend=backend)
 
 
+class TestLoops:
+    """Two event loops on one account, whose time passes for both."""
+
+    @pytest.mark.parametrize("concurrency", [1, 40])
+    async def test_deadline(self, concurrency: int) -> None:
+        """A call's time is what it has waited, and not what calls of another loop have."""
+
+        async def wait_long(account: FakeAccount) -> None:
+            for _ in range(4):
+                await list_all(account)
+
+        def list_elsewhere(account: FakeAccount) -> None:
+            with ThreadPoolExecutor() as pool:
+                pool.submit(asyncio.run, wait_long(account)).result()
+
+        account = meddled("after", "GET", list_elsewhere)
+        role = account.add_role("A", ["ROLE_READ"])
+        account.slow_down(9.0, operation="list")
+        account.fail("get", 503, times=2)
+        roles = FakeRolesClient(account, max_concurrency=concurrency)
+        assert await asyncio.gather(*[roles.get(role_id=role.id) for _ in range(2)]) == [role] * 2
+        assert passed(account) >= 4 * 36.0
+
+
 async def list_all(account: FakeAccount) -> tuple[str, ...]:
     """Return the names of an account's roles, as a client in process sees them."""
     return tuple(role.name for role in await FakeRolesClient(account).list().all())
@@ -273,5 +297,5 @@ async def test_longest(
 def test_no_jump(account: FakeAccount) -> None:
     """A sleep of another thread ends without a jump if a call waits in real time by then."""
     with waiting_in_real_time(account):
-        advance_to(account, START + timedelta(seconds=5), jump=True)
+        timeline_of(object(), account).jump_to(START + timedelta(seconds=5))
     assert account.now() == START
