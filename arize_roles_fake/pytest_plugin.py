@@ -39,6 +39,8 @@ _OFFLINE: Final = "arize_roles_offline"
 
 _SECRETS: Final = "arize_roles_secrets"
 
+_SHORT_PAGES: Final = "arize_roles_short_pages"
+
 _MAX_CALLS: Final = 50
 """Limit on the calls of an account in a report."""
 
@@ -58,7 +60,13 @@ _CONFLICTING = (
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the settings that keep clients off the network, and keys out of logs."""
+    """Add the settings that find what a test does not look for."""
+    parser.addini(
+        _SHORT_PAGES,
+        "shorten every page of a fake account to one item, so that a forgotten cursor shows",
+        type="bool",
+        default=False,
+    )
     parser.addini(
         _SECRETS,
         "fail a test whose log records, warnings or captured output hold a key of a fake account",
@@ -78,6 +86,11 @@ def pytest_configure(config: pytest.Config) -> None:
     watch = Watch(is_paused=True)
     watches.append(watch)
     config.add_cleanup(partial(watches.remove, watch))
+    if config.getini(_SHORT_PAGES):
+        from arize_roles_fake._testing import limits
+
+        limits.every_page = 1
+        config.add_cleanup(partial(setattr, limits, "every_page", None))
     if config.getini(_OFFLINE):
         from arize_roles_async._aiohttp import hooks
 

@@ -119,7 +119,8 @@ class FakeAccount(Contents, Script, Assertions):
 
     def __repr__(self) -> str:
         try:
-            return f"<FakeAccount of {len(self._store)} roles, asked {len(self._log)} times>"
+            tenant, roles = self._state.ids.tenant, len(self._store)
+            return f"<FakeAccount {tenant} of {roles} roles, asked {len(self._log)} times>"
         except AttributeError:
             return "<FakeAccount>"  # Its arguments were invalid, and a traceback may show it.
 

@@ -7,6 +7,7 @@ from typing import Literal, TypeVar
 
 from arize_roles_async._values.errors import RolesError
 from arize_roles_fake._service.service import Operation
+from arize_roles_fake._testing import limits
 from arize_roles_fake._testing.blocked import Blocked
 from arize_roles_fake._testing.fault_rules import Breakage, FaultArguments, When
 from arize_roles_fake._testing.faults import Fault, Faults, ScriptedFault
@@ -128,14 +129,15 @@ class Script:
     ) -> None:
         """Delay answers: in process on the account's clock, over HTTP in real time.
 
-        If several latencies match a call, the one that was set last counts.
+        In process no real time passes, so the application's own deadlines, such as
+        `asyncio.timeout`, never end such a call; with `real_time=True` they do. If several
+        latencies match a call, the one that was set last counts.
 
         Args:
             seconds: The latency.
             operation: The method that is delayed; `any` is all, of every resource.
             about: Only calls about this role, user, space or project are delayed, as in `fail`.
-            real_time: Take real seconds in process, too, so that the application's own deadlines
-                pass, such as `asyncio.timeout`.
+            real_time: Take real seconds in process, too.
 
         Raises:
             ValueError: `seconds` is below 0, or no call can match.
@@ -189,17 +191,25 @@ class Script:
         with self._lock:
             self._bucket = bucket
 
-    def shorten_pages(self, *sizes: int) -> None:
-        """Shorten the next pages of lists, although more roles follow, as the service may.
+    def shorten_pages(self, *sizes: int, operation: Operation | Literal["any"] = "any") -> None:
+        """Shorten the next pages of lists, although more items follow, as the service may.
+
+        With `arize_roles_short_pages = true` in pytest's configuration, every other page has one
+        item, so that a forgotten cursor shows.
 
         Args:
-            sizes: Limits on the roles of each of the next pages, in order; 0 makes an empty page.
+            sizes: Limits on the items of each of the next pages, in order; 0 makes an empty page.
+            operation: The list whose pages are shortened, such as `users.list`; `any` is all, also
+                the lists of a look-up by a name.
 
         Raises:
-            ValueError: A size is below 0.
+            ValueError: A size is below 0, or the operation is no list.
         """
-        self._script(ShortPages(sizes))
+        self._script(ShortPages(sizes, operation))
 
-    def _next_page_size(self) -> int | None:
-        left = (pages.sizes for pages in self._scripted_as(ShortPages) if pages.sizes)
-        return next((sizes.pop(0) for sizes in left), None)
+    def _next_page_size(self, collection: str) -> int | None:
+        operation = "list" if collection == "roles" else f"{collection}.list"
+        for pages in self._scripted_as(ShortPages):
+            if pages.sizes and pages.operation in {"any", operation}:
+                return pages.sizes.pop(0)
+        return limits.every_page

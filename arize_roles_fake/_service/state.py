@@ -82,7 +82,7 @@ class State:
         self,
         clock: Callable[[], datetime],
         assumptions: Assumptions,
-        next_page_size: Callable[[], int | None],
+        next_page_size: Callable[[str], int | None],
     ) -> None:
         self._clock = clock
         self.assumptions = assumptions
@@ -95,7 +95,7 @@ class State:
         self.has_every_place: bool = True
         """The same for spaces and projects."""
         self._next_page_size = next_page_size
-        """Returns a limit on the items of the next page, besides the limit of its request."""
+        """Returns a limit on the items of the next page of a list, besides that of its request."""
 
     def clear(self, ids: Ids) -> None:
         """Begin without records."""
@@ -247,7 +247,7 @@ class State:
             status = self.assumptions.foreign_cursor
             if status != "ignored":
                 raise RefusedError(status, f"cursor: {error}") from None
-        most = self._next_page_size()
+        most = self._next_page_size(collection)
         size = asked.limit if most is None else min(asked.limit, most)
         by_position = self.assumptions.paging == "by-position"
         after = mark.position if by_position else None

@@ -3,13 +3,16 @@
 import math
 from collections.abc import Iterable
 from datetime import datetime
-from typing import cast
+from typing import Final, cast
 
 import attrs
 
 from arize_roles_async._values.options import is_count
 from arize_roles_async._values.text import quoted
+from arize_roles_fake._service.service import OPERATIONS, verb
 from arize_roles_fake._testing.incoming import CallFilter
+
+_LISTS: Final = tuple(each for each in OPERATIONS if verb(each) == "list")
 
 
 @attrs.define(eq=False)
@@ -33,10 +36,17 @@ class Latency:
         return f"slow_down of {self.calls}: no call was delayed"
 
 
+every_page: int | None = None
+"""The limit on every page of every account, by the setting `arize_roles_short_pages`."""
+
+
 class ShortPages:
     """Sizes of the next pages of lists."""
 
-    def __init__(self, sizes: Iterable[int]) -> None:
+    def __init__(self, sizes: Iterable[int], operation: str) -> None:
+        if operation not in (*_LISTS, "any"):
+            raise ValueError(f"operation must be one of {', '.join(_LISTS)} and any")
+        self.operation: str = operation
         for size in sizes:
             if not is_count(size):
                 raise ValueError(f"sizes must be an integer of 0 or more, not {quoted(size)}")
@@ -45,7 +55,8 @@ class ShortPages:
 
     def unused(self) -> str | None:
         left = ", ".join(map(str, self.sizes))
-        return f"shorten_pages({left}): asked for no further page" if left else None
+        of = "" if self.operation == "any" else f" of {self.operation}"
+        return f"shorten_pages({left}){of}: asked for no further page" if left else None
 
 
 class TokenBucket:

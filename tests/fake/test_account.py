@@ -75,6 +75,13 @@ IMPOSSIBLE: list[tuple[Act, str]] = [
     (lambda a: a.limit_rate(float("inf")), RATE),
     (lambda a: a.limit_rate(1.0, burst=0), RATE),
     (
+        lambda a: a.shorten_pages(1, operation="get"),
+        (
+            "operation must be one of list, role_bindings.list, users.list, spaces.list, "
+            "projects.list and any"
+        ),
+    ),
+    (
         lambda a: a.shorten_pages(1.5),  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
         "sizes must be an integer of 0 or more, not 1.5",
     ),
@@ -119,9 +126,9 @@ def test_unknown_name() -> None:
 
 def test_reprs() -> None:
     """An account says how much it holds when printed, a client too, and a snapshot no roles."""
-    account = FakeAccount()
+    account = FakeAccount(api_key="fake-api-key")
     assert repr(account.snapshot()) == "Snapshot()"
-    assert repr(account) == "<FakeAccount of 7 roles, asked 0 times>"
+    assert repr(account) == "<FakeAccount wztnse of 7 roles, asked 0 times>"
     assert repr(FakeRolesClient(account)) == f"FakeRolesClient({account!r})"
 
 
@@ -392,12 +399,14 @@ def test_reset_at_once() -> None:
 
 @both_clients
 async def test_short_pages(account: FakeAccount, roles: RolesClient) -> None:
-    """Pages that are short or empty and have more are walked through."""
+    """Pages of a list that are short or empty and have more are walked through."""
     for name in "ABCDEF":
         account.add_role(name, ["ROLE_READ"])
+    account.shorten_pages(0, operation="users.list")
     # The first empty page has another cursor than the page before it.
-    account.shorten_pages(0, 0, 2, 0, 1)
+    account.shorten_pages(0, 0, 2, 0, 1, operation="list")
+    assert account.unused_faults[0] == "shorten_pages(0) of users.list: asked for no further page"
     sizes = [len(page.roles) for page in await walk(roles.list(limit=4).pages())]
-    account.shorten_pages(1, 0)
-    assert len(await roles.list().all()) == 6
     assert sizes == [0, 0, 2, 0, 1, 3]
+    ask(account, "GET /v2/users")
+    assert not account.unused_faults

@@ -1,5 +1,6 @@
 """How fast an account answers: its latency and its rate limit."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -90,3 +91,24 @@ class TestRateLimit:
         """It asks for whole seconds, and takes less than a microsecond for rounding."""
         account.limit_rate(1.0 / seconds)
         assert [listed(account), listed(account)] == [(200, None), (429, asked)]
+
+
+def test_every_page_short(run: Callable[..., pytest.RunResult]) -> None:
+    """With the setting, code that reads one page alone fails, in any account."""
+    suite = """
+    async def one_page(account):
+        async with FakeRolesClient(account) as roles:
+            return await roles.list()
+
+    def test_one_page(fake_account):
+        assert len(asyncio.run(one_page(fake_account))) == 7
+
+    def test_own_account():
+        assert len(asyncio.run(one_page(FakeAccount()))) == 7
+
+    def test_all(fake_roles):
+        assert len(asyncio.run(fake_roles.list().all())) == 7
+    """
+    run(suite, passed=3)
+    run(suite, "-o", "arize_roles_short_pages=true", passed=1, failed=2)
+    run(suite, passed=3)

@@ -384,11 +384,11 @@ class TestReport:
         )
         result.stdout.fnmatch_lines(
             [
-                "*Calls of the fake Arize account fake_account, <FakeAccount of 7 roles,*",
+                "*Calls of the fake Arize account fake_account, <FakeAccount * of 7 roles,*",
                 "none",
-                "*Calls of the fake Arize account 2 of 3, <FakeAccount of 0 roles,*",
+                "*Calls of the fake Arize account 2 of 3, <FakeAccount * of 0 roles,*",
                 "* list(limit=8) -> 200",
-                "*Calls of the fake Arize account 3 of 3, <FakeAccount of 7 roles,*",
+                "*Calls of the fake Arize account 3 of 3, <FakeAccount * of 7 roles,*",
                 "* list(limit=9) -> 200",
             ],
             consecutive=True,
