@@ -1,8 +1,10 @@
 """Many calls at once under a rate limit, on the account's clock."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from itertools import count
+from pathlib import Path
 from typing import Any, Literal
 from unittest import mock
 
@@ -10,6 +12,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
+import arize_roles_async
 from arize_roles_async import (
     ConfigurationError,
     ListRolesResponse,
@@ -27,10 +30,13 @@ from arize_roles_async._calls.pace import Pace
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from arize_roles_fake._client import AccountTransport
 from tests.support.clients import START, account_at_noon, passed
+from tests.support.documentation import examples
 from tests.support.event_loop import on_each_backend
 from tests.support.sizes import sized
 
 ROLE_ID = "Um9sZToxOmFCY0Q="
+
+GUIDE = Path(arize_roles_async.__file__).parent / "guide"
 
 
 async def gather(calls: Sequence[Callable[[], Awaitable[object]]]) -> list[object]:
@@ -254,3 +260,25 @@ async def test_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     # The second call is refused, and waits a second in the queue.
     assert [noted.args[1] - begun for noted in refusals.call_args_list] == [5.0]
     assert [noted.args[1] - begun for noted in grants.call_args_list] == [13.0]
+
+
+async def test_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    """The guide's function for many people sends two requests for each, and says how each ended."""
+    people = [f"User{number}@example.com" for number in range(100)]
+    twins = [f"twin{number}@example.com" for number in range(2)]
+    account = account_at_noon(users=[*map(str.lower, people), *twins], resources=["Space:ML"])
+    account.add_role("Analyst", ["PROJECT_READ"])
+    account.add_user("Twin0@example.com", status="EXPIRED")
+    account.fail("role_bindings.create", 403, about="user7@example.com")
+    names: dict[str, Any] = {"asyncio": asyncio}
+    exec(examples((GUIDE / "bulk-work.md").read_text("utf-8"))[-1], names)  # noqa: S102 - our own
+    async with FakeRolesClient(account) as roles:
+        await names["join_all"](roles, [*people, "twin0@example.com", "?"], "Analyst", "ML")
+
+    said = capsys.readouterr().out.splitlines()
+    assert [each.partition(",")[0] for each in said] == [f"{n} of 102" for n in range(1, 103)]
+    assert sum(each.endswith(": done") for each in said) == len(account.bindings()) == 99
+    for person, how in (("User7@example.com", "POST"), ("twin0@", "2 users"), ("?", "0 users")):
+        assert sum(f", {person}" in each and how in each for each in said) == 1
+    # The names of all take four.
+    assert len(account.calls) == 2 * 100 + 4
