@@ -252,12 +252,15 @@ class TestCopies:
         assert [call.operation for call in account.calls] == ["list", "get"]
 
     async def test_slots(self, connect: Connect) -> None:
-        """Copies share the requests that may be under way, in the order of their calls."""
+        """Copies share the requests under way, in the order of their calls, and one closes all."""
         account = two_keys()
         account.slow_down(0.01)
         async with connect(account, max_concurrency=1) as roles:
             other = roles.with_options(api_key="other-api-key")
             await asyncio.gather(*map(use, [roles, roles, other, roles, other]))
+            await other.aclose()
+            with pytest.raises(ClientStateError):
+                await use(roles)
 
         first, second = "fake-api-key", "other-api-key"
         assert sent(account) == [first, first, second, first, second]

@@ -5,6 +5,7 @@ import html
 import json
 import pickle
 import re
+from base64 import b16encode, b32encode, b64encode
 from collections.abc import Callable
 from html.entities import html5
 from urllib.parse import quote, unquote
@@ -48,6 +49,10 @@ WRITINGS |= {f"{name}, twice": twice(WRITINGS[name]) for name in TWICE}
 WRITTEN = pytest.mark.parametrize("write", WRITINGS.values(), ids=WRITINGS)
 
 
+IN_OTHER_FORMS = [b16encode(b"abcdefgh").decode(), b32encode(b"abcdefgh").decode()]
+IN_OTHER_FORMS += [b64encode(b"abcdefgh").decode()]
+
+
 @pytest.mark.parametrize(
     ("text", "key", "redacted"),
     [
@@ -59,7 +64,11 @@ WRITTEN = pytest.mark.parametrize("write", WRITINGS.values(), ids=WRITINGS)
         ("Authorization: Bearer%20test", "test", "Authorization: Bearer%20[API key]"),
         ("the key is 1234567", "1234567", "the key is 1234567"),
         ("the key is 12345678", "12345678", "the key is [API key]"),
+        # What is not found.
         ("the key is ABCDEFGH", "abcdefgh", "the key is ABCDEFGH"),
+        ("abcd\nefgh", "abcdefgh", "abcd\nefgh"),
+        ("%61bcdefgh", "abcdefgh", "%61bcdefgh"),
+        *((each, "abcdefgh", each) for each in IN_OTHER_FORMS),
         # The text of another library that cuts what it quotes.
         ("b'bearer-012345678'...", "bearer-0123456789-0123456789", "b'[API key]'..."),
         ("bearer-01234567?", "bearer-0123456789", "bearer-01234567?"),
