@@ -133,7 +133,7 @@ def _account(chosen: argparse.Namespace) -> tuple[FakeAccount, AccountData | Non
     with nullcontext() if source is None else account_file.loaded(source) as file:
         if key is None and file is not None and file.keys is not None:
             keys = file.keys
-        account = _make_account(file, keys, chosen)
+        account = _make_account(file, keys, chosen, chosen.assume)
     _set_up(account, chosen)
     if chosen.save is not None:
         # A file that cannot be written is refused before the account can change.
@@ -141,7 +141,10 @@ def _account(chosen: argparse.Namespace) -> tuple[FakeAccount, AccountData | Non
     return account, file
 
 
-def _make_account(data: AccountData | None, keys: Keys, chosen: argparse.Namespace) -> FakeAccount:
+def _make_account(
+    data: AccountData | None, keys: Keys, chosen: argparse.Namespace, over_file: Sequence[str] = ()
+) -> FakeAccount:
+    """Make an account; `over_file` are assumptions that count more than those of its file."""
     if not keys:
         raise ValueError("the account has no API key; pass one with --api-key")
     if chosen.control == "any":
@@ -154,7 +157,7 @@ def _make_account(data: AccountData | None, keys: Keys, chosen: argparse.Namespa
     settings = [f"{name}={value}" for name, value in data.assumptions.items()]
     return FakeAccount.load(
         account_file.encode(msgspec.structs.replace(data, keys=keys)),
-        assumptions=Assumptions.parse([*settings, *chosen.assume]),
+        assumptions=Assumptions.parse([*chosen.assume, *settings, *over_file]),
     )
 
 
@@ -206,7 +209,7 @@ async def _serve(
         )
     control = Control(
         account,
-        lambda data, keys: _make_account(data or file, keys, chosen),
+        lambda data, keys: _make_account(data or file, keys, chosen, () if data else chosen.assume),
         lambda account: _set_up(account, chosen),
         anywhere=chosen.control == "any",
     )

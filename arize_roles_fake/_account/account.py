@@ -250,6 +250,8 @@ class FakeAccount(Contents, Script, Assertions):
         bindings.given.update(each.id or "" for each in data.role_bindings)
         for each in reversed(data.roles):
             fields = msgspec.structs.asdict(each)
+            if each.id is not None and store.by_id(each.id) is not None:
+                raise ValueError(f"two roles have the ID {each.id!r}")
             self._add_role(fields.pop("name"), fields)
         for binding in reversed(data.role_bindings):
             role = store.by_name(binding.role) or store.by_id(binding.role)

@@ -93,10 +93,10 @@ class Contents:
         permissions: Iterable[AnyPermission | str] | None = None,
         **fields: Unpack[RoleFields],
     ) -> Role:
-        """Add a role, in any state that the service could be in.
+        """Add a role, in any state that the service could be in, or replace the one with the ID.
 
         Args:
-            name: The name, which must be free; no other rule is checked.
+            name: The name, which no other role may have; no other rule is checked.
             permissions: Any identifiers; none by default. The account accepts those that are newer
                 than this version of the library in later calls, too. One that is a letter off a
                 known one leads to a `SuspiciousPermissionWarning`.
@@ -104,7 +104,7 @@ class Contents:
                 is custom, has the account's next ID, and was created now.
 
         Raises:
-            ValueError: The name or ID is taken or cannot be sent, or a timestamp is naive.
+            ValueError: The name is taken or cannot be sent, or a timestamp is naive.
             TypeError: `permissions` is one string, or a role has no such field.
         """
         given = tuple(reject_string(permissions or ()))
@@ -114,14 +114,14 @@ class Contents:
 
     def _add_role(self, name: str, fields: Mapping[str, Any]) -> Role:
         state, store = self._state, self._store
-        taken = store.by_name(name)
-        if taken is not None:
-            raise ValueError(f"a role is already named {taken.name!r}")
         given: dict[str, Any] = {"created_at": state.now(), "permissions": ()}
         given |= {field: value for field, value in fields.items() if value is not None}
         given["id"] = given.get("id") or store.next_id()
-        if store.by_id(given["id"]) is not None:
-            raise ValueError(f"a role already has the ID {given['id']!r}")
+        known, taken = store.by_id(given["id"]), store.by_name(name)
+        if taken is not None and taken is not known:
+            raise ValueError(f"a role is already named {taken.name!r}")
+        if known is not None:
+            given = {"updated_at": state.now(), **given, "created_at": known.created_at}
         role = make_role(name=name, **given)
         created, updated = state.written(role.created_at), state.written(role.updated_at)
         role = attrs.evolve(role, created_at=created, updated_at=updated)

@@ -155,9 +155,29 @@ def test_replaced(account: FakeAccount) -> None:
     assert request_binding(account, "ada@example.com", "Space:ML") == 201
     account.advance(60)
     renamed = account.add_space("Old", id=account.id("Space:ML"))
-    assert renamed.created_at == account.bindings()[0].created_at
-    assert listed(account, "spaces") == ["Old"]
-    account.assert_bindings({("ada@example.com", "Space:ML"): "A"})
+    role = account.add_role("B", ["ROLE_READ"], id=account.roles[0].id)
+    assert renamed.created_at == role.created_at == account.bindings()[0].created_at
+    assert role.updated_at == account.now()
+    assert (listed(account, "spaces"), account.roles) == (["Old"], (role,))
+    account.assert_bindings({("ada@example.com", "Space:ML"): "B"})
+
+
+def test_second_values(account: FakeAccount) -> None:
+    """A name may be the ID of something else, a space empty, and a project of no type."""
+    other = account.add_role("A").id
+    space = account.add_space(account.id("Space:Ops"))
+    account.add_project(other, space=space.id, project_type=None)
+    account.add_user(account.id("bob"), id="ada", name=other)
+    account.add_role(account.id("ada"))
+    assert listed(account, "spaces") == [account.id("Space:Ops")]
+    _, page = answer(account, "GET /v2/projects")
+    (project,) = page["projects"]
+    assert (project["name"], "project_type" in project) == (other, False)
+    assert listed(account, "projects", "project_type=APPLICATION") == []
+    assert listed(account, "users") == [account.id("bob")]
+    assert account.bindings(other) == ()
+    empty = account.add_space("Empty").id
+    assert listed(account, "projects", f"space_id={quote(empty)}") == []
 
 
 def test_blocked(account: FakeAccount) -> None:

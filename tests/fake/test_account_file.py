@@ -214,6 +214,14 @@ class TestLoad:
                 "'ROLE_RAED' is not a known permission; did you mean ROLE_READ?",
             ),
             ('{"roles": [{"name": "A"}, {"name": "A"}]}', "a role is already named 'A'"),
+            (
+                '{"roles": [{"name": "A", "id": "x"}, {"name": "B", "id": "x"}]}',
+                "two roles have the ID 'x'",
+            ),
+            (
+                '{"roles": [], "role_bindings": [{"role": "A", "user": "", "resource": ""}]}',
+                "role_bindings: no role has the name 'A'",
+            ),
             ('{"roles": [], "now": "0001-01-01T00:00:00+14:00"}', YEARS),
             ('{"roles": [], "now": "9999-12-31T23:59:59Z"}', YEARS),
             (

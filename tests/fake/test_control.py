@@ -187,6 +187,13 @@ class TestCalls:
         assert log["dropped"] > 10
 
 
+@pytest.mark.parametrize(("assumed", "status"), [({}, 400), ({"unknown_id": 404}, 404)])
+def test_assumptions(served: Served, assumed: dict[str, int], status: int) -> None:
+    """Those of a file that a test sends count more than those of the command line."""
+    other = added(served, {"roles": [], "assumptions": assumed})
+    assert other.status("/v2/roles/Um9sZTo5OmFhYWE=") == status
+
+
 def test_clock(served: Served) -> None:
     """The account's time is later by as many seconds."""
     _, before = served.ask("POST", "/-/clock", {"seconds": 0})
