@@ -156,6 +156,10 @@ class BaseClient(Client, Generic[_L_co]):
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
+    def _waits(self) -> Waits:
+        """Return the waits of a call, for what makes each attempt a call of its own."""
+        return self._retry, self._timeouts.total, self._sleep
+
     async def _sleep(self, seconds: float) -> None:
         call = self.with_options(timeout=None)._begin("wait")  # noqa: SLF001 - of a copy
         with call.time_limit:
@@ -193,10 +197,3 @@ class BaseClient(Client, Generic[_L_co]):
             call.deadline = min(call.deadline, call.sent_at + left)
         call.time_limit = driver.transport.time_limit(call)
         return call
-
-
-def waits_of(client: object) -> Waits | None:
-    """Return the waits of a client's calls, or None of one of somebody else."""
-    if not isinstance(client, BaseClient):
-        return None
-    return client._retry, client._timeouts.total, client._sleep  # noqa: SLF001 - in its module

@@ -11,7 +11,7 @@ import anyio
 import attr
 
 from arize_roles_async import Role, RolesClient, RolesError
-from arize_roles_async._calls.client import waits_of
+from arize_roles_async._calls.client import BaseClient, Waits
 from arize_roles_async._values import errors
 from arize_roles_async._values.options import RetryPolicy, Timeouts, retry_delay
 from arize_roles_async._values.requests import check
@@ -225,8 +225,10 @@ class Run:
         """A request is under way that may make a change."""
         self._client, self._once = client, client.with_options(retry=_ONCE)
         self._permit = permit
-        default = (RetryPolicy(), Timeouts().total, anyio.sleep)
-        self._retry, self._total, self._sleep = waits_of(client) or default
+        waits: Waits = RetryPolicy(), Timeouts().total, anyio.sleep
+        if isinstance(client, BaseClient):
+            waits = client._waits()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+        self._retry, self._total, self._sleep = waits
         self._begun: Change | None = None
         self._is_open = False
         """A request was sent that may have made the change, and its answer does not show it."""
