@@ -27,16 +27,29 @@ try:
     from arize_roles_async._values.text import one_line, printable
     from arize_roles_async._values.writing import write_file
     from arize_roles_async.as_code.apply import Run, StoppedError, check_plan
-    from arize_roles_async.as_code.files import found, placed, read, shown, text_of
-    from arize_roles_async.as_code.planning import FORMAT_VERSION, TITLE, fenced
+    from arize_roles_async.as_code.files import placed, read, shown, texts_of
+    from arize_roles_async.as_code.planning import FORMAT_VERSION, TITLE, fenced, path_of, read_plan
     from arize_roles_async.as_code.schema import schema
-    from arize_roles_async.as_code.toml import formatted, quote
+    from arize_roles_async.as_code.toml import formatted
 except ImportError as _missing:  # The interpreter would end with 1, which means differences.
     print(f"error: {_missing}", file=sys.stderr)
     raise SystemExit(2) from _missing
 
 _COLORS: Final = {"+": 32, "-": 31, "!": 33, "?": 35, "#": 36}
-_SOUGHT: Final = ("role", "user", "space", "project", "in_space")
+_SOUGHT: Final = {
+    "role": "only bindings of the role with this name or ID",
+    "user": "only those of the user with this address or ID",
+    "space": "only those on the space with this name or ID",
+    "project": "only those on the project with this name or ID",
+    "in_space": "the space of --project, by its name or ID",
+}
+_GONE: Final = {
+    "--account": 'put account = "…" into a file',
+    "--anchor ID": "--anchor writes the ID of the oldest custom role; edit the file for another",
+    "--exact": "write --exit-code",
+    "--json": "write --format json",
+}
+"""What to write instead of options of earlier versions."""
 _FORMULA: Final = r"(^|[;\t\r\n])(?=\s*[=+@＝＋－＠﹦﹢﹣﹫-])"  # noqa: RUF001 - signs of other widths
 """Where a spreadsheet runs the rest of a text, also where a semicolon or tab separates cells."""
 _GRACE: Final = 5.0
@@ -52,9 +65,13 @@ was changed; 3 stopped midway, and changes were made or may have been made."""
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
     parser = _parser()
-    chosen = parser.parse_args(arguments)
-    if getattr(chosen, "json", False):
-        parser.error("instead of --json, write --format json")
+    chosen, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        name = "--anchor ID" if chosen.command == "export" else unknown[0].partition("=")[0]
+        instead = f"; {name} is gone: {_GONE[name]}" if name in _GONE else ""
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{instead}")
+    if getattr(chosen, "comment", None) == "-" and chosen.format != "text":
+        parser.error("--comment - prints Markdown alone: leave --format out")
     for notice in (client.AlphaWarning, client.BetaWarning):
         warnings.simplefilter("ignore", notice)
     run = _Run(chosen)
@@ -76,7 +93,11 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="exit with 1 if there is a change, or a role that is neither declared nor ignored",
     )
-    plan.add_argument("--comment", metavar="OUT", help="also write Markdown for a comment to OUT")
+    plan.add_argument(
+        "--comment",
+        metavar="OUT",
+        help="also write Markdown for a comment to OUT; - prints it, and nothing else",
+    )
     apply = commands.add_parser("apply", help="change the account to match the file")
     consent = apply.add_mutually_exclusive_group()
     consent.add_argument("--yes", action="store_true", help="do not ask")
@@ -89,11 +110,17 @@ def _parser() -> argparse.ArgumentParser:
         help="most roles that --yes may delete or take permissions from: a number, or a share such "
         "as 50%%; by default 30%% if the account has ten or more custom roles",
     )
-    apply.add_argument("--json", action="store_true", help=argparse.SUPPRESS)
+    apply.add_argument(
+        "--any-account",
+        action="store_true",
+        help="let --yes change an account though no file has account or anchor",
+    )
     forms = {check: ("text", "github"), plan: ("text", "json", "github"), apply: ("text", "json")}
     for command, choices in forms.items():
+        github = "; github adds annotations to the text" if "github" in choices else ""
+        each = "json is for programs" if "json" in choices else ""
         command.add_argument(
-            "--format", choices=choices, default="text", help="github adds annotations to the text"
+            "--format", choices=choices, default="text", help=f"{each}{github}".removeprefix("; ")
         )
     export = commands.add_parser("export", help="print a file that declares every custom role")
     export.add_argument(
@@ -102,9 +129,9 @@ def _parser() -> argparse.ArgumentParser:
     fmt = commands.add_parser("fmt", help="write files in a fixed order; comments are kept")
     fmt.add_argument("--check", action="store_true", help="only name files that would change")
     who = commands.add_parser("who", help="show who has which role on which space or project")
-    for name in _SOUGHT:
+    for name, what in _SOUGHT.items():
         option = f"--{name.replace('_', '-')}"
-        who.add_argument(option, default=client.UNSET, metavar="NAME", help="a name or an ID")
+        who.add_argument(option, default=client.UNSET, metavar="NAME", help=what)
     who.add_argument("--format", choices=("text", "json", "csv"), default="text")
     commands.add_parser("schema", help="print a JSON Schema of the file, for editors")
     for command in (check, plan, apply, fmt):
@@ -158,12 +185,19 @@ class _Run:
                 self._try_to_show(_annotation(kind, reason), is_raw=True)
 
     def _fmt(self) -> int:
-        texts = dict[Path | None, tuple[str, str]]()
-        for given in self._chosen.file:
-            for name, path in found(given, or_input=True):
-                before = text_of(path)
-                after = formatted(name, before.replace("\r\n", "\n"))
-                texts[path] = (before, after.replace("\n", "\r\n") if "\r\n" in before else after)
+        files, broken = texts_of(self._chosen.file, or_input=True)
+        wrong, texts = [*broken], dict[Path | None, tuple[str, str]]()
+        for file, path in files.items():
+            before = file.text
+            try:
+                after = formatted(file.name, before.replace("\r\n", "\n"))
+            except client.ValidationError as error:
+                wrong += error.violations
+            else:
+                after = after.replace("\n", "\r\n") if "\r\n" in before else after
+                texts[path] = before, after
+        if wrong:
+            raise client.ValidationError(violations=tuple(wrong))
         is_check, is_changed = self._chosen.check, False
         for path, (before, after) in texts.items():
             is_changed = is_changed or before != after
@@ -191,7 +225,8 @@ class _Run:
             _show(found.to_json())
         else:
             _show(to_csv(found) if self._form == "csv" else to_columns(found))
-        _say(f"note: {len(found)} role bindings; those that the key may not see are left out")
+        none = "" if found else "; it sees none without ROLE_BINDING_READ"
+        _say(f"note: {len(found)} role bindings; those that the key may not see are left out{none}")
         return 0
 
     async def _export(self) -> int:
@@ -205,20 +240,32 @@ class _Run:
         chosen = self._chosen
         async with self._connected() as roles:
             plan = await as_code.plan(roles, declaration)
-        if chosen.comment is not None:
-            write_file(chosen.comment, plan.to_markdown().encode())
-        _show(plan.to_json() if self._form == "json" else str(plan))
+        if chosen.comment == "-":
+            _show(plan.to_markdown(), end="", is_raw=True)
+        else:
+            if chosen.comment is not None:
+                write_file(chosen.comment, plan.to_markdown().encode())
+            _show(plan.to_json() if self._form == "json" else str(plan))
         if self._form == "github":
-            noted = [(f"roles.{quote(c.after.name)}", c.note) for c in plan.changes if c.after]
-            notes = [client.Violation(path, note) for path, note in noted if note]
+            notes = [client.Violation(path_of(c), c.note) for c in plan.changes if c.note]
             self._report("note", [*placed(notes, declaration.files), *plan.notes])
         return 1 if chosen.exit_code and (plan.changes or plan.undeclared) else 0
 
     async def _apply(self, declaration: as_code.Declaration) -> int:
         chosen, is_asked = self._chosen, False
+        is_shown = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
+        if "ARIZE_ROLES_MAX_REMOVALS" in os.environ:
+            raise client.ConfigurationError(
+                "ARIZE_ROLES_MAX_REMOVALS limits nothing any more: unset it, pass --max-removals"
+            )
+        is_tied = declaration.account is not None or declaration.anchor is not None
+        if chosen.yes and not (is_tied or is_shown or chosen.any_account):
+            raise client.ConfigurationError(
+                "these files fit any account: add account or anchor to one, or pass --any-account"
+            )
         async with self._connected() as roles:
             if not chosen.yes and chosen.checksum is None:
-                if sys.stdin is None or not (sys.stdin.isatty() and sys.stdout.isatty()):
+                if not is_shown:
                     raise client.ConfigurationError(
                         "apply can ask only on a terminal; pass --yes or --checksum"
                     )
@@ -227,7 +274,7 @@ class _Run:
                 chosen.checksum, is_asked = plan.checksum, True
                 if plan.changes and not self._is_agreed(plan):
                     raise client.RolesError("nothing was changed")
-            plan = await as_code.plan(roles, declaration)
+            plan = await read_plan(roles, declaration)
             check_plan(plan, chosen.checksum, chosen.max_removals)
             # The beginning of the JSON shows, too, whether the rest can be written.
             self._is_begun = self._form == "json"
@@ -261,10 +308,10 @@ class _Run:
         if self._form != "json":
             self._try_to_show(f"  made: {change}")
 
-    def _try_to_show(self, text: str, *, is_raw: bool = False) -> None:
+    def _try_to_show(self, text: str, end: str = "\n", *, is_raw: bool = False) -> None:
         """Print a text, or warn if that fails: a closed output does not stop a run midway."""
         try:
-            _show(text, is_raw=is_raw)
+            _show(text, end, is_raw=is_raw)
         except client.RolesError as error:
             self._is_output_lost = True
             _say(f"warning: {error}")
@@ -353,19 +400,18 @@ class _Run:
         if comment := getattr(self._chosen, "comment", None):
             said = [one_line(printable(f"! error: {text}")) for text in texts]
             lines = [(TITLE, text.replace("```", "'''")) for text in said]
-            with suppress(OSError):
-                write_file(comment, fenced(lines).encode())
+            if comment == "-":
+                self._try_to_show(fenced(lines), end="", is_raw=True)
+            else:
+                with suppress(OSError):
+                    write_file(comment, fenced(lines).encode())
         if self._form == "json":
-            ended: dict[str, Any] = {
-                "format_version": FORMAT_VERSION,
-                "kind": kind,
-                "errors": texts,
-            }
+            ended: dict[str, Any] = {"format_version": FORMAT_VERSION}
             if self._chosen.command == "apply":
-                nothing = as_code.ApplyError().result.to_dict()
-                ended |= {**nothing, "reason": "; ".join(texts)}
+                none = attr.evolve(as_code.ApplyError().result, reason="; ".join(texts))
+                ended = attr.evolve(none, plan=plan or none.plan).to_dict()
                 ended["checksum"] = plan and plan.checksum
-            self._show_json(ended)
+            self._show_json({**ended, "kind": kind, "errors": texts})
 
     def _show_json(self, data: dict[str, Any]) -> None:
         self._try_to_show(json.dumps(data)[self._is_begun :])
@@ -433,7 +479,7 @@ def _say(*lines: str) -> None:
 def _show(text: str, end: str = "\n", *, is_raw: bool = False) -> None:
     text = text if is_raw else printable(text)
     is_plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-    if sys.stdout.isatty() and not is_plain:
+    if sys.stdout.isatty() and not (is_plain or is_raw):
         text = re.sub(r"(?m)^([-+!?#]) .*", lambda m: f"\x1b[{_COLORS[m[1]]}m{m[0]}\x1b[0m", text)
     try:
         # In UTF-8, as a file of roles is, whatever the terminal's encoding.

@@ -20,8 +20,10 @@ def write_file(path: str | Path, data: bytes, *, mode: int | None = None) -> Non
     beside = target.parent / f".{os.urandom(8).hex()}.tmp"
     try:
         before = Path(path).stat() if Path(path).exists() else None
-        if before and not stat.S_ISREG(before.st_mode):
-            Path(path).write_bytes(data)
+        # A redirect may lead from a device to a file, which keeps what it has.
+        if before and (str(path).startswith("/dev/") or not stat.S_ISREG(before.st_mode)):
+            with Path(path).open("ab") as device:
+                device.write(data)
             return
         if before:
             # A file that this process may not write could still be replaced.

@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 import anyio
 import attr
 
-from arize_roles_async import Role, RolesClient, RolesError
+from arize_roles_async import Role, RolesClient, RolesError, __version__
 from arize_roles_async._calls.client import BaseClient, Waits
 from arize_roles_async._values import errors
 from arize_roles_async._values.options import RetryPolicy, Timeouts, retry_delay
@@ -25,7 +25,7 @@ from arize_roles_async.as_code.planning import (
     PlanError,
     differing,
     only_in,
-    plan,
+    read_plan,
 )
 from arize_roles_async.as_code.toml import quote
 
@@ -199,7 +199,7 @@ async def apply(
         ("expected", None if is_expected else wrong),
         ("max_removals", _removals_flaw(max_removals)),
     )
-    planned = await plan(roles, declaration)
+    planned = await read_plan(roles, declaration)
     check_plan(planned, expected, max_removals)
     if on_plan is not None:
         on_plan(planned)
@@ -402,7 +402,7 @@ def check_plan(planned: Plan, expected: Plan | str | None, limit: int | str | No
         why = "the plan differs from the expected one"
         is_checksum = re.fullmatch("([0-9]+-)?[0-9a-f]{64}", checksum)
         if is_checksum and not checksum.startswith(CHECKSUM_FORMAT):
-            why = "the expected checksum was made by another version of this library"
+            why = f"another version than {__version__} made the expected checksum, so plan again"
         now = f"the plan's checksum is now {planned.checksum}"
         error = StalePlanError(f"nothing was changed: {why}; {now}")
     elif checksum is None and removed > allowed:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, Literal, TypeVar, cast
 
 import attr
 
@@ -102,6 +102,8 @@ class Declaration:
         roles: The roles that the account should have.
         absent: The names of roles that it should not have.
         ignored: The names of roles that others manage; they are left alone, and no plan shows them.
+        undeclared: `"ignore"` if others manage every role that is not named, so that no plan shows
+            these.
         new_permissions: Permissions that this version of the library does not know; any other
             unknown one is taken for a typing error.
         account: A label of the account, such as `staging`, which plans show and checksums cover.
@@ -124,6 +126,7 @@ class Declaration:
     account: str | None = None
     anchor: str | None = None
     ignored: tuple[str, ...] = attr.field(default=(), converter=_to_names, validator=_NAMES)
+    undeclared: Literal["ignore"] | None = None
     files: tuple[File, ...] = attr.field(default=(), eq=False, repr=False)
     notes: tuple[Violation, ...] = attr.field(default=(), eq=False, repr=False)
 
@@ -153,6 +156,7 @@ def _messages(declaration: Declaration) -> Iterator[tuple[str, str | None]]:
     account, anchor, new = declaration.account, declaration.anchor, declaration.new_permissions
     yield "account", None if account is None else rules.text_flaw(account, _MAX_LABEL)
     yield "anchor", None if anchor is None else rules.id_flaw(anchor, "role")
+    yield "undeclared", None if declaration.undeclared in {None, "ignore"} else 'must be "ignore"'
     yield "new_permissions", None if new == () else permissions_flaw(new)
     named = [(path, name) for path in ("absent", "ignored") for name in getattr(declaration, path)]
     for role in declaration.roles:

@@ -50,7 +50,8 @@ def placed(violations: Iterable[Violation], files: Sequence[File]) -> Iterator[V
 def load(path: str | os.PathLike[str], *paths: str | os.PathLike[str]) -> Declaration:
     """Return the declaration in UTF-8 files, which are read as one.
 
-    A folder stands for its `*.toml`, but not for those below.
+    A folder stands for the `*.toml` in it and in the folders below it; names that begin with a dot
+    do not count.
 
     Raises:
         ValidationError: As from `loads`; also if a file is unreadable, a folder has none, or files
@@ -74,37 +75,42 @@ def loads(text: str, name: str = "file") -> Declaration:
 
 def read(paths: Iterable[str | os.PathLike[str]], *, or_input: bool = False) -> Declaration:
     """Return the declaration in files, as `load` does; `-` may be the standard input."""
-    files: dict[str, File] = {}
-    broken: list[Violation] = []
-    cause: BaseException | None = None
-    for given in paths:
-        name = shown(given)
+    files, broken = texts_of(paths, or_input=or_input)
+    return _merged(files, [*broken], next(iter(broken.values()), None))
+
+
+def texts_of(
+    paths: Iterable[str | os.PathLike[str]], *, or_input: bool = False
+) -> tuple[dict[File, Path | None], dict[Violation, BaseException]]:
+    """Return files with their paths, those of a folder sorted, and what is unreadable, with why."""
+    files: dict[str, tuple[File, Path | None]] = {}
+    broken: dict[Violation, BaseException] = {}
+
+    def add(given: str | os.PathLike[str], *, is_below: bool = False) -> bool:
+        """Add a file, or those of a folder; return whether there is one."""
+        name, path = shown(given), None
         try:
-            for name, path in found(given, or_input=or_input):
-                files[name] = File(name, text_of(path))
+            if or_input and given == "-":
+                name = "standard input"
+            elif (path := Path(given)).is_dir():
+                # Editors and macOS leave files that begin with a dot.
+                below = [each for each in sorted(path.iterdir()) if each.name[0] != "."]
+                below = [each for each in below if each.suffix == ".toml" or each.is_dir()]
+                found = [add(each, is_below=True) for each in below]
+                if not (any(found) or is_below):
+                    raise FileNotFoundError("the folder has no *.toml")
+                return any(found)
+            files[name] = File(name, _text_of(path)), path
         except (OSError, ValueError, TypeError) as error:
-            broken.append(Violation(name, f"is unreadable: {error}"))
-            cause = cause or error
-    return _merged([*files.values()], broken, cause)
+            broken[Violation(name, f"is unreadable: {error}")] = error
+        return True
+
+    for given in paths:
+        add(given)
+    return dict(files.values()), broken
 
 
-def found(path: str | os.PathLike[str], *, or_input: bool = False) -> list[tuple[str, Path | None]]:
-    """Return the file at a path, or those of the folder at it; each with its name for messages.
-
-    None is the standard input, if `-` stands for it. It is an error if there is no file.
-    """
-    if or_input and path == "-":
-        return [("standard input", None)]
-    files = [Path(path)]
-    if Path(path).is_dir():
-        # Editors and macOS leave files that begin with a dot.
-        files = sorted(each for each in Path(path).glob("*.toml") if each.name[0] != ".")
-    if not files:
-        raise FileNotFoundError("the folder has no *.toml")
-    return [(shown(each), each) for each in files]
-
-
-def text_of(path: Path | None) -> str:
+def _text_of(path: Path | None) -> str:
     """Return the text of a file or the standard input; it must be UTF-8, and not too large."""
     if path is None and sys.stdin is None:
         raise OSError("it is closed")
@@ -141,7 +147,7 @@ def _merged(
         broken += placed(unfit, [file])
     fields: dict[str, Any] = {"files": tuple(tables)}
     wrong: list[Violation] = []
-    for field in ("account", "anchor"):
+    for field in ("account", "anchor", "undeclared"):
         values = [table[field] for table in tables.values() if table[field] is not None]
         fields[field] = values[0] if values else None
         if len({*values}) > 1:

@@ -12,27 +12,34 @@ from urllib.parse import urlsplit
 
 import attr
 
-from arize_roles_async import Role, RolesClient, ValidationError, Violation
+from arize_roles_async import Role, RolesClient, RolesError, ValidationError, Violation
+from arize_roles_async._arize import BaseArizeClient
 from arize_roles_async._values import requests as rules
-from arize_roles_async._values.text import MAX_ALIKE, MAX_SEARCHED, alike, printable, type_name
+from arize_roles_async._values.text import alike, printable, type_name
 from arize_roles_async.as_code.declaration import Declaration, DeclaredRole, list_flaw
 from arize_roles_async.as_code.files import placed
-from arize_roles_async.as_code.toml import quote
+from arize_roles_async.as_code.toml import FileViolation, quote
 
 FORMAT_VERSION: Final = 2
 """Version of the JSON of plans and results; raised when older readers would break."""
-CHECKSUM_FORMAT: Final = "2-"
+CHECKSUM_FORMAT: Final = "3-"
 """The beginning of a checksum; raised when equal plans would have another one than before."""
 
 _SIGNS: Final = {"update": "!", "delete": "-", "create": "+"}
 _PART: Final = r"(?s).{1,80}(?:(?<=\s)|\Z)|.{1,80}"
 """A part of a description on a line of a plan; it ends after a space, if there is one."""
 # The order in which lines are kept where a plan has to be short.
-_ALWAYS, _DELETE, TITLE, _PERMISSION, _DESCRIPTION = range(5)
+_ALWAYS, _DELETE, TITLE, _PERMISSION, _DESCRIPTION, _UNDECLARED = range(6)
+_LEAST: Final = 100
+"""Characters for which it is not worth while to begin the block of undeclared roles."""
 _Line = tuple[int, str]
 """The place of a line in that order, and its text."""
 _ALIKE: Final = 0.7
 """How like a role's name a new one is, at least, if one of both has the other's permissions."""
+_ALIKE_IF_SAME: Final = 0.5
+"""The same if several have the very same permissions."""
+_MAX_COMPARED: Final = 8_000
+"""Pairs of names that are compared; the worst take 2 s."""
 _CIRCLE: Final = (
     "{} pass permissions round in a circle, so users can lack them for a moment; to avoid that, "
     "first give, and take in a second run"
@@ -78,6 +85,8 @@ class Change:
     """The role in the account; None if it is created."""
     after: DeclaredRole | None
     """The declared role; None if it is deleted."""
+    file: str | None = attr.field(default=None, eq=False)
+    """The name of the file that declares it, if one does."""
     note: str | None = None
     """A hint to check before the change is made, such as a role that looks like this one."""
     created_id: str | None = attr.field(default=None, eq=False)
@@ -109,13 +118,21 @@ class Change:
             "id": self.before.id if self.before else self.created_id,
             "before": self.before and content(self.before),
             "after": self.after and content(self.after),
+            "file": self.file,
             "note": self.note,
         }
 
 
+def path_of(change: Change) -> str:
+    """Return the path of a change in its file."""
+    names = [quote(role.name) for role in (change.after, change.before) if role]
+    return f"{'roles' if change.after else 'absent'}.{names[0]}"
+
+
 def _lines(change: Change) -> Iterator[_Line]:
     title = _DELETE if change.action == "delete" else TITLE
-    yield title, f"{_SIGNS[change.action]} {change}"
+    place = f" ({quote(change.file)[1:-1]})" if change.file else ""
+    yield title, f"{_SIGNS[change.action]} {change}{place}"
     old, new = (role.description or "" if role else "" for role in (change.before, change.after))
     for sign, text, other, only in (("-", old, new, change.takes), ("+", new, old, change.gives)):
         parts = re.findall(_PART, text) if text != other else []
@@ -160,6 +177,8 @@ class Plan:
     """The label of the account."""
     host: str | None = None
     """The host of its service, which the client talks to."""
+    fits_any_account: bool = False
+    """True if the declaration has neither a label nor an anchor, so that no account is refused."""
     predefined: tuple[Role, ...] = ()
     notes: tuple[str, ...] = ()
     """Hints that belong to no change."""
@@ -193,7 +212,9 @@ class Plan:
             "account": self.account,
             "host": self.host,
             "ids": sorted(role.id for role in (*self.predefined, *self.unchanged)),
-            "changes": [{**change.to_dict(), "note": None} for change in self.changes],
+            "changes": [
+                {**change.to_dict(), "file": None, "note": None} for change in self.changes
+            ],
         }
         text = json.dumps(data, sort_keys=True)
         return CHECKSUM_FORMAT + hashlib.sha256(text.encode()).hexdigest()
@@ -202,25 +223,38 @@ class Plan:
         return printable("\n".join(text for _, text in self._lines()))
 
     def to_markdown(self, limit: int = 65_000) -> str:
-        """Return the text in a fence of Markdown, for a comment of at most `limit` characters.
+        """Return the text in Markdown, for a comment of at most `limit` characters.
 
-        Lines are left out, and counted: first descriptions and undeclared roles, then permissions,
-        then notes and titles, those of deletes last. The counts and the checksum stay.
+        Undeclared roles are in a block that unfolds. Lines are left out, and counted: first these,
+        then descriptions, permissions, and notes and titles, those of deletes last. The counts and
+        the checksum stay.
         """
-        return fenced([*self._lines()], limit)
+        lines = [*self._lines()]
+        main = fenced([line for line in lines if line[0] != _UNDECLARED], limit)
+        begin, end = (
+            f"<details><summary>{len(self.undeclared)} not declared</summary>\n\n",
+            "\n</details>\n",
+        )
+        left = limit - len(main + begin + end)
+        if not self.undeclared or left < _LEAST:
+            return main
+        return main + begin + fenced([each for each in lines if each[0] == _UNDECLARED], left) + end
 
     def _lines(self) -> Iterator[_Line]:
+        if self.fits_any_account:
+            yield _ALWAYS, "  for any account, since no file has account or anchor"
         if self.where:
             yield _ALWAYS, f"  account {self.where}"
         for change in self.changes:
             yield from _lines(change)
         for role in self.undeclared:
-            yield _DESCRIPTION, f"? {quote(role.name)} is not declared"
+            yield _UNDECLARED, f"? {quote(role.name)} is not declared"
         for note in self.notes:
             yield TITLE, f"# {note}"
         actions = Counter[str](change.action for change in self.changes)
         counts = [f"{actions[a]} to {a}" for a in _SIGNS if a in actions] or ["no changes"]
-        yield _ALWAYS, f"  {', '.join(counts)}; {len(self.unchanged)} as declared"
+        others = f", {len(self.undeclared)} not declared" if self.undeclared else ""
+        yield _ALWAYS, f"  {', '.join(counts)}; {len(self.unchanged)} as declared{others}"
         yield _ALWAYS, f"  checksum {self.checksum}"
 
     def to_dict(self) -> dict[str, Any]:
@@ -229,6 +263,7 @@ class Plan:
             "format_version": FORMAT_VERSION,
             "account": self.account,
             "host": self.host,
+            "fits_any_account": self.fits_any_account,
             "changes": [change.to_dict() for change in self.changes],
             "unchanged": [role.name for role in self.unchanged],
             "undeclared": [role.name for role in self.undeclared],
@@ -242,7 +277,33 @@ class Plan:
 
 
 async def plan(roles: RolesClient, declaration: Declaration) -> Plan:
-    """Return the changes that make an account as declared; raises as `compare` does."""
+    """Return the changes that make an account as declared; raises as `compare` does.
+
+    If roles are to be deleted and the client has `role_bindings`, it walks these, and a note says
+    whether users have the role.
+    """
+    planned = await read_plan(roles, declaration)
+    if not isinstance(roles, BaseArizeClient) or all(each.after for each in planned.changes):
+        return planned
+    found = Counter[str]()
+    try:
+        async for binding in roles.role_bindings.find():
+            found[binding.role_id] += 1
+    except RolesError as error:
+        return attr.evolve(planned, notes=(*planned.notes, f"role bindings were not read: {error}"))
+
+    def noted(change: Change) -> Change:
+        if change.after or not change.before:
+            return change
+        number = found[change.before.id]
+        note = "users have it, so the delete is refused" if number else "the key sees no user of it"
+        return attr.evolve(change, note=f"{note} ({number} role bindings)" if number else note)
+
+    return attr.evolve(planned, changes=tuple(map(noted, planned.changes)))
+
+
+async def read_plan(roles: RolesClient, declaration: Declaration) -> Plan:
+    """Return the plan for an account, after one walk over its roles."""
     _check(declaration)
     host = urlsplit(getattr(roles, "base_url", "")).netloc or None
     return compare((await roles.list().all()).roles, declaration, host=host)
@@ -290,22 +351,31 @@ def compare(roles: Iterable[Role], declaration: Declaration, *, host: str | None
     matched = {role.name for role, _ in pairs if role}
     rest = [r for r in by_name.values() if r.name not in matched and not r.is_predefined]
     others = [role for role in rest if role.name not in declaration.ignored]
-    new = [after.name for own, after in pairs if own is None][:MAX_SEARCHED]
-    holders = {role.name: held(role) for role in others} if new else {}
+    undeclared = tuple(role for role in others if role.name not in declaration.absent)
+    ignored = tuple(role for role in rest if role.name in declaration.ignored)
+    holders = {role.name: held(role) for role in others}
+    new = [after.name for own, after in pairs if own is None]
+    compared = {*new[: _MAX_COMPARED // (len(holders) or 1)]}
+    if left := len(new) - len(compared):
+        notes.append(f"{left} more new roles were not compared with those that are not declared")
     changes: list[Change] = []
     for own, after in (pair for pair in pairs if differing(*pair)):
-        former = _former(after, holders, declaration.absent) if after.name in new else ()
+        former = _former(after, holders, declaration.absent) if after.name in compared else ()
         note = "; ".join([*former, *_sets(own, after)]) or None
         changes.append(Change(before=own, after=after, note=note))
     changes += [Change(before=role, after=None) for role in deleted]
+    places = placed([Violation(path_of(each), "") for each in changes], declaration.files)
+    files = {each.field: each.file for each in places if isinstance(each, FileViolation)}
+    changes = [attr.evolve(each, file=files.get(path_of(each))) for each in changes]
     ordered, circles = in_order(changes)
     return Plan(
         changes=ordered,
         unchanged=tuple(role for role, after in pairs if role and not differing(role, after)),
-        undeclared=tuple(role for role in others if role.name not in declaration.absent),
-        ignored=tuple(role for role in rest if role.name in declaration.ignored),
+        undeclared=() if declaration.undeclared else undeclared,
+        ignored=(*ignored, *undeclared) if declaration.undeclared else ignored,
         account=declaration.account,
         host=host,
+        fits_any_account=declaration.account is None and declaration.anchor is None,
         predefined=tuple(role for role in by_name.values() if role.is_predefined),
         notes=(*notes, *map(_CIRCLE.format, circles)),
     )
@@ -334,9 +404,11 @@ def _former(
     """Yield a note if a new role may be another one, given by name, under a new name."""
     wanted = held(new)
     kin = [name for name, has in others.items() if has <= wanted or has >= wanted]
-    # Only a single role with the same two or more permissions suggests a rename.
+    # One permission does not suggest a rename.
     same = [name for name in kin if others[name] == wanted and len(wanted) > 1]
-    likely = alike(new.name, kin[:MAX_ALIKE], _ALIKE) or (same if len(same) == 1 else [])
+    likely = alike(new.name, kin, _ALIKE) or (
+        same if len(same) == 1 else alike(new.name, same, _ALIKE_IF_SAME)
+    )
     if likely:
         name = max(likely, key=lambda name: len(others[name] & wanted))
         old, instead = quote(name), " instead of absent" if name in absent else ""

@@ -75,8 +75,11 @@ def parsed(name: str, text: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         broken = Violation(name, f"is not valid TOML: {error}")
         at: int | None = getattr(error, "lineno", None)
+        if marker := re.search(r"(?m)^(?:<{7}|={7}|>{7})(?:[ \r]|$)", text):
+            broken = Violation(name, "has a conflict of a merge, which somebody has to resolve")
+            at = text.count("\n", 0, marker.start()) + 1
         # Before Python 3.14 only the message has it.
-        if at is None and (found := re.search(r"\(at (?:line (\d+)|end)", str(error))):
+        elif at is None and (found := re.search(r"\(at (?:line (\d+)|end)", str(error))):
             at = int(found[1] or text.count("\n") + 1)
         if at is not None:
             broken = FileViolation(name, broken.message, name, at)

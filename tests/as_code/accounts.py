@@ -18,13 +18,13 @@ from arize_roles_async.as_code import (
     DeclaredRole,
     Plan,
     apply,
-    plan,
 )
 from arize_roles_async.as_code.apply import Run, StoppedError
+from arize_roles_async.as_code.planning import read_plan
 from arize_roles_fake import FakeAccount
 from tests.support.clients import account_at_noon, answer
 
-READS: Final = ("list", "get")
+READS: Final = ("list", "get", "role_bindings.list")
 
 
 def account_of(*roles: str, predefined: bool = False) -> FakeAccount:
@@ -126,7 +126,7 @@ async def ended(
         if is_to_stop():
             raise StoppedError("the run was stopped")
 
-    run = Run(roles, await plan(roles, wanted), permit)
+    run = Run(roles, await read_plan(roles, wanted), permit)
     with contextlib.suppress(ApplyError):
         await run.finish()
     assert run.result is not None

@@ -37,16 +37,18 @@ permissions = ["ROLE_READ"]
 """
 TEXT: Final = """\
   account "staging" at HOST
-! update "B old" -> "B"
-- delete "D"
+! update "B old" -> "B" (roles.toml)
+- delete "D" (roles.toml)
 -     "ROLE_READ"
-+ create "New"
++ create "New" (roles.toml)
 +     "PROJECT_READ"
 ? "Undeclared" is not declared
-  1 to update, 1 to delete, 1 to create; 1 as declared
+  1 to update, 1 to delete, 1 to create; 1 as declared, 1 not declared
   checksum SUM
 """
 """The plan of that file. The requests of its run are: list, get, update, get, delete, create."""
+NOTED: Final = TEXT.replace("+ create", "#     the key sees no user of it\n+ create")
+"""The same as `plan` shows it, which looks for users of a role that is to be deleted."""
 
 Ran = tuple[int, str, str]
 """The exit status of a command, and what it printed."""
@@ -79,7 +81,7 @@ def sending(*signals: int) -> Callable[[], None]:
 
 def masked(output: str) -> str:
     """Return an output without the port of a server, which checksums cover."""
-    return re.sub(r"2-[0-9a-f]{64}", "SUM", re.sub(r"127\.0\.0\.1:[0-9]+", "HOST", output))
+    return re.sub(r"3-[0-9a-f]{64}", "SUM", re.sub(r"127\.0\.0\.1:[0-9]+", "HOST", output))
 
 
 class Shell:

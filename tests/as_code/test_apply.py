@@ -171,12 +171,13 @@ class TestExpecting:
             "nothing was changed: the plan differs from the expected one; "
             f"the plan's checksum is now {now}"
         )
-        assert caught.value.plan == await plan(roles, MIXED)
+        assert caught.value.plan
+        assert caught.value.plan.checksum == now
 
     async def test_other_version(self) -> None:
         """The checksum of another version is called that, and no other plan."""
         for checksum in ("0" * 64, f"1-{0:064}"):
-            with pytest.raises(StalePlanError, match="was made by another version of this library"):
+            with pytest.raises(StalePlanError, match=r"another version than .* plan again; "):
                 await apply(FakeRolesClient(mixed_account()), MIXED, expected=checksum)
 
 

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import sys
 import tomllib
 from importlib import import_module
@@ -14,7 +15,7 @@ import pytest
 from arize_roles_async import Permission, __version__, as_code
 from arize_roles_async.__main__ import main
 from tests.as_code.accounts import changes, contents
-from tests.as_code.shell import COMMAND, FILE, KEY, TEXT, Shell
+from tests.as_code.shell import COMMAND, FILE, KEY, NOTED, TEXT, Shell, masked
 from tests.support.processes import MEASURED, ROOT, ran
 
 UNWRITTEN: Final = "the standard output cannot be written: "
@@ -26,9 +27,9 @@ class TestRound:
     def test_round(self, shell: Shell) -> None:
         """Check, plan, apply by checksum, plan again, export: to the state that was declared."""
         assert shell("check roles.toml") == (0, "declared: 3; absent: 1\n", "")
-        assert shell("plan --exit-code roles.toml") == (1, TEXT, "")
+        assert shell("plan --exit-code roles.toml") == (1, NOTED, "")
         main(["plan", "--comment", "out", "roles.toml"])
-        checksum = Path("out").read_text("utf-8").split()[-2]
+        (checksum,) = re.findall(r"(?m)^  checksum (\S+)$", Path("out").read_text("utf-8"))
         assert shell(f"apply --checksum {checksum} roles.toml")[1].endswith(
             f'{TEXT}  made: update "B old" -> "B"\n  made: delete "D"\n  made: create "New"\n'
         )
@@ -40,22 +41,46 @@ class TestRound:
         assert set(contents(shell.account)) == DONE
 
     @pytest.mark.parametrize(
-        "command",
+        ("command", "error"),
         [
-            "",
-            "destroy",
-            "apply",
-            "apply --yes --checksum 0 roles.toml",
-            f"plan --api-key {KEY[:3]} roles.toml",
-            "plan --format html roles.toml",
-            "apply --yes --json roles.toml",
+            ("", "are required: command"),
+            ("destroy", "'destroy'"),
+            ("apply", "are required: file"),
+            ("apply --yes --checksum 0 roles.toml", "not allowed"),
+            (f"plan --api-key {KEY[:3]} roles.toml", "--api-key"),
+            ("plan --format html roles.toml", "'html'"),
+            ("plan --comment - --format json .", "--comment - prints Markdown alone: leave "),
+            ("apply --yes --json roles.toml", "; --json is gone: write --format json"),
+            ("plan --exact roles.toml", "; --exact is gone: write --exit-code"),
+            ("plan --account=a .", '; --account is gone: put account = "…" into a file'),
+            ("export --anchor Um9sZTpB", "; --anchor ID is gone: --anchor writes the ID of "),
         ],
     )
-    def test_usage(self, shell: Shell, command: str) -> None:
-        """Bad usage is trouble too: no command, no file, two kinds of consent, a key, `--json`."""
+    def test_usage(self, shell: Shell, command: str, error: str) -> None:
+        """Bad usage is trouble too, and for an option that is gone says what to write instead."""
         status, output, errors = shell(command)
         assert (status, output) == (2, "")
         assert "arize-roles" in errors.splitlines()[0]
+        assert error in errors
+        assert shell.account.calls == ()
+
+    def test_any_account(self, shell: Shell) -> None:
+        """Files that fit any account are applied without a look only if that is said."""
+        shell.write("any.toml", 'absent = ["D"]')
+        refusal = "these files fit any account: add account or anchor to one, or pass --any-account"
+        assert shell("apply --yes any.toml") == (2, "", f"error: {refusal}\n")
+        assert shell.account.calls == ()
+        status, output, _ = shell("apply --yes --any-account any.toml")
+        assert (status, output.splitlines()[0]) == (
+            0,
+            "  for any account, since no file has account or anchor",
+        )
+
+    def test_old_variable(self, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A limit in the variable of 0.4 is not passed over."""
+        monkeypatch.setenv("ARIZE_ROLES_MAX_REMOVALS", "0")
+        old = "ARIZE_ROLES_MAX_REMOVALS limits nothing any more: unset it, pass --max-removals"
+        assert shell("apply --yes roles.toml") == (2, "", f"error: {old}\n")
         assert shell.account.calls == ()
 
     def test_no_key(self, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,14 +222,15 @@ class TestApply:
 
     def test_stale(self, shell: Shell) -> None:
         """A plan that is refused is shown on the standard error."""
-        shown = shell(f"apply --checksum 2-{0:064} --format json roles.toml")[1]
+        shown = shell(f"apply --checksum 3-{0:064} --format json roles.toml")[1]
         assert json.loads(shown)["kind"] == "stale"
-        assert json.loads(shown)["checksum"] == "SUM"
+        there = [json.loads(shown)[each] for each in ("checksum", "account", "host")]
+        assert there == ["SUM", "staging", "HOST"]
         stale = (
             f"{TEXT}error: nothing was changed: the plan differs from the expected one; the plan's "
             "checksum is now SUM\n"
         )
-        assert shell(f"apply --checksum 2-{0:064} roles.toml") == (2, "", stale)
+        assert shell(f"apply --checksum 3-{0:064} roles.toml") == (2, "", stale)
 
 
 class TestPlan:
@@ -227,6 +253,28 @@ class TestPlan:
         left_out = 1_200 - comment.count("! error: ")
         assert comment.splitlines()[1] == f"  shortened: {left_out} of 1200 lines are left out"
 
+    def test_comment(self, shell: Shell) -> None:
+        """`-` prints the Markdown of a plan or an error, and nothing else."""
+        status, output, errors = shell("plan --comment - roles.toml")
+        assert (status, errors) == (0, "")
+        assert output.startswith('```diff\n  account "staging" at HOST\n! update "B old"')
+        assert output.endswith("\n```\n\n</details>\n")
+        shell.account.fail("list", 403)
+        status, output, _ = shell("plan --comment - roles.toml")
+        assert (status, output[:16]) == (2, "```diff\n! error:")
+
+    @pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="needs /dev/stdout")
+    def test_device(self, shell: Shell) -> None:
+        """`/dev/stdout` is no file: what a redirect leads to keeps what it has."""
+        shell.write("summary", "before\n")
+        script = 'exec "$0" -m arize_roles_async plan --comment /dev/stdout roles.toml >> summary'
+        environment = shell.environment | MEASURED
+        done = ran("/bin/sh", "-c", script, COMMAND[0], env=environment, cwd=shell.folder)
+        assert done.returncode == 0
+        summary = masked((shell.folder / "summary").read_text("utf-8"))
+        assert summary.startswith("before\n```diff\n")
+        assert summary.endswith(NOTED)
+
     def test_circle(self, shell: Shell) -> None:
         """The note on a circle is one annotation, whatever the number of its roles is."""
         kinds = [*Permission][:9]
@@ -242,7 +290,7 @@ class TestPlan:
         shell.write("a.toml", '\n[roles."reader"]\npermissions = ["ROLE_READ"]')
         status, output, _ = shell("plan --format github a.toml")
         lines = output.splitlines()
-        assert (status, lines[1]) == (0, '+ create "reader"')
+        assert (status, lines[2]) == (0, '+ create "reader" (a.toml)')
         start = '::notice file=a.toml,line=2::a.toml:2: roles."reader": looks like "Reader"; '
         assert lines[-1].startswith(start)
         shell.write("a.toml", '\nabsent = [\n    "B",\n    "Admin",\n]')

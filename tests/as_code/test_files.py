@@ -236,7 +236,7 @@ class TestRefusing:
                 '"extra"',
                 (
                     "is not a key here; the keys are account, anchor, new_permissions, absent, "
-                    "ignored, sets, roles"
+                    "ignored, undeclared, sets, roles"
                 ),
             ),
             ("ignored", "must be a list of strings"),
@@ -347,20 +347,24 @@ class TestSeveral:
         )
 
     def test_folder(self) -> None:
-        """A folder means its own `*.toml`; a file that is given twice is read once."""
+        """A folder means its `*.toml` and those below; a file that is given twice is read once."""
         folder = Path("roles")
-        (folder / "below").mkdir(parents=True)
-        (folder / "b.toml").write_text(ROLE.format("B"))
-        (folder / "a.toml").write_text(ROLE.format("A"))
+        for name, role in {"b.toml": "B", "a.toml": "A", "below/d/c.toml": "C"}.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(ROLE.format(role))
+        (folder / "empty").mkdir()
         (folder / "note.txt").write_text("no TOML")
-        (folder / "below" / "c.toml").write_text(ROLE.format("C"))
-        assert load("roles") == load("roles", folder) == declaration("A", "B")
+        assert load("roles") == load("roles", folder) == declaration("A", "B", "C")
+        names = ["roles/a.toml", "roles/b.toml", "roles/below/d/c.toml"]
+        assert [file.name for file in load("roles").files] == names
 
     def test_dotfiles(self) -> None:
         """A folder without files is refused, and an editor's or macOS's, with a dot, are none."""
         folder = Path("roles")
         folder.mkdir()
         (folder / ".#a.toml").symlink_to("nobody@nowhere.17")
+        (folder / ".git").mkdir()
+        (folder / ".git" / "a.toml").write_text("[")
         assert refused("roles") == ["roles: is unreadable: the folder has no *.toml"]
         (folder / "._a.toml").write_bytes(b"\0\5\x16\7")
         (folder / "a.toml").write_text(ROLE.format("A"))
@@ -397,8 +401,14 @@ class TestSeveral:
 
     def test_all_wrong(self) -> None:
         """Every violation of every file is in one error, with the cause of the first."""
+        Path("d").mkdir()
         write(a="x = [", b="[roles.B]", c='new_permissions = "X"')
-        gone, broken, *others = refused("none.toml", "a.toml", "b.toml", "c.toml")
+        for name in ("d/a", "d/b"):
+            Path(f"{name}.toml").write_bytes(b"\xff")
+        gone, latin, latin_2, broken, *others = refused(
+            "none.toml", "d", "a.toml", "b.toml", "c.toml"
+        )
+        assert [each.partition(":")[0] for each in (latin, latin_2)] == ["d/a.toml", "d/b.toml"]
         assert gone.startswith("none.toml: is unreadable: [Errno 2] ")
         assert re.match(r"a\.toml(:1)?: is not valid TOML: ", broken)
         assert others == [
@@ -420,6 +430,13 @@ class TestSeveral:
         write(a="")
         monkeypatch.setattr(tomllib, "loads", refuse)
         assert refused("a.toml") == [f"{place}: is not valid TOML: Nein"]
+
+    @pytest.mark.parametrize("marker", ["<<<<<<< HEAD", "=======", ">>>>>>> theirs\r"])
+    def test_merge(self, marker: str) -> None:
+        """A conflict of a merge is called that."""
+        write(a=f"absent = []\n{marker}\n")
+        conflict = "has a conflict of a merge, which somebody has to resolve"
+        assert refused("a.toml") == [f"a.toml:2: {conflict}"]
 
     @pytest.mark.parametrize("broken", ["= 5", "a.b. = 5", "\x00", 'x = """\n[roles.B]'])
     def test_one_broken(self, broken: str) -> None:
@@ -520,13 +537,13 @@ class TestSets:
         text = '[roles.A]\ninclude = ["readers"]\npermissions = ["ROLE_READ", "TAG_READ"]\n'
         text += '[roles.New]\ninclude = ["writers"]\npermissions = ["DATASET_READ"]'
         plan = compare(account_of("A").roles, loads(SETS + text))
-        assert str(plan).split("\n")[:-2] == [
-            '! update "A"',
+        assert str(plan).split("\n")[1:-2] == [
+            '! update "A" (file)',
             '+     "DATASET_READ"',
             '+     "PROJECT_READ"',
             '+     "TAG_READ"',
             '#     set "readers" gives "DATASET_READ", "PROJECT_READ"',
-            '+ create "New"',
+            '+ create "New" (file)',
             '+     "DATASET_CREATE"',
             '+     "DATASET_READ"',
             '#     set "writers" gives "DATASET_CREATE"',

@@ -187,10 +187,12 @@ class TestCommand:
         """Where one file is not TOML, none is written."""
         (tmp_path / "a.toml").write_text('absent = ["A"]')
         (tmp_path / "b.toml").write_text("absent = [")
+        (tmp_path / "c.toml").write_bytes(b"\xff")
         assert main(["fmt", str(tmp_path)]) == 2
-        error = capsys.readouterr().err
-        assert error.startswith(f"error: {tmp_path}/b.toml")
-        assert ": is not valid TOML: " in error
+        latin, broken = capsys.readouterr().err.splitlines()
+        assert latin.startswith(f"error: {tmp_path}/c.toml: is unreadable: ")
+        assert broken.startswith(f"error: {tmp_path}/b.toml")
+        assert ": is not valid TOML: " in broken
         assert (tmp_path / "a.toml").read_text() == 'absent = ["A"]'
 
     def test_full_disk(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

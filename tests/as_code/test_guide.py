@@ -205,7 +205,7 @@ class TestWorkflow:
             assert run(SCRIPTS["show"]) == 0
             name, _, run.variables["CHECKSUM"] = (tmp_path / "output").read_text().partition("=")
             assert PLAN["outputs"][name] == f"${{{{ steps.show.outputs.{name} }}}}"
-            assert '\n+ create "A"\n' in (tmp_path / "summary").read_text()
+            assert '\n+ create "A" (roles/a.toml)\n' in (tmp_path / "summary").read_text()
             posts = "api repos/o/r/issues/7/comments -F body=@body.md"
             assert run.asked(SCRIPTS["comment"], "") == posts
             changes = "api --method PATCH repos/o/r/issues/comments/42 -F body=@body.md"

@@ -52,26 +52,28 @@ permissions = ["ROLE_READ"]
 """
 
 TEXT = """\
-- delete "Temp Analyst"
+  for any account, since no file has account or anchor
+- delete "Temp Analyst" (file)
 -     "ROLE_READ"
-+ create "Reader"
++ create "Reader" (file)
 +     "PROJECT_READ"
-+ create "temp  Analyst"
++ create "temp  Analyst" (file)
 +     description = "A newcomer."
 +     "ROLE_READ"
 #     looks like "Temp Analyst"; if that was renamed, declare previously = ["Temp Analyst"] \
 instead of absent
-! update "ML Engineer" -> "AI Engineer"
+! update "ML Engineer" -> "AI Engineer" (file)
 -     description = "``\\u0060 \\U0000202eevil\\u001b[31m\\nnext\\U0000007f"
 -     "DATASET_DELETE"
 +     description = "Builds and evaluates models."
 +     "DATASET_CREATE"
 ? "L\\u001b[2J\\U00000085" is not declared
-  1 to update, 1 to delete, 2 to create; 1 as declared
-  checksum 2-4d51ba5503ec45f43c1c9261e6be7ebfa90fa89a916f69c8f32ef39907b9f84a"""
+  1 to update, 1 to delete, 2 to create; 1 as declared, 1 not declared
+  checksum 3-3a5a635ec36f3b32eb1a61b5fe194b66f1c625e6ad51cd67c64e662e9f20ffe2"""
 
 
 WHOLE = [
+    "  for any account, since no file has account or anchor",
     '- delete "Gone"',
     '-     "ROLE_READ"',
     '+ create "New"',
@@ -139,6 +141,7 @@ class TestForms:
                 "description": "Builds and evaluates models.",
                 "permissions": ["DATASET_CREATE", "DATASET_READ"],
             },
+            "file": "file",
             "note": None,
         }
         del data["changes"]
@@ -146,6 +149,7 @@ class TestForms:
             "format_version": 2,
             "account": None,
             "host": None,
+            "fits_any_account": True,
             "unchanged": ["Auditor"],
             "undeclared": ["L\x1b[2J\x85"],
             "notes": [],
@@ -163,25 +167,38 @@ class TestForms:
         left_out = len(str(plan).split("\n")) - 2 - (len(lines) - 6)
         assert lines[:3] == [
             "```diff",
-            f"  shortened: {left_out} of 6082 lines are left out",
-            '+ create "Role 0"',
+            f"  shortened: {left_out} of 6083 lines are left out",
+            "  for any account, since no file has account or anchor",
         ]
         assert markdown.count("+ create") == 40
         assert lines[-4:-2] == str(plan).split("\n")[-2:]
         assert lines[-2:] == ["```", ""]
-        for limit in (300, 333, 421, 2_000):
+        for limit in (350, 433, 2_000):
             assert limit - 100 < len(plan.to_markdown(limit)) <= limit
+
+    def test_undeclared(self) -> None:
+        """Roles that are not declared are counted; in Markdown they are a block of its own."""
+        names = [f"Role {n:03}" for n in range(174)]
+        plan = planned(account_of("A", *names), declaration("A"))
+        counts = "  no changes; 1 as declared, 174 not declared"
+        lines = [f'? "{name}" is not declared' for name in names]
+        assert str(plan).split("\n")[1:-1] == [*lines, counts]
+        main, folded = plan.to_markdown().split("<details><summary>174 not declared</summary>")
+        assert main.split("\n")[1:-3] == [str(plan).split("\n")[0], counts]
+        assert folded.split("\n") == ["", "", "```diff", *lines, "```", "", "</details>", ""]
+        assert len(plan.to_markdown(1_000)) <= 1_000
+        assert "<details>" not in plan.to_markdown(300)
 
     @pytest.mark.parametrize(
         ("limit", "kept"),
         [
-            (365, WHOLE),
-            (330, WHOLE[:7]),
-            (319, [*WHOLE[:5], WHOLE[6]]),
-            (275, [*WHOLE[:3], WHOLE[4]]),
-            (257, [WHOLE[0], WHOLE[2], WHOLE[4]]),
-            (239, [WHOLE[0], WHOLE[2]]),
-            (223, [WHOLE[0]]),
+            (435, WHOLE),
+            (400, WHOLE[:8]),
+            (390, [*WHOLE[:6], WHOLE[7]]),
+            (346, [*WHOLE[:4], WHOLE[5]]),
+            (328, [WHOLE[0], WHOLE[1], WHOLE[3], WHOLE[5]]),
+            (310, [WHOLE[0], WHOLE[1], WHOLE[3]]),
+            (294, WHOLE[:2]),
         ],
     )
     def test_left_out(self, limit: int, kept: list[str]) -> None:
@@ -196,9 +213,9 @@ class TestForms:
         """A long description takes several lines, which end at spaces and lose nothing."""
         text = "Looks at   projects,\nand at nothing else. " * 9 + "x" * 100
         role = DeclaredRole(name="A", permissions=["ROLE_READ"], description=text)
-        title, head, *parts, permission, _, _ = str(planned(account_of(), declaration(role))).split(
-            "\n"
-        )
+        _, title, head, *parts, permission, _, _ = str(
+            planned(account_of(), declaration(role))
+        ).split("\n")
         assert [title, head, permission] == [
             '+ create "A"',
             "+     description =",
@@ -376,7 +393,7 @@ class TestComparing:
         account.add_role("B", ["ROLE_READ"], description="Old")
         role = DeclaredRole(name="A", permissions=["DATASET_READ", "ROLE_READ"], description="")
         plan = planned(account, declaration(role, "B"))
-        assert str(plan).split("\n")[:3] == [
+        assert str(plan).split("\n")[1:4] == [
             '! update "B"',
             '-     description = "Old"',
             "  1 to update; 1 as declared",
@@ -389,6 +406,8 @@ class TestComparing:
         assert [role.name for role in plan.undeclared] == ["Other"]
         assert "Legacy" not in str(plan)
         assert plan.custom_roles == 2
+        plan = planned(account, loads('undeclared = "ignore"'))
+        assert (plan.undeclared, len(plan.ignored), plan.custom_roles) == ((), 2, 2)
 
 
 class TestNotes:
@@ -404,6 +423,8 @@ class TestNotes:
             # One permission is no likeness, and neither is a set that several roles hold.
             ({"Old": ["ROLE_READ"]}, "New", ["ROLE_READ"], None),
             ({"A": TWO, "B": TWO}, "New", TWO, None),
+            # Of those that hold the same, the most alike, such as after a new prefix.
+            ({"ml-reader": TWO, "ml-writer": TWO}, "risk-writer", TWO, "ml-writer"),
             # Its name is like the other's, and one of the two has what the other has.
             *(
                 ({"Old": ["ROLE_READ"], similar: ["ROLE_READ"]}, "AI Engineer", TWO, similar)
@@ -432,6 +453,14 @@ class TestNotes:
         wanted = declaration(declared(name, permissions=permissions))
         assert self.note(account, wanted) == (note if former else None)
 
+    def test_many(self) -> None:
+        """A bounded number of names is compared, and a note counts the others."""
+        others = account_of(*(f"Role {n}" for n in range(400)))
+        plan = planned(others, declaration(*(f"Rolle {n}" for n in range(130))))
+        assert sum(each.note is not None for each in plan.changes) == 20
+        left = "110 more new roles were not compared with those that are not declared"
+        assert plan.notes == (left,)
+
     def test_none(self) -> None:
         """Declared and predefined roles are not taken for a former self."""
         account = account_of("Same", predefined=True)
@@ -448,9 +477,23 @@ class TestAsking:
     async def test_plan(self) -> None:
         """A plan takes the pages of one walk, and changes nothing."""
         account = account_of(*(f"Role {n}" for n in range(250)))
-        made = await plan(FakeRolesClient(account), declaration("Role 0", "New", absent=["Role 7"]))
-        assert len(made.changes) == 2
+        made = await plan(FakeRolesClient(account), declaration("Role 0", "New"))
+        assert len(made.changes) == 1
         assert [call.operation for call in account.calls] == ["list", "list", "list"]
+
+    async def test_users(self) -> None:
+        """If there are deletes, a walk of the role bindings shows whether users have the roles."""
+        account = account_of("A", "B")
+        for user in ("ada", "eve"):
+            account.bind("B", user=user, resource="Space:1")
+        wanted = declaration(absent=["A", "B"])
+        notes = [each.note for each in (await plan(FakeRolesClient(account), wanted)).changes]
+        refused = "users have it, so the delete is refused (2 role bindings)"
+        assert notes == ["the key sees no user of it", refused]
+        account.fail("role_bindings.list", 401)
+        made = await plan(FakeRolesClient(account), wanted)
+        assert [each.note for each in made.changes] == [None, None]
+        assert made.notes[0].startswith("role bindings were not read: GET /v2/role-bindings ")
 
     async def test_export(self) -> None:
         """An export declares every custom role as it is, so that a plan of it is empty."""

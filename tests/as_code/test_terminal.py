@@ -12,7 +12,7 @@ import pytest
 
 from arize_roles_async.__main__ import main
 from tests.as_code.accounts import changes, contents
-from tests.as_code.shell import TEXT, Shell, masked
+from tests.as_code.shell import NOTED, Shell, masked
 from tests.support.processes import LONGEST_WAIT, MEASURED, await_true, is_waiting
 
 
@@ -60,10 +60,10 @@ def test_agreed(looked_at: LookedAt, shell: Shell) -> None:
     """`apply` shows the plan in colour, asks, and goes on after a yes."""
     status, shown = looked_at(lambda: "Y\n", "apply roles.toml")
     assert status == 0
-    assert shown.startswith(
-        '  account "staging" at HOST\n\x1b[33m! update "B old" -> "B"\x1b[0m\n\x1b[31m- del'
-    )
-    assert '\x1b[32m+ create "New"\x1b[0m\n' in shown
+    label, update, *_ = shown.splitlines()
+    assert label == '  account "staging" at HOST'
+    assert update == '\x1b[33m! update "B old" -> "B" (roles.toml)\x1b[0m'
+    assert '\x1b[32m+ create "New" (roles.toml)\x1b[0m\n' in shown
     assert shown.endswith(
         '\nMake these changes to account "staging" at HOST? They delete or take permissions '
         "from 1 of 4 custom roles. [y/N] \n"
@@ -97,7 +97,7 @@ def test_declined(
     status, shown = looked_at(lambda: answer, "apply roles.toml")
     assert status == 2
     assert "\x1b[3" not in shown
-    assert shown.startswith(TEXT)
+    assert shown.startswith(NOTED)
     assert shown.endswith("error: nothing was changed\n")
     assert changes(shell.account) == []
 
