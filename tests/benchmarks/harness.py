@@ -3,15 +3,14 @@
 import asyncio
 import contextlib
 import json
-import math
 import os
-import statistics
 import sys
 import tempfile
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
 import attrs
@@ -22,23 +21,19 @@ from tests.support.tls import Authority
 
 
 class NotMeasuredError(Exception):
-    """Says why some rows cannot be measured, or are not."""
+    """Says why some rows cannot be measured."""
 
 
 class Size(NamedTuple):
-    """The amount of measuring."""
-
     rounds: int
     share: float = 1.0
     """The share of the calls and roles of the large rows."""
-    longest: float = math.inf
-    """Seconds of the longest bulk job that is done."""
 
     def scaled(self, count: int, least: int) -> int:
         return max(least, round(count * self.share))
 
 
-SIZES = {"full": Size(25), "quick": Size(7, longest=15.0), "tiny": Size(0, 0.01)}
+SIZES = {"full": Size(25), "quick": Size(7), "tiny": Size(0, 0.01)}
 
 
 class Measured(NamedTuple):
@@ -47,18 +42,9 @@ class Measured(NamedTuple):
     value: float
     beside: str
     """The figures that it comes from, and those of other clients, in words."""
-    spread: tuple[float, float] | None = None
-    """Its quartiles; None for what is counted once and exactly."""
 
 
 Measures = dict[str, Measured]
-
-
-def median(values: Sequence[float], beside: str) -> Measured:
-    if len(values) == 1:
-        return Measured(values[0], beside)
-    low, value, high = statistics.quantiles(values, n=4, method="inclusive")
-    return Measured(value, beside, (low, high))
 
 
 def number(value: float) -> str:
@@ -92,8 +78,8 @@ class Bench(NamedTuple):
                 url, options = self.url, dict(side.options)
                 if side.over_https:
                     url, options["ca_file"] = self.secure_url, self.ca_file
-                for each in {"roles", "bindings"} & options.keys():
-                    options[each] = self.size.scaled(options[each], 400)
+                if "roles" in options:
+                    options["roles"] = self.size.scaled(options["roles"], 400)
                 at = json.dumps(side._replace(options=tuple(options.items())))
                 module = ("-W", "ignore", "-m", "tests.benchmarks.side")
                 command = (*under, sys.executable, *module, url, at)
@@ -127,11 +113,7 @@ async def _line(process: Process) -> bytes:
 
 @attrs.frozen
 class Pair:
-    """Two sides that take turns, A B B A, so that a slow moment of the machine hits each.
-
-    Their samples are many and short: a machine is fast and slow by turns, and of two long samples
-    one may meet it fast and the other slow.
-    """
+    """Two sides that take turns, A B B A, in many short samples: a machine is slow by turns."""
 
     ours: Side
     theirs: Side
@@ -177,8 +159,8 @@ class Longest:
 
 def _compared(ours: Sequence[float], theirs: Sequence[float]) -> Measured:
     """Compare within each round; the medians of both sides are shown beside it."""
-    sides = " : ".join(number(statistics.median(side)) for side in (ours, theirs))
-    return median([one / other for one, other in zip(ours, theirs, strict=True)], sides)
+    sides = " : ".join(number(median(side)) for side in (ours, theirs))
+    return Measured(median(one / other for one, other in zip(ours, theirs, strict=True)), sides)
 
 
 @contextlib.asynccontextmanager

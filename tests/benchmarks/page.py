@@ -42,19 +42,14 @@ def find_tables(text: str) -> list[str]:
 
 def make_tables(speed: Sequence[Results], counts: Results, jobs: Results) -> list[str]:
     """Return the tables of the page, from the results of the rows by key."""
+    costs = "limit | late 429s per success | time over the ideal"
+    together = "processes, each with so many creates"
     return [
         _table("what | figure | against | ratio", (_speed(row, speed) for row in SPEED)),
-        _table("what | against | ratio | instructions", (_growth(row, counts) for row in COUNTED)),
-        _table("what | against | figure | from", (_growth(row, counts) for row in GROWTH)),
-        _table(
-            "creates of one process | limit | late 429s per success | time over the ideal",
-            (_job(job, jobs) for job in _ALONE),
-        ),
-        _table(
-            "processes, each with so many creates | limit | late 429s per success "
-            "| time over the ideal | last over first",
-            (_job(job, jobs) for job in _TOGETHER),
-        ),
+        _table("what | against | ratio | instructions", (_once(row, counts) for row in COUNTED)),
+        _table("what | against | figure | from", (_once(row, counts) for row in GROWTH)),
+        _table(f"creates of one process | {costs}", (_job(job, jobs) for job in _ALONE)),
+        _table(f"{together} | {costs} | last over first", (_job(job, jobs) for job in _TOGETHER)),
         _table("client | failed | time over the ideal", _peers(jobs)),
     ]
 
@@ -65,7 +60,7 @@ def _measure(rows: Iterable[Row], *options: str) -> Results:
         command = ("-m", "tests.benchmarks", "--json", path, *options, "--only")
         keys = (row.key for row in rows)
         passed_on(sys.executable, *command, *keys, check=False, stdout=sys.stderr)
-        return {result["row"]: result for result in json.loads(path.read_text("utf-8"))["rows"]}
+        return {result["row"]: result for result in json.loads(path.read_text("utf-8"))}
 
 
 def _table(head: str, lines: Iterable[str]) -> str:
@@ -87,31 +82,25 @@ def _speed(row: Row, results: Sequence[Results]) -> str:
     return f"{row.what} | {figure} | {row.baseline} | {_shown(results, row.key)}"
 
 
-def _growth(row: Row, results: Results) -> str:
+def _once(row: Row, results: Results) -> str:
     beside = results[row.key].get("beside")
     return f"{row.what} | {row.baseline} | {_shown([results], row.key)} | {beside}"
 
 
 def _job(job: Job, results: Results) -> str:
-    first = f"{job.processes} of {job.calls:,}" if job.processes > 1 else f"{job.calls:,}"
-    figures = ["429s", "time", *(["last"] if job.processes > 1 else [])]
-    cells = [_with_worst(results[f"{job.key}-{figure}"]) for figure in figures]
-    return " | ".join((first, job.limit, *cells))
-
-
-def _with_worst(result: Mapping[str, Any]) -> str:
-    value, (worst, *_) = f"{result.get('value', 0):.3g}", str(result.get("beside")).split("; ")
-    return value if worst == f"worst {value}" else f"{value}, {worst}"
+    cells = [f"{job.processes} of {job.calls:,}" if job.processes > 1 else f"{job.calls:,}"]
+    for figure in ["429s", "time", *(["last"] if job.processes > 1 else [])]:
+        result = results[f"{job.key}-{figure}"]
+        value, worst = f"{result.get('value', 0):.3g}", f"{result.get('beside')}".split("; ")[0]
+        cells.append(value if worst == f"worst {value}" else f"{value}, {worst}")
+    return " | ".join((cells[0], job.limit, *cells[1:]))
 
 
 def _peers(results: Results) -> Iterable[str]:
-    both = [results[f"{_PEERS.key}-{figure}"] for figure in ("failed", "time")]
-    yield "this client | {:g} | {:.3g}".format(*(each.get("value", 0) for each in both))
-    besides = (str(each.get("beside")).split("; ")[1:] for each in both)
-    failed, time = (dict(client.rsplit(" ", 1) for client in beside) for beside in besides)
-    # One whose calls failed has no time.
-    for client, number in failed.items():
-        yield f"{client} | {number} | {time.get(client, '')}"
+    failed, time = (results[f"{_PEERS.key}-{figure}"] for figure in ("failed", "time"))
+    yield f"this client | {failed.get('value', 0):g} | {time.get('value', 0):.3g}"
+    for client in f"{failed.get('beside')}".split("; ")[1:]:
+        yield "{} | {} | ".format(*client.rsplit(" ", 1))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The roles and role bindings of the benchmark's service, by their numbers."""
+"""The roles of the benchmark's service, by their numbers."""
 
 import base64
 import itertools
@@ -12,7 +12,6 @@ PAGE = 100
 _RESOURCES = ("PROJECT", "DATASET", "PROMPT", "EVALUATOR", "DASHBOARD", "CUSTOM_METRIC")
 _ACTIONS = ("CREATE", "READ", "UPDATE", "DELETE")
 _PERMISSIONS = tuple(f"{resource}_{action}" for resource in _RESOURCES for action in _ACTIONS)
-_TIMES = {"created_at": "2026-03-01T09:30:00.123456Z", "updated_at": "2026-03-02T10:45:30.654321Z"}
 
 
 class Figures(dict[str, float]):
@@ -48,7 +47,8 @@ def role(number: int) -> dict[str, object]:
         "description": f"What the people of team {number} may do.",
         "permissions": permissions(number),
         "is_predefined": False,
-        **_TIMES,
+        "created_at": "2026-03-01T09:30:00.123456Z",
+        "updated_at": "2026-03-02T10:45:30.654321Z",
     }
 
 
@@ -56,14 +56,3 @@ def page_text() -> str:
     """Return a page of roles as JSON."""
     roles = [role(number) for number in range(PAGE)]
     return json.dumps({"roles": roles, "pagination": {"has_more": False}}, separators=(",", ":"))
-
-
-def binding(number: int) -> dict[str, object]:
-    return {
-        "id": id_of("RoleBinding", number),
-        "role_id": id_of("Role", number % 10),
-        "user_id": id_of("User", number),
-        "resource_type": "SPACE",
-        "resource_id": id_of("Space", number % 7),
-        **_TIMES,
-    }

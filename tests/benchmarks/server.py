@@ -10,12 +10,12 @@ import json
 import urllib.parse
 from typing import Any
 
-from tests.benchmarks.records import binding, role
+from tests.benchmarks.records import role
 from tests.support.rate_limit import Limiter
 
 
 class Service:
-    """Roles and role bindings behind a rate limit; counts requests and late answers of 429."""
+    """Roles behind a rate limit; counts requests and late answers of 429."""
 
     def __init__(self) -> None:
         self.set_up()
@@ -28,7 +28,7 @@ class Service:
         latency: float = 0.0,
         first: int = 40,
     ) -> None:
-        """Begin anew, with so many roles and, up to 1,000, role bindings.
+        """Begin anew, with so many roles.
 
         Answers take `latency` seconds. Without a limiter, every request is granted. Refusals of
         the `first` requests, which nobody can avoid, are not late.
@@ -37,10 +37,7 @@ class Service:
         self.refused_late = 0
         self._limiter, self._latency, self._first = limiter, latency, first
         self._answers: dict[str, bytes] = {}
-        self._records = {
-            "roles": [role(number) for number in range(roles)],
-            "role-bindings": [binding(number) for number in range(min(roles, 1000))],
-        }
+        self._roles = [role(number) for number in range(roles)]
 
     def receive(
         self, method: str, target: str, body: bytes, transport: asyncio.WriteTransport
@@ -71,25 +68,23 @@ class Service:
 
     def _route(self, method: str, target: str, body: bytes) -> bytes:
         path, _, query = target.partition("?")
-        _, _, collection, *segments = path.split("/")
-        records = self._records[collection]
         if method == "POST":
-            records.append(role(len(records)) | json.loads(body))
-            return _json(201, records[-1])
-        if not segments:
-            return _page(collection.replace("-", "_"), records, query)
-        number = int(base64.b64decode(urllib.parse.unquote(segments[0])).split(b":")[1])
-        return _json(200, records[number])
+            self._roles.append(role(len(self._roles)) | json.loads(body))
+            return _json(201, self._roles[-1])
+        role_id = urllib.parse.unquote(path.removeprefix("/v2/roles")[1:])
+        if not role_id:
+            return _page(self._roles, query)
+        return _json(200, self._roles[int(base64.b64decode(role_id).split(b":")[1])])
 
 
-def _page(field: str, records: list[dict[str, object]], query: str) -> bytes:
+def _page(roles: list[dict[str, object]], query: str) -> bytes:
     asked = dict(urllib.parse.parse_qsl(query))
     begin = int(asked.get("cursor", 0))
     end = begin + int(asked.get("limit", 50))
-    pagination: dict[str, object] = {"has_more": end < len(records)}
-    if end < len(records):
+    pagination: dict[str, object] = {"has_more": end < len(roles)}
+    if end < len(roles):
         pagination["next_cursor"] = str(end)
-    return _json(200, {field: records[begin:end], "pagination": pagination})
+    return _json(200, {"roles": roles[begin:end], "pagination": pagination})
 
 
 def _json(status: int, data: object, headers: str = "") -> bytes:

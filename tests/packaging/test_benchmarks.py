@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks.harness import Measured
-from tests.benchmarks.jobs import JOBS, Turns
 from tests.benchmarks.page import PAGE, find_tables, make_tables
 from tests.benchmarks.rows import ROWS
 from tests.benchmarks.server import Service
@@ -16,8 +15,8 @@ from tests.support.processes import ran
 from tests.support.rate_limit import Bucket, Limit
 
 SOME = (
-    *("300-*", "2x500-*", "get-*", "https-get-*", "pages-16", "binding*", "import-fake"),
-    *("walk-memory", "walk-growth", "fake-*", "flat-*", "redaction"),
+    *("300-*", "2x500-*", "get-*", "https-get-*", "pages-16", "import-fake"),
+    *("walk-memory", "fake-*", "redaction"),
 )
 
 
@@ -35,18 +34,6 @@ def test_bucket() -> None:
 
     assert [create(service, 0.0) for _ in range(3)] == [(201, None), (201, None), (429, "2")]
     assert [create(service, 2.0) for _ in range(2)] == [(201, None), (429, "2")]
-
-
-def test_by_turns() -> None:
-    """A service may have several rates, for twenty seconds each, and the ideal follows them."""
-    service = Service()
-    service.set_up(limiter=Turns((1.0, 4.0), 4))
-    moments = (0.0, 2.0, 22.0, 22.5, 42.0, 44.0)
-    granted = [sum(create(service, now)[0] == 201 for _ in range(9)) for now in moments]
-    assert granted == [4, 2, 4, 2, 4, 2]
-
-    (job,) = [each for each in JOBS if each.key == "by-turns"]
-    assert job.ideal == pytest.approx(20.0 + 890 / 50 + 0.04)  # pyright: ignore[reportUnknownMemberType]
 
 
 def test_page() -> None:
@@ -67,12 +54,10 @@ def _rows(table: str) -> list[list[str]]:
 @pytest.mark.parametrize(
     ("row", "value", "verdict"),
     [
-        ("walk-growth", 11.0, "aim"),
-        ("walk-growth", 13.0, "holds"),
-        ("walk-growth", 13.1, "misses"),
+        ("decode", 0.35, "holds"),
+        ("decode", 0.36, "misses"),
         ("get-64", 0.99, "misses"),
         ("get-64", 1.0, "holds"),
-        ("get-64", 1.11, "aim"),
         ("16x100-429s", math.inf, ""),
     ],
 )
@@ -91,7 +76,7 @@ def test_rows(tmp_path: Path) -> None:
     ran(sys.executable, *command, timeout=None)
 
     report = json.loads(results.read_text("utf-8"))
-    figures = {row["row"]: row.get("value") for row in report["rows"]}
+    figures = {row["row"]: row.get("value") for row in report}
     assert figures["get-cpu"] > 0
-    unmeasured = {row["row"] for row in report["rows"] if "why" in row}
+    unmeasured = {row["row"] for row in report if "why" in row}
     assert unmeasured <= {"get-threads"}  # it needs Arize's client

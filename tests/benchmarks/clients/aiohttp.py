@@ -16,38 +16,26 @@ from tests.benchmarks.records import KEY, PAGE, ids_of, new_role
 HEADERS = {"Authorization": f"Bearer {KEY}"}
 
 
-class _Record(msgspec.Struct):
+class _Role(msgspec.Struct):
     id: str
     created_at: datetime
     updated_at: datetime
-
-
-class _Role(_Record):
     name: str
     description: str
     permissions: list[str]
     is_predefined: bool
 
 
-class _Binding(_Record):
-    role_id: str
-    user_id: str
-    resource_type: str
-    resource_id: str
-
-
 class _Page(msgspec.Struct):
     pagination: dict[str, bool | str]
-    roles: list[_Role] = []
-    role_bindings: list[_Binding] = []
+    roles: list[_Role]
 
 
 @contextlib.asynccontextmanager
 async def operations(url: str, ca_file: str | None = None) -> AsyncGenerator[Any]:
     tls = True if ca_file is None else ssl.create_default_context(cafile=ca_file)
-    roles, bindings = ids_of("Role"), ids_of("RoleBinding")
-    numbers = itertools.count()
-    role, binding, page = map(msgspec.json.Decoder, (_Role, _Binding, _Page))
+    roles, numbers = ids_of("Role"), itertools.count()
+    role, page = map(msgspec.json.Decoder, (_Role, _Page))
 
     async with aiohttp.ClientSession(
         headers=HEADERS, connector=aiohttp.TCPConnector(ssl=tls)
@@ -70,6 +58,4 @@ async def operations(url: str, ca_file: str | None = None) -> AsyncGenerator[Any
             "get": lambda: fetch(f"roles/{quote(next(roles), safe='')}", role),
             "new": create,
             "page": lambda: fetch(f"roles?limit={PAGE}", page),
-            "binding": lambda: fetch(f"role-bindings/{quote(next(bindings), safe='')}", binding),
-            "bindings": lambda: fetch(f"role-bindings?resource_type=SPACE&limit={PAGE}", page),
         }

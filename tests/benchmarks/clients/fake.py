@@ -6,12 +6,12 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from arize_roles_fake import FakeAccount, FakeRolesClient
-from tests.benchmarks.records import PAGE, id_of, permissions, role_name
+from tests.benchmarks.records import Figures, permissions, role_name
 
 
 @contextlib.asynccontextmanager
-async def operations(url: str, roles: int, bindings: int = 0) -> AsyncGenerator[Any]:
-    """Yield calls to an account of so many roles, and so many users with a binding each."""
+async def operations(url: str, roles: int) -> AsyncGenerator[Any]:
+    """Yield calls to an account of so many roles."""
     del url
     account = FakeAccount()
     ids = [
@@ -20,11 +20,6 @@ async def operations(url: str, roles: int, bindings: int = 0) -> AsyncGenerator[
     ]
     # Strides over the whole account: a handful of ids would always be in the cache.
     some, numbers = itertools.cycle(ids[:: max(1, roles // 997)]), itertools.count(roles)
-    users = [
-        account.bind(next(some), user=id_of("User", number), resource=id_of("Space", 1)).user_id
-        for number in range(bindings)
-    ]
-    some_users = itertools.cycle(users[:: max(1, bindings // 997)])
     client = FakeRolesClient(account)
 
     async def get() -> None:
@@ -38,28 +33,17 @@ async def operations(url: str, roles: int, bindings: int = 0) -> AsyncGenerator[
         await client.update(role_id=next(some), description=f"Changed by {number}.")
         await client.delete(role_id=role.id)
 
-    async def bind() -> None:
-        """Give a user a role, give it again, take it away, and delete a role that nobody has."""
-        new = {
-            "user_id": next(some_users),
-            "resource_type": "SPACE",
-            "resource_id": id_of("Space", 2),
-        }
-        await client.role_bindings.ensure(role_id=ids[0], **new)
-        await client.role_bindings.ensure(role_id=ids[0], **new)
-        assert await client.role_bindings.remove(**new)
-        role = await client.create(name="For nobody", permissions=["PROJECT_READ"])
-        await client.delete(role_id=role.id)
-
-    async def pages() -> None:
-        assert len((await client.list(limit=PAGE)).roles) == PAGE
-        page = await client.list(limit=PAGE - 1, cursor=half_way)
-        assert len(page.roles) == PAGE - 1
+    async def names() -> Figures:
+        """Count the requests of a call by a name that was looked for before."""
+        fresh, before = FakeRolesClient(account), 0
+        asked = range(0, roles, roles // 30)
+        for _ in range(2):
+            before = len(account.calls)
+            for number in asked:
+                await fresh.get(role=role_name(number))
+        return Figures({"requests": (len(account.calls) - before) / len(asked)})
 
     # Roles come and go, as they do in an account that is in use.
     for _ in range(roles // 20):
         await live()
-    half_way: str | None = None
-    for _ in range(roles // 2 // PAGE):
-        half_way = (await client.list(limit=PAGE, cursor=half_way)).pagination.next_cursor
-    yield {"get": get, "live": live, "bind": bind, "pages": pages}
+    yield {"get": get, "live": live, "names": names}

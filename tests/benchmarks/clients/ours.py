@@ -17,14 +17,13 @@ async def operations(
     url: str, ca_file: str | None = None, roles: int = 10_000
 ) -> AsyncGenerator[Any]:
     """Yield what can be measured; `roles` are those that are read in a walk."""
-    role_ids, binding_ids = ids_of("Role"), ids_of("RoleBinding")
-    numbers = itertools.count()
+    role_ids, numbers = ids_of("Role"), itertools.count()
     request = Request(method="GET", target="/v2/roles")
     headers = {"Content-Type": "application/json"}
     response = Response(status=200, headers=headers, body=page_text().encode())
 
     async with AiohttpRolesClient(KEY, base_url=url, ca_file=ca_file) as client:
-        bindings, patient = client.role_bindings, client.with_options(timeout=None)
+        patient = client.with_options(timeout=None)
 
         async def create(number: int) -> None:
             await patient.create(**new_role(number))
@@ -52,8 +51,6 @@ async def operations(
         yield {
             "get": lambda: client.get(role_id=next(role_ids)),
             "page": lambda: client.list(limit=PAGE),
-            "binding": lambda: bindings.get(binding_id=next(binding_ids)),
-            "bindings": lambda: bindings.list(resource_type="SPACE", limit=PAGE),
             "create": create,
             "new": lambda: client.create(**new_role(next(numbers))),
             "walk": walk,
