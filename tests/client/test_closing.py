@@ -1,9 +1,9 @@
 """Calls under way while their client, or the session that it was lent, is closed."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Final
+from typing import Any
 
 import aiohttp
 import anyio
@@ -15,12 +15,11 @@ from arize_roles_async import (
     AiohttpRolesClient,
     ClientStateError,
     OutcomeUnknownError,
-    RolesClient,
     RolesConnectionError,
     Timeouts,
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient
-from tests.support.clients import ONCE, Connect, account_at_noon, both_clients, create, passed, use
+from tests.support.clients import ONCE, account_at_noon, create, passed, use
 from tests.support.event_loop import LoopClock, on_each_backend, on_each_loop, settle, until
 from tests.support.raw_http import PAGE, scripted
 
@@ -201,167 +200,49 @@ async def test_own_call() -> None:
     assert script.connections == 0
 
 
-def binding(account: FakeAccount) -> dict[str, str]:
-    user_id, resource_id = account.id("ada@example.com"), account.id("Space:ML")
-    return {"user_id": user_id, "resource_type": "SPACE", "resource_id": resource_id}
-
-
-EDITOR: Final = "Um9sZToxOmE="
-GIVEN: Final = {"user": "ada@example.com", "space": "ML"}
-SEVERAL: Final[dict[str, Callable[[Any, FakeAccount], Awaitable[object]]]] = {
-    "update": lambda roles, _: roles.update(role="Analyst", description="Changed."),
-    "delete": lambda roles, _: roles.delete(role="Editor"),
-    "role_bindings.ensure": lambda roles, account: roles.role_bindings.ensure(
-        **binding(account), role_id=EDITOR
-    ),
-    "role_bindings.remove": lambda roles, account: roles.role_bindings.remove(**binding(account)),
-    "by_name.ensure": lambda roles, _: roles.by_name.ensure(**GIVEN, role="Editor"),
-    "by_name.remove": lambda roles, _: roles.by_name.remove(**GIVEN),
-}
-
-
-def patient(roles: RolesClient) -> RolesClient:
-    return roles.with_options(timeout=Timeouts(total=None, read=None))
-
-
 async def under_way(account: FakeAccount, calls: int = 1) -> None:
     """Wait until requests have reached the account."""
     await until(lambda: len(account.calls) >= calls)
 
 
-@both_clients
-class TestGrace:
-    """Both clients."""
+@pytest.mark.parametrize(("grace", "seconds"), [(3.0, 3.0), (10.0, 5.0)])
+@on_each_backend
+async def test_grace(grace: float, seconds: float) -> None:
+    """The fake counts its grace on the account's clock, until the calls have ended."""
+    account = account_at_noon()
+    account.slow_down(5.0)
+    roles, ended = FakeRolesClient(account), list[bool]()
 
-    async def test_goes_on(self, connect: Connect) -> None:
-        """Calls under way and in the queue go on to their ends; new ones are refused at once."""
-        account = account_at_noon()
-        account.slow_down(0.02)
-        for number in range(3):
-            account.add_role(f"Role {number}", ["PROJECT_READ"])
-        async with connect(account, max_concurrency=1) as roles:
-            walk = aiter(roles.list(limit=2))
-            await anext(walk)
-            await anext(walk)
-            calls = [asyncio.create_task(create(roles, f"New {n}")) for n in range(2)]
-            update = asyncio.create_task(roles.update(role="Role 1", description="Changed."))
-            await under_way(account, 2)
-            closing = asyncio.create_task(roles.aclose(grace=LONG))
-            await asyncio.sleep(0)
-            for refused in (roles.list, roles.with_options(timeout=5.0).list, walk.__anext__):
-                with pytest.raises(ClientStateError, match=r"^the client is closed$"):
-                    await refused()
-            assert not update.done()
-            async with asyncio.timeout(LONG / 2):
-                await closing
-            assert all(call.done() for call in (*calls, update))
-            assert (await update).description == "Changed."
+    async def call() -> None:
+        with suppress(ClientStateError):
+            ended.append(len(await roles.list()) == 0)
 
-        assert {"New 0", "New 1"} < {role.name for role in account.roles}
-
-    @pytest.mark.parametrize("requests", [0, 1, 2])
-    @pytest.mark.parametrize("method", SEVERAL)
-    async def test_several_requests(self, connect: Connect, method: str, requests: int) -> None:
-        """A call of several requests is one call: it goes on, however far it has come."""
-        account = account_at_noon(users=["ada@example.com"], resources=["Space:ML"])
-        account.add_role("Analyst", ["PROJECT_READ"])
-        account.add_role("Editor", ["PROJECT_READ"], id=EDITOR)
-        account.bind("Analyst", user="ada@example.com", resource="Space:ML")
-        account.slow_down(0.02)
-        async with connect(account) as roles:
-            call = asyncio.ensure_future(SEVERAL[method](roles, account))
-            await asyncio.sleep(0)
-            await under_way(account, requests)
-            await roles.aclose(grace=LONG)
-            await call
-
-        assert account.calls[-1].operation.endswith(("update", "delete"))
-
-    async def test_over(self, connect: Connect) -> None:
-        """When the grace is over, calls end as they do without one."""
-        account = account_at_noon()
-        account.fail("list", "silent")
-        account.fail("create", "silent")
-        async with connect(account) as roles:
-            calls = [asyncio.create_task(call(patient(roles))) for call in (use, create)]
-            await under_way(account, 2)
-            await roles.aclose(grace=0.05)
-            listed, made = await asyncio.gather(*calls, return_exceptions=True)
-
-        assert repr(listed) == "ClientStateError('the client is closed')"
-        assert isinstance(made, OutcomeUnknownError)
-        assert repr(made.__cause__) == "ClientStateError('the client is closed')"
-
-    async def test_shortest_counts(self, connect: Connect) -> None:
-        """Closing again with less grace ends the first one, too."""
-        account = account_at_noon()
-        account.fail("list", "silent")
-        async with connect(account) as roles:
-            call = asyncio.create_task(use(patient(roles)))
-            await under_way(account)
-            first = asyncio.create_task(roles.aclose(grace=2e9))
-            await asyncio.sleep(0)
-            async with asyncio.timeout(LONG):
-                await patient(roles).aclose(grace=0.01)
-                await first
-                with pytest.raises(ClientStateError):
-                    await call
-
-    async def test_cancelled(self, connect: Connect) -> None:
-        """Closing that is cancelled while it waits closes at once."""
-        account = account_at_noon()
-        with account.block("list") as blocked:
-            async with connect(account) as roles:
-                call = asyncio.create_task(use(roles))
-                await blocked.reached()
-                with anyio.move_on_after(0.02) as scope:
-                    await roles.aclose(grace=LONG)
-                assert scope.cancelled_caught
-                with pytest.raises(ClientStateError):
-                    await call
-                blocked.release()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(call)
+        while not len(account.calls):
+            await anyio.lowlevel.checkpoint()
+        await roles.aclose(grace=grace)
+        assert passed(account) == seconds
+    assert ended == [True] * (grace > 5.0)
 
 
-class TestAccountTime:
-    """The fake counts its grace on the account's clock."""
+def test_trio_cancelled() -> None:
+    """A call that is closed and cancelled at once is cancelled."""
+    account = account_at_noon()
+    account.fail("list", "silent")
 
-    @pytest.mark.parametrize(("grace", "seconds"), [(3.0, 3.0), (10.0, 5.0)])
-    @on_each_backend
-    async def test_passes(self, grace: float, seconds: float) -> None:
-        """It lasts until the calls have ended, or is over before; nobody waits in real time."""
-        account = account_at_noon()
-        account.slow_down(5.0)
-        roles, ended = FakeRolesClient(account), list[bool]()
+    async def main() -> None:
+        roles = FakeRolesClient(account, timeout=None)
+        with trio.CancelScope() as scope:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(use, roles.with_options(timeout=Timeouts(read=None)))
+                while not len(account.calls):
+                    await trio.lowlevel.checkpoint()
+                scope.cancel()
+                await roles.aclose()
+        assert scope.cancelled_caught
 
-        async def call() -> None:
-            with suppress(ClientStateError):
-                ended.append(len(await roles.list()) == 0)
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(call)
-            while not len(account.calls):
-                await anyio.lowlevel.checkpoint()
-            await roles.aclose(grace=grace)
-            assert passed(account) == seconds
-        assert ended == [True] * (grace > 5.0)
-
-    def test_trio_cancelled(self) -> None:
-        """A call that is closed and cancelled at once is cancelled."""
-        account = account_at_noon()
-        account.fail("list", "silent")
-
-        async def main() -> None:
-            roles = FakeRolesClient(account, timeout=None)
-            with trio.CancelScope() as scope:
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(use, roles.with_options(timeout=Timeouts(read=None)))
-                    while not len(account.calls):
-                        await trio.lowlevel.checkpoint()
-                    scope.cancel()
-                    await roles.aclose()
-            assert scope.cancelled_caught
-
-        trio.run(main)
+    trio.run(main)
 
 
 def test_closed_loop() -> None:

@@ -228,6 +228,10 @@ async def cancel_close(client: RolesClient, _: object) -> None:
     await asyncio.wait([closing])
 
 
+async def close_soon(client: RolesClient, _: object) -> None:
+    await client.aclose(grace=0.5)
+
+
 async def close_gently(client: RolesClient, _: object) -> None:
     closing = asyncio.create_task(client.aclose(grace=600.0))
     await asyncio.sleep(0)
@@ -236,7 +240,7 @@ async def close_gently(client: RolesClient, _: object) -> None:
     await closing
 
 
-ENDS: Final = (cancel, close, close_twice, cancel_close, close_gently)
+ENDS: Final = (cancel, close, close_soon, close_twice, cancel_close, close_gently)
 SEVERAL: Final = ("list", "find", "users", "spaces", "projects")
 """Methods that make several calls, of which a closing client refuses the next one."""
 
@@ -286,7 +290,7 @@ async def check(
 MOMENTS: Final = [
     (method, weather, end)
     for method, weather, end in itertools.product(METHODS, WEATHERS, ENDS)
-    if sized(weather is calm or (end in (cancel, close) and "Name" not in method), True)  # noqa: FBT003
+    if sized(weather is calm or (end in (cancel, close, close_soon) and "Name" not in method), True)  # noqa: FBT003
 ]
 
 
