@@ -14,7 +14,6 @@ import pytest
 
 import arize_roles_async
 from arize_roles_async import (
-    ConfigurationError,
     ListRolesResponse,
     RateLimitError,
     Request,
@@ -129,22 +128,6 @@ class TestBackground:
         await gather([*creates(roles, 2), starve, *creates(roles, 3)[2:]])
 
         assert [call.operation for call in account.calls] == ["create"] * 3
-
-    async def test_turned_back(self) -> None:
-        """A copy whose calls no longer give way goes before those that do."""
-        account = account_at_noon()
-        account.slow_down(1.0)
-        roles = FakeRolesClient(account, timeout=None, max_concurrency=1)
-        bulk = roles.with_options(background=True)
-        await gather([*creates(bulk, 3), bulk.with_options(background=False).list])
-        operations = [call.operation for call in account.calls]
-        assert operations == ["create", "list", "create", "create"]
-
-    @pytest.mark.parametrize("options", [{"background": value} for value in ("yes", 1, None)])
-    def test_refused(self, options: dict[str, Any]) -> None:
-        """The option is a bool."""
-        with pytest.raises(ConfigurationError, match="background must be True or False"):
-            FakeRolesClient().with_options(**options)
 
 
 class TestFailure:

@@ -306,20 +306,6 @@ class TestPlainHttp:
 
 
 class TestCertificates:
-    @pytest.mark.filterwarnings("ignore::arize_roles_async.InsecureWarning")
-    @pytest.mark.parametrize(
-        ("value", "verifies"),
-        [
-            *(("true", True), ("1", True), ("Yes", True), ("on", True), ("", True)),
-            *(("FALSE", False), ("0", False), ("no", False), ("off", False)),
-        ],
-    )
-    def test_verify(self, monkeypatch: pytest.MonkeyPatch, value: str, *, verifies: bool) -> None:
-        """Certificates are checked unless the environment turns it off."""
-        monkeypatch.setenv("ARIZE_REQUEST_VERIFY", value)
-        assert configured().verify is verifies
-        assert configured(verify=True).verify is True
-
     def test_unverified(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A variable that turns this off is named in a warning, once a process, at the caller."""
         monkeypatch.setenv("ARIZE_REQUEST_VERIFY", "No")
@@ -515,12 +501,6 @@ class TestTypes:
             with pytest.raises(ConfigurationError) as caught:
                 make(**given)
             assert str(caught.value) == message
-
-    def test_fake(self) -> None:
-        """The fake has arguments of its own, which are checked alike."""
-        arguments: dict[str, Any] = {"account": 5}
-        with pytest.raises(ConfigurationError, match=r"^account must be a FakeAccount, not int$"):
-            FakeRolesClient(**arguments)
 
 
 def test_shown() -> None:

@@ -140,23 +140,6 @@ class TestSharedWalk:
             await second
         assert caught.value.closest == ("Engineer", "Engineering")
 
-    async def test_woken_cancelled(self) -> None:
-        """A call that is cancelled as it is to fetch leaves that to the next one."""
-        listing = Listing("A", "B")
-
-        async def find_and_cancel() -> None:
-            await listing.find("first", "A")
-            second.cancel()
-
-        first = asyncio.create_task(find_and_cancel())
-        second, third = await listing.begin(second="B", third="B")
-        await listing.answer("0", "1")
-        await first
-
-        assert third.result().name == "B"
-        assert second.cancelled()
-        assert listing.asked == [("first", "0"), ("third", "1")]
-
     async def test_other_options(self) -> None:
         """Clients with other options try as hard as they say, so they share no walk."""
         roles = FakeRolesClient()

@@ -18,7 +18,6 @@ from arize_roles_async import (
     ForbiddenError,
     Permission,
     Role,
-    RolesClient,
     UnknownPermission,
 )
 from arize_roles_fake import (
@@ -28,8 +27,7 @@ from arize_roles_fake import (
     SuspiciousPermissionWarning,
     make_role,
 )
-from arize_roles_fake.contract._suite import walk
-from tests.support.clients import PREDEFINED, START, account_at_noon, ask, both_clients
+from tests.support.clients import PREDEFINED, START, account_at_noon, ask
 from tests.support.processes import LONGEST_WAIT
 
 Act = Callable[[FakeAccount], object]
@@ -138,13 +136,6 @@ class TestAddRole:
         assert (role.description, role.is_predefined) == (None, False)
         old = account.add_role("B", description="", created_at=START - timedelta(days=1))
         assert (old.updated_at, old.description) == (old.created_at, None)
-
-    async def test_ages(self, account: FakeAccount, roles: RolesClient) -> None:
-        """Roles seeded with ages of their own are listed newest first."""
-        for name, days in (("middle", 2), ("oldest", 3), ("newest", 1)):
-            account.add_role(name, created_at=START - timedelta(days=days))
-        names = [role.name for role in await walk(roles.list(limit=1))]
-        assert names == ["newest", "middle", "oldest"]
 
     @pytest.mark.parametrize(
         "misspelled", ["ROLE_RAED", "ROLE_REA", "ROLE_READS", "ROLE_REED", "ROLEREAD"]
@@ -391,18 +382,3 @@ def test_reset_at_once() -> None:
     thread.join()
 
     assert seen == [predefined]
-
-
-@both_clients
-async def test_short_pages(account: FakeAccount, roles: RolesClient) -> None:
-    """Pages of a list that are short or empty and have more are walked through."""
-    for name in "ABCDEF":
-        account.add_role(name, ["ROLE_READ"])
-    account.shorten_pages(0, operation="users.list")
-    # The first empty page has another cursor than the page before it.
-    account.shorten_pages(0, 0, 2, 0, 1, operation="list")
-    assert account.unused_faults[0] == "shorten_pages(0) of users.list: asked for no further page"
-    sizes = [len(page.roles) for page in await walk(roles.list(limit=4).pages())]
-    assert sizes == [0, 0, 2, 0, 1, 3]
-    ask(account, "GET /v2/users")
-    assert not account.unused_faults

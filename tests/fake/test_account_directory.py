@@ -96,25 +96,6 @@ def test_every_field(account: FakeAccount, add: Add, kind: str, given: dict[str,
     assert {name: getattr(made, name) for name in given} == given
 
 
-@pytest.mark.parametrize(
-    ("kind", "query", "names"),
-    [
-        ("users", "status=INVITED", ["b@x.org"]),
-        ("users", "status=INVITED&status=ACTIVE", ["a@x.org", "b@x.org"]),
-        ("projects", "space_name=ml", ["churn"]),
-        ("projects", "project_type=EXPERIMENT", ["tried"]),
-    ],
-)
-def test_filters(account: FakeAccount, kind: str, query: str, names: list[str]) -> None:
-    """A list has those filters, too, that no client of ours sends, and never a bot user."""
-    account.add_user(None, id="bot-1")
-    account.add_user("a@x.org")
-    account.add_user("b@x.org", status="INVITED")
-    account.add_project("churn", space="ML")
-    account.add_project("tried", space="Ops", project_type="EXPERIMENT")
-    assert listed(account, kind, query) == names
-
-
 def test_cursor_of_statuses(account: FakeAccount) -> None:
     """A cursor is of the statuses of its list, in whatever order they are asked for."""
     account.add_user("a@x.org")
@@ -215,16 +196,6 @@ def test_snapshot() -> None:
         assert got(account, "users", "eve@example.com")[0] == 404
         assert got(account, "spaces", "Space:Ops")[0] == 404
         assert got(account, "spaces", "Space:ML")[0] == 200
-
-
-def test_sees_space(account: FakeAccount) -> None:
-    """A key that may do something on a space sees it and its projects."""
-    account.add_project("churn", space="ML")
-    account.add_project("other", space="Ops")
-    account.add_key("k", grants=[], on={"Space:ML": ["ROLE_BINDING_READ"]})
-    assert listed(account, "spaces", key="k") == ["ML"]
-    assert listed(account, "projects", key="k") == ["churn"]
-    assert got(account, "projects", "Project:Ops/other", key="k")[0] == 404
 
 
 def test_unknown_is_there(account: FakeAccount) -> None:

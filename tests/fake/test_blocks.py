@@ -9,8 +9,6 @@ import pytest
 
 from arize_roles_async import (
     AiohttpRolesClient,
-    ClientStateError,
-    OutcomeUnknownError,
     Permission,
     RolesClient,
     RolesError,
@@ -66,19 +64,6 @@ class TestBlock:
             with pytest.raises(asyncio.CancelledError):
                 await task
         account.assert_roles({"A": ROLE_READ})
-
-    @everywhere
-    async def test_closed(self, account: FakeAccount, roles: RolesClient) -> None:
-        """Closing the client ends an open call."""
-        with account.block() as blocked:
-            read = asyncio.create_task(roles.list().all())
-            change = asyncio.create_task(roles.create(name="A", permissions=ROLE_READ))
-            await blocked.reached(2)
-            await roles.aclose()
-            with pytest.raises(ClientStateError):
-                await read
-            with pytest.raises(OutcomeUnknownError):
-                await change
 
     @everywhere
     async def test_others(self, account: FakeAccount, roles: RolesClient) -> None:
