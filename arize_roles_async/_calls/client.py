@@ -11,7 +11,7 @@ from msgspec import UNSET, UnsetType
 
 from arize_roles_async._calls.api_key import ApiKey, KeySource
 from arize_roles_async._calls.call import FindOutcome
-from arize_roles_async._calls.driver import DrivenCall, Lookup, Shared
+from arize_roles_async._calls.driver import DrivenCall, Shared
 from arize_roles_async._calls.protocol import Client
 from arize_roles_async._calls.queue import BACKGROUND
 from arize_roles_async._calls.resource import Resource
@@ -19,9 +19,9 @@ from arize_roles_async._values.errors import ClientStateError, NotFoundError
 from arize_roles_async._values.options import RetryPolicy, Timeouts, check_seconds, check_type
 from arize_roles_async._wire.secrets import takes_secrets
 
-_L_co = TypeVar("_L_co", bound=Lookup, covariant=True)
+_L_co = TypeVar("_L_co", covariant=True)
 _T = TypeVar("_T")
-_ClientT = TypeVar("_ClientT", bound="BaseClient[Lookup]")
+_ClientT = TypeVar("_ClientT", bound="BaseClient[object]")
 Waits = tuple[RetryPolicy, float | None, Callable[[float], Awaitable[None]]]
 """How a client waits between attempts: its retries, the seconds of a call, and its sleep."""
 
@@ -31,7 +31,7 @@ def begin(client: "BaseClient[_L_co]", operation: str) -> DrivenCall[_L_co]:
     return client._begin(operation)  # noqa: SLF001 - of this module
 
 
-def part_of(call: DrivenCall[Lookup] | None, client: _T) -> _T:
+def part_of(call: DrivenCall[object] | None, client: _T) -> _T:
     """Return a client whose calls are parts of a call, if there is one and the client is of ours.
 
     The parts end with the call at the latest, and begin although the client is closing.
@@ -43,7 +43,7 @@ def part_of(call: DrivenCall[Lookup] | None, client: _T) -> _T:
     return copy
 
 
-def may_be_since(call: DrivenCall[Lookup], moment: datetime) -> bool:
+def may_be_since(call: DrivenCall[object], moment: datetime) -> bool:
     """Return whether a time of the service may be that of a change by a call.
 
     A time stands for the whole second, millisecond or microsecond that it begins, as it is nowhere
@@ -79,7 +79,7 @@ class BaseClient(Client, Generic[_L_co]):
 
     _resource: ClassVar[Resource]
     _background = False
-    _whole: DrivenCall[Lookup] | None = None
+    _whole: DrivenCall[object] | None = None
     """The call that the client's calls are parts of."""
     _name: str | None = None
 

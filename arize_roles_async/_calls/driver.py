@@ -4,7 +4,7 @@ import functools
 import logging
 import math
 from collections.abc import Awaitable, Callable
-from typing import Final, Generic, Protocol, Self, TypeVar
+from typing import Final, Generic, TypeVar
 
 import msgspec
 from msgspec import UnsetType
@@ -41,15 +41,8 @@ _MAX_TITLE: Final = 100
 _MAX_DRIVERS: Final = 1_000
 
 
-class Lookup(Protocol):
-    """Finds what a key sees by its name, for the calls that send this key."""
-
-    def restarted(self) -> Self:
-        """Return one that has seen as much, for another event loop."""
-        ...
-
-
-_L_co = TypeVar("_L_co", bound=Lookup, covariant=True)
+_L_co = TypeVar("_L_co", covariant=True)
+"""What finds items by their names, for the calls that send one key."""
 
 
 class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
@@ -145,7 +138,7 @@ class Driver(Generic[_L_co]):
             self.slots.restart()
         if self._queue.is_stale:
             self._queue = Queue(self.slots, self.pace)
-            self.lookup = self.lookup.restarted()
+            self.lookup = self._new_lookup()
 
     async def ask_key(self, call: DrivenCall[_L_co]) -> bool:
         """Have a call send the key that there is now; return whether it is another one.
@@ -250,7 +243,7 @@ class Driver(Generic[_L_co]):
             failure = error
         return call.conclude(failure)
 
-    async def _wait_in_queue(self, call: DrivenCall[Lookup], queue: Queue, now: float) -> float:
+    async def _wait_in_queue(self, call: DrivenCall[object], queue: Queue, now: float) -> float:
         """Wait until the request may go, and return the time of that."""
         transport, pace = self.transport, queue.pace
         waiter = Waiter(call.turn, call.deadline, call.retry.max_retry_after or math.inf)
@@ -296,7 +289,7 @@ async def _outcome(call: Call, failure: RolesError, found: Awaitable[_T | UnsetT
     return result
 
 
-def _note_pace(queue: Queue, call: DrivenCall[Lookup], response: Response, now: float) -> None:
+def _note_pace(queue: Queue, call: DrivenCall[object], response: Response, now: float) -> None:
     """Show the queue whether the service granted or refused a request."""
     pace, was_limited = queue.pace, queue.pace.limited
     # The pace counts from when a request was sent: it may have waited for a connection before.
@@ -313,7 +306,7 @@ def _note_pace(queue: Queue, call: DrivenCall[Lookup], response: Response, now: 
         )
 
 
-def _log(call: DrivenCall[Lookup], outcome: Response | RolesError, seconds: float) -> None:
+def _log(call: DrivenCall[object], outcome: Response | RolesError, seconds: float) -> None:
     fields = _fields(call, seconds, outcome)
     logger.debug(
         # As text: the query of a request, which a record would keep, may hold an address.
@@ -336,7 +329,7 @@ def _in_log(failure: RolesError) -> str:
 
 
 def _fields(
-    call: DrivenCall[Lookup], seconds: float, outcome: Response | RolesError | None = None
+    call: DrivenCall[object], seconds: float, outcome: Response | RolesError | None = None
 ) -> dict[str, object]:
     """Return the fields of a log record, perhaps about an attempt, which JSON loggers write."""
     request = call.request

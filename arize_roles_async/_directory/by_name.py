@@ -8,7 +8,7 @@ import attr
 from msgspec import UNSET, UnsetType
 
 from arize_roles_async._calls.client import BaseClient, begin, part_of
-from arize_roles_async._calls.driver import DrivenCall, Lookup
+from arize_roles_async._calls.driver import DrivenCall
 from arize_roles_async._calls.paging import Pages
 from arize_roles_async._calls.stage import pre_release
 from arize_roles_async._directory.models import NamedBinding, NamedBindings
@@ -194,7 +194,7 @@ class ByName:
             return await self._named(found)
 
     async def _look_up(
-        self, given: dict[str, str], whole: DrivenCall[Lookup] | None = None
+        self, given: dict[str, str], whole: DrivenCall[object] | None = None
     ) -> dict[str, str]:
         """Return the IDs of what has the given names, by the arguments that take them.
 
@@ -220,7 +220,7 @@ class ByName:
         return {argument.get(kind, "resource_id"): ids[kind] for kind in ids}
 
     def _methods(
-        self, kind: str, whole: DrivenCall[Lookup] | None = None
+        self, kind: str, whole: DrivenCall[object] | None = None
     ) -> tuple[Callable[..., Awaitable[Any]], Callable[[], Pages[Any, Any, Any]]]:
         """Return what gets one of a kind, and what lists all."""
         client = part_of(whole, self._roles if kind == "role" else self._directory)

@@ -14,7 +14,7 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from arize_roles_async._calls.client import BaseClient
-from arize_roles_async._calls.driver import DrivenCall, Lookup
+from arize_roles_async._calls.driver import DrivenCall
 from arize_roles_async._calls.paging import Pages
 from arize_roles_async._calls.resource import Resource
 from arize_roles_async._calls.stage import pre_release
@@ -62,7 +62,7 @@ _PROJECTS: Final = _Kind(
 beta = pre_release("directory", "BETA", errors.BetaWarning)
 
 
-class BaseDirectory(BaseClient[Lookup], Directory):
+class BaseDirectory(BaseClient[object], Directory):
     """The methods of `Directory`, whatever the transport."""
 
     _resource = USERS
@@ -125,12 +125,12 @@ class BaseDirectory(BaseClient[Lookup], Directory):
             return await _find(call, kind, text, in_space)
 
 
-async def _space_id(call: DrivenCall[Lookup], space: str) -> str:
+async def _space_id(call: DrivenCall[object], space: str) -> str:
     return space if is_id(space) else (await _find(call, _SPACES, space)).id
 
 
 async def _find(
-    call: DrivenCall[Lookup], kind: _Kind[_T, Any], text: str, in_space: str | UnsetType = UNSET
+    call: DrivenCall[object], kind: _Kind[_T, Any], text: str, in_space: str | UnsetType = UNSET
 ) -> _T:
     """Return the thing with an ID, or the one that has a name."""
     if is_id(text):

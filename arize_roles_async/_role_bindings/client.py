@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from arize_roles_async._calls.call import FindOutcome
 from arize_roles_async._calls.client import BaseClient, expect_gone, may_be_since
-from arize_roles_async._calls.driver import DrivenCall, Lookup
+from arize_roles_async._calls.driver import DrivenCall
 from arize_roles_async._calls.paging import Asynchronous
 from arize_roles_async._calls.stage import pre_release
 from arize_roles_async._role_bindings.models import (
@@ -50,7 +50,7 @@ _FOUND_BY: Final = {"role_id": "role", "user_id": "user", "resource_id": "space 
 beta = pre_release("role_bindings", "BETA", BetaWarning)
 
 
-class BaseRoleBindingsClient(BaseClient[Lookup], RoleBindingsClient):
+class BaseRoleBindingsClient(BaseClient[object], RoleBindingsClient):
     """The methods of `RoleBindingsClient`, whatever the transport."""
 
     _resource = ROLE_BINDINGS
@@ -201,7 +201,7 @@ class BaseRoleBindingsClient(BaseClient[Lookup], RoleBindingsClient):
             return await call.page(ROLE_BINDINGS, ListRoleBindingsResponse, page)
 
     async def _give(
-        self, call: DrivenCall[Lookup], found: RoleBinding | None, new: CreateRoleBinding
+        self, call: DrivenCall[object], found: RoleBinding | None, new: CreateRoleBinding
     ) -> RoleBinding:
         """Create a binding, or change the role of the one that was found."""
         if found is not None:
@@ -215,7 +215,7 @@ class BaseRoleBindingsClient(BaseClient[Lookup], RoleBindingsClient):
         return await self._update(call, made.id, new.role_id)
 
     async def _create(
-        self, call: DrivenCall[Lookup], new: CreateRoleBinding, *, adopts: bool = False
+        self, call: DrivenCall[object], new: CreateRoleBinding, *, adopts: bool = False
     ) -> RoleBinding:
         return await call.change(
             create_request(ROLE_BINDINGS.path, new),
@@ -223,7 +223,7 @@ class BaseRoleBindingsClient(BaseClient[Lookup], RoleBindingsClient):
             lambda step: self._find_created(call, new, step, adopts=adopts),
         )
 
-    async def _update(self, call: DrivenCall[Lookup], binding_id: str, role_id: str) -> RoleBinding:
+    async def _update(self, call: DrivenCall[object], binding_id: str, role_id: str) -> RoleBinding:
         return await call.change(
             item_request(
                 "PATCH", ROLE_BINDINGS.path, binding_id, UpdateRoleBinding(role_id=role_id)
@@ -232,7 +232,7 @@ class BaseRoleBindingsClient(BaseClient[Lookup], RoleBindingsClient):
             lambda step: self._find_updated(call, binding_id, role_id, step),
         )
 
-    async def _delete(self, call: DrivenCall[Lookup], binding_id: str, *, was_seen: bool) -> None:
+    async def _delete(self, call: DrivenCall[object], binding_id: str, *, was_seen: bool) -> None:
         await call.change(
             item_request("DELETE", ROLE_BINDINGS.path, binding_id),
             lambda _, __: None,
@@ -241,14 +241,14 @@ class BaseRoleBindingsClient(BaseClient[Lookup], RoleBindingsClient):
             ),
         )
 
-    async def _find(self, call: DrivenCall[Lookup], target: Target) -> RoleBinding | None:
+    async def _find(self, call: DrivenCall[object], target: Target) -> RoleBinding | None:
         """Return the binding of a user on a resource, or None if the key sees none."""
         wanted = {"user_id": target.user_id, "resource_id": target.resource_id}
         fetch = functools.partial(call.page, ROLE_BINDINGS, ListRoleBindingsResponse)
         return await anext(_Found(fetch, [target.resource_type], wanted), None)
 
     async def _find_created(
-        self, call: DrivenCall[Lookup], new: CreateRoleBinding, step: FindOutcome, *, adopts: bool
+        self, call: DrivenCall[object], new: CreateRoleBinding, step: FindOutcome, *, adopts: bool
     ) -> RoleBinding | UnsetType:
         """Return the binding that this call made, or if it adopts, whoever made it."""
         found = await self._find(call, new)
@@ -264,7 +264,7 @@ class BaseRoleBindingsClient(BaseClient[Lookup], RoleBindingsClient):
         return UNSET
 
     async def _find_updated(
-        self, call: DrivenCall[Lookup], binding_id: str, role_id: str, step: FindOutcome
+        self, call: DrivenCall[object], binding_id: str, role_id: str, step: FindOutcome
     ) -> RoleBinding | UnsetType:
         """Return the binding if it has the role that this call gave it."""
         binding = await call.get(ROLE_BINDINGS, RoleBinding, binding_id)
@@ -276,7 +276,7 @@ class BaseRoleBindingsClient(BaseClient[Lookup], RoleBindingsClient):
         return UNSET
 
 
-def _changed_since(call: DrivenCall[Lookup]) -> OutcomeUnknownError:
+def _changed_since(call: DrivenCall[object]) -> OutcomeUnknownError:
     """Return the error of a change after which the binding has another role."""
     return call.outcome_unknown(InvalidResponseError("the answer holds a binding of another role"))
 

@@ -88,7 +88,7 @@ class BaseRolesClient(BaseClient[NameLookup], RolesClient):  # ty: ignore[confli
                 functools.partial(_expect_name, new.name),
                 lambda step: self._find_created(call, new, step),
             )
-            call.lookup.known.learn([role])
+            call.lookup.learn([role])
             return role
 
     @overload
@@ -133,7 +133,7 @@ class BaseRolesClient(BaseClient[NameLookup], RolesClient):  # ty: ignore[confli
                 lambda asked, answer: (decode_item(Role, "id", found_id, asked, answer), answer),
                 lambda step: self._find_updated(call, found_id, changes, step),
             )
-            call.lookup.known.learn([updated])
+            call.lookup.learn([updated])
             if is_name and changes.name is UNSET and updated.name != target:
                 renamed = RoleRenamedError(
                     f"the role {quoted(target)} was renamed to {quoted(updated.name)} before the "
@@ -172,12 +172,12 @@ class BaseRolesClient(BaseClient[NameLookup], RolesClient):  # ty: ignore[confli
 
     async def _fetch(self, call: DrivenCall[NameLookup], page: ListRoles) -> ListRolesResponse:
         response = await call.page(ROLES, ListRolesResponse, page)
-        call.lookup.known.learn(response.roles)
+        call.lookup.learn(response.roles)
         return response
 
     async def _get(self, call: DrivenCall[NameLookup], role_id: str) -> Role:
         role = await call.get(ROLES, Role, role_id)
-        call.lookup.known.learn([role])
+        call.lookup.learn([role])
         return role
 
     async def _find(self, call: DrivenCall[NameLookup], name: str) -> Role:

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Final
 
-from arize_roles_async._calls.driver import DrivenCall, Lookup
+from arize_roles_async._calls.driver import DrivenCall
 from arize_roles_async._calls.paging import Walk
 from arize_roles_async._calls.queue import BACKGROUND
 from arize_roles_async._calls.transport import Call, Event
@@ -37,40 +37,6 @@ _SIMILAR: Final = 0.6
 
 _Fetch = Callable[[ListRoles], Awaitable[ListRolesResponse]]
 _Get = Callable[[str], Awaitable[Role]]
-
-
-class KnownRoles:
-    """The IDs of the roles that were seen last, by their names; fifty thousand at most.
-
-    An ID may be out of date: the role that has it is only the first candidate.
-    """
-
-    def __init__(self) -> None:
-        self._ids: dict[str, str] = {}
-
-    def learn(self, roles: Iterable[Role]) -> None:
-        """Keep the IDs of roles."""
-        ids = self._ids
-        for role in roles:
-            # No call can ask for a longer name, but an answer can contain one.
-            if len(name := role.name) <= MAX_NAME:
-                ids[name] = role.id
-        if len(ids) > _MAX_KNOWN:
-            for name in [*islice(ids, _MAX_KNOWN // 10)]:
-                del ids[name]
-
-    def find(self, name: str) -> str | None:
-        """Return the ID of the role that was last seen with a name, or None."""
-        return self._ids.get(name)
-
-    def forget(self, name: str, role_id: str) -> None:
-        """Drop the ID of a name, since it is out of date, unless a newer one is kept."""
-        if self._ids.get(name) == role_id:
-            del self._ids[name]
-
-    def fill_fewer_pages(self, number: int) -> bool:
-        """Return whether a listing of the roles that were seen would have fewer pages."""
-        return len(self._ids) <= (number - 1) * MAX_LIMIT
 
 
 class _SharedWalk(Walk[ListRoles, ListRolesResponse]):
@@ -114,17 +80,30 @@ class _SharedWalk(Walk[ListRoles, ListRolesResponse]):
 
 
 class NameLookup:
-    """Finds roles by name, over as few walks as the rule above allows."""
+    """Finds roles by name, over as few walks as the rule above allows.
 
-    def __init__(self, known: KnownRoles | None = None) -> None:
-        self.known: KnownRoles = known or KnownRoles()
-        # By limits. The first walk may be under way; the last can be joined until it begins.
+    It keeps the IDs of the fifty thousand roles that were seen last. One may be out of date: the
+    role that has it is only the first candidate.
+    """
+
+    def __init__(self) -> None:
+        self.ids: dict[str, str] = {}
+        """By name."""
         self._walks: dict[object, list[_SharedWalk]] = {}
+        """By limits. The first may be under way; the last can be joined until it begins."""
 
-    def restarted(self) -> "NameLookup":
-        return NameLookup(self.known)
+    def learn(self, roles: Iterable[Role]) -> None:
+        """Keep the IDs of roles."""
+        ids = self.ids
+        for role in roles:
+            # No call can ask for a longer name, but an answer can contain one.
+            if len(name := role.name) <= MAX_NAME:
+                ids[name] = role.id
+        if len(ids) > _MAX_KNOWN:
+            for name in [*islice(ids, _MAX_KNOWN // 10)]:
+                del ids[name]
 
-    async def find(self, name: str, call: DrivenCall[Lookup], fetch: _Fetch, get: _Get) -> Role:
+    async def find(self, name: str, call: DrivenCall[object], fetch: _Fetch, get: _Get) -> Role:
         """Return the role with exactly this name; `fetch` and `get` send requests of the call.
 
         Only calls whose limits are equal share a walk, since they try equally hard.
@@ -137,13 +116,13 @@ class NameLookup:
         from anyio.lowlevel import checkpoint
 
         limits = (call.timeouts, call.retry, call.turn >= BACKGROUND)
-        known_id = self.known.find(name)
+        known_id = self.ids.get(name)
         while True:
             with self._join(name, limits, fetch) as shared:
                 # Every call of this moment joins before one of them sends a request.
                 await checkpoint()
                 looking = sum(walk.calls for walk in self._walks[limits])
-                if known_id is None or self.known.fill_fewer_pages(looking):
+                if known_id is None or len(self.ids) <= (looking - 1) * MAX_LIMIT:
                     await self._walk(name, call, fetch, shared, limits)
                     break
             try:
@@ -154,7 +133,9 @@ class NameLookup:
             else:
                 if role.name == name:
                     return role
-            self.known.forget(name, known_id)
+            # Unless a newer one was seen meanwhile.
+            if self.ids.get(name) == known_id:
+                del self.ids[name]
             known_id = None
         if (found := shared.found[name]) is not None:
             return found
@@ -185,7 +166,7 @@ class NameLookup:
     async def _walk(
         self,
         name: str,
-        call: DrivenCall[Lookup],
+        call: DrivenCall[object],
         fetch: _Fetch,
         shared: _SharedWalk,
         limits: object,

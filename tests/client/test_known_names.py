@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from arize_roles_async import ForbiddenError, NotFoundError, Role
-from arize_roles_async._roles.lookup import KnownRoles
+from arize_roles_async._roles.lookup import NameLookup
 from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient
 
 
@@ -149,21 +149,21 @@ def roles_of(first: int, number: int) -> list[Role]:
 class TestMemory:
     def test_bounded(self) -> None:
         """Fifty thousand names are kept at most, and those seen longest ago are forgotten."""
-        known = KnownRoles()
+        known = NameLookup()
 
         for first in range(0, 50_000, 100):
             known.learn(roles_of(first, 100))
-        assert known.find("Role 0") == "id 0"
+        assert known.ids.get("Role 0") == "id 0"
         known.learn(roles_of(50_000, 1))
 
-        assert known.find("Role 4999") is None
-        assert known.find("Role 5000") == "id 5000"
-        assert known.find("Role 50000") == "id 50000"
+        assert known.ids.get("Role 4999") is None
+        assert known.ids.get("Role 5000") == "id 5000"
+        assert known.ids.get("Role 50000") == "id 50000"
 
     def test_long_name(self) -> None:
         """A name that is longer than any role's is not kept, so that no answer fills the memory."""
-        known = KnownRoles()
+        known = NameLookup()
 
         known.learn([attrs.evolve(roles_of(0, 1)[0], name="x" * 256)])
 
-        assert known.find("x" * 256) is None
+        assert known.ids.get("x" * 256) is None

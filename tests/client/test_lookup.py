@@ -20,7 +20,7 @@ from arize_roles_async import (
 )
 from arize_roles_async._calls.api_key import KeySource
 from arize_roles_async._calls.driver import DrivenCall, Shared
-from arize_roles_async._roles.lookup import KnownRoles, NameLookup
+from arize_roles_async._roles.lookup import NameLookup
 from arize_roles_async._roles.operations import ROLES
 from arize_roles_async.transport import ListRoles
 from arize_roles_fake import FakeAccount, FakeRolesClient, make_role
@@ -212,7 +212,7 @@ class TestClosest:
 
 async def test_learned_meanwhile() -> None:
     """A newer ID of a name that is learned while the old one is requested is kept."""
-    known = KnownRoles()
+    known = NameLookup()
     known.learn([make_role(name="A", id="old")])
 
     async def get(role_id: str) -> Role:
@@ -223,8 +223,8 @@ async def test_learned_meanwhile() -> None:
         del request
         return page_of(make_role(name="A", id="new"))
 
-    found = await NameLookup(known).find("A", new_call(), fetch, get)
-    assert found.id == known.find("A") == "new"
+    found = await known.find("A", new_call(), fetch, get)
+    assert found.id == known.ids.get("A") == "new"
 
 
 def test_under_trio() -> None:
