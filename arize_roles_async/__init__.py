@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET
 
 from arize_roles_async._calls.api_key import ApiKey
-from arize_roles_async._roles.models import ListRolesResponse, Role
+from arize_roles_async._roles.models import Role
 from arize_roles_async._roles.pages import RolePages
 from arize_roles_async._roles.protocol import RolesClient
 from arize_roles_async._values.errors import (
@@ -65,38 +65,44 @@ from arize_roles_async._values.permissions import (
     UnknownPermission,
 )
 from arize_roles_async._version import __version__
-from arize_roles_async._wire.request import Request
-from arize_roles_async._wire.response import Response
 
 if TYPE_CHECKING:
+    # Names with `as` are for annotations alone, and not among those of `__all__`.
+    # isort: off
     from arize_roles_async._aiohttp.client import AiohttpRolesClient
     from arize_roles_async._arize import ArizeClient
-    from arize_roles_async._directory.by_name import ByName, FoundBindings
+    from arize_roles_async._directory.by_name import ByName, FoundBindings as FoundBindings
     from arize_roles_async._directory.models import (
-        AccountRole,
-        ListProjectsResponse,
-        ListSpacesResponse,
-        ListUsersResponse,
+        AccountRole as AccountRole,
+        ListProjectsResponse as ListProjectsResponse,
+        ListSpacesResponse as ListSpacesResponse,
+        ListUsersResponse as ListUsersResponse,
         NamedBinding,
-        NamedBindings,
+        NamedBindings as NamedBindings,
         Project,
         Space,
         User,
     )
-    from arize_roles_async._directory.pages import ProjectPages, SpacePages, UserPages
+    from arize_roles_async._directory.pages import (
+        ProjectPages as ProjectPages,
+        SpacePages as SpacePages,
+        UserPages as UserPages,
+    )
     from arize_roles_async._directory.protocol import Directory
     from arize_roles_async._role_bindings.models import (
-        ListRoleBindingsResponse,
+        ListRoleBindingsResponse as ListRoleBindingsResponse,
         RoleBinding,
         RoleBindingResourceType,
     )
-    from arize_roles_async._role_bindings.pages import RoleBindingPages
+    from arize_roles_async._role_bindings.pages import RoleBindingPages as RoleBindingPages
     from arize_roles_async._role_bindings.protocol import RoleBindingsClient
-    from arize_roles_async._values.details import FieldInfo, ProblemDetails, Violation
+    from arize_roles_async._roles.models import ListRolesResponse as ListRolesResponse
+    from arize_roles_async._values.details import FieldInfo as FieldInfo, ProblemDetails, Violation
+    from arize_roles_async._wire.request import Request as Request
+    from arize_roles_async._wire.response import Response as Response
 
 __all__ = [
     "UNSET",
-    "AccountRole",
     "AiohttpRolesClient",
     "AlphaWarning",
     "AmbiguousNameError",
@@ -111,19 +117,11 @@ __all__ = [
     "ConfigurationError",
     "ConflictError",
     "Directory",
-    "FieldInfo",
     "ForbiddenError",
-    "FoundBindings",
     "InsecureWarning",
     "InvalidResponseError",
-    "ListProjectsResponse",
-    "ListRoleBindingsResponse",
-    "ListRolesResponse",
-    "ListSpacesResponse",
-    "ListUsersResponse",
     "MissingExtraError",
     "NamedBinding",
-    "NamedBindings",
     "NotFoundError",
     "OutcomeUnknownError",
     "PaginationMetadata",
@@ -131,14 +129,10 @@ __all__ = [
     "PermissionsArgument",
     "ProblemDetails",
     "Project",
-    "ProjectPages",
     "RateLimitError",
-    "Request",
-    "Response",
     "RetryPolicy",
     "Role",
     "RoleBinding",
-    "RoleBindingPages",
     "RoleBindingResourceType",
     "RoleBindingsClient",
     "RolePages",
@@ -149,13 +143,11 @@ __all__ = [
     "RolesTimeoutError",
     "ServerError",
     "Space",
-    "SpacePages",
     "StatusError",
     "Timeouts",
     "UnknownPermission",
     "UnprocessableEntityError",
     "User",
-    "UserPages",
     "ValidationError",
     "Violation",
     "__version__",
@@ -188,7 +180,10 @@ _ON_DEMAND = {
     "_role_bindings.models": {"ListRoleBindingsResponse", "RoleBinding", "RoleBindingResourceType"},
     "_role_bindings.pages": {"RoleBindingPages"},
     "_role_bindings.protocol": {"RoleBindingsClient"},
+    "_roles.models": {"ListRolesResponse"},
     "_values.details": {"FieldInfo", "ProblemDetails", "Violation"},
+    "_wire.request": {"Request"},
+    "_wire.response": {"Response"},
 }
 
 

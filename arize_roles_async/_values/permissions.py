@@ -2,12 +2,9 @@
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
-
-from arize_roles_async._values.errors import validation_error
-from arize_roles_async._values.text import nearest, quoted, type_name
 
 
 class _Identifier:
@@ -192,41 +189,6 @@ class Permission(_Identifier, StrEnum):
     def is_known(self) -> bool:
         """True: this version of the library knows the permission."""
         return True
-
-    @classmethod
-    def for_resource(cls, resource: str) -> "tuple[Permission, ...]":
-        """Return every permission about exactly `resource`, in the order of their definition.
-
-        Args:
-            resource: The identifier without its action. `"DATASET"` does not include
-                `DATASET_EXAMPLE_READ`, whose resource is `DATASET_EXAMPLE`.
-
-        Raises:
-            ValidationError: No permission is about it; the message suggests the nearest resource.
-        """
-        found = tuple(member for member in cls if member.resource == resource)
-        return found or _refuse("resource", resource, {member.resource for member in cls})
-
-    @classmethod
-    def for_action(cls, action: str) -> "tuple[Permission, ...]":
-        """Return every permission that allows `action`, in the order of their definition.
-
-        Args:
-            action: The last word of the identifier, such as `"READ"`, on any resource.
-
-        Raises:
-            ValidationError: No permission allows it; the message suggests the nearest action.
-        """
-        found = tuple(member for member in cls if member.action == action)
-        return found or _refuse("action", action, {member.action for member in cls})
-
-
-def _refuse(field: str, value: object, known: set[str]) -> NoReturn:
-    if not isinstance(value, str):
-        raise validation_error((field, f"must be a string, not {type_name(value)}"))
-    message = f"{quoted(value)} is not the {field} of a known permission"
-    suggestion = f"; did you mean {nearest(value, sorted(known))}?" if value else ""
-    raise validation_error((field, message + suggestion))
 
 
 class UnknownPermission(_Identifier, str):

@@ -1,12 +1,11 @@
 """Permissions: strings that know what they are about and what they allow, and their one list."""
 
 import pickle
-from typing import Any
 
 import cattrs
 import pytest
 
-from arize_roles_async import Permission, UnknownPermission, ValidationError
+from arize_roles_async import Permission, UnknownPermission
 
 UNKNOWN = UnknownPermission("DATASET_EXAMPLE_TELEPORT")
 
@@ -30,49 +29,6 @@ class TestMembers:
     ) -> None:
         """A permission knows its resource and action."""
         assert (permission.resource, permission.action) == (resource, action)
-
-
-class TestSelection:
-    """`Permission.for_resource` and `Permission.for_action`."""
-
-    def test_exact(self) -> None:
-        """A resource or action is matched exactly, in definition order."""
-        datasets, restricting = (
-            Permission.for_resource("DATASET"),
-            Permission.for_action("RESTRICT"),
-        )
-        assert "DATASET_READ" in datasets
-        assert "DATASET_EXAMPLE_READ" not in datasets
-        assert {"DASHBOARD_RESTRICT", "PROJECT_RESTRICT", "PROMPT_RESTRICT"} <= {*restricting}
-        for found in (datasets, restricting):
-            assert list(found) == [member for member in Permission if member in found]
-
-    @pytest.mark.parametrize(
-        ("find", "text", "message"),
-        [
-            (
-                Permission.for_resource,
-                "DATASET_EXMAPLE",
-                (
-                    "resource: 'DATASET_EXMAPLE' is not the resource of a known permission; "
-                    "did you mean DATASET_EXAMPLE?"
-                ),
-            ),
-            (
-                Permission.for_action,
-                "read",
-                "action: 'read' is not the action of a known permission; did you mean READ?",
-            ),
-            (Permission.for_action, "", "action: '' is not the action of a known permission"),
-            (Permission.for_resource, 5, "resource: must be a string, not int"),
-            (Permission.for_action, 5, "action: must be a string, not int"),
-        ],
-    )
-    def test_none(self, find: Any, text: object, message: str) -> None:  # noqa: ANN401
-        """Anything else is an error, which suggests the nearest one."""
-        with pytest.raises(ValidationError) as caught:
-            find(text)
-        assert str(caught.value) == message
 
 
 class TestUnknown:

@@ -164,4 +164,4 @@ def test_each_class() -> None:
         if is_kept(getattr(module, name))
     }
 
-    assert {type(each).__name__ for each in (*VALUES, *ERRORS)} == public - NOT_KEPT
+    assert {type(each).__name__ for each in (*VALUES, *ERRORS)} >= public - NOT_KEPT

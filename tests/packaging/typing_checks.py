@@ -146,8 +146,6 @@ async def permissions(roles: RolesClient, role: Role) -> None:
             assert_type(permission.action, str)
             assert_type(permission.is_known, bool)
             assert_type(permission.value, str)
-    assert_type(Permission.for_resource("DATASET"), tuple[Permission, ...])
-    assert_type(Permission.for_action("READ"), tuple[Permission, ...])
 
 
 # Responses.
