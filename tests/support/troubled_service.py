@@ -84,10 +84,8 @@ class TroubledService(FakeAccount):
         """What of that they deleted."""
         self.theirs: set[str] = set()
         """What others changed during the call."""
-        self.asked: list[tuple[str, str, str]] = []
-        """The method, path and number of retries of each request."""
-        self.replies: list[tuple[bool, str]] = []
-        """Whether each request was a change, and its fault or else the status of the answer."""
+        self.requests: list[tuple[str, str, str, str]] = []
+        """Method, path, number of retries, and the fault or else the status of the answer."""
         self.late: list[Request] = []
         self.has_rights = True
         """The key has every right all the time."""
@@ -143,6 +141,10 @@ class TroubledService(FakeAccount):
         elif self.resource == "roles" and share < 0.7:
             self.add_key(self.key, grants=("ROLE_READ",))
 
+    def changes(self) -> list[str]:
+        """Return what became of the requests for a change."""
+        return [end for method, _, _, end in self.requests if method != "GET"]
+
     def binding(self) -> str:
         """Return the ID of the binding of the call's user on its place, or one of none."""
         target = self.user, self.place
@@ -174,15 +176,14 @@ class TroubledService(FakeAccount):
     def handle(self, request: Request) -> Response:
         """Answer a request of the call, as its fault says."""
         is_change, retries = request.method != "GET", request.headers.get("sdk-retry-count", "")
-        self.asked.append((request.method, request.path, retries))
-        if (act := self.story.acts.get(len(self.asked))) is not None:
+        if (act := self.story.acts.get(len(self.requests) + 1)) is not None:
             self._act(act)
         while self.late and self.drawn.random() < 0.5:
             self._carry_out(self.late.pop())
-        number = 1 + [change for change, _ in self.replies].count(is_change)
+        number = 1 + [method != "GET" for method, *_ in self.requests].count(is_change)
         fault = self.story.faults.get(f"{'change' if is_change else 'read'} {number}")
         reply = self._carry_out(request) if fault is None else self._reply(request, fault)
-        self.replies.append((is_change, fault or f"{reply.status}"))
+        self.requests.append((request.method, request.path, retries, fault or f"{reply.status}"))
         return msgspec.structs.replace(reply, delay=self.drawn.choice([0.0, 0.1, 0.9]))
 
     def _reply(self, request: Request, fault: str) -> Reply:
