@@ -27,7 +27,7 @@ from arize_roles_async._wire.response import Response
 from arize_roles_async._wire.secrets import Secret, takes_secrets
 from arize_roles_fake._account.account import FakeAccount
 from arize_roles_fake._testing.faults import Reply, reply_of
-from arize_roles_fake._testing.incoming import CallRequest, CallState
+from arize_roles_fake._testing.incoming import ClientCall, InProcessRequest
 from arize_roles_fake._testing.loops import is_open, running_loop
 from arize_roles_fake._testing.timeline import (
     Clock,
@@ -112,10 +112,11 @@ class FixtureRolesClient(FakeRolesClient):
 
 
 class AccountTransport(Transport):
-    """Hands requests to the accounts of their keys; `unknown_key_is_first` is as in `CallRequest`.
+    """Hands requests to the accounts of their keys.
 
-    With `host`, requests have the header that they would have over HTTP. Unless it may be dropped,
-    it warns when it is dropped without `aclose` in a running program.
+    `unknown_key_is_first` is as in `InProcessRequest`. With `host`, requests have the header that
+    they would have over HTTP. Unless it may be dropped, it warns when it is dropped without
+    `aclose` in a running program.
     """
 
     def __init__(
@@ -178,7 +179,7 @@ class AccountTransport(Transport):
         state, key = call.time_limit.state, call.keys[-1]
         state.name = call.name
         answer = self._account_of(key).handle(
-            CallRequest(
+            InProcessRequest(
                 method=request.method,
                 target=request.target,
                 headers={
@@ -317,7 +318,7 @@ class _AccountTimeLimit(TimeLimit):
         self._call = call
         self._transport = transport
         self.scope = anyio.CancelScope()
-        self.state = CallState(operation=call.operation)
+        self.state = ClientCall(operation=call.operation)
 
     def __enter__(self) -> None:
         self.scope.__enter__()

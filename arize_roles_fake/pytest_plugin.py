@@ -23,7 +23,7 @@ except ModuleNotFoundError as _error:
     ) from _error
 
 import arize_roles_fake
-from arize_roles_fake._testing.leaks import Written
+from arize_roles_fake._testing.leaks import TestOutput
 from arize_roles_fake._testing.watch import Watch, check_unused_faults, unused_report, watches
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ _MAX_CALLS: Final = 50
 """Limit on the calls of an account in a report."""
 
 _watch_key = pytest.StashKey[Watch]()
-_written_key = pytest.StashKey[Written]()
+_written_key = pytest.StashKey[TestOutput]()
 
 # Variables that lead Arize's clients elsewhere, or conflict with those that `arize_env` sets.
 _CONFLICTING = (
@@ -264,7 +264,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     """Collect all that a test writes, where that is searched for keys."""
     if not item.config.getini(_SECRETS):
         return (yield)
-    written = item.stash[_written_key] = Written()
+    written = item.stash[_written_key] = TestOutput()
     with written.collected(pytest.CaptureFixture):
         return (yield)
 

@@ -1,1 +1,1 @@
-"""`FakeAccount` in its parts: what it holds, what a test scripts, what it asserts, and the door."""
+"""`FakeAccount` in its parts: what it holds, what a test scripts and asserts, its answers."""

@@ -38,7 +38,12 @@ from arize_roles_fake._testing.blocked import Blocked
 from arize_roles_fake._testing.call_log import CallLog, LoggedCall
 from arize_roles_fake._testing.fault_rules import Breakage
 from arize_roles_fake._testing.faults import Reply, ScriptedFault, failed_answer
-from arize_roles_fake._testing.incoming import CallFilter, CallRequest, IncomingRequest, incoming_of
+from arize_roles_fake._testing.incoming import (
+    CallFilter,
+    IncomingRequest,
+    InProcessRequest,
+    incoming_of,
+)
 from arize_roles_fake._testing.limits import Latency
 from arize_roles_fake._testing.make_role import warn_of_misspelled
 from arize_roles_fake._testing.watch import running_watch
@@ -119,7 +124,7 @@ class FakeAccount(Contents, Script, Assertions):
 
     def __repr__(self) -> str:
         try:
-            tenant, roles = self._state.ids.tenant, len(self._store)
+            tenant, roles = self._state.ids.tenant, len(self._records.roles)
             return f"<FakeAccount {tenant} of {roles} roles, asked {len(self._log)} times>"
         except AttributeError:
             return "<FakeAccount>"  # Its arguments were invalid, and a traceback may show it.
@@ -240,26 +245,26 @@ class FakeAccount(Contents, Script, Assertions):
         state.clear(ids)
         state.extra_permissions = frozenset(data.extra_permissions)
         self._limit_custom_roles(data.max_custom_roles)
-        store, directory = state.store, data.directory or DirectoryData()
+        records, directory = state.records, data.directory or DirectoryData()
+        roles, bindings = records.roles, records.bindings
         # Before the bindings, which imply users, spaces and projects that are not there yet.
         for entry in directory.entries():
             self._add_entry(entry)
-        store.blocked.update(map(ids.of_user, directory.blocked))
-        store.given.update(data.deleted_ids, (each.id or "" for each in data.roles))
-        bindings = store.bindings
+        records.blocked.update(map(ids.of_user, directory.blocked))
+        roles.given.update(data.deleted_ids, (each.id or "" for each in data.roles))
         bindings.given.update(each.id or "" for each in data.role_bindings)
         for each in reversed(data.roles):
             fields = msgspec.structs.asdict(each)
-            if each.id is not None and store.by_id(each.id) is not None:
+            if each.id is not None and roles.by_id(each.id) is not None:
                 raise ValueError(f"two roles have the ID {each.id!r}")
             self._add_role(fields.pop("name"), fields)
         for binding in reversed(data.role_bindings):
-            role = store.by_name(binding.role) or store.by_id(binding.role)
+            role = roles.by_name(binding.role) or roles.by_id(binding.role)
             if role is None:
                 raise ValueError(f"role_bindings: no role has the name {binding.role!r}")
             self._bind(role, binding)
-        store.kept_names.extend(data.kept_names)
-        store.created = max(store.created, data.roles_created)
+        records.kept_names.extend(data.kept_names)
+        roles.created = max(roles.created, data.roles_created)
         bindings.created = max(bindings.created, data.role_bindings_created)
         state.has_every_user, state.has_every_place = data.users is None, data.resources is None
         users, places = (
@@ -276,16 +281,16 @@ class FakeAccount(Contents, Script, Assertions):
 
     def _data(self) -> AccountData:
         """Return everything as the data of a file."""
-        state, store = self._state, self._store
-        label, bindings = state.ids.unique_label, store.bindings
+        state, records = self._state, self._records
+        label, roles, bindings = state.ids.label_or_id, records.roles, records.bindings
         directory = DirectoryData(
-            users=store.users.in_order(),
-            spaces=store.spaces.in_order(),
-            projects=store.projects.in_order(),
-            blocked=tuple(sorted(map(label, store.blocked))),
+            users=records.users.in_order(),
+            spaces=records.spaces.in_order(),
+            projects=records.projects.in_order(),
+            blocked=tuple(sorted(map(label, records.blocked))),
         )
         return AccountData(
-            roles=tuple(RoleData(**members_of(role)) for role in reversed(store.in_order())),
+            roles=tuple(RoleData(**members_of(role)) for role in reversed(roles.in_order())),
             role_bindings=tuple(
                 BindingData(
                     role=self._find_role(each.role_id).name,
@@ -306,17 +311,17 @@ class FakeAccount(Contents, Script, Assertions):
             assumptions=state.assumptions.changed(),
             keys=self._key_data(),
             extra_permissions=tuple(sorted(state.extra_permissions)),
-            kept_names=tuple(store.kept_names),
+            kept_names=tuple(records.kept_names),
             removed_keys=tuple(sorted(self._removed_keys)),
-            deleted_ids=tuple(sorted(store.deleted_ids())),
-            roles_created=store.created if store.created > len(store) else 0,
+            deleted_ids=tuple(sorted(roles.deleted_ids())),
+            roles_created=roles.created if roles.created > len(roles) else 0,
             role_bindings_created=bindings.created if bindings.created > len(bindings) else 0,
             tenant=state.ids.tenant,
         )
 
     def _key_data(self) -> Keys:
         """Return the API keys with what each grants, as the data of a file."""
-        label = self._state.ids.unique_label
+        label = self._state.ids.label_or_id
 
         def data(key: Grants) -> tuple[str, ...] | KeyData | None:
             if key.everywhere is None:
@@ -381,14 +386,14 @@ class FakeAccount(Contents, Script, Assertions):
             )
             self._log.add(logged)
             for each in blocks:
-                each.came.append(logged)
+                each.arrived.append(logged)
             return reply
 
     def _answer(
         self, key: Secret[str], incoming: IncomingRequest
     ) -> tuple[Response, Breakage | None]:
         request, grants = incoming.request, self._state.keys.get(key.reveal())
-        is_any = isinstance(request, CallRequest) and request.unknown_key_is_first
+        is_any = isinstance(request, InProcessRequest) and request.unknown_key_is_first
         if grants is None and is_any and key.reveal() not in self._removed_keys:
             grants = next(iter(self._state.keys.values()), None)
         if grants is None:

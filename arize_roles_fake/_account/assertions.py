@@ -64,7 +64,7 @@ class Assertions:
         __tracebackhide__ = True
         wanted = {name: frozenset(map(str, reject_string(p))) for name, p in expected.items()}
         with self._lock:
-            roles = self._state.store.in_order()[::-1]
+            roles = self._state.records.roles.in_order()[::-1]
         if text := role_differences(roles, wanted, descriptions or {}):
             raise AssertionError(text)
 
@@ -87,11 +87,11 @@ class Assertions:
             for (user, resource), role in expected.items()
         }
         with self._lock:
-            store = self._state.store
-            names = {role.id: role.name for role in store.in_order()}
+            records = self._state.records
+            names = {role.id: role.name for role in records.roles.in_order()}
             found = {
                 (each.user_id, each.resource_id): names[each.role_id]
-                for each in store.bindings.in_order()
+                for each in records.bindings.in_order()
             }
         if text := binding_differences(found, wanted, ids):
             raise AssertionError(text)

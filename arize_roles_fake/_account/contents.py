@@ -20,7 +20,7 @@ from arize_roles_async._values.text import quoted
 from arize_roles_async._wire.secrets import Secret
 from arize_roles_fake._service.ids import resource_type
 from arize_roles_fake._service.state import MEMBER, Grants, State
-from arize_roles_fake._service.store import PREDEFINED, RoleStore
+from arize_roles_fake._service.store import PREDEFINED, Records
 from arize_roles_fake._testing.account_file import (
     BindingData,
     RoleData,
@@ -47,7 +47,7 @@ class Snapshot:
     """What an account holds at one moment, for `FakeAccount.restore`."""
 
     account: "Contents" = attrs.field(repr=False)
-    store: RoleStore = attrs.field(repr=False)
+    records: Records = attrs.field(repr=False)
     extra_permissions: frozenset[str] = attrs.field(repr=False)
 
 
@@ -59,8 +59,8 @@ class Contents:
     _removed_keys: set[str]
 
     @property
-    def _store(self) -> RoleStore:
-        return self._state.store
+    def _records(self) -> Records:
+        return self._state.records
 
     @property
     def max_custom_roles(self) -> int | None:
@@ -79,12 +79,12 @@ class Contents:
     def roles(self) -> tuple[Role, ...]:
         """Every role, newest first."""
         with self._lock:
-            return self._store.in_order()[::-1]
+            return self._records.roles.in_order()[::-1]
 
     def role(self, name: str) -> Role | None:
         """Return the role with exactly this name, or None."""
         with self._lock:
-            role = self._store.by_name(name)
+            role = self._records.roles.by_name(name)
             return role if role is not None and role.name == name else None
 
     def add_role(
@@ -113,11 +113,11 @@ class Contents:
             return self._add_role(name, {**fields, "permissions": given})
 
     def _add_role(self, name: str, fields: Mapping[str, Any]) -> Role:
-        state, store = self._state, self._store
+        state, roles = self._state, self._records.roles
         given: dict[str, Any] = {"created_at": state.now(), "permissions": ()}
         given |= {field: value for field, value in fields.items() if value is not None}
-        given["id"] = given.get("id") or store.next_id()
-        known, taken = store.by_id(given["id"]), store.by_name(name)
+        given["id"] = given.get("id") or roles.next_id()
+        known, taken = roles.by_id(given["id"]), roles.by_name(name)
         if taken is not None and taken is not known:
             raise ValueError(f"a role is already named {taken.name!r}")
         if known is not None:
@@ -127,13 +127,13 @@ class Contents:
         role = attrs.evolve(role, created_at=created, updated_at=updated)
         newer = {str(each) for each in role.permissions or () if not each.is_known}
         state.extra_permissions |= newer
-        store.put(role)
+        roles.put(role)
         return role
 
     def _find_role(self, role: Role | str) -> Role:
         """Return a role, given a role, an ID or a name, or raise `LookupError`."""
         wanted = role if isinstance(role, str) else role.id
-        found = self._store.by_id(wanted) or self._store.by_name(wanted)
+        found = self._records.roles.by_id(wanted) or self._records.roles.by_name(wanted)
         if found is None:
             raise LookupError(f"no role has the ID or name {wanted!r}")
         return found
@@ -161,9 +161,9 @@ class Contents:
             return self._bind(found, BindingData(role=found.name, user=user, resource=resource))
 
     def _bind(self, role: Role, data: BindingData) -> RoleBinding:
-        state, bindings = self._state, self._store.bindings
+        state, bindings = self._state, self._records.bindings
         user, resource = state.ids.of_user(data.user), state.ids.of_resource(data.resource)
-        if user in self._store.blocked:
+        if user in self._records.blocked:
             raise ValueError(f"{data.user!r} is blocked; add_user adds the user again")
         there = bindings.by_target(user, resource)
         if there is not None:
@@ -200,10 +200,10 @@ class Contents:
         with self._lock:
             ids = self._state.ids
             target = ids.of_user(user), ids.of_resource(resource)
-            binding = self._store.bindings.by_target(*target)
+            binding = self._records.bindings.by_target(*target)
             if binding is None or binding.role_id != self._find_role(role).id:
                 raise LookupError(f"{user!r} does not have the role on {resource!r}")
-            self._store.bindings.remove(binding)
+            self._records.bindings.remove(binding)
 
     def bindings(self, role: Role | str | None = None) -> tuple[RoleBinding, ...]:
         """Return the bindings of a role, or all, oldest first.
@@ -216,9 +216,9 @@ class Contents:
         """
         with self._lock:
             if role is None:
-                return self._store.bindings.in_order()
+                return self._records.bindings.in_order()
             of_role = self._find_role(role).id
-            return self._store.bindings.in_order(("role", of_role))
+            return self._records.bindings.in_order(("role", of_role))
 
     # Users, spaces and projects
 
@@ -343,7 +343,7 @@ class Contents:
         moment = self._state.written(writable(known.created_at or self._state.now()))
         entry = attrs.evolve(entry, created_at=moment)
         entries.put(entry)
-        self._store.blocked.discard(entry.id)
+        self._records.blocked.discard(entry.id)
         if isinstance(entry, Project):
             self._state.add_implied(entry.space_id)
         return entry
@@ -360,11 +360,11 @@ class Contents:
         """
         with self._lock:
             user_id = self._state.ids.of_user(user)
-            if self._store.users.by_id(user_id) is None:
+            if self._records.users.by_id(user_id) is None:
                 raise LookupError(f"there is no user {user!r}")
-            self._store.blocked.add(user_id)
+            self._records.blocked.add(user_id)
             for each in [each for each in self.bindings() if each.user_id == user_id]:
-                self._store.bindings.remove(each)
+                self._records.bindings.remove(each)
 
     def id(self, label: str) -> str:
         """Return the ID of a user, space or project, which no other account has.
@@ -376,7 +376,7 @@ class Contents:
         Raises:
             ValueError: The label is empty, or the ID would be too long.
         """
-        return self._state.ids.of(label)
+        return self._state.ids.of_label(label)
 
     def label(self, id: str) -> str:
         """Return the label of a user, space or project, such as `Space:1`.
@@ -389,7 +389,7 @@ class Contents:
     def snapshot(self) -> Snapshot:
         """Return roles, bindings, users, spaces and projects as they are now, for `restore`."""
         with self._lock:
-            return Snapshot(self, self._store.copy(), self._state.extra_permissions)
+            return Snapshot(self, self._records.copy(), self._state.extra_permissions)
 
     def restore(self, snapshot: Snapshot) -> None:
         """Restore all that a snapshot holds; keys, faults, the log and the time stay.
@@ -400,7 +400,7 @@ class Contents:
         if snapshot.account is not self:
             raise ValueError("the snapshot is another account's; load(dump()) copies an account")
         with self._lock:
-            self._state.store = snapshot.store.copy()
+            self._state.records = snapshot.records.copy()
             self._state.extra_permissions = snapshot.extra_permissions
             # The keys stay, so the permissions that they grant stay known.
             for key in self._state.keys.values():

@@ -1,6 +1,6 @@
 """The rules of users, spaces and projects, which are read only.
 
-Filters by a text match a part of it, whatever the case. A thing that the key may not see is left
+Filters by a text match a part of it, whatever the case. What the key may not see is left
 out of lists, and is not found.
 """
 
@@ -53,11 +53,11 @@ def _list_users(state: State, grants: Grants, request: Request) -> Response:
     def is_asked(user: User) -> bool:
         # The bot user of a service key has no address, and is in no list.
         email = user.email
-        is_listed = email is not None and user.id not in state.store.blocked
+        is_listed = email is not None and user.id not in state.records.blocked
         is_among = not asked.status or user.status in asked.status
         return is_listed and is_among and _has(email or "", asked.email)
 
-    return state.page("users", asked, state.store.users, only=is_asked, newest_first=False)
+    return state.page("users", asked, state.records.users, only=is_asked, newest_first=False)
 
 
 def _list_spaces(state: State, grants: Grants, request: Request) -> Response:
@@ -65,9 +65,9 @@ def _list_spaces(state: State, grants: Grants, request: Request) -> Response:
 
     def is_asked(space: Space) -> bool:
         is_in = asked.org_id in {UNSET, space.organization_id}
-        return is_in and _has(space.name, asked.name) and _sees(grants, space)
+        return is_in and _has(space.name, asked.name) and _reaches(grants, space)
 
-    return state.page("spaces", asked, state.store.spaces, only=is_asked)
+    return state.page("spaces", asked, state.records.spaces, only=is_asked)
 
 
 def _list_projects(state: State, grants: Grants, request: Request) -> Response:
@@ -76,16 +76,16 @@ def _list_projects(state: State, grants: Grants, request: Request) -> Response:
         _find(state, grants, "space", asked.space_id)
 
     def is_asked(project: Project) -> bool:
-        space = state.store.spaces.by_id(project.space_id)
+        space = state.records.spaces.by_id(project.space_id)
         return (
             asked.space_id in {UNSET, project.space_id}
             and asked.project_type in {UNSET, project.project_type}
             and _has(project.name, asked.name)
             and _has(space.name if space else "", asked.space_name)
-            and _sees(grants, project)
+            and _reaches(grants, project)
         )
 
-    return state.page("projects", asked, state.store.projects, only=is_asked)
+    return state.page("projects", asked, state.records.projects, only=is_asked)
 
 
 def _get(what: str, state: State, grants: Grants, request: Request) -> Response:
@@ -93,22 +93,22 @@ def _get(what: str, state: State, grants: Grants, request: Request) -> Response:
 
 
 def _find(state: State, grants: Grants, what: str, asked: str) -> User | Space | Project:
-    """Return the thing with an ID, where the account has it and the key sees it."""
+    """Return what has an ID, where the account has it and the key sees it."""
     kinds, kind = ID_KINDS[what], id_kind(asked)
     found: User | Space | Project | None = None
     if kind in kinds and state.has(asked):
         found = state.entry(asked)
-    if found is None or not _sees(grants, found):
+    if found is None or not _reaches(grants, found):
         raise state.not_found(kind if kind in kinds else kinds[0], what, asked)
     return found
 
 
-def _sees(grants: Grants, thing: User | Space | Project) -> bool:
-    if isinstance(thing, User):
-        return grants.may(Permission.USER_READ)
-    if isinstance(thing, Space):
-        return grants.sees(Permission.SPACE_READ, thing.id)
-    return grants.sees(Permission.PROJECT_READ, thing.id, thing.space_id)
+def _reaches(grants: Grants, entry: User | Space | Project) -> bool:
+    if isinstance(entry, User):
+        return grants.allow(Permission.USER_READ)
+    if isinstance(entry, Space):
+        return grants.reach(Permission.SPACE_READ, entry.id)
+    return grants.reach(Permission.PROJECT_READ, entry.id, entry.space_id)
 
 
 def _has(text: str, part: str | UnsetType) -> bool:

@@ -63,7 +63,7 @@ class Ids:
         letters = _letters(zlib.crc32(f"{self.tenant}{number}".encode()).to_bytes(4))
         return encode_id(f"{kind}:{number}:{letters}")
 
-    def of(self, label: str) -> str:
+    def of_label(self, label: str) -> str:
         """Return the ID of a space or project, given a label such as `Space:1`, else of a user.
 
         Raises:
@@ -145,15 +145,15 @@ class Ids:
             return text
         return f"{'Space' if kind == 'Space' else 'Project'}:{text}"
 
-    def unique_label(self, id: str) -> str:
+    def label_or_id(self, id: str) -> str:
         """Return the label of an ID, or the ID itself where the label stands for another one."""
         text = self.label(id)
         with contextlib.suppress(ValueError):
-            if self.of(text) == id:
+            if self.of_label(text) == id:
                 return text
         return id
 
-    def is_of_another(self, id: str) -> bool:
+    def is_foreign(self, id: str) -> bool:
         """Return whether another account made the ID of a user, space or project."""
         text = base64.b64decode(id).decode()
         is_own = self._end and text.endswith(self._end)

@@ -31,8 +31,8 @@ def _list(state: State, grants: Grants, request: Request) -> Response:
     if not isinstance(asked.user_id, UnsetType):
         _require_user(state, asked.user_id)
     listed = asked.resource_type, asked.user_id
-    is_visible = partial(_may, state, grants, Permission.ROLE_BINDING_READ)
-    return state.page("role_bindings", asked, state.store.bindings, listed, only=is_visible)
+    is_visible = partial(_allows, state, grants, Permission.ROLE_BINDING_READ)
+    return state.page("role_bindings", asked, state.records.bindings, listed, only=is_visible)
 
 
 def _create(state: State, grants: Grants, request: Request) -> Response:
@@ -43,12 +43,12 @@ def _create(state: State, grants: Grants, request: Request) -> Response:
     _require_right(state, grants, new)
     _require_user(state, new.user_id)
     _require_role(state, new.role_id)
-    there = state.store.bindings.by_target(new.user_id, new.resource_id)
+    there = state.records.bindings.by_target(new.user_id, new.resource_id)
     if there is not None:
         raise RefusedError(409, f"the user already has a role on the resource, by {there.id!r}")
     now = state.now()
     binding = RoleBinding(
-        id=state.store.bindings.next_id(),
+        id=state.records.bindings.next_id(),
         role_id=new.role_id,
         user_id=new.user_id,
         resource_type=RoleBindingResourceType(new.resource_type),
@@ -56,7 +56,7 @@ def _create(state: State, grants: Grants, request: Request) -> Response:
         created_at=now,
         updated_at=now,
     )
-    state.store.bindings.put(binding)
+    state.records.bindings.put(binding)
     state.add_implied(new.user_id, new.resource_id)
     return record_response(201, binding)
 
@@ -75,38 +75,38 @@ def _update(state: State, grants: Grants, request: Request) -> Response:
         raise RefusedError(state.assumptions.rebind_to_own_role, "the user already has this role")
     moment = state.now() if state.assumptions.binding_updated_at == "moves" else binding.updated_at
     changed = attrs.evolve(binding, role_id=changes.role_id, updated_at=moment)
-    state.store.bindings.put(changed)
+    state.records.bindings.put(changed)
     return record_response(200, changed)
 
 
 def _delete(state: State, grants: Grants, request: Request) -> Response:
     binding = _visible(state, grants, request, Permission.ROLE_BINDING_DELETE)
-    state.store.bindings.remove(binding)
+    state.records.bindings.remove(binding)
     return Response(status=204, headers={}, body=b"")
 
 
 def _visible(state: State, grants: Grants, request: Request, *needed: Permission) -> RoleBinding:
     """Return the binding of a request; without the rights on its resource, it is not found."""
     binding_id = parse_id(request.path)
-    binding = state.store.bindings.by_id(binding_id)
-    if binding is None or not all(_may(state, grants, each, binding) for each in needed):
+    binding = state.records.bindings.by_id(binding_id)
+    if binding is None or not all(_allows(state, grants, each, binding) for each in needed):
         raise state.not_found("RoleBinding", "role binding", binding_id)
     return binding
 
 
-def _may(
+def _allows(
     state: State, grants: Grants, permission: Permission, there: CreateRoleBinding | RoleBinding
 ) -> bool:
     """Return whether a key grants a permission where a role binding is or is to be."""
     where: str | None = there.resource_id
     if there.resource_type == "PROJECT" and state.assumptions.project_rights == "space":
         where = state.entry(there.resource_id).space_id
-    return grants.may(permission, where)
+    return grants.allow(permission, where)
 
 
 def _require_right(state: State, grants: Grants, new: CreateRoleBinding) -> None:
     is_there = state.has(new.resource_id)
-    if not (is_there and _may(state, grants, Permission.ROLE_BINDING_CREATE, new)):
+    if not (is_there and _allows(state, grants, Permission.ROLE_BINDING_CREATE, new)):
         raise RefusedError(403, f"the API key lacks {Permission.ROLE_BINDING_CREATE} there")
 
 
@@ -116,7 +116,7 @@ def _require_user(state: State, user_id: str) -> None:
 
 
 def _require_role(state: State, role_id: str) -> None:
-    if state.store.by_id(role_id) is None:
+    if state.records.roles.by_id(role_id) is None:
         raise state.not_found("Role", "role", role_id)
 
 

@@ -26,15 +26,15 @@ def _list(state: State, grants: Grants, request: Request) -> Response:
     require(grants, Permission.ROLE_READ)
     asked = decode_query(ListRoles, request)
     listed = {UNSET: "all", False: "custom", True: "predefined"}[asked.is_predefined]
-    return state.page("roles", asked, state.store, listed)
+    return state.page("roles", asked, state.records.roles, listed)
 
 
 def _create(state: State, grants: Grants, request: Request) -> Response:
     require(grants, Permission.ROLE_CREATE)
     new = state.body(request, CreateRole)
-    name = _kept_as(state, new.name)
+    name = _as_stored(state, new.name)
     _require_free(state, name)
-    custom = state.store.count("custom")
+    custom = state.records.roles.count("custom")
     if state.max_custom_roles is not None and custom >= state.max_custom_roles:
         raise RefusedError(
             403,
@@ -46,7 +46,7 @@ def _create(state: State, grants: Grants, request: Request) -> Response:
         )
     now = state.now()
     role = Role(
-        id=state.store.next_id(),
+        id=state.records.roles.next_id(),
         name=name,
         description=None if new.description is UNSET else new.description or None,
         permissions=new.permissions,
@@ -54,7 +54,7 @@ def _create(state: State, grants: Grants, request: Request) -> Response:
         created_at=now,
         updated_at=now,
     )
-    state.store.put(role)
+    state.records.roles.put(role)
     return _answer(201, role, grants)
 
 
@@ -69,7 +69,7 @@ def _update(state: State, grants: Grants, request: Request) -> Response:
     role = _custom(state, request, "updated")
     given = {field: value for field, value in asdict(changes).items() if value is not UNSET}
     if changes.name is not UNSET:
-        given["name"] = name = _kept_as(state, changes.name)
+        given["name"] = name = _as_stored(state, changes.name)
         if name != role.name:
             _require_free(state, name, but_for=role)
         elif state.assumptions.rename_to_own_name != 200:  # noqa: PLR2004 - that it succeeds
@@ -79,24 +79,24 @@ def _update(state: State, grants: Grants, request: Request) -> Response:
     if "description" in given:
         given["description"] = given["description"] or None
     changed = attrs.evolve(role, **given, updated_at=state.now())
-    state.store.put(changed)
+    state.records.roles.put(changed)
     return _answer(200, changed, grants)
 
 
 def _delete(state: State, grants: Grants, request: Request) -> Response:
     require(grants, Permission.ROLE_DELETE)
     role = _custom(state, request, "deleted")
-    bindings = state.store.bindings.count(("role", role.id))
+    bindings = state.records.bindings.count(("role", role.id))
     if bindings:
         counted = f"{bindings} role binding{'' if bindings == 1 else 's'}"
         raise RefusedError(409, f"{role.name!r} cannot be deleted: it still has {counted}")
-    state.store.remove(role)
+    state.records.roles.remove(role)
     if state.assumptions.deleted_name == "kept":
-        state.store.kept_names.append(role.name)
+        state.records.kept_names.append(role.name)
     return Response(status=204, headers={}, body=b"")
 
 
-def _kept_as(state: State, name: str) -> str:
+def _as_stored(state: State, name: str) -> str:
     """Return a name as the service stores it."""
     if state.assumptions.name_comparison != "trimmed":
         return name
@@ -107,16 +107,17 @@ def _kept_as(state: State, name: str) -> str:
 
 
 def _require_free(state: State, name: str, *, but_for: Role | None = None) -> None:
-    taken = state.store.by_name(name)
+    taken = state.records.roles.by_name(name)
     if taken is not None and taken is not but_for:
         raise RefusedError(409, f"a role is already named {taken.name!r}")
-    if state.store.normalize(name) in map(state.store.normalize, state.store.kept_names):
+    normalize = state.records.roles.normalize
+    if normalize(name) in map(normalize, state.records.kept_names):
         raise RefusedError(409, f"{name!r} was the name of a deleted role")
 
 
 def _existing(state: State, request: Request) -> Role:
     role_id = parse_id(request.path)
-    role = state.store.by_id(role_id)
+    role = state.records.roles.by_id(role_id)
     if role is None:
         raise state.not_found("Role", "role", role_id, unknown=state.assumptions.unknown_id)
     return role
@@ -131,7 +132,7 @@ def _custom(state: State, request: Request, done: str) -> Role:
 
 
 def _answer(status: int, role: Role, grants: Grants) -> Response:
-    if not grants.may(Permission.ROLE_READ):
+    if not grants.allow(Permission.ROLE_READ):
         role = attrs.evolve(role, permissions=None)
     return record_response(status, role)
 

@@ -17,7 +17,7 @@ from arize_roles_async._wire.response import Response
 from arize_roles_fake._service.assumptions import Assumptions
 from arize_roles_fake._service.cursors import Cursors, Mark
 from arize_roles_fake._service.ids import Ids
-from arize_roles_fake._service.store import Record, RoleStore, Store
+from arize_roles_fake._service.store import Record, Records, Store
 from arize_roles_fake._service.wire import decode_body, page_response, problem_response
 
 _B = TypeVar("_B", bound=msgspec.Struct)
@@ -52,18 +52,18 @@ class Grants:
     on: Mapping[str, frozenset[str]] = attrs.field(factory=dict[str, frozenset[str]])
     """Those on single resources, by the IDs of these."""
 
-    def may(self, permission: Permission, resource_id: str | None = None) -> bool:
+    def allow(self, permission: Permission, resource_id: str | None = None) -> bool:
         """Return whether the key grants a permission, on a resource if one is given."""
         if self.everywhere is None or permission in self.everywhere:
             return True
         return resource_id is not None and permission in self.on.get(resource_id, ())
 
-    def sees(self, permission: Permission, *resource_ids: str) -> bool:
+    def reach(self, permission: Permission, *resource_ids: str) -> bool:
         """Return whether the key grants a permission everywhere, or any on one of some resources.
 
         So a key sees a space or a project on which it may do anything.
         """
-        return self.may(permission) or any(each in self.on for each in resource_ids)
+        return self.allow(permission) or any(each in self.on for each in resource_ids)
 
 
 class State:
@@ -72,8 +72,7 @@ class State:
     # Set by `clear`.
     ids: Ids
     """Its IDs, and the labels that they hold."""
-    store: RoleStore
-    """The roles and role bindings."""
+    records: Records
     keys: dict[str, Grants]
     """The API keys, the account's first one first, each with what it grants."""
     _cursors: Cursors
@@ -102,7 +101,7 @@ class State:
         self.ids = ids
         self.keys = {}
         self._cursors = Cursors()
-        self.store = RoleStore(ids, _NORMALIZERS[self.assumptions.name_comparison])
+        self.records = Records(ids, _NORMALIZERS[self.assumptions.name_comparison])
 
     def now(self) -> datetime:
         """Return the account's time, as the service writes it."""
@@ -115,11 +114,11 @@ class State:
 
     def has(self, id: str) -> bool:
         """Return whether there is the user, space or project with an ID."""
-        if id in self.store.blocked:
+        if id in self.records.blocked:
             return False
         has_every = self.has_every_user if id_kind(id) == "User" else self.has_every_place
         is_known = self.entries_with(id).by_id(id) is not None
-        return is_known or (has_every and not self.ids.is_of_another(id))
+        return is_known or (has_every and not self.ids.is_foreign(id))
 
     def add_implied(self, *ids: str) -> None:
         """Add users, spaces and projects that are new."""
@@ -133,8 +132,8 @@ class State:
     def entries_with(self, id: str) -> Store[Any]:
         """Return the users, the spaces or the projects, by the kind that an ID says."""
         kind = id_kind(id)
-        others = self.store.spaces if kind == "Space" else self.store.projects
-        return self.store.users if kind == "User" else others
+        others = self.records.spaces if kind == "Space" else self.records.projects
+        return self.records.users if kind == "User" else others
 
     def entry(self, id: str) -> Any:  # noqa: ANN401 - of three kinds
         """Return the user, space or project with an ID, made from the ID's label if it is new."""
@@ -266,5 +265,5 @@ class State:
 
 def require(grants: Grants, permission: Permission) -> None:
     """Refuse a request whose key lacks a permission on the account."""
-    if not grants.may(permission):
+    if not grants.allow(permission):
         raise RefusedError(403, f"the API key lacks {permission}")

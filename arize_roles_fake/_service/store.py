@@ -163,8 +163,8 @@ class Store(Generic[Record]):
     def copy(self) -> Self:
         """Return a store of its own with the same records."""
         other = copy(self)
-        parts = vars(self).items()
-        vars(other).update({name: each.copy() for name, each in parts if hasattr(each, "copy")})
+        parts = {name: each for name, each in vars(self).items() if hasattr(each, "copy")}
+        vars(other).update({name: each.copy() for name, each in parts.items()})
         vars(other).update(_lists={name: each.copy() for name, each in self._lists.items()})
         return other
 
@@ -176,14 +176,6 @@ class RoleStore(Store[Role]):
         super().__init__("Role", ids)
         self.normalize = normalize
         """Returns the same text for names that count as the same."""
-        self.bindings: BindingStore = BindingStore("RoleBinding", ids)
-        self.users: Store[User] = Store("User", ids)
-        self.spaces: Store[Space] = Store("Space", ids)
-        self.projects: Store[Project] = Store("Model", ids)
-        self.blocked: set[str] = set()
-        """The IDs of users who are in no list and can have no role."""
-        self.kept_names: list[str] = []
-        """The names of deleted roles that no new role may have."""
 
     def _key(self, record: Role) -> str:
         return self.normalize(record.name)
@@ -212,3 +204,24 @@ class BindingStore(Store[RoleBinding]):
     def by_target(self, user_id: str, resource_id: str) -> RoleBinding | None:
         """Return the binding of a user on a resource, or None."""
         return self._records.get(self._ids.get((user_id, resource_id), ""))
+
+
+class Records:
+    """All the records of an account."""
+
+    def __init__(self, ids: Ids, normalize: Callable[[str], str]) -> None:
+        self.roles: RoleStore = RoleStore(ids, normalize)
+        self.bindings: BindingStore = BindingStore("RoleBinding", ids)
+        self.users: Store[User] = Store("User", ids)
+        self.spaces: Store[Space] = Store("Space", ids)
+        self.projects: Store[Project] = Store("Model", ids)
+        self.blocked: set[str] = set()
+        """The IDs of users who are in no list and can have no role."""
+        self.kept_names: list[str] = []
+        """The names of deleted roles that no new role may have."""
+
+    def copy(self) -> Self:
+        """Return the same records as a state of its own."""
+        other = copy(self)
+        vars(other).update({name: each.copy() for name, each in vars(self).items()})
+        return other

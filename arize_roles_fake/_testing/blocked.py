@@ -20,7 +20,7 @@ class Blocked:
 
     def __init__(self, calls: CallFilter) -> None:
         self.calls: CallFilter = calls
-        self.came: list[object] = []
+        self.arrived: list[object] = []
         """Every logged call since the block began."""
         self._lock = threading.Lock()
         self._kept_open = 0
@@ -43,7 +43,7 @@ class Blocked:
         try:
             await self._wait_until(lambda: self._kept_open >= number, timeout)
         except TimeoutError:
-            came = "".join(f"\n  {call}" for call in self.came) or " none"
+            came = "".join(f"\n  {call}" for call in self.arrived) or " none"
             raise TimeoutError(
                 f"block({self.calls}) kept {self._kept_open} of {number} requests open within "
                 f"{timeout:g} s; the calls that came since it began:{came}"

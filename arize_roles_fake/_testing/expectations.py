@@ -52,7 +52,7 @@ def binding_differences(
     """
     lines: list[_Line] = []
     for target in sorted(expected.keys() | bindings.keys()):
-        user, resource = map(ids.unique_label, target)
+        user, resource = map(ids.label_or_id, target)
         wanted, found = expected.get(target), bindings.get(target)
         if wanted not in {None, found}:
             lines.append((f"  - {user!r} on {resource!r}: {wanted!r}", _MISSING))

@@ -14,7 +14,7 @@ from arize_roles_async._wire.response import Response
 from arize_roles_fake._service.wire import page_response, problem_response
 from arize_roles_fake._testing.blocked import Blocked
 from arize_roles_fake._testing.fault_rules import WITHOUT_BODY, Breakage, FaultArguments, counted
-from arize_roles_fake._testing.incoming import CallRequest, CallState, IncomingRequest
+from arize_roles_fake._testing.incoming import ClientCall, IncomingRequest, InProcessRequest
 
 _MAX_FAILED: Final = 1000
 """The limit on the failed calls that are kept for their retries."""
@@ -67,25 +67,25 @@ class Faults:
     """The calls of an account that faults strike."""
 
     def __init__(self) -> None:
-        self._failed: deque[tuple[int, CallState]] = deque(maxlen=_MAX_FAILED)
+        self._failed: deque[tuple[int, ClientCall]] = deque(maxlen=_MAX_FAILED)
         """The calls over HTTP whose attempt failed, the newest last, with the attempt's hash."""
-        self._striking: WeakKeyDictionary[CallState, ScriptedFault] = WeakKeyDictionary()
+        self._striking: WeakKeyDictionary[ClientCall, ScriptedFault] = WeakKeyDictionary()
         """The fault that strikes every attempt of a call's request, and perhaps those after it."""
 
-    def call_of(self, request: Request, attempt: int) -> CallState:
+    def call_of(self, request: Request, attempt: int) -> ClientCall:
         """Return the call that a request is part of.
 
         A request over HTTP does not name its call. A first attempt begins one. A later attempt goes
         on with the call of the newest equal request that failed in the attempt before; it can be
         another client's, if the first attempt of its own call never reached the account.
         """
-        if not isinstance(request, CallRequest):
+        if not isinstance(request, InProcessRequest):
             before = _hash(request, attempt - 1)
             for failed in reversed(self._failed):
                 if failed[0] == before:
                     self._failed.remove(failed)
                     return failed[1]
-            return CallState()
+            return ClientCall()
         call = request.call
         if attempt == 1:
             call.requests += 1
@@ -97,7 +97,7 @@ class Faults:
 
     def note_failure(self, incoming: IncomingRequest) -> None:
         """Note that a request failed, so that `call_of` finds the call of its retry."""
-        if not isinstance(incoming.request, CallRequest):
+        if not isinstance(incoming.request, InProcessRequest):
             self._failed.append((_hash(incoming.request, incoming.attempt), incoming.call))
 
     def strike(

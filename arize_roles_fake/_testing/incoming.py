@@ -52,7 +52,7 @@ class CallFilter:
 
 
 @attrs.define(kw_only=True, eq=False)
-class CallState:
+class ClientCall:
     """The account's state for one call of a client."""
 
     operation: str | None = None
@@ -63,10 +63,10 @@ class CallState:
     """The number of requests so far, without their later attempts; always 0 over HTTP."""
 
 
-class CallRequest(Request, frozen=True, kw_only=True):
+class InProcessRequest(Request, frozen=True, kw_only=True):
     """A request in process, which names the call that it is part of."""
 
-    call: CallState
+    call: ClientCall
     unknown_key_is_first: bool = False
     """True if an unknown key counts as the account's first one."""
 
@@ -77,7 +77,7 @@ class IncomingRequest:
 
     request: Request
     operation: str
-    call: CallState
+    call: ClientCall
     attempt: int
     counts_as: set[str]
     about: frozenset[str | None] = frozenset()
@@ -89,9 +89,9 @@ class IncomingRequest:
 
 
 def incoming_of(
-    state: State, operation: str, request: Request, call: CallState, attempt: int
+    state: State, operation: str, request: Request, call: ClientCall, attempt: int
 ) -> IncomingRequest:
-    store, label, path_id = state.store, state.ids.label, parse_id(request.path)
+    records, label, path_id = state.records, state.ids.label, parse_id(request.path)
     incoming = IncomingRequest(
         request=request, operation=operation, call=call, attempt=attempt, counts_as={operation}
     )
@@ -100,13 +100,13 @@ def incoming_of(
         incoming.counts_as.add(call.operation)
     if operation == "list":
         if call.name is not None and "get" in incoming.counts_as:
-            wanted = store.by_name(call.name)
+            wanted = records.roles.by_name(call.name)
             incoming.about = frozenset({call.name, None if wanted is None else wanted.id})
     elif operation == "create":
         incoming.role = _texts(request).get("name")
         incoming.about = frozenset({incoming.role})
     elif BY_ID.get(operation) == "role_id":
-        role = store.by_id(path_id)
+        role = records.roles.by_id(path_id)
         incoming.role = None if role is None else role.name
         incoming.about = frozenset({path_id, incoming.role})
     elif operation in OPERATIONS:
@@ -114,10 +114,10 @@ def incoming_of(
         if operation in BY_ID:
             given[BY_ID[operation]] = path_id
         role_ids += [given["role_id"]] if "role_id" in given else []
-        if (binding := store.bindings.by_id(path_id)) is not None:
+        if (binding := records.bindings.by_id(path_id)) is not None:
             given |= {"user_id": binding.user_id, "resource_id": binding.resource_id}
             role_ids.append(binding.role_id)
-        names = [role.name for each in role_ids if (role := store.by_id(each)) is not None]
+        names = [role.name for each in role_ids if (role := records.roles.by_id(each)) is not None]
         texts = {*given.values(), *role_ids}
         incoming.about = frozenset({*texts, *map(label, texts), *names})
         incoming.role = next(iter(names), None)

@@ -13,7 +13,7 @@ _BELOW: Final = "_arize_roles_below_level"
 """An attribute of the records that the test's own loggers do not want."""
 
 
-class Written:
+class TestOutput:
     """All that a test writes, and that pytest's reports do not show."""
 
     def __init__(self) -> None:

@@ -20,7 +20,7 @@ from arize_roles_async import (
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from arize_roles_fake._testing.faults import Faults
-from arize_roles_fake._testing.incoming import CallState, IncomingRequest
+from arize_roles_fake._testing.incoming import ClientCall, IncomingRequest
 from tests.fake.test_faults import CALLS, ROLE_READ
 from tests.support.clients import ONCE, Connect, ask, create, in_process, three_clients
 
@@ -174,7 +174,7 @@ class TestOverHttp:
                 IncomingRequest(
                     request=request,
                     operation="create",
-                    call=CallState(),
+                    call=ClientCall(),
                     attempt=1,
                     counts_as={"create"},
                 )

@@ -265,9 +265,9 @@ class Stage(FakeAccount):
             "describe": {"description": "Theirs."},
         }
         if action in fields:
-            self._store.put(attrs.evolve(role, **fields[action]))
+            self._records.roles.put(attrs.evolve(role, **fields[action]))
         elif action != "create":
-            self._store.remove(role)
+            self._records.roles.remove(role)
         if action == "replace":
             self.add_role(name, held, description=role.description)
 
