@@ -158,6 +158,10 @@ class Call(msgspec.Struct, eq=False):
         self._first_sent = None
         self._begun = -math.inf
 
+    def doubt_change(self) -> None:
+        """Note that the change was made, but that the account does not show it."""
+        self._doubt = _Doubt.MAYBE_APPLIED
+
     def use_key(self, key: Secret[str]) -> bool:
         """Send a key from now on, and return whether it is another one than before."""
         if self.keys and self.keys[-1].reveal() == key.reveal():

@@ -35,8 +35,6 @@ from arize_roles_async._values.errors import (
     ConflictError,
     InvalidResponseError,
     NotFoundError,
-    OutcomeUnknownError,
-    RolesError,
     StatusError,
 )
 from arize_roles_async._values.requests import check, id_flaw, is_same_id
@@ -104,9 +102,7 @@ class BaseRoleBindingsClient(BaseClient[object], RoleBindingsClient):
         call = self._begin("role_bindings.update")
         with call.time_limit:
             updated = await self._update(call, binding_id, role_id)
-            if is_same_id(updated.role_id, role_id):
-                return updated
-            raise _changed_since(call)
+            return _expect_role(call, updated, role_id)
 
     @beta
     async def delete(self, *, binding_id: str) -> None:
@@ -129,7 +125,7 @@ class BaseRoleBindingsClient(BaseClient[object], RoleBindingsClient):
         )
         call = self._begin("role_bindings.list")
         with call.time_limit:
-            failure: RolesError | None = None
+            failure: ConflictError | NotFoundError | None = None
             before: RoleBinding | None = None
             for _ in range(_ROUNDS):
                 found = await self._find(call, new)
@@ -139,15 +135,11 @@ class BaseRoleBindingsClient(BaseClient[object], RoleBindingsClient):
                 if failure is not None and found is not None and found == before:
                     break
                 try:
-                    given = await self._give(call, found, new)
+                    return await self._give(call, found, new)
                 except (ConflictError, NotFoundError) as error:
                     if found is None and isinstance(error, NotFoundError):
                         raise  # There is no such role.
                     failure, before = error, found
-                else:
-                    if is_same_id(given.role_id, new.role_id):
-                        return given
-                    failure, before = _changed_since(call), None
             assert failure is not None  # noqa: S101 - each round failed
             if isinstance(failure, ConflictError) and before is None:
                 extend(failure, _HIDDEN)
@@ -204,15 +196,19 @@ class BaseRoleBindingsClient(BaseClient[object], RoleBindingsClient):
         self, call: DrivenCall[object], found: RoleBinding | None, new: CreateRoleBinding
     ) -> RoleBinding:
         """Create a binding, or change the role of the one that was found."""
-        if found is not None:
+        if found is None:
+            call.go_on_with("role_bindings.create")
+            given = await self._create(call, new, adopts=True)
+        else:
             call.go_on_with("role_bindings.update")
-            return await self._update(call, found.id, new.role_id)
-        call.go_on_with("role_bindings.create")
-        made = await self._create(call, new, adopts=True)
-        if is_same_id(made.role_id, new.role_id):
-            return made
-        # If the update fails, too, the outcome of the create is in doubt.
-        return await self._update(call, made.id, new.role_id)
+            given = await self._update(call, found.id, new.role_id)
+        for _ in range(_ROUNDS - 1):
+            if is_same_id(given.role_id, new.role_id):
+                return given
+            # Somebody has changed it since. If this fails, the change was made all the same.
+            call.doubt_change()
+            given = await self._update(call, given.id, new.role_id)
+        return _expect_role(call, given, new.role_id)
 
     async def _create(
         self, call: DrivenCall[object], new: CreateRoleBinding, *, adopts: bool = False
@@ -276,9 +272,12 @@ class BaseRoleBindingsClient(BaseClient[object], RoleBindingsClient):
         return UNSET
 
 
-def _changed_since(call: DrivenCall[object]) -> OutcomeUnknownError:
-    """Return the error of a change after which the binding has another role."""
-    return call.outcome_unknown(InvalidResponseError("the answer holds a binding of another role"))
+def _expect_role(call: DrivenCall[object], given: RoleBinding, role_id: str) -> RoleBinding:
+    """Return a binding that was changed, if it has the role; else its outcome is unknown."""
+    if is_same_id(given.role_id, role_id):
+        return given
+    other = InvalidResponseError("the answer holds a binding of another role")
+    raise call.outcome_unknown(other)
 
 
 _HIDDEN: Final = "; the key sees no such binding, so it may lack ROLE_BINDING_READ on the resource"

@@ -376,6 +376,10 @@ class TestEnsure:
         account = LateAnswers(others=3)
         with pytest.raises(OutcomeUnknownError, match="holds a binding of another role"):
             await FakeRolesClient(account).role_bindings.ensure(**TARGET, role_id=EDITOR)
+        account = LateAnswers(others=1)
+        account.fail("role_bindings.update", 403, skip=2)  # neither the first nor somebody else's
+        with pytest.raises(OutcomeUnknownError):
+            await FakeRolesClient(account).role_bindings.ensure(**TARGET, role_id=EDITOR)
 
     async def test_gone_again(self, account: FakeAccount, bindings: RoleBindingsClient) -> None:
         """A binding that somebody made and removed again at the same moment is made anew."""
