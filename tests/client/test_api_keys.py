@@ -45,6 +45,9 @@ class Keys:
             raise key
         return key
 
+    def again(self) -> Any:  # noqa: ANN401
+        return self()
+
 
 FOUND = ["fake-api-key", "fake-api-key", "other-api-key", "other-api-key"]
 
@@ -240,16 +243,18 @@ class TestCopies:
 
         assert sent(account) == ["other-api-key"]
 
-    async def test_method(self, connect: Connect) -> None:
-        """A method, which Python makes anew each time, is known by its object and function."""
+    @pytest.mark.parametrize("is_method", [False, True])
+    async def test_kinds(self, connect: Connect, *, is_method: bool) -> None:
+        """A function is known by its object, also a method, which Python makes anew each time."""
         account = two_keys()
         account.add_role("Role", ["PROJECT_READ"])
-        keys = Keys("other-api-key")
+        one, other = Keys("other-api-key"), Keys("other-api-key")
         async with connect(account) as roles:
-            for _ in range(2):
-                await roles.with_options(api_key=keys.__call__).get(role="Role")
+            for keys in (one, one, other):
+                key: Callable[[], str] = keys.again if is_method else keys
+                await roles.with_options(api_key=key).get(role="Role")
 
-        assert [call.operation for call in account.calls] == ["list", "get"]
+        assert [call.operation for call in account.calls] == ["list", "get", "list"]
 
     async def test_slots(self, connect: Connect) -> None:
         """Copies share the requests under way, in the order of their calls, and one closes all."""

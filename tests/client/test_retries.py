@@ -1,5 +1,6 @@
 """Calls that are tried again, and their time; `test_call` and `test_options` have the rules."""
 
+from contextlib import nullcontext
 from itertools import pairwise
 from typing import Literal
 from unittest import mock
@@ -11,6 +12,7 @@ from arize_roles_async import (
     RateLimitError,
     RetryPolicy,
     RolesTimeoutError,
+    ServerError,
     Timeouts,
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient
@@ -35,6 +37,31 @@ async def test_each_page(connect: Connect) -> None:
 
     async with connect(account, retry=RetryPolicy(attempts=3)) as roles:
         assert len(await walk(roles.list(limit=1))) == 3
+
+
+@pytest.mark.parametrize("free", [[], [401], [429], [401, 429], [429, 401]])
+@pytest.mark.parametrize("failing", ["list", "update"])
+@pytest.mark.parametrize("failures", [1, 2])
+async def test_counted(failing: Literal["list", "update"], free: list[int], failures: int) -> None:
+    """Each request of a call has all its attempts; a key that is refused, or a 429, is none."""
+    account, asked = account_at_noon(), list[str]()
+    account.add_role("Role")
+
+    def key() -> str:
+        asked.append(f"key-{len(asked)}")
+        account.add_key(asked[-1])
+        return asked[-1]
+
+    for status in free:
+        account.fail("list", status)
+    account.fail(failing, 503, times=failures)
+    roles = FakeRolesClient(account, api_key=key, retry=RetryPolicy(attempts=2))
+    with nullcontext() if failures == 1 else pytest.raises(ServerError):
+        await roles.update(role="Role", description="New.")
+
+    counts = {"list": len(free) + 1, "update": failures == 1 or failing == "update"}
+    counts[failing] += failures - (failures == 2)
+    assert {each: len(account.calls_of(each)) for each in ("list", "update")} == counts
 
 
 @both_clients
@@ -86,7 +113,7 @@ async def test_not_sent_yet(failure: Literal["refused", "unreachable"]) -> None:
     account.add_role("Made", ["PROJECT_READ"])
     account.fail("create", failure)
     account.fail("create", "lost", skip=1)
-    roles = FakeRolesClient(account, retry=RetryPolicy(backoff=1.0))
+    roles = FakeRolesClient(account, retry=RetryPolicy(backoff=4.0))
 
     with mock.patch("random.uniform", side_effect=max), pytest.raises(ConflictError):
         await create(roles)
