@@ -208,8 +208,9 @@ class TestRefusing:
         assert many in str(role.description)
 
     def test_large(self) -> None:
-        """A file of more than 32 MiB is refused."""
-        assert violations("#" * (32 * 1024 * 1024 + 1)) == [("file", "must have at most 32 MiB")]
+        """A file of more than 32 MiB in UTF-8 is refused."""
+        text = "#" + "é" * (16 * 1024 * 1024)
+        assert violations(text) == [("file", "must have at most 32 MiB")]
 
     def test_every_violation(self) -> None:
         """One error holds every violation, by the path of its key."""
