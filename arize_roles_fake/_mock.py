@@ -19,6 +19,7 @@ from arize_roles_fake._testing.timeline import Clock, SharedTime
 from arize_roles_fake._testing.watch import (
     UnusedFaults,
     check_unused_faults,
+    running_watch,
     unused_report,
     watches,
 )
@@ -102,8 +103,8 @@ class MockArize(Generic[_A]):
         accounts = FakeAccount() if self._accounts is None else self._accounts
         mock = _Mock(accounts)
         with _lock:
-            mock.key_before = _open[0].key_before if _open else os.environ.get(_KEY)
-            _open.append(mock)
+            mock.key_before = _running[0].key_before if _running else os.environ.get(_KEY)
+            _running.append(mock)
             _redirect(mock)
         self._entered.append(mock)
         return cast("_A", accounts)
@@ -112,7 +113,7 @@ class MockArize(Generic[_A]):
         __tracebackhide__ = True
         mock = self._entered.pop()
         with _lock:
-            _open.remove(mock)
+            _running.remove(mock)
             _redirect(mock)
             if watches:
                 _ended.append(mock)
@@ -182,7 +183,7 @@ class _Mock:
         self.key: str
         """The key in the environment while the block runs."""
         self.key_before: str | None
-        """The key there before the first of the open blocks."""
+        """The key there before the first of the running blocks."""
         self._clock: Clock
         if isinstance(accounts, FakeAccount):
             self.key, self.all_accounts, self._clock = accounts.api_key, [accounts], accounts
@@ -191,7 +192,7 @@ class _Mock:
             once = {id(account): account for account in accounts.values()}
             self.key, self.all_accounts = next(iter(accounts)), [*once.values()]
             self._clock = SharedTime([*self.all_accounts])
-            for watch in watches[-1:]:
+            if watch := running_watch():
                 watch.keys.update(accounts)
         self._unknown = FakeAccount.load('{"roles": [], "keys": {}}')
         """Answers 401 to every key that has no account, since this account has no key."""
@@ -221,8 +222,8 @@ class _Mock:
 
 
 _lock: Final = threading.Lock()
-_open: Final[list[_Mock]] = []
-"""The open blocks of this process, the innermost last."""
+_running: Final[list[_Mock]] = []
+"""The blocks that run in this process, the innermost last."""
 
 
 _ended: Final[list[_Mock]] = []
@@ -242,11 +243,11 @@ def restore_environment() -> None:
 
 
 def _redirect(changed: _Mock) -> None:
-    """Lead clients, and the key in the environment, to the innermost open block."""
+    """Lead clients, and the key in the environment, to the innermost running block."""
     from arize_roles_async._aiohttp import hooks
 
-    hooks.redirect = _driver if _open else None
-    key = _open[-1].key if _open else changed.key_before
+    hooks.redirect = _driver if _running else None
+    key = _running[-1].key if _running else changed.key_before
     if key is None:
         os.environ.pop(_KEY, None)
     else:
@@ -255,5 +256,5 @@ def _redirect(changed: _Mock) -> None:
 
 def _driver(usual: "AiohttpShared", keys: KeySource) -> Driver[Any]:
     with _lock:
-        mock = _open[-1] if _open else None
+        mock = _running[-1] if _running else None
     return usual.driver(keys) if mock is None else mock.driver(usual, keys)

@@ -317,7 +317,7 @@ def pytest_runtest_makereport(
         if report.passed and any(flaws):
             report.outcome, report.longrepr = "failed", "\n".join(filter(None, flaws))
     if report.failed:
-        _show_calls(report, watch)
+        _add_calls(report, watch)
     return report
 
 
@@ -362,7 +362,7 @@ def _flaws(item: pytest.Item, watch: Watch) -> str:
     return unused_report(watch.unused(), '@pytest.mark.arize_roles(unused_faults="allow")')
 
 
-def _show_calls(report: pytest.TestReport, watch: Watch) -> None:
+def _add_calls(report: pytest.TestReport, watch: Watch) -> None:
     shown = watch.accounts()
     for number, (account, count) in enumerate(shown, 1):
         title = "Calls of the fake Arize account"

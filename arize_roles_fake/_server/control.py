@@ -200,7 +200,7 @@ class Control:
             return refused(
                 409, "another account on this server has a key that this one had at its start"
             )
-        unused = [_shown(fault) for fault in served.faults if fault.unused() is not None]
+        unused = [_as_json(fault) for fault in served.faults if fault.unused() is not None]
         served.first.reset()
         self._set_up(served.first)
         served.serve(served.first)
@@ -222,7 +222,7 @@ class Control:
     # Failures and limits
 
     def _faults(self, served: _Served, _: bytes) -> _Answer:
-        return web.json_response([_shown(fault) for fault in served.faults])
+        return web.json_response([_as_json(fault) for fault in served.faults])
 
     def _fail(self, served: _Served, body: bytes) -> None:
         given = _decode(body, dict[str, Any])
@@ -265,7 +265,7 @@ class Control:
         return web.json_response({"now": served.account.now().isoformat()})
 
 
-def _shown(fault: ScriptedFault) -> dict[str, object]:
+def _as_json(fault: ScriptedFault) -> dict[str, object]:
     """Return a fault as it can be scripted again, and the number of requests that it struck."""
     arguments = attrs.asdict(fault.arguments)
     given = arguments.pop("given")

@@ -14,8 +14,8 @@ from arize_roles_async._values.errors import ClientStateError
 from arize_roles_async._wire.request import Request
 from arize_roles_fake._account.account import FakeAccount
 from arize_roles_fake._server.control import PATH, Control
-from arize_roles_fake._server.page import HEADERS, page
 from arize_roles_fake._server.refusals import host_name, is_local_request, refused
+from arize_roles_fake._server.web_page import HEADERS, web_page
 from arize_roles_fake._service.wire import MAX_REQUEST
 from arize_roles_fake._testing.faults import Reply, reply_of
 from arize_roles_fake._testing.timeline import waiting_in_real_time
@@ -132,7 +132,7 @@ class Listener:
         """Show the account's page to a browser on this machine."""
         if not is_local_request(request.host, request.remote):
             return refused(403, "only a browser on the same machine may see the page")
-        return web.Response(headers=HEADERS, text=page(self._account_of(None)))
+        return web.Response(headers=HEADERS, text=web_page(self._account_of(None)))
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         host = host_name(request.host)

@@ -23,7 +23,7 @@ _NO_USER: Final = "VXNlcjowOm5vbmU="
 _NO_SPACE: Final = "U3BhY2U6MDpub25l"
 _NO_PROJECT: Final = "TW9kZWw6MDpub25l"
 _NO_ADDRESS: Final = "nobody@nowhere.invalid"
-_NO_NAME: Final = "No thing has this name"
+_NO_NAME: Final = "Nothing has this name"
 
 
 class DirectoryContract(PlacesSuite, is_contract=True):
@@ -51,7 +51,7 @@ class DirectoryContract(PlacesSuite, is_contract=True):
             Call(directory, "get_project", project=_NO_NAME, in_space=_NO_NAME),
         ]
 
-    async def _things(self, directory: Directory) -> list[tuple[str, Any, str]]:
+    async def _items(self, directory: Directory) -> list[tuple[str, Any, str]]:
         """Return a user, a space and the project, each with its kind and its address or name."""
         user = await directory.get_user(user=self.user_ids()[0])
         if not user.email:
@@ -97,17 +97,17 @@ class DirectoryContract(PlacesSuite, is_contract=True):
 
     @with_client
     async def test_get(self, directory: Directory) -> None:
-        """A thing is found by its ID, and by its whole address or its exact name."""
-        things = await self._things(directory)
+        """Each is found by its ID, and by its whole address or its exact name."""
+        items = await self._items(directory)
         ids = [self.user_ids()[0], self.space_ids()[0], self.project_ids()[0]]
-        assert [thing.id for _, thing, _ in things] == ids
-        for kind, thing, name in self._each(things):
-            assert await Call(directory, f"get_{kind}", **{kind: name})() == thing
+        assert [item.id for _, item, _ in items] == ids
+        for kind, item, name in self._each(items):
+            assert await Call(directory, f"get_{kind}", **{kind: name})() == item
 
     @with_client
     async def test_address(self, directory: Directory) -> None:
         """An address is found in any case of its ASCII letters; a part finds and names nobody."""
-        (_, user, address), *_ = await self._things(directory)
+        (_, user, address), *_ = await self._items(directory)
         for given in self._each((address.upper(), address.swapcase())):
             assert await directory.get_user(user=given) == user
         for given in self._each((address[1:], address[:-1], f"x{address}", _NO_ADDRESS)):
@@ -118,7 +118,7 @@ class DirectoryContract(PlacesSuite, is_contract=True):
     @with_client
     async def test_other_name(self, directory: Directory) -> None:
         """A part of a name, or one in other case, is not found."""
-        _, *places = await self._things(directory)
+        _, *places = await self._items(directory)
         for kind, _, name in places:
             for given in self._each({name[:-1], name.swapcase(), _NO_NAME} - {"", name}):
                 with pytest.raises(NotFoundError) as caught:
@@ -147,12 +147,12 @@ class DirectoryContract(PlacesSuite, is_contract=True):
     async def test_list(self, directory: Directory) -> None:
         """A list is filtered by a part of the address or the name, whatever the case."""
         ids = {"user": self.user_ids(), "space": self.space_ids(), "project": self.project_ids()}
-        for kind, thing, name in await self._things(directory):
+        for kind, item, name in await self._items(directory):
             listing: Any = getattr(directory, f"{kind}s")
             named = "email" if kind == "user" else "name"
             assert {each.id for each in await walk(listing())} >= {*ids[kind]}
             for part in self._each((name, name[1:].swapcase() or name, name[:-1] or name)):
-                assert thing in await walk(listing(**{named: part}))
+                assert item in await walk(listing(**{named: part}))
             assert await walk(listing(**{named: _NO_ADDRESS})) == []
 
     @with_client
@@ -194,8 +194,8 @@ class DirectoryContract(PlacesSuite, is_contract=True):
         """A page has what its filter finds, however many come before it in the whole list."""
         for kind, ids in (("user", self.user_ids()), ("space", self.space_ids())):
             for given in self._each(ids):
-                thing: Any = await Call(directory, f"get_{kind}", **{kind: given})()
-                filters = {"email": thing.email} if kind == "user" else {"name": thing.name}
+                item: Any = await Call(directory, f"get_{kind}", **{kind: given})()
+                filters = {"email": item.email} if kind == "user" else {"name": item.name}
                 page: Any = await Call(directory, f"{kind}s", limit=1, **filters)()
                 assert len(page) == 1
 
@@ -212,7 +212,7 @@ class DirectoryContract(PlacesSuite, is_contract=True):
     @with_client
     async def test_without_user_read(self, directory: Directory) -> None:
         """Without `USER_READ` the list of users is a 403, and a user's ID a 404."""
-        (_, user, address), *_ = await self._things(directory)
+        (_, user, address), *_ = await self._items(directory)
         key = self.other_key(grants=(Permission.SPACE_READ, Permission.PROJECT_READ))
         limited = directory.with_options(api_key=key)
         with pytest.raises(ForbiddenError):
@@ -226,7 +226,7 @@ class DirectoryContract(PlacesSuite, is_contract=True):
     @with_client
     async def test_hidden_places(self, directory: Directory) -> None:
         """Spaces and projects that the key may not see are left out of lists, and are a 404."""
-        _, *places = await self._things(directory)
+        _, *places = await self._items(directory)
         _, space, _ = places[0]
         on = {space.id: (Permission.SPACE_READ,)}
         there = directory.with_options(api_key=self.other_key(grants=(), on=on))
@@ -235,7 +235,7 @@ class DirectoryContract(PlacesSuite, is_contract=True):
         assert [*await walk(limited.spaces()), *await walk(limited.projects())] == []
         calls = [
             Call(limited, f"get_{kind}", **{kind: given})
-            for kind, thing, name in places
-            for given in (thing.id, name)
+            for kind, item, name in places
+            for given in (item.id, name)
         ]
         await self._all_raise(NotFoundError, calls)

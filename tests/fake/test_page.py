@@ -13,8 +13,8 @@ from urllib.parse import quote
 import pytest
 
 from arize_roles_fake import FakeAccount, RolesServer
-from arize_roles_fake._server.page import page
 from arize_roles_fake._server.refusals import is_local_request
+from arize_roles_fake._server.web_page import web_page
 from tests.support.clients import ask
 from tests.support.processes import LONGEST_WAIT, ran
 
@@ -38,7 +38,7 @@ class TestContent:
         account.add_role("abc\u202edef\x1b[31m", description="\u2066\x00")
         for method, target in (("<u>", "/<u>?<u>=<u>"), ("GET", "/v2/\u202e\x1b")):
             ask(account, f"{method} {target}", key="")
-        text = page(account)
+        text = web_page(account)
         for markup in ("<script>alert", "<b>", "<i>", "<img", "<u>"):
             assert markup not in text
         assert "abc�def�[31m" in text
@@ -48,7 +48,7 @@ class TestContent:
         """The rows of a resource stay together, also where the name of another begins alike."""
         groups = [
             re.findall('data-permission="DATASET_(.*?)"', group)
-            for group in re.findall("<tbody>(.*?)</tbody>", page(FakeAccount()))
+            for group in re.findall("<tbody>(.*?)</tbody>", web_page(FakeAccount()))
         ]
         assert [group for group in groups if group][:2] == [
             ["CREATE", "DELETE", "READ", "UPDATE"],
@@ -65,7 +65,7 @@ class TestContent:
             account.bind("Old", user=user, resource="Space:1")
         for key in ("fake-api-key", "wrong"):
             ask(account, "GET /v2/roles?cursor=fake-api-key", key=key)
-        text = re.sub("(?s)(<(style|script)>).*?</", r"\1</", page(account))
+        text = re.sub("(?s)(<(style|script)>).*?</", r"\1</", web_page(account))
         lines = re.sub("<(tr|tbody|h1|h2|p|div class|script)\\b", r"\n<\1", text).splitlines()
         shown = [line for line in lines if "data-permission" not in line or "●" in line]
         assert [*filter("<tbody>".__ne__, shown)] == PAGE.read_text("utf-8").splitlines()
@@ -73,16 +73,16 @@ class TestContent:
     def test_cut(self) -> None:
         """A large account and a long log are cut, and say so."""
         account = FakeAccount(predefined=False)
-        assert page(account).count('<p class="text">None') == 2
+        assert web_page(account).count('<p class="text">None') == 2
         account.add_role("Auditor", is_predefined=True)
         for number in range(102):
-            text = page(account) if number > 98 else ""
+            text = web_page(account) if number > 98 else ""
             assert (f"{number} custom and 1 predefined roles. " in text) is (number == 99)
             assert (f"{number} in all; the first 100 are shown." in text) is (number == 101)
             account.add_role(f"Team {number}")
             account.bind("Auditor", user=f"{number}", resource="Space:<1>")
             ask(account, f"GET /nothing/{number}", key="")
-        text = page(account)
+        text = web_page(account)
         assert "102 custom and 1 predefined roles; the first 100 are shown" in text
         assert "<div>Auditor (102 bound)</div>" in text
         assert "<td>Auditor</td><td>0</td><td>Space:&lt;1&gt;</td>" in text
@@ -95,7 +95,7 @@ class TestContent:
         """A call that failed stands out."""
         account.fail("list", status, body="")
         ask(account, "GET /v2/roles")
-        assert ('<td class="failed">' in page(account)) is failed
+        assert ('<td class="failed">' in web_page(account)) is failed
 
     def test_no_key(self, account: FakeAccount) -> None:
         """No API key is on the page, wherever a caller put it."""
@@ -113,16 +113,16 @@ class TestContent:
             ask(account, "POST /x", json.dumps(body).encode(), key="second-key")
         ask(account, "POST /x", f'{{"name": "{quotes}'.encode(), key="second-key")
         for trace in ("k/~", "k%2F~", "k%2f~"):
-            assert trace not in page(account)
-        assert page(account).count("[API key]") == 8
-        assert "-key" not in page(account)
-        assert account.api_key not in page(account)
+            assert trace not in web_page(account)
+        assert web_page(account).count("[API key]") == 8
+        assert "-key" not in web_page(account)
+        assert account.api_key not in web_page(account)
 
     def test_deep(self, account: FakeAccount) -> None:
         """A deep body is shown to its fiftieth level, with what is around it."""
         body = b'{"x": ' + b"[" * 500 + b'"in"' + b"]" * 500 + b"}"
         ask(account, "POST /v2/roles", body)
-        assert f"create(x={'[' * 50}&#x27;…&#x27;{']' * 50})" in page(account)
+        assert f"create(x={'[' * 50}&#x27;…&#x27;{']' * 50})" in web_page(account)
 
 
 class TestAccess:

@@ -24,7 +24,7 @@ _STYLE: Final = """
   --paper: light-dark(#fff, #16181d); --ink: light-dark(#1c2026, #e4e6ea);
   --faint: light-dark(#667080, #98a1b0); --line: light-dark(#e3e6eb, #2b2f38);
   --band: light-dark(#f5f6f8, #1d2027); --hover: light-dark(#e8effc, #25304a);
-  --held: light-dark(#2457c5, #8ab0ff); --bad: light-dark(#b3261e, #ff8f85); }
+  --granted: light-dark(#2457c5, #8ab0ff); --bad: light-dark(#b3261e, #ff8f85); }
 body { margin: 0; padding: 1rem 1.25rem; background: var(--paper); color: var(--ink);
   font: 13px/1.4 system-ui, sans-serif; width: max-content; min-width: calc(100% - 2.5rem); }
 h1 { font-size: 1.25rem; margin: 0; } h2 { font-size: 1rem; margin: 1.25rem 0 .5rem; }
@@ -42,7 +42,7 @@ th.role div { writing-mode: vertical-rl; transform: rotate(180deg); max-height: 
 th.predefined div { font-style: italic; color: var(--faint); }
 th.permission { position: sticky; left: 0; z-index: 1; border-right: 2px solid var(--line); }
 thead th.permission { z-index: 3; }
-td.held { min-width: 16px; text-align: center; color: var(--held); padding: 2px 3px;
+td.granted { min-width: 16px; text-align: center; color: var(--granted); padding: 2px 3px;
   border-left: 1px solid var(--line); }
 .roles tbody:nth-of-type(even) :is(th, td) { background: var(--band); }
 tbody tr:hover :is(td, th) { background: var(--hover) !important; }
@@ -98,7 +98,7 @@ def escape(text: str) -> str:
     return html.escape(one_line(text))
 
 
-def page(account: FakeAccount) -> str:
+def web_page(account: FakeAccount) -> str:
     """Return the account as HTML that loads nothing, without an API key."""
     roles, calls = account.roles, account.calls
     predefined = sum(role.is_predefined for role in roles)
@@ -151,7 +151,7 @@ def _column(role: Role, bindings: int) -> str:
 def _row(permission: AnyPermission, columns: list[frozenset[AnyPermission]]) -> str:
     name = escape(str(permission))
     cells = "".join(
-        f'<td class="held">{"●" if permission in each else ""}</td>' for each in columns
+        f'<td class="granted">{"●" if permission in each else ""}</td>' for each in columns
     )
     return (
         f'<tr data-permission="{name}"><th class="permission" scope="row">{name}</th>{cells}</tr>'
