@@ -1,9 +1,10 @@
 """Listings: awaited for one page, or iterated for every item."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
-from typing import Any, ClassVar, Final, Generic, NoReturn, TypeVar
+from typing import Any, ClassVar, Final, Generic, NoReturn, Self, TypeVar
 
-from msgspec.structs import replace
+from msgspec import UNSET
+from msgspec.structs import asdict, replace
 
 from arize_roles_async._values.errors import ClientStateError, InvalidResponseError
 from arize_roles_async._values.json import MAX_ID
@@ -59,6 +60,27 @@ class Pages(Asynchronous, Generic[_R, _P, _T]):
         one_page = DEFAULT_LIMIT if limit is None else limit
         self._request: _R = self._request_type(limit=one_page, **fields)
         self._walk_limit = MAX_LIMIT if limit is None else limit
+
+    @classmethod
+    def from_fetch(cls, fetch: Callable[..., Awaitable[_P]], **arguments: Any) -> Self:  # noqa: ANN401
+        """Return a listing over a function of your own that gets one page.
+
+        For each page, `fetch` is called with the keywords `limit` and `cursor`, which may be None,
+        and the filters that were given.
+
+        Args:
+            fetch: The function.
+            arguments: Those of the client's method that lists, such as `RolesClient.list`.
+
+        Raises:
+            ValidationError: An argument breaks its rule.
+        """
+
+        def fetch_page(request: _R) -> Awaitable[_P]:
+            fields = asdict(request)
+            return fetch(**{k: v for k, v in fields.items() if v is not UNSET})
+
+        return cls(fetch_page, **arguments)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}, not asked for yet: {self._how()}>"

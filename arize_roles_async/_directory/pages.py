@@ -6,25 +6,21 @@ from arize_roles_async._directory.requests import FindProjects, ListSpaces, List
 
 
 class UserPages(Pages[ListUsers, models.ListUsersResponse, models.User]):
-    """A listing of users, used as `RolePages` is.
-
-    Its first argument is a function that gets one page, called with an object of the page's
-    `limit`, `cursor` and `email`. The others are those of `Directory.users`.
-    """
+    """A listing of users, made and used as `RolePages` is."""
 
     _noun = "users"
     _request_type = ListUsers
 
 
 class SpacePages(Pages[ListSpaces, models.ListSpacesResponse, models.Space]):
-    """A listing of spaces, made and used as `UserPages` is, with a `name`."""
+    """A listing of spaces, made and used as `RolePages` is."""
 
     _noun = "spaces"
     _request_type = ListSpaces
 
 
 class ProjectPages(Pages[FindProjects, models.ListProjectsResponse, models.Project]):
-    """A listing of projects, made and used as `UserPages` is, with a `name` and an `in_space`."""
+    """A listing of projects, made and used as `RolePages` is."""
 
     _noun = "projects"
     _request_type = FindProjects

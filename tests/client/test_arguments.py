@@ -11,13 +11,12 @@ from arize_roles_async import (
     ArizeClient,
     ByName,
     Directory,
-    RoleBindingPages,
     RoleBindingsClient,
-    RolePages,
     RolesClient,
     RolesError,
     ValidationError,
 )
+from arize_roles_async._calls.paging import Pages
 from arize_roles_fake import FakeRolesClient
 from tests.support.clients import Connect, account_at_noon, both_clients
 
@@ -26,13 +25,7 @@ OWNERS: dict[type, Callable[[ArizeClient], Any]] = {
     RoleBindingsClient: lambda roles: roles.role_bindings,
     Directory: lambda roles: roles.directory,
     ByName: lambda roles: roles.by_name,
-    RolePages: lambda _: RolePages,
-    RoleBindingPages: lambda _: RoleBindingPages,
 }
-
-
-async def no_page(**_: object) -> None:
-    raise RolesError("there is none")
 
 
 IDS = {
@@ -50,7 +43,6 @@ VALUES = {
     "space": "ML",
     "project": "churn",
     "resource_type": "SPACE",
-    "fetch": no_page,
 }
 OF_A_PAGE = {"limit", "cursor"}
 NO_FILTERS = {"create", "update", "get", "delete", "with_options", "aclose"}
@@ -104,7 +96,6 @@ def test_filters() -> None:
         "RoleBindingsClient.find(resource_id)",
         "Directory.get_project(in_space)",
         "ByName.remove(project)",
-        "RolePages.from_fetch(is_predefined)",
     }
 
 
@@ -199,7 +190,7 @@ LISTINGS = [
     (owner, name)
     for owner in OWNERS
     for name, method in inspect.getmembers(owner, inspect.isfunction)
-    if not (name.startswith("_") or name in {"with_options", "pages"})
+    if not (name.startswith("_") or name == "with_options")
     and not inspect.iscoroutinefunction(inspect.unwrap(method))
 ]
 
@@ -211,3 +202,16 @@ def test_asynchronous(owner: type, name: str) -> None:
     for use in (bool, iter):
         with pytest.raises(TypeError, match=r"a listing is asynchronous: .*use async for to walk"):
             use(method(**arguments(method)))
+
+
+@pytest.mark.parametrize(("owner", "name"), LISTINGS)
+async def test_from_fetch(owner: type, name: str) -> None:
+    """A listing over the client's own method is the same, and refuses the same."""
+    method = getattr(OWNERS[owner](FakeRolesClient()), name)
+    given = arguments(method)
+    listing: Any = method(**given)
+    if isinstance(listing, Pages) and owner is not ByName:
+        from_fetch: Any = listing.from_fetch
+        assert await from_fetch(method, **given) == await listing
+        for each in (each.name for *of, each in FILTERS if of == [owner, name]):
+            assert await flaws(from_fetch, fetch=method, **given, **{each: None})

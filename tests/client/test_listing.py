@@ -1,9 +1,9 @@
 """Listings: shown, made from a function, and walked by several tasks."""
 
 import asyncio
+from typing import Any
 
 import pytest
-from msgspec import UNSET, UnsetType
 
 from arize_roles_async import (
     ClientStateError,
@@ -27,20 +27,21 @@ def test_repr() -> None:
 
 
 async def test_from_fetch() -> None:
-    """A function that gets one page is asked for each with the arguments of the listing."""
+    """A function that gets one page is asked for each, with the filters that were given."""
     fake = FakeRolesClient()
-    asked: list[tuple[int, bool, bool | UnsetType]] = []
+    asked: list[tuple[object, ...]] = []
 
-    async def fetch(
-        *, limit: int, cursor: str | None, is_predefined: bool | UnsetType
-    ) -> ListRolesResponse:
-        asked.append((limit, cursor is not None, is_predefined))
-        return await fake.list(limit=limit, cursor=cursor, is_predefined=is_predefined)
+    async def fetch(*, cursor: str | None, **given: Any) -> ListRolesResponse:  # noqa: ANN401
+        asked.append((cursor is not None, given))
+        return await fake.list(cursor=cursor, **given)
 
     await RolePages.from_fetch(fetch)
     await RolePages.from_fetch(fetch).all()
     assert len(await RolePages.from_fetch(fetch, limit=4, is_predefined=True).all()) == 7
-    assert asked == [(50, False, UNSET), (100, False, UNSET), (4, False, True), (4, True, True)]
+    predefined = {"limit": 4, "is_predefined": True}
+    assert asked == [
+        *((False, {"limit": 50}), (False, {"limit": 100}), (False, predefined), (True, predefined))
+    ]
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,6 @@ from arize_roles_async import (
     Response,
     RetryPolicy,
     RoleBinding,
-    RoleBindingPages,
     RoleBindingsClient,
     RolesClient,
     ServerError,
@@ -450,17 +449,6 @@ async def test_role_in_use(account: FakeAccount) -> None:
     with pytest.raises(ConflictError) as caught:
         await FakeRolesClient(account).delete(role="Analyst")
     assert str(caught.value).endswith(f"; role_bindings.find(role_id='{ANALYST}') shows who has it")
-
-
-async def test_from_fetch(account: FakeAccount, bindings: RoleBindingsClient) -> None:
-    """A client of another's own makes its listings from a function that gets a page."""
-    for number in range(3):
-        account.bind("Analyst", user=USER, resource=f"Space:{number}")
-    listing = RoleBindingPages.from_fetch(
-        bindings.list, resource_type="SPACE", user_id=USER, limit=2
-    )
-    assert len(await listing) == 2
-    assert (await listing.all()).role_bindings == account.bindings()[::-1]
 
 
 async def test_protocols() -> None:
