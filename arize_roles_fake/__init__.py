@@ -21,6 +21,7 @@ The guide is in the folder `guide` beside this file:
 - `testing.md`: pytest, any state, code that makes its own client.
 - `failures.md`: how calls fail, how late answers come.
 - `serving.md`: the account over HTTP, for other programs and on a command line.
+- `control.md`: a served account that tests reset and set up over HTTP.
 - `contract.md`: the suite that a `RolesClient` of your own has to pass.
 
 `FIDELITY.md` lists the rules of the fake, each with its source.

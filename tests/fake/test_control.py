@@ -15,7 +15,7 @@ from arize_roles_fake.__main__ import main
 from tests.support.processes import ran
 from tests.support.serving import KEY, Served, serving
 
-GUIDE = files("arize_roles_fake").joinpath("guide", "serving.md").read_text("utf-8")
+GUIDE = files("arize_roles_fake").joinpath("guide", "control.md").read_text("utf-8")
 
 
 @contextmanager
@@ -427,7 +427,7 @@ class TestRefused:
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_guide() -> None:
     """The guide's example runs with curl."""
-    section = GUIDE.partition("## Between two tests")[2].partition("\n## ")[0]
+    section = GUIDE.partition("\n## ")[0]
     (script,) = re.findall(r"^```sh\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
     with controlled() as served:
         environment = {**os.environ, "ARIZE_API_KEY": KEY, "ARIZE_BASE_URL": served.url}

@@ -40,6 +40,7 @@ pytestmark = pytest.mark.usefixtures("unmeasured")
 
 CLIENT_GUIDE = ROOT / "arize_roles_async" / "guide"
 SERVING = ROOT / "arize_roles_fake" / "guide" / "serving.md"
+CONTROL = SERVING.with_name("control.md")
 INI = "[pytest]\nasyncio_default_fixture_loop_scope = function\nfilterwarnings =\n  error\n  "
 PAGES = pages()
 DOCSTRINGS = list(docstrings())
@@ -124,21 +125,27 @@ def test_found() -> None:
 
 
 def test_readme_example(
-    tmp_path: Path, arize_env: RolesServer, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Written to a file as the index says, the README prints what its comments say."""
+    """Written to a file as the index says, and run against the account of the page on serving."""
     index = (CLIENT_GUIDE / "README.md").read_text("utf-8")
     command = re.findall("^sed .*", index, re.MULTILINE)[0].replace("paging.md", "README.md")
     file = tmp_path / "example.py"
     subprocess.run(command.replace("example.py", str(file)), check=True, cwd=ROOT, shell=True)  # noqa: S602 - ours
-    populate(arize_env.account)
-    runpy.run_path(str(file))
+    (written,) = re.findall(
+        "^echo '(.+)' > account.json$", SERVING.read_text("utf-8"), re.MULTILINE
+    )
+    account = FakeAccount.load(written)
+    with RolesServer(account) as server:
+        monkeypatch.setenv("ARIZE_API_KEY", account.api_key)
+        monkeypatch.setenv("ARIZE_BASE_URL", server.url)
+        runpy.run_path(str(file))
 
     said = capsys.readouterr().out
     assert "AI Engineer (<Permission.PROJECT_READ: 'PROJECT_READ'>, " in said
     assert "ada@example.com has AI Engineer on space 'ML'" in said
     assert "no role is named 'AI Enginer'; similar names: 'AI Engineer'" in said
-    arize_env.account.assert_roles({})
+    account.assert_roles({})
 
 
 def test_not_registered() -> None:
@@ -246,7 +253,7 @@ def served() -> Iterator[Served]:
 
 
 class TestServing:
-    """The page that lists what a server takes."""
+    """The pages that list what a server takes."""
 
     def test_options(self, capsys: pytest.CaptureFixture[str]) -> None:
         """It has every option of `serve`."""
@@ -258,12 +265,12 @@ class TestServing:
     def test_requests(self, served: Served) -> None:
         """It has every request of `--control`."""
         detail = served.ask("GET", "/-/other")[1]["detail"]
-        assert sorted(codes(SERVING, "request")) == sorted(detail.partition(": ")[2].split(", "))
+        assert sorted(codes(CONTROL, "request")) == sorted(detail.partition(": ")[2].split(", "))
 
     def test_members(self, served: Served) -> None:
         """It has every member of a fault."""
         detail = served.ask("POST", "/-/faults", {"other": 1})[1]["detail"]
-        assert sorted(codes(SERVING, "member of a fault")) == sorted(
+        assert sorted(codes(CONTROL, "member of a fault")) == sorted(
             detail.partition("It has ")[2].split(", ")
         )
 
@@ -271,7 +278,7 @@ class TestServing:
         """It has every member of a call in the log."""
         served.create("A")
         logged = served.ask("GET", "/-/calls")[1]["calls"][0]
-        assert sorted(codes(SERVING, "member of a call")) == sorted(logged)
+        assert sorted(codes(CONTROL, "member of a call")) == sorted(logged)
 
 
 @pytest.mark.parametrize(("column", "change"), [(1, False), (2, True)])
