@@ -7,12 +7,10 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import aiohttp
 from aiohttp import hdrs
-from aiohttp.client_proto import ResponseHandler
-from aiohttp.connector import Connection
 from multidict import CIMultiDict
 
 from arize_roles_async._aiohttp import hooks
@@ -23,6 +21,10 @@ from arize_roles_async._values.errors import ClientStateError
 from arize_roles_async._values.json import MAX_BODY
 from arize_roles_async._wire.redaction import redacted_cause
 from arize_roles_async._wire.secrets import Secret
+
+if TYPE_CHECKING:  # Where aiohttp lacks one of these, `check_aiohttp` says so.
+    from aiohttp.client_proto import ResponseHandler
+    from aiohttp.connector import Connection
 
 # The value of SO_LINGER with which a close resets the connection: 16-bit fields on Windows.
 _NO_LINGER: Final = struct.pack("HH" if os.name == "nt" else "ii", 1, 0)
@@ -81,7 +83,7 @@ class Connections:
         self.distrusted = 0
         """No connection of this number or a lower one is reused."""
 
-    def take(self, protocol: ResponseHandler) -> UsedConnection:
+    def take(self, protocol: "ResponseHandler") -> UsedConnection:
         """Return the connection of a protocol, which is about to carry a request.
 
         Raises:
@@ -112,7 +114,7 @@ class Connections:
         for connection in [*self.open.values()]:
             connection.abort()
 
-    def _drop(self, protocol: ResponseHandler, closed: asyncio.Future[None]) -> None:
+    def _drop(self, protocol: "ResponseHandler", closed: asyncio.Future[None]) -> None:
         response = self.open.pop(protocol).response
         body = None if response is None else response.content
         # aiohttp would leave the reader waiting.
@@ -194,7 +196,7 @@ class Attempt:
     async def send_on(
         self,
         request: Any,  # noqa: ANN401 - of a class of `sent_by_attempt`
-        send: Callable[[Any, Connection], Awaitable[aiohttp.ClientResponse]],
+        send: "Callable[[Any, Connection], Awaitable[aiohttp.ClientResponse]]",
         connection: Any,  # noqa: ANN401 - with a protocol
     ) -> aiohttp.ClientResponse:
         """Send a request on a connection: from here on the service may have it, and be silent.

@@ -8,19 +8,16 @@ from types import SimpleNamespace
 from typing import Any, Final
 
 import aiohttp
-from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from arize_roles_async._values.errors import ConfigurationError
 
 _OLDEST: Final = (3, 14, 1)
 _NEXT: Final = (4,)
-_OF_CLASSES: Final = (
-    (aiohttp.ClientRequest, ("send", "session")),
-    (aiohttp.ClientResponse, ("_body",)),
-    (aiohttp.ClientSession, ("auth",)),
-    (aiohttp.TCPConnector, ("_resolve_host",)),
-    (ResponseHandler, ("closed", "should_close")),
+OF_CLASSES: Final = (
+    *("ClientRequest.send", "ClientRequest.session", "ClientResponse._body", "ClientSession.auth"),
+    *("TCPConnector._resolve_host", "connector.Connection.protocol"),
+    *("client_proto.ResponseHandler.closed", "client_proto.ResponseHandler.should_close"),
 )
 _OF_A_SESSION: Final = ("_default_proxy", "_default_proxy_auth", "_loop", "_middlewares")
 _OF_A_REQUEST: Final = ("_traces", "headers")
@@ -40,9 +37,7 @@ _RESOLVERS: Final = attrgetter("_resolve_host.__module__", "_resolver.__class__.
 
 def check_aiohttp(lent: aiohttp.ClientSession | None) -> None:
     """Raise `ConfigurationError` if aiohttp, or a lent session, lacks something a client uses."""
-    missing = [
-        each for owner, names in _OF_CLASSES for each in _missing(owner.__name__, owner, names)
-    ]
+    missing = [name for name in OF_CLASSES if not _has(aiohttp, name)]
     if not missing:
         # A client may be made where no loop runs; a request only asks it whether it debugs.
         loop: Any = SimpleNamespace(get_debug=bool)
@@ -75,3 +70,11 @@ def resolves_names_itself(connector: aiohttp.BaseConnector | None) -> bool:
 
 def _missing(owner: str, found: object, names: Iterable[str]) -> list[str]:
     return [f"{owner}.{name}" for name in names if not hasattr(found, name)]
+
+
+def _has(found: object, path: str) -> bool:
+    try:
+        attrgetter(path)(found)
+    except AttributeError:
+        return False
+    return True
