@@ -36,11 +36,17 @@ class Assertions:
         """
         if operation not in OPERATIONS:
             raise ValueError(f"operation must be one of {', '.join(OPERATIONS)}, not {operation!r}")
+        found = [call for call in self.calls if call.operation == operation]
+        if about is None:
+            return tuple(found)
+        role = self._state.records.roles.by_id(about)
+        name, label = about if role is None else role.name, self._state.ids.label(about)
         return tuple(
             call
-            for call in self.calls
-            if call.operation == operation
-            and about in (None, call.role, call.user, call.resource, *call.arguments.values())
+            for call in found
+            if call.role == name
+            or label in {call.user, call.resource}
+            or about in call.arguments.values()
         )
 
     def assert_roles(

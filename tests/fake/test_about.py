@@ -1,0 +1,116 @@
+"""What a call is about: faults that strike it by a name, and the calls of the log."""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+from urllib.parse import quote
+
+import pytest
+
+from arize_roles_async import ForbiddenError
+from arize_roles_fake import FakeAccount, FakeRolesClient
+from arize_roles_fake._service.service import OPERATIONS
+from tests.support.clients import account_at_noon, answer
+
+# Most of the faults are meant to strike nothing.
+pytestmark = pytest.mark.arize_roles(unused_faults="allow")
+
+LABELS: Final = ("ada@x.org", "Space:ML", "Project:ML/churn")
+ROLE: Final = {"A", "<role>"}
+USER: Final = {"ada@x.org", "<ada@x.org>"}
+SPACE: Final = {"Space:ML", "<Space:ML>"}
+PROJECT: Final = {"Project:ML/churn", "<Project:ML/churn>"}
+BOUND: Final = {*ROLE, *USER, *PROJECT, "<binding>"}
+
+REQUESTS: Final[dict[str, tuple[str, dict[str, object] | None, set[str]]]] = {
+    "list": ("GET /v2/roles", None, set()),
+    "get": ("GET /v2/roles/<role>", None, ROLE),
+    "create": ("POST /v2/roles", {"name": "B", "permissions": ["ROLE_READ"]}, {"B"}),
+    "update": ("PATCH /v2/roles/<role>", {"description": "d"}, ROLE),
+    "delete": ("DELETE /v2/roles/<role>", None, ROLE),
+    "role_bindings.list": (
+        "GET /v2/role-bindings?resource_type=SPACE&user_id=<ada@x.org>",
+        None,
+        USER,
+    ),
+    "role_bindings.create": (
+        "POST /v2/role-bindings",
+        {
+            "role_id": "<role>",
+            "user_id": "<ada@x.org>",
+            "resource_type": "SPACE",
+            "resource_id": "<Space:ML>",
+        },
+        {*ROLE, *USER, *SPACE},
+    ),
+    "role_bindings.get": ("GET /v2/role-bindings/<binding>", None, BOUND),
+    "role_bindings.update": (
+        "PATCH /v2/role-bindings/<binding>",
+        {"role_id": "<role>"},
+        BOUND,
+    ),
+    "role_bindings.delete": ("DELETE /v2/role-bindings/<binding>", None, BOUND),
+    "users.list": ("GET /v2/users?email=ada@x.org", None, {"ada@x.org"}),
+    "users.get": ("GET /v2/users/<ada@x.org>", None, USER),
+    "spaces.list": ("GET /v2/spaces?name=Space:ML", None, {"Space:ML"}),
+    "spaces.get": ("GET /v2/spaces/<Space:ML>", None, SPACE),
+    "projects.list": ("GET /v2/projects?space_id=<Space:ML>", None, SPACE),
+    "projects.get": ("GET /v2/projects/<Project:ML/churn>", None, PROJECT),
+}
+"""A request of each operation, and what it is about; IDs are in angle brackets."""
+NAMES: Final = sorted({name for *_, names in REQUESTS.values() for name in names})
+
+
+def test_every_operation() -> None:
+    """The law is about all."""
+    assert REQUESTS.keys() == {*OPERATIONS}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_about(operation: str) -> None:
+    """A fault strikes a call by each name of what it is about, and `calls_of` finds it by that."""
+    line, body, about = REQUESTS[operation]
+    for name in NAMES:
+        account = account_at_noon()
+        role = account.add_role("A", ["ROLE_READ"])
+        bound = account.bind(role, user="ada@x.org", resource="Project:ML/churn")
+        ids = {"<role>": role.id, "<binding>": bound.id}
+        ids |= {f"<{label}>": account.id(label) for label in LABELS}
+        asked = line
+        for each, id_ in ids.items():
+            asked = asked.replace(each, quote(id_))
+        given = body and {key: ids.get(str(text), text) for key, text in body.items()}
+        fault = account.fail("any", 503, about=ids.get(name, name))
+        assert (answer(account, asked, given)[0] == 503) is (name in about)
+        assert fault.struck_requests == (name in about)
+        found = account.calls_of(operation, about=ids.get(name, name))  # type: ignore[arg-type]
+        assert len(found) == (name in about)
+
+
+LOOK_UPS: Final[dict[str, tuple[str, Callable[[FakeRolesClient], Awaitable[object]]]]] = {
+    "get": ("A", lambda client: client.get(role="A")),
+    "users.get": ("ada@x.org", lambda client: client.directory.get_user(user="ada@x.org")),
+    "spaces.get": ("ML", lambda client: client.directory.get_space(space="ML")),
+    "projects.get": ("churn", lambda client: client.directory.get_project(project="churn")),
+}
+
+
+def test_every_look_up() -> None:
+    """The law is about each `get`."""
+    assert LOOK_UPS.keys() == {
+        each for each in OPERATIONS if each.endswith("get") and each != "role_bindings.get"
+    }
+
+
+@pytest.mark.parametrize("operation", LOOK_UPS)
+@pytest.mark.parametrize("is_about", [False, True])
+async def test_look_up(account: FakeAccount, operation: str, is_about: bool) -> None:  # noqa: FBT001
+    """In process a fault strikes the list that a call by a name begins with, once."""
+    account.add_role("A")
+    account.bind("A", user="ada@x.org", resource="Project:ML/churn")
+    name, call = LOOK_UPS[operation]
+    fault = account.fail(operation, 403, about=name if is_about else None)  # type: ignore[arg-type]
+    client = FakeRolesClient(account)
+    with pytest.raises(ForbiddenError):
+        await call(client)
+    await call(client)
+    assert fault.struck_requests == 1
