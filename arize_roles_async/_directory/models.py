@@ -11,6 +11,7 @@ import attr
 from arize_roles_async._role_bindings.models import RoleBinding
 from arize_roles_async._values.json import MAX_ID
 from arize_roles_async._values.models import (
+    ID,
     PAGINATION,
     Aware,
     Id,
@@ -23,7 +24,6 @@ from arize_roles_async._values.models import (
 )
 from arize_roles_async._values.text import one_line, quoted
 
-_ID: Final = {"doc": "Opaque; base64 of a text with a colon in it."}
 _CREATED: Final = "When it was created; timezone-aware."
 _IN_ORDER: Final = {"doc": "In the service's order."}
 
@@ -44,7 +44,7 @@ class AccountRole(Model):
 class User(Model):
     """A user of the account, or the bot user of a service key, which has no address."""
 
-    id: Id = attr.field(metadata=_ID)
+    id: Id = attr.field(metadata=ID)
     email: str | None = optional("The address, unique but for expired invitations.", repr=repr)
     name: str | None = optional("For display; several users may have one name.", repr=repr)
     status: str | None = optional("`ACTIVE`, `INVITED` or `EXPIRED`.")
@@ -57,7 +57,7 @@ class User(Model):
 class Space(Model):
     """A space; its name is unique within its organization."""
 
-    id: Id = attr.field(metadata=_ID)
+    id: Id = attr.field(metadata=ID)
     name: str = attr.field(metadata={"doc": "Its name."})
     description: str | None = optional("Free text.")
     organization_id: Id | None = optional("The ID of its organization.")
@@ -69,7 +69,7 @@ class Space(Model):
 class Project(Model):
     """A project; its name is unique within its space."""
 
-    id: Id = attr.field(metadata=_ID)
+    id: Id = attr.field(metadata=ID)
     name: str = attr.field(metadata={"doc": "Its name."})
     space_id: Id = attr.field(metadata={"doc": "The ID of its space."})
     project_type: str | None = optional("`APPLICATION`, `HARNESS` or `EXPERIMENT`.")

@@ -17,11 +17,10 @@ class Directory(Client, Protocol):
     `arize_roles_fake.FakeRolesClient`. It shares the key, the options, the connections and the end
     of that client.
 
-    A thing is given by its name or its ID: strict base64 of UTF-8 text with a colon in it is an ID,
-    anything else a name. The service finds names that contain a text, whatever the case; the client
-    reads all of these and compares. An address is compared whole, ASCII letters without case; any
-    other name exactly. Each has at most 255 characters. Nothing is kept: the next look-up asks
-    again.
+    A thing is given by its name or its ID, told apart as in `RolesClient.get`. The service finds
+    names that contain a text, whatever the case; the client reads all of these and compares. An
+    address is compared whole, ASCII letters without case; any other name exactly. Each has at most
+    255 characters. Nothing is kept: the next look-up asks again.
 
     Every method checks its arguments before anything is sent, a listing even before it is awaited,
     and raises one `ValidationError` for all of them. Any other failure is a `RolesError`, as for

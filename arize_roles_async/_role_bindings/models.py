@@ -7,6 +7,7 @@ import attr
 import msgspec
 
 from arize_roles_async._values.models import (
+    ID,
     PAGINATION,
     Aware,
     Id,
@@ -45,7 +46,7 @@ class RoleBinding(Model):
     on a resource. Field names are the service's own, from its REST reference.
     """
 
-    id: Id = attr.field(metadata={"doc": "Opaque; base64 of a text with a colon in it."})
+    id: Id = attr.field(metadata=ID)
     role_id: Id = attr.field(metadata={"doc": "The ID of the role that the user has."})
     user_id: Id = attr.field(metadata={"doc": "The ID of the user."})
     resource_type: _ResourceType = attr.field(

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import attr
 
 from arize_roles_async._values.models import (
+    ID,
     PAGINATION,
     Aware,
     Id,
@@ -36,7 +37,7 @@ class Role(Model):
     service's own, from its REST reference.
     """
 
-    id: Id = attr.field(metadata={"doc": "Opaque; base64 of a text with a colon in it."})
+    id: Id = attr.field(metadata=ID)
     name: str = attr.field(metadata={"doc": "Unique within the account, 1 to 255 characters."})
     description: str | None = optional("At most 1000 characters; None if there is none.")
     permissions: Permissions | None = optional(

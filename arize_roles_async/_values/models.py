@@ -38,6 +38,8 @@ _MAX_SHOWN_ITEMS: Final = 3
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID)]
 Aware = Annotated[datetime, msgspec.Meta(tz=True)]
 
+ID: Final = {"doc": "Opaque; base64 of a text with a colon in it."}
+"""The metadata of the field `id` of an item."""
 PAGINATION: Final = {"doc": "Whether more follow, and the cursor."}
 """The metadata of the field `pagination` of a page."""
 

@@ -26,6 +26,7 @@ from arize_roles_async import (
 )
 from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient
 from tests.support.clients import Act, account_at_noon, answer, meddled
+from tests.support.documentation import definitions
 
 USER = "VXNlcjphZGE="  # User:ada
 SPACE = "U3BhY2U6MQ=="  # Space:1
@@ -464,3 +465,15 @@ async def test_protocols() -> None:
         assert isinstance(roles, ArizeClient)
         assert not isinstance(roles.role_bindings, RolesClient)
         assert isinstance(roles.role_bindings, RoleBindingsClient)
+
+
+async def test_retire() -> None:
+    """The guide's function deletes the role that it is given, not the one whose ID is its name."""
+    account = account_at_noon(users=[USER], resources=["Space:1"])
+    kept = account.add_role("Keep me", ["PROJECT_READ"])
+    named = account.add_role(kept.id, ["PROJECT_READ"])
+    for role, user in ((kept, "eve@example.com"), (named, "ada@example.com")):
+        account.bind(role.id, user=user, resource="Space:1")
+    retire = definitions("arize_roles_async/guide/role-bindings.md")["retire"]
+    await retire(FakeRolesClient(account), named.id)
+    assert [(each.role_id, account.roles) for each in account.bindings()] == [(kept.id, (kept,))]
