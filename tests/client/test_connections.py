@@ -4,7 +4,6 @@ import asyncio
 import functools
 import gc
 import logging
-import socket
 import ssl
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -26,7 +25,6 @@ from arize_roles_async import (
     RolesTimeoutError,
     Timeouts,
 )
-from arize_roles_async._aiohttp.connections import UsedConnection
 from arize_roles_async._calls.call import Call
 from arize_roles_fake import FakeAccount
 from arize_roles_fake import serve as serve_account
@@ -172,18 +170,6 @@ class TestGivenUp:
                 monkeypatch.setattr(ResponseHandler, "close", Mock(side_effect=error))
             await until(lambda: all(peer.lost for peer in server.peers))
             monkeypatch.undo()
-
-    async def test_abort_fails(self) -> None:
-        """Nor does one whose transport cannot be aborted, as asyncio's after two closes."""
-
-        class Closed(asyncio.Transport):
-            def abort(self) -> None:
-                raise AttributeError("'NoneType' object has no attribute '_abort'")
-
-        with socket.socket() as own:
-            connection = UsedConnection(1, Closed({"socket": own}))
-            connection.reset()
-            connection.abort()
 
 
 class TestFailed:

@@ -20,8 +20,8 @@ from tests.support.clients import SOON, START, answer, meddled
 Fault = tuple[Any, dict[str, Any]]
 LOST: Final[Fault] = ("lost", {})
 LOST_AFTER: Final[Fault] = ("lost", {"when": "after"})
-PAGE: Final[Fault] = (200, {"page": "maintenance"})
-PAGE_AFTER: Final[Fault] = (200, {"page": "maintenance", "when": "after"})
+PAGE: Final[Fault] = (200, {"body": "maintenance"})
+PAGE_AFTER: Final[Fault] = (200, {"body": "maintenance", "when": "after"})
 DOWN: Final[Fault] = (503, {})
 DOWN_AFTER: Final[Fault] = (503, {"when": "after"})
 BINDING: Final = {
