@@ -140,10 +140,11 @@ def fake_account(request: pytest.FixtureRequest) -> "FakeAccount":
 
 def _declared(item: pytest.Item) -> dict[str, Any]:
     """Return the users and resources that an account can be given only as it is made."""
-    markers = list(item.iter_markers("arize_roles"))[::-1]
-    found = {name: [each.kwargs.get(name) for each in markers] for name in ("users", "resources")}
-    declared = {name: [ids for ids in given if ids is not None] for name, given in found.items()}
-    return {name: given[-1] for name, given in declared.items() if given}
+    declared: dict[str, Any] = {}
+    for marker in list(item.iter_markers("arize_roles"))[::-1]:
+        given = {name: marker.kwargs.get(name) for name in ("users", "resources")}
+        declared |= {name: ids for name, ids in given.items() if ids is not None}
+    return declared
 
 
 def _set_up(account: "FakeAccount", item: pytest.Item) -> None:

@@ -7,6 +7,7 @@ import asyncio
 import functools
 import secrets
 import sys
+import traceback
 import warnings
 from abc import ABCMeta, abstractmethod
 from collections.abc import (
@@ -35,6 +36,7 @@ from arize_roles_async import (
     Permission,
     Role,
     RolesClient,
+    RolesError,
     StatusError,
     ValidationError,
 )
@@ -262,6 +264,18 @@ class Suite(metaclass=_SuiteType):
             with pytest.raises(AuthenticationError):
                 await call()
             assert asked == 2 * number
+
+    @with_client
+    async def test_key_in_errors(self, client: Any) -> None:  # noqa: ANN401 - the same
+        """No error holds the key of the call, in its text, its fields, its notes or its causes."""
+        for key in self._each((self.other_key(), f"made-up-{secrets.token_hex(8)}")):
+            for call in self._calls(client.with_options(api_key=key)):
+                try:
+                    await call()
+                except (RolesError, StopAsyncIteration) as error:
+                    texts = [*traceback.format_exception(error), repr(error), repr(vars(error))]
+                    if any(key in text for text in texts):
+                        pytest.fail(f"the {type(error).__name__} of {call!r} holds the API key")
 
     async def _end(self, client: object) -> None:
         """Clean up; an error in this does not replace the test's failure."""

@@ -99,15 +99,21 @@ class ListsBothTypes(WrappingBindings):
         return RoleBindingPages.from_fetch(fetch, **arguments)
 
 
-class FiltersLate(Wrapper):
-    """Makes pages of all users, and leaves out of each page who is not asked for."""
+class WrappingDirectory(WrappingClient):
+    inner: Any
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(vars(self)["inner"], name)
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self.inner, name)
+
+
+class FiltersLate(WrappingDirectory):
+    """Makes pages of all users, and leaves out of each page who is not asked for."""
 
     def users(self, **arguments: Any) -> Any:
         async def fetch(page: Any) -> Any:
-            found: Any = await vars(self)["inner"].users(limit=page.limit, cursor=page.cursor)
+            found: Any = await self.inner.users(limit=page.limit, cursor=page.cursor)
             part = (page.email or "").lower()
             return attrs.evolve(
                 found, users=tuple(each for each in found if part in str(each.email).lower())
@@ -116,12 +122,53 @@ class FiltersLate(Wrapper):
         return UserPages(fetch, **arguments)
 
 
+class FirstPageOnly(WrappingDirectory):
+    def users(self, **arguments: Any) -> Any:
+        async def fetch(page: Any) -> Any:
+            found: Any = await self.inner.users(limit=page.limit, email=page.email)
+            return attrs.evolve(found, pagination=PaginationMetadata(has_more=False))
+
+        return UserPages(fetch, **arguments)
+
+
+class SharesItsCache(WrappingDirectory):
+    """Remembers whom it found, also for the copies with other keys."""
+
+    def __init__(self, inner: Any) -> None:
+        super().__init__(inner)
+        self.found: dict[str, Any] = {}
+
+    async def get_user(self, *, user: str) -> Any:
+        if user not in self.found:
+            self.found[user] = await self.inner.get_user(user=user)
+        return self.found[user]
+
+
+class KeepsItsKey(WrappingDirectory):
+    key: object = None
+
+    def with_options(self, **options: Any) -> Self:
+        other = super().with_options(**options)
+        other.key = options.get("api_key")
+        return other
+
+    async def get_user(self, **named: Any) -> Any:
+        try:
+            return await self.inner.get_user(**named)
+        except RolesError as error:
+            vars(error)["key"] = self.key
+            raise
+
+
 BROKEN: Final[list[tuple[Any, type, str]]] = [
     (FakeSuite, NeverEnds, "test_filter"),
     (FakeSuite, NotesItsKey, "test_key_in_errors"),
     (FakeSuite, UnwrapsItsCopy, "test_key_of_copy"),
     (FakeSuite, DeletesTwice, "test_key_of_copy"),
     (FakeDirectorySuite, FiltersLate, "test_page"),
+    (FakeDirectorySuite, FirstPageOnly, "test_pages"),
+    (FakeDirectorySuite, SharesItsCache, "test_without_user_read"),
+    (FakeDirectorySuite, KeepsItsKey, "test_key_in_errors"),
     (FakeBindingsSuite, KeepsTheRole, "test_ensure"),
     (FakeBindingsSuite, ListsBothTypes, "test_filters"),
 ]

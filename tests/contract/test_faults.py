@@ -36,6 +36,7 @@ def test_seen(contract: str, rule: str) -> None:
             "RoleBindingsContract",
             "page 1, found 1, get 1, update 1, delete 1, create 1, ensure 1, remove 1",
         ),
+        ("DirectoryContract", "page 1, get_user 1, get_space 1, get_project 1"),
     ],
 )
 def test_swallowed(contract: str, calls: str, backend: str) -> None:

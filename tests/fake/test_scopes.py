@@ -6,13 +6,15 @@ from itertools import product
 
 import pytest
 
+from tests.support.sizes import sized
+
 Run = Callable[..., pytest.RunResult]
 
 KINDS = ("block", "server", "account")
 SCOPES = ("function", "class", "module", "session")
 OURS = ("fake_account", "fake_roles", "mocked_arize", "roles_server", "arize_env")
 NAMES = (*OURS, *(f"{kind}_{scope}" for kind, scope in product(KINDS, SCOPES)))
-PAIRS = [*product(NAMES, repeat=2)]
+PAIRS = sized([*product(NAMES, repeat=2)][::5], [*product(NAMES, repeat=2)])
 
 CONFTEST = f"""
 import asyncio
@@ -115,15 +117,15 @@ def test_every_pair(run: Run, pytester: pytest.Pytester) -> None:
     before = os.environ.get("ARIZE_API_KEY")
     pytester.makeconftest(CONFTEST)
     # Two modules with two classes each, so that each scope but the session ends between them.
-    places = [PLACE.format(number, PAIRS[number::4], NAMES) for number in range(4)]
+    places = [PLACE.format(each, PAIRS[each::4], NAMES[each::4]) for each in range(4)]
     pytester.makepyfile(test_second="\n".join(places[2:]))
     result = run(
         "\n".join(places[:2]),
         *("-o", "arize_roles_offline=true", "--tb=short"),
-        passed=len(PAIRS) + 4 * len(NAMES),
-        errors=4 * len(NAMES),
+        passed=len(PAIRS) + len(NAMES),
+        errors=len(NAMES),
     )
     lines = result.outlines
-    assert lines.count("  update fails with 503, 1 time: struck 0 requests") == 4 * len(NAMES)
+    assert lines.count("  update fails with 503, 1 time: struck 0 requests") == len(NAMES)
     assert "  delete fails with 503, 1 time: struck 0 requests" not in lines
     assert os.environ.get("ARIZE_API_KEY") == before
