@@ -78,7 +78,7 @@ class HttpTransport(ABC):
             RolesConnectionError: No whole answer came. With `sent=False`, none of the request can
                 have reached the service, and a change counts as not made.
             RolesTimeoutError: The limit for connecting or for silence ran out; `sent` as above.
-            Exception: Any other becomes a `RolesConnectionError` with `sent=True`, so a change may
+            Exception: Others become a `RolesConnectionError` with `sent=True`, so a change may
                 have been made.
         """
 

@@ -7,14 +7,14 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import aiohttp
 from aiohttp import hdrs
 from multidict import CIMultiDict
 
 from arize_roles_async._aiohttp import hooks
-from arize_roles_async._aiohttp.internals import traces_of
+from arize_roles_async._aiohttp.internals import Inner, traces_of
 from arize_roles_async._aiohttp.time_limits import AsyncioTimeLimit
 from arize_roles_async._calls.transport import Call
 from arize_roles_async._values.errors import ClientStateError
@@ -47,7 +47,7 @@ class UsedConnection:
         self.number = number
         self.transport = transport
         # Read now: asyncio's TLS transport has no socket any more once it was closed twice.
-        self.socket: Any = transport.get_extra_info("socket")
+        self.socket: Inner = transport.get_extra_info("socket")
         self.response: aiohttp.ClientResponse | None = None
         """The one that came on it last."""
 
@@ -99,7 +99,7 @@ class Connections:
         if protocol.should_close:
             raise aiohttp.ServerDisconnectedError("the server answered before any request")
         self.opened += 1
-        transport, closed = cast("Any", protocol.transport), cast("Any", protocol.closed)
+        transport, closed = cast("Inner", protocol.transport), cast("Inner", protocol.closed)
         connection = self.open[protocol] = UsedConnection(self.opened, transport)
         closed.add_done_callback(functools.partial(self._drop, protocol))
         return connection
@@ -150,17 +150,17 @@ class Attempt:
         self.limit = limit
         self.connections = connections
         self._headers = headers
-        self.answers: dict[UsedConnection, Any] = {}
+        self.answers: dict[UsedConnection, Inner] = {}
         """The answers by the connection that carried the request last, None for none so far."""
         self._failure: BaseException | type[BaseException] | None = None
         """Nothing is sent any more."""
-        self.traces: Sequence[Any] = ()
+        self.traces: Sequence[Inner] = ()
         """The tracers of the session."""
         self._opened = 0
 
     async def __call__(
         self,
-        request: Any,  # noqa: ANN401 - of a class of `sent_by_attempt`
+        request: Inner,
         handler: aiohttp.ClientHandlerType,
     ) -> aiohttp.ClientResponse:
         if self._failure is not None:
@@ -195,9 +195,9 @@ class Attempt:
 
     async def send_on(
         self,
-        request: Any,  # noqa: ANN401 - of a class of `sent_by_attempt`
-        send: "Callable[[Any, Connection], Awaitable[aiohttp.ClientResponse]]",
-        connection: Any,  # noqa: ANN401 - with a protocol
+        request: Inner,
+        send: "Callable[[Inner, Connection], Awaitable[aiohttp.ClientResponse]]",
+        connection: Inner,
     ) -> aiohttp.ClientResponse:
         """Send a request on a connection: from here on the service may have it, and be silent.
 
@@ -250,10 +250,10 @@ class Attempt:
 
 
 @functools.lru_cache
-def sent_by_attempt(kind: Any) -> Any:  # noqa: ANN401 - a session may have a class of its own
+def sent_by_attempt(kind: Inner) -> Inner:
     """Return the class of the requests that an attempt sends, in place of a class of requests."""
 
-    def send(request: Any, connection: Any) -> Awaitable[aiohttp.ClientResponse]:  # noqa: ANN401
+    def send(request: Inner, connection: Inner) -> Awaitable[aiohttp.ClientResponse]:
         attempt: Attempt = request.attempt
         return attempt.send_on(request, kind.send, connection)
 
@@ -281,7 +281,7 @@ class PrivateCopy:
                 "belongs: from its default headers, a middleware, or netrc"
             )
         traces_of(request).append(self)
-        given: Any = type(request)
+        given: Inner = type(request)
         kind = sent_by_attempt(given)
         copy = kind.__new__(kind)
         copy.__dict__ = {**vars(request), "headers": request.headers.copy()}

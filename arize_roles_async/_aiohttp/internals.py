@@ -5,12 +5,15 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from types import SimpleNamespace
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import aiohttp
 from yarl import URL
 
 from arize_roles_async._values.errors import ConfigurationError
+
+Inner: TypeAlias = Any
+"""An object of aiohttp's inside, for which it has no types."""
 
 _OLDEST: Final = (3, 14, 1)
 _NEXT: Final = (4,)
@@ -28,7 +31,7 @@ middlewares_of = attrgetter("_middlewares")
 proxy_of: Callable[[aiohttp.ClientSession], tuple[str | URL | None, object]]
 proxy_of = attrgetter("_default_proxy", "_default_proxy_auth")
 """Returns the proxy of a session, and the credentials for it."""
-traces_of: Callable[[aiohttp.ClientRequest], list[Any]] = attrgetter("_traces")
+traces_of: Callable[[aiohttp.ClientRequest], list[Inner]] = attrgetter("_traces")
 """Returns the tracers of a request, in the list that its connector reads."""
 body_of: Callable[[aiohttp.ClientResponse], bytes | None] = attrgetter("_body")
 """Returns the body of a response if it was read."""
@@ -40,7 +43,7 @@ def check_aiohttp(lent: aiohttp.ClientSession | None) -> None:
     missing = [name for name in OF_CLASSES if not _has(aiohttp, name)]
     if not missing:
         # A client may be made where no loop runs; a request only asks it whether it debugs.
-        loop: Any = SimpleNamespace(get_debug=bool)
+        loop: Inner = SimpleNamespace(get_debug=bool)
         request = aiohttp.ClientRequest("GET", URL("http://localhost"), loop=loop)
         missing += _missing("ClientRequest", request, _OF_A_REQUEST)
     if lent is not None:

@@ -85,7 +85,7 @@ class Pages(Asynchronous, Generic[_R, _P, _T]):
     def __repr__(self) -> str:
         return f"<{type(self).__name__}, not asked for yet: {self._how()}>"
 
-    def __await__(self) -> Generator[Any, Any, _P]:
+    def __await__(self) -> Generator[object, object, _P]:
         return self._fetch(self._request).__await__()
 
     def __aiter__(self) -> AsyncIterator[_T]:

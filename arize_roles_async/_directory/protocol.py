@@ -23,7 +23,7 @@ class Directory(Client, Protocol):
     255 characters. Nothing is kept: the next look-up asks again.
 
     Every method checks its arguments before anything is sent, a listing even before it is awaited,
-    and raises one `ValidationError` for all of them. Any other failure is a `RolesError`, as for
+    and raises one `ValidationError` for all of them. Every other failure is a `RolesError`, as for
     `RolesClient`.
     """
 

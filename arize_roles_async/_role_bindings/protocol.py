@@ -20,7 +20,7 @@ class RoleBindingsClient(Client, Protocol):
     `roles.by_name` takes names.
 
     Every method checks its arguments before anything is sent, and raises one `ValidationError` for
-    all of them. Any other failure is a `RolesError`, as for `RolesClient`.
+    all of them. Every other failure is a `RolesError`, as for `RolesClient`.
 
     The service does not show a binding that the key may not see: most methods answer 404 for it.
     So a 404 means that there is no such binding, or that the key lacks a right.

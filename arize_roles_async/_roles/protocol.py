@@ -36,8 +36,8 @@ class RolesClient(Client, Protocol, metaclass=_RolesClientType):
     in memory; both behave as stated here. Arguments are keywords only.
 
     Every method checks its arguments before anything is sent. An invalid `role_id` or `role` is
-    reported alone; otherwise one `ValidationError` lists every invalid argument. Any other failure
-    is a `RolesError` too: a `StatusError` for a status of failure, `RolesConnectionError`,
+    reported alone; otherwise one `ValidationError` lists every invalid argument. All other failures
+    are a `RolesError` too: a `StatusError` for a status of failure, `RolesConnectionError`,
     `RolesTimeoutError` and `OutcomeUnknownError` where no complete response arrived,
     `InvalidResponseError` for a response that could not be parsed as the documented one, and
     `ClientStateError` after `aclose()`.

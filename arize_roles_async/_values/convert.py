@@ -24,7 +24,7 @@ _T = TypeVar("_T")
 _MAX_INVALID_ITEMS: Final = 3
 
 
-def _structure_value(value: object, kind: Any) -> object:  # noqa: ANN401 - a type
+def _structure_value(value: object, kind: object) -> object:
     """Return a value that is no object, within the limits of its annotation."""
     if isinstance(value, str) and get_args(kind)[:1] == (datetime,):
         # RFC 3339 allows a leap second, which datetime does not.
@@ -74,11 +74,11 @@ def _model_factory(model: Any, converter: cattrs.Converter) -> Callable[[Any, An
     return structure
 
 
-def _is_tuple_of_models(kind: Any) -> bool:  # noqa: ANN401 - a type
+def _is_tuple_of_models(kind: object) -> bool:
     return get_origin(kind) is tuple and attrs.has(get_args(kind)[0])
 
 
-def _is_annotated(kind: Any) -> bool:  # noqa: ANN401 - a type
+def _is_annotated(kind: object) -> bool:
     return get_origin(kind) is Annotated
 
 

@@ -120,7 +120,7 @@ class StatusError(RolesError):
     """The answer was a failure; subclasses name the documented statuses.
 
     An answer counts as the service's own if its body is a problem document with a `title` and
-    the `status` of the answer. Any other answer came from a proxy or gateway, and its status says
+    the `status` of the answer. Every other answer came from a proxy or gateway, and its status says
     nothing about the request, the API key or a role: it is a plain `StatusError`, unless it is a
     429 (`RateLimitError`) or a 5xx (`ServerError`), which mean the same from everybody. After a
     change, it leaves open whether the change was made.
@@ -426,7 +426,7 @@ class InvalidResponseError(RolesError):
 STATUS_ERRORS = {each.status: each for each in StatusError.__subclasses__()}
 """The class of each documented status; that of 500 stands for every 5xx."""
 
-# These mean the same from the service and from a gateway. Any other status of a gateway says
+# These mean the same from the service and from a gateway. Every other status of a gateway says
 # nothing about the request, the API key or a role.
 _FROM_EVERYBODY = (RateLimitError, ServerError)
 

@@ -22,7 +22,7 @@ _PERMISSIONS: Final = "tuple[Permission | UnknownPermission, ...] | None"
 
 
 def to_pandas(
-    columns: Columns, items: Sequence[Any], *, exclude_none: ExcludeNone, convert_dtypes: bool
+    columns: Columns, items: Sequence[object], *, exclude_none: ExcludeNone, convert_dtypes: bool
 ) -> "pd.DataFrame":
     """Return one row an item, with types that do not depend on the items."""
     if exclude_none not in (True, False, "all", "any"):
@@ -30,7 +30,7 @@ def to_pandas(
         raise validation_error(("exclude_none", message))
     pandas = _import_extra("pandas")
     # Stated for each column: the types that pandas infers depend on the page and on its version.
-    dtypes: dict[str, Any] = {
+    dtypes: dict[str, object] = {
         "bool": "boolean" if convert_dtypes else "bool",
         "bool | None": "boolean" if convert_dtypes else "object",
         "datetime": pandas.DatetimeTZDtype("us", "UTC"),
@@ -50,10 +50,10 @@ def to_pandas(
     return frame
 
 
-def to_polars(columns: Columns, items: Sequence[Any]) -> "pl.DataFrame":
+def to_polars(columns: Columns, items: Sequence[object]) -> "pl.DataFrame":
     """Return one row an item, with the same columns and types for any items."""
     polars = _import_extra("polars")
-    dtypes: dict[str, Any] = {
+    dtypes: dict[str, object] = {
         "bool": polars.Boolean,
         "bool | None": polars.Boolean,
         "datetime": polars.Datetime("us", "UTC"),
@@ -89,7 +89,7 @@ def permission_matrix(roles: Sequence[Any]) -> "pd.DataFrame":
     return frame
 
 
-def _values(columns: Columns, items: Sequence[Any]) -> dict[str, list[Any]]:
+def _values(columns: Columns, items: Sequence[object]) -> dict[str, list[object]]:
     """Return the values of each column."""
     return {name: [_plain(item, name, kind) for item in items] for name, kind in columns.items()}
 

@@ -182,7 +182,7 @@ class ListResponse(Model, Sequence[_T_co]):
     def of(cls, items: "tuple[_T_co, ...]") -> Self:
         """Return items that no other follows as one response."""
         pagination = PaginationMetadata(has_more=False)
-        members: dict[str, Any] = {cls._collection: items, "pagination": pagination}
+        members: dict[str, object] = {cls._collection: items, "pagination": pagination}
         return cls(**members)
 
     def _items(self) -> tuple[_T_co, ...]:

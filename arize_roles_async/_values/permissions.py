@@ -31,7 +31,7 @@ class Permission(_Identifier, StrEnum):
     arrives as an `UnknownPermission`.
     """
 
-    _value_: str  # Else ty takes a member's value for Any.
+    _value_: str  # Else ty takes a member's value for anything.
 
     AGENT_ROLE_CREATE = "AGENT_ROLE_CREATE"
     AGENT_ROLE_DELETE = "AGENT_ROLE_DELETE"

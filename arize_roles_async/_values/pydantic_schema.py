@@ -47,7 +47,7 @@ def make_schema(model: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noq
 @functools.cache
 def _json_form(model: Any) -> Any:  # noqa: ANN401 - types
     """Return the type of what `to_dict` returns."""
-    fields: dict[str, Any] = {}
+    fields: dict[str, object] = {}
     kinds = get_type_hints(model)
     for name, field in model.model_fields.items():
         kind: Any = _in_json(kinds[name])

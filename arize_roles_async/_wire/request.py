@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote as percent_encoded
 
 import msgspec
@@ -27,7 +27,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.target}>"
 
-    def __rich_repr__(self) -> list[tuple[str, Any]]:
+    def __rich_repr__(self) -> list[tuple[str, object]]:
         """Show no more than `repr`: rich would show the headers, and so the API key."""
         return [("method", self.method), ("target", self.target)]
 

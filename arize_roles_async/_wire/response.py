@@ -1,7 +1,7 @@
 """HTTP responses without a connection, and the part of one that an error may quote."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -30,7 +30,7 @@ class Response(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.status}, {len(self.body)} bytes>"
 
-    def __rich_repr__(self) -> list[tuple[str, Any]]:
+    def __rich_repr__(self) -> list[tuple[str, object]]:
         """Show no more than `repr`: a traceback by rich would show every field of a struct."""
         return [("status", self.status)]
 

@@ -16,7 +16,7 @@ from arize_roles_async._roles.requests import permissions_flaw
 from arize_roles_async._values.errors import validation_error
 from arize_roles_async._values.text import MAX_SEARCHED, nearest, type_name
 from arize_roles_async.as_code.declaration import Declaration, DeclaredRole, to_permissions
-from arize_roles_async.as_code.schema import FIELDS, ROLE_FIELDS
+from arize_roles_async.as_code.schema import FIELDS, ROLE_FIELDS, Table
 from arize_roles_async.as_code.toml import MAX_FILE, TOO_LARGE, File, FileViolation, parsed, quote
 
 _PART: Final = r'\.?(?:"(?:\\.|[^"\\])*"|[^."]+)'
@@ -24,7 +24,7 @@ _PART: Final = r'\.?(?:"(?:\\.|[^"\\])*"|[^."]+)'
 _KINDS: Final[Mapping[str, tuple[Any, str]]] = {
     "string": (str, "a string"),
     "array": (list[str], "a list of strings"),
-    "object": (dict[str, Any], "a table"),
+    "object": (Table, "a table"),
 }
 
 _AMONG: Final = "is a set: only roles include sets, each as many as it needs"
@@ -130,7 +130,7 @@ def _merged(
     files: Iterable[File], broken: list[Violation], cause: BaseException | None = None
 ) -> Declaration:
     """Return the declaration that files make together, unless something is broken already."""
-    tables: dict[File, dict[str, Any]] = {}
+    tables: dict[File, Table] = {}
     for file in files:
         unfit: list[Violation] = []
         try:
@@ -145,7 +145,7 @@ def _merged(
         ]
         tables[file] = table
         broken += placed(unfit, [file])
-    fields: dict[str, Any] = {"files": tuple(tables)}
+    fields: Table = {"files": tuple(tables)}
     wrong: list[Violation] = []
     for field in ("account", "anchor", "undeclared"):
         values = [table[field] for table in tables.values() if table[field] is not None]
@@ -176,17 +176,15 @@ def _merged(
     raise ValidationError(violations=(*broken, *placed(wrong, fields["files"]))) from cause
 
 
-def _fit(
-    given: object, schemas: Mapping[str, Mapping[str, Any]], path: str, unfit: list[Violation]
-) -> dict[str, Any]:
+def _fit(given: object, schemas: Mapping[str, Table], path: str, unfit: list[Violation]) -> Table:
     """Return the value of each known field of a table, empty if it is among what is unfit."""
-    table = cast("dict[str, Any]", given if isinstance(given, dict) else {})
+    table = cast("Table", given if isinstance(given, dict) else {})
     if table is not given:
         unfit.append(Violation(path, "must be a table"))
     begin = f"{path}." if path else ""
     message = f"is not a key here; the keys are {', '.join(schemas)}"
     unfit += [Violation(f"{begin}{quote(name)}", message) for name in table if name not in schemas]
-    fit: dict[str, Any] = {}
+    fit: Table = {}
     for field, schema in schemas.items():
         kind, called = _KINDS[schema["type"]]
         fit[field] = None if kind is str else kind()

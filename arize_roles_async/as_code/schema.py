@@ -6,19 +6,22 @@ from typing import Any, Final
 
 from arize_roles_async import Permission
 
-_SCHEMA: Final[dict[str, Any]] = json.loads(
+Table = dict[str, Any]
+"""An object of JSON, or a table of TOML."""
+
+_SCHEMA: Final[Table] = json.loads(
     files("arize_roles_async.as_code").joinpath("schema.json").read_text("utf-8")
 )
-FIELDS: Final[dict[str, dict[str, Any]]] = _SCHEMA["properties"]
+FIELDS: Final[dict[str, Table]] = _SCHEMA["properties"]
 """The schemas of the fields of a file, in the order in which they are written."""
-ROLE_FIELDS: Final[dict[str, dict[str, Any]]] = _SCHEMA["definitions"]["role"]["properties"]
+ROLE_FIELDS: Final[dict[str, Table]] = _SCHEMA["definitions"]["role"]["properties"]
 """Those of a role. The permissions come last: without them, a role is refused, so no file that was
 cut short has a part of one."""
 KNOWN: Final[tuple[list[str], ...]] = ([*FIELDS], [], [*ROLE_FIELDS])
 """The fields that are known in each place of a path; names stand in the others."""
 
 
-def schema() -> dict[str, Any]:
+def schema() -> Table:
     """Return the schema; a permission that is newer than this version is no error of it."""
     known, other = _SCHEMA["definitions"]["permission"]["anyOf"]
     permission = {"anyOf": [{**known, "enum": [*Permission]}, other]}

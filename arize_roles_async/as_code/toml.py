@@ -15,7 +15,7 @@ import attr
 from arize_roles_async import ValidationError, Violation
 from arize_roles_async._values.errors import validation_error
 from arize_roles_async._values.text import printable
-from arize_roles_async.as_code.schema import KNOWN
+from arize_roles_async.as_code.schema import KNOWN, Table
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9 _.-]*")
 MAX_FILE: Final = 32 * 1024 * 1024
@@ -62,7 +62,7 @@ class FileViolation(Violation):
         return f"{place}: {self.message if self.field == self.file else super().__str__()}"
 
 
-def parsed(name: str, text: str) -> dict[str, Any]:
+def parsed(name: str, text: str) -> Table:
     """Return the data of a file; raises `ValidationError` if it is no TOML, or exceeds a limit."""
     if len(text.encode("utf-8", "surrogatepass")) > MAX_FILE:
         raise validation_error((name, TOO_LARGE))
@@ -118,7 +118,7 @@ def _parts(definition: str) -> list[str]:
     parts: list[str] = []
     value: Any = tomllib.loads(definition)
     while isinstance(value, dict) and value:
-        ((part, value),) = cast("dict[str, Any]", value).items()
+        ((part, value),) = cast("Table", value).items()
         parts.append(part)
     return parts
 
