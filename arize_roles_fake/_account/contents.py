@@ -367,11 +367,13 @@ class Contents:
                 self._records.bindings.remove(each)
 
     def id(self, label: str) -> str:
-        """Return the ID of a user, space or project, which no other account has.
+        """Return the ID of a user, space or project, whether the account has it or not.
+
+        Accounts of another `api_key` or file have other IDs.
 
         Args:
             label: A label such as `Space:1` or `Project:1`; any other is a user's, such as an email
-                address. An ID is returned as it is.
+                address. An ID is returned as it is, also one of another account.
 
         Raises:
             ValueError: The label is empty, or the ID would be too long.
