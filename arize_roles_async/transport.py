@@ -31,7 +31,7 @@ from arize_roles_async._roles.requests import (
 from arize_roles_async._values.errors import ClientStateError, RolesConnectionError, RolesError
 from arize_roles_async._values.options import RetryPolicy, Timeouts
 from arize_roles_async._values.requests import is_id
-from arize_roles_async._wire.redaction import redacted, redacted_cause
+from arize_roles_async._wire.redaction import redact, redacted, redacted_cause
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_async._wire.secrets import takes_secrets, without_frames
@@ -131,19 +131,28 @@ class _Adapter(AsyncioTransport):
         complete = _with_headers(request, call)
         # Only the transport knows when the request leaves, so it counts as sent from here on.
         call.mark_sent(self.now())
+        # Frames of the HTTP library may hold the headers, and so the key.
+        own = type(self._transport).__module__.__eq__
+        failure: RolesError
+        cause: BaseException | None
         try:
             response = await self._transport.send(complete, call.timeouts)
-        except RolesError:
-            raise
+        except RolesError as error:
+            failure, cause = error, error.__cause__
+            error.args = (redact(str(error.args[0]), *call.keys),)
+            vars(error).pop("__notes__", None)
         except Exception as error:  # noqa: BLE001 - whatever the library raises
-            text, own = redacted(error, *call.keys), type(self._transport).__module__
-            # Frames of the HTTP library may hold the headers, and so the key.
-            cause = without_frames(redacted_cause(error, *call.keys), own.__eq__)
+            why = f"{request}: the transport raised {redacted(error, *call.keys)}"
+            failure, cause = RolesConnectionError(why, sent=True), error
+        except BaseException as error:  # noqa: BLE001 - raised again
+            raise without_frames(error, own)  # noqa: B904 - it is the same one
         else:
             headers = CIMultiDict(response.headers)
             return msgspec.structs.replace(response, headers=headers, keys=call.keys)
         # Raised outside the handler, so that it carries no exception but its cause.
-        raise RolesConnectionError(f"{request}: the transport raised {text}", sent=True) from cause
+        failure.__context__ = None
+        failure.__cause__ = cause = cause and redacted_cause(cause, *call.keys)
+        raise without_frames(failure, own)
 
     async def aclose(self, grace: float) -> None:
         if self._loop is not (loop := running_loop()):

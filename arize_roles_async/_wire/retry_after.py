@@ -30,7 +30,7 @@ def http_date(date: str) -> float | None:
     from email.utils import parsedate_to_datetime
 
     try:
-        moment = parsedate_to_datetime(date)
+        moment = parsedate_to_datetime(date[:64])
         # Every HTTP date is in GMT, also in the oldest form, which has no zone.
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError, IndexError):
