@@ -1,7 +1,7 @@
 """A client without methods: its options, its end, and the calls that its methods begin."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from datetime import datetime
 from functools import cached_property
 from typing import ClassVar, Generic, NoReturn, Self, TypeVar
@@ -22,8 +22,6 @@ from arize_roles_async._wire.secrets import takes_secrets
 _L_co = TypeVar("_L_co", covariant=True)
 _T = TypeVar("_T")
 _ClientT = TypeVar("_ClientT", bound="BaseClient[object]")
-Waits = tuple[RetryPolicy, float | None, Callable[[float], Awaitable[None]]]
-"""How a client waits between attempts: its retries, the seconds of a call, and its sleep."""
 
 
 def begin(client: "BaseClient[_L_co]", operation: str) -> DrivenCall[_L_co]:
@@ -155,15 +153,6 @@ class BaseClient(Client, Generic[_L_co]):
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
-
-    def _waits(self) -> Waits:
-        """Return the waits of a call, for what makes each attempt a call of its own."""
-        return self._retry, self._timeouts.total, self._sleep
-
-    async def _sleep(self, seconds: float) -> None:
-        call = self.with_options(timeout=None)._begin("wait")  # noqa: SLF001 - of a copy
-        with call.time_limit:
-            await call.driver.transport.event(call).wait(seconds)
 
     def _begin(
         self, operation: str, name: str | None = None, resource: Resource | None = None

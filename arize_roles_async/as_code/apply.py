@@ -1,19 +1,17 @@
 """Applying: the changes of a plan are made one after another, and the result lists them."""
 
 import json
-import math
 import re
 from collections.abc import Callable
 from inspect import iscoroutinefunction
 from typing import Any, Final, cast
 
-import anyio
 import attr
 
 from arize_roles_async import Role, RolesClient, RolesError, __version__
-from arize_roles_async._calls.client import BaseClient, Waits
+from arize_roles_async._calls.client import BaseClient, begin, part_of
 from arize_roles_async._values import errors
-from arize_roles_async._values.options import RetryPolicy, Timeouts, retry_delay
+from arize_roles_async._values.options import RetryPolicy, retry_delay
 from arize_roles_async._values.requests import check
 from arize_roles_async._values.text import quoted, type_name
 from arize_roles_async.as_code.declaration import Declaration, DeclaredRole
@@ -34,8 +32,8 @@ _MOST_REMOVALS: Final = "30%"
 _FEW_ROLES: Final = 10
 """An account of fewer custom roles has no limit of removals unless one is given."""
 _ONCE: Final = RetryPolicy(attempts=1)
-_SHORTEST_HOLD: Final = 1.0
-"""Seconds to wait after a 429 that asks for less, as the clients do."""
+_MOST_LIMITED: Final = 20
+"""Attempts of a change that a rate limit refuses, after each of which the next reading waits."""
 
 
 @attr.frozen(kw_only=True)
@@ -162,14 +160,14 @@ async def apply(
     Each role is read again before each attempt to update or delete it. If it differs from the plan,
     it stays, so that a change by somebody else is not undone; only one between that reading and our
     own request, which may have to wait for its turn under a rate limit, is not noticed. A role that
-    is already as declared, or already gone where it should be, counts as made. Each change has as
-    many attempts, and as much time for the waits between them, as a call of the client.
+    is already as declared, or already gone where it should be, counts as made. Each change has the
+    time of one call, and three attempts; those that a rate limit refuses do not count up to 20.
 
     A change that is refused (400, 403, 404, 409, 422) stops no other one but each update that takes
     a permission which it should have given. Any other failure ends the run: a key that is refused,
     a rate limit without an end, no connection, or a change that may have been made. A cancellation
     ends it at once, and has no result: `on_change` got what was made. If the client is closed, its
-    grace is for the request or the wait under way, and the run ends after it.
+    grace is for the change under way, and the run ends after it.
 
     Args:
         roles: A client of the account.
@@ -210,10 +208,9 @@ class Run:
     """The run of a plan.
 
     The guide promises that a role is read again before each attempt to change it. So an attempt is
-    a call that tries once, and the waits between them are here: as many, and as long, as those of a
-    call of the client, if it is one of ours, or else those of a call with the default options.
+    a call that tries once; the reading before it tries again and waits as any call of the client.
 
-    `permit` is called before each request and each wait; it stops the run by a `StoppedError`.
+    `permit` is called before each request; it stops the run by a `StoppedError`.
     """
 
     def __init__(
@@ -223,12 +220,7 @@ class Run:
         """How far the run came; the whole of it once `finish` has ended in whatever way."""
         self.is_sending: bool = False
         """A request is under way that may make a change."""
-        self._client, self._once = client, client.with_options(retry=_ONCE)
-        self._permit = permit
-        waits: Waits = RetryPolicy(), Timeouts().total, anyio.sleep
-        if isinstance(client, BaseClient):
-            waits = client._waits()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-        self._retry, self._total, self._sleep = waits
+        self._client, self._permit = client, permit
         self._begun: Change | None = None
         self._is_open = False
         """A request was sent that may have made the change, and its answer does not show it."""
@@ -240,28 +232,27 @@ class Run:
         """The permissions that updates should have given."""
         try:
             for change in self.result.plan.changes:
-                is_update, refusal = change.action == "update", None
+                is_update = change.action == "update"
                 if not is_update or withheld.isdisjoint(change.takes):
                     refusal = await self._try(change, on_change)
+                    ended_by = ended_by or refusal
                     if refusal is None:
                         continue
-                    ended_by = ended_by or refusal
                 withheld.update(change.gives if is_update else ())
-        except BaseException as error:  # noqa: BLE001 - it is raised below
-            has_failed = isinstance(error, RolesError) and not isinstance(error, StoppedError)
+        except BaseException as error:
+            is_error = isinstance(error, RolesError)
+            has_failed = self._is_open or (is_error and not isinstance(error, StoppedError))
             self.result = attr.evolve(
                 self.result,
-                failed=self._begun if self._is_open or has_failed else None,
+                failed=self._begun if has_failed else None,
                 may_have_been_made=self._is_open,
-                reason=str(error)
-                if isinstance(error, RolesError)
-                else f"the run was ended by {type(error).__name__}",
+                reason=str(error) if is_error else f"the run was ended by {type(error).__name__}",
             )
+            if not is_error:
+                raise
             ended_by = error
         if ended_by is None:
             return self.result
-        if not isinstance(ended_by, RolesError):
-            raise ended_by
         failure = ApplyError(str(self.result))
         failure.result = self.result
         raise failure from ended_by
@@ -288,41 +279,42 @@ class Run:
 
     async def _make(self, change: Change) -> Change:
         """Return a change as it was made, after as many attempts as it takes."""
-        failed, left = 0, math.inf if self._total is None else self._total
+        # Its calls have the time of one together, and all the grace of a client that closes.
+        whole = begin(self._client, "apply") if isinstance(self._client, BaseClient) else None
+        roles = part_of(whole, self._client)
+        failed = limited = 0
         while True:
             self._permit()
-            # Nobody has to look before a create: a name that is taken is refused.
-            if change.before and (made := await self._find(change)):
-                return made
-            self._permit()
+            # Nobody has to look before a first create: a name that is taken is refused.
+            if change.before or failed or limited:
+                if made := await self._find(roles, change):
+                    return made
+                self._permit()
             try:
-                return await self._send(change)
+                return await self._send(roles, change)
             except RolesError as error:
                 cause = error.__cause__ if isinstance(error, errors.OutcomeUnknownError) else None
                 failure = cause if isinstance(cause, RolesError) else error
                 is_limited = isinstance(failure, errors.RateLimitError)
-                failed += not is_limited
-                delay = retry_delay(self._retry, failure, attempt=max(1, failed), change=True)
-                delay = math.inf if delay is None else max(delay, _SHORTEST_HOLD * is_limited)
-                if delay >= left:
+                failed, limited = failed + (not is_limited), limited + is_limited
+                attempt = max(failed, 1)
+                delay = retry_delay(RetryPolicy(), failure, attempt=attempt, change=True)
+                if delay is None or limited > _MOST_LIMITED:
                     raise
-                left -= delay
-                self._permit()
-                await self._sleep(delay)
 
-    async def _find(self, change: Change) -> Change | None:
+    async def _find(self, roles: RolesClient, change: Change) -> Change | None:
         """Return a change that is made already; None if its role is as the plan saw it."""
         before, after, now = change.before, change.after, None
         if before is not None:
             try:
-                now = await self._client.get(role_id=before.id)
+                now = await roles.get(role_id=before.id)
             except errors.NotFoundError as error:
                 if after is None:
                     return change
                 gone = f"{quote(after.name)} was deleted since the plan was made"
                 raise StalePlanError(gone) from error
         elif after is not None:
-            async for role in self._client.list():
+            async for role in roles.list():
                 now = role if role.name == after.name else now
         if now is None or not differing(before, now):
             return None
@@ -332,17 +324,17 @@ class Run:
         what = "was changed since the plan was made" if before else "is not as declared"
         raise StalePlanError(f"{quote(name)} {what}: {_drift(before or after, now)}")
 
-    async def _send(self, change: Change) -> Change:
+    async def _send(self, roles: RolesClient, change: Change) -> Change:
         """Send a change and return it as it was made."""
-        roles, before, after = self._once, change.before, change.after
+        before, after, once = change.before, change.after, roles.with_options(retry=_ONCE)
         role_id = before.id if before else ""
         was_open, self._is_open, self.is_sending = self._is_open, True, True
         try:
             if after is None:
-                await roles.delete(role_id=role_id)
+                await once.delete(role_id=role_id)
                 return change
             fields: dict[str, Any] = {f: getattr(after, f) for f in differing(before, after)}
-            asked = roles.update(role_id=role_id, **fields) if before else roles.create(**fields)
+            asked = once.update(role_id=role_id, **fields) if before else once.create(**fields)
             role = await asked
             withheld = {"permissions"} if role.permissions is None else ()
             if others := [field for field in differing(role, after) if field not in withheld]:
@@ -360,7 +352,7 @@ class Run:
             self._is_open = was_open or is_unknown or (is_gateways and not is_sure)
             # An earlier attempt, or another run, may have made the role that has the name.
             is_taken = before is None and isinstance(error, errors.ConflictError)
-            if is_taken and (made := await self._find(change)):
+            if is_taken and (made := await self._find(roles, change)):
                 return made
             raise
         finally:
@@ -369,20 +361,21 @@ class Run:
 
 def _drift(before: Role | DeclaredRole | None, now: Role) -> str:
     fields = differing(before, now)
-    drift = [f"its name is {quote(now.name)}"] if "name" in fields else []
-    for verb, permissions in (("gained", only_in(now, before)), ("lost", only_in(before, now))):
-        if permissions:
-            drift.append(f"it {verb} {', '.join(permissions)}")
-    if "description" in fields:
-        drift.append(f"its description is {quote(now.description or '')}")
-    return ", ".join(drift)
+    gained, lost = (", ".join(only_in(*each)) for each in ((now, before), (before, now)))
+    drift = (
+        f"its name is {quote(now.name)}" if "name" in fields else "",
+        f"it gained {gained}" if gained else "",
+        f"it lost {lost}" if lost else "",
+        f"its description is {quote(now.description or '')}" if "description" in fields else "",
+    )
+    return ", ".join(filter(None, drift))
 
 
 def _function_flaw(called: object) -> str | None:
     called_by = called.__call__ if callable(called) else called
     is_async = iscoroutinefunction(called) or iscoroutinefunction(called_by)
-    is_wrong = called is not None and (is_async or not callable(called))
-    return "must be a function, and not async" if is_wrong else None
+    is_fit = called is None or (callable(called) and not is_async)
+    return None if is_fit else "must be a function, and not async"
 
 
 def _removals_flaw(limit: object) -> str | None:
@@ -393,19 +386,21 @@ def _removals_flaw(limit: object) -> str | None:
 def check_plan(planned: Plan, expected: Plan | str | None, limit: int | str | None) -> None:
     """Raise if a plan is not the expected one, or removes too much where none is expected."""
     check(("max_removals", _removals_flaw(limit)))
-    checksum = expected.checksum if isinstance(expected, Plan) else expected
     there, removed = planned.custom_roles, len(planned.removals)
     text = str((_MOST_REMOVALS if there >= _FEW_ROLES else "100%") if limit is None else limit)
     allowed = int(text[:-1]) * there / 100 if text.endswith("%") else int(text)
     error: StalePlanError | TooManyRemovalsError
-    if checksum is not None and checksum != planned.checksum:
+    if expected is not None:
+        checksum = expected.checksum if isinstance(expected, Plan) else expected
+        if checksum == planned.checksum:
+            return
         why = "the plan differs from the expected one"
         is_checksum = re.fullmatch("([0-9]+-)?[0-9a-f]{64}", checksum)
         if is_checksum and not checksum.startswith(CHECKSUM_FORMAT):
             why = f"another version than {__version__} made the expected checksum, so plan again"
         now = f"the plan's checksum is now {planned.checksum}"
         error = StalePlanError(f"nothing was changed: {why}; {now}")
-    elif checksum is None and removed > allowed:
+    elif removed > allowed:
         error = TooManyRemovalsError(
             f"nothing was changed: {removed} of {there} custom roles would be deleted or lose "
             f"permissions, and the limit is {text}; expect a reviewed plan, or raise max_removals"

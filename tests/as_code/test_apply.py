@@ -459,15 +459,6 @@ class TestWaiting:
         assert error.result.may_have_been_made is False
         assert 3 < passed(account) < 6
 
-    async def test_limited(self) -> None:
-        """A 429 is waited out for a second at least, but not by a client that tries once."""
-        account = account_of("A")
-        account.fail("update", 429, retry_after=0, times=2)
-        await failure(FakeRolesClient(account, retry=RetryPolicy(attempts=1)), self.UPDATE)
-        assert passed(account) < 1
-        assert len((await apply(FakeRolesClient(account), self.UPDATE)).made) == 1
-        assert passed(account) >= 1
-
     async def test_attempts(self) -> None:
         """There are as many attempts as the client's policy has, and a 503 was none."""
         account = account_of("A")
@@ -476,15 +467,31 @@ class TestWaiting:
         assert len(account.calls_of("update")) == 3
         assert isinstance(error.__cause__, ServerError)
 
-    async def test_other_client(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A client of somebody else waits, too, with the default options."""
-        account, sleep = account_of("A"), AsyncMock()
-        account.fail("update", 503, retry_after=8)
-        monkeypatch.setattr("anyio.sleep", sleep)
+    async def test_other_client(self) -> None:
+        """A client of somebody else has as many attempts."""
+        account = account_of("A")
+        account.fail("update", 503, times=2)
         methods = ["list", "get", "create", "update", "delete", "with_options"]
         other = Mock(spec=methods, wraps=FakeRolesClient(account))
         assert len((await apply(other, self.UPDATE)).made) == 1
-        assert sum(call.args[0] for call in sleep.await_args_list) == pytest.approx(8)
+
+    async def test_closed(self) -> None:
+        """The grace of a client that is closed is for the change under way, also in a wait."""
+        account = account_of("A", "B")
+        account.fail("update", 429, retry_after=8)
+        roles, closing = FakeRolesClient(account), list[asyncio.Task[None]]()
+
+        def close() -> bool:
+            if account.calls_of("update") and not closing:
+                closing.append(asyncio.create_task(roles.aclose(grace=20)))
+            return False
+
+        wanted = declaration(declared("A", permissions=WIDER), absent=["B"])
+        result = await ended(roles, wanted, close)
+        assert texts(result.made) == ['update "A"']
+        assert str(result.failed) == 'delete "B"'
+        assert result.reason == "the client is closed"
+        await closing[0]
 
     async def test_no_time(self) -> None:
         """A call that has used up its time is not made again."""
