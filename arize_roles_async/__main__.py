@@ -117,11 +117,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     forms = {check: ("text", "github"), plan: ("text", "json", "github"), apply: ("text", "json")}
     for command, choices in forms.items():
-        github = "; github adds annotations to the text" if "github" in choices else ""
-        each = "json is for programs" if "json" in choices else ""
-        command.add_argument(
-            "--format", choices=choices, default="text", help=f"{each}{github}".removeprefix("; ")
-        )
+        about = "github adds annotations to the text" if "github" in choices else "json: one line"
+        command.add_argument("--format", choices=choices, default="text", help=about)
     export = commands.add_parser("export", help="print a file that declares every custom role")
     export.add_argument(
         "--anchor", action="store_true", help="tie it to this account, by the oldest custom role"
@@ -165,10 +162,8 @@ class _Run:
         if command == "schema":
             _show(json.dumps(schema(), indent=2))
             return 0
-        if command == "export":
-            return asyncio.run(self._export())
-        if command == "who":
-            return asyncio.run(self._who())
+        if command in {"export", "who"}:
+            return asyncio.run(self._export() if command == "export" else self._who())
         # Before the event loop begins, a signal ends even the reading of a pipe.
         declaration = read(self._chosen.file, or_input=True)
         self._report("note", declaration.notes)
@@ -186,28 +181,25 @@ class _Run:
 
     def _fmt(self) -> int:
         files, broken = texts_of(self._chosen.file, or_input=True)
-        wrong, texts = [*broken], dict[Path | None, tuple[str, str]]()
+        wrong, changed = [*broken], list[tuple[Path | None, str]]()
         for file, path in files.items():
-            before = file.text
+            end = "\r\n" if "\r\n" in file.text else "\n"
             try:
-                after = formatted(file.name, before.replace("\r\n", "\n"))
+                text = formatted(file.name, file.text.replace("\r\n", "\n")).replace("\n", end)
             except client.ValidationError as error:
                 wrong += error.violations
-            else:
-                after = after.replace("\n", "\r\n") if "\r\n" in before else after
-                texts[path] = before, after
+                continue
+            if path is None and not self._chosen.check:
+                _show(text, end="", is_raw=True)
+            elif text != file.text:
+                changed.append((path, text))
         if wrong:
             raise client.ValidationError(violations=tuple(wrong))
-        is_check, is_changed = self._chosen.check, False
-        for path, (before, after) in texts.items():
-            is_changed = is_changed or before != after
-            if path is None and not is_check:
-                _show(after, end="", is_raw=True)
-            elif before != after:
-                if path and not is_check:
-                    write_file(path, after.encode())
-                _show(f"{'not ' if is_check else ''}formatted: {shown(path or '-')}")
-        return 1 if is_check and is_changed else 0
+        for path, text in changed:
+            if path and not self._chosen.check:
+                write_file(path, text.encode())
+            _show(f"{'not ' if self._chosen.check else ''}formatted: {shown(path or '-')}")
+        return 1 if self._chosen.check and changed else 0
 
     @asynccontextmanager
     async def _connected(self) -> "AsyncGenerator[client.AiohttpRolesClient]":
@@ -240,16 +232,19 @@ class _Run:
         chosen = self._chosen
         async with self._connected() as roles:
             plan = await as_code.plan(roles, declaration)
-        if chosen.comment == "-":
-            _show(plan.to_markdown(), end="", is_raw=True)
-        else:
-            if chosen.comment is not None:
-                write_file(chosen.comment, plan.to_markdown().encode())
+        self._comment(plan.to_markdown())
+        if chosen.comment != "-":
             _show(plan.to_json() if self._form == "json" else str(plan))
         if self._form == "github":
             notes = [client.Violation(path_of(c), c.note) for c in plan.changes if c.note]
             self._report("note", [*placed(notes, declaration.files), *plan.notes])
         return 1 if chosen.exit_code and (plan.changes or plan.undeclared) else 0
+
+    def _comment(self, markdown: str) -> None:
+        if self._chosen.comment == "-":
+            _show(markdown, end="", is_raw=True)
+        elif self._chosen.comment is not None:
+            write_file(self._chosen.comment, markdown.encode())
 
     async def _apply(self, declaration: as_code.Declaration) -> int:
         chosen, is_asked = self._chosen, False
@@ -308,10 +303,10 @@ class _Run:
         if self._form != "json":
             self._try_to_show(f"  made: {change}")
 
-    def _try_to_show(self, text: str, end: str = "\n", *, is_raw: bool = False) -> None:
+    def _try_to_show(self, text: str, *, is_raw: bool = False) -> None:
         """Print a text, or warn if that fails: a closed output does not stop a run midway."""
         try:
-            _show(text, end, is_raw=is_raw)
+            _show(text, is_raw=is_raw)
         except client.RolesError as error:
             self._is_output_lost = True
             _say(f"warning: {error}")
@@ -356,17 +351,16 @@ class _Run:
         """Print how the run ended and what it left undone, and return the exit status."""
         self._phase = "ending"
         result, stopped = self._run.result if self._run else None, self._received
-        kind = "stopped" if stopped else None if error is None else _kind(error)
         if result is None:
             if error is not None:
-                self._refuse(kind, error)
+                self._refuse(error)
             return status
         is_failed = isinstance(error, as_code.ApplyError) and result.failed is not None
         if stopped and result.reason and not is_failed:
             result = attr.evolve(result, reason=f"stopped by {stopped}")
         is_incomplete = result.reason or result.refused
         if self._form == "json":
-            self._show_json({**result.to_dict(), "kind": kind if is_incomplete else None})
+            self._show_json({**result.to_dict(), "kind": self._kind(error)})
         if not is_incomplete:
             return 0
         for refusal in result.refused:
@@ -383,7 +377,13 @@ class _Run:
         _say(*(f"  not reached: {change}" for change in result.not_reached))
         return 3 if result.made or result.may_have_been_made else 2
 
-    def _refuse(self, kind: str | None, error: BaseException) -> None:
+    def _kind(self, error: BaseException | None) -> str | None:
+        """Return the name of an error's class; after an early end, that of its cause."""
+        if isinstance(error, as_code.ApplyError) and error.result.reason:
+            error = error.__cause__
+        return type(StoppedError() if self._received else error).__name__ if error else None
+
+    def _refuse(self, error: BaseException) -> None:
         """Print why nothing was changed, in every form that was asked for."""
         plan: as_code.Plan | None = None if self._received else getattr(error, "plan", None)
         reasons = [*getattr(error, "violations", ())] or [str(error) or type(error).__name__]
@@ -397,21 +397,18 @@ class _Run:
             _say(*str(plan).splitlines())
         self._report("error", reasons)
         texts = [*map(str, reasons)]
-        if comment := getattr(self._chosen, "comment", None):
+        if getattr(self._chosen, "comment", None):
             said = [one_line(printable(f"! error: {text}")) for text in texts]
             lines = [(TITLE, text.replace("```", "'''")) for text in said]
-            if comment == "-":
-                self._try_to_show(fenced(lines), end="", is_raw=True)
-            else:
-                with suppress(OSError):
-                    write_file(comment, fenced(lines).encode())
+            with suppress(OSError, client.RolesError):
+                self._comment(fenced(lines))
         if self._form == "json":
             ended: dict[str, Any] = {"format_version": FORMAT_VERSION}
             if self._chosen.command == "apply":
                 none = attr.evolve(as_code.ApplyError().result, reason="; ".join(texts))
                 ended = attr.evolve(none, plan=plan or none.plan).to_dict()
                 ended["checksum"] = plan and plan.checksum
-            self._show_json({**ended, "kind": kind, "errors": texts})
+            self._show_json({**ended, "kind": self._kind(error), "errors": texts})
 
     def _show_json(self, data: dict[str, Any]) -> None:
         self._try_to_show(json.dumps(data)[self._is_begun :])
@@ -433,32 +430,6 @@ def to_csv(bindings: Sequence[client.NamedBinding]) -> str:
         row = each.to_dict().items()
         writer.writerow({name: re.sub(_FORMULA, r"\1'", text) for name, text in row})
     return out.getvalue().rstrip("\n")
-
-
-_KINDS: Final[dict[type[BaseException], str]] = {
-    as_code.StalePlanError: "stale",
-    as_code.TooManyRemovalsError: "limit",
-    as_code.PlanError: "misfit",
-    client.ValidationError: "invalid",
-    client.ConfigurationError: "configuration",
-    client.AuthenticationError: "unauthorized",
-    client.ForbiddenError: "forbidden",
-    client.ConflictError: "conflict",
-    client.RateLimitError: "rate_limit",
-    client.OutcomeUnknownError: "unknown",
-    client.RolesConnectionError: "connection",
-    client.RolesTimeoutError: "timeout",
-}
-"""The kinds of errors in JSON, the special ones first."""
-
-
-def _kind(error: BaseException) -> str:
-    if isinstance(error, as_code.ApplyError):
-        if error.result.reason is None:
-            is_blocked = all(each.is_blocked for each in error.result.refused)
-            return "blocked" if is_blocked else "refused"
-        error = error.__cause__ or error
-    return next((kind for each, kind in _KINDS.items() if isinstance(error, each)), "error")
 
 
 def _annotation(kind: str, reason: object) -> str:

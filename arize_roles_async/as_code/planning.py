@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
@@ -26,12 +25,8 @@ CHECKSUM_FORMAT: Final = "3-"
 """The beginning of a checksum; raised when equal plans would have another one than before."""
 
 _SIGNS: Final = {"update": "!", "delete": "-", "create": "+"}
-_PART: Final = r"(?s).{1,80}(?:(?<=\s)|\Z)|.{1,80}"
-"""A part of a description on a line of a plan; it ends after a space, if there is one."""
 # The order in which lines are kept where a plan has to be short.
 _ALWAYS, _DELETE, TITLE, _PERMISSION, _DESCRIPTION, _UNDECLARED = range(6)
-_LEAST: Final = 100
-"""Characters for which it is not worth while to begin the block of undeclared roles."""
 _Line = tuple[int, str]
 """The place of a line in that order, and its text."""
 _ALIKE: Final = 0.7
@@ -135,12 +130,8 @@ def _lines(change: Change) -> Iterator[_Line]:
     yield title, f"{_SIGNS[change.action]} {change}{place}"
     old, new = (role.description or "" if role else "" for role in (change.before, change.after))
     for sign, text, other, only in (("-", old, new, change.takes), ("+", new, old, change.gives)):
-        parts = re.findall(_PART, text) if text != other else []
-        if len(parts) > 1:
-            yield _DESCRIPTION, f"{sign}     description ="
-        for part in parts:
-            begin = "    " if len(parts) > 1 else "description = "
-            yield _DESCRIPTION, f"{sign}     {begin}{quote(part)}"
+        if text and text != other:
+            yield _DESCRIPTION, f"{sign}     description = {quote(text)}"
         for permission in only:
             yield _PERMISSION, f"{sign}     {quote(permission)}"
     if change.note:
@@ -212,9 +203,7 @@ class Plan:
             "account": self.account,
             "host": self.host,
             "ids": sorted(role.id for role in (*self.predefined, *self.unchanged)),
-            "changes": [
-                {**change.to_dict(), "file": None, "note": None} for change in self.changes
-            ],
+            "changes": [{**c.to_dict(), "file": None, "note": None} for c in self.changes],
         }
         text = json.dumps(data, sort_keys=True)
         return CHECKSUM_FORMAT + hashlib.sha256(text.encode()).hexdigest()
@@ -231,14 +220,11 @@ class Plan:
         """
         lines = [*self._lines()]
         main = fenced([line for line in lines if line[0] != _UNDECLARED], limit)
-        begin, end = (
-            f"<details><summary>{len(self.undeclared)} not declared</summary>\n\n",
-            "\n</details>\n",
-        )
-        left = limit - len(main + begin + end)
-        if not self.undeclared or left < _LEAST:
-            return main
-        return main + begin + fenced([each for each in lines if each[0] == _UNDECLARED], left) + end
+        head = f"<details><summary>{len(self.undeclared)} not declared</summary>\n\n"
+        left = limit - len(f"{main}{head}\n</details>\n")
+        others = fenced([line for line in lines if line[0] == _UNDECLARED], left)
+        is_room = self.undeclared and len(others) <= left
+        return f"{main}{head}{others}\n</details>\n" if is_room else main
 
     def _lines(self) -> Iterator[_Line]:
         if self.fits_any_account:
@@ -291,15 +277,13 @@ async def plan(roles: RolesClient, declaration: Declaration) -> Plan:
             found[binding.role_id] += 1
     except RolesError as error:
         return attr.evolve(planned, notes=(*planned.notes, f"role bindings were not read: {error}"))
-
-    def noted(change: Change) -> Change:
-        if change.after or not change.before:
-            return change
-        number = found[change.before.id]
-        note = "users have it, so the delete is refused" if number else "the key sees no user of it"
-        return attr.evolve(change, note=f"{note} ({number} role bindings)" if number else note)
-
-    return attr.evolve(planned, changes=tuple(map(noted, planned.changes)))
+    changes: list[Change] = []
+    for each in planned.changes:
+        seen = found[each.before.id] if each.before else 0
+        has = f"{seen} role bindings, so the delete is refused" if seen else "no role binding"
+        note = each.note if each.after else f"the key sees {has}"
+        changes.append(attr.evolve(each, note=note))
+    return attr.evolve(planned, changes=tuple(changes))
 
 
 async def read_plan(roles: RolesClient, declaration: Declaration) -> Plan:
@@ -350,14 +334,15 @@ def compare(roles: Iterable[Role], declaration: Declaration, *, host: str | None
         raise PlanError(violations=tuple(placed(violations, declaration.files)))
     matched = {role.name for role, _ in pairs if role}
     rest = [r for r in by_name.values() if r.name not in matched and not r.is_predefined]
-    others = [role for role in rest if role.name not in declaration.ignored]
-    undeclared = tuple(role for role in others if role.name not in declaration.absent)
-    ignored = tuple(role for role in rest if role.name in declaration.ignored)
-    holders = {role.name: held(role) for role in others}
+    holders = {role.name: held(role) for role in rest if role.name not in declaration.ignored}
+    ignored, undeclared = list[Role](), list[Role]()
+    for role in (each for each in rest if each.name not in declaration.absent):
+        is_ignored = declaration.undeclared or role.name in declaration.ignored
+        (ignored if is_ignored else undeclared).append(role)
     new = [after.name for own, after in pairs if own is None]
     compared = {*new[: _MAX_COMPARED // (len(holders) or 1)]}
-    if left := len(new) - len(compared):
-        notes.append(f"{left} more new roles were not compared with those that are not declared")
+    if more := len(new) - len(compared):
+        notes.append(f"{more} more new roles were not compared with those that are not declared")
     changes: list[Change] = []
     for own, after in (pair for pair in pairs if differing(*pair)):
         former = _former(after, holders, declaration.absent) if after.name in compared else ()
@@ -371,8 +356,8 @@ def compare(roles: Iterable[Role], declaration: Declaration, *, host: str | None
     return Plan(
         changes=ordered,
         unchanged=tuple(role for role, after in pairs if role and not differing(role, after)),
-        undeclared=() if declaration.undeclared else undeclared,
-        ignored=(*ignored, *undeclared) if declaration.undeclared else ignored,
+        undeclared=tuple(undeclared),
+        ignored=tuple(ignored),
         account=declaration.account,
         host=host,
         fits_any_account=declaration.account is None and declaration.anchor is None,
@@ -406,10 +391,8 @@ def _former(
     kin = [name for name, has in others.items() if has <= wanted or has >= wanted]
     # One permission does not suggest a rename.
     same = [name for name in kin if others[name] == wanted and len(wanted) > 1]
-    likely = alike(new.name, kin, _ALIKE) or (
-        same if len(same) == 1 else alike(new.name, same, _ALIKE_IF_SAME)
-    )
-    if likely:
+    if_same = same if len(same) == 1 else alike(new.name, same, _ALIKE_IF_SAME)
+    if likely := alike(new.name, kin, _ALIKE) or if_same:
         name = max(likely, key=lambda name: len(others[name] & wanted))
         old, instead = quote(name), " instead of absent" if name in absent else ""
         yield f"looks like {old}; if that was renamed, declare previously = [{old}]{instead}"
@@ -417,23 +400,18 @@ def _former(
 
 def _sets(role: Role | None, after: DeclaredRole) -> Iterator[str]:
     """Yield a note for each set that gives permissions."""
-    given: defaultdict[str, list[str]] = defaultdict(list)
-    for permission in only_in(after, role):
-        if name := after.origins.get(permission):
-            given[name].append(quote(permission))
-    for name, permissions in given.items():
-        yield f"set {quote(name)} gives {', '.join(permissions)}"
+    given = [(after.origins.get(each, ""), each) for each in only_in(after, role)]
+    for name in sorted({name for name, _ in given if name}):
+        yield f"set {quote(name)} gives {', '.join(quote(p) for each, p in given if each == name)}"
 
 
 def in_order(changes: Sequence[Change]) -> tuple[tuple[Change, ...], list[str]]:
     """Return changes in the order of a run, and the names of the roles of each circle.
 
     A permission that moves is given before it is taken, so that no user lacks it, wherever the run
-    stops. For example, "Tags" moves from role A to B, "Data" from B to C, and C loses "Users". A
-    change waits until others have what it takes, and for all that these others wait for: C waits
-    for "Users", B for "Data" and "Users", and A for all three. So the fewer permissions a change
-    waits for, the earlier it is made: C, B, A. If roles pass permissions round in a circle, each
-    waits for what it gives itself, and there is no such order.
+    stops. A change waits until others have what it takes, and for all that these others wait for,
+    so the fewer permissions a change waits for, the earlier it is made. If roles pass permissions
+    round in a circle, each waits for what it gives itself, and there is no such order.
     """
     updates = [each for each in changes if each.action == "update"]
     both = [each for each in updates if each.gives and each.takes]

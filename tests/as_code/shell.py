@@ -47,7 +47,7 @@ TEXT: Final = """\
   checksum SUM
 """
 """The plan of that file. The requests of its run are: list, get, update, get, delete, create."""
-NOTED: Final = TEXT.replace("+ create", "#     the key sees no user of it\n+ create")
+NOTED: Final = TEXT.replace("+ create", "#     the key sees no role binding\n+ create")
 """The same as `plan` shows it, which looks for users of a role that is to be deleted."""
 
 Ran = tuple[int, str, str]

@@ -189,18 +189,18 @@ class TestApply:
         shell.account.fail("create", 409)
         status, output, _ = shell("apply --yes --format=json roles.toml")
         failed = json.loads(output)
-        assert (status, failed["kind"]) == (3, "refused")
+        assert (status, failed["kind"]) == (3, "ApplyError")
         assert [each["action"] for each in failed["made"]] == ["update"]
         assert [failed["failed"], failed["not_reached"]] == [None, []]
         assert [each["is_blocked"] for each in failed["refused"]] == [True, False]
         status, output, _ = shell("apply --yes --format=json roles.toml")
         assert output.startswith('{"format_version": 2, ')
         blocked = json.loads(output)
-        assert (status, blocked["kind"]) == (3, "blocked")
+        assert (status, blocked["kind"]) == (3, "ApplyError")
         assert [blocked["account"], len(blocked["made"])] == ["staging", 1]
         status, output, _ = shell("apply --yes --format=json --max-removals x roles.toml")
         refused = json.loads(output)
-        assert (status, refused["kind"]) == (2, "invalid")
+        assert (status, refused["kind"]) == (2, "ValidationError")
         assert [refused["made"], refused["may_have_been_made"]] == [[], False]
         assert refused["reason"].startswith("max_removals: must be a number, or a share ")
         assert refused.keys() == {*blocked, "errors"}
@@ -223,7 +223,7 @@ class TestApply:
     def test_stale(self, shell: Shell) -> None:
         """A plan that is refused is shown on the standard error."""
         shown = shell(f"apply --checksum 3-{0:064} --format json roles.toml")[1]
-        assert json.loads(shown)["kind"] == "stale"
+        assert json.loads(shown)["kind"] == "StalePlanError"
         there = [json.loads(shown)[each] for each in ("checksum", "account", "host")]
         assert there == ["SUM", "staging", "HOST"]
         stale = (
@@ -240,7 +240,7 @@ class TestPlan:
         shell.account.fail("list", 403)
         status, output, errors = shell(f"{command} roles.toml")
         shown = json.loads(output)
-        assert (status, shown["kind"]) == (2, "forbidden")
+        assert (status, shown["kind"]) == (2, "ForbiddenError")
         assert errors == f"error: {shown['errors'][0]}\n"
 
     def test_long_comment(self, shell: Shell) -> None:
@@ -344,7 +344,6 @@ class TestCheck:
         ("library", "command", "ended"),
         [
             *(("aiohttp", "check", 0), ("aiohttp", "fmt", 0), ("aiohttp", "plan --exit-code", 2)),
-            ("anyio", "plan --exit-code", 2),
         ],
     )
     def test_broken_library(self, shell: Shell, library: str, command: str, ended: int) -> None:

@@ -378,7 +378,9 @@ class Case:
         expected = 0 if is_whole else 3 if is_changed else 2
         self.expect(status == expected, f"the status is {status}, with {result}")
         is_stopped = self.account.is_watched and self.account.ended_at is not None and expected > 0
-        self.expect((result["kind"] == "stopped") == is_stopped, f"its kind is {result['kind']}")
+        self.expect(
+            (result["kind"] == "StoppedError") == is_stopped, f"its kind is {result['kind']}"
+        )
         return None if "errors" in result else result
 
     def review(self) -> Reviewed | None:
