@@ -13,13 +13,12 @@ from arize_roles_async._calls.paging import Pages
 from arize_roles_async._calls.stage import pre_release
 from arize_roles_async._directory.models import NamedBinding, NamedBindings
 from arize_roles_async._directory.protocol import Directory
-from arize_roles_async._directory.requests import in_space_flaw, thing_flaw
+from arize_roles_async._directory.requests import in_space_flaw
 from arize_roles_async._role_bindings.models import RoleBinding, RoleBindingResourceType
 from arize_roles_async._role_bindings.protocol import RoleBindingsClient
 from arize_roles_async._roles.protocol import RolesClient
-from arize_roles_async._roles.requests import role_flaw
 from arize_roles_async._values import errors
-from arize_roles_async._values.requests import PageRequest, check, is_id
+from arize_roles_async._values.requests import PageRequest, check, is_id, name_or_id_flaw
 from arize_roles_async._values.text import extend, quoted
 
 _T = TypeVar("_T")
@@ -130,23 +129,6 @@ class ByName:
         given = _given(user=user, space=space, project=project, in_space=in_space)
         return cast("bool", await self._change("remove", given))
 
-    @overload
-    def find(
-        self, *, user: str | UnsetType = UNSET, role: str | UnsetType = UNSET
-    ) -> "FoundBindings": ...
-    @overload
-    def find(
-        self, *, user: str | UnsetType = UNSET, role: str | UnsetType = UNSET, space: str
-    ) -> "FoundBindings": ...
-    @overload
-    def find(
-        self,
-        *,
-        user: str | UnsetType = UNSET,
-        role: str | UnsetType = UNSET,
-        project: str,
-        in_space: str | UnsetType = UNSET,
-    ) -> "FoundBindings": ...
     @beta
     def find(
         self,
@@ -297,9 +279,7 @@ def _given(*, needs_place: bool = True, **arguments: str | UnsetType) -> dict[st
     """Return the arguments that were given, or raise one `ValidationError` for all their flaws."""
     given = {name: text for name, text in arguments.items() if not isinstance(text, UnsetType)}
     flaws = [
-        (name, role_flaw(text) if name == "role" else thing_flaw(name, text))
-        for name, text in given.items()
-        if name != "in_space"
+        (name, name_or_id_flaw(name, text)) for name, text in given.items() if name != "in_space"
     ]
     if "in_space" in given:
         alone = None if "project" in given else "goes with project, which is not given"

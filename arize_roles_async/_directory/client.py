@@ -23,10 +23,16 @@ from arize_roles_async._directory.models import Project, Space, User
 from arize_roles_async._directory.operations import PROJECTS, SPACES, USERS
 from arize_roles_async._directory.pages import ProjectPages, SpacePages, UserPages
 from arize_roles_async._directory.protocol import Directory
-from arize_roles_async._directory.requests import FindProjects, in_space_flaw, thing_flaw
+from arize_roles_async._directory.requests import FindProjects, in_space_flaw
 from arize_roles_async._values import errors
 from arize_roles_async._values.models import ListResponse
-from arize_roles_async._values.requests import PageRequest, check, flaw_if_given, is_id
+from arize_roles_async._values.requests import (
+    PageRequest,
+    check,
+    flaw_if_given,
+    is_id,
+    name_or_id_flaw,
+)
 from arize_roles_async._values.text import extend, quoted
 
 _T = TypeVar("_T", bound=User | Space | Project)
@@ -37,8 +43,8 @@ _MAX_LISTED: Final = 10
 _LONGEST_ID: Final = 200
 
 
-class _Kind(msgspec.Struct, Generic[_T, _P], frozen=True):
-    """What is looked up by a name: users, spaces or projects."""
+class _Named(msgspec.Struct, Generic[_T, _P], frozen=True):
+    """What is looked up by its name: users, spaces or projects."""
 
     noun: str
     resource: Resource
@@ -47,15 +53,15 @@ class _Kind(msgspec.Struct, Generic[_T, _P], frozen=True):
     pages: Callable[..., Pages[Any, _P, _T]]
     named_by: str
     """The field with its name, which is the filter of its list, too."""
-    told_apart_by: str
+    differs_by: str
     """The field that differs where several have one name."""
 
 
-_USERS: Final = _Kind("user", USERS, User, models.ListUsersResponse, UserPages, "email", "status")
-_SPACES: Final = _Kind(
+_USERS: Final = _Named("user", USERS, User, models.ListUsersResponse, UserPages, "email", "status")
+_SPACES: Final = _Named(
     "space", SPACES, Space, models.ListSpacesResponse, SpacePages, "name", "organization_id"
 )
-_PROJECTS: Final = _Kind(
+_PROJECTS: Final = _Named(
     "project", PROJECTS, Project, models.ListProjectsResponse, ProjectPages, "name", "space_id"
 )
 
@@ -108,7 +114,7 @@ class BaseDirectory(BaseClient[object], Directory):
     async def get_project(self, *, project: str, in_space: str | UnsetType = UNSET) -> Project:
         return await self._get(_PROJECTS, project, in_space)
 
-    async def _page(self, kind: _Kind[_T, _P], page: PageRequest) -> _P:
+    async def _page(self, kind: _Named[_T, _P], page: PageRequest) -> _P:
         call = self._begin(kind.resource.operations[0], resource=kind.resource)
         with call.time_limit:
             if isinstance(page, FindProjects) and not isinstance(page.in_space, UnsetType):
@@ -117,9 +123,9 @@ class BaseDirectory(BaseClient[object], Directory):
                 page = replace(page, in_space=UNSET, space_id=space_id)
             return await call.page(kind.resource, kind.page, page)
 
-    async def _get(self, kind: _Kind[_T, Any], text: str, in_space: str | UnsetType = UNSET) -> _T:
+    async def _get(self, kind: _Named[_T, Any], text: str, in_space: str | UnsetType = UNSET) -> _T:
         flaw = flaw_if_given(partial(in_space_flaw, project=text), in_space)
-        check((kind.noun, thing_flaw(kind.noun, text)), ("in_space", flaw))
+        check((kind.noun, name_or_id_flaw(kind.noun, text)), ("in_space", flaw))
         call = self._begin(kind.resource.operations[1], resource=kind.resource)
         with call.time_limit:
             return await _find(call, kind, text, in_space)
@@ -130,7 +136,7 @@ async def _space_id(call: DrivenCall[object], space: str) -> str:
 
 
 async def _find(
-    call: DrivenCall[object], kind: _Kind[_T, Any], text: str, in_space: str | UnsetType = UNSET
+    call: DrivenCall[object], kind: _Named[_T, Any], text: str, in_space: str | UnsetType = UNSET
 ) -> _T:
     """Return the thing with an ID, or the one that has a name."""
     if is_id(text):
@@ -142,7 +148,7 @@ async def _find(
     return await _only(kind, text, kind.pages(fetch, **filters))
 
 
-async def _only(kind: _Kind[_T, Any], name: str, listing: Pages[Any, Any, _T]) -> _T:
+async def _only(kind: _Named[_T, Any], name: str, listing: Pages[Any, Any, _T]) -> _T:
     """Return the one thing that has a name, given the list of all that contain it."""
     is_same = _is_same_address if kind is _USERS else operator.eq
     found = [(getattr(each, kind.named_by) or "", each) async for each in listing]
@@ -164,7 +170,7 @@ async def _only(kind: _Kind[_T, Any], name: str, listing: Pages[Any, Any, _T]) -
         )
     are_named = "have the address" if kind is _USERS else "are named"
     instead = "in_space or one of their IDs" if kind is _PROJECTS else "one of their IDs"
-    by = kind.told_apart_by
+    by = kind.differs_by
     ids = ", ".join(
         f"{quoted(each.id, _LONGEST_ID)} ({by.removesuffix('_id')} {quoted(getattr(each, by))})"
         for each in matches[:_MAX_LISTED]

@@ -11,42 +11,30 @@ from typing import Final
 from msgspec import UNSET, UnsetType
 
 from arize_roles_async._values.requests import (
+    MAX_NAME,
     PageRequest,
     check,
     flaw_if_given,
     id_flaw,
     is_id,
+    name_or_id_flaw,
     text_flaw,
 )
-from arize_roles_async._values.text import quoted
 
-# Characters of a filter, and so of a name or an address that is looked up.
-_name_flaw: Final = partial(text_flaw, longest=255)
-
-
-def thing_flaw(thing: str, text: object) -> str | None:
-    """Return what is wrong with the name or ID of a user, a space or a project, or None."""
-    flaw = id_flaw(text, thing)
-    if flaw is not None or not isinstance(text, str) or is_id(text):
-        return flaw
-    flaw = _name_flaw(text)
-    local, _, domain = text.rpartition("@")
-    if thing == "user" and not (flaw or (local and domain)):
-        return f"must be an address or an ID, not {quoted(text)}"
-    return flaw
+_name_flaw: Final = partial(text_flaw, longest=MAX_NAME)
 
 
 def in_space_flaw(in_space: object, project: object) -> str | None:
     """Return what is wrong with the space that a project is looked for in, or None."""
     if isinstance(project, str) and is_id(project):
         return "must be left out where the project is an ID"
-    return thing_flaw("space", in_space)
+    return name_or_id_flaw("space", in_space)
 
 
 _FILTERS: Final[dict[str, Callable[[object], str | None]]] = {
     "email": _name_flaw,
     "name": _name_flaw,
-    "in_space": partial(thing_flaw, "space"),
+    "in_space": partial(name_or_id_flaw, "space"),
     "space_id": id_flaw,
     # Those of the service that no method of the client has.
     "org_id": id_flaw,

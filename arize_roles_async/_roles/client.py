@@ -22,7 +22,6 @@ from arize_roles_async._roles.requests import (
     ListRoles,
     UpdateRole,
     normalize_permissions,
-    role_flaw,
 )
 from arize_roles_async._values.errors import (
     AlphaWarning,
@@ -32,7 +31,7 @@ from arize_roles_async._values.errors import (
     validation_error,
 )
 from arize_roles_async._values.permissions import PermissionsArgument
-from arize_roles_async._values.requests import check, id_flaw, is_id
+from arize_roles_async._values.requests import check, id_flaw, is_id, name_or_id_flaw
 from arize_roles_async._values.text import quoted
 from arize_roles_async._wire.decode import decode, decode_item
 from arize_roles_async._wire.problems import invalid_response
@@ -246,7 +245,7 @@ def _parse_target(role_id: str | None, role: str | None) -> tuple[str, bool]:
         check(("role_id", id_flaw(role_id, "role")))
         return role_id, False
     if role_id is None and role is not None:
-        check(("role", role_flaw(role)))
+        check(("role", name_or_id_flaw("role", role)))
         return role, not is_id(role)
     raise validation_error(("role_id, role", "exactly one must be given"))
 

@@ -24,9 +24,9 @@ from arize_roles_async._calls.queue import BACKGROUND
 from arize_roles_async._calls.transport import Call, Event
 from arize_roles_async._roles.models import ListRolesResponse, Role
 from arize_roles_async._roles.operations import ROLES
-from arize_roles_async._roles.requests import MAX_NAME, ListRoles
+from arize_roles_async._roles.requests import ListRoles
 from arize_roles_async._values.errors import NotFoundError, RolesError, StatusError
-from arize_roles_async._values.requests import MAX_LIMIT
+from arize_roles_async._values.requests import MAX_LIMIT, MAX_NAME
 from arize_roles_async._values.text import MAX_ALIKE, alike, quoted
 
 # The reference does not say which of the two answers a request about a deleted role.

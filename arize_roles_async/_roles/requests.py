@@ -15,17 +15,15 @@ from arize_roles_async._values.permissions import (
     known_permission,
 )
 from arize_roles_async._values.requests import (
+    MAX_NAME,
     PageRequest,
     check,
     flaw_if_given,
-    id_flaw,
     is_collection,
-    is_id,
     text_flaw,
 )
 from arize_roles_async._values.text import nearest, quoted, type_name
 
-MAX_NAME: Final = 255
 MAX_DESCRIPTION: Final = 1000
 _MAX_NAMED: Final = 5
 """Refused permissions that a message names."""
@@ -78,14 +76,6 @@ def _refused_permission(value: object) -> str:
     if not isinstance(value, str):
         return f"must hold permissions or their identifiers, not {type_name(value)}"
     return f"{quoted(value)} is not a known permission; did you mean {nearest(value, Permission)}?"
-
-
-def role_flaw(role: object) -> str | None:
-    """Return what is wrong with the ID or name by which a role is looked up, or None."""
-    flaw = id_flaw(role, "role")
-    if flaw is None and isinstance(role, str) and len(role) > MAX_NAME and not is_id(role):
-        return f"must have at most {MAX_NAME} characters if it is a name, not {len(role)}"
-    return flaw
 
 
 def filter_flaw(is_predefined: object) -> str | None:

@@ -197,24 +197,9 @@ class NotFoundError(StatusError):
         *,
         name: str | None = None,
         closest: tuple[str, ...] = (),
-        status: int | None = None,
-        problem: "ProblemDetails | None" = None,
-        from_service: bool = False,
-        method: str = "",
-        path: str = "",
-        request_id: str | None = None,
-        retry_after: float | None = None,
+        **answer: Any,  # noqa: ANN401 - as `StatusError` takes it
     ) -> None:
-        super().__init__(
-            message,
-            status=status,
-            problem=problem,
-            from_service=from_service,
-            method=method,
-            path=path,
-            request_id=request_id,
-            retry_after=retry_after,
-        )
+        super().__init__(message, **answer)
         self.name = name
         self.closest = closest
 

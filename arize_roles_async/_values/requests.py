@@ -21,6 +21,8 @@ from arize_roles_async._values.text import quoted, type_name
 
 MAX_LIMIT: Final = 100
 DEFAULT_LIMIT: Final = 50
+MAX_NAME: Final = 255
+"""Characters of a name or an address, also as a part of one in a filter."""
 
 ID_KINDS: Final[dict[str, tuple[str, ...]]] = {
     "role": ("Role",),
@@ -95,6 +97,19 @@ def id_kind(text: str) -> str | None:
 def is_id(text: str) -> bool:
     """Return whether a text is an ID and no name."""
     return id_kind(text) is not None
+
+
+def name_or_id_flaw(of: str, text: object) -> str | None:
+    """Return what is wrong with the name or ID of a role, a user and so on, or None."""
+    flaw = id_flaw(text, of)
+    if flaw is not None or not isinstance(text, str) or is_id(text):
+        return flaw
+    if len(text) > MAX_NAME:
+        return f"must have at most {MAX_NAME} characters if it is a name, not {len(text)}"
+    local, _, domain = text.rpartition("@")
+    if of == "user" and not (local and domain):
+        return f"must be an address or an ID, not {quoted(text)}"
+    return None
 
 
 def is_same_id(one: str, other: str) -> bool:

@@ -98,7 +98,10 @@ REFUSED: list[tuple[Callable[[Any], Any], str]] = [
     (lambda b: b.find(space="ML", project="churn"), ONE_PLACE),
     (lambda b: b.find(user="@x"), "user: must be an address or an ID, not '@x'"),
     (lambda b: b.find(user="x@"), "user: must be an address or an ID, not 'x@'"),
-    (lambda b: b.find(space="x" * 256), "space: must have at most 255 characters, not 256"),
+    (
+        lambda b: b.find(space="x" * 256),
+        "space: must have at most 255 characters if it is a name, not 256",
+    ),
     (
         lambda b: b.ensure(user="ada@example.com", role="Analyst", in_space="ML"),
         f"in_space: goes with project, which is not given; {ONE_PLACE}",

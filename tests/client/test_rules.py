@@ -1,6 +1,7 @@
 """The rules of arguments: where each ends, and what it says."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,10 +13,10 @@ from arize_roles_async._roles.requests import (
     name_flaw,
     normalize_permissions,
     permissions_flaw,
-    role_flaw,
 )
-from arize_roles_async._values.requests import id_flaw, limit_flaw, text_flaw
+from arize_roles_async._values.requests import id_flaw, limit_flaw, name_or_id_flaw, text_flaw
 
+role_flaw = partial(name_or_id_flaw, "role")
 LONG_ID = "Ojo6" * 250
 SURROGATES = "must not contain surrogates, which UTF-8 cannot carry"
 NOT_ALLOWED = (
@@ -62,8 +63,16 @@ NOT_ALLOWED = (
         (permissions_flaw, (UnknownPermission(""),), "'' must not be empty"),
         (id_flaw, "i" * 1001, "must have at most 1000 characters, not 1001"),
         (id_flaw, "", "must not be empty"),
-        (role_flaw, "n" * 256, "must have at most 255 characters if it is a name, not 256"),
-        (role_flaw, LONG_ID + "Ojo6", "must have at most 1000 characters, not 1004"),
+        (
+            partial(name_or_id_flaw, "role"),
+            "n" * 256,
+            "must have at most 255 characters if it is a name, not 256",
+        ),
+        (
+            partial(name_or_id_flaw, "role"),
+            LONG_ID + "Ojo6",
+            "must have at most 1000 characters, not 1004",
+        ),
         (role_flaw, 5, "must be a string, not int"),
         (name_flaw, UNSET, "must be a string, not UnsetType"),
         (limit_flaw, None, "must be an integer, not None"),

@@ -97,7 +97,7 @@ async def which_role(roles: AnyClient) -> None:
     await roles.delete(role_id="a", role="b")  # type: ignore[call-overload]  # ty: ignore[no-matching-overload]
 
 
-# Exactly one place of a binding, and at most one where bindings are found.
+# Exactly one place of a binding.
 
 
 async def which_place(by_name: ByName) -> None:
@@ -112,8 +112,6 @@ async def which_place(by_name: ByName) -> None:
     await by_name.ensure(user=user, role=role, space="ML", project="churn")  # type: ignore[call-overload]  # ty: ignore[no-matching-overload]
     await by_name.ensure(user=user, role=role, space="ML", in_space="ML")  # type: ignore[call-overload]  # ty: ignore[no-matching-overload]
     await by_name.remove(user=user)  # type: ignore[call-overload]  # ty: ignore[no-matching-overload]
-    by_name.find(space="ML", project="churn")  # type: ignore[call-overload]  # ty: ignore[no-matching-overload]
-    by_name.find(in_space="ML")  # type: ignore[call-overload]  # ty: ignore[no-matching-overload]
 
 
 # A filter is left out or `UNSET`, and never None.
