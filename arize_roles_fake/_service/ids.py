@@ -75,21 +75,33 @@ class Ids:
         return self.of_resource(label) if is_resource else self.of_user(label)
 
     def of_user(self, user: str) -> str:
-        """Return the ID of a user, given the ID or a label.
+        """Return the ID of a user, given the ID or a label."""
+        return self._of("user", "User", user)
+
+    def of_space(self, space: str) -> str:
+        """Return the ID of a space, given the ID, a label such as `Space:1`, or a name."""
+        return self._of("space", "Space", space.removeprefix("Space:"))
+
+    def of_organization(self, name: str) -> str:
+        """Return the ID of an organization, given the ID or a name."""
+        return self._of("organization", "Organization", name)
+
+    def _of(self, what: str, kind: str, text: str) -> str:
+        """Return the ID of a kind that a text is or names.
 
         Raises:
             ValueError: It is no text, too long, or the ID of something else.
         """
-        flaw = id_flaw(user)
-        kind = None if flaw is not None else id_kind(user)
-        if kind not in {None, "User"}:
-            flaw = f"must not be the ID of a {kind}"
-        elif flaw is None and kind is None:
-            user = encode_id(f"User:{user}{self._end}")
-            flaw = id_flaw(user)
+        flaw = id_flaw(text)
+        found = None if flaw is not None else id_kind(text)
+        if found not in {None, kind}:
+            flaw = f"must not be the ID of a {found}"
+        elif flaw is None and found is None:
+            text = encode_id(f"{kind}:{text}{self._end}")
+            flaw = id_flaw(text)
         if flaw is not None:
-            raise ValueError(f"user {flaw}")
-        return user
+            raise ValueError(f"{what} {flaw}")
+        return text
 
     def of_resource(self, resource: str) -> str:
         """Return the ID of a space or project, given the ID or a label such as `Space:1`.
@@ -108,32 +120,6 @@ class Ids:
             "resource must be a space or a project, such as 'Space:1' or 'Project:1', not "
             f"{quoted(resource)}"
         )
-
-    def of_space(self, space: str) -> str:
-        """Return the ID of a space, given the ID, a label such as `Space:1`, or a name.
-
-        Raises:
-            ValueError: It is the ID of something else.
-        """
-        kind = id_kind(space)
-        if kind is None and not space.startswith("Space:"):
-            space = f"Space:{space}"
-        if kind not in {None, "Space"}:
-            raise ValueError(f"space must not be the ID of a {kind}")
-        return self.of_resource(space)
-
-    def of_organization(self, name: str) -> str:
-        """Return the ID of an organization, given the ID or a name.
-
-        Raises:
-            ValueError: It is the ID of something else.
-        """
-        kind = id_kind(name)
-        if kind == "Organization":
-            return name
-        if kind is not None:
-            raise ValueError(f"organization must not be the ID of a {kind}")
-        return encode_id(f"Organization:{name}{self._end}")
 
     def label(self, id: str) -> str:
         """Return the label of the user, space or project with an ID; of another text, the text."""

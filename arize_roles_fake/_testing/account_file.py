@@ -116,38 +116,29 @@ class _Versioned(msgspec.Struct, frozen=True):
     format: int = 0
 
 
-def check_format(text: str | bytes, newest: int, kind: str) -> None:
-    """Raise `ValueError` for a file of a later format, before anything else in it is judged.
-
-    Text that is not JSON is left to the file's own decoder.
-    """
-    try:
-        found = msgspec.json.decode(text, type=_Versioned).format
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        return
-    if found > newest:
-        raise ValueError(
-            f"this {kind} has format {found}, and this version of arize-roles-async reads formats "
-            f"up to {newest}: a later version wrote it"
-        )
-
-
 def decode(text: str) -> AccountData:
     """Return the account that JSON text holds, or raise `ValueError`, which says where it errs."""
-    check_format(text, FORMAT, "account file")
     try:
-        data = msgspec.json.decode(text, type=AccountData)
-        Ids(data.tenant or "")
-    except (msgspec.MsgspecError, ValueError) as error:
+        return _decoded(text)
+    except (ValueError, RecursionError) as error:
         hint = f" ({_OLDER})" if '"bindings"' in text else ""
         raise ValueError(f"this is not an account file: {error}{hint}") from error
-    if data.format == 1:
-        raise ValueError(f"this account file has format 1: {_OLDER}")
+
+
+def _decoded(text: str) -> AccountData:
+    found = msgspec.json.decode(text, type=_Versioned).format
+    if found > FORMAT:
+        raise ValueError(
+            f"it has format {found}, and this version of arize-roles-async reads formats up to "
+            f"{FORMAT}: a later version wrote it"
+        )
+    if found == 1:
+        raise ValueError(f"it has format 1: {_OLDER}")
+    data = msgspec.json.decode(text, type=AccountData)
+    Ids(data.tenant or "")
     # The account's time goes on from there, so the last year is left free.
     if data.now is not None and not (is_in_utc(data.now) and data.now.year <= _LAST_YEAR):
-        raise ValueError(
-            f"this is not an account file: now must be in the years 1 to {_LAST_YEAR} in UTC"
-        )
+        raise ValueError(f"now must be in the years 1 to {_LAST_YEAR} in UTC")
     return data
 
 

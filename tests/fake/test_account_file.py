@@ -178,7 +178,7 @@ class TestLoad:
     @pytest.mark.parametrize(
         ("text", "begin"),
         [
-            ('{"format": 1, "roles": []}', "this account file has format 1: "),
+            ('{"format": 1, "roles": []}', f"{NO_FILE}it has format 1: "),
             ('{"roles": [{"name": "A", "bindings": []}]}', NO_FILE),
         ],
     )
@@ -199,7 +199,7 @@ class TestLoad:
             (
                 '{"format": 3, "teams": []}',
                 (
-                    "this account file has format 3, and this version of arize-roles-async reads "
+                    f"{NO_FILE}it has format 3, and this version of arize-roles-async reads "
                     "formats up to 2: a later version wrote it"
                 ),
             ),

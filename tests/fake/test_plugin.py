@@ -313,6 +313,8 @@ class TestReport:
         """
         result = run(
             """
+        from arize_roles_async.transport import Request
+
         @pytest.mark.arize_roles(
             faults=[{"operation": each, "failure": 404} for each in ("list", "delete")]
         )
