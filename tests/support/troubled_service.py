@@ -74,7 +74,8 @@ class TroubledService(FakeAccount):
         drawn = self.drawn = Random(story.seed)  # noqa: S311 - no secret
         choices = {k: x for k, x in Assumptions.choices().items() if drawn.random() < 0.3}
         settings: Any = {name: drawn.choice(values) for name, values in choices.items()}
-        settings["timestamps"] = story.precision
+        # By offset, a walk may leave out what is there.
+        settings |= {"timestamps": story.precision, "paging": "by-position"}
         super().__init__(predefined=False, assumptions=Assumptions(**settings), **options)
         self.story, self.resource = story, story.method.partition(".")[0]
         self.key = f"key-of-the-call-{story.seed}"
@@ -178,7 +179,9 @@ class TroubledService(FakeAccount):
         is_change, retries = request.method != "GET", request.headers.get("sdk-retry-count", "")
         if (act := self.story.acts.get(len(self.requests) + 1)) is not None:
             self._act(act)
-        while self.late and self.drawn.random() < 0.5:
+        # Between two pages of the last look at the account, no call could know of it.
+        is_seen = is_change or not self.requests or self.requests[-1][0] != "GET"
+        while self.late and is_seen and self.drawn.random() < 0.5:
             self._carry_out(self.late.pop())
         number = 1 + [method != "GET" for method, *_ in self.requests].count(is_change)
         fault = self.story.faults.get(f"{'change' if is_change else 'read'} {number}")
