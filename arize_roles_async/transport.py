@@ -121,9 +121,9 @@ class _Adapter(AsyncioTransport):
     def __init__(self, transport: HttpTransport) -> None:
         self._transport = transport
 
-    def _open(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _enter_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         self._transport.open()
-        super()._open(loop)
+        super()._enter_loop(loop)
 
     async def send(self, request: Request, call: Call) -> Response:
         if self.time_limits.is_closed:
@@ -157,7 +157,7 @@ class _Adapter(AsyncioTransport):
     async def aclose(self, grace: float) -> None:
         if self._loop is not (loop := running_loop()):
             self._check_left()
-            self._open(loop)
+            self._enter_loop(loop)
         self.is_closing = True
         try:
             await self.time_limits.ended(grace)

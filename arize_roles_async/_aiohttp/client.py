@@ -204,7 +204,7 @@ class AiohttpTransport(AsyncioTransport):
         self._connections: Connections
         self._session: aiohttp.ClientSession
 
-    def _open(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _enter_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         self._discard_session()
         keep_read_buffers()
         self._connections = Connections()
@@ -221,7 +221,7 @@ class AiohttpTransport(AsyncioTransport):
             self._session_owner = _keep_open(self._session, self._connections)
             with suppress(StopIteration):
                 self._session_owner.asend(None).send(None)
-        super()._open(loop)
+        super()._enter_loop(loop)
 
     def _discard_session(self) -> None:
         """Drop a session whose event loop was closed before it.

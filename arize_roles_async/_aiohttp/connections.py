@@ -77,7 +77,7 @@ class Connections:
     """The connections of a session that have carried a request."""
 
     def __init__(self) -> None:
-        self.open: dict[ResponseHandler, UsedConnection] = {}
+        self._used: dict[ResponseHandler, UsedConnection] = {}
         self.opened = 0
         """Connections so far."""
         self.distrusted = 0
@@ -90,7 +90,7 @@ class Connections:
             ServerDisconnectedError: It is new, and the server sent something already.
             NotReusableError: It has carried requests, and must carry no other.
         """
-        connection = self.open.get(protocol)
+        connection = self._used.get(protocol)
         if connection is not None:
             # An unsolicited answer would go to the next request on the connection.
             if connection.number <= self.distrusted or protocol.should_close:
@@ -100,7 +100,7 @@ class Connections:
             raise aiohttp.ServerDisconnectedError("the server answered before any request")
         self.opened += 1
         transport, closed = cast("Inner", protocol.transport), cast("Inner", protocol.closed)
-        connection = self.open[protocol] = UsedConnection(self.opened, transport)
+        connection = self._used[protocol] = UsedConnection(self.opened, transport)
         closed.add_done_callback(functools.partial(self._drop, protocol))
         return connection
 
@@ -111,11 +111,11 @@ class Connections:
         """
         with suppress(Exception):
             await session.close()
-        for connection in [*self.open.values()]:
+        for connection in [*self._used.values()]:
             connection.abort()
 
     def _drop(self, protocol: "ResponseHandler", closed: asyncio.Future[None]) -> None:
-        response = self.open.pop(protocol).response
+        response = self._used.pop(protocol).response
         body = None if response is None else response.content
         # aiohttp would leave the reader waiting.
         if body is not None and not body.is_eof() and body.exception() is None:
@@ -208,7 +208,7 @@ class Attempt:
             raise self._failure
         taken = self.connections.take(connection.protocol)
         self._opened = self.connections.opened
-        self.call.mark_sent(self.limit.begin("read"))
+        self.call.mark_sent(self.limit.start("read"))
         self.answers[taken] = None
         # Added only now, so that nothing before this, such as a proxy or a tracer, sees the key.
         request.headers.update(self._headers.reveal())
@@ -226,7 +226,7 @@ class Attempt:
         content = response.content
         body = bytearray()
         while len(body) <= MAX_BODY and not content.at_eof():
-            self.limit.begin("read")
+            self.limit.start("read")
             body += await content.readany()
         return bytes(body)
 
@@ -289,7 +289,7 @@ class PrivateCopy:
 
     async def send_connection_create_start(self) -> None:
         """Begin the limit: called as for a tracer, of whose other methods it needs none."""
-        self._limit.begin("connect")
+        self._limit.start("connect")
 
     def __getattr__(self, _: str) -> Callable[..., Awaitable[None]]:
         return _do_nothing

@@ -131,7 +131,7 @@ class AsyncioTimeLimit(TimeLimit):
             error = call.interrupted(is_closed=self._all.is_closed)
             raise error from error.__cause__
 
-    def begin(self, part: Part) -> float:
+    def start(self, part: Part) -> float:
         """Begin the limit on a part of the attempt, in place of another, and return the time."""
         if self.expired:
             # A middleware sends in a task of its own, which has outlived the call.
@@ -198,7 +198,7 @@ class TimedEvent:
 class AsyncioTransport(Transport):
     """A transport that belongs to one event loop of asyncio, and once that is closed to the next.
 
-    Subclasses create the objects that belong to the event loop in `_open`.
+    Subclasses create the objects that belong to the event loop in `_enter_loop`.
     """
 
     time_limits: TimeLimits
@@ -215,7 +215,7 @@ class AsyncioTransport(Transport):
         if self._loop is loop:
             return False
         self._check_left()
-        self._open(loop)
+        self._enter_loop(loop)
         return True
 
     def _check_left(self) -> None:
@@ -231,7 +231,7 @@ class AsyncioTransport(Transport):
                 "each loop"
             )
 
-    def _open(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _enter_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         """Belong to an event loop; the loop before it was closed."""
         self.time_limits = TimeLimits(loop)
         self.now = self.time_limits.now

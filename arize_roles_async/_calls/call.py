@@ -143,7 +143,7 @@ class Call(msgspec.Struct, eq=False):
         """The service may have made the change without an answer that says so."""
         return self._doubt is _Doubt.MAYBE_APPLIED
 
-    def begin(self, request: Request) -> None:
+    def start_request(self, request: Request) -> None:
         """Begin the attempts of a request."""
         self.request = request
         self._is_change = request.method != "GET"

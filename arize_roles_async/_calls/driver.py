@@ -67,12 +67,12 @@ class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
         """
         return self.driver.send(self, request, decode, find_outcome)
 
-    def page(self, resource: Resource, model: type[_P], page: PageRequest) -> Awaitable[_P]:
+    def get_page(self, resource: Resource, model: type[_P], page: PageRequest) -> Awaitable[_P]:
         """Get one page of a resource's items."""
         decode = functools.partial(decode_page, model, page.limit)
         return self.driver.send(self, page_request(resource.path, page), decode)
 
-    def get(self, resource: Resource, model: type[_M], item_id: str) -> Awaitable[_M]:
+    def get_item(self, resource: Resource, model: type[_M], item_id: str) -> Awaitable[_M]:
         """Get one item of a resource."""
         decode = functools.partial(decode_item, model, "id", item_id)
         return self.driver.send(self, item_request("GET", resource.path, item_id), decode)
@@ -163,7 +163,7 @@ class Driver(Generic[_L_co]):
     ) -> _T:
         """Send a request of a call, again if that may help; see `DrivenCall.change`."""
         transport, queue, pace = self.transport, self._queue, self.pace
-        call.begin(request)
+        call.start_request(request)
         queued_at = transport.now()
         while True:
             started, is_logged = queued_at, logger.isEnabledFor(logging.DEBUG)

@@ -9,8 +9,8 @@ from msgspec import UNSET, UnsetType
 
 from arize_roles_async._calls.client import BaseClient, begin, part_of
 from arize_roles_async._calls.driver import DrivenCall
+from arize_roles_async._calls.notices import pre_release
 from arize_roles_async._calls.paging import Pages
-from arize_roles_async._calls.stage import pre_release
 from arize_roles_async._directory.models import NamedBinding, NamedBindings
 from arize_roles_async._directory.protocol import Directory
 from arize_roles_async._directory.requests import in_space_flaw

@@ -15,9 +15,9 @@ from msgspec.structs import replace
 
 from arize_roles_async._calls.client import BaseClient
 from arize_roles_async._calls.driver import DrivenCall
+from arize_roles_async._calls.notices import pre_release
 from arize_roles_async._calls.paging import Pages
 from arize_roles_async._calls.resource import Resource
-from arize_roles_async._calls.stage import pre_release
 from arize_roles_async._directory import models
 from arize_roles_async._directory.models import Project, Space, User
 from arize_roles_async._directory.operations import PROJECTS, SPACES, USERS
@@ -121,7 +121,7 @@ class BaseDirectory(BaseClient[object], Directory):
                 # The ID is not kept: another space may have the name at the next page.
                 space_id = await _space_id(call, page.in_space)
                 page = replace(page, in_space=UNSET, space_id=space_id)
-            return await call.page(kind.resource, kind.page, page)
+            return await call.get_page(kind.resource, kind.page, page)
 
     async def _get(self, kind: _Named[_T, Any], text: str, in_space: str | UnsetType = UNSET) -> _T:
         flaw = flaw_if_given(partial(in_space_flaw, project=text), in_space)
@@ -140,11 +140,11 @@ async def _find(
 ) -> _T:
     """Return the thing with an ID, or the one that has a name."""
     if is_id(text):
-        return await call.get(kind.resource, kind.model, text)
+        return await call.get_item(kind.resource, kind.model, text)
     filters = {kind.named_by: text}
     if not isinstance(in_space, UnsetType):
         filters["space_id"] = await _space_id(call, in_space)
-    fetch = partial(call.page, kind.resource, kind.page)
+    fetch = partial(call.get_page, kind.resource, kind.page)
     return await _only(kind, text, kind.pages(fetch, **filters))
 
 

@@ -13,8 +13,8 @@ from msgspec import UNSET, UnsetType
 from arize_roles_async._calls.call import FindOutcome
 from arize_roles_async._calls.client import BaseClient, expect_gone, may_be_since
 from arize_roles_async._calls.driver import DrivenCall
+from arize_roles_async._calls.notices import pre_release
 from arize_roles_async._calls.paging import Asynchronous
-from arize_roles_async._calls.stage import pre_release
 from arize_roles_async._role_bindings.models import (
     ListRoleBindingsResponse,
     RoleBinding,
@@ -75,7 +75,7 @@ class BaseRoleBindingsClient(BaseClient[object], RoleBindingsClient):
         check(("binding_id", id_flaw(binding_id, "role binding")))
         call = self._begin("role_bindings.get")
         with call.time_limit:
-            return await call.get(ROLE_BINDINGS, RoleBinding, binding_id)
+            return await call.get_item(ROLE_BINDINGS, RoleBinding, binding_id)
 
     @beta
     async def create(
@@ -190,7 +190,7 @@ class BaseRoleBindingsClient(BaseClient[object], RoleBindingsClient):
     async def _list_page(self, page: ListRoleBindings) -> ListRoleBindingsResponse:
         call = self._begin("role_bindings.list")
         with call.time_limit:
-            return await call.page(ROLE_BINDINGS, ListRoleBindingsResponse, page)
+            return await call.get_page(ROLE_BINDINGS, ListRoleBindingsResponse, page)
 
     async def _give(
         self, call: DrivenCall[object], found: RoleBinding | None, new: CreateRoleBinding
@@ -233,14 +233,14 @@ class BaseRoleBindingsClient(BaseClient[object], RoleBindingsClient):
             item_request("DELETE", ROLE_BINDINGS.path, binding_id),
             lambda _, __: None,
             lambda step: expect_gone(
-                call.get(ROLE_BINDINGS, RoleBinding, binding_id), step, was_seen=was_seen
+                call.get_item(ROLE_BINDINGS, RoleBinding, binding_id), step, was_seen=was_seen
             ),
         )
 
     async def _find(self, call: DrivenCall[object], target: Target) -> RoleBinding | None:
         """Return the binding of a user on a resource, or None if the key sees none."""
         wanted = {"user_id": target.user_id, "resource_id": target.resource_id}
-        fetch = functools.partial(call.page, ROLE_BINDINGS, ListRoleBindingsResponse)
+        fetch = functools.partial(call.get_page, ROLE_BINDINGS, ListRoleBindingsResponse)
         return await anext(_Found(fetch, [target.resource_type], wanted), None)
 
     async def _find_created(
@@ -263,7 +263,7 @@ class BaseRoleBindingsClient(BaseClient[object], RoleBindingsClient):
         self, call: DrivenCall[object], binding_id: str, role_id: str, step: FindOutcome
     ) -> RoleBinding | UnsetType:
         """Return the binding if it has the role that this call gave it."""
-        binding = await call.get(ROLE_BINDINGS, RoleBinding, binding_id)
+        binding = await call.get_item(ROLE_BINDINGS, RoleBinding, binding_id)
         if is_same_id(binding.role_id, role_id):
             return binding
         # If somebody changed it since, this call may have changed it first.

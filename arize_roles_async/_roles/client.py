@@ -11,7 +11,7 @@ from msgspec import UNSET, UnsetType
 from arize_roles_async._calls.call import FindOutcome
 from arize_roles_async._calls.client import BaseClient, expect_gone, may_be_since
 from arize_roles_async._calls.driver import DrivenCall
-from arize_roles_async._calls.stage import pre_release
+from arize_roles_async._calls.notices import pre_release
 from arize_roles_async._roles.lookup import NameLookup
 from arize_roles_async._roles.models import ListRolesResponse, Role
 from arize_roles_async._roles.operations import ROLES
@@ -170,12 +170,12 @@ class BaseRolesClient(BaseClient[NameLookup], RolesClient):  # ty: ignore[confli
             return await self._fetch(call, page)
 
     async def _fetch(self, call: DrivenCall[NameLookup], page: ListRoles) -> ListRolesResponse:
-        response = await call.page(ROLES, ListRolesResponse, page)
+        response = await call.get_page(ROLES, ListRolesResponse, page)
         call.lookup.learn(response.roles)
         return response
 
     async def _get(self, call: DrivenCall[NameLookup], role_id: str) -> Role:
-        role = await call.get(ROLES, Role, role_id)
+        role = await call.get_item(ROLES, Role, role_id)
         call.lookup.learn([role])
         return role
 

@@ -81,7 +81,7 @@ class Driver:
         self.request = Request(method=METHODS[operation], target="/v2/roles")
         retry = RetryPolicy(attempts=attempts, backoff=1.0, max_retry_after=ceiling)
         self.call = Call(ROLES, operation, Timeouts(total=total), retry, self.now, name=name)
-        self.call.begin(self.request)
+        self.call.start_request(self.request)
 
     def send(self) -> None:
         self.call.start_attempt()
@@ -275,7 +275,7 @@ class TestTime:
         assert type(error) is OutcomeUnknownError
         assert isinstance(error.__cause__, RolesTimeoutError)
         assert (error.__cause__.attempts, error.__cause__.sent) == (1, True)
-        driver.call.begin(Request(method="GET", target="/v2/roles"))
+        driver.call.start_request(Request(method="GET", target="/v2/roles"))
         assert not driver.call.in_flight
 
     @pytest.mark.parametrize("outcomes", [(page(200),), (words(503), words(409))])
@@ -284,7 +284,7 @@ class TestTime:
         driver = Driver("create")
         for outcome in outcomes:
             driver.feed(outcome)
-        driver.call.begin(Request(method="GET", target="/v2/roles"))
+        driver.call.start_request(Request(method="GET", target="/v2/roles"))
         driver.call.start_attempt()
         assert type(driver.call.interrupted(is_closed=True)) is OutcomeUnknownError
         error = driver.call.interrupted()
@@ -327,7 +327,7 @@ class TestTime:
         assert error.from_service
         assert error.retry_after == 12.34
         # It is none of the next request's.
-        driver.call.begin(Request(method="GET", target="/v2/roles"))
+        driver.call.start_request(Request(method="GET", target="/v2/roles"))
         driver.call.held_for = 12.34
         assert driver.call.interrupted().__cause__ is None
 
@@ -351,7 +351,7 @@ class TestTime:
         """A timeout knows how many attempts there were, over every request of the call."""
         driver = Driver("delete", attempts=1)
         driver.send()
-        driver.call.begin(driver.request)
+        driver.call.start_request(driver.request)
         with pytest.raises(RolesTimeoutError) as caught:
             driver.feed(RolesTimeoutError("slow", limit="connect"))
         assert caught.value.attempts == 2
@@ -405,7 +405,7 @@ class TestCreatedSince:
         driver = Driver("create")
         driver.feed(BROKEN)
         driver.request = Request(method="GET", target="/v2/roles")
-        driver.call.begin(driver.request)
+        driver.call.start_request(driver.request)
         driver.now += 3.0
         found = msgspec.structs.replace(DONE["get"], headers=self.dated(200, 10.0).headers)
         driver.feed(found)

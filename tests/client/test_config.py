@@ -16,7 +16,7 @@ import pytest
 
 from arize_roles_async import AiohttpRolesClient, ConfigurationError, InsecureWarning
 from arize_roles_async._aiohttp.config import Config
-from arize_roles_async._calls import stage
+from arize_roles_async._calls import notices
 from arize_roles_async._wire.secrets import Secret
 from arize_roles_fake import FakeRolesClient
 
@@ -27,7 +27,7 @@ SECONDS_RULE = "Timeouts.total must be a number of seconds above 0"
 
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    stage.warned.clear()
+    notices.warned.clear()
     for name in [*os.environ]:
         if name.startswith("ARIZE_") or name in {"REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"}:
             monkeypatch.delenv(name)

@@ -7,7 +7,7 @@ import warnings
 import pytest
 
 from arize_roles_async import AlphaWarning, BetaWarning, as_code
-from arize_roles_async._calls import stage
+from arize_roles_async._calls import notices
 from arize_roles_async._roles.client import alpha
 from arize_roles_fake import FakeRolesClient
 from tests.support.processes import clean_environment, ran
@@ -19,7 +19,7 @@ CHANGES = ("create", "update", "delete")
 @pytest.fixture(autouse=True)
 def new_process() -> None:
     """Begin as a new process does, in which no method has been used."""
-    stage.warned.clear()
+    notices.warned.clear()
 
 
 async def use_once() -> None:

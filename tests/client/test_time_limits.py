@@ -79,7 +79,7 @@ class TestBlock:
         async def call() -> None:
             with running:
                 if limit == "read":
-                    running.begin("read")
+                    running.start("read")
                 try:
                     await forever()
                 except asyncio.CancelledError:
@@ -129,7 +129,7 @@ class TestSilence:
         """An earlier limit ends only a part of the block, and the rest continues."""
         running, seen = block(limits, 3000.0), list[object]()
         with pytest.raises(RolesTimeoutError), running:  # noqa: PT012 - it is the block that raises
-            running.begin("read")
+            running.start("read")
             with pytest.raises(asyncio.CancelledError):
                 await clock.pass_by(500.0)
             seen.append((running.catch(), cancellations()))
@@ -142,7 +142,7 @@ class TestSilence:
         """The end of the block is no read timeout."""
         running = block(limits, 500.0, read=1000.0)
         with pytest.raises(RolesTimeoutError), running:  # noqa: PT012 - it is the block that raises
-            running.begin("read")
+            running.start("read")
             try:
                 await clock.pass_by(500.0)
             except asyncio.CancelledError:
