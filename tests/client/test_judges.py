@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -40,13 +40,13 @@ def drawn() -> Random:
 
 def test_pairs() -> None:
     """No pair of attempts' outcomes ends wrong, at any precision of times."""
-    assert [*wrong(islice(pairs(drawn()), 0, None, sized(83, 1)))] == []
+    assert [*wrong(islice(pairs(drawn()), 0, None, sized(113, 1)))] == []
 
 
 def test_random() -> None:
     """No call ends wrong."""
     numbers = drawn()
-    assert [*wrong(random_story(numbers) for _ in range(sized(300, 20_000)))] == []
+    assert [*wrong(random_story(numbers) for _ in range(sized(200, 20_000)))] == []
 
 
 LOOPS: Final[dict[str, Callable[[], asyncio.AbstractEventLoop]]] = {
@@ -58,16 +58,15 @@ LOOPS: Final[dict[str, Callable[[], asyncio.AbstractEventLoop]]] = {
 @pytest.mark.parametrize("loop", LOOPS.values(), ids=LOOPS)
 def test_over_sockets(loop: Callable[[], asyncio.AbstractEventLoop], tmp_path: Path) -> None:
     """Nor does one of many over sockets, which leave nothing behind."""
-    assert found_over_sockets(loop, tmp_path, sized(1, 20)) == []
+    assert [*found_over_sockets(loop, tmp_path, sized(1, 20))] == []
 
 
-def found_over_sockets(loop: Any, folder: Path, rounds: int) -> list[str]:  # noqa: ANN401
-    numbers, tls, found = drawn(), Authority(folder), list[str]()
+def found_over_sockets(loop: Any, folder: Path, rounds: int) -> Iterator[str]:  # noqa: ANN401
+    numbers, tls = drawn(), Authority(folder)
     with asyncio.Runner(loop_factory=loop) as runner:
         for _ in range(rounds):
             stories = [random_story(numbers) for _ in range(100)]
-            found += runner.run(over_sockets(stories, numbers, tls))
-    return found
+            yield from runner.run(over_sockets(stories, numbers, tls))
 
 
 ENSURE: Final = Bindings.ensure
@@ -185,4 +184,5 @@ def test_planted(methods: str, planted: Any, found: str) -> None:  # noqa: ANN40
 def test_planted_in_sockets(planted: Any, found: str, tmp_path: Path) -> None:  # noqa: ANN401
     """So is one that only connections and many calls at once show."""
     with planted:
-        assert found in "\n".join(found_over_sockets(asyncio.SelectorEventLoop, tmp_path, 1))
+        ends = found_over_sockets(asyncio.SelectorEventLoop, tmp_path, 5)
+        assert any(found in each for each in ends)

@@ -299,7 +299,7 @@ async def over_sockets(stories: Iterable[Story], drawn: Random, tls: Authority) 
         faults = {key: x.replace("refused", "lost before") for key, x in story.faults.items()}
         service = Service(attrs.evolve(story, faults=faults))
         server.services[service.key] = service
-        limits = client.Timeouts(total=15.0, connect=5.0, read=read)
+        limits = client.Timeouts(total=8.0, connect=5.0, read=read)
         retry = client.RetryPolicy(attempts=story.attempts, backoff=1e-9)
         copy = roles.with_options(api_key=service.key, timeout=limits, retry=retry)
         return service, asyncio.create_task(_called(copy, service))
@@ -313,7 +313,7 @@ async def over_sockets(stories: Iterable[Story], drawn: Random, tls: Authority) 
         for task in drawn.sample([*calls.values()], len(calls) // 5):
             await asyncio.sleep(drawn.choice([0.0, 0.001, 0.003]))
             task.cancel()
-        _, stuck = await asyncio.wait(calls.values(), timeout=20.0)
+        _, stuck = await asyncio.wait(calls.values(), timeout=10.0)
         for service, task in calls.items():
             if task.done() and not task.cancelled():
                 found += [f"{each}: {service.story}" for each in flaws(service, task.result())]
