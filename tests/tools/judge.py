@@ -295,9 +295,9 @@ async def over_sockets(stories: Iterable[Story], drawn: Random, tls: Authority) 
     asyncio.get_running_loop().set_exception_handler(lambda _, about: found.append(f"{about}"))
 
     def begun(story: Story, read: float) -> tuple[Service, asyncio.Task[Any]]:
-        # Each request arrives: a connection breaks, and none is refused.
+        # Each request arrives: a connection breaks, and none is refused. Answers may be late.
         faults = {key: x.replace("refused", "lost before") for key, x in story.faults.items()}
-        service = Service(attrs.evolve(story, faults=faults))
+        service = Service(attrs.evolve(story, faults=faults, total=8.0))
         server.services[service.key] = service
         limits = client.Timeouts(total=8.0, connect=5.0, read=read)
         retry = client.RetryPolicy(attempts=story.attempts, backoff=1e-9)
