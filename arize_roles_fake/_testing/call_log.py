@@ -1,9 +1,11 @@
 """The log of an account's calls, bounded in entries and in bytes."""
 
+import reprlib
+import sys
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 import attrs
@@ -15,7 +17,9 @@ from arize_roles_fake._service.wire import TITLES, parse_id, parse_json
 from arize_roles_fake._testing.fault_rules import Breakage
 
 _MAX_TEXT = 600
-_MAX_DEPTH = 50
+_REPR = reprlib.Repr()
+_REPR.maxlevel = 50
+_REPR.maxdict = _REPR.maxlist = _REPR.maxstring = _REPR.maxlong = _REPR.maxother = sys.maxsize
 
 
 @attrs.frozen(kw_only=True)
@@ -68,13 +72,11 @@ class LoggedCall:
 
 
 def describe(call: LoggedCall, mask: Callable[[str], str]) -> str:
-    """Return a call as one line; each text of the caller's goes through `mask` before escaping."""
-    arguments: Any = _masked(call.arguments, mask)
-    pairs = (f"{name}={value!r}" for name, value in arguments.items())
-    shown = one_line(", ".join(pairs), _MAX_TEXT)
+    """Return a call as one line; the texts of the caller go through `mask` before they are cut."""
+    pairs = ", ".join(f"{name}={_REPR.repr(value)}" for name, value in call.arguments.items())
     role = None if call.operation == "create" else call.role
     names = {"": role, " of": call.user, " on": call.resource}.items()
-    about = "".join(f"{word} {mask(name)!r}" for word, name in names if name is not None)
+    about = "".join(f"{word} {name!r}" for word, name in names if name is not None)
     outcome = str(call.outcome)
     if isinstance(call.outcome, int) and call.outcome in TITLES:
         outcome += f" {TITLES[call.outcome]}"
@@ -83,27 +85,8 @@ def describe(call: LoggedCall, mask: Callable[[str], str]) -> str:
     # It may be a path, which is percent-encoded.
     plain = unquote(call.operation)
     operation = call.operation if mask(plain) == plain else mask(plain)
-    return (
-        f"{one_line(operation, _MAX_TEXT)}({shown}){one_line(about, _MAX_TEXT)} -> {outcome}{tail}"
-    )
-
-
-def _masked(value: object, mask: Callable[[str], str], depth: int = 0) -> object:
-    match value:
-        case _ if depth > _MAX_DEPTH:
-            return "…"
-        case str():
-            return mask(value)
-        case bytes():
-            return mask(value.decode("latin-1")).encode("latin-1")
-        case dict():
-            members = cast("dict[str, object]", value)
-            return {mask(name): _masked(each, mask, depth + 1) for name, each in members.items()}
-        case list():
-            items = cast("list[object]", value)
-            return [_masked(each, mask, depth + 1) for each in items]
-        case _:
-            return value
+    shown = [one_line(mask(text), _MAX_TEXT) for text in (operation, pairs, about)]
+    return "{}({}){}".format(*shown) + f" -> {outcome}{tail}"
 
 
 class CallLog:

@@ -43,14 +43,8 @@ _MAX_SECONDS: Final = 10**15
 """The limit of a `Retry-After`: longer than any wait, and short enough for Python to print."""
 WITHOUT_BODY: Final = frozenset({204, 205, 304})
 _FRAMING: Final = (
-    "connection",
-    "content-encoding",
-    "content-length",
-    "keep-alive",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
+    *("connection", "content-encoding", "content-length", "keep-alive"),
+    *("te", "trailer", "transfer-encoding", "upgrade"),
 )
 """Headers that frame a message: they say how its bytes are to be read."""
 _HEADER_NAME: Final = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"

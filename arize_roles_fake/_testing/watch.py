@@ -1,10 +1,8 @@
 """The use of accounts while a test runs, for the pytest plugin, which always imports this."""
 
-from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Literal, Protocol
-from weakref import ref
 
 if TYPE_CHECKING:
     from arize_roles_fake._testing.call_log import LoggedCall
@@ -21,6 +19,9 @@ class Scripted(Protocol):
         """Return a line that names it, or None once it has struck as often as scripted."""
 
 
+_MAX_ACCOUNTS: Final = 8
+
+
 class Watched(Protocol):
     """An account, as a watch and a report see it."""
 
@@ -35,8 +36,8 @@ class Watch:
     """The accounts that a test asks, and the things that it scripts on any account."""
 
     def __init__(self, *, is_paused: bool = False) -> None:
-        self._asked: dict[int, tuple[ref[Watched], int]] = {}
-        """Each account by its identity, since a subclass may have no hash, with its calls."""
+        self._asked: dict[int, tuple[Watched, int]] = {}
+        """Accounts by their identity, since a subclass may have no hash, each with its calls."""
         self.keys: set[str] = set()
         """The API keys that the test gave to accounts, or sent, and those of accounts it asked."""
         self.refusals: list[str] = []
@@ -45,8 +46,6 @@ class Watch:
         """The account of the fixture `fake_account`."""
         self.passed: bool | None = None
         """Whether the test itself passed; None if it was not run."""
-        self._newest: deque[Watched] = deque(maxlen=8)
-        """The accounts that were asked last, kept in memory for the report."""
         self._scripted: list[tuple[object, Scripted]] = []
         self._is_paused = is_paused
 
@@ -61,17 +60,16 @@ class Watch:
 
     def note_call(self, account: Watched, keys: Iterable[str]) -> None:
         self.keys.update(keys)
-        known, count = self._asked.get(id(account), (None, 0))
-        if known is None or known() is not account:
-            self._newest.append(account)
-            count = 0
-        self._asked[id(account)] = ref(account), count + 1
+        _, count = self._asked.get(id(account), (account, 0))
+        self._asked[id(account)] = account, count + 1
+        if len(self._asked) > _MAX_ACCOUNTS:
+            del self._asked[next(iter(self._asked))]
 
     def accounts(self) -> list[tuple[Watched, int]]:
-        """Return the fixture's account, and those that were asked, each with its calls so far."""
-        shown = {id(self.account): (self.account, 0)}
-        shown |= {key: (account(), count) for key, (account, count) in self._asked.items()}
-        return [(account, count) for account, count in shown.values() if account is not None]
+        """Return the fixture's account and the newest others, each with its number of calls."""
+        own = self.account
+        first = {} if own is None else {id(own): (own, len(own.calls))}
+        return [*(first | self._asked).values()]
 
     def note_script(self, account: object, scripted: Scripted) -> None:
         if not self._is_paused:
