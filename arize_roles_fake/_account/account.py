@@ -23,7 +23,7 @@ from arize_roles_fake._service.assumptions import DEFAULT, Assumptions
 from arize_roles_fake._service.ids import Ids, tenant_of
 from arize_roles_fake._service.service import answer as answer_of
 from arize_roles_fake._service.service import operation_of
-from arize_roles_fake._service.state import Grants, State
+from arize_roles_fake._service.state import State
 from arize_roles_fake._service.wire import bearer, members_of, problem_response
 from arize_roles_fake._testing import account_file
 from arize_roles_fake._testing.account_file import (
@@ -267,16 +267,12 @@ class FakeAccount(Contents, Script, Assertions):
         roles.created = max(roles.created, data.roles_created)
         bindings.created = max(bindings.created, data.role_bindings_created)
         state.has_every_user, state.has_every_place = data.users is None, data.resources is None
-        users, places = (
-            map(ids.of_user, data.users or ()),
-            map(ids.of_resource, data.resources or ()),
-        )
-        state.add_implied(*users, *places)
-        for key, grants in (data.keys or {}).items():
-            if isinstance(grants, KeyData):
-                state.keys[key] = self._grants(grants.grants, grants.on)
-            else:
-                state.keys[key] = self._grants(grants)
+        state.add_implied(*map(ids.of_user, data.users or ()))
+        state.add_implied(*map(ids.of_resource, data.resources or ()))
+        for key, granted in (data.keys or {}).items():
+            on = granted.on if isinstance(granted, KeyData) else None
+            grants = granted.grants if isinstance(granted, KeyData) else granted
+            state.keys[key] = self._grants(grants, on)
         self._removed_keys = {*data.removed_keys}
 
     def _data(self) -> AccountData:
@@ -321,18 +317,14 @@ class FakeAccount(Contents, Script, Assertions):
 
     def _key_data(self) -> Keys:
         """Return the API keys with what each grants, as the data of a file."""
-        label = self._state.ids.label_or_id
-
-        def data(key: Grants) -> tuple[str, ...] | KeyData | None:
-            if key.everywhere is None:
-                return None
-            grants = tuple(sorted(key.everywhere))
-            if not key.on:
-                return grants
-            on = {label(each): tuple(sorted(granted)) for each, granted in key.on.items()}
-            return KeyData(grants=grants, on=on)
-
-        return {key: data(grants) for key, grants in self._state.keys.items()}
+        keys: dict[str, tuple[str, ...] | KeyData | None] = {}
+        for key, granted in self._state.keys.items():
+            everywhere = None if granted.everywhere is None else tuple(sorted(granted.everywhere))
+            on = {self._state.ids.label_or_id(each): x for each, x in granted.on.items()}
+            keys[key] = everywhere
+            if everywhere is not None and on:
+                keys[key] = KeyData(everywhere, {each: tuple(sorted(x)) for each, x in on.items()})
+        return keys
 
     # Requests
 
@@ -356,11 +348,9 @@ class FakeAccount(Contents, Script, Assertions):
             answer, broken = self._answer(key, incoming)
             if broken or answer.status >= _FIRST_FAILURE:
                 self._faults.note_failure(incoming)
-            latencies = [each for each in self._scripted_as(Latency) if each.calls.match(incoming)]
-            latency = _NO_LATENCY
-            if latencies:
-                latency = latencies[-1]
-                latency.was_used = True
+            latencies = self._scripted_as(Latency)[::-1]
+            latency = next((each for each in latencies if each.calls.match(incoming)), _NO_LATENCY)
+            latency.was_used = True
             blocks = [each for each in self._scripted_as(Blocked) if not each.is_released]
             now = self.now()
             reply = Reply(
