@@ -65,25 +65,7 @@ class AiohttpRolesClient(BaseArizeClient):
     Arize's own clients, then from defaults.
 
     The logger `arize_roles_async` reports each attempt at DEBUG and each retry at INFO, with the
-    fields that the guide's page `logging` lists. OpenTelemetry's instrumentation of aiohttp makes
-    each attempt a span of its own, in every session that is made later, the client's own included
-    (with the URL's query and the address in it, unless it is filtered as in the guide's page
-    `configuration`):
-
-    ```python
-    from opentelemetry.instrumentation.aiohttp_client import AioHttpClientInstrumentor
-
-    AioHttpClientInstrumentor().instrument()
-    ```
-
-    Or in one session, which is passed to the client:
-
-    ```python
-    from opentelemetry.instrumentation.aiohttp_client import create_trace_config
-
-    async with aiohttp.ClientSession(trace_configs=[create_trace_config()]) as session:
-        page = await AiohttpRolesClient(session=session).list()
-    ```
+    fields that the guide's page `logging` lists; the page `configuration` shows traces.
 
     Args:
         api_key: The key, or a function without arguments, synchronous or asynchronous, that

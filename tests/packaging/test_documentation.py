@@ -18,7 +18,6 @@ import attrs
 import pandas as pd
 import polars as pl
 import pytest
-from opentelemetry.instrumentation.aiohttp_client import AioHttpClientInstrumentor
 
 import arize_roles_async
 import arize_roles_fake
@@ -106,16 +105,12 @@ def test_docstring(docstring: Docstring) -> None:
     account = FakeAccount()
     names = {**vars(docstring.module), **GIVEN}
     names |= {"account": account, "roles": FakeRolesClient(account)}
-    try:
-        with asyncio.Runner() as runner:
-            for example in docstring.examples:
-                code = compile(example, docstring.title, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-                awaited = eval(code, names)  # noqa: S307 - our own text
-                if awaited is not None:
-                    runner.run(awaited)
-    finally:
-        # One of them instruments every session of the process.
-        AioHttpClientInstrumentor().uninstrument()
+    with asyncio.Runner() as runner:
+        for example in docstring.examples:
+            code = compile(example, docstring.title, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+            awaited = eval(code, names)  # noqa: S307 - our own text
+            if awaited is not None:
+                runner.run(awaited)
 
 
 def test_found() -> None:
