@@ -161,29 +161,20 @@ def __dir__() -> list[str]:
 # Imported when asked for. aiohttp takes longest, and the fake does without it. Most programs need
 # none of the others.
 _ON_DEMAND = {
-    "_aiohttp.client": {"AiohttpRolesClient"},
-    "_arize": {"ArizeClient"},
-    "_directory.by_name": {"ByName", "FoundBindings"},
-    "_directory.models": {
-        "AccountRole",
-        "ListProjectsResponse",
-        "ListSpacesResponse",
-        "ListUsersResponse",
-        "NamedBinding",
-        "NamedBindings",
-        "Project",
-        "Space",
-        "User",
-    },
-    "_directory.pages": {"ProjectPages", "SpacePages", "UserPages"},
-    "_directory.protocol": {"Directory"},
-    "_role_bindings.models": {"ListRoleBindingsResponse", "RoleBinding", "RoleBindingResourceType"},
-    "_role_bindings.pages": {"RoleBindingPages"},
-    "_role_bindings.protocol": {"RoleBindingsClient"},
-    "_roles.models": {"ListRolesResponse"},
-    "_values.details": {"FieldInfo", "ProblemDetails", "Violation"},
-    "_wire.request": {"Request"},
-    "_wire.response": {"Response"},
+    "_aiohttp.client": "AiohttpRolesClient",
+    "_arize": "ArizeClient",
+    "_directory.by_name": "ByName FoundBindings",
+    "_directory.models": "AccountRole ListProjectsResponse ListSpacesResponse ListUsersResponse "
+    "NamedBinding NamedBindings Project Space User",
+    "_directory.pages": "ProjectPages SpacePages UserPages",
+    "_directory.protocol": "Directory",
+    "_role_bindings.models": "ListRoleBindingsResponse RoleBinding RoleBindingResourceType",
+    "_role_bindings.pages": "RoleBindingPages",
+    "_role_bindings.protocol": "RoleBindingsClient",
+    "_roles.models": "ListRolesResponse",
+    "_values.details": "FieldInfo ProblemDetails Violation",
+    "_wire.request": "Request",
+    "_wire.response": "Response",
 }
 
 
@@ -191,6 +182,6 @@ def __getattr__(name: str) -> object:
     from importlib import import_module
 
     for module, names in _ON_DEMAND.items():
-        if name in names:
+        if name in names.split():
             return getattr(import_module(f"{__name__}.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

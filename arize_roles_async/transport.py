@@ -29,7 +29,7 @@ from arize_roles_async._roles.requests import (
     normalize_permissions,
 )
 from arize_roles_async._values.errors import ClientStateError, RolesConnectionError, RolesError
-from arize_roles_async._values.options import RetryPolicy, Timeouts
+from arize_roles_async._values.options import DEFAULT_TIMEOUT, RetryPolicy, Timeouts
 from arize_roles_async._values.requests import is_id
 from arize_roles_async._wire.redaction import redact, redacted, redacted_cause
 from arize_roles_async._wire.request import Request
@@ -107,7 +107,7 @@ class HttpRolesClient(BaseArizeClient):
         transport: HttpTransport,
         api_key: ApiKey,
         *,
-        timeout: float | Timeouts | None = 30.0,
+        timeout: float | Timeouts | None = DEFAULT_TIMEOUT,
         retry: RetryPolicy | None = None,
         max_concurrency: int = 40,
     ) -> None:

@@ -21,7 +21,7 @@ from arize_roles_async._values.errors import (
     RolesConnectionError,
     RolesTimeoutError,
 )
-from arize_roles_async._values.options import RetryPolicy, Timeouts, check_type
+from arize_roles_async._values.options import DEFAULT_TIMEOUT, RetryPolicy, Timeouts, check_type
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_async._wire.secrets import Secret, takes_secrets
@@ -82,7 +82,7 @@ class FakeRolesClient(BaseArizeClient):
         account: FakeAccount | None = None,
         *,
         api_key: ApiKey | None = None,
-        timeout: float | Timeouts | None = 30.0,
+        timeout: float | Timeouts | None = DEFAULT_TIMEOUT,
         retry: RetryPolicy | None = None,
         max_concurrency: int = 40,
     ) -> None:

@@ -33,7 +33,7 @@ from arize_roles_async._calls.api_key import ApiKey
 from arize_roles_async._calls.transport import Call
 from arize_roles_async._values.errors import ClientStateError, ConfigurationError, RolesError
 from arize_roles_async._values.json import MAX_BODY
-from arize_roles_async._values.options import RetryPolicy, Timeouts, check_type
+from arize_roles_async._values.options import DEFAULT_TIMEOUT, RetryPolicy, Timeouts, check_type
 from arize_roles_async._version import __version__
 from arize_roles_async._wire.problems import invalid_response
 from arize_roles_async._wire.redaction import redacted_cause
@@ -126,7 +126,7 @@ class AiohttpRolesClient(BaseArizeClient):
         base_url: str | None = None,
         region: str | None = None,
         session: aiohttp.ClientSession | None = None,
-        timeout: float | Timeouts | None = 30.0,
+        timeout: float | Timeouts | None = DEFAULT_TIMEOUT,
         retry: RetryPolicy | None = None,
         max_concurrency: int = 40,
         headers: Mapping[str, str] | None = None,

@@ -18,9 +18,9 @@ from arize_roles_async._values.models import (
     ListResponse,
     Model,
     PaginationMetadata,
+    items_repr,
     optional,
     shortened,
-    show_items,
 )
 from arize_roles_async._values.text import one_line, quoted
 
@@ -80,7 +80,7 @@ class Project(Model):
 class ListUsersResponse(ListResponse[User]):
     """One page of users, or all of them; also a sequence of its users."""
 
-    users: tuple[User, ...] = attr.field(repr=show_items, metadata={"doc": "Oldest first."})
+    users: tuple[User, ...] = attr.field(repr=items_repr, metadata={"doc": "Oldest first."})
     pagination: PaginationMetadata = attr.field(metadata=PAGINATION)
 
 
@@ -88,7 +88,7 @@ class ListUsersResponse(ListResponse[User]):
 class ListSpacesResponse(ListResponse[Space]):
     """One page of spaces, or all of them; also a sequence of its spaces."""
 
-    spaces: tuple[Space, ...] = attr.field(repr=show_items, metadata=_IN_ORDER)
+    spaces: tuple[Space, ...] = attr.field(repr=items_repr, metadata=_IN_ORDER)
     pagination: PaginationMetadata = attr.field(metadata=PAGINATION)
 
 
@@ -96,7 +96,7 @@ class ListSpacesResponse(ListResponse[Space]):
 class ListProjectsResponse(ListResponse[Project]):
     """One page of projects, or all of them; also a sequence of its projects."""
 
-    projects: tuple[Project, ...] = attr.field(repr=show_items, metadata=_IN_ORDER)
+    projects: tuple[Project, ...] = attr.field(repr=items_repr, metadata=_IN_ORDER)
     pagination: PaginationMetadata = attr.field(metadata=PAGINATION)
 
 
@@ -132,6 +132,6 @@ class NamedBindings(ListResponse[NamedBinding]):
     """Role bindings with their names; also a sequence of them."""
 
     role_bindings: tuple[NamedBinding, ...] = attr.field(
-        repr=show_items, metadata={"doc": "Those on spaces first."}
+        repr=items_repr, metadata={"doc": "Those on spaces first."}
     )
     pagination: PaginationMetadata = attr.field(metadata=PAGINATION)

@@ -14,8 +14,8 @@ from arize_roles_async._values.models import (
     ListResponse,
     Model,
     PaginationMetadata,
+    items_repr,
     shortened,
-    show_items,
 )
 from arize_roles_async._values.permissions import open_enum
 
@@ -64,6 +64,6 @@ class ListRoleBindingsResponse(ListResponse[RoleBinding]):
     """One page of role bindings, or all of them; also a sequence of its bindings."""
 
     role_bindings: tuple[RoleBinding, ...] = attr.field(
-        repr=show_items, metadata={"doc": "Newest first; at most 100 in one page."}
+        repr=items_repr, metadata={"doc": "Newest first; at most 100 in one page."}
     )
     pagination: PaginationMetadata = attr.field(metadata=PAGINATION)

@@ -12,10 +12,10 @@ from arize_roles_async._values.models import (
     ListResponse,
     Model,
     PaginationMetadata,
+    first_reprs,
+    items_repr,
     optional,
     shortened,
-    show_first,
-    show_items,
 )
 from arize_roles_async._values.permissions import Permissions
 
@@ -25,8 +25,8 @@ else:
     DataFrame = Any
 
 
-def _show_permissions(permissions: Permissions | None) -> str:
-    return "None" if permissions is None else f"({show_first(permissions)})"
+def _permissions_repr(permissions: Permissions | None) -> str:
+    return "None" if permissions is None else f"({first_reprs(permissions)})"
 
 
 @attr.frozen(kw_only=True, field_transformer=shortened)
@@ -41,7 +41,7 @@ class Role(Model):
     name: str = attr.field(metadata={"doc": "Unique within the account, 1 to 255 characters."})
     description: str | None = optional("At most 1000 characters; None if there is none.")
     permissions: Permissions | None = optional(
-        "None where the service withheld them: the caller lacks ROLE_READ.", repr=_show_permissions
+        "None where the service withheld them: the caller lacks ROLE_READ.", repr=_permissions_repr
     )
     is_predefined: bool = attr.field(
         metadata={"doc": "Whether the role is the system's own, and read-only."}
@@ -55,7 +55,7 @@ class ListRolesResponse(ListResponse[Role]):
     """One page of roles, or all of them; also a sequence of its roles."""
 
     roles: tuple[Role, ...] = attr.field(
-        repr=show_items, metadata={"doc": "Newest first; at most 100 in one page."}
+        repr=items_repr, metadata={"doc": "Newest first; at most 100 in one page."}
     )
     pagination: PaginationMetadata = attr.field(metadata=PAGINATION)
 

@@ -51,28 +51,28 @@ def optional(doc: str, **options: Any) -> Any:  # noqa: ANN401 - a field of any 
 
 def shortened(_: type, fields: "list[attr.Attribute[Any]]") -> "list[attr.Attribute[Any]]":
     """Return the fields of a model, for attrs: its repr shows texts shortened, and ISO 8601."""
-    return [each.evolve(repr=_show_value) if each.repr is True else each for each in fields]
+    return [each.evolve(repr=_value_repr) if each.repr is True else each for each in fields]
 
 
-def _show_value(value: object) -> str:
+def _value_repr(value: object) -> str:
     if isinstance(value, datetime):
         return value.isoformat()
-    return show_text(value) if isinstance(value, str) else repr(value)
+    return text_repr(value) if isinstance(value, str) else repr(value)
 
 
-def show_text(text: str) -> str:
+def text_repr(text: str) -> str:
     """Return the repr of a text, shortened."""
     return quoted(text, _MAX_SHOWN_TEXT)
 
 
-def show_items(items: Sequence[Any]) -> str:
+def items_repr(items: Sequence[Any]) -> str:
     """Return the reprs of the first few names, or else IDs, and the number of the others."""
-    return f"[{show_first([getattr(item, 'name', None) or item.id for item in items])}]"
+    return f"[{first_reprs([getattr(item, 'name', None) or item.id for item in items])}]"
 
 
-def show_first(texts: Sequence[str]) -> str:
+def first_reprs(texts: Sequence[str]) -> str:
     """Return the reprs of the first few texts, and the number of the others."""
-    first = [show_text(text) for text in texts[:_MAX_SHOWN_ITEMS]]
+    first = [text_repr(text) for text in texts[:_MAX_SHOWN_ITEMS]]
     more = len(texts) - len(first)
     return ", ".join([*first, f"… {more} more"] if more else first)
 

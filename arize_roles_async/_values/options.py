@@ -18,6 +18,8 @@ from arize_roles_async._values.errors import (
 from arize_roles_async._values.text import quoted
 
 _LARGEST: Final = sys.float_info.max
+DEFAULT_TIMEOUT: Final = 30.0
+"""Seconds for a whole call, unless a client is given others."""
 LONGEST_WAIT: Final = 3600.0
 """Seconds for which one answer stops a call or a client at most, whatever its `Retry-After`."""
 _RETRIED: Final = frozenset({429, 502, 503, 504})
@@ -66,7 +68,7 @@ class Timeouts:
         ConfigurationError: A limit is not a finite number above 0.
     """
 
-    total: float | None = 30.0
+    total: float | None = DEFAULT_TIMEOUT
     connect: float | None = 5.0
     read: float | None = 10.0
 
