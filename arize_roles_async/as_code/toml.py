@@ -196,7 +196,7 @@ def _listed(value: str) -> str:
         return value
     listed, *_, last, end = found.groups()
     items = [
-        (tomllib.loads(f"x={text}")["x"], f"{above}\n{text},{behind and '  '}{behind}")
+        (tomllib.loads(f"x={text}")["x"], f"{above}\n{text},{behind and ' '}{behind}")
         for above, text, behind in re.findall(_ITEM, listed)
     ]
     items.sort(key=itemgetter(0))

@@ -72,7 +72,7 @@ permissions = [
     "DATASET_READ",
     # those of A
     # the newest
-    "PROJECT_READ",  # read
+    "PROJECT_READ", # read
     # no more
 ] # end
 
@@ -111,7 +111,7 @@ class TestText:
 
     def test_equal_items(self) -> None:
         """Items that are equal keep their order, whatever their comments are."""
-        text = "absent = [\n    'x',  # 2\n    # 1\n    \"x\",\n]\n"
+        text = "absent = [\n    'x', # 2\n    # 1\n    \"x\",\n]\n"
         assert formatted("a", text) == text
 
     @pytest.mark.parametrize(

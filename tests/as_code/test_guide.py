@@ -108,7 +108,7 @@ def test_version() -> None:
 
 def test_file() -> None:
     """The file that the page shows can be loaded."""
-    (text,) = examples(MAIN, "toml")
+    text, _ = examples(MAIN, "toml")
     assert [role.name for role in as_code.loads(text).roles] == ["AI Engineer"]
 
 
@@ -217,6 +217,9 @@ class TestWorkflow:
             for given, status in (("", 2), (checksum, 0)):
                 run.variables["CHECKSUM"] = given
                 assert run(apply) == status
+            assert run(SCRIPTS["plan"]) == run(SCRIPTS["show"]) == 0
+        # An empty plan has nothing to approve.
+        assert (tmp_path / "output").read_text().count("staging=") == 1
         assert account.role("A")
         assert account.role("B")
 
@@ -242,8 +245,11 @@ class TestWorkflow:
 
     def test_accounts(self) -> None:
         """Each account has an environment for its plans and one for its changes."""
-        for job in (PLAN, APPLY):
-            assert job["strategy"]["matrix"] == {"account": ["staging", "production"]}
+        assert PLAN["strategy"]["matrix"] == {"account": ["staging", "production"]}
+        accounts = APPLY["strategy"]["matrix"]["account"]
+        assert re.findall(r"'(\[.*?\])'", accounts) == [
+            *('["staging", "production"]', '["staging"]', '["production"]')
+        ]
         assert [*PLAN["outputs"]] == ["staging", "production"]
         environments = [job["environment"] for job in (PLAN, APPLY)]
         assert environments == ["${{ matrix.account }}-plan", "${{ matrix.account }}"]
@@ -254,17 +260,16 @@ class TestWorkflow:
         """Each key is in the environment of the one step that needs it."""
         jobs = WORKFLOW["jobs"]
         steps = [step for job in jobs.values() for step in job["steps"]]
-        keys = {step["env"]["ARIZE_API_KEY"]: step["run"] for step in steps if "_KEY" in str(step)}
-        assert {key: run.split()[1] for key, run in keys.items()} == {
-            "${{ secrets.ARIZE_READ_KEY }}": "plan",
-            "${{ secrets.ARIZE_WRITE_KEY }}": "apply",
-        }
+        keys = [(s["run"].split()[1], s["env"]["ARIZE_API_KEY"]) for s in steps if "_KEY" in str(s)]
+        read, write = "${{ secrets.ARIZE_READ_KEY }}", "${{ secrets.ARIZE_WRITE_KEY }}"
+        assert keys == [("plan", read), ("who", read), ("apply", write)]
         assert "secrets." not in str([job.get("env") for job in (WORKFLOW, *jobs.values())])
 
     def test_permissions(self) -> None:
         """Only the job that plans may write, and no code; no checkout keeps the token."""
         assert WORKFLOW["permissions"] == {}
-        rights = {"contents": "read", "pull-requests": "write", "issues": "write"}
+        reads, writes = ("actions", "contents"), ("pull-requests", "issues")
+        rights = dict.fromkeys(reads, "read") | dict.fromkeys(writes, "write")
         assert PLAN["permissions"] == rights
         assert APPLY["permissions"] == {"contents": "read"}
         for job in (PLAN, APPLY):
@@ -284,29 +289,67 @@ class TestWorkflow:
 
 
 def test_drift(tmp_path: Path) -> None:
-    """On a schedule a plan ends with 1, and becomes one issue an account, opened or changed."""
-    option = "${{ github.event_name == 'schedule' && '--exit-code' || '--format=github' }}"
-    assert STEPS["plan"]["env"]["OPTION"] == option
-    with environment(tmp_path, account_of("A", "By hand")) as variables:
+    """On a schedule a plan becomes one issue an account, which closes when it is empty again."""
+    schedule = "${{ steps.waiting.outputs.runs == '0' && '--exit-code' || '--format=github' }}"
+    assert STEPS["plan"]["env"]["OPTION"] == schedule
+    account = account_of("A", "By hand")
+    with environment(tmp_path, account) as variables:
         run = Runner(tmp_path, variables, "*--jq*")
-        run.variables["OPTION"] = "--exit-code"
+        run.variables |= {"OPTION": "--exit-code", "OUTCOME": "failure"}
         assert run(SCRIPTS["plan"]) == 1
-    assert run.asked(SCRIPTS["issue"], "") == (
-        "api repos/o/r/issues -F body=@comment.md -f title=staging differs from the files of "
-        "roles -f labels[]=roles-drift-staging"
-    )
-    changes = "api --method PATCH repos/o/r/issues/7 -F body=@comment.md"
-    assert run.asked(SCRIPTS["issue"], "7\n") == changes
-    assert '? "By hand" is not declared' in run.posted
+        title = "title=staging differs from the files of roles"
+        opens = (
+            f"api repos/o/r/issues -F body=@comment.md -f {title} -f labels[]=roles-drift-staging"
+        )
+        assert run.asked(SCRIPTS["issue"], "") == opens
+        assert '? "By hand" is not declared' in run.posted
+        patch = "api --method PATCH repos/o/r/issues/7"
+        account.fail("list", 403)
+        assert run(SCRIPTS["plan"]) == 2
+        changes = f"{patch} -F body=@comment.md -f title=no plan for staging"
+        assert run.asked(SCRIPTS["issue"], "7\n") == changes
+        run.variables["OUTCOME"] = "success"
+        assert run.asked(SCRIPTS["issue"], "7\n") == f"{patch} -f state=closed"
+        assert run(SCRIPTS["issue"]) == 0
+
+
+def test_waiting(tmp_path: Path) -> None:
+    """While a change waits for its approval, differences are no drift."""
+    run = Runner(tmp_path, {**clean_environment(), "PATH": f"{tmp_path}:{os.environ['PATH']}"}, "*")
+    asked = run.asked(SCRIPTS["waiting"], "2")
+    assert asked.startswith("api repos/o/r/actions/workflows/roles.yml/runs?status=waiting ")
+    assert (tmp_path / "output").read_text() == "runs=2\n"
+    assert STEPS["issue"]["if"].endswith(" && steps.waiting.outputs.runs == '0' }}")
+
+
+def test_who(tmp_path: Path) -> None:
+    """Who has which role is compared with a file, which shows a role that was given by hand."""
+    account = account_of("A")
+    account.bind("A", user="ada@example.com", resource="Space:1")
+    with environment(tmp_path, account) as variables:
+        run = Runner(tmp_path, variables, "*")
+        (tmp_path / "users").mkdir()
+        for command in ("git init -q .", SCRIPTS["who"], "git commit -qm A"):
+            author = "git config user.name A; git config user.email a@example.com; "
+            status = run(
+                command if command == SCRIPTS["who"] else author * (command[4] == "c") + command
+            )
+            assert status == (command == SCRIPTS["who"])
+            run("git add users")
+        assert run(SCRIPTS["who"]) == 0
+        account.bind("A", user="eve@example.com", resource="Space:1")
+        assert run(SCRIPTS["who"]) == 1
+        assert "eve@example.com" in run.shown
 
 
 def test_events() -> None:
-    """Only a push applies, only a schedule opens an issue, and no event waits for another's run."""
+    """Only a push or somebody who asks for it applies what is planned, and no event waits for
+    another's run."""
     # YAML reads the key `on` as true.
-    assert [*WORKFLOW[True]] == ["pull_request", "push", "schedule"]
-    assert APPLY["if"] == "github.event_name == 'push'"
-    assert STEPS["issue"]["if"] == (
-        "${{ failure() && steps.plan.outcome == 'failure' && github.event_name == 'schedule' }}"
+    assert [*WORKFLOW[True]] == ["pull_request", "push", "schedule", "workflow_dispatch"]
+    assert APPLY["if"] == (
+        "(github.event_name == 'push' || github.event_name == 'workflow_dispatch') "
+        "&& (needs.plan.outputs.staging || needs.plan.outputs.production)"
     )
     assert WORKFLOW["concurrency"] == {
         "group": "roles-${{ github.event_name }}-${{ github.ref }}",

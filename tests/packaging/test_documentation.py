@@ -22,7 +22,6 @@ import pytest
 import arize_roles_async
 import arize_roles_fake
 from arize_roles_async import RetryPolicy, RolesError, StatusError, Timeouts
-from arize_roles_async import __main__ as _command
 from arize_roles_async._aiohttp import config as _config
 from arize_roles_async._values import errors as _errors
 from arize_roles_async._values.options import retry_delay
@@ -302,16 +301,6 @@ async def test_logged(caplog: pytest.LogCaptureFixture) -> None:
     assert {name for record in caplog.records for name in vars(record)} - usual == {
         *codes(CLIENT_GUIDE / "logging.md", "field")
     }
-
-
-def test_kinds() -> None:
-    """The page on roles as code has every kind of an error in JSON."""
-    page = (CLIENT_GUIDE / "roles-as-code.md").read_text("utf-8")
-    listed = page.partition("with a `kind`:")[2].partition("\n- ")[0]
-    others = ["blocked", "stopped", "error"]
-    assert sorted(re.findall(r"`(\w+)`", listed)) == sorted(
-        [*vars(_command)["_KINDS"].values(), *others]
-    )
 
 
 @pytest.mark.parametrize("client", [arize_roles_async.AiohttpRolesClient, FakeRolesClient])
