@@ -37,8 +37,9 @@ def linked(error: BaseException) -> Iterable[BaseException]:
         link = waiting.pop()
         if link is not None and id(link) not in found:
             found[id(link)] = link
-            members = link.exceptions if isinstance(link, BaseExceptionGroup) else ()
-            waiting += link.__cause__, link.__context__, *members
+            waiting += link.__cause__, link.__context__
+            if isinstance(link, BaseExceptionGroup):
+                waiting += cast("BaseExceptionGroup[BaseException]", link).exceptions
     return found.values()
 
 

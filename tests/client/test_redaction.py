@@ -33,7 +33,7 @@ def twice(write: Callable[[str], str]) -> Callable[[str], str]:
     return lambda text: write(write(text))
 
 
-WRITINGS: dict[str, Callable[[str], str]] = {
+ONCE: dict[str, Callable[[str], str]] = {
     "as it is": str,
     "percent-encoded": lambda text: quote(text, safe=""),
     "percent-encoded, each sign": each_sign(lambda c: f"%{ord(c):02x}"),
@@ -45,12 +45,11 @@ WRITINGS: dict[str, Callable[[str], str]] = {
     "HTML by hexadecimal number": each_sign(lambda c: f"&#x{ord(c):x};"),
 }
 TWICE = ("percent-encoded", "percent-encoded, each sign", "JSON")
-WRITINGS |= {f"{name}, twice": twice(WRITINGS[name]) for name in TWICE}
+WRITINGS = ONCE | {f"{name}, twice": twice(ONCE[name]) for name in TWICE}
 WRITTEN = pytest.mark.parametrize("write", WRITINGS.values(), ids=WRITINGS)
 
 
-IN_OTHER_FORMS = [b16encode(b"abcdefgh").decode(), b32encode(b"abcdefgh").decode()]
-IN_OTHER_FORMS += [b64encode(b"abcdefgh").decode()]
+IN_OTHER_FORMS = [each(b"abcdefgh").decode() for each in (b16encode, b32encode, b64encode)]
 
 
 @pytest.mark.parametrize(

@@ -61,11 +61,9 @@ def chain(error: BaseException) -> list[BaseException]:
     waiting: list[BaseException | None] = [error]
     while waiting:
         link = waiting.pop()
-        if link is None or link in seen:
-            continue
-        seen.append(link)
-        waiting += [link.__cause__, link.__context__]
-        waiting += getattr(link, "exceptions", ())
+        if link is not None and link not in seen:
+            seen.append(link)
+            waiting += [link.__cause__, link.__context__, *getattr(link, "exceptions", ())]
     return seen
 
 
@@ -92,7 +90,7 @@ Holding = attrs.make_class("Holding", ["key"])
 
 
 @pytest.mark.parametrize("key", [OLD, NEW])
-@pytest.mark.parametrize("hide", [str, lambda key: {key: 1}, str.encode, Holding])
+@pytest.mark.parametrize("hide", [str, Path, str.encode, Holding])
 def test_judge(hide: Callable[[str], object], key: str) -> None:
     """The judge of frames sees each key where it is."""
     namespace: dict[str, Any] = {}
@@ -121,12 +119,9 @@ def failing(caplog: pytest.LogCaptureFixture) -> Generator[Failing]:
             yield caught
         shown = texts(caught.value)
         shown += [span.to_json() for span in exporter.get_finished_spans()]
-        for record in caplog.records:
-            shown += [record.getMessage(), repr(vars(record))]
-        for link in chain(caught.value):
-            shown += by_rich(link)
-        for text in shown:
-            assert not is_shown(text)
+        shown += [f"{record.getMessage()} {vars(record)}" for record in caplog.records]
+        shown += [text for link in chain(caught.value) for text in by_rich(link)]
+        assert not [text for text in shown if is_shown(text)]
 
     AioHttpClientInstrumentor().instrument(tracer_provider=provider)
     yield block
@@ -153,7 +148,8 @@ def keys() -> Callable[[], str]:
 @asynccontextmanager
 async def client(url: str, **options: Any) -> AsyncGenerator[AiohttpRolesClient]:  # noqa: ANN401
     make = cast("Any", AiohttpRolesClient)
-    async with own_or_lent(make, cast("str", keys()), url, **{"retry": ONCE} | options) as roles:
+    options.setdefault("retry", ONCE)
+    async with own_or_lent(make, cast("str", keys()), url, **options) as roles:
         yield roles
 
 
