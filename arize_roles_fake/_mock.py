@@ -192,8 +192,7 @@ class _Mock:
             once = {id(account): account for account in accounts.values()}
             self.key, self.all_accounts = next(iter(accounts)), [*once.values()]
             self._clock = SharedTime([*self.all_accounts])
-            if watch := running_watch():
-                watch.keys.update(accounts)
+            running_watch().keys.update(accounts)
         self._unknown = FakeAccount.load('{"roles": [], "keys": {}}')
         """Answers 401 to every key that has no account, since this account has no key."""
         self._redirected: WeakKeyDictionary[AiohttpShared, Shared[Any]] = WeakKeyDictionary()

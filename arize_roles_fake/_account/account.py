@@ -119,8 +119,7 @@ class FakeAccount(Contents, Script, Assertions):
             self._ahead = data.now - self.now()
         self.clear_faults()
         self._fill(data)
-        if watch := running_watch():
-            watch.keys.update(self._state.keys)
+        running_watch().keys.update(self._state.keys)
 
     def __repr__(self) -> str:
         try:
@@ -340,8 +339,7 @@ class FakeAccount(Contents, Script, Assertions):
         """
         with self._lock:
             key = Secret(bearer(request.headers.get("Authorization", "")))
-            if watch := running_watch():
-                watch.note_call(self, (*self._state.keys, key.reveal()))
+            running_watch().note_call(self, (*self._state.keys, key.reveal()))
             operation, attempt = operation_of(request), 1 + _retries(request)
             call = self._faults.call_of(request, attempt)
             incoming = incoming_of(self._state, operation, request, call, attempt)

@@ -453,8 +453,7 @@ class Contents:
         with self._lock:
             self._state.keys[secret.reveal()] = self._grants(grants, on)
             self._removed_keys.discard(secret.reveal())
-            if watch := running_watch():
-                watch.keys.add(secret.reveal())
+            running_watch().keys.add(secret.reveal())
 
     def _grants(
         self,

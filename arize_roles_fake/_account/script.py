@@ -92,8 +92,7 @@ class Script:
     def _script(self, scripted: _S) -> _S:
         with self._lock:
             self._scripted.append(scripted)
-            if watch := running_watch():
-                watch.note_script(self, scripted)
+            running_watch().note_script(self, scripted)
         return scripted
 
     def _scripted_as(self, kind: type[_S]) -> list[_S]:
@@ -116,8 +115,7 @@ class Script:
             self._bucket = None
             # The calls that a block keeps open stay so until its end.
             self._scripted = [each for each in self._scripted_as(Blocked) if not each.is_released]
-            if watch := running_watch():
-                watch.forget_scripts(self)
+            running_watch().forget_scripts(self)
 
     def slow_down(
         self,
