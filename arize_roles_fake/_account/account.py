@@ -168,29 +168,21 @@ class FakeAccount(Contents, Script, Assertions):
 
         The format is an object with these members and no others; only `roles` is required:
 
-        - `format`: the version of this format, 2; a file that was written by hand needs none.
         - `roles`: a list of roles as the service writes them, newest first; only `name` is needed,
           and the other fields default as in `add_role`.
         - `role_bindings`: a list of objects with the name of a `role`, a `user` and a `resource`,
           both IDs or labels, newest first; `id`, `created_at` and `updated_at` are optional.
-        - `users`, `resources`: lists of IDs or labels, as for a new account; `dump` writes empty
-          ones, as it writes everybody and every place in `directory`.
+        - `users`, `resources`: lists of IDs or labels, as for a new account.
         - `directory`: an object of `users`, `spaces` and `projects` as the service writes them,
-          oldest first, and of `blocked` users, IDs or labels. In a file by hand, those that are
-          bound or in the lists before need not be there.
+          oldest first, and of `blocked` users, IDs or labels. Those that are bound or in the lists
+          before need not be there.
         - `now`: the account's time; a loaded account goes on from there.
-        - `max_custom_roles`: an integer, or null.
-        - `assumptions`: an object of those that differ from their defaults.
+        - `max_custom_roles`, `assumptions`: as for a new account.
         - `keys`: an object of API keys, each with a list of granted permissions, or null for all,
           or an object of `grants` and `on`, as in `add_key`; the first is the account's `api_key`.
-        - `extra_permissions`: permissions of the account that are newer than the library.
-        - `kept_names`: names of deleted roles that no role can have again.
-        - `removed_keys`, `deleted_ids`: the keys that were removed, and the IDs that a test gave to
-          roles that are deleted.
-        - `roles_created`, `role_bindings_created`: the numbers of these so far, from which the
-          next ID is made.
         - `tenant`: letters, digits and hyphens, 32 at most, by which the account's IDs differ from
           those of others; by default they are made from the first of `keys`, or from the file.
+        - `format`, 2, and further members by which a loaded account goes on as this one does.
         """
         with self._lock:
             text = account_file.encode(self._data())

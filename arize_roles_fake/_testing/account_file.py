@@ -99,8 +99,10 @@ class AccountData(_Data, frozen=True, kw_only=True):
     keys: Keys | None = None
     extra_permissions: tuple[str, ...] = ()
     kept_names: tuple[str, ...] = ()
+    """The names of deleted roles that no role can have again."""
     removed_keys: tuple[str, ...] = ()
     deleted_ids: tuple[str, ...] = ()
+    """The IDs that a test gave to roles that are deleted."""
     roles_created: int = 0
     role_bindings_created: int = 0
     tenant: str | None = None
