@@ -93,6 +93,16 @@ class TestRateLimit:
         assert [listed(account), listed(account)] == [(200, None), (429, asked)]
 
 
+def test_pages_of_one_list(account: FakeAccount) -> None:
+    """A page that is shortened for one list is left by the others."""
+    account.add_user("ada@example.com")
+    account.shorten_pages(0, operation="users.list")
+    ask(account, "GET /v2/spaces")
+    assert account.unused_faults == ("shorten_pages(0) of users.list: asked for no further page",)
+    assert b'"users":[]' in ask(account, "GET /v2/users").body
+    assert not account.unused_faults
+
+
 def test_every_page_short(run: Callable[..., pytest.RunResult]) -> None:
     """With the setting, code that reads one page alone fails, in any account."""
     suite = """
