@@ -4,11 +4,8 @@ import asyncio
 import functools
 import gc
 import logging
-import ssl
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from unittest.mock import Mock
 
 import aiohttp
@@ -30,6 +27,7 @@ from arize_roles_fake import FakeAccount
 from arize_roles_fake import serve as serve_account
 from tests.support.clients import LENT, ONCE, SOON, over, own_or_lent, use
 from tests.support.event_loop import LoopClock, settle, until
+from tests.support.peers import Peer, page, serve, silent
 from tests.support.raw_http import PAGE, http_response
 from tests.support.tls import Authority
 
@@ -38,70 +36,6 @@ LIMITS = Timeouts(total=100.0, connect=None, read=60.0)
 
 
 client = functools.partial(own_or_lent, AiohttpRolesClient, "key", retry=SOON)
-
-
-class Peer(asyncio.Protocol):
-    """One connection as the service sees it, which answers as its server says."""
-
-    def __init__(self, server: "Server") -> None:
-        self.server = server
-        self.received = b""
-        self.transport: asyncio.Transport
-        self.lost = False
-        self.why: Exception | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.Transport", transport)
-        self.server.peers.append(self)
-
-    def data_received(self, data: bytes) -> None:
-        self.received += data
-        if self.received.endswith(b"\r\n\r\n"):
-            self.server.answer(self)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.lost = True
-        self.why = exc
-
-
-class Server:
-    def __init__(self, answer: Callable[[Peer], None]) -> None:
-        self.url = ""
-        self.peers: list[Peer] = []
-        self.answer = answer
-
-    async def asked(self) -> None:
-        """Wait for a request on the first connection."""
-        await until(lambda: self.peers and self.peers[0].received)
-
-    async def lost(self) -> Exception | None:
-        """Wait for the end of the first connection, and return its cause."""
-        await until(lambda: self.peers[0].lost)
-        return self.peers[0].why
-
-
-@asynccontextmanager
-async def serve(
-    answer: Callable[[Peer], None], context: ssl.SSLContext | None = None
-) -> AsyncGenerator[Server]:
-    server = Server(answer)
-    loop = asyncio.get_running_loop()
-    listening = await loop.create_server(lambda: Peer(server), "127.0.0.1", 0, ssl=context)
-    scheme = "http" if context is None else "https"
-    server.url = f"{scheme}://localhost:{listening.sockets[0].getsockname()[1]}"
-    async with listening:
-        yield server
-        for peer in server.peers:
-            peer.transport.abort()
-        await until(lambda: all(peer.lost for peer in server.peers))
-
-
-def silent(_: object) -> None:
-    pass
-
-
-def page(peer: Peer) -> None:
-    peer.transport.write(PAGE)
 
 
 class TestGivenUp:
@@ -204,6 +138,23 @@ class TestFailed:
             await use(roles)
             assert asked[4:] == [3, 3]
             await until(lambda: all(peer.lost for peer in server.peers[:3]))
+
+    async def test_order(self) -> None:
+        """One that breaks later makes no connection good that another break has put in doubt."""
+        async with serve(silent) as server, client(server.url, retry=ONCE) as roles:
+            calls: list[asyncio.Task[object]] = []
+            for _ in range(3):
+                calls.append(asyncio.create_task(use(roles)))
+                await until(lambda: len(server.peers) == len(calls) and server.peers[-1].received)
+            page(server.peers[1])
+            await calls[1]
+            for each in (2, 0):
+                server.peers[each].transport.abort()
+                with pytest.raises(RolesConnectionError):
+                    await calls[each]
+            server.answer = page
+            await use(roles)
+            assert len(server.peers) == 4
 
     async def test_incomplete(self) -> None:
         """An answer that breaks off before anybody reads it fails as aiohttp says."""

@@ -175,6 +175,15 @@ class TestLists:
         assert answer(other, f"GET /v2/roles?cursor={quote(cursor)}")[0] == 400
 
 
+@pytest.mark.parametrize("comparison", Assumptions.choices()["name_comparison"])
+def test_exact(comparison: Any) -> None:  # noqa: ANN401 - a choice
+    """A test finds a role by exactly its name, whichever names count as the same."""
+    account = FakeAccount(assumptions=Assumptions(name_comparison=comparison))
+    role = account.add_role("Role")
+    found = [account.role(name) for name in ("Role", "role", " Role", "Role ")]
+    assert found == [role, None, None, None]
+
+
 class TestSettings:
     """The arguments of assumptions."""
 
