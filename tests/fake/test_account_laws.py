@@ -114,14 +114,14 @@ def test_label_or_id(label: str, give: Give) -> None:
     assert by_label.dump() == by_id.dump()
 
 
-@pytest.mark.parametrize(
-    ("act", "error"),
-    [
-        (lambda a: a.block_user("aad"), "there is no user 'aad'"),
-        (lambda a: a.bind("A", user="eve", resource="Space:1"), "'eve' is blocked; add_user adds"),
-        (lambda a: a.restore(world().snapshot()), "the snapshot is another account's"),
-    ],
-)
+SLIPS: Final[list[tuple[Act, str]]] = [
+    (lambda a: a.block_user("aad"), "there is no user 'aad'"),
+    (lambda a: a.bind("A", user="eve", resource="Space:1"), "'eve' is blocked; add_user adds"),
+    (lambda a: a.restore(world().snapshot()), "the snapshot is another account's"),
+]
+
+
+@pytest.mark.parametrize(("act", "error"), SLIPS)
 def test_slips(act: Act, error: str) -> None:
     """What a test cannot have meant is refused."""
     account = world()
