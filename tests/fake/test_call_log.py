@@ -213,6 +213,7 @@ class TestBounds:
             ("is_predefined=maybe", "is_predefined='maybe'"),
             ("cursor=true", "cursor='true'"),
             ("cursor=7", "cursor='7'"),
+            ("status=ACTIVE&status=INVITED", "status=['ACTIVE', 'INVITED']"),
         ],
     )
     def test_query(self, account: FakeAccount, query: str, shown: str) -> None:
