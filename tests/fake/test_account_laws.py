@@ -205,13 +205,14 @@ async def test_kept(act: Act) -> None:
     assert await behaviour(loaded) == await behaviour(account)
 
 
-def test_cursor_after_reset() -> None:
-    """A cursor from before a reset is foreign after it, as it is for an account that is loaded."""
+def test_foreign_cursor() -> None:
+    """A cursor is foreign to another account, to its own after a reset, and once it is altered."""
     account = world()
     account.add_role("B")
     _, page = answer(account, "GET /v2/roles?limit=1")
     again = f"GET /v2/roles?cursor={quote(page['pagination']['next_cursor'])}"
     assert answer(account, again)[0] == 200
+    assert answer(account, again.replace("cursor=", "cursor=-"))[0] == 400
     assert answer(FakeAccount.load(account.dump()), again)[0] == 400
     account.reset()
     assert answer(account, again)[0] == 400

@@ -78,18 +78,6 @@ def test_timestamps(value: str, digits: int) -> None:
 class TestBindings:
     """Role bindings."""
 
-    @pytest.mark.parametrize(("value", "seconds"), [("moves", 60), ("stays", 0)])
-    async def test_updated_at(self, value: str, seconds: float) -> None:
-        """The time of the last change of a binding whose role was changed."""
-        account = assuming(binding_updated_at=value)
-        made = account.bind(account.add_role("A"), user="ada", resource="Space:1")
-        other = account.add_role("B")
-        account.advance(60)
-        async with FakeRolesClient(account) as roles:
-            changed = await roles.role_bindings.update(binding_id=made.id, role_id=other.id)
-        assert (changed.created_at, changed.role_id) == (made.created_at, other.id)
-        assert (changed.updated_at - made.updated_at).total_seconds() == seconds
-
     @pytest.mark.parametrize(
         ("value", "seen"),
         [
@@ -110,15 +98,6 @@ class TestBindings:
         async with FakeRolesClient(account, api_key="reader") as roles:
             page = await roles.role_bindings.list(resource_type="PROJECT")
         assert [account.label(each.resource_id) for each in page.role_bindings] == seen
-
-    @pytest.mark.parametrize(("status", "has_id"), [(200, True), (409, False)])
-    def test_own_role(self, status: int, *, has_id: bool) -> None:
-        """A change to the role that the user has already, in the bytes of its answer."""
-        account = assuming(rebind_to_own_role=status)
-        made = account.bind(account.add_role("A"), user="ada", resource="Space:1")
-        line = f"PATCH /v2/role-bindings/{quote(made.id)}"
-        answered, body = answer(account, line, {"role_id": made.role_id})
-        assert (answered, "id" in body) == (status, has_id)
 
     @pytest.mark.parametrize("resource", ["Space:1", "my-project"])
     @pytest.mark.parametrize("status", [400, 422])
@@ -162,26 +141,6 @@ class TestLists:
         _, cursor = page(account, size)
         account.add_role("D")
         assert page(account, 2, cursor)[0] == second
-
-    def test_foreign_cursor(self) -> None:
-        """A cursor that was altered, if only by what base64 passes over, or of another account."""
-        account, other = assuming(), assuming()
-        for name in "AB":
-            account.add_role(name)
-            other.add_role(name)
-        _, cursor = page(account, 1)
-        assert page(account, 1, cursor)[0] == ["A"]
-        assert answer(account, f"GET /v2/roles?cursor=-{quote(cursor)}")[0] == 400
-        assert answer(other, f"GET /v2/roles?cursor={quote(cursor)}")[0] == 400
-
-
-@pytest.mark.parametrize("comparison", Assumptions.choices()["name_comparison"])
-def test_exact(comparison: Any) -> None:  # noqa: ANN401 - a choice
-    """A test finds a role by exactly its name, whichever names count as the same."""
-    account = FakeAccount(assumptions=Assumptions(name_comparison=comparison))
-    role = account.add_role("Role")
-    found = [account.role(name) for name in ("Role", "role", " Role", "Role ")]
-    assert found == [role, None, None, None]
 
 
 class TestSettings:

@@ -1,6 +1,5 @@
 """Faults of every attempt, such as error classes: each belongs to the call that it struck first."""
 
-import tracemalloc
 from typing import Any, Literal
 
 import anyio
@@ -12,15 +11,12 @@ from arize_roles_async import (
     ForbiddenError,
     OutcomeUnknownError,
     RateLimitError,
-    Request,
     RetryPolicy,
     RolesClient,
     RolesError,
     ServerError,
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient
-from arize_roles_fake._testing.faults import Faults
-from arize_roles_fake._testing.incoming import ClientCall, IncomingRequest
 from tests.fake.test_faults import CALLS, ROLE_READ
 from tests.support.clients import ONCE, Connect, ask, create, in_process, three_clients
 
@@ -163,22 +159,3 @@ class TestOverHttp:
         assert self.get(account, "A", 1) == 200
         account.fail("get", ServerError)
         assert [self.get(account, *call) for call in (("A", 2), ("B", 1))] == [200, 503]
-
-    def test_memory(self) -> None:
-        """Of failed calls only a hash is kept, and only of a thousand."""
-        faults = Faults()
-        tracemalloc.start()
-        for number in range(3000):
-            request = Request(method="POST", target="/v2/roles", body=f"{number:020000}".encode())
-            faults.note_failure(
-                IncomingRequest(
-                    request=request,
-                    operation="create",
-                    call=ClientCall(),
-                    attempt=1,
-                    counts_as={"create"},
-                )
-            )
-        kept, _ = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
-        assert kept < 500_000
