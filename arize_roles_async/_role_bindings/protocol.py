@@ -20,7 +20,8 @@ class RoleBindingsClient(Client, Protocol):
     `roles.by_name` takes names.
 
     Every method checks its arguments before anything is sent, and raises one `ValidationError` for
-    all of them. Every other failure is a `RolesError`, as for `RolesClient`.
+    all of them; an ID that says another kind breaks a rule, too. Every other failure is a
+    `RolesError`, as for `RolesClient`.
 
     The service does not show a binding that the key may not see: most methods answer 404 for it.
     So a 404 means that there is no such binding, or that the key lacks a right.
@@ -83,8 +84,7 @@ class RoleBindingsClient(Client, Protocol):
             user_id: The ID of the user.
             role_id: The ID of the role.
             resource_type: `SPACE` or `PROJECT`.
-            resource_id: The ID of the space or project. One that is plainly of another kind than
-                `resource_type` is refused before anything is sent.
+            resource_id: The ID of the space or project.
 
         Returns:
             The binding as the service holds it.
@@ -97,11 +97,8 @@ class RoleBindingsClient(Client, Protocol):
             OutcomeUnknownError: The binding may have been made.
 
         If the answer to an attempt is lost and a later one is a refusal, the client looks for the
-        binding among those of the user. It returns the one on the resource if this call can have
-        made it: it is not older than the first attempt by the service's clock (the `Date` of its
-        answers), and its role is as requested or changed since. So an equal binding that somebody
-        else made between two attempts, or a moment before, can be mistaken for it: the guide's page
-        `errors-and-retries` says how long.
+        binding on the resource among those of the user, and judges it as `RolesClient.create` does
+        a role. So an equal one that somebody else made meanwhile can be mistaken for it, too.
         """
         ...
 

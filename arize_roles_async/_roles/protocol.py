@@ -120,10 +120,8 @@ class RolesClient(Client, Protocol, metaclass=_RolesClientType):
         If the answer to an attempt is lost and the next attempt finds the name taken, the client
         looks for the role in the list. It returns the role if this call can have made it: the role
         is custom, not older than the first attempt by the service's clock (the `Date` of its
-        answers), and either as requested or changed since. A `Date` is in whole seconds, so a role
-        that somebody else made at most 1.5 s and one latency before the first attempt can be
-        mistaken for it. If no answer had a `Date`, the clock of this machine is assumed to be less
-        than five minutes off.
+        answers), and either as requested or changed since. So an equal role that somebody else made
+        a moment before can be mistaken for it: the guide's page `errors-and-retries` says how long.
         """
         ...
 
