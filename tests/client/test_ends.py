@@ -191,6 +191,7 @@ class Trio:
             for _ in range(step):
                 await asyncio.sleep(0)
             self.are_begun, self.is_over = begun == [1, 2, 3], tasks[ended].done()
+            self.is_early = not tasks[0].done()
             moment = self.account.now()
             await end(client, tasks[ended])
             outcomes = await asyncio.gather(*tasks, return_exceptions=True)
@@ -277,6 +278,10 @@ async def check(
                 assert isinstance(outcome, ClientStateError), seen
                 assert removed <= after, seen
                 assert not added & after, seen
+        is_at_once = end in (close, close_twice, cancel_close) and trio.is_early
+        if is_at_once and method == "RolesClient.create" and weather is calm:
+            # It had no slot yet.
+            assert isinstance(outcomes[2], ClientStateError), seen
         # The others end as if nothing had happened; so do all, if they are given time.
         spared = [each for each in outcomes if each is not outcomes[ended]] if end is cancel else []
         if end is close_gently and trio.are_begun and not method.endswith(SEVERAL):
