@@ -178,22 +178,17 @@ class State:
             RefusedError: It is not declared as JSON.
             ValidationError: It breaks a rule.
         """
-        self._check_content_type(request)
+        # A request in process has none: the aiohttp transport adds it.
+        content_type = request.headers.get("Content-Type", "application/json")
+        media_type = content_type.partition(";")[0].strip().lower()
+        if media_type != "application/json" and not media_type.endswith("+json"):
+            raise RefusedError(415, f"the body must be application/json, not {media_type[:80]!r}")
         return decode_body(
             model,
             request.body or b"",
             self.extra_permissions,
             duplicates=self.assumptions.duplicate_permissions == "kept-once",
         )
-
-    def _check_content_type(self, request: Request) -> None:
-        # A request in process has none: the aiohttp transport adds it.
-        content_type = request.headers.get("Content-Type")
-        if content_type is None:
-            return
-        media_type = content_type.partition(";")[0].strip().lower()
-        if media_type != "application/json" and not media_type.endswith("+json"):
-            raise RefusedError(415, f"the body must be application/json, not {media_type[:80]!r}")
 
     def not_found(self, kind: str, what: str, given: str, *, unknown: int = 404) -> RefusedError:
         """Return the refusal of an ID of nothing, such as `no role has the ID …`.

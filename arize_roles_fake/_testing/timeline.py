@@ -93,7 +93,7 @@ class Timeline:
     def __init__(self, loop: object, clock: Clock) -> None:
         # A timeline is found by the identity of both, which stay while it does.
         self._loop = loop
-        self._clock = clock
+        self.clock: Clock = clock
         self._queue: list[Sleep] = []
         self._quiet_steps = 0
         """Steps of the event loop since the last event."""
@@ -113,14 +113,14 @@ class Timeline:
             while not sleep.is_ended:
                 await sleep.wait_for_wake()
             return
-        sleep.end_at = (since or self._clock.now()) + timedelta(seconds=seconds)
+        sleep.end_at = (since or self.clock.now()) + timedelta(seconds=seconds)
         insort(self._queue, sleep, key=attrgetter("end_at"))
         try:
             await checkpoint()
-            while self._clock.now() < sleep.end_at and not sleep.is_ended:
+            while self.clock.now() < sleep.end_at and not sleep.is_ended:
                 if self._queue[0] is not sleep:
                     await sleep.wait_for_wake()
-                elif _is_real(self._clock):
+                elif _is_real(self.clock):
                     await self._sleep_in_real_time(sleep)
                 elif await self._is_quiet(sleep):
                     self.jump_to(sleep.end_at)
@@ -137,27 +137,26 @@ class Timeline:
         The calls of other event loops have not waited for this long, so they may end later.
         """
         with _lock:
-            seconds = (moment - self._clock.now()).total_seconds()
-            if seconds <= 0.0 or _is_real(self._clock):
+            seconds = (moment - self.clock.now()).total_seconds()
+            if seconds <= 0.0 or _is_real(self.clock):
                 return
-            accounts = {*map(id, _accounts_of(self._clock))}
+            accounts = {*map(id, _accounts_of(self.clock))}
             for other in [*_timelines.values()]:
-                if other is not self and not accounts.isdisjoint(map(id, other.accounts())):
+                if other is not self and not accounts.isdisjoint(
+                    map(id, _accounts_of(other.clock))
+                ):
                     for call in [*other.calls]:
                         call.deadline += seconds
-            self._clock.advance(seconds)
-
-    def accounts(self) -> list[Clock]:
-        return _accounts_of(self._clock)
+            self.clock.advance(seconds)
 
     async def _sleep_in_real_time(self, sleep: "Sleep") -> None:
         """Sleep for a moment of real time, and let as much pass on a clock that stands still."""
-        before, began = self._clock.now(), monotonic()
+        before, began = self.clock.now(), monotonic()
         # No event shows that another thread no longer waits, or that a test lets time pass.
         with anyio.move_on_after(min(_POLL, (sleep.end_at - before).total_seconds())):
             await sleep.wait_for_wake()
         passed = timedelta(seconds=monotonic() - began)
-        advance_to(self._clock, min(sleep.end_at, before + passed))
+        advance_to(self.clock, min(sleep.end_at, before + passed))
 
     async def _is_quiet(self, first: "Sleep") -> bool:
         """Let other tasks run, and return whether this sleep is still the first to end."""
@@ -171,7 +170,7 @@ class Timeline:
         return self._is_first(first)
 
     def _is_first(self, sleep: "Sleep") -> bool:
-        return self._queue[0] is sleep and not (sleep.is_ended or _is_real(self._clock))
+        return self._queue[0] is sleep and not (sleep.is_ended or _is_real(self.clock))
 
 
 class Sleep:
