@@ -85,8 +85,12 @@ class Config:
         self.headers = Secret(_headers(headers or {}))
         """Headers of each request, beside the key."""
         self.ca_file = _ca_file(ca_file, lent_session=lent_session)
-        if self.verify is False and (flaw := _flaw_of_trust(verify, ca_file)):
-            raise ConfigurationError(flaw)
+        trust = ["ca_file"] if ca_file is not None else _set("ARIZE_SSL_CA_CERT")[: verify is None]
+        if trust and self.verify is False:
+            off = "verify=False" if verify is False else f"{_VERIFY}={os.environ[_VERIFY]}"
+            raise ConfigurationError(
+                f"{trust[0]} says whom to trust, and {off} to trust everybody: leave one out"
+            )
 
 
 def _base_url(base_url: str | None, region: str | None) -> tuple[str, list[str]]:
@@ -247,14 +251,6 @@ def _ca_file(ca_file: str | os.PathLike[str] | None, *, lent_session: bool) -> s
     if not path:
         raise ConfigurationError("ca_file must not be empty")
     return path
-
-
-def _flaw_of_trust(verify: bool | None, ca_file: object) -> str | None:  # noqa: FBT001 - as given
-    """Return what is wrong with certificates to trust where none is checked."""
-    given = ["ca_file"] if ca_file is not None else _set("ARIZE_SSL_CA_CERT")[: verify is None]
-    off = "verify=False" if verify is False else f"{_VERIFY}={os.environ[_VERIFY]}"
-    why = f"says whom to trust, and {off} to trust everybody: leave one of them out"
-    return f"{given[0]} {why}" if given else None
 
 
 def _headers(headers: Mapping[Any, Any]) -> Mapping[str, str]:
