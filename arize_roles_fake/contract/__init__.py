@@ -8,26 +8,19 @@ class TestMyClient(OnFakeAccount, RolesContract):
 
 pytest then runs every test of the contract on it, with or without an async plugin. Everything
 asserted comes from the service's REST reference or from the promises of the protocol; each test's
-docstring names the rule. A suite of `RoleBindingsContract` also opens a `RolesClient` of the same
-account, which makes the roles (`open_roles`).
+docstring names the rule. `guide/contract.md` shows suites of each contract.
 
 `OnFakeAccount` sets up the rules on a `FakeAccount`: `self.account`, served under `self.url`. A
 suite without it writes these methods itself. pytest makes an instance of the class for each test,
 so all clients of a test share an account that lives on the instance. The account may already hold
-roles: the tests make their own, under random names, and delete them again. For role bindings, say
-which users, spaces and projects there are (`user_ids`, `space_ids`, `project_ids`); no other ID may
-be there. A suite of `DirectoryContract` says the same. A suite that lacks one of these methods is
-an error where pytest collects it.
-
-Some rules need optional methods of a suite: other keys (`other_key`), a plan that is used up
-(`plan_used_up`), a rate limit (`rate_limited`), broken bodies (`undecodable_answers`) and a body
-that no client sends (`post_role`). A suite without such a method skips the tests that need it, and
-the report names these tests.
+roles; the tests make their own, under random names, and delete them again. A suite that lacks a
+method which every rule needs is an error where pytest collects it. Without an optional method it
+skips the rules that need it, and the report names these rules.
 
 Where the reference is silent, a test expects what the suite's `assumptions` say, and a failure
-names those that it asked for. A client that may
-return what it has read before, such as a cache, says with `max_staleness` for how many seconds; the
-tests then wait that long before they expect it to see what another client wrote.
+names those that it asked for. A client that may return what it has read before, such as a cache,
+says with `max_staleness` for how many seconds; the tests then wait that long before they expect it
+to see what another client wrote.
 
 If a rule does not hold for a client, override its test with a marker of pytest's and a reason,
 which the report then shows; an override without them is an error:

@@ -1,8 +1,10 @@
 """Clients with one fault: they ask or answer otherwise than they should.
 
 A fault is a line of text. With `get 2: another description`, the second `get` of a test answers
-with another description, and with `every call: another description` each call does. `opposite; `
-before it says that the service is the opposite of what is assumed, as the suite knows.
+with another description, with `get role='A': another description` each `get` with this argument,
+and with `every call: another description` each call. In arguments `…` stands for what differs from
+run to run. `opposite; ` before a fault says that the service is the opposite of what is assumed, as
+the suite knows.
 
 `data/contract.toml` lists faults that each rule has to see, so that nobody weakens a rule unseen.
 """
@@ -17,6 +19,7 @@ import collections
 import contextlib
 import copy
 import functools
+import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from enum import Enum
@@ -56,54 +59,66 @@ class Script:
     Attributes:
         calls: Each call so far by its name, such as `get 2`, with the ways in which it can be
             wrong.
+        shown: The same by its arguments.
     """
 
     def __init__(self, fault: str = "") -> None:
-        self._name, _, self._way = fault.partition(": ")
+        self._name, _, self._way = fault.rpartition(": ")
         self._numbers = collections.Counter[str]()
         self._answers: dict[str, list[Any]] = {}
         self.calls: dict[str, list[str]] = {}
+        self.shown: dict[str, list[str]] = {}
 
-    async def run(self, method: str, call: Callable[..., Any], /, **arguments: Any) -> Any:
+    async def run(
+        self, method: str, call: Callable[..., Any], /, *given: Any, **arguments: Any
+    ) -> Any:
         """Make a call, with the fault if it has one."""
-        name, asked = self._begin(method, arguments)
-        if name == self._name and self._way == NOT_MADE:
+        names, asked = self._begin(method, given, arguments)
+        if self._name in names and self._way == NOT_MADE:
             return None
         end: Any
         try:
             end = await call(**asked)
         except anyio.get_cancelled_exc_class():
-            self.calls[name].append(SWALLOWED)
-            if (name, SWALLOWED) != (self._name, self._way):
+            for each in (self.calls[names[0]], self.shown[names[1]]):
+                each.append(SWALLOWED)
+            if self._name not in names or self._way != SWALLOWED:
                 raise
             return None
         except Exception as error:  # noqa: BLE001 - it is raised again
             end = error
-        return self._end(method, name, end)
+        return self._end(method, names, end)
 
-    def run_now(self, method: str, call: Callable[..., Any], /, **arguments: Any) -> Any:
+    def run_now(
+        self, method: str, call: Callable[..., Any], /, *given: Any, **arguments: Any
+    ) -> Any:
         """Make a call that is not asynchronous, with the fault if it has one."""
-        name, asked = self._begin(method, arguments)
+        names, asked = self._begin(method, given, arguments)
         end: Any
         try:
             end = call(**asked)
         except Exception as error:  # noqa: BLE001 - it is raised again
             end = error
-        return self._end(method, name, end)
+        return self._end(method, names, end)
 
-    def _begin(self, method: str, arguments: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    def _begin(
+        self, method: str, given: tuple[Any, ...], arguments: dict[str, Any]
+    ) -> tuple[tuple[str, str], dict[str, Any]]:
         self._numbers[method] += 1
-        name, ways = f"{method} {self._numbers[method]}", dict(asking(arguments))
-        self.calls[name] = [*ways]
-        return name, ways.get(self._way, arguments) if name == self._name else arguments
+        ways = dict(asking(arguments))
+        texts = [*map(shown, given), *(f"{name}={shown(arguments[name])}" for name in arguments)]
+        names = f"{method} {self._numbers[method]}", f"{method} {', '.join(texts)}"
+        self.calls[names[0]], self.shown[names[1]] = [*ways], [*ways]
+        return names, ways.get(self._way, arguments) if self._name in names else arguments
 
-    def _end(self, method: str, name: str, end: Any) -> Any:
+    def _end(self, method: str, names: tuple[str, str], end: Any) -> Any:
         ways = dict(ending(end))
         before = self._answers.setdefault(method, [])
         if before:
             ways |= {BEFORE: before[-1], FIRST: before[0]}
-        self.calls[name] = [*ways, *self.calls[name]]
-        if name == self._name:
+        for calls, name in zip((self.calls, self.shown), names, strict=True):
+            calls[name] = [*ways, *calls[name]]
+        if self._name in names:
             end = ways.get(self._way, end)
         elif self._name == EVERY:
             end = everywhere(end, self._way)
@@ -120,6 +135,18 @@ class Script:
                 yield from (f"{name}: {way}" for way in ways)
                 every |= dict.fromkeys(ways)
         yield from (f"{EVERY}: {way}" for way in every)
+
+
+def shown(value: Any) -> str:
+    """Return a value as text, with `…` for an ID, a key and what makes a name unique."""
+    text = re.sub(r"\b[A-Za-z0-9+/]{14,}={0,2}(?!\w)", _unless_made_up, ascii(value))
+    text = re.sub(r"\b[0-9a-f]{10,16}\b| at 0x\w+", "…", text)
+    text = re.sub(r"(\w)\1{9,}", lambda found: f"{found[1]}*{len(found[0])}", text)
+    return text.replace(": ", ":").replace("; ", ";")
+
+
+def _unless_made_up(found: re.Match[str]) -> str:
+    return found[0] if found[0].rstrip("=").endswith("Om5vbmU") or "pub25l" in found[0] else "…"
 
 
 def asking(arguments: Mapping[str, Any]) -> Ways:
@@ -243,15 +270,15 @@ class Faulty(WrappingClient):
 
     async def _run(self, method: str, /, *args: Any, **arguments: Any) -> Any:
         call = functools.partial(getattr(self.inner, method), *args)
-        return await self._script.run(f"{self._prefix}{method}", call, **arguments)
+        return await self._script.run(f"{self._prefix}{method}", call, *args, **arguments)
 
     def _list(self, method: str, /, *args: Any, **arguments: Any) -> Any:
         """Return a listing, each page of which is a call besides."""
         script, call = self._script, functools.partial(getattr(self.inner, method), *args)
-        listing = script.run_now(method, call, **arguments)
+        listing = script.run_now(method, call, *args, **arguments)
         if isinstance(listing, Pages):
             fetch = vars(listing)["_fetch"]
-            vars(listing)["_fetch"] = lambda page: script.run("page", lambda: fetch(page))
+            vars(listing)["_fetch"] = lambda page: script.run("page", lambda *_: fetch(page), page)
         elif isinstance(listing, AsyncIterator):
             return _found(script, listing)
         return listing
