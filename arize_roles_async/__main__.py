@@ -18,22 +18,18 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final, Literal, cast
 
-try:
-    import attr
+import attr
 
-    import arize_roles_async as client
-    from arize_roles_async import as_code
-    from arize_roles_async._directory.models import in_words
-    from arize_roles_async._values.text import one_line, printable
-    from arize_roles_async._values.writing import write_file
-    from arize_roles_async.as_code.apply import Run, StoppedError, check_plan
-    from arize_roles_async.as_code.files import placed, read, shown, texts_of
-    from arize_roles_async.as_code.planning import FORMAT_VERSION, TITLE, fenced, path_of, read_plan
-    from arize_roles_async.as_code.schema import schema
-    from arize_roles_async.as_code.toml import formatted
-except ImportError as _missing:  # The interpreter would end with 1, which means differences.
-    print(f"error: {_missing}", file=sys.stderr)
-    raise SystemExit(2) from _missing
+import arize_roles_async as client
+from arize_roles_async import as_code
+from arize_roles_async._directory.models import in_words
+from arize_roles_async._values.text import one_line, printable
+from arize_roles_async._values.writing import write_file
+from arize_roles_async.as_code.apply import Run, StoppedError, check_plan
+from arize_roles_async.as_code.files import placed, read, shown, texts_of
+from arize_roles_async.as_code.planning import FORMAT_VERSION, TITLE, fenced, path_of, read_plan
+from arize_roles_async.as_code.schema import schema
+from arize_roles_async.as_code.toml import formatted
 
 _COLORS: Final = {"+": 32, "-": 31, "!": 33, "?": 35, "#": 36}
 _SOUGHT: Final = {

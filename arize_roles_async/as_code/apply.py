@@ -298,15 +298,19 @@ class Run:
                 failure = cause if isinstance(cause, RolesError) else error
                 is_limited = isinstance(failure, errors.RateLimitError)
                 failed, limited = failed + (not is_limited), limited + is_limited
-                attempt = max(failed, 1)
-                delay = retry_delay(RetryPolicy(), failure, attempt=attempt, change=True)
-                if delay is None or limited > _MOST_LIMITED:
+                attempt, policy = max(failed, 1), RetryPolicy()
+                is_over = retry_delay(policy, failure, attempt=attempt, change=True) is None
+                if is_over or limited > _MOST_LIMITED:
                     raise
 
     async def _find(self, roles: RolesClient, change: Change) -> Change | None:
         """Return a change that is made already; None if its role is as the plan saw it."""
-        before, after, now = change.before, change.after, None
-        if before is not None:
+        before, after = change.before, change.after
+        now: Role | None
+        if before is None:
+            named = [role async for role in roles.list() if after and role.name == after.name]
+            now = named[0] if named else None
+        else:
             try:
                 now = await roles.get(role_id=before.id)
             except errors.NotFoundError as error:
@@ -314,9 +318,6 @@ class Run:
                     return change
                 gone = f"{quote(after.name)} was deleted since the plan was made"
                 raise StalePlanError(gone) from error
-        elif after is not None:
-            async for role in roles.list():
-                now = role if role.name == after.name else now
         if now is None or not differing(before, now):
             return None
         if not differing(after, now):

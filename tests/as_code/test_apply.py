@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 from typing import Any, Final, Literal
-from unittest.mock import AsyncMock, Mock
+from unittest.mock import AsyncMock
 
 import attrs
 import pytest
@@ -28,7 +28,6 @@ from arize_roles_async.as_code import (
     ApplyError,
     Declaration,
     DeclaredRole,
-    PlanError,
     StalePlanError,
     TooManyRemovalsError,
     apply,
@@ -147,14 +146,6 @@ class TestMaking:
 
 
 class TestExpecting:
-    @pytest.mark.parametrize("wrong", [MIXED, 5])
-    async def test_no_plan(self, wrong: Any) -> None:  # noqa: ANN401
-        """`expected` is a plan or its checksum; anything else is refused before any request."""
-        account = mixed_account()
-        with pytest.raises(ValidationError, match=r"^expected: must be a Plan, its checksum or "):
-            await apply(FakeRolesClient(account), MIXED, expected=wrong)
-        assert len(account.calls) == 0
-
     async def test_stale(self) -> None:
         """Where it would do something else, nothing is changed."""
         account = mixed_account()
@@ -247,22 +238,6 @@ class TestRefused:
 
 
 class TestFailing:
-    async def test_first(self) -> None:
-        """The failure that ends the run is named, and what was not reached."""
-        account = mixed_account()
-        account.fail("delete", 401)
-        error = await failure(FakeRolesClient(account))
-        assert str(error) == (
-            f'made: 2 of 5, not reached: 2; delete "D" was not made: {error.__cause__}; '
-            'not reached: delete "E", create "New"'
-        )
-        assert error.result.may_have_been_made is False
-        assert [operation for operation, _ in changes(account)] == ["update", "update", "delete"]
-        data = json.loads(error.result.to_json())
-        assert data["failed"]["before"]["name"] == "D"
-        assert [each["action"] for each in data["not_reached"]] == ["delete", "create"]
-        assert data["reason"] == str(error.__cause__)
-
     @pytest.mark.parametrize(
         ("other", "named"),
         [
@@ -341,20 +316,6 @@ def stripped(count: int) -> Declaration:
 
 
 class TestRemovals:
-    async def test_error(self) -> None:
-        """The error is one of plans, shows the plan, and says how to go on."""
-        account = many(60)
-        with pytest.raises(PlanError) as caught:
-            await apply(FakeRolesClient(account), stripped(60))
-        assert isinstance(caught.value, TooManyRemovalsError)
-        assert caught.value.plan
-        assert len(caught.value.plan.removals) == 60
-        assert str(caught.value) == (
-            "nothing was changed: 60 of 60 custom roles would be deleted or lose permissions, "
-            "and the limit is 30%; expect a reviewed plan, or raise max_removals"
-        )
-        assert changes(account) == []
-
     @pytest.mark.parametrize(
         ("there", "wanted", "limit", "is_refused"),
         [
@@ -378,47 +339,12 @@ class TestRemovals:
             await apply(FakeRolesClient(account), wanted, max_removals=limit)
         assert (changes(account) == []) is is_refused
 
-    async def test_reviewed(self) -> None:
-        """A plan that was reviewed has no limit, and neither has giving or making."""
-        account = many(20)
-        roles = FakeRolesClient(account)
-        await apply(roles, stripped(20), expected=await plan(roles, stripped(20)))
-        wider = [declared(f"Role {n}", permissions=["ROLE_READ", "TAG_READ"]) for n in range(20)]
-        await apply(roles, declaration(*wider, "New"))
-        assert len(changes(account)) == 41
-
-    @pytest.mark.parametrize("wrong", [-1, True, 0.3, "", "30 %", "all", "٣%"])
-    async def test_wrong(self, wrong: Any) -> None:  # noqa: ANN401
-        """Another limit is refused before anything is asked."""
-        account = many(1)
-        with pytest.raises(ValidationError, match=r"^max_removals: must be a number, or a share "):
-            await apply(FakeRolesClient(account), Declaration(), max_removals=wrong)
-        assert account.calls == ()
-
 
 class TestWaiting:
     """The waits between the attempts of a change, in which others change the role."""
 
     UPDATE: Final = declaration(declared("A", permissions=WIDER))
     DELETE: Final = declaration(absent=["A"])
-
-    @pytest.mark.parametrize("wanted", [UPDATE, DELETE])
-    @pytest.mark.parametrize("fault", [429, "lost"])
-    async def test_changed(self, wanted: Declaration, fault: Literal[429, "lost"]) -> None:
-        """A role is read again before each attempt, so that the change of others stays."""
-        account = account_of("A")
-        account.fail("any", fault, skip=2, retry_after=8 if fault == 429 else None)
-        others = iter([{"permissions": ["ROLE_READ", "TAG_READ"]}])
-
-        def meddle() -> bool:
-            if len(account.calls) >= 3 and (fields := next(others, None)):
-                change(account, "A", **fields)
-            return False
-
-        result = await ended(FakeRolesClient(account), wanted, meddle)
-        assert result.may_have_been_made is (fault != 429)
-        assert "was changed since the plan was made" in str(result)
-        assert contents(account) == {"A": (None, frozenset({"ROLE_READ", "TAG_READ"}))}
 
     @both_clients
     @pytest.mark.parametrize("fault", [429, "lost"])
@@ -441,24 +367,6 @@ class TestWaiting:
         assert (passed(account), result.reason) == (0, "the run was stopped")
         assert result.not_reached == result.plan.changes
 
-    async def test_stopped_open(self) -> None:
-        """Where an attempt may have made the change, the result says so."""
-        account = account_of("A")
-        account.fail("update", "lost")
-        roles = FakeRolesClient(account)
-        result = await ended(roles, self.UPDATE, lambda: bool(account.calls_of("update")))
-        assert str(result.failed) == 'update "A"'
-        assert result.may_have_been_made is True
-
-    async def test_refused_for_long(self) -> None:
-        """A rate limit ends a change at the client's own limit, and never leaves it open."""
-        account = account_of("A")
-        account.fail("update", 429, times=None)
-        error = await failure(FakeRolesClient(account, timeout=5), self.UPDATE)
-        assert isinstance(error.__cause__, RateLimitError)
-        assert error.result.may_have_been_made is False
-        assert 3 < passed(account) < 6
-
     async def test_attempts(self) -> None:
         """There are as many attempts as the client's policy has, and a 503 was none."""
         account = account_of("A")
@@ -466,14 +374,6 @@ class TestWaiting:
         error = await failure(FakeRolesClient(account, timeout=None), self.UPDATE)
         assert len(account.calls_of("update")) == 3
         assert isinstance(error.__cause__, ServerError)
-
-    async def test_other_client(self) -> None:
-        """A client of somebody else has as many attempts."""
-        account = account_of("A")
-        account.fail("update", 503, times=2)
-        methods = ["list", "get", "create", "update", "delete", "with_options"]
-        other = Mock(spec=methods, wraps=FakeRolesClient(account))
-        assert len((await apply(other, self.UPDATE)).made) == 1
 
     async def test_closed(self) -> None:
         """The grace of a client that is closed is for the change under way, also in a wait."""
@@ -493,44 +393,9 @@ class TestWaiting:
         assert result.reason == "the client is closed"
         await closing[0]
 
-    async def test_no_time(self) -> None:
-        """A call that has used up its time is not made again."""
-        account = account_of("A")
-        account.fail("get", "silent", times=None)
-        await failure(FakeRolesClient(account, timeout=5), self.UPDATE)
-        assert len(account.calls_of("get")) == 1
 
-
-class TestLostCreate:
-    """A create whose answer was lost is looked for in the list before it is made again."""
-
-    @both_clients
-    async def test_made(self, connect: Connect) -> None:
-        """A role that is there as declared is the one that was made, and the result has its ID."""
-        account = account_of()
-        account.fail("create", "lost", when="after", times=2)
-        async with connect(account, retry=RetryPolicy()) as roles:
-            first, second = (await apply(roles, declaration("A", "B"))).made
-        assert contents(account) == {"A": (None, HELD), "B": (None, HELD)}
-        ids = [role.id for role in account.roles]
-        assert [second.created_id, first.to_dict()["id"]] == ids
-
-    @pytest.mark.parametrize(("permissions", "is_made"), [(HELD, True), (WIDER, False)])
-    async def test_taken(self, permissions: frozenset[str], *, is_made: bool) -> None:
-        """One that turns up with the next attempt is, too; one that differs is reported."""
-
-        class Late(FakeRolesClient):
-            async def create(self, **fields: Any) -> Role:  # noqa: ANN401
-                if next(attempts) == 1:
-                    raise OutcomeUnknownError("No answer.") from RolesConnectionError("Lost.")
-                account.add_role("A", [*permissions])
-                return await super().create(**fields)
-
-        account, attempts = account_of("B"), iter([1, 2])
-        result = await ended(Late(account), declaration("A"))
-        assert [bool(result.made), result.may_have_been_made] == [is_made, not is_made]
-        expected = None if is_made else '"A" is not as declared: it gained DATASET_READ'
-        assert result.reason == expected
+class TestTaken:
+    """A create that is refused since a role has the name."""
 
     @pytest.mark.parametrize(("permissions", "is_made"), [(HELD, True), (WIDER, False)])
     async def test_others(self, permissions: frozenset[str], *, is_made: bool) -> None:

@@ -158,13 +158,19 @@ class TestProcesses:
 
 class TestApply:
     @pytest.mark.parametrize(
-        ("failure", "status", "outcome"), [(401, 2, "was not"), (500, 3, "may have been")]
+        ("failure", "status", "outcome", "kind"),
+        [
+            (401, 2, "was not", "AuthenticationError"),
+            (500, 3, "may have been", "OutcomeUnknownError"),
+        ],
     )
     def test_first_fails(
-        self, shell: Shell, failure: Literal[401, 500], status: int, outcome: str
+        self, shell: Shell, failure: Literal[401, 500], status: int, outcome: str, kind: str
     ) -> None:
         """Only if the first change fails for certain, nothing was changed."""
-        shell.account.fail("update", failure)
+        shell.account.fail("update", failure, times=2)
+        output = shell("apply --yes --format=json roles.toml")[1]
+        assert json.loads(output)["kind"] == kind
         ended, _, errors = shell("apply --yes roles.toml")
         assert ended == status
         assert errors.startswith(f'error: update "B old" -> "B" {outcome} made: ')
