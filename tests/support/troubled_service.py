@@ -78,7 +78,7 @@ class TroubledService(FakeAccount):
         settings |= {"timestamps": story.precision, "paging": "by-position"}
         super().__init__(predefined=False, assumptions=Assumptions(**settings), **options)
         self.story, self.resource = story, story.method.partition(".")[0]
-        self.key = f"key-of-the-call-{story.seed}"
+        self.key, self.in_process = f"key-of-the-call-{story.seed}", "clock" in options
         self.own: dict[str, bool] = {}
         """What the call's requests changed, by IDs; True if the answers said they did not."""
         self.deleted: set[str] = set()
@@ -224,7 +224,8 @@ class TroubledService(FakeAccount):
         return reply_of(super().handle(request))
 
     def _act(self, what: str) -> None:
-        drawn, jump = self.drawn, self.drawn.uniform(0.0, 3.0)
+        # Over sockets, time is the client's, too, which does not jump.
+        drawn, jump = self.drawn, self.drawn.uniform(0.0, 3.0) * self.in_process
         self.advance(jump)
         self.jumped += jump
         named = {each.name: f"/v2/roles/{each.id}" for each in self.roles}
