@@ -119,7 +119,7 @@ def _false_error(service: Service, error: Exception) -> Iterator[str]:  # noqa: 
             if is_ensure and last == [("POST", "409"), ("GET", "200")] and is_there:
                 yield "the role was not given again"
         case client.RoleRenamedError():
-            if not made:
+            if not service.own:
                 yield "nothing was changed"
         case client.ConflictError() if is_ensure and 0 < sum(x in {"404", "409"} for x in ends) < 3:
             yield "gave up before the third round"
