@@ -221,6 +221,15 @@ class TestTime:
                 await ByName(own, own.role_bindings, directory).remove(**PLACE)
 
 
+async def test_silence(account: FakeAccount) -> None:
+    """A look-up that ends for silence says so: the call had more time."""
+    account.fail("users.list", "silent")
+    roles = in_process(account, timeout=Timeouts(total=60.0, read=1.0))
+    with pytest.raises(RolesTimeoutError) as caught:
+        await roles.by_name.remove(user="ada@example.com", space="ML")
+    assert (caught.value.limit, passed(account)) == ("read", 1.0)
+
+
 async def test_silent_directory() -> None:
     """Somebody else's directory that never answers is ended, too."""
 
@@ -310,6 +319,15 @@ async def test_requests(
     names = {(each.user, each.role) for each in await by_name.find()}
     assert names == {(f"u{number}@example.com", f"R{number}") for number in range(users)}
     assert [each for each in asked(account) if each.startswith("users.")] == requests
+
+
+async def test_bots(account: FakeAccount, by_name: ByName) -> None:
+    """Who is in no list after all, such as bot users, is not asked for singly."""
+    for number in range(21):
+        bot = account.add_user(None, id=f"bot{number}")
+        account.bind("Analyst", user=bot.id, resource="Space:ML")
+    assert {each.user for each in await by_name.find(space="ML")} == {None}
+    assert [each for each in asked(account) if each.startswith("users.")] == ["users.list"]
 
 
 async def test_opaque_id(account: FakeAccount) -> None:
