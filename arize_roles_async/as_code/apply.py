@@ -96,7 +96,10 @@ class ApplyResult:
             "host": self.plan.host,
             "checksum": self.plan.checksum,
             "made": [change.to_dict() for change in self.made],
-            "refused": [{**attr.asdict(r), "change": r.change.to_dict()} for r in self.refused],
+            "refused": [
+                {**attr.asdict(r, recurse=False), "change": r.change.to_dict()}
+                for r in self.refused
+            ],
             "failed": self.failed and self.failed.to_dict(),
             "may_have_been_made": self.may_have_been_made,
             "not_reached": [change.to_dict() for change in self.not_reached],

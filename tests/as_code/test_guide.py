@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+import pytest
 import yaml
 
 import arize_roles_async
@@ -67,6 +68,7 @@ def on_console(text: str, folder: Path, variables: dict[str, str]) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_month(tmp_path: Path) -> None:
     """The month takes place as written."""
     (data,) = examples(MONTH, "json")
@@ -125,6 +127,7 @@ def test_owners() -> None:
     assert {owner(path) for path in platforms} == {"@acme/platform"}
 
 
+@pytest.mark.slow
 def test_rehearsal(tmp_path: Path) -> None:
     """Two served fakes stand for two accounts, and each refuses the other one's anchor."""
     script = examples(CI, "sh")[-1] + "arize-roles plan roles accounts/staging.toml"
@@ -194,6 +197,7 @@ SCRIPTS = {name: step["run"] for name, step in STEPS.items()}
 
 
 class TestWorkflow:
+    @pytest.mark.slow
     def test_steps(self, tmp_path: Path) -> None:
         """They plan, note, keep one comment an account, hand the checksum on, and apply by it."""
         account = account_of("B", "a")
@@ -288,6 +292,7 @@ class TestWorkflow:
         assert 'select(.user.login == \\"github-actions[bot]\\")' in SCRIPTS["comment"]
 
 
+@pytest.mark.slow
 def test_drift(tmp_path: Path) -> None:
     """On a schedule a plan becomes one issue an account, which closes when it is empty again."""
     schedule = "${{ steps.waiting.outputs.runs == '0' && '--exit-code' || '--format=github' }}"
@@ -322,6 +327,7 @@ def test_waiting(tmp_path: Path) -> None:
     assert STEPS["issue"]["if"].endswith(" && steps.waiting.outputs.runs == '0' }}")
 
 
+@pytest.mark.slow
 def test_who(tmp_path: Path) -> None:
     """Who has which role is compared with a file, which shows a role that was given by hand."""
     account = account_of("A")

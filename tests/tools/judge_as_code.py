@@ -48,7 +48,7 @@ FAULTS: Final[list[tuple[Any, Any]]] = [
 ]
 
 KINDS: Final = [
-    *("fault", "fault", "refusal", "refusal", "tamper", "drift", "second", "signal", "signals"),
+    *("fault", "fault", *4 * ["refusal"], "tamper", "drift", "second", "signal", "signals"),
     *6 * ["wait"],
 ]
 
@@ -350,7 +350,8 @@ class Case:
     def twin(self) -> Stage:
         """Return another account with the same roles."""
         other = Stage()
-        other.add_role("Makes the next IDs others")
+        for n in range(50):
+            other.add_role(f"Makes the IDs others {n}")
         for name, description, permissions in self.account.state().values():
             other.add_role(name, permissions, description=description)
         return other
@@ -430,7 +431,7 @@ class Case:
             if kind in {"drift", "second", "signal", "signals"} and number == 0:
                 self.is_plannable = False
             if kind == "refusal":
-                names = [*names, *(role.name for role in self.declared.roles)]
+                names = [role.name for role in self.declared.roles]
                 for change in CHANGES:
                     role, status = rng.choice(names or ["A"]), rng.choice([400, 403, 409, 422])
                     account.fail(change, status, about=role, times=None)
