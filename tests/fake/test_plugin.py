@@ -581,7 +581,10 @@ def test_not_used(run: Run, pytester: pytest.Pytester) -> None:
         def pytest_runtest_protocol(item, nextitem):
             from _pytest.runner import runtestprotocol
 
-            runtestprotocol(item, log=False, nextitem=item)  # as plugins that run tests again do
+            # As plugins that run tests again do.
+            if hasattr(item, "_initrequest"):
+                runtestprotocol(item, log=False, nextitem=None)
+                item._initrequest()
         """
     )
     pytester.makefile(".odd", test_one="")
@@ -598,5 +601,6 @@ def test_not_used(run: Run, pytester: pytest.Pytester) -> None:
         """
     without = run(source, "-p", "no:arize_roles_fake", "--tb=no")
     used = run(source, "--tb=no")
-    assert used.parseoutcomes() == without.parseoutcomes() != {}
+    outcomes = {"passed": 1, "skipped": 5, "failed": 1, "again": 1}
+    assert used.parseoutcomes() == without.parseoutcomes() == outcomes
     assert used.ret == without.ret == pytest.ExitCode.TESTS_FAILED
