@@ -8,11 +8,12 @@ import signal
 import sys
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from functools import partialmethod
 from typing import Any
 
 import pytest
 
-from arize_roles_async import AiohttpRolesClient
+from arize_roles_async import AiohttpRolesClient, Timeouts
 from arize_roles_async.__main__ import main
 from tests.as_code.shell import TEXT, Shell, sending
 from tests.support.processes import MEASURED, await_true, is_waiting
@@ -87,7 +88,11 @@ def test_walk(shell: Shell, command: str) -> None:
 
 def test_second(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second one during a change ends it at once, with 3: the change may have been made."""
+    # Nothing else ends the change in the time of a test.
     monkeypatch.setattr("arize_roles_async.__main__._GRACE", 60.0)
+    unlimited = Timeouts(total=None, read=None)
+    patient = partialmethod(AiohttpRolesClient.__init__, timeout=unlimited)
+    monkeypatch.setattr(AiohttpRolesClient, "__init__", patient)
     shell.account.fail("delete", "silent")
     shell.account.acts = {5: sending(signal.SIGINT, signal.SIGTERM)}
     assert shell("apply --yes roles.toml") == (
