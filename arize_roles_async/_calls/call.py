@@ -221,7 +221,11 @@ class Call(msgspec.Struct, eq=False):
                 )
             except InvalidResponseError as error:
                 odd = error
-        self._note_date(response, now)
+        if self._first_sent is not None:
+            # A reading can be too early but never too late, so the latest is the most exact. The
+            # text, which may echo a key, is not kept.
+            moment = http_date(response.headers.get("Date", "")) or -math.inf
+            self._begun = max(self._begun, moment - (now - self._first_sent))
         if odd is not None:
             return self.fail(odd, now)
         if response.status not in _SUCCESS:
@@ -229,13 +233,6 @@ class Call(msgspec.Struct, eq=False):
             failure = status_error(request, response, hint)
             return cast("_T", self._receive_refusal(failure, now))
         return decode(request, response)
-
-    def _note_date(self, response: Response, now: float) -> None:
-        """Note the time on the service's clock; its text, which may echo a key, is not kept."""
-        if self._first_sent is not None:
-            moment = http_date(response.headers.get("Date", "")) or -math.inf
-            # A reading can be too early but never too late, so the latest is the most exact.
-            self._begun = max(self._begun, moment - (now - self._first_sent))
 
     def _receive_refusal(self, failure: StatusError, now: float) -> Retry | FindOutcome | None:
         """Take a refusal; None is the result of a deletion that an earlier attempt made."""

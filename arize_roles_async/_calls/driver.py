@@ -136,7 +136,7 @@ class Driver(Generic[_L_co]):
         """Raise `ClientStateError` if no call can be made."""
         if self.transport.check_open():
             self.slots.restart()
-        if self._queue.is_stale:
+        if self._queue.queues is not self.slots.queues:
             self._queue = Queue(self.slots, self.pace)
             self.lookup = self._new_lookup()
 

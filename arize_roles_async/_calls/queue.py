@@ -48,8 +48,12 @@ class Slots:
 
     def next_waiter(self) -> Waiter | None:
         """Return the call that gets the next slot; None if no call waits for a slot."""
-        first = [each.waiting[0] for each in self.queues]
-        return min([each for each in first if not each.has_timer], default=None)
+        first: Waiter | None = None
+        for queue in self.queues:
+            waiter = queue.waiting[0]
+            if not waiter.has_timer and (first is None or waiter < first):
+                first = waiter
+        return first
 
     def wake_next(self) -> None:
         """Make the next call ask again if a slot is free."""
@@ -68,14 +72,10 @@ class Queue:
     def __init__(self, slots: Slots, pace: Pace) -> None:
         self.pace: Pace = pace
         self._slots = slots
-        self._queues = slots.queues
+        self.queues: set[Queue] = slots.queues
+        """Those of its event loop: not the ones of the slots, once these were restarted."""
         self.waiting: list[Waiter] = []
         """Sorted by turn."""
-
-    @property
-    def is_stale(self) -> bool:
-        """Its event loop was closed, and the slots were restarted for another one."""
-        return self._queues is not self._slots.queues
 
     @property
     def is_limited(self) -> bool:
@@ -92,7 +92,7 @@ class Queue:
     def exit(self) -> None:
         """Note that a request has ended."""
         # A restart has counted the slots anew.
-        if not self.is_stale:
+        if self.queues is self._slots.queues:
             free = self._slots.free = self._slots.free + 1
             if free == 1:
                 self._slots.wake_next()
@@ -104,7 +104,7 @@ class Queue:
     def join(self, waiter: Waiter) -> None:
         """Queue a call, which then asks."""
         insort(self.waiting, waiter)
-        self._queues.add(self)
+        self.queues.add(self)
 
     def ask(self, waiter: Waiter, now: float) -> float | None:
         """Return the seconds that a call has to wait; 0 if its request goes now, and it has left.
@@ -127,14 +127,17 @@ class Queue:
                 return ready - now
             pace.note_sent(now)
         slots.free -= 1
-        self.leave(waiter)
+        self._remove(0)  # It is the first of its key.
         return 0.0
 
     def leave(self, waiter: Waiter) -> None:
         """Remove a call."""
-        del self.waiting[bisect_left(self.waiting, waiter)]
+        self._remove(bisect_left(self.waiting, waiter))
+
+    def _remove(self, index: int) -> None:
+        del self.waiting[index]
         if not self.waiting:
-            self._queues.discard(self)
+            self.queues.discard(self)
         self._slots.wake_next()
 
     def hold(self, sent: float, now: float, retry_after: float) -> None:
