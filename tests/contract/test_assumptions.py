@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from importlib.resources import files
-from itertools import combinations, product
+from itertools import combinations, permutations, product
 from typing import Any, Final
 
 import pytest
@@ -167,12 +167,12 @@ def test_other_service(suite: Any, name: str, value: Any, served: Served) -> Non
         assert f"{name}={CHOICES[name][0]}" in error.__notes__[-1]
 
 
-def on_other_service(suite: Any, assumptions: Assumptions) -> Any:  # noqa: ANN401 - of any kind
+def on_other_service(suite: Any, service: Assumptions, assumed: Assumptions) -> Any:  # noqa: ANN401
     """Return a suite on a service that is not what it assumes."""
     other = suite()
-    other.assumptions = assumptions
+    other.assumptions = service
     assert other.account
-    other.assumptions = Assumptions()
+    other.assumptions = assumed
     return other
 
 
@@ -180,5 +180,5 @@ def failing() -> Iterator[tuple[Callable[[], object], str]]:
     """Yield suites on services that are not as assumed, with the tests that fail."""
     for suite, name, value in OTHERS:
         turned = Assumptions(**{name: value})
-        for rule in NAMED[suite][name]:
-            yield functools.partial(on_other_service, IN_PROCESS[suite], turned), rule
+        for rule, pair in product(NAMED[suite][name], permutations((turned, Assumptions()))):
+            yield functools.partial(on_other_service, IN_PROCESS[suite], *pair), rule
