@@ -156,7 +156,7 @@ def _messages(declaration: Declaration) -> Iterator[tuple[str, str | None]]:
     account, anchor, new = declaration.account, declaration.anchor, declaration.new_permissions
     yield "account", None if account is None else rules.text_flaw(account, _MAX_LABEL)
     yield "anchor", None if anchor is None else rules.id_flaw(anchor, "role")
-    yield "undeclared", None if declaration.undeclared in {None, "ignore"} else 'must be "ignore"'
+    yield "undeclared", None if declaration.undeclared in (None, "ignore") else 'must be "ignore"'
     yield "new_permissions", None if new == () else permissions_flaw(new)
     named = [(path, name) for path in ("absent", "ignored") for name in getattr(declaration, path)]
     for role in declaration.roles:

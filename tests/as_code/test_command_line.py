@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 import pytest
 
-from arize_roles_async import Permission, __version__, as_code
+from arize_roles_async import __version__, as_code
 from arize_roles_async.__main__ import main
 from tests.as_code.accounts import changes, contents
 from tests.as_code.shell import COMMAND, FILE, KEY, NOTED, TEXT, Shell, masked
@@ -280,15 +280,6 @@ class TestPlan:
         summary = masked((shell.folder / "summary").read_text("utf-8"))
         assert summary.startswith("before\n```diff\n")
         assert summary.endswith(NOTED)
-
-    def test_circle(self, shell: Shell) -> None:
-        """The note on a circle is one annotation, whatever the number of its roles is."""
-        kinds = [*Permission][:9]
-        for n, kind in enumerate(kinds):
-            shell.account.add_role(f"R{n}", [kind])
-            role = f'[roles.R{n}]\npermissions = ["{kinds[n - 1]}"]'
-            shell.write(f"{n}.toml", role)
-        assert shell("plan --format github .")[1].count("pass permissions round") == 2
 
     def test_github(self, shell: Shell) -> None:
         """For GitHub, notes and what does not fit are annotations at their lines."""

@@ -321,17 +321,6 @@ class TestNotes:
         left = "110 more new roles were not compared with those that are not declared"
         assert plan.notes == (left,)
 
-    def test_none(self) -> None:
-        """Declared and predefined roles are not taken for a former self."""
-        account = account_of("Same", predefined=True)
-        assert self.note(account, declaration("Same", "New")) is None
-        admin = account.role("Admin")
-        assert admin is not None
-        assert (
-            self.note(account, declaration(declared("New", permissions=admin.permissions or ())))
-            is None
-        )
-
 
 class TestAsking:
     async def test_plan(self) -> None:
