@@ -4,7 +4,7 @@ import time
 from collections.abc import Awaitable
 from datetime import datetime
 from functools import cached_property
-from typing import ClassVar, Generic, NoReturn, Self, TypeVar
+from typing import ClassVar, Generic, NoReturn, Self, TypeVar, cast
 
 import attr
 from msgspec import UNSET, UnsetType
@@ -24,9 +24,12 @@ _T = TypeVar("_T")
 _ClientT = TypeVar("_ClientT", bound="BaseClient[object]")
 
 
-def begin(client: "BaseClient[_L_co]", operation: str) -> DrivenCall[_L_co]:
-    """Begin a call of a client, which other calls may be parts of."""
-    return client._begin(operation)  # noqa: SLF001 - of this module
+def begin(client: object, operation: str) -> DrivenCall[object] | None:
+    """Begin a call of a client of ours, which other calls may be parts of."""
+    ours = _ours(client)
+    if ours is None:
+        return None
+    return ours._begin(operation)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
 def part_of(call: DrivenCall[object] | None, client: _T) -> _T:
@@ -34,11 +37,17 @@ def part_of(call: DrivenCall[object] | None, client: _T) -> _T:
 
     The parts end with the call at the latest, and begin although the client is closing.
     """
-    if call is None or not isinstance(client, BaseClient):
+    ours = _ours(client)
+    if call is None or ours is None:
         return client
-    copy = client._copy_as(type(client))  # noqa: SLF001 - of this module
+    copy = ours._copy_as(type(ours))  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     vars(copy)["_whole"] = call
-    return copy
+    return cast("_T", copy)
+
+
+def _ours(client: object) -> "BaseClient[object] | None":
+    # Not `isinstance`, after which its type is known in part alone.
+    return cast("BaseClient[object]", client) if issubclass(type(client), BaseClient) else None
 
 
 def may_be_since(call: DrivenCall[object], moment: datetime) -> bool:

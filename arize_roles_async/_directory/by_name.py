@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar, cast, overload
 import attr
 from msgspec import UNSET, UnsetType
 
-from arize_roles_async._calls.client import BaseClient, begin, part_of
+from arize_roles_async._calls.client import begin, part_of
 from arize_roles_async._calls.driver import DrivenCall
 from arize_roles_async._calls.notices import pre_release
 from arize_roles_async._calls.paging import Pages
@@ -160,9 +160,8 @@ class ByName:
     async def _change(self, method: str, given: dict[str, str]) -> object:
         """Make a change of the binding of what has the given names."""
         kind = RoleBindingResourceType["PROJECT" if "project" in given else "SPACE"]
-        bindings, whole = self._role_bindings, None
-        if isinstance(bindings, BaseClient):
-            whole = begin(bindings, "the look-up of the names")
+        bindings = self._role_bindings
+        whole = begin(bindings, "the look-up of the names")
         with _naming(given):
             with nullcontext() if whole is None else whole.time_limit:
                 ids = await self._look_up(given, whole)
