@@ -12,7 +12,7 @@ from tests.support.processes import ran
 pytestmark = [pytest.mark.usefixtures("unmeasured"), pytest.mark.full]
 
 
-UNSEEN = 300
+UNSEEN = 190
 """What a rule does that no broken client needs, such as a wait for a coarse clock."""
 
 
