@@ -261,6 +261,16 @@ class TestSnapshots:
         account.restore(with_role)
         account.add_key("other", grants=["COMET_LAUNCH"])
 
+    @pytest.mark.parametrize("place", [None, "Space:1"])
+    def test_granted(self, account: FakeAccount, place: str | None) -> None:
+        """The permissions that keys grant stay known, everywhere or on single resources."""
+        before = account.snapshot()
+        account.add_role("A", ["COMET_LAUNCH"])
+        on = {} if place is None else {place: ["COMET_LAUNCH"]}
+        account.add_key("key", grants=[] if place else ["COMET_LAUNCH"], on=on)
+        account.restore(before)
+        account.add_key("other", grants=["COMET_LAUNCH"])
+
 
 @pytest.mark.parametrize("loaded", [False, True])
 def test_reset(loaded: bool) -> None:  # noqa: FBT001
