@@ -113,7 +113,7 @@ async def test_not_sent_yet(failure: Literal["refused", "unreachable"]) -> None:
     account.add_role("Made", ["PROJECT_READ"])
     account.fail("create", failure)
     account.fail("create", "lost", skip=1)
-    roles = FakeRolesClient(account, retry=RetryPolicy(backoff=4.0))
+    roles = FakeRolesClient(account, retry=RetryPolicy(backoff=16.0))
 
     with mock.patch("random.uniform", side_effect=max), pytest.raises(ConflictError):
         await create(roles)
