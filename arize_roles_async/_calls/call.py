@@ -158,6 +158,11 @@ class Call(msgspec.Struct, eq=False):
         self._first_sent = None
         self._begun = -math.inf
 
+    def trust(self, step: FindOutcome) -> None:
+        """Note that the account shows no change: none is made, if no attempt can still make it."""
+        if step.all_refused:
+            self._doubt = _Doubt.NONE
+
     def doubt_change(self) -> None:
         """Note that the change was made, but that the account does not show it."""
         self._doubt = _Doubt.MAYBE_APPLIED

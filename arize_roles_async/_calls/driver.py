@@ -195,7 +195,7 @@ class Driver(Generic[_L_co]):
                 request = msgspec.structs.replace(request, headers=retries)
             elif isinstance(step, FindOutcome):
                 assert find_outcome is not None  # noqa: S101 - only a change has this step
-                return await _outcome(call, step.failure, find_outcome(step))
+                return await _outcome(call, step, find_outcome(step))
             else:
                 return step
 
@@ -276,16 +276,17 @@ class Driver(Generic[_L_co]):
         return now
 
 
-async def _outcome(call: Call, failure: RolesError, found: Awaitable[_T | UnsetType]) -> _T:
+async def _outcome(call: Call, step: FindOutcome, found: Awaitable[_T | UnsetType]) -> _T:
     """Return the result of a change that the account shows, or raise the error of the call."""
     try:
         result = await found
     except RolesError as error:
-        if error is failure:
+        if error is step.failure:
+            call.trust(step)
             raise
-        raise call.outcome_unknown(failure, error) from error
+        raise call.outcome_unknown(step.failure, error) from error
     if isinstance(result, UnsetType):
-        raise call.outcome_unknown(failure)
+        raise call.outcome_unknown(step.failure)
     return result
 
 

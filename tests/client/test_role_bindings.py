@@ -404,8 +404,9 @@ class TestEnsure:
         bind(account)
         assert not await FakeRolesClient(account).role_bindings.remove(**TARGET)
 
-    async def test_removed_late(self) -> None:
-        """`remove` returns True if its own lost request removes the binding after a refusal."""
+    @pytest.mark.parametrize(("failure", "is_own"), [("lost", True), (503, False)])
+    async def test_removed_late(self, failure: Any, *, is_own: bool) -> None:  # noqa: ANN401
+        """A binding that is removed after a refusal may be so by a lost request, and by no 503."""
 
         def arrive(account: FakeAccount) -> None:
             if account.calls[-1].operation == "role_bindings.get":
@@ -413,9 +414,9 @@ class TestEnsure:
 
         account = with_roles(meddled("after", "GET", arrive))
         bind(account)
-        account.fail("role_bindings.delete", "lost")
+        account.fail("role_bindings.delete", failure)
         account.fail("role_bindings.delete", 404)
-        assert await FakeRolesClient(account).role_bindings.remove(**TARGET)
+        assert await FakeRolesClient(account).role_bindings.remove(**TARGET) is is_own
 
 
 class TestFind:
