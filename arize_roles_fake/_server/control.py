@@ -137,7 +137,7 @@ class Control:
         try:
             # Not `request.read`, whose limit is that of the service's requests.
             answer = action(served, await request.content.read())
-        except (ValueError, TypeError, LookupError, OSError) as error:
+        except (ValueError, TypeError, OSError) as error:
             return refused(400, str(error))
         return web.Response(status=204) if answer is None else answer
 
