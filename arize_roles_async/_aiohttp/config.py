@@ -136,7 +136,8 @@ def _from(variables: list[str]) -> str:
 
 def _regional_host(region: str, source: str) -> str:
     if region not in REGIONS:
-        raise ConfigurationError(f"{source} must be one of {', '.join(REGIONS)}, not {region!r}")
+        # Not quoted, since it may be the key, by mistake.
+        raise ConfigurationError(f"{source} must be one of {', '.join(REGIONS)}")
     return f"api.{region}.arize.com"
 
 

@@ -111,7 +111,8 @@ def from_dict(model: type[_T], data: object) -> _T:
         raise validation_error(("$", str(error))) from error
     except cattrs.BaseValidationError as error:
         lines = cattrs.transform_error(error, format_exception=_message)
-        raise validation_error(*map(_broken_rule, lines)) from error
+        broken = [line.rpartition(" @ ") for line in lines]
+        raise validation_error(*((field, message) for message, _, field in broken)) from error
 
 
 def from_json(model: type[_T], text: str | bytes) -> _T:
@@ -128,8 +129,3 @@ def from_json(model: type[_T], text: str | bytes) -> _T:
 def _message(error: BaseException, _: object) -> str:
     # msgspec adds the place of an item in a list of permissions.
     return "is required" if isinstance(error, KeyError) else str(error).partition(" - at ")[0]
-
-
-def _broken_rule(line: str) -> tuple[str, str]:
-    message, _, field = line.rpartition(" @ ")
-    return field, message

@@ -57,12 +57,7 @@ def shortened(_: type, fields: "list[attr.Attribute[Any]]") -> "list[attr.Attrib
 def _value_repr(value: object) -> str:
     if isinstance(value, datetime):
         return value.isoformat()
-    return text_repr(value) if isinstance(value, str) else repr(value)
-
-
-def text_repr(text: str) -> str:
-    """Return the repr of a text, shortened."""
-    return quoted(text, _MAX_SHOWN_TEXT)
+    return quoted(value, _MAX_SHOWN_TEXT) if isinstance(value, str) else repr(value)
 
 
 def items_repr(items: Sequence[Any]) -> str:
@@ -72,7 +67,7 @@ def items_repr(items: Sequence[Any]) -> str:
 
 def first_reprs(texts: Sequence[str]) -> str:
     """Return the reprs of the first few texts, and the number of the others."""
-    first = [text_repr(text) for text in texts[:_MAX_SHOWN_ITEMS]]
+    first = [quoted(text, _MAX_SHOWN_TEXT) for text in texts[:_MAX_SHOWN_ITEMS]]
     more = len(texts) - len(first)
     return ", ".join([*first, f"… {more} more"] if more else first)
 
@@ -203,10 +198,7 @@ class ListResponse(Model, Sequence[_T_co]):
         return self._items()[index]
 
     def to_df(
-        self,
-        *,
-        exclude_none: bool | Literal["all", "any"] = True,
-        convert_dtypes: bool = True,
+        self, *, exclude_none: bool | Literal["all", "any"] = True, convert_dtypes: bool = True
     ) -> "DataFrame":
         """Return a pandas frame with one row an item. Needs pandas.
 
@@ -228,10 +220,7 @@ class ListResponse(Model, Sequence[_T_co]):
         from arize_roles_async._values import frames as _frames
 
         return _frames.to_pandas(
-            self._columns(),
-            self._items(),
-            exclude_none=exclude_none,
-            convert_dtypes=convert_dtypes,
+            self._columns(), self._items(), exclude_none=exclude_none, convert_dtypes=convert_dtypes
         )
 
     def to_polars(self) -> "PolarsFrame":

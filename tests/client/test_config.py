@@ -188,7 +188,7 @@ GATE = "https://arize.example:8443/gate"
         ),
         *each(
             "region",
-            "region must be one of ca-central-1a, eu-west-1a, us-central-1a, us-east-1b, not {!r}",
+            "region must be one of ca-central-1a, eu-west-1a, us-central-1a, us-east-1b",
             *("", "mars-1a", "eu-west-1a.evil.example/"),
         ),
         *each(

@@ -457,7 +457,7 @@ async def test_raised(
                 ("base_url", f"https://user:{KEY}@host"),
                 ("base_url", f"https://host/?{KEY}"),
                 ("base_url", "http://elsewhere.example"),
-                ("region", "nowhere"),
+                ("region", KEY),
                 ("ca_file", "/nowhere/at/all.pem"),
                 ("headers", {"Authorization": KEY}),
                 ("headers", {"X": f"{KEY}\n"}),
