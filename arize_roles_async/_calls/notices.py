@@ -5,7 +5,7 @@ import inspect
 import warnings
 from collections.abc import Callable
 from types import FrameType
-from typing import Any, Final, TypeVar, cast
+from typing import Final, TypeVar, cast
 
 _F = TypeVar("_F", bound=Callable[..., object])
 
@@ -32,7 +32,7 @@ def pre_release(resource: str, stage: str, category: type[Warning]) -> Callable[
             return method(*args, **kwargs)
 
         # The wrapper of an async method is async, too; Python 3.11 has no mark for that.
-        mark: Any = getattr(inspect, "markcoroutinefunction", None)
+        mark = getattr(inspect, "markcoroutinefunction", None)
         marked = mark(warn_once) if mark and inspect.iscoroutinefunction(method) else warn_once
         # The type of the method itself: with another, pyright shows no docstring of a protocol.
         return cast("_F", marked)
