@@ -115,8 +115,8 @@ class MockArize(Generic[_A]):
         with _lock:
             _running.remove(mock)
             _redirect(mock)
-            if watches:
-                _ended.append(mock)
+        if watch := running_watch():
+            watch.at_end.append(functools.partial(_restore_environment, mock))
         if self._unused_faults == "allow":
             for account in mock.all_accounts:
                 for watch in watches:
@@ -225,20 +225,14 @@ _running: Final[list[_Mock]] = []
 """The blocks that run in this process, the innermost last."""
 
 
-_ended: Final[list[_Mock]] = []
-"""The blocks that ended in the running test of pytest."""
-
-
-def restore_environment() -> None:
+def _restore_environment(ended: _Mock) -> None:
     """Take the key of an ended block out of the environment at the end of a test.
 
     A fixture that ends later than the block, such as `monkeypatch`, puts it back there.
     """
     with _lock:
-        for mock in _ended:
-            if os.environ.get(_KEY) == mock.key:
-                _redirect(mock)
-        _ended.clear()
+        if os.environ.get(_KEY) == ended.key:
+            _redirect(ended)
 
 
 def _redirect(changed: _Mock) -> None:

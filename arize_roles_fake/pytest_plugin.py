@@ -310,8 +310,8 @@ def pytest_runtest_makereport(
     elif call.when == "teardown":
         if watch in watches:
             del watches[watches.index(watch) :]
-        if mocks := sys.modules.get("arize_roles_fake._mock"):
-            mocks.restore_environment()
+        for act in watch.at_end:
+            act()
         flaws = [_flaws(item, watch)]
         if _written_key in item.stash:
             flaws.append(item.stash[_written_key].leaks(watch.keys, report.sections))

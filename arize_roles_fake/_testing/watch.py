@@ -1,6 +1,6 @@
 """The use of accounts while a test runs, for the pytest plugin, which always imports this."""
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
@@ -44,6 +44,8 @@ class Watch:
         """Why clients were kept off the network, under `arize_roles_offline`."""
         self.account: Watched | None = None
         """The account of the fixture `fake_account`."""
+        self.at_end: list[Callable[[], None]] = []
+        """What to do once the test has ended, with its fixtures."""
         self.passed: bool | None = None
         """Whether the test itself passed; None if it was not run."""
         self._scripted: list[tuple[object, Scripted]] = []
