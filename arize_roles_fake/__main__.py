@@ -5,7 +5,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from shlex import quote
@@ -198,7 +198,12 @@ async def _serve(
     from arize_roles_fake._server.server import Listener
 
     stop = asyncio.Event()
-    _on_signals(lambda _: stop.set())
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            loop.add_signal_handler(number, stop.set)
+        except NotImplementedError:  # The loops of Windows have none.
+            signal.signal(number, lambda _, __: loop.call_soon_threadsafe(stop.set))
     allowed = None
     if is_loopback(chosen.host):
         allowed = frozenset(chosen.allow_host)
@@ -228,19 +233,8 @@ async def _serve(
     return control.account
 
 
-def _say(*lines: str) -> None:
-    for line in lines:
-        print(printable(line), file=sys.stderr)
-
-
-def _on_signals(act: Callable[[int], None]) -> None:
-    """Have the running event loop call a function with each signal that asks for the end."""
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        try:
-            loop.add_signal_handler(number, act, number)
-        except NotImplementedError:  # The loops of Windows have none.
-            signal.signal(number, lambda n, _: loop.call_soon_threadsafe(act, n))
+def _say(line: str) -> None:
+    print(printable(line), file=sys.stderr)
 
 
 if __name__ == "__main__":

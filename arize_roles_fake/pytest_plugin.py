@@ -36,10 +36,15 @@ NOT_RUN: Final = "rule not run"
 """Start of the skip reason of a contract test whose suite lacks the method that it needs."""
 
 _OFFLINE: Final = "arize_roles_offline"
-
 _SECRETS: Final = "arize_roles_secrets"
-
 _SHORT_PAGES: Final = "arize_roles_short_pages"
+_SETTINGS: Final = {
+    _OFFLINE: "fail a test whose AiohttpRolesClient would connect to another machine",
+    _SECRETS: "fail a test whose log records, warnings or captured output hold a key of a fake "
+    "account",
+    _SHORT_PAGES: "shorten every page of a fake account to one item, so that a forgotten cursor "
+    "shows",
+}
 
 _MAX_CALLS: Final = 50
 """Limit on the calls of an account in a report."""
@@ -61,24 +66,8 @@ _CONFLICTING = (
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the settings that find what a test does not look for."""
-    parser.addini(
-        _SHORT_PAGES,
-        "shorten every page of a fake account to one item, so that a forgotten cursor shows",
-        type="bool",
-        default=False,
-    )
-    parser.addini(
-        _SECRETS,
-        "fail a test whose log records, warnings or captured output hold a key of a fake account",
-        type="bool",
-        default=False,
-    )
-    parser.addini(
-        _OFFLINE,
-        "fail a test whose AiohttpRolesClient would connect to another machine",
-        type="bool",
-        default=False,
-    )
+    for name, text in _SETTINGS.items():
+        parser.addini(name, text, type="bool", default=False)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -96,7 +96,7 @@ class FakeAccount(Contents, Script, Assertions):
             if isinstance(given, str):
                 raise TypeError(f"{name} must be a list, not the string {given!r}")
         self._lock = threading.RLock()
-        self._clock = clock or _system_clock
+        self._clock = clock or (lambda: datetime.now(UTC))
         self._state = State(self.now, assumptions, self._next_page_size)
         self._log = CallLog()
         # A traceback of this error would show the key among the data below.
@@ -400,10 +400,6 @@ def _http_date(second: int) -> str:
     from email.utils import formatdate
 
     return formatdate(second, usegmt=True)
-
-
-def _system_clock() -> datetime:
-    return datetime.now(UTC)
 
 
 def _retries(request: Request) -> int:

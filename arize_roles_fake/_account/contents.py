@@ -21,10 +21,7 @@ from arize_roles_async._wire.secrets import Secret
 from arize_roles_fake._service.ids import resource_type
 from arize_roles_fake._service.state import MEMBER, Grants, State
 from arize_roles_fake._service.store import PREDEFINED, Records
-from arize_roles_fake._testing.account_file import (
-    BindingData,
-    RoleData,
-)
+from arize_roles_fake._testing.account_file import BindingData, RoleData
 from arize_roles_fake._testing.make_role import (
     RoleFields,
     make_role,

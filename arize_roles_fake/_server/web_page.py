@@ -4,7 +4,7 @@ import base64
 import hashlib
 import html
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping
 from itertools import chain, groupby
 from typing import Final
 
@@ -179,19 +179,20 @@ def _log(account: FakeAccount, calls: tuple[LoggedCall, ...]) -> str:
         return '<p class="text">None yet.</p>'
     # The longest first: another key may be its beginning, and would leave its rest behind.
     keys = sorted(keys_of(account), key=len, reverse=True)
-    rows = "".join(_call(call, keys) for call in last)
+
+    def mask(text: str) -> str:
+        for key in keys:
+            text = text.replace(key, "[API key]")
+        return text
+
+    rows = "".join(_call(call, mask) for call in last)
     return (
         '<table class="calls"><thead><tr><th>Time</th><th>Outcome</th><th>Call</th></tr></thead>'
         f"<tbody>{rows}</tbody></table>"
     )
 
 
-def _call(call: LoggedCall, secrets: Collection[str]) -> str:
-    def mask(text: str) -> str:
-        for secret in sorted(secrets, key=len, reverse=True):
-            text = text.replace(secret, "[API key]")
-        return text
-
+def _call(call: LoggedCall, mask: Callable[[str], str]) -> str:
     text, _, outcome = describe(call, mask).rpartition(" -> ")
     failed = not isinstance(call.outcome, int) or call.outcome >= _FAILED
     kind = ' class="failed"' if failed else ""

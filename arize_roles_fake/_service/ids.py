@@ -42,14 +42,9 @@ def _letters(numbers: bytes) -> str:
 
 
 class Ids:
-    """The IDs of an account.
+    """The IDs of an account, which differ from those of others by its tenant.
 
-    Args:
-        tenant: The text by which they differ from those of other accounts; an empty one gives the
-            IDs of version 0.4, which were the same in every account.
-
-    Raises:
-        ValueError: The tenant has other characters than letters, digits and hyphens, or over 32.
+    An empty tenant gives the IDs of version 0.4, which were the same in every account.
     """
 
     def __init__(self, tenant: str) -> None:
@@ -59,16 +54,12 @@ class Ids:
         self._end = f":fake-{tenant}" if tenant else ""
 
     def numbered(self, kind: str, number: int) -> str:
-        """Return the ID of the thing with a kind and a number."""
+        """Return the ID of the record with a kind and a number."""
         letters = _letters(zlib.crc32(f"{self.tenant}{number}".encode()).to_bytes(4))
         return encode_id(f"{kind}:{number}:{letters}")
 
     def of_label(self, label: str) -> str:
-        """Return the ID of a space or project, given a label such as `Space:1`, else of a user.
-
-        Raises:
-            ValueError: The ID has no text, or is too long.
-        """
+        """Return the ID of a space or project, given a label such as `Space:1`, else of a user."""
         if id_kind(label) in {"User", *_TYPES}:
             return label
         is_resource = re.fullmatch(_RESOURCE, label)
@@ -87,11 +78,7 @@ class Ids:
         return self._of("organization", "Organization", name)
 
     def _of(self, what: str, kind: str, text: str) -> str:
-        """Return the ID of a kind that a text is or names.
-
-        Raises:
-            ValueError: It is no text, too long, or the ID of something else.
-        """
+        """Return the ID of a kind that a text is or names, or raise `ValueError`."""
         flaw = id_flaw(text)
         found = None if flaw is not None else id_kind(text)
         if found not in {None, kind}:
@@ -104,11 +91,7 @@ class Ids:
         return text
 
     def of_resource(self, resource: str) -> str:
-        """Return the ID of a space or project, given the ID or a label such as `Space:1`.
-
-        Raises:
-            ValueError: It is neither.
-        """
+        """Return the ID of a space or project, given the ID or a label such as `Space:1`."""
         if id_flaw(resource) is None:
             if id_kind(resource) in _TYPES:
                 return resource

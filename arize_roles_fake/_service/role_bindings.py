@@ -40,7 +40,9 @@ def _create(state: State, grants: Grants, request: Request) -> Response:
     if id_kind(new.resource_id) not in RESOURCE_KINDS[new.resource_type]:
         flaw = f"{new.resource_id[:80]!r} is not the ID of a {new.resource_type}"
         raise InvalidBodyError(violations=(Violation("resource_id", flaw),))
-    _require_right(state, grants, new)
+    right = Permission.ROLE_BINDING_CREATE
+    if not (state.has(new.resource_id) and _allows(state, grants, right, new)):
+        raise RefusedError(403, f"the API key lacks {right} there")
     _require_user(state, new.user_id)
     _require_role(state, new.role_id)
     there = state.records.bindings.by_target(new.user_id, new.resource_id)
@@ -102,12 +104,6 @@ def _allows(
     if there.resource_type == "PROJECT" and state.assumptions.project_rights == "space":
         where = state.entry(there.resource_id).space_id
     return grants.allow(permission, where)
-
-
-def _require_right(state: State, grants: Grants, new: CreateRoleBinding) -> None:
-    is_there = state.has(new.resource_id)
-    if not (is_there and _allows(state, grants, Permission.ROLE_BINDING_CREATE, new)):
-        raise RefusedError(403, f"the API key lacks {Permission.ROLE_BINDING_CREATE} there")
 
 
 def _require_user(state: State, user_id: str) -> None:

@@ -172,12 +172,7 @@ class State:
         )
 
     def body(self, request: Request, model: type[_B]) -> _B:
-        """Return the body of a request.
-
-        Raises:
-            RefusedError: It is not declared as JSON.
-            ValidationError: It breaks a rule.
-        """
+        """Return the body of a request, or refuse it."""
         # A request in process has none: the aiohttp transport adds it.
         content_type = request.headers.get("Content-Type", "application/json")
         media_type = content_type.partition(";")[0].strip().lower()
@@ -191,13 +186,9 @@ class State:
         )
 
     def not_found(self, kind: str, what: str, given: str, *, unknown: int = 404) -> RefusedError:
-        """Return the refusal of an ID of nothing, such as `no role has the ID …`.
+        """Return the refusal of an ID that no `what` has, whose IDs say a kind.
 
-        Args:
-            kind: The kind that the ID of such a thing says.
-            what: The word for such a thing.
-            given: The ID.
-            unknown: The status for an ID of the kind.
+        `unknown` is the status for an ID of this kind.
         """
         found = id_kind(given)
         if found is None:
@@ -220,15 +211,10 @@ class State:
         only: Callable[[Record], bool] = bool,
         newest_first: bool | None = None,
     ) -> Response:
-        """Return the answer that holds a page; with a cursor, more follows.
+        """Return the answer that holds a page of one of a store's lists.
 
-        Args:
-            collection: The word for the records, under which the answer holds them.
-            asked: The page, with the filters of its list, for which a cursor is issued.
-            store: The records.
-            listed: The name of the store's list that the page is of.
-            only: Returns whether the caller sees a record; every one by default.
-            newest_first: Its order; None is that of the assumptions.
+        It leaves out the records for which `only` is false. Without `newest_first`, the order is
+        that of the assumptions.
         """
         filters: dict[str, object] = {"list": collection, **msgspec.structs.asdict(asked)}
         filters = {name: value for name, value in filters.items() if value is not UNSET}

@@ -37,11 +37,7 @@ _Q = TypeVar("_Q", bound=PageRequest)
 
 
 def decode_query(model: type[_Q], request: Request) -> _Q:
-    """Return the page that a request asks for.
-
-    Raises:
-        ValidationError: A parameter is missing or breaks its rule. Unknown ones are ignored.
-    """
+    """Return the page that a request asks for, or raise `ValidationError`."""
     parameters = parse_qsl(request.target.partition("?")[2], keep_blank_values=True)
     given = dict(parameters)
     known, required = _fields(model)
@@ -69,13 +65,9 @@ _B = TypeVar("_B", bound=msgspec.Struct)
 def decode_body(
     model: type[_B], body: bytes, extra_permissions: Container[str], *, duplicates: bool
 ) -> _B:
-    """Decode the body of a request.
+    """Decode the body of a request, or raise `ValidationError` with each rule that it breaks.
 
     `extra_permissions` are known, too. With `duplicates` a permission may be named twice.
-
-    Raises:
-        InvalidBodyError: The body breaks a rule; it names each.
-        ValidationError: The body is not valid JSON.
     """
     try:
         data = _json.parse_json(body)

@@ -72,9 +72,9 @@ def serving(*arguments: str, status: int = 0) -> Generator[tuple[str, io.StringI
     stops: list[Callable[[], object]] = []
 
     def stop_with_block(
-        loop: asyncio.AbstractEventLoop, number: int, stop: Callable[[int], object], _: int
+        loop: asyncio.AbstractEventLoop, _: int, stop: Callable[[], object]
     ) -> None:
-        stops.append(lambda: loop.call_soon_threadsafe(stop, number))
+        stops.append(lambda: loop.call_soon_threadsafe(stop))
 
     with (
         pytest.MonkeyPatch.context() as patch,
