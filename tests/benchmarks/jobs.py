@@ -29,14 +29,11 @@ class Job:
     """The most time over the ideal; those below are alike."""
     late: float | None = 0.08
     processes: int = 1
-    last: float | None = None
-    retry_after: int | None = None
-    halves: bool = False
     has_peers: bool = False
 
     @property
     def limit(self) -> str:
-        return f"{self.rate}/s, burst {self.burst}{', halving half way' * self.halves}"
+        return f"{self.rate}/s, burst {self.burst}"
 
     @property
     def ideal(self) -> float:
@@ -44,8 +41,7 @@ class Job:
         return self._limiter().ideal(self.processes * self.calls) + LATENCY
 
     def _limiter(self) -> Bucket:
-        limit = Limit(self.rate, self.burst, self.retry_after, 0.5 if self.halves else 1.0)
-        return Bucket(limit, half=self.processes * self.calls // 2 if self.halves else 0)
+        return Bucket(Limit(self.rate, self.burst))
 
     async def __call__(self, bench: Bench) -> Measures:
         job = attrs.evolve(self, calls=bench.size.scaled(self.calls, 2))
@@ -79,7 +75,6 @@ class Job:
             "failed": failed,
             "late 429s": bench.service.refused_late / max(1, made),
             "time": max(seconds) / self.ideal,
-            "last": max(seconds) / min(seconds),
         }
 
 
@@ -88,13 +83,6 @@ JOBS = (
     Job("100", 1000, 100, 20, 1.4, has_peers=True),
     Job("100-short", 300, 100, 20, 2.2),
     Job("7", 1000, 7, 1, 1.6),
-    Job("50-halving", 1000, 50, 50, 1.35, 0.13, retry_after=2, halves=True),
-    Job("300", 1000, 300, 60, 2.2),
-    Job("2x500", 500, 20, 5, 1.4, None, 2, 1.8),
-    Job("4x100", 100, 20, 5, 1.6, None, 4, 2.5),
-    Job("4x250", 250, 20, 5, 1.4, None, 4, 2.0),
-    Job("4x200", 200, 7, 1, 3.0, None, 4, 2.0),
-    Job("8x100", 100, 50, 20, 1.6, None, 8, 3.3),
-    Job("8x200", 200, 50, 20, 1.4, None, 8, 2.8),
-    Job("16x100", 100, 100, 20, 1.8, None, 16, 4.5),
+    Job("4x250", 250, 20, 5, 1.4, None, 4),
+    Job("16x100", 100, 100, 20, 1.8, None, 16),
 )

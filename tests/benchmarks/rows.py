@@ -47,13 +47,11 @@ def _counted(key: str, what: str, ours: Side, hold: float | None = None) -> Row:
 def _of_job(job: Job) -> tuple[Row, ...]:
     processes = "" if job.processes == 1 else f"{job.processes} processes of "
     what = f"{processes}{job.calls:,} creates, {job.limit}"
-    rows = (
+    return (
         Row(f"{job.key}-failed", what, "", job, "failed", 0),
         Row(f"{job.key}-429s", what, "successes", job, "late 429s", job.late),
         Row(f"{job.key}-time", what, "the ideal", job, "time", job.time),
-        Row(f"{job.key}-last", what, "the first", job, "last", job.last),
     )
-    return rows if job.processes > 1 else rows[:-1]
 
 
 _BARE = "bare aiohttp + msgspec"
