@@ -74,7 +74,6 @@ class TestFunction:
             roles.list()
             with pytest.raises(ValueError, match="role_id"):
                 await roles.get(role_id="")
-
         assert keys.asked == 0
 
     @pytest.mark.parametrize(
@@ -97,7 +96,6 @@ class TestFunction:
             with pytest.raises(ConfigurationError) as caught:
                 await roles.list()
             await roles.list()
-
         assert str(caught.value) == message
         assert caught.value.__cause__ is (key if isinstance(key, LookupError) else None)
         assert len(account.calls) == 1
@@ -119,7 +117,6 @@ class TestFunction:
             assert asked == 1
             answer.set()
             await asyncio.gather(*calls)
-
         assert asked == 3
 
     async def test_cancelled_itself(self, connect: Connect) -> None:
@@ -134,7 +131,6 @@ class TestFunction:
         async with connect(account, api_key=key, retry=SOON) as roles:
             with pytest.raises(ConfigurationError, match="raised CancelledError") as caught:
                 await roles.list()
-
         assert isinstance(caught.value.__cause__, asyncio.CancelledError)
 
     async def test_shared_walk(self, connect: Connect) -> None:
@@ -151,7 +147,6 @@ class TestFunction:
         async with connect(account, api_key=tenant.get) as roles:
             keys = ["fake-api-key", "blind-api-key"] * 2
             found = await asyncio.gather(*map(find, keys), return_exceptions=True)
-
         assert [isinstance(each, ForbiddenError) for each in found] == [False, True] * 2
 
     async def test_hold_meanwhile(self, connect: Connect) -> None:
@@ -167,7 +162,6 @@ class TestFunction:
 
         async with connect(account, api_key=key, retry=SOON) as roles:
             await asyncio.gather(roles.list().all(), roles.list().all())
-
         begun = account.calls[0].at
         assert [(c.outcome, (c.at - begun).total_seconds() >= 5) for c in account.calls] == [
             *((429, False), (200, True), (200, True)),
@@ -202,7 +196,6 @@ class TestRefused:
             account.fail("create", fault, when="after" if fault == "lost" else "before")
         async with connect(account, api_key=keys, retry=SOON) as roles:
             (ended,) = await asyncio.gather(create(roles), return_exceptions=True)
-
         if error is None:
             assert account.roles == (ended,)
         else:
@@ -217,7 +210,6 @@ class TestRefused:
         async with connect(account, api_key=keys) as roles:
             with pytest.raises(StatusError):
                 await roles.list()
-
         assert keys.asked == 1
 
 
@@ -240,7 +232,6 @@ class TestCopies:
                 roles.with_options(api_key=key)
                 roles.with_options(api_key=lambda: "fake-api-key")
             await roles.with_options(api_key=key).list()
-
         assert sent(account) == ["other-api-key"]
 
     @pytest.mark.parametrize("is_method", [False, True])
@@ -253,7 +244,6 @@ class TestCopies:
             for keys in (one, one, other):
                 key: Callable[[], str] = keys.again if is_method else keys
                 await roles.with_options(api_key=key).get(role="Role")
-
         assert [call.operation for call in account.calls] == ["list", "get", "list"]
 
     async def test_slots(self, connect: Connect) -> None:
@@ -266,7 +256,6 @@ class TestCopies:
             await other.aclose()
             with pytest.raises(ClientStateError):
                 await use(roles)
-
         first, second = "fake-api-key", "other-api-key"
         assert sent(account) == [first, first, second, first, second]
 
@@ -285,10 +274,8 @@ async def test_many(others: int, operations: list[str]) -> None:
     before = len(account.calls)
     for index in range(others):
         roles.with_options(api_key=f"key-{index}")
-
     began = passed(account)
     await roles.with_options(api_key="other-api-key", timeout=60.0).get(role="Role")
-
     assert [call.operation for call in account.calls[before:]] == operations
     assert (passed(account) - began >= 30.0) is (operations == ["get"])
 
@@ -313,7 +300,6 @@ async def test_rotation() -> None:
             await roles.list()
         time.seconds = 300.0
         await asyncio.gather(*(use(roles) for _ in range(20)))
-
     assert fetched == ["fake-api-key", "other-api-key"]
 
 
@@ -366,7 +352,6 @@ def test_pickle(leave: Callable[[object], object], make: Callable[[], object]) -
     """A client cannot be pickled."""
     with pytest.raises(ClientStateError) as caught:
         leave(make())
-
     assert str(caught.value) == (
         "a client cannot be pickled or copied, since it holds the API key and connections; "
         "make one in each process"

@@ -72,9 +72,7 @@ class TestBulkJob:
         account = account_at_noon()
         account.limit_rate(20.0, burst=5)
         number = sized(300, 1000)
-
         results = await gather(creates(FakeRolesClient(account, timeout=None), number))
-
         assert all(isinstance(result, Role) for result in results)
         assert refusals(account) <= 35 + 0.03 * number
         assert passed(account) <= 1.3 * (number - 5) / 20
@@ -84,10 +82,8 @@ class TestBulkJob:
         account = account_at_noon()
         account.fail("list", 429, times=1, retry_after=2)
         account.fail("list", 503, times=1, retry_after=5)
-
         roles = FakeRolesClient(account)
         await gather([roles.list, roles.list])
-
         assert [(call.outcome, (call.at - START).total_seconds()) for call in account.calls] == [
             *((429, 0.0), (503, 0.0), (200, 2.0), (200, 5.0)),
         ]
@@ -99,7 +95,6 @@ class TestBackground:
         """Beside background creates at 50 a second, another call goes within a second."""
         account = account_at_noon()
         account.limit_rate(50.0, burst=20)
-
         roles = FakeRolesClient(account, timeout=None)
         bulk = roles.with_options(background=True)
         async with anyio.create_task_group() as tasks:
@@ -116,7 +111,6 @@ class TestBackground:
         """A background call that others keep from going ends at its own limit."""
         account = account_at_noon()
         account.slow_down(1.0)
-
         roles = FakeRolesClient(account, timeout=None, max_concurrency=1)
         starved = roles.with_options(background=True, timeout=2.5)
 
@@ -126,7 +120,6 @@ class TestBackground:
             assert passed(account) == 2.5
 
         await gather([*creates(roles, 2), starve, *creates(roles, 3)[2:]])
-
         assert [call.operation for call in account.calls] == ["create"] * 3
 
 
@@ -135,11 +128,9 @@ class TestFailure:
         """A call that a hold leaves no time fails when it begins, with what the service asks."""
         account = account_at_noon()
         account.fail("create", 429, times=1, retry_after=15)
-
         roles = FakeRolesClient(account, timeout=10.0, max_concurrency=1)
         begun = account.now()
         first, second = await gather(creates(roles, 2))
-
         assert isinstance(first, RateLimitError)
         assert first.retry_after == 15.0
         assert "(times sent: 1)" in str(first)
@@ -154,11 +145,9 @@ class TestFailure:
         account = account_at_noon()
         account.fail("list", 429, times=1, retry_after=3)
         account.fail("list", "silent", times=1)
-
         roles = FakeRolesClient(account, timeout=Timeouts(total=10.0, read=None))
         with pytest.raises(RolesTimeoutError, match=r"^list took too long"):
             await roles.list()
-
         assert [call.outcome for call in account.calls] == [429, "silent"]
 
     @on_each_backend
@@ -166,7 +155,6 @@ class TestFailure:
         """A call ends although its time is up between two readings of the clock."""
         ticks = count()
         account = FakeAccount(clock=lambda: START + timedelta(milliseconds=next(ticks)))
-
         roles = FakeRolesClient(account)
         for milliseconds in range(20):
             account.fail("list", 429, times=1, retry_after=1)
@@ -181,7 +169,6 @@ class TestFailure:
         """Others run while a call that is too late at once is made again and again."""
         account = account_at_noon()
         account.fail("list", 429, times=1, retry_after=10)
-
         roles = FakeRolesClient(account)
         ended = anyio.Event()
 
@@ -239,7 +226,6 @@ async def test_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     with refused as refusals, granted as grants:
         await gather([FakeRolesClient(account, timeout=None).list().all] * 2)
-
     # The second call is refused, and waits a second in the queue.
     assert [noted.args[1] - begun for noted in refusals.call_args_list] == [5.0]
     assert [noted.args[1] - begun for noted in grants.call_args_list] == [13.0]
@@ -257,7 +243,6 @@ async def test_by_name(capsys: pytest.CaptureFixture[str]) -> None:
     exec(examples((GUIDE / "bulk-work.md").read_text("utf-8"))[-1], names)  # noqa: S102 - our own
     async with FakeRolesClient(account) as roles:
         await names["join_all"](roles, [*people, "twin0@example.com", "?"], "Analyst", "ML")
-
     said = capsys.readouterr().out.splitlines()
     assert [each.partition(",")[0] for each in said] == [f"{n} of 102" for n in range(1, 103)]
     assert sum(each.endswith(": done") for each in said) == len(account.bindings()) == 99

@@ -257,6 +257,5 @@ def test_closed_loop() -> None:
     loop.run_until_complete(under_way(account))
     loop.close()
     call.close()
-
     asyncio.run(use(roles))
     assert len(account.calls) == 2

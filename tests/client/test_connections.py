@@ -240,7 +240,6 @@ class TestStray:
             await roles.list()
             server.peers[0].transport.write(NO_CONTENT)
             await settle()
-
             assert len(await roles.list()) == 0
             assert len(server.peers) == 2
 
@@ -251,7 +250,6 @@ class TestStray:
                 await answer.read()
             server.peers[0].transport.write(NO_CONTENT)
             await settle()
-
             async with AiohttpRolesClient(
                 "key", base_url=server.url, session=session, retry=SOON
             ) as roles:
@@ -383,7 +381,6 @@ async def test_garbage(*, lent: bool) -> None:
         ):
             for _ in range(10):
                 await roles.list()
-
             # The timer of an idle connection may hold its last one.
             assert count() <= before + 1
     finally:

@@ -176,7 +176,6 @@ class Trio:
 
         Each call begins some steps after the one before. What they leave behind is an error.
         """
-
         begun: list[int] = []
 
         async def call(client: RolesClient, number: int) -> object:

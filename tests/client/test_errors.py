@@ -130,14 +130,12 @@ async def test_request_id() -> None:
     ):
         headers = {"Content-Type": "application/json", "X-Request-Id": f"of {operation}"}
         roles.account.fail(cast("Any", operation), 200, body=page, headers=headers)
-
     with pytest.raises(InvalidResponseError) as read:
         await roles.get(role_id=role.id)
     with pytest.raises(OutcomeUnknownError) as changed:
         await roles.create(name="A", permissions=["ROLE_READ"])
     with pytest.raises(RoleRenamedError) as updated:
         await roles.update(role="Before", description="New")
-
     assert read.value.request_id == "of get"
     assert changed.value.request_id == "of create"
     assert isinstance(changed.value.__cause__, RolesError)

@@ -32,15 +32,12 @@ async def test_lifespan(names: dict[str, Any], arize_env: RolesServer) -> None:
     """The dependency provides one client for the lifespan."""
     arize_env.account.add_role("AI Engineer", ["PROJECT_READ"])
     app: FastAPI = names["app"]
-
     async with app.router.lifespan_context(app), caller(app) as http:
         first = await http.get("/roles/AI Engineer")
         client = app.state.roles
         second = await http.get("/roles/Nobody")
-
         assert first.json()["permissions"] == ["PROJECT_READ"]
         assert (second.status_code, app.state.roles is client) == (404, True)
-
     with pytest.raises(ClientStateError):
         await client.list()
 
@@ -51,11 +48,9 @@ async def test_fake(names: dict[str, Any]) -> None:
     fake.account.add_role("AI Engineer", ["PROJECT_READ"], description="Looks.")
     app: FastAPI = names["app"]
     app.dependency_overrides[names["get_roles"]] = lambda: fake
-
     async with caller(app) as http:
         missing = await http.get("/roles/AI Enginer")
         page = (await http.get("/roles")).json()
-
     assert missing.json() == {
         "detail": "no role is named 'AI Enginer'; similar names: 'AI Engineer'"
     }
@@ -66,7 +61,6 @@ async def test_fake(names: dict[str, Any]) -> None:
 def test_openapi(names: dict[str, Any]) -> None:
     """OpenAPI has a schema of each name, with the fields."""
     described = names["app"].openapi()
-
     answers = [
         described["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
         for path in ("/roles/{name}", "/roles")
@@ -93,7 +87,6 @@ def test_pydantic_model() -> None:
     """A pydantic model may hold a role, which it dumps as plain data and loads again."""
     role = make_role(name="AI Engineer", permissions=["PROJECT_READ", "QUANTUM_READ"])
     data = role.to_dict()
-
     assert Report(role=role).model_dump() == {"role": data}
     assert Report.model_validate_json(Report(role=role).model_dump_json()).role == role
     assert Report.model_validate({"role": data | {"unknown": True}}).role == role
@@ -106,7 +99,6 @@ def test_pydantic_bindings() -> None:
     newer = attrs.evolve(binding, resource_type="FOLDER")
     page = ListRoleBindingsResponse.of((binding, newer))
     pages = TypeAdapter(ListRoleBindingsResponse)
-
     assert pages.dump_python(page) == page.to_dict()
     assert pages.validate_json(pages.dump_json(page)) == page
     schema = pages.json_schema()["$defs"]["RoleBinding"]["properties"]["resource_type"]

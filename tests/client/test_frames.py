@@ -73,7 +73,6 @@ class TestPandas:
         """A frame has a row a role; permissions are plain strings, a description may be missing."""
         frame = page(ENGINEER, VIEWER).to_df()
         plain = page(VIEWER).to_df(exclude_none=False, convert_dtypes=False)
-
         assert list(frame["name"]) == ["AI Engineer", "Viewer"]
         assert list(frame["description"].isna()) == [False, True]
         assert list(plain["description"]) == [None]
@@ -84,7 +83,6 @@ class TestPandas:
         """Timestamps are moments in UTC, and may be older than nanoseconds reach."""
         old = attrs.evolve(ENGINEER, updated_at=datetime(1, 1, 1, tzinfo=UTC))
         frame = page(ENGINEER, old).to_df()
-
         assert frame["updated_at"][0] == pd.Timestamp("2026-01-02T03:04:05Z")
         assert frame["created_at"][0] == pd.Timestamp("2026-01-02T03:04:05.000678Z")
         assert frame["updated_at"][1].year == 1
@@ -93,10 +91,8 @@ class TestPandas:
     def test_outside_calendar(self, convert: Callable[[ListRolesResponse], object]) -> None:
         """Timestamps that leave the calendar in UTC are one of our errors."""
         role = attrs.evolve(ENGINEER, created_at=datetime(1, 1, 1, tzinfo=INDIA))
-
         with pytest.raises(RolesError) as caught:
             convert(page(role))
-
         assert str(caught.value) == (
             "the timestamp 0001-01-01 00:00:00+05:30 of 'AI Engineer' is outside of the years 1 "
             "to 9999 in UTC"
@@ -122,7 +118,6 @@ class TestPandas:
     ) -> None:
         """A column that holds nothing is dropped, as by Arize's client, but not without rows."""
         frame = page(*roles).to_df(exclude_none=exclude_none)
-
         assert list(frame.columns) == [name for name in DTYPES if name not in dropped.split()]
         assert len(frame) == len(roles)
 
@@ -168,7 +163,6 @@ class TestMatrix:
     def test_holds(self) -> None:
         """It shows which role has which permission; a member looks its column up."""
         matrix = page(ENGINEER, VIEWER).permission_matrix()
-
         assert list(matrix.index) == ["AI Engineer", "Viewer"]
         assert list(matrix.columns) == [*(member.value for member in Permission), "ZEBRA_READ"]
         assert list(matrix["PROJECT_READ"]) == [True, True]
@@ -180,7 +174,6 @@ class TestMatrix:
     def test_axes(self, roles: tuple[Role, ...]) -> None:
         """The matrix holds plain booleans under named axes."""
         matrix = page(*roles).permission_matrix()
-
         assert set(types(matrix).values()) == {"bool"}
         assert (matrix.index.name, matrix.columns.name) == ("role", "permission")
         assert (str(matrix.index.dtype), str(matrix.columns.dtype)) == ("object", "object")
@@ -190,7 +183,6 @@ class TestMatrix:
         """Withheld permissions make no matrix of False."""
         with pytest.raises(RolesError) as caught:
             page(ENGINEER, WITHHELD).permission_matrix()
-
         assert str(caught.value) == (
             "the service withheld the permissions of 'Viewer': the API key lacks ROLE_READ, "
             "which a permission matrix needs"
@@ -204,10 +196,8 @@ class TestMatrix:
 def test_missing_extra(method: str, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the package, the error says what to install."""
     monkeypatch.setitem(sys.modules, package, None)
-
     with pytest.raises(MissingExtraError) as caught:
         getattr(page(ENGINEER), method)()
-
     assert str(caught.value) == (
         f"this needs {package}, which cannot be imported; install it with: pip install {package}"
     )

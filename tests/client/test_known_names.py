@@ -36,18 +36,15 @@ class TestRequests:
     async def test_known(self) -> None:
         """`get` by a known name is one request, `update` and `delete` are two each."""
         account, roles, before = await self.walked(100)
-
         assert (await roles.get(role="Role 17")).name == "Role 17"
         await roles.update(role="Role 17", description="Changed.")
         await roles.delete(role="Role 18")
-
         assert operations(account, before) == ["get", "get", "update", "get", "delete"]
 
     async def test_answers(self) -> None:
         """Roles of any answer are known from then on, to every copy."""
         account = account_of(250)
         roles = FakeRolesClient(account)
-
         made = await roles.create(name="Made", permissions=["PROJECT_READ"])
         assert await roles.with_options(timeout=5.0).get(role="Made") == made
         renamed = await roles.update(role_id=made.id, name="Renamed")
@@ -56,7 +53,6 @@ class TestRequests:
         assert await roles.get(role=role.name) == role
         for _ in range(2):
             assert await roles.get(role="Role 240")
-
         assert operations(account) == [
             *("create", "get", "update", "get", "get", "get", "list", "get"),
         ]
@@ -80,9 +76,7 @@ class TestRequests:
         account, roles, before = await self.walked(number or 1000)
         if number is None:
             roles = FakeRolesClient(account)
-
         found = await asyncio.gather(*(roles.get(role=f"Role {index}") for index in asked))
-
         assert [role.name for role in found] == [f"Role {index}" for index in asked]
         assert operations(account, before) == requests
 
@@ -111,10 +105,8 @@ class TestRequests:
         async with FakeRolesClient(account) as other:
             await other.delete(role_id=role.id)
         before = len(account.calls)
-
         with pytest.raises(NotFoundError) as caught:
             await roles.get(role="Gone")
-
         assert caught.value.name == "Gone"
         assert operations(account, before) == ["get", "list"]
         with pytest.raises(NotFoundError):
@@ -125,10 +117,8 @@ class TestRequests:
         """A failure that says nothing about the role is the call's."""
         account, roles, before = await self.walked(100)
         account.fail("get", 403, times=1)
-
         with pytest.raises(ForbiddenError):
             await roles.get(role="Role 17")
-
         assert operations(account, before) == ["get"]
 
 
@@ -150,12 +140,10 @@ class TestMemory:
     def test_bounded(self) -> None:
         """Fifty thousand names are kept at most, and those seen longest ago are forgotten."""
         known = NameLookup()
-
         for first in range(0, 50_000, 100):
             known.learn(roles_of(first, 100))
         assert known.ids.get("Role 0") == "id 0"
         known.learn(roles_of(50_000, 1))
-
         assert known.ids.get("Role 4999") is None
         assert known.ids.get("Role 5000") == "id 5000"
         assert known.ids.get("Role 50000") == "id 50000"
@@ -163,7 +151,5 @@ class TestMemory:
     def test_long_name(self) -> None:
         """A name that is longer than any role's is not kept, so that no answer fills the memory."""
         known = NameLookup()
-
         known.learn([attrs.evolve(roles_of(0, 1)[0], name="x" * 256)])
-
         assert known.ids.get("x" * 256) is None

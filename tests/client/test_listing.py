@@ -95,7 +95,6 @@ async def test_shared() -> None:
 
     walked = aiter(FakeRolesClient(account).list())
     ends = await asyncio.gather(walk(), walk(), walk(), return_exceptions=True)
-
     assert [type(end) for end in ends] == [type(None), ClientStateError, ClientStateError]
     assert "already running" in str(ends[1])
     assert sorted(names) == sorted(role.name for role in account.roles)
@@ -111,5 +110,4 @@ async def test_cancelled() -> None:
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-
     assert len([role async for role in walked]) == 7

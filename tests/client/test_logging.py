@@ -40,10 +40,8 @@ class TestLog:
         role = account.add_role("A", ["ROLE_READ"])
         account.fail("update", 503, retry_after=2, headers={"X-Request-Id": "req-7"})
         account.fail("update", "lost")
-
         async with connect(account, retry=RetryPolicy(attempts=3, backoff=1e-9)) as roles:
             await roles.update(role="A", description="B")
-
         path = f"/v2/roles/{quote(role.id)}"
         busy, lost = (each.getMessage() for each in log.records if each.levelno == logging.INFO)
         assert busy == (
@@ -103,10 +101,8 @@ class TestLog:
         account = account_at_noon()
         account.slow_down(1.25)
         account.fail("list", 429, retry_after=2, headers={"X-Request-Id": "req-7"})
-
         async with FakeRolesClient(account) as roles:
             await roles.list()
-
         debug = [record for record in log.records if record.levelno == logging.DEBUG]
         assert [record.getMessage() for record in debug] == [
             "GET /v2/roles: 429 on attempt 1 after 1250.0 ms (request id req-7)",
@@ -138,7 +134,6 @@ async def test_opentelemetry(*, is_filtered: bool) -> None:
             await roles.directory.users(email="ada@example.com")
     finally:
         AioHttpClientInstrumentor().uninstrument()
-
     spans = exporter.get_finished_spans()
     assert [span.name for span in spans] == ["GET", "GET"]
     shown = "".join(span.to_json() for span in spans)

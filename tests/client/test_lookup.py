@@ -1,6 +1,7 @@
 """Looking for roles by name: who shares a walk, who fetches its pages, and who goes on when."""
 
 import asyncio
+import gc
 import weakref
 from collections.abc import Sequence
 
@@ -98,7 +99,6 @@ class TestSharedWalk:
         listing = Listing("A", "B", "C")
         first, second, third = await listing.begin(first="A", second="C", third="A")
         await listing.answer("0")
-
         assert (first.done(), second.done(), third.done()) == (True, False, True)
         await listing.answer("1", "2")
         assert (await second).name == "C"
@@ -110,7 +110,6 @@ class TestSharedWalk:
         listing.late = {"first"}
         first, second = await listing.begin(first="C", second="B")
         await listing.answer("0", "1")
-
         with pytest.raises(RolesTimeoutError, match="too late"):
             await first
         assert (await second).name == "B"
@@ -124,7 +123,6 @@ class TestSharedWalk:
         second.cancel()
         (third,) = await listing.begin(third="A")
         assert listing.asked == [("first", "0")]
-
         await listing.answer("0", "1")
         assert [(await call).name for call in (first, third)] == ["B", "A"]
         assert listing.asked == [("first", "0"), ("first", "1"), ("third", "0")]
@@ -134,7 +132,6 @@ class TestSharedWalk:
         listing = Listing("Engineer", "Engineering")
         first, second = await listing.begin(first="Engineer", second="Engineers")
         await listing.answer("0", "1")
-
         assert (await first).name == "Engineer"
         with pytest.raises(NotFoundError) as caught:
             await second
@@ -144,11 +141,9 @@ class TestSharedWalk:
         """Clients with other options try as hard as they say, so they share no walk."""
         roles = FakeRolesClient()
         others = (roles.with_options(timeout=20.0), roles.with_options(background=True))
-
         await asyncio.gather(
             *(each.get(role=name) for each in (roles, *others) for name in ("Admin", "Member"))
         )
-
         assert [call.operation for call in roles.account.calls] == ["list"] * 3
 
     async def test_nothing_kept(self) -> None:
@@ -156,10 +151,9 @@ class TestSharedWalk:
         listing, timeouts = Listing("A", "B"), Timeouts(total=None)
         kept = weakref.ref(timeouts)
         await listing.answer("0", "1")
-
         await asyncio.gather(*(listing.find(name, name, timeouts) for name in "ABA"))
         del timeouts
-
+        gc.collect()
         assert kept() is None
 
 

@@ -256,7 +256,6 @@ def test_threads_share(arize_env: RolesServer) -> None:
     names = definitions("arize_roles_async/guide/threads.md")
     with names["stack"], ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(ask, [names["app"]] * 40))
-
     pages = [ListRolesResponse.from_json(answer) for answer in answers]
     assert [[role.name for role in page] for page in pages] == [["AI Engineer"]] * 40
     assert len(arize_env.account.calls) == 40
