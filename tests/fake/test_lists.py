@@ -174,12 +174,14 @@ def test_short_pages(path: str, paging: str) -> None:
 
 @pytest.mark.parametrize("refusal", [400, "ignored"])
 def test_cursors(refusal: int | str) -> None:
-    """A cursor is taken by its own list with its own filters, and by no other."""
-    account = filled(foreign_cursor=refusal)
+    """A cursor is taken by its own list with its own filters, and by no other nor account."""
+    account, stranger = filled(foreign_cursor=refusal), filled(foreign_cursor=refusal)
     lists = [(path, each) for path in LISTS for each in filters_of(account, path) if len(each) < 3]
     firsts = {each: page(account, *each, limit=1) for each in lists}
     for issuer, (_, body) in firsts.items():
         if cursor := body["pagination"].get("next_cursor"):
+            found = page(stranger, *issuer, limit=1, cursor=cursor)
+            assert found[0] == (200 if refusal == "ignored" else 400)
             for other in lists:
                 found = page(account, *other, limit=1, cursor=cursor)
                 is_own, is_first = other == issuer, found == firsts[other]
