@@ -2,15 +2,12 @@
 
 import json
 import os
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from datetime import datetime, timedelta, timezone, tzinfo
 from pathlib import Path
 
 import pytest
 
-from arize_roles_async import UnknownPermission
-from arize_roles_fake import FakeAccount, FakeRolesClient
-from tests.support.clients import START
-from tests.support.full_disk import ROOM, full_disk
+from arize_roles_fake import FakeAccount
 
 NO_FILE = "this is not an account file: "
 YEARS = f"{NO_FILE}now must be in the years 1 to 9998 in UTC"
@@ -25,6 +22,12 @@ class EndOfSummer(tzinfo):
     def dst(self, dt: datetime | None) -> None: ...
 
     def tzname(self, dt: datetime | None) -> None: ...
+
+
+def bound(*bindings: dict[str, str]) -> str:
+    """Return a file of two roles, and bindings on one space."""
+    given = [{"resource": "Space:1", **each} for each in bindings]
+    return json.dumps({"roles": [{"name": "A"}, {"name": "B"}], "role_bindings": given})
 
 
 class TestDump:
@@ -70,24 +73,6 @@ class TestDump:
         assert path.read_bytes() == text.encode() + b"\n"
         assert FakeAccount.load(path).roles == FakeAccount.load(str(path)).roles == account.roles
 
-    @pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
-    def test_private(self, tmp_path: Path) -> None:
-        """Only its owner may read the file, which holds keys, also where it was there before."""
-        path = tmp_path / "account.json"
-        for _ in range(2):
-            FakeAccount().dump(path)
-            assert path.stat().st_mode & 0o777 == 0o600
-            path.chmod(0o644)
-
-    def test_full_disk(self, tmp_path: Path, account: FakeAccount) -> None:
-        """On a full disk the file stays as it was, and the error names it."""
-        path = tmp_path / "account.json"
-        before = account.dump(path)
-        account.add_role("AI Engineer", description="x" * ROOM)
-        with full_disk(), pytest.raises(OSError, match=r"account\.json"):
-            account.dump(path)
-        assert path.read_text("utf-8") == f"{before}\n"
-
     def test_device(self) -> None:
         """What is no file keeps its mode."""
         before = Path(os.devnull).stat().st_mode
@@ -96,33 +81,6 @@ class TestDump:
 
 
 class TestSame:
-    """What a loaded account has of the one that was dumped."""
-
-    def test_all(self) -> None:
-        """It has the roles, the time, the plan, and the keys in order."""
-        account = FakeAccount(api_key="z", clock=lambda: START, max_custom_roles=7)
-        account.add_role("AI Engineer", ["PROJECT_READ", "COMET_LAUNCH"], description="Looks.")
-        account.add_role("Same age", ["ROLE_READ"])
-        account.add_role("Older", created_at=START - timedelta(days=1))
-        account.add_key("reader", grants=["TAG_READ", "ROLE_READ"])
-        loaded = FakeAccount.load(account.dump(), clock=lambda: datetime(2030, 5, 5, tzinfo=UTC))
-        assert loaded.roles == account.roles
-        assert loaded.now() == START
-        assert loaded.max_custom_roles == 7
-        assert loaded.api_key == "z"
-        assert loaded.dump() == account.dump()
-
-    async def test_newer_grant(self, account: FakeAccount) -> None:
-        """A key may grant a permission that no role holds any more."""
-        before = account.snapshot()
-        account.add_role("A", ["COMET_LAUNCH"])
-        account.add_key("key", grants=["COMET_LAUNCH", "ROLE_CREATE"])
-        account.restore(before)
-        loaded = FakeAccount.load(account.dump())
-        async with FakeRolesClient(loaded, api_key="key") as roles:
-            made = await roles.create(name="B", permissions=[UnknownPermission("COMET_LAUNCH")])
-        assert made.name == "B"
-
     @pytest.mark.parametrize(
         ("moment", "kept"),
         [
@@ -221,6 +179,18 @@ class TestLoad:
             (
                 '{"roles": [], "role_bindings": [{"role": "A", "user": "", "resource": ""}]}',
                 "role_bindings: no role has the name 'A'",
+            ),
+            (
+                bound({"role": "A", "user": "ada"}, {"role": "B", "user": "ada"}),
+                "'ada' already has the role 'B' on 'Space:1'",
+            ),
+            (
+                bound(*({"role": "A", "user": each, "id": "Um9sZTox"} for each in ("ada", "eve"))),
+                "a role binding already has the ID 'Um9sZTox'",
+            ),
+            (
+                '{"roles": [], "directory": {"users": [{"id": "U3BhY2U6MQ==", "email": "a@x"}]}}',
+                "'U3BhY2U6MQ==' is not the ID of a user",
             ),
             ('{"roles": [], "now": "0001-01-01T00:00:00+14:00"}', YEARS),
             ('{"roles": [], "now": "9999-12-31T23:59:59Z"}', YEARS),

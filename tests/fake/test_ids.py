@@ -35,12 +35,15 @@ class TestWhich:
 
     def test_key(self) -> None:
         """A given key gives the same IDs in every process."""
-        assert plain(ids_of(FakeAccount(api_key="fake-api-key"))) == [
+        account = FakeAccount(api_key="fake-api-key")
+        organization = account.add_space("ML", organization="Acme").organization_id
+        assert plain([*ids_of(account), organization]) == [
             "Role:8:tmoc",
             "User:ada:fake-wztnse",
             "Space:1:fake-wztnse",
             "Model:1:fake-wztnse",
             "RoleBinding:1:geoq",
+            "Organization:Acme:fake-wztnse",
         ]
 
     def test_file(self) -> None:
