@@ -1,15 +1,15 @@
 """What a call is about: faults that strike it by a name, and the calls of the log."""
 
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 import pytest
 
 from arize_roles_async import ForbiddenError
-from arize_roles_fake import FakeAccount, FakeRolesClient
+from arize_roles_fake import FakeAccount
 from arize_roles_fake._service.service import OPERATIONS
-from tests.support.clients import account_at_noon, answer
+from tests.support.clients import account_at_noon, answer, in_process, mocked
 
 # Most of the faults are meant to strike nothing.
 pytestmark = pytest.mark.arize_roles(unused_faults="allow")
@@ -86,7 +86,7 @@ def test_about(operation: str) -> None:
         assert len(found) == (name in about)
 
 
-LOOK_UPS: Final[dict[str, tuple[str, Callable[[FakeRolesClient], Awaitable[object]]]]] = {
+LOOK_UPS: Final[dict[str, tuple[str, Callable[[Any], Awaitable[object]]]]] = {
     "get": ("A", lambda client: client.get(role="A")),
     "users.get": ("ada@x.org", lambda client: client.directory.get_user(user="ada@x.org")),
     "spaces.get": ("ML", lambda client: client.directory.get_space(space="ML")),
@@ -101,16 +101,16 @@ def test_every_look_up() -> None:
     }
 
 
+@pytest.mark.parametrize("connect", [in_process, mocked])
 @pytest.mark.parametrize("operation", LOOK_UPS)
 @pytest.mark.parametrize("is_about", [False, True])
-async def test_look_up(account: FakeAccount, operation: str, is_about: bool) -> None:  # noqa: FBT001
+async def test_look_up(account: FakeAccount, roles: Any, operation: str, is_about: bool) -> None:  # noqa: ANN401, FBT001 - either client
     """In process a fault strikes the list that a call by a name begins with, once."""
     account.add_role("A")
     account.bind("A", user="ada@x.org", resource="Project:ML/churn")
     name, call = LOOK_UPS[operation]
     fault = account.fail(operation, 403, about=name if is_about else None)  # type: ignore[arg-type]
-    client = FakeRolesClient(account)
     with pytest.raises(ForbiddenError):
-        await call(client)
-    await call(client)
+        await call(roles)
+    await call(roles)
     assert fault.struck_requests == 1

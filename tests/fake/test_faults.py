@@ -14,7 +14,6 @@ from arize_roles_async import (
     NotFoundError,
     OutcomeUnknownError,
     Permission,
-    RetryPolicy,
     RoleRenamedError,
     RolesClient,
     RolesConnectionError,
@@ -26,7 +25,6 @@ from arize_roles_async import (
 from arize_roles_fake import FakeAccount
 from arize_roles_fake._testing.fault_rules import parse_fault
 from tests.support.clients import (
-    Connect,
     account_at_noon,
     ask,
     both_clients,
@@ -70,6 +68,7 @@ class TestStruck:
             ),
             # It neither strikes nor counts calls of other operations.
             (["get:404,skip=1"], "list list get get", [200, 200, 200, 404]),
+            (["list:500,times=always"], "list list list", [500, 500, 500]),
             # One that needs a body passes over deletions.
             (["any:malformed"], "delete list", [204, "malformed"]),
         ],
@@ -86,16 +85,6 @@ class TestStruck:
                 with contextlib.suppress(RolesError):
                     await CALLS[operation](roles, role.id)
         assert [call.outcome for call in account.calls] == outcomes
-
-    @both_clients
-    async def test_always(self, account: FakeAccount, roles: RolesClient) -> None:
-        """A fault without a number strikes every time, and is pending until it did once."""
-        fault = account.fail("any", 500, times=None)
-        for unused in (1, 0, 0):
-            assert len(account.unused_faults) == unused
-            with pytest.raises(ServerError):
-                await roles.list()
-        assert fault.struck_requests == 3
 
 
 @pytest.mark.parametrize(
@@ -182,23 +171,6 @@ in_process_clients = pytest.mark.parametrize("connect", [in_process, mocked])
 
 class TestByName:
     """In process a fault on a method strikes the method's own request, by a name or an ID."""
-
-    @in_process_clients
-    @pytest.mark.parametrize("error", [ForbiddenError, RolesTimeoutError, InvalidResponseError])
-    @pytest.mark.parametrize("by", ["name", "id"])
-    async def test_get(
-        self, account: FakeAccount, connect: Connect, by: str, error: type[RolesError]
-    ) -> None:
-        """A fault on `get` strikes a `get` of its role by a name, which walks the list."""
-        wanted, _ = account.add_role("A"), account.add_role("B")
-        fault = account.fail("get", error, about="A" if by == "name" else wanted.id)
-        async with connect(account) as roles:
-            await roles.get(role="B")
-        async with connect(account, retry=RetryPolicy()) as roles:
-            with pytest.raises(error):
-                await roles.get(role="A")
-            assert fault.struck_requests == len(account.calls_of("list")) - 1
-            await roles.get(role="A")
 
     @in_process_clients
     async def test_known(self, account: FakeAccount, roles: RolesClient) -> None:
