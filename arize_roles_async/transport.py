@@ -92,10 +92,8 @@ class HttpRolesClient(BaseArizeClient):
 
     Args:
         transport: Sends the requests.
-        api_key: The key, or a function that returns it, as for `AiohttpRolesClient`.
-        timeout: Seconds for a whole call; None is no limit on it. `Timeouts` sets every limit.
-        retry: Attempts of a call, and the waits between them; `RetryPolicy()` unless given.
-        max_concurrency: Most requests under way at once; further calls wait in a queue.
+        api_key: The key, or a function that returns it; this and the others are as for
+            `AiohttpRolesClient`.
 
     Raises:
         ConfigurationError: An argument is not of its type, or the key is no bearer token.

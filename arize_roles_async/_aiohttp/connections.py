@@ -63,7 +63,6 @@ class UsedConnection:
         self.abort()
 
     def abort(self) -> None:
-        """Close it at once."""
         # Python 3.11.2 raises it for a TLS transport that was closed twice.
         with suppress(AttributeError):
             self.transport.abort()
@@ -159,9 +158,7 @@ class Attempt:
         self._opened = 0
 
     async def __call__(
-        self,
-        request: Inner,
-        handler: aiohttp.ClientHandlerType,
+        self, request: Inner, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
         if self._failure is not None:
             raise self._failure

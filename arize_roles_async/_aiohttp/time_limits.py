@@ -44,7 +44,6 @@ class TimeLimits:
             self._wake_at(limit.deadline)
 
     def discard(self, limit: "AsyncioTimeLimit") -> None:
-        """Stop watching a limit."""
         self._running.discard(limit)
         if self._ended is not None:
             self._ended.set()
@@ -163,7 +162,6 @@ class AsyncioTimeLimit(TimeLimit):
         return requests > self._cancelling or (requests > 0 and not session_closed)
 
     def expire(self) -> None:
-        """Cancel the block."""
         self.expired = True
         self.task.cancel()
 

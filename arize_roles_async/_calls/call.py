@@ -144,7 +144,6 @@ class Call(msgspec.Struct, eq=False):
         return self._doubt is _Doubt.MAYBE_APPLIED
 
     def start_request(self, request: Request) -> None:
-        """Begin the attempts of a request."""
         self.request = request
         self._is_change = request.method != "GET"
         self.attempts_of_request = self._forgiven = 0
@@ -201,10 +200,7 @@ class Call(msgspec.Struct, eq=False):
         self._forgiven += refused_for < _REFUSED_TOO_LONG
 
     def receive(
-        self,
-        outcome: Response | RolesError,
-        decode: Callable[[Request, Response], _T],
-        now: float,
+        self, outcome: Response | RolesError, decode: Callable[[Request, Response], _T], now: float
     ) -> _T | Retry | FindOutcome:
         """Take the outcome of an attempt, and return the result or the next step.
 

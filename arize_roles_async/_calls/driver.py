@@ -35,14 +35,12 @@ logger: Final = logging.getLogger("arize_roles_async")
 _T = TypeVar("_T")
 _M = TypeVar("_M", bound=Model)
 _P = TypeVar("_P", bound=ListResponse[object])
+_L_co = TypeVar("_L_co", covariant=True)
+"""What finds items by their names, for the calls that send one key."""
 
 _TOO_MANY: Final = 429
 _MAX_TITLE: Final = 100
 _MAX_DRIVERS: Final = 1_000
-
-
-_L_co = TypeVar("_L_co", covariant=True)
-"""What finds items by their names, for the calls that send one key."""
 
 
 class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
@@ -68,12 +66,10 @@ class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
         return self.driver.send(self, request, decode, find_outcome)
 
     def get_page(self, resource: Resource, model: type[_P], page: PageRequest) -> Awaitable[_P]:
-        """Get one page of a resource's items."""
         decode = functools.partial(decode_page, model, page.limit)
         return self.driver.send(self, page_request(resource.path, page), decode)
 
     def get_item(self, resource: Resource, model: type[_M], item_id: str) -> Awaitable[_M]:
-        """Get one item of a resource."""
         decode = functools.partial(decode_item, model, "id", item_id)
         return self.driver.send(self, item_request("GET", resource.path, item_id), decode)
 
@@ -104,7 +100,6 @@ class Shared(Generic[_L_co]):
         return own
 
     async def aclose(self, grace: float) -> None:
-        """Refuse new calls, give those under way `grace` seconds, and close every connection."""
         await self.transport.aclose(grace)
 
 
@@ -116,11 +111,7 @@ class Driver(Generic[_L_co]):
     """
 
     def __init__(
-        self,
-        transport: Transport,
-        slots: Slots,
-        new_lookup: Callable[[], _L_co],
-        source: KeySource,
+        self, transport: Transport, slots: Slots, new_lookup: Callable[[], _L_co], source: KeySource
     ) -> None:
         self.transport: Transport = transport
         self.pace: Pace = Pace()

@@ -101,7 +101,6 @@ class Pace:
         return max(0.0, self.ready_at() - now)
 
     def note_sent(self, now: float) -> None:
-        """Note that a request goes now."""
         if not self.limited:
             return
         if now - self.held_until > _FORGOTTEN_AFTER:

@@ -90,7 +90,6 @@ class Queue:
         return True
 
     def exit(self) -> None:
-        """Note that a request has ended."""
         # A restart has counted the slots anew.
         if self.queues is self._slots.queues:
             free = self._slots.free = self._slots.free + 1
@@ -131,7 +130,6 @@ class Queue:
         return 0.0
 
     def leave(self, waiter: Waiter) -> None:
-        """Remove a call."""
         self._remove(bisect_left(self.waiting, waiter))
 
     def _remove(self, index: int) -> None:

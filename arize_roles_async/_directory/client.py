@@ -69,8 +69,6 @@ beta = pre_release("directory", "BETA", errors.BetaWarning)
 
 
 class BaseDirectory(BaseClient[object], Directory):
-    """The methods of `Directory`, whatever the transport."""
-
     _resource = USERS
 
     @beta

@@ -13,18 +13,15 @@ from arize_roles_async._directory.pages import ProjectPages, SpacePages, UserPag
 class Directory(Client, Protocol):
     """The users, spaces and projects of Arize, as far as the API key may see them; read only.
 
-    `roles.directory` is one, of an `AiohttpRolesClient`, an `HttpRolesClient` or an
-    `arize_roles_fake.FakeRolesClient`. It shares the key, the options, the connections and the end
-    of that client.
+    `ArizeClient.directory` is one.
 
     A thing is given by its name or its ID, told apart as in `RolesClient.get`. The service finds
     names that contain a text, whatever the case; the client reads all of these and compares. An
     address is compared whole, ASCII letters without case; any other name exactly. Each has at most
     255 characters. Nothing is kept: the next look-up asks again.
 
-    Every method checks its arguments before anything is sent, a listing even before it is awaited,
-    and raises one `ValidationError` for all of them. Every other failure is a `RolesError`, as for
-    `RolesClient`.
+    Arguments are checked and failures raised as `RolesClient` says, with one `ValidationError` for
+    all arguments.
     """
 
     def users(
@@ -34,9 +31,8 @@ class Directory(Client, Protocol):
 
         Args:
             email: A part of the address, whatever the case; at most 255 characters.
-            limit: Users a page, 1 to 100. By default, one page holds 50 and a walk asks for 100 at
-                a time.
-            cursor: The `next_cursor` of an earlier page, to continue after it.
+            limit: As in `RolesClient.list`.
+            cursor: As in `RolesClient.list`.
 
         Raises:
             ForbiddenError: While awaiting or iterating: the key may not list users.

@@ -49,8 +49,6 @@ beta = pre_release("role_bindings", "BETA", BetaWarning)
 
 
 class BaseRoleBindingsClient(BaseClient[object], RoleBindingsClient):
-    """The methods of `RoleBindingsClient`, whatever the transport."""
-
     _resource = ROLE_BINDINGS
 
     @beta

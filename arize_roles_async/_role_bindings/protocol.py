@@ -14,14 +14,11 @@ from arize_roles_async._role_bindings.pages import RoleBindingPages
 class RoleBindingsClient(Client, Protocol):
     """Arize's role bindings, as an application sees them: who has which role where.
 
-    `roles.role_bindings` is one, of an `AiohttpRolesClient`, an `HttpRolesClient` or an
-    `arize_roles_fake.FakeRolesClient`. It shares the key, the options, the connections and the end
-    of that client. Arguments are keywords only, and take IDs, which `roles.directory` finds;
-    `roles.by_name` takes names.
+    `ArizeClient.role_bindings` is one. Arguments are keywords only, and take IDs, which
+    `roles.directory` finds; `roles.by_name` takes names.
 
-    Every method checks its arguments before anything is sent, and raises one `ValidationError` for
-    all of them; an ID that says another kind breaks a rule, too. Every other failure is a
-    `RolesError`, as for `RolesClient`.
+    Arguments are checked and failures raised as `RolesClient` says, with one `ValidationError` for
+    all arguments; an ID that says another kind breaks a rule, too.
 
     The service does not show a binding that the key may not see: most methods answer 404 for it.
     So a 404 means that there is no such binding, or that the key lacks a right.
@@ -43,9 +40,8 @@ class RoleBindingsClient(Client, Protocol):
         Args:
             resource_type: `SPACE` or `PROJECT`; all bindings of a user are two lists.
             user_id: The ID of a user, for only the bindings of that user.
-            limit: Bindings per page, 1 to 100. By default, one page holds 50 and a walk asks for
-                100 at a time.
-            cursor: The `next_cursor` of an earlier page, to continue after it.
+            limit: As in `RolesClient.list`.
+            cursor: As in `RolesClient.list`.
 
         Returns:
             A listing: `await` it for a `ListRoleBindingsResponse`, `async for binding in` it for

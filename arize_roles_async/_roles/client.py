@@ -42,8 +42,6 @@ alpha = pre_release("roles", "ALPHA (BETA in Arize's newest clients)", AlphaWarn
 
 
 class BaseRolesClient(BaseClient[NameLookup], RolesClient):  # ty: ignore[conflicting-metaclass] - as RolesClient
-    """The methods of `RolesClient`, whatever the transport."""
-
     _resource = ROLES
 
     @alpha
@@ -69,11 +67,7 @@ class BaseRolesClient(BaseClient[NameLookup], RolesClient):  # ty: ignore[confli
 
     @alpha
     async def create(
-        self,
-        *,
-        name: str,
-        permissions: PermissionsArgument,
-        description: str | None = None,
+        self, *, name: str, permissions: PermissionsArgument, description: str | None = None
     ) -> Role:
         new = CreateRole(
             name=name,

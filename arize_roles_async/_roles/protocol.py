@@ -93,11 +93,7 @@ class RolesClient(Client, Protocol, metaclass=_RolesClientType):
         ...
 
     async def create(
-        self,
-        *,
-        name: str,
-        permissions: PermissionsArgument,
-        description: str | None = None,
+        self, *, name: str, permissions: PermissionsArgument, description: str | None = None
     ) -> Role:
         r"""Make a custom role.
 

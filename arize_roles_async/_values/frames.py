@@ -90,7 +90,6 @@ def permission_matrix(roles: Sequence[Any]) -> "pd.DataFrame":
 
 
 def _values(columns: Columns, items: Sequence[object]) -> dict[str, list[object]]:
-    """Return the values of each column."""
     return {name: [_plain(item, name, kind) for item in items] for name, kind in columns.items()}
 
 

@@ -53,14 +53,12 @@ def page_request(collection: str, page: PageRequest) -> Request:
 
 
 def create_request(collection: str, record: msgspec.Struct) -> Request:
-    """Return the request that makes a record."""
     return Request(method="POST", target=collection, body=_encode(record))
 
 
 def item_request(
     method: str, collection: str, item_id: str, changes: msgspec.Struct | None = None
 ) -> Request:
-    """Return a request about one record."""
     body = None if changes is None else _encode(changes)
     return Request(method=method, target=item_path(collection, item_id), body=body)
 
