@@ -85,18 +85,6 @@ class TestHold:
         pace.note_granted(16.0)
         assert pace.refused_since == math.inf
 
-    def test_overtaken(self) -> None:
-        """A refusal that took longer than the hold holds back again, and changes no rate."""
-        pace = refused_pace()
-        send(pace, 20)
-        now, rate = pace.ready_at(), pace.rate
-
-        pace.note_refused(9.98, now, 3.0)
-
-        assert pace.ready_at() == close(now + 3.0)
-        pace.note_sent(now + 3.0)
-        assert rate <= pace.rate < 2.0 * rate
-
     @pytest.mark.parametrize(
         ("seconds", "holds"),
         [(1.0, [1.0, 1.0, 1.0, 2.0, 4.0, 8.0, 16.0, 16.0]), (30.0, [30.0, 30.0, 30.0, 45.0])],
@@ -114,40 +102,6 @@ class TestHold:
                 assert pace.ready_at() - now == close(hold)
                 now = pace.ready_at()
             pace.note_granted(now)
-
-    def test_clock_ticks(self) -> None:
-        """A refusal of the first request after a hold counts, even if a late clock sent it."""
-        pace = refused_pace()
-        pace.note_sent(11.0)
-
-        pace.note_refused(10.985, 11.04, 1.0)
-
-        assert pace.ready_at() == close(12.04)
-        pace.note_sent(12.04)
-        assert pace.rate < 8.0
-
-
-class TestFirstRate:
-    def test_idle(self) -> None:
-        """Time in which nobody waited raises no rate."""
-        pace = refused_pace()
-        send(pace)
-
-        for second in range(12, 100):
-            pace.note_sent(second)
-
-        assert pace.rate == 8.0 * 2.0 ** (0.125 / 0.3)
-
-    def test_not_saved(self) -> None:
-        """Nor does it save up requests, but for 20 ms: event loops wake up late."""
-        pace = refused_pace()
-        send(pace)
-
-        pace.note_sent(11.14)
-        assert pace.ready_at() == close(11.125 + 1.0 / pace.rate)
-
-        pace.note_sent(60.0)
-        assert pace.ready_at() == close(59.98 + 1.0 / pace.rate)
 
 
 class TestGoal:
@@ -177,14 +131,6 @@ class TestGoal:
             pace.note_refused(now + 0.001, now + 0.041, 1.0)
 
         assert self.start(pace) == round(0.85 * part, 4)
-
-    def test_before(self) -> None:
-        """A grant of a request that was sent before the first refused one does not count."""
-        pace = refused_at(50.0)
-        for _ in range(20):
-            pace.note_granted(10.5)
-
-        assert self.start(pace) == 0.34
 
     def test_after_a_long_hold(self) -> None:
         """If a refusal costs more than two seconds, the rate takes two holds to its goal."""

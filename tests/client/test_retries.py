@@ -16,7 +16,6 @@ from arize_roles_async import (
     Timeouts,
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient
-from arize_roles_fake.contract._suite import walk
 from tests.support.clients import Connect, account_at_noon, both_clients, create
 
 
@@ -24,19 +23,6 @@ def waits(account: FakeAccount) -> list[float]:
     """Return the seconds between the calls that the account was asked."""
     moments = [call.at for call in account.calls]
     return [(after - before).total_seconds() for before, after in pairwise(moments)]
-
-
-@both_clients
-async def test_each_page(connect: Connect) -> None:
-    """Each page of a walk has all its attempts."""
-    account = account_at_noon()
-    for number in range(3):
-        account.add_role(f"Role {number}")
-    for calls_before in (0, 3, 6):
-        account.fail("list", 503, times=2, skip=calls_before)
-
-    async with connect(account, retry=RetryPolicy(attempts=3)) as roles:
-        assert len(await walk(roles.list(limit=1))) == 3
 
 
 @pytest.mark.parametrize("free", [[], [401], [429], [401, 429], [429, 401]])

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from typing import Any
 
 import msgspec
@@ -10,7 +11,6 @@ import pytest
 from arize_roles_async import (
     ArizeClient,
     AuthenticationError,
-    BadRequestError,
     ConflictError,
     NotFoundError,
     OutcomeUnknownError,
@@ -134,37 +134,18 @@ BROKEN: list[tuple[Callable[[Any], Any], str]] = [
 ]
 
 
-class TestRules:
-    """Arguments are checked before anything is sent."""
-
-    @pytest.mark.parametrize(("call", "message"), BROKEN)
-    async def test_refused(
-        self,
-        account: FakeAccount,
-        bindings: RoleBindingsClient,
-        call: Callable[[Any], Awaitable[object]],
-        message: str,
-    ) -> None:
-        """One error names every argument that breaks a rule."""
-        with pytest.raises(ValidationError) as caught:
-            await call(bindings)
-        assert str(caught.value) == message
-        assert account.calls == ()
-
-    @pytest.mark.parametrize("resource", ["UHJvamVjdDox", "TW9kZWw6MQ=="])
-    async def test_project(
-        self, account: FakeAccount, bindings: RoleBindingsClient, resource: str
-    ) -> None:
-        """The ID of a project says Model or Project."""
-        place = {**TARGET, "resource_type": "PROJECT", "resource_id": resource}
-        made = await bindings.create(**place, role_id=ANALYST)
-        assert account.bindings() == (made,)
-
-    async def test_no_id(self, account: FakeAccount, bindings: RoleBindingsClient) -> None:
-        """A text that is plainly of no kind is the service's to refuse."""
-        with pytest.raises(BadRequestError):
-            await bindings.ensure(**{**TARGET, "role_id": "r", "resource_id": "no base64"})
-        assert asked(account) == ["list", "create"]
+@pytest.mark.parametrize(("call", "message"), BROKEN)
+async def test_refused(
+    account: FakeAccount,
+    bindings: RoleBindingsClient,
+    call: Callable[[Any], Awaitable[object]],
+    message: str,
+) -> None:
+    """One error names every argument that breaks a rule, and nothing is sent."""
+    with pytest.raises(ValidationError) as caught:
+        await call(bindings)
+    assert str(caught.value) == message
+    assert account.calls == ()
 
 
 LOST: Fault = ("lost", {})
@@ -203,6 +184,10 @@ class TestLost:
             ("update", [DOWN, REFUSED], 3, AuthenticationError, "update update get"),
             ("delete", [DOWN, REFUSED], 3, AuthenticationError, "delete delete get"),
             ("create", [DOWN], 1, ServerError, "create"),
+            # A key is shown no more than it may see, but a binding that is there was not deleted.
+            ("create with CREATE", [LOST_AFTER], 3, OutcomeUnknownError, "create create list"),
+            ("update with READ", [LOST], 3, OutcomeUnknownError, "update update get"),
+            ("delete with READ", [LOST], 3, NotFoundError, "delete delete get"),
         ],
     )
     async def test_end(
@@ -215,76 +200,30 @@ class TestLost:
         end: type,
         requests: str,
     ) -> None:
-        """Each change ends in what the account shows."""
-        ended = await self.end_of(account, method, faults, attempts)
+        """Each change, a minute after a binding was made, ends in what the account shows."""
+        method, _, right = method.partition(" with ")
+        if right:
+            account.add_key("other", grants=[f"ROLE_BINDING_{right}"])
+        binding = bind(account)
+        account.advance(60)
+        retry, api_key = RetryPolicy(attempts=attempts), "other" if right else None
+        bindings = FakeRolesClient(account, api_key=api_key, retry=retry).role_bindings
+        elsewhere = {**TARGET, "resource_id": OTHER_SPACE}
+        calls: dict[str, Callable[[], Awaitable[object]]] = {
+            "create": lambda: bindings.create(**elsewhere, role_id=EDITOR),
+            "create again": lambda: bindings.create(**TARGET, role_id=ANALYST),
+            "update": lambda: bindings.update(binding_id=binding.id, role_id=EDITOR),
+            "delete": lambda: bindings.delete(binding_id=binding.id),
+            "remove": lambda: bindings.remove(**TARGET),
+        }
+        operation: Any = requests.replace("list delete", "delete").partition(" ")[0]
+        for failure, options in faults:
+            account.fail(f"role_bindings.{operation}", failure, **options)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+        (ended,) = await asyncio.gather(calls[method](), return_exceptions=True)
         assert type(ended) is end
         if isinstance(ended, RoleBinding):
             assert ended in account.bindings("Editor")
         assert asked(account) == requests.split()
-
-    @pytest.mark.parametrize(
-        ("method", "faults", "grant", "end"),
-        [
-            ("create", [LOST_AFTER], "ROLE_BINDING_CREATE", OutcomeUnknownError),
-            ("update", [LOST], "ROLE_BINDING_READ", OutcomeUnknownError),
-            # A binding that is there after a 404 was not deleted.
-            ("delete", [LOST], "ROLE_BINDING_READ", NotFoundError),
-        ],
-    )
-    async def test_rights(
-        self, account: FakeAccount, method: str, faults: list[Fault], grant: str, end: type
-    ) -> None:
-        """A key that may not see or change everything is shown no more than that."""
-        account.add_key("other", grants=[grant])
-        assert type(await self.end_of(account, method, faults, api_key="other")) is end
-
-    async def end_of(
-        self,
-        account: FakeAccount,
-        method: str,
-        faults: list[Fault],
-        attempts: int = 3,
-        api_key: str | None = None,
-    ) -> object:
-        """Return what a change ends in that meets these failures, a minute after a binding."""
-        binding = bind(account)
-        account.advance(60)
-        elsewhere = {**TARGET, "resource_id": OTHER_SPACE}
-        retry = RetryPolicy(attempts=attempts)
-        roles = FakeRolesClient(account, api_key=api_key, retry=retry).role_bindings
-        calls: dict[str, Callable[[], Awaitable[object]]] = {
-            "create": lambda: roles.create(**elsewhere, role_id=EDITOR),
-            "create again": lambda: roles.create(**TARGET, role_id=ANALYST),
-            "update": lambda: roles.update(binding_id=binding.id, role_id=EDITOR),
-            "delete": lambda: roles.delete(binding_id=binding.id),
-            "remove": lambda: roles.remove(**TARGET),
-        }
-        operation: Any = {"create again": "create", "remove": "delete"}.get(method, method)
-        for failure, options in faults:
-            account.fail(f"role_bindings.{operation}", failure, **options)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
-        (ended,) = await asyncio.gather(calls[method](), return_exceptions=True)
-        return ended
-
-    async def test_changed_since(self) -> None:
-        """A binding that somebody changed since a 503 may have been changed by this call first."""
-        account = before("GET", give)
-        first = bind(account)
-        account.advance(60)
-        account.fail("role_bindings.update", 503, when="after")
-        account.fail("role_bindings.update", 401)
-        bindings = FakeRolesClient(account).role_bindings
-        with pytest.raises(OutcomeUnknownError):
-            await bindings.update(binding_id=first.id, role_id=EDITOR)
-        account.assert_bindings({(USER, SPACE): "Analyst"})
-
-
-async def test_update_answer() -> None:
-    """An update whose answer shows another role than was given is no result."""
-    account = LateAnswers(others=1)
-    (binding,) = account.bindings()
-    bindings = FakeRolesClient(account).role_bindings
-    with pytest.raises(OutcomeUnknownError, match="holds a binding of another role"):
-        await bindings.update(binding_id=binding.id, role_id=EDITOR)
 
 
 class TestEnsure:
@@ -319,43 +258,44 @@ class TestEnsure:
             await getattr(other, method)(**TARGET, **role)
 
     @pytest.mark.parametrize(
-        ("is_bound", "requests"), [(False, "list create"), (True, "list update list")]
+        ("there", "failure", "requests"),
+        [
+            (False, None, "list create"),
+            (True, None, "list update list"),
+            (True, 409, "list update list"),
+        ],
     )
-    async def test_no_role(
-        self, account: FakeAccount, bindings: RoleBindingsClient, *, is_bound: bool, requests: str
+    async def test_other_refusal(
+        self,
+        account: FakeAccount,
+        bindings: RoleBindingsClient,
+        *,
+        there: bool,
+        failure: Any,  # noqa: ANN401 - as in `fail`
+        requests: str,
     ) -> None:
-        """The error for a role that is not there names no right."""
-        if is_bound:
+        """The error for a role that is not there, or a conflict of an update, names no right."""
+        if there:
             bind(account)
-        with pytest.raises(NotFoundError) as caught:
-            await bindings.ensure(**TARGET, role_id="Um9sZTowOm5vbmU=")
+        if failure:
+            account.fail("role_bindings.update", failure)
+        with pytest.raises(ConflictError if failure else NotFoundError) as caught:
+            await bindings.ensure(**TARGET, role_id=EDITOR if failure else "Um9sZTowOm5vbmU=")
         assert "ROLE_BINDING" not in str(caught.value)
         assert asked(account) == requests.split()
 
-    async def test_other_conflict(self, account: FakeAccount, bindings: RoleBindingsClient) -> None:
-        """Nor does that for a conflict of an update."""
-        bind(account)
-        account.fail("role_bindings.update", 409)
-        with pytest.raises(ConflictError) as caught:
-            await bindings.ensure(**TARGET, role_id=EDITOR)
-        assert "ROLE_BINDING" not in str(caught.value)
-
-    async def test_three_rounds(self) -> None:
-        """Where others change the binding each time, three rounds are tried."""
-        account = before("PATCH", rebind)
+    @pytest.mark.parametrize(
+        ("act", "requests"),
+        [(rebind, ["list", "update"] * 3), (unbind, ["list", "update", "list", "create"])],
+    )
+    async def test_changed_meanwhile(self, act: Act, requests: list[str]) -> None:
+        """A binding that somebody removes is made anew; three rounds are tried."""
+        account = before("PATCH", act)
         bind(account)
         bindings = FakeRolesClient(account).role_bindings
-        with pytest.raises(NotFoundError):
+        with pytest.raises(NotFoundError) if act is rebind else nullcontext():
             await bindings.ensure(**TARGET, role_id=EDITOR)
-        assert asked(account) == ["list", "update"] * 3
-
-    async def test_gone(self) -> None:
-        """A binding that somebody removes meanwhile is made anew."""
-        account = before("PATCH", unbind)
-        bind(account)
-        bindings = FakeRolesClient(account).role_bindings
-        await bindings.ensure(**TARGET, role_id=EDITOR)
-        account.assert_bindings({(USER, SPACE): "Editor"})
+        assert asked(account) == requests
 
     @pytest.mark.parametrize("times", Assumptions.choices()["binding_updated_at"])
     async def test_changed_since(self, times: Any) -> None:  # noqa: ANN401 - a choice
@@ -381,22 +321,6 @@ class TestEnsure:
         with pytest.raises(OutcomeUnknownError):
             await FakeRolesClient(account).role_bindings.ensure(**TARGET, role_id=EDITOR)
 
-    async def test_gone_again(self, account: FakeAccount, bindings: RoleBindingsClient) -> None:
-        """A binding that somebody made and removed again at the same moment is made anew."""
-        account.fail("role_bindings.create", 409, times=2)
-        made = await bindings.ensure(**TARGET, role_id=EDITOR)
-        assert account.bindings("Editor") == (made,)
-        assert asked(account) == ["list", "create"] * 3
-
-    async def test_changed_for_good(self) -> None:
-        """If that fails, the error does not say that this call has changed nothing."""
-        account = before("POST", give)
-        account.fail("role_bindings.create", "lost", when="after")
-        account.fail("role_bindings.update", 404, skip=1)  # not that of somebody else
-        bindings = FakeRolesClient(account).role_bindings
-        with pytest.raises(OutcomeUnknownError):
-            await bindings.ensure(**TARGET, role_id=EDITOR)
-
     @pytest.mark.parametrize("act", [unbind, rebind])
     async def test_removed_meanwhile(self, act: Act) -> None:
         """`remove` returns False if somebody else removed the binding at the same moment."""
@@ -419,30 +343,31 @@ class TestEnsure:
         assert await FakeRolesClient(account).role_bindings.remove(**TARGET) is is_own
 
 
-class TestFind:
-    """`find` reads the bindings of a role, a user or a resource."""
+@pytest.mark.parametrize(
+    ("resource", "lists"),
+    [
+        (SPACE, ["SPACE"]),
+        (PROJECT, ["PROJECT"]),
+        ("UHJvamVjdDox", ["PROJECT"]),  # Project:1, which is another one.
+        ("no base64", ["SPACE", "PROJECT"]),
+    ],
+)
+async def test_find(
+    account: FakeAccount, bindings: RoleBindingsClient, resource: str, lists: list[str]
+) -> None:
+    """The ID of a resource says its type, and only bindings of this type are read."""
+    made = [account.bind("Analyst", user=USER, resource=each) for each in (SPACE, PROJECT)]
+    found = [each async for each in bindings.find(resource_id=resource)]
+    assert found == [each for each in made if each.resource_id == resource]
+    assert [call.arguments["resource_type"] for call in account.calls] == lists
 
-    async def test_padding(self, account: FakeAccount, bindings: RoleBindingsClient) -> None:
-        """An ID without its padding is the same ID."""
-        made = bind(account)
-        bare = {"role_id": ANALYST.rstrip("="), "resource_id": SPACE.rstrip("=")}
-        assert [each async for each in bindings.find(**bare)] == [made]
-        assert await bindings.remove(**{**TARGET, "resource_id": bare["resource_id"]})
 
-    @pytest.mark.parametrize(
-        ("resource", "lists"),
-        [("Space:1", ["SPACE"]), ("Project:1", ["PROJECT"]), ("no base64", ["SPACE", "PROJECT"])],
-    )
-    async def test_resource(
-        self, account: FakeAccount, bindings: RoleBindingsClient, resource: str, lists: list[str]
-    ) -> None:
-        """The ID of a resource says its type, and only bindings of this type are read."""
-        ids = {"Space:1": SPACE, "Project:1": PROJECT}
-        made = [account.bind("Analyst", user=USER, resource=each) for each in ids.values()]
-        resource_id = ids.get(resource, resource)
-        found = [each async for each in bindings.find(resource_id=resource_id)]
-        assert found == [each for each in made if each.resource_id == resource_id]
-        assert [call.arguments["resource_type"] for call in account.calls] == lists
+async def test_padding(account: FakeAccount, bindings: RoleBindingsClient) -> None:
+    """An ID without its padding is the same ID."""
+    made = bind(account)
+    bare = {"role_id": ANALYST.rstrip("="), "resource_id": SPACE.rstrip("=")}
+    assert [each async for each in bindings.find(**bare)] == [made]
+    assert await bindings.remove(**{**TARGET, "resource_id": bare["resource_id"]})
 
 
 async def test_role_in_use(account: FakeAccount) -> None:

@@ -221,13 +221,6 @@ async def in_group(
 class TestFailures:
     """Failures of a request that holds the key."""
 
-    @LENT
-    async def test_refused(self, failing: Failing, refusing_port: int, *, lent: bool) -> None:
-        """A refused connection shows no key."""
-        async with client(f"http://127.0.0.1:{refusing_port}", lent=lent) as roles:
-            with failing(match="cannot connect"):
-                await roles.list()
-
     @pytest.mark.parametrize("scheme", ["http", "https"])
     @pytest.mark.parametrize("is_there", [True, False])
     async def test_proxy(
@@ -294,13 +287,6 @@ class TestFailures:
                 await lent.get(script.url, headers=header, middlewares=())
 
         assert any(is_shown(text) for text in by_rich(control.value))
-
-    async def test_closed(self, failing: Failing) -> None:
-        """Nor does a client that was closed."""
-        async with client("http://127.0.0.1:9") as roles:
-            pass
-        with failing(match="closed"):
-            await roles.list()
 
 
 class TestFake:

@@ -76,19 +76,6 @@ class TestRequest:
         assert "Content-Type" not in second.headers
         assert transport.timeouts == [timeouts, timeouts]
 
-    async def test_total(self) -> None:
-        """A number of seconds replaces the limit on the whole call alone, for a copy."""
-        transport = ScriptedTransport(answer_role)
-        timeouts = Timeouts(total=300.0, connect=60.0, read=120.0)
-        async with HttpRolesClient(transport, KEY, timeout=timeouts) as roles:
-            for other in (600.0, None, Timeouts(read=1.0)):
-                await roles.with_options(timeout=other).get(role_id=ID)
-        assert transport.timeouts == [
-            Timeouts(total=600.0, connect=60.0, read=120.0),
-            Timeouts(total=None, connect=60.0, read=120.0),
-            Timeouts(total=30.0, connect=5.0, read=1.0),
-        ]
-
     @pytest.mark.parametrize("change", [str.lower, str.upper, str.title])
     async def test_headers(self, change: Callable[[str], str]) -> None:
         """The names of an answer's headers are read in any case."""
@@ -173,18 +160,6 @@ class TestClient:
         with pytest.raises(ClientStateError):
             await roles.get(role_id=ID)
         assert transport.calls == ["open", "aclose"]
-
-    async def test_grace_over(self) -> None:
-        """When the grace of `aclose` is over, calls under way end."""
-        roles = HttpRolesClient(ScriptedTransport(answer_never), KEY)
-        get = asyncio.create_task(roles.get(role_id=ID))
-        delete = asyncio.create_task(roles.delete(role_id=ID))
-        await asyncio.sleep(0)
-        await roles.aclose(grace=0.01)
-        with pytest.raises(ClientStateError, match=r"^the client is closed$"):
-            await get
-        with pytest.raises(OutcomeUnknownError):
-            await delete
 
     async def test_closed_by_call(self) -> None:
         """A call that closes its client, as its function for the key may do, sends nothing."""
