@@ -357,10 +357,8 @@ def test_events() -> None:
         "(github.event_name == 'push' || github.event_name == 'workflow_dispatch') "
         "&& (needs.plan.outputs.staging || needs.plan.outputs.production)"
     )
-    assert WORKFLOW["concurrency"] == {
-        "group": "roles-${{ github.event_name }}-${{ github.ref }}",
-        "cancel-in-progress": False,
-    }
+    group = "roles-${{ github.event_name }}-${{ github.ref }}"
+    assert WORKFLOW["concurrency"] == group
 
 
 def test_hook() -> None:
