@@ -54,13 +54,8 @@ _written_key = pytest.StashKey[TestOutput]()
 
 # Variables that lead Arize's clients elsewhere, or conflict with those that `arize_env` sets.
 _CONFLICTING = (
-    "ARIZE_BASE_DOMAIN",
-    "ARIZE_PROXY_URL",
-    "ARIZE_REGION",
-    "ARIZE_REQUEST_VERIFY",
-    "ARIZE_SINGLE_HOST",
-    "ARIZE_SINGLE_PORT",
-    "ARIZE_SSL_CA_CERT",
+    *("ARIZE_BASE_DOMAIN", "ARIZE_PROXY_URL", "ARIZE_REGION", "ARIZE_REQUEST_VERIFY"),
+    *("ARIZE_SINGLE_HOST", "ARIZE_SINGLE_PORT", "ARIZE_SSL_CA_CERT"),
 )
 
 

@@ -234,9 +234,9 @@ class FakeAccount(Contents, Script, Assertions):
         """Replace everything by the data of a file, or raise `ValueError`."""
         state, ids = self._state, Ids(data.tenant or "")
         state.clear(ids)
-        state.extra_permissions = frozenset(data.extra_permissions)
         self._limit_custom_roles(data.max_custom_roles)
         records, directory = state.records, data.directory or DirectoryData()
+        records.extra_permissions.update(data.extra_permissions)
         roles, bindings = records.roles, records.bindings
         # Before the bindings, which imply users, spaces and projects that are not there yet.
         for entry in directory.entries():
@@ -297,7 +297,7 @@ class FakeAccount(Contents, Script, Assertions):
             max_custom_roles=state.max_custom_roles,
             assumptions=state.assumptions.changed(),
             keys=self._key_data(),
-            extra_permissions=tuple(sorted(state.extra_permissions)),
+            extra_permissions=tuple(sorted(records.extra_permissions)),
             kept_names=tuple(records.kept_names),
             removed_keys=tuple(sorted(self._removed_keys)),
             deleted_ids=tuple(sorted(roles.deleted_ids())),

@@ -45,7 +45,6 @@ class Snapshot:
 
     account: "Contents" = attrs.field(repr=False)
     records: Records = attrs.field(repr=False)
-    extra_permissions: frozenset[str] = attrs.field(repr=False)
 
 
 class Contents:
@@ -123,7 +122,7 @@ class Contents:
         created, updated = state.written(role.created_at), state.written(role.updated_at)
         role = attrs.evolve(role, created_at=created, updated_at=updated)
         newer = {str(each) for each in role.permissions or () if not each.is_known}
-        state.extra_permissions |= newer
+        self._records.extra_permissions.update(newer)
         roles.put(role)
         return role
 
@@ -388,7 +387,7 @@ class Contents:
     def snapshot(self) -> Snapshot:
         """Return roles, bindings, users, spaces and projects as they are now, for `restore`."""
         with self._lock:
-            return Snapshot(self, self._records.copy(), self._state.extra_permissions)
+            return Snapshot(self, self._records.copy())
 
     def restore(self, snapshot: Snapshot) -> None:
         """Restore all that a snapshot holds; keys, faults, the log and the time stay.
@@ -400,11 +399,11 @@ class Contents:
             raise ValueError("the snapshot is another account's; load(dump()) copies an account")
         with self._lock:
             self._state.records = snapshot.records.copy()
-            self._state.extra_permissions = snapshot.extra_permissions
             # The keys stay, so the permissions that they grant stay known.
             for key in self._state.keys.values():
                 granted = {*(key.everywhere or ()), *chain(*key.on.values())}
-                self._state.extra_permissions |= {p for p in granted if not known_permission(p)}
+                newer = {each for each in granted if not known_permission(each)}
+                self._records.extra_permissions.update(newer)
 
     # API keys
 
@@ -459,7 +458,7 @@ class Contents:
     ) -> Grants:
         def known(permissions: Iterable[AnyPermission | str]) -> frozenset[str]:
             given = frozenset(map(str, reject_string(permissions)))
-            newer = given - self._state.extra_permissions
+            newer = given - self._records.extra_permissions
             if flawed := tuple(sorted(each for each in newer if not known_permission(each))):
                 raise ValueError(permissions_flaw(flawed))
             return given

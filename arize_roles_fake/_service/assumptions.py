@@ -85,7 +85,7 @@ class Assumptions:
 
     def __attrs_post_init__(self) -> None:
         flaws = [
-            f"{name} must be {_listed(values)}, not {getattr(self, name)!r}"
+            f"{name} must be one of {', '.join(map(repr, values))}, not {getattr(self, name)!r}"
             for name, values in self.choices().items()
             if getattr(self, name) not in values
         ]
@@ -126,11 +126,6 @@ class Assumptions:
             for name, values in self.choices().items()
             if getattr(self, name) != values[0]
         }
-
-
-def _listed(values: tuple[int | str, ...]) -> str:
-    *others, last = map(repr, values)
-    return f"{', '.join(others)} or {last}"
 
 
 DEFAULT: Final = Assumptions()

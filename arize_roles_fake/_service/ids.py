@@ -67,27 +67,25 @@ class Ids:
 
     def of_user(self, user: str) -> str:
         """Return the ID of a user, given the ID or a label."""
-        return self._of("user", "User", user)
+        return self._of("User", user)
 
     def of_space(self, space: str) -> str:
         """Return the ID of a space, given the ID, a label such as `Space:1`, or a name."""
-        return self._of("space", "Space", space.removeprefix("Space:"))
+        return self._of("Space", space.removeprefix("Space:"))
 
     def of_organization(self, name: str) -> str:
         """Return the ID of an organization, given the ID or a name."""
-        return self._of("organization", "Organization", name)
+        return self._of("Organization", name)
 
-    def _of(self, what: str, kind: str, text: str) -> str:
+    def _of(self, kind: str, text: str) -> str:
         """Return the ID of a kind that a text is or names, or raise `ValueError`."""
-        flaw = id_flaw(text)
-        found = None if flaw is not None else id_kind(text)
-        if found not in {None, kind}:
-            flaw = f"must not be the ID of a {found}"
-        elif flaw is None and found is None:
+        if id_flaw(text) is None and id_kind(text) is None:
             text = encode_id(f"{kind}:{text}{self._end}")
-            flaw = id_flaw(text)
+        flaw = id_flaw(text)
+        if flaw is None and id_kind(text) != kind:
+            flaw = f"must not be the ID of a {id_kind(text)}"
         if flaw is not None:
-            raise ValueError(f"{what} {flaw}")
+            raise ValueError(f"{kind.lower()} {flaw}")
         return text
 
     def of_resource(self, resource: str) -> str:

@@ -87,8 +87,6 @@ class State:
         self.assumptions = assumptions
         self.max_custom_roles: int | None = None
         """The limit on custom roles in the plan; None is no limit."""
-        self.extra_permissions: frozenset[str] = frozenset()
-        """Permissions of the account that are newer than this version of the library."""
         self.has_every_user: bool = True
         """Whether there is every user that no other account has, and not only those it knows."""
         self.has_every_place: bool = True
@@ -181,7 +179,7 @@ class State:
         return decode_body(
             model,
             request.body or b"",
-            self.extra_permissions,
+            self.records.extra_permissions,
             duplicates=self.assumptions.duplicate_permissions == "kept-once",
         )
 

@@ -219,6 +219,8 @@ class Records:
         """The IDs of users who are in no list and can have no role."""
         self.kept_names: list[str] = []
         """The names of deleted roles that no new role may have."""
+        self.extra_permissions: set[str] = set()
+        """Permissions of the account that are newer than this version of the library."""
 
     def copy(self) -> Self:
         """Return the same records as a state of its own."""

@@ -3,14 +3,13 @@
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
-import attrs
 import msgspec
 
 from arize_roles_async._directory.models import Project, Space, User
-from arize_roles_async._roles.models import Role
-from arize_roles_async._values.models import Aware
+from arize_roles_async._values.models import Aware, Id
+from arize_roles_async._values.permissions import Permissions
 from arize_roles_fake._service.ids import Ids
 from arize_roles_fake._testing.make_role import is_in_utc
 
@@ -52,23 +51,16 @@ Keys = Mapping[str, tuple[str, ...] | KeyData | None]
 """API keys, each with the permissions that it grants; None is all."""
 
 
-if TYPE_CHECKING:
+class RoleData(_Data, frozen=True, kw_only=True):
+    """A role: its name, and perhaps other fields."""
 
-    class RoleData(_Data, frozen=True):
-        """A role: its name, and perhaps other fields."""
-
-        def __init__(self, **fields: object) -> None: ...
-        def __getattr__(self, field: str) -> Any: ...  # noqa: ANN401
-else:
-    RoleData = msgspec.defstruct(
-        "RoleData",
-        [
-            ("name", str),
-            *((f.name, f.type | None, None) for f in attrs.fields(Role) if f.name != "name"),
-        ],
-        bases=(_Data,),
-        kw_only=True,
-    )
+    name: str
+    description: str | None = None
+    permissions: Permissions | None = None
+    is_predefined: bool | None = None
+    id: Id | None = None
+    created_at: Aware | None = None
+    updated_at: Aware | None = None
 
 
 class DirectoryData(_Data, frozen=True):

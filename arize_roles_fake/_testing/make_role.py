@@ -14,6 +14,7 @@ from arize_roles_async._values.permissions import (
     any_permission,
     known_permission,
 )
+from arize_roles_async._values.requests import text_flaw
 from arize_roles_fake._service.ids import encode_id
 
 _CREATED: Final = datetime(2026, 1, 1, tzinfo=UTC)
@@ -115,10 +116,8 @@ def _any_permissions(identifiers: tuple[AnyPermission | str, ...]) -> tuple[AnyP
 
 
 def _check_text(text: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError("a role must not contain surrogates, which UTF-8 cannot carry") from error
+    if text and (flaw := text_flaw(text)):
+        raise ValueError(f"a role {flaw}")
 
 
 class SuspiciousPermissionWarning(UserWarning):

@@ -58,7 +58,7 @@ _real_waits: Final[list[int]] = []
 @contextmanager
 def waiting_in_real_time(clock: Clock) -> Generator[None]:
     """Mark a call that waits in real time: until it ends, time passes for the account as really."""
-    accounts = [*map(id, _accounts_of(clock))]
+    accounts = _accounts_of(clock)
     with _lock:
         _real_waits.extend(accounts)
     try:
@@ -69,11 +69,12 @@ def waiting_in_real_time(clock: Clock) -> Generator[None]:
 
 
 def _is_real(clock: Clock) -> bool:
-    return any(id(account) in _real_waits for account in _accounts_of(clock))
+    return not _accounts_of(clock).isdisjoint(_real_waits)
 
 
-def _accounts_of(clock: Clock) -> list[Clock]:
-    return clock.accounts if isinstance(clock, SharedTime) else [clock]
+def _accounts_of(clock: Clock) -> set[int]:
+    """Return the identities of the accounts that have a clock."""
+    return {*map(id, clock.accounts if isinstance(clock, SharedTime) else [clock])}
 
 
 def advance_to(clock: Clock, moment: datetime) -> None:
@@ -140,11 +141,9 @@ class Timeline:
             seconds = (moment - self.clock.now()).total_seconds()
             if seconds <= 0.0 or _is_real(self.clock):
                 return
-            accounts = {*map(id, _accounts_of(self.clock))}
+            accounts = _accounts_of(self.clock)
             for other in [*_timelines.values()]:
-                if other is not self and not accounts.isdisjoint(
-                    map(id, _accounts_of(other.clock))
-                ):
+                if other is not self and accounts & _accounts_of(other.clock):
                     for call in [*other.calls]:
                         call.deadline += seconds
             self.clock.advance(seconds)

@@ -24,14 +24,7 @@ from arize_roles_async import (
     RolesClient,
     StatusError,
 )
-from arize_roles_fake.contract._suite import (
-    LONG_AGO,
-    PAUSES,
-    Call,
-    PlacesSuite,
-    walk,
-    with_client,
-)
+from arize_roles_fake.contract._suite import LONG_AGO, PAUSES, Call, PlacesSuite, walk, with_client
 
 # IDs of nothing: "RoleBinding:0:none" and so on, in strict base64.
 _NO_BINDING: Final = "Um9sZUJpbmRpbmc6MDpub25l"

@@ -156,8 +156,8 @@ class TestSettings:
     @pytest.mark.parametrize(
         ("text", "message"),
         [
-            ("predefined_refusal=402", "predefined_refusal must be 403 or 400, not '402'"),
-            ("foreign_cursor=1", "foreign_cursor must be 400 or 'ignored', not '1'"),
+            ("predefined_refusal=402", "predefined_refusal must be one of 403, 400, not '402'"),
+            ("foreign_cursor=1", "foreign_cursor must be one of 400, 'ignored', not '1'"),
             ("invalid=400", "'invalid' is not an assumption; these are: invalid_body, predefined_"),
         ],
     )
@@ -172,8 +172,8 @@ class TestSettings:
         with pytest.raises(ValueError, match=r".") as caught:
             Assumptions(unknown_id=500, deleted_name="gone")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
         assert str(caught.value) == (
-            "deleted_name must be 'free' or 'kept', not 'gone'; "
-            "unknown_id must be 404 or 400, not 500"
+            "deleted_name must be one of 'free', 'kept', not 'gone'; "
+            "unknown_id must be one of 404, 400, not 500"
         )
 
     def test_file(self, tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ class TestServeProcess:
             (("--rate", "20/"), "--rate must be calls a second, such as 20, or 20/5, not '20/'"),
             (("--rate", "0"), "per_second must be above 0, and burst an integer of 1 or more"),
             (("--account", "no/such/file"), "no/such/file"),
-            (("--assume", "unknown_id=500"), "unknown_id must be 404 or 400, not '500'"),
+            (("--assume", "unknown_id=500"), "unknown_id must be one of 404, 400, not '500'"),
             (("--api-key-file", "no/such/file"), "no/such/file"),
             (
                 ("--account", '{"roles": [], "keys": {}}'),
