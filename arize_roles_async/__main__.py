@@ -39,13 +39,6 @@ _SOUGHT: Final = {
     "project": "only those on the project with this name or ID",
     "in_space": "the space of --project, by its name or ID",
 }
-_GONE: Final = {
-    "--account": 'put account = "…" into a file',
-    "--anchor ID": "--anchor writes the ID of the oldest custom role; edit the file for another",
-    "--exact": "write --exit-code",
-    "--json": "write --format json",
-}
-"""What to write instead of options of earlier versions."""
 _FORMULA: Final = r"(^|[;\t\r\n])(?=\s*[=+@＝＋－＠﹦﹢﹣﹫-])"  # noqa: RUF001 - signs of other widths
 """Where a spreadsheet runs the rest of a text, also where a semicolon or tab separates cells."""
 _GRACE: Final = 5.0
@@ -61,11 +54,7 @@ was changed; 3 stopped midway, and changes were made or may have been made."""
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
     parser = _parser()
-    chosen, unknown = parser.parse_known_args(arguments)
-    if unknown:
-        name = "--anchor ID" if chosen.command == "export" else unknown[0].partition("=")[0]
-        instead = f"; {name} is gone: {_GONE[name]}" if name in _GONE else ""
-        parser.error(f"unrecognized arguments: {' '.join(unknown)}{instead}")
+    chosen = parser.parse_args(arguments)
     if getattr(chosen, "comment", None) == "-" and chosen.format != "text":
         parser.error("--comment - prints Markdown alone: leave --format out")
     for notice in (client.AlphaWarning, client.BetaWarning):

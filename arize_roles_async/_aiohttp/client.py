@@ -82,15 +82,12 @@ class AiohttpRolesClient(BaseArizeClient):
             host; else `https://api.arize.com`. Excludes `region`.
         region: The name of one of Arize's regions, such as `us-east-1b`; else `ARIZE_REGION`.
         session: A session of the application's own. The client uses it as it is, in its event loop
-            only, and never closes it. Its middlewares and tracing see every attempt, and none but
-            a tracer's `on_request_headers_sent` sees the API key. The guide's page
-            `errors-and-retries` says what a middleware may do. Where the session sends an
-            `Authorization` header of its own, or answers by itself, as a cache does, the call is a
-            `ClientStateError`. Waiting for a connection of its pool counts towards the limit of
-            the call alone. Its settings for certificates and proxies hold, whatever the
-            environment says, unless `verify`, `ca_file` or `proxy` is given. An attempt that is
-            given up resets its connection, as on the client's own session. After a failure, the
-            next attempt may still go out on a connection that only others have used so far.
+            only, and never closes it. The guide's page `errors-and-retries` says what its
+            middlewares and tracers see and may do. If it sends an `Authorization` header of its
+            own, the call is a `ClientStateError`. Waiting for a connection of its pool counts
+            towards the limit of the call alone. Its settings for certificates and proxies hold,
+            whatever the environment says, unless `verify`, `ca_file` or `proxy` is given. After a
+            failure, the next attempt may go out on a connection that only others have used so far.
         timeout: Seconds for a whole call; None is no limit. The limits on connecting and on silence
             are then the defaults. `Timeouts` sets every limit.
         retry: Number of attempts and waits between them; `RetryPolicy()` by default.

@@ -45,9 +45,6 @@ class Config:
     """Settings of connections, from the arguments of `AiohttpRolesClient` and the environment.
 
     With a lent session, the environment decides about neither certificates nor the proxy.
-
-    Raises:
-        ConfigurationError: A value is missing, malformed or excludes another.
     """
 
     def __init__(

@@ -131,11 +131,6 @@ class Attempt:
     call machine decides about retries, and must count each attempt. So nothing is sent after a
     failure, or when the attempt is over. Another middleware may send again after an answer, or
     twice at once, and the call takes note of it.
-
-    Args:
-        call: The call, which `limit` ends.
-        connections: Those of the session.
-        headers: Headers of the request that nothing before the socket sees.
     """
 
     def __init__(
@@ -148,7 +143,7 @@ class Attempt:
         self.call = call
         self.limit = limit
         self.connections = connections
-        self._headers = headers
+        self._headers = headers  # Nothing before the socket sees these.
         self.answers: dict[UsedConnection, Inner] = {}
         """The answers by the connection that carried the request last, None for none so far."""
         self._failure: BaseException | type[BaseException] | None = None
@@ -196,11 +191,7 @@ class Attempt:
         send: "Callable[[Inner, Connection], Awaitable[aiohttp.ClientResponse]]",
         connection: Inner,
     ) -> aiohttp.ClientResponse:
-        """Send a request on a connection: from here on the service may have it, and be silent.
-
-        Raises:
-            NotReusableError: The connection must not carry the request.
-        """
+        """Send a request on a connection: from here on the service may have it, and be silent."""
         if self._failure is not None:
             raise self._failure
         taken = self.connections.take(connection.protocol)

@@ -25,11 +25,7 @@ _FLAWS: Final = {
 
 
 class KeySource:
-    """A fixed key, or a function that returns the key of each call.
-
-    Raises:
-        ConfigurationError: It is neither, or the key can be no bearer token.
-    """
+    """A fixed key, or a function that returns the key of each call."""
 
     def __init__(self, api_key: ApiKey) -> None:
         self._source = Secret(api_key)

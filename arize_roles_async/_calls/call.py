@@ -204,10 +204,8 @@ class Call(msgspec.Struct, eq=False):
     ) -> _T | Retry | FindOutcome:
         """Take the outcome of an attempt, and return the result or the next step.
 
-        `decode` makes the result of a documented answer, or raises `InvalidResponseError`.
-
-        Raises:
-            RolesError: The error that ends the call.
+        `decode` makes the result of a documented answer, or raises `InvalidResponseError`. Raises
+        the error that ends the call.
         """
         if isinstance(outcome, RolesError):
             return self.fail(outcome, now)

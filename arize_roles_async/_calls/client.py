@@ -166,11 +166,7 @@ class BaseClient(Client, Generic[_L_co]):
     def _begin(
         self, operation: str, name: str | None = None, resource: Resource | None = None
     ) -> DrivenCall[_L_co]:
-        """Begin a call, which keeps its driver from start to end, and runs in its `time_limit`.
-
-        Raises:
-            ClientStateError: No call can be made.
-        """
+        """Begin a call, which keeps its driver from start to end, and runs in its `time_limit`."""
         driver = self._shared.driver_now(self._driver)
         whole = self._whole
         # A part of a call under way may begin although the client is closing.

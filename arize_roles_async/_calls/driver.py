@@ -78,9 +78,6 @@ class Shared(Generic[_L_co]):
     """What a client shares with its copies: the transport, the slots, and a driver for each key.
 
     It keeps the drivers of the thousand API keys that were used last.
-
-    Raises:
-        ConfigurationError: `max_concurrency` is no number of requests.
     """
 
     def __init__(
@@ -124,7 +121,6 @@ class Driver(Generic[_L_co]):
         self.lookup: _L_co = new_lookup()
 
     def check_open(self) -> None:
-        """Raise `ClientStateError` if no call can be made."""
         if self.transport.check_open():
             self.slots.restart()
         if self._queue.queues is not self.slots.queues:
@@ -132,11 +128,7 @@ class Driver(Generic[_L_co]):
             self.lookup = self._new_lookup()
 
     async def ask_key(self, call: DrivenCall[_L_co]) -> bool:
-        """Have a call send the key that there is now; return whether it is another one.
-
-        Raises:
-            ConfigurationError: The function that returns keys failed.
-        """
+        """Have a call send the key that there is now; return whether it is another one."""
         key = await self.transport.ask_key(self.key_source, call)
         if self._key is None or key.reveal() != self._key.reveal():
             # It may be of another account, so it shares no walk and knows no name.
@@ -191,10 +183,7 @@ class Driver(Generic[_L_co]):
                 return step
 
     async def _prepare(self, call: DrivenCall[_L_co], waited: float) -> bool:
-        """Have a call send a key; return False if it has to queue again, as a hold began meanwhile.
-
-        Raises what `ask_key` does.
-        """
+        """Have a call send a key; return False if a hold began, so it must queue again."""
         if waited and logger.isEnabledFor(logging.DEBUG):
             message, extra = "%s waited %.3f s in the queue", _fields(call, waited)
             logger.debug(message, str(call.request), waited, extra=extra)

@@ -51,11 +51,7 @@ class Transport(ABC):
         """
 
     async def ask_key(self, source: KeySource, call: Call) -> Secret[str]:
-        """Return the API key that a call is to send, within the call's time.
-
-        Raises:
-            ConfigurationError: The function that returns keys failed.
-        """
+        """Return the API key that a call is to send, within the call's time."""
         return await source.ask(*call.keys)
 
     @abstractmethod

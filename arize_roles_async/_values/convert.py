@@ -100,11 +100,7 @@ def to_dict(response: object) -> dict[str, Any]:
 
 
 def from_dict(model: type[_T], data: object) -> _T:
-    """Return the object of an attrs class that JSON-ready data describes.
-
-    Raises:
-        ValidationError: A field is missing or of the wrong type; it names the first few.
-    """
+    """Return the object of an attrs class that JSON-ready data describes; see `Model.from_dict`."""
     try:
         return _CONVERTER.structure(data, model)
     except TypeError as error:
@@ -116,7 +112,7 @@ def from_dict(model: type[_T], data: object) -> _T:
 
 
 def from_json(model: type[_T], text: str | bytes) -> _T:
-    """Return the object that JSON text describes; raises `ValidationError` as `from_dict` does."""
+    """Return the object that JSON text describes; see `Model.from_json`."""
     if not isinstance(cast("object", text), str | bytes | bytearray | memoryview):
         raise validation_error(("$", f"must be JSON text, not {type_name(text)}"))
     try:

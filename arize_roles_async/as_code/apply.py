@@ -9,7 +9,6 @@ from typing import Any, Final, cast
 import attr
 
 from arize_roles_async import Role, RolesClient, RolesError, __version__
-from arize_roles_async._arize import BaseArizeClient
 from arize_roles_async._calls.client import begin, part_of
 from arize_roles_async._values import errors
 from arize_roles_async._values.options import RetryPolicy, retry_delay
@@ -284,7 +283,7 @@ class Run:
     async def _make(self, change: Change) -> Change:
         """Return a change as it was made, after as many attempts as it takes."""
         # Its calls have the time of one together, and all the grace of a client that closes.
-        whole = begin(self._client, "apply") if isinstance(self._client, BaseArizeClient) else None
+        whole = begin(self._client, "apply")
         roles = part_of(whole, self._client)
         failed = limited = 0
         while True:

@@ -50,14 +50,11 @@ class TestRound:
             (f"plan --api-key {KEY[:3]} roles.toml", "--api-key"),
             ("plan --format html roles.toml", "'html'"),
             ("plan --comment - --format json .", "--comment - prints Markdown alone: leave "),
-            ("apply --yes --json roles.toml", "; --json is gone: write --format json"),
-            ("plan --exact roles.toml", "; --exact is gone: write --exit-code"),
-            ("plan --account=a .", '; --account is gone: put account = "…" into a file'),
-            ("export --anchor Um9sZTpB", "; --anchor ID is gone: --anchor writes the ID of "),
+            ("export --anchor Um9sZTpB", "unrecognized arguments: Um9sZTpB"),
         ],
     )
     def test_usage(self, shell: Shell, command: str, error: str) -> None:
-        """Bad usage is trouble too, and for an option that is gone says what to write instead."""
+        """Bad usage is trouble too."""
         status, output, errors = shell(command)
         assert (status, output) == (2, "")
         assert "arize-roles" in errors.splitlines()[0]
