@@ -3,7 +3,7 @@
 import json
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -65,6 +65,9 @@ PAGE_DATA = {
     "roles": [ROLE_DATA, BARE_DATA],
     "pagination": {"has_more": True, "next_cursor": "bmV4dA=="},
 }
+
+
+OF_PAGE = ListRolesResponse.from_dict
 
 
 class TestData:
@@ -158,36 +161,36 @@ class TestData:
         assert "invalid items" in "".join(traceback.format_exception(caught.value))
 
     @pytest.mark.parametrize(
-        ("change", "message"),
+        ("make", "given", "message"),
         [
-            ({"pagination": None}, "pagination: must be an object, not None"),
-            ({"pagination": []}, "pagination: must be an object, not list"),
-            ({"roles": 5}, "roles: must be a list, not int"),
+            (
+                ListRolesResponse.from_dict,
+                {**PAGE_DATA, "pagination": None},
+                ".pagination: must be an object, not None",
+            ),
+            (
+                ListRolesResponse.from_dict,
+                {**PAGE_DATA, "pagination": []},
+                ".pagination: must be an object, not list",
+            ),
+            (
+                ListRolesResponse.from_dict,
+                {**PAGE_DATA, "roles": 5},
+                ".roles: must be a list, not int",
+            ),
+            (Role.from_json, None, ": must be JSON text, not None"),
+            (Role.from_json, 5, ": must be JSON text, not int"),
+            (Role.from_json, "[]", ": must be an object, not list"),
+            (Role.from_json, "{", ": is not valid JSON: "),
+            (Role.from_json, '{"name": "\ud800"}', ": is not valid JSON: "),
         ],
     )
-    def test_no_page(self, change: dict[str, object], message: str) -> None:
-        """A value in place of an object or a list is refused."""
+    def test_other_kind(self, make: Callable[[Any], object], given: Any, message: str) -> None:  # noqa: ANN401
+        """A value in place of an object, a list or JSON is refused."""
         with pytest.raises(ValidationError) as caught:
-            ListRolesResponse.from_dict({**PAGE_DATA, **change})
+            make(given)
 
-        assert str(caught.value) == f"$.{message}"
-
-    @pytest.mark.parametrize(
-        ("text", "message"),
-        [
-            (None, "must be JSON text, not None"),
-            (5, "must be JSON text, not int"),
-            ("[]", "must be an object, not list"),
-            ("{", "is not valid JSON: "),
-            ('{"name": "\ud800"}', "is not valid JSON: "),
-        ],
-    )
-    def test_not_json(self, text: Any, message: str) -> None:  # noqa: ANN401 - whatever was given
-        """Anything but the JSON of an object is refused."""
-        with pytest.raises(ValidationError) as caught:
-            Role.from_json(text)
-
-        assert str(caught.value).startswith(f"$: {message}")
+        assert str(caught.value).startswith(f"${message}")
 
     def test_surrogates(self) -> None:
         """JSON of what UTF-8 cannot carry is an error of ours."""
@@ -209,33 +212,47 @@ def test_fields() -> None:
     ]
 
 
-class TestDisplay:
-    """The reprs."""
-
-    def test_repr_role(self) -> None:
-        """The repr of a role is one line."""
-        assert repr(ROLE) == (
-            "Role(id='Um9sZToxOmFCY0Q=', name='AI Engineer', description='Looks at projects.', "
-            "permissions=('PROJECT_READ', 'PROMPT_SHARE'), is_predefined=False, "
-            "created_at=2026-01-02T03:04:05.678000+00:00, updated_at=2026-02-03T04:05:06+05:30)"
-        )
-
-    def test_repr_text(self) -> None:
-        """The repr shows 40 characters of a text."""
-        assert f"name='{'n' * 40}'," in repr(attrs.evolve(ROLE, name="n" * 40))
-        assert f"name='{'n' * 39}…'," in repr(attrs.evolve(ROLE, name="n" * 41))
-        assert repr(PaginationMetadata(has_more=True, next_cursor="c" * 41)) == (
-            f"PaginationMetadata(has_more=True, next_cursor='{'c' * 39}…')"
-        )
-
-    def test_repr_page(self) -> None:
-        """The repr of a page shows a few names."""
-        page = attrs.evolve(PAGE, roles=(ROLE, BARE, ROLE, BARE, BARE))
-
-        assert repr(page) == (
-            "ListRolesResponse(roles=['AI Engineer', 'Viewer', 'AI Engineer', … 2 more], "
-            "pagination=PaginationMetadata(has_more=True, next_cursor='bmV4dA=='))"
-        )
+@pytest.mark.parametrize(
+    ("response", "shown"),
+    [
+        (
+            ROLE,
+            (
+                "Role(id='Um9sZToxOmFCY0Q=', name='AI Engineer', description='Looks at projects.', "
+                "permissions=('PROJECT_READ', 'PROMPT_SHARE'), is_predefined=False, "
+                "created_at=2026-01-02T03:04:05.678000+00:00, updated_at=2026-02-03T04:05:06+05:30)"
+            ),
+        ),
+        (
+            attrs.evolve(
+                BARE,
+                name="n" * 40,
+                description="two\nlines" * 50,
+                permissions=(UnknownPermission("P\n" + "P" * 99), *[Permission.ROLE_READ] * 5),
+            ),
+            (
+                f"Role(id='Um9sZToyOmFCY0Q=', name='{'n' * 40}', "
+                "description='two\\nlinestwo\\nlinestwo\\nlinestwo\\nlinestwo…', permissions=("
+                f"'P\\n{'P' * 37}…', 'ROLE_READ', 'ROLE_READ', … 3 more), is_predefined=True, "
+                "created_at=2026-01-01T00:00:00+00:00, updated_at=2026-01-01T00:00:00+00:00)"
+            ),
+        ),
+        (
+            attrs.evolve(PAGE, roles=(ROLE, BARE, ROLE, BARE, BARE)),
+            (
+                "ListRolesResponse(roles=['AI Engineer', 'Viewer', 'AI Engineer', … 2 more], "
+                "pagination=PaginationMetadata(has_more=True, next_cursor='bmV4dA=='))"
+            ),
+        ),
+        (
+            PaginationMetadata(has_more=True, next_cursor="c" * 41),
+            f"PaginationMetadata(has_more=True, next_cursor='{'c' * 39}…')",
+        ),
+    ],
+)
+def test_repr(response: Model, shown: str) -> None:
+    """The repr is one line: of a text it shows 40 characters, and of a page a few names."""
+    assert repr(response) == shown
 
 
 def test_sequence() -> None:
