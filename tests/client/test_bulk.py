@@ -98,14 +98,14 @@ class TestBackground:
         roles = FakeRolesClient(account, timeout=None)
         bulk = roles.with_options(background=True)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(gather, creates(bulk, 200))
-            for calls in (50, 100, 150):
+            tasks.start_soon(gather, creates(bulk, 90))
+            for calls in (30, 60):
                 while len(account.calls) < calls:
                     await anyio.lowlevel.checkpoint()
                 begun = passed(account)
                 await roles.list(limit=1)
                 assert passed(account) - begun <= 1.0
-        assert len(account.roles) >= 200
+        assert len(account.roles) == 90
 
     async def test_own_limit(self) -> None:
         """A background call that others keep from going ends at its own limit."""
@@ -130,13 +130,10 @@ class TestFailure:
         account.fail("create", 429, times=1, retry_after=15)
         roles = FakeRolesClient(account, timeout=10.0, max_concurrency=1)
         begun = account.now()
-        first, second = await gather(creates(roles, 2))
-        assert isinstance(first, RateLimitError)
-        assert first.retry_after == 15.0
-        assert "(times sent: 1)" in str(first)
-        assert isinstance(second, RateLimitError)
-        assert second.retry_after == 15.0
-        assert "(times sent: 0)" in str(second)
+        for times, error in zip((1, 0), await gather(creates(roles, 2)), strict=True):
+            assert isinstance(error, RateLimitError)
+            assert error.retry_after == 15.0
+            assert f"(times sent: {times})" in str(error)
         assert account.now() == begun
         assert len(account.calls) == 1
 

@@ -1,7 +1,7 @@
 """Errors by themselves: made by hand, copied, pickled; bounded lines, and their words."""
 
 import json
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -51,14 +51,11 @@ STATUSES: list[tuple[type[StatusError], int]] = [
 ]
 
 
-class TestByHand:
-    """Errors that tests and other clients make."""
-
-    @pytest.mark.parametrize(("error", "status"), STATUSES)
-    def test_status(self, error: type[StatusError], status: int) -> None:
-        """An error has the status of its class, unless another is given."""
-        assert error("x").status == status
-        assert error("x", status=418).status == 418
+@pytest.mark.parametrize(("error", "status"), STATUSES)
+def test_status(error: type[StatusError], status: int) -> None:
+    """An error made by hand has the status of its class, unless another is given."""
+    assert error("x").status == status
+    assert error("x", status=418).status == 418
 
 
 class TestMessage:
@@ -68,14 +65,11 @@ class TestMessage:
         """An error can be made of nothing, and says nothing then."""
         assert {error_class().args for error_class in ERRORS} == {("",)}
 
-    @pytest.mark.parametrize("error_class", [RolesError, ValidationError])
-    def test_longest(self, error_class: type[RolesError]) -> None:
-        """It has at most 1,500 characters."""
-        assert str(error_class("m" * 1500)) == "m" * 1500
-        assert str(error_class("m" * 1501)) == "m" * 1499 + "…"
-
-    def test_time_limit(self) -> None:
-        """The limit that ran out follows any message."""
+    def test_longest(self) -> None:
+        """It has at most 1,500 characters; the limit that ran out follows any message."""
+        for error_class in (RolesError, ValidationError):
+            assert str(error_class("m" * 1500)) == "m" * 1500
+            assert str(error_class("m" * 1501)) == "m" * 1499 + "…"
         error = RolesTimeoutError("m" * 1501, seconds=5.0, attempts=2)
         assert len(str(error)) == 1500
         assert str(error).endswith("mmm… (total limit of 5 s, 2 attempts)")
@@ -122,14 +116,10 @@ async def test_request_id() -> None:
     roles = FakeRolesClient(retry=RetryPolicy(attempts=1))
     role = roles.account.add_role("Before")
     renamed = json.dumps({**role.to_dict(), "name": "After"})
-    for operation, page in (
-        ("get", "<p>"),
-        ("create", "<p>"),
-        ("list", "<p>"),
-        ("update", renamed),
-    ):
+    pages: dict[Any, str] = dict.fromkeys(("get", "create", "list"), "<p>") | {"update": renamed}
+    for operation, page in pages.items():
         headers = {"Content-Type": "application/json", "X-Request-Id": f"of {operation}"}
-        roles.account.fail(cast("Any", operation), 200, body=page, headers=headers)
+        roles.account.fail(operation, 200, body=page, headers=headers)
     with pytest.raises(InvalidResponseError) as read:
         await roles.get(role_id=role.id)
     with pytest.raises(OutcomeUnknownError) as changed:

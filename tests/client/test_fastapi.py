@@ -9,11 +9,7 @@ import pytest
 from fastapi import FastAPI
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from arize_roles_async import (
-    ClientStateError,
-    ListRoleBindingsResponse,
-    Role,
-)
+from arize_roles_async import ClientStateError, ListRoleBindingsResponse, Role
 from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer, make_role
 from tests.support.documentation import definitions
 
@@ -66,12 +62,10 @@ def test_openapi(names: dict[str, Any]) -> None:
         for path in ("/roles/{name}", "/roles")
     ]
     assert answers[0] == answers[1]["items"] == {"$ref": "#/components/schemas/Role"}
-    schemas = described["components"]["schemas"]
-    assert schemas["Role"]["description"] == "A named set of permissions, as the service holds it."
-    assert schemas["Role"]["required"] == [
-        *("id", "name", "is_predefined", "created_at", "updated_at")
-    ]
-    assert schemas["Role"]["properties"]["created_at"] == {
+    role = described["components"]["schemas"]["Role"]
+    assert role["description"] == "A named set of permissions, as the service holds it."
+    assert role["required"] == ["id", "name", "is_predefined", "created_at", "updated_at"]
+    assert role["properties"]["created_at"] == {
         "type": "string",
         "format": "date-time",
         "title": "Created At",

@@ -43,15 +43,11 @@ class TestLog:
         async with connect(account, retry=RetryPolicy(attempts=3, backoff=1e-9)) as roles:
             await roles.update(role="A", description="B")
         path = f"/v2/roles/{quote(role.id)}"
-        busy, lost = (each.getMessage() for each in log.records if each.levelno == logging.INFO)
-        assert busy == (
-            f"PATCH {path}: attempt 1 failed, the next in 2.00 s: "
-            "ServerError 503 Service Unavailable (request id req-7)"
-        )
-        assert lost == (
-            f"PATCH {path}: attempt 2 failed, the next in 0.00 s: "
-            "RolesConnectionError (request id None)"
-        )
+        said = "PATCH {}: attempt {} failed, the next in {} s: {} (request id {})"
+        assert [each.getMessage() for each in log.records if each.levelno == logging.INFO] == [
+            said.format(path, 1, "2.00", "ServerError 503 Service Unavailable", "req-7"),
+            said.format(path, 2, "0.00", "RolesConnectionError", None),
+        ]
         names = ("method", "path", "attempt", "status", "request_id")
         assert [(r.levelname, *(vars(r)[name] for name in names)) for r in log.records] == [
             ("DEBUG", "GET", "/v2/roles", 1, 200, None),
