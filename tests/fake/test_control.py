@@ -106,23 +106,16 @@ class TestFaults:
         assert served.ask("GET", "/-/faults") == (200, [shown])
         served.ask("DELETE", "/-/faults")
 
-    def test_clear(self, served: Served) -> None:
-        """All faults are removed at once, and none of them counts as unused."""
-        served.ask("POST", "/-/faults", {"operation": "any", "failure": 500, "times": None})
-        served.ask("POST", "/-/faults", {"operation": "delete", "failure": 500})
-        assert served.create("A") == 500
-        assert served.ask("DELETE", "/-/faults") == (204, None)
-        assert served.create("A") == 201
-        assert served.ask("POST", "/-/reset") == (200, {"unused_faults": []})
-
 
 class TestLimits:
-    def test_rate(self, served: Served) -> None:
-        """The rate is limited until the faults are cleared."""
+    def test_clear(self, served: Served) -> None:
+        """All faults and the limit of the rate are removed at once, and none counts as unused."""
+        served.ask("POST", "/-/faults", {"operation": "delete", "failure": 500})
         assert served.ask("POST", "/-/rate", {"per_second": 0.001, "burst": 2}) == (204, None)
         assert [served.status() for _ in range(3)] == [200, 200, 429]
-        served.ask("DELETE", "/-/faults")
+        assert served.ask("DELETE", "/-/faults") == (204, None)
         assert served.status() == 200
+        assert served.ask("POST", "/-/reset") == (200, {"unused_faults": []})
 
     def test_delay(self, served: Served) -> None:
         """Answers to some calls take their time."""
@@ -221,26 +214,15 @@ BOUND: dict[str, Any] = {
     [
         ("POST faults", [], "the body does not have the documented form: "),
         ("POST faults", {"failure": 503}, "operation must be one of"),
-        (
-            "POST faults",
-            CREATE | {"time": 2, "detail": 5},
-            "a fault has no member 'time'; did you ",
-        ),
-        (
-            "POST keys",
-            {"key": "a b"},
-            "a key must have only letters, digits and - . _ ~ + /",
-        ),
+        ("POST faults", CREATE | {"time": 2}, "a fault has no member 'time'; did you "),
+        ("POST keys", {"key": "a b"}, "a key must have only letters, digits and - . _ ~ + /"),
         ("DELETE keys", {"key": "none"}, "there is no such API key"),
         ("POST rate", {"per_second": 0}, "per_second must be above 0"),
         ("POST delay", {"seconds": 1, "operation": "lsit"}, "operation must be one of"),
-        ("POST faults", CREATE | {"retry_after": "x\r\nX-Other: y"}, "retry_after must be "),
         ("POST clock", {"seconds": -1}, "seconds must be 0 or more, not -1.0: time does not go "),
-        ("POST clock", {"seconds": "1"}, "the body does not have the documented form: "),
         ("POST clock", {"seconds": 1, "m": 1}, "the body does not have the documented form: "),
         ("PUT account", {}, "this is not an account file: "),
         ("PUT account", {"roles": [], "keys": {}}, "the account has no API key; pass one with "),
-        ("PUT account", {"roles": [{"name": "A"}, {"name": "A"}]}, "a role is already named 'A'"),
         ("PUT account", BOUND, "'Nobody'"),
         ("POST accounts", BOUND, "'Nobody'"),
     ],
@@ -256,21 +238,15 @@ def test_wrong(served: Served, asked: str, body: object, detail: str) -> None:
 
 
 class TestAccount:
-    def test_read(self, served: Served) -> None:
-        """The account is answered as `dump` writes it, and can be put back."""
-        served.create("A")
-        status, account = served.ask("GET", "/-/account")
-        assert (status, account["roles"][0]["name"]) == (200, "A")
-        served.ask("POST", "/-/reset")
-        assert served.ask("PUT", "/-/account", account) == (204, None)
-        assert served.names() == ["A"]
-
     def test_replaced(self, served: Served) -> None:
-        """The account is the given one, under the same key and options, however long it is."""
+        """The account, however long, is read as it was put, under the same key and options."""
         roles = [{"name": f"{n}", "description": "x" * 1000} for n in range(1000)]
         assert served.ask("PUT", "/-/account", {"roles": roles}) == (204, None)
-        assert served.names() == [f"{n}" for n in range(50)]
+        status, account = served.ask("GET", "/-/account")
         assert served.status("/v2/roles/Um9sZTowOm5vbmU=") == 400
+        served.ask("POST", "/-/reset")
+        assert (status, served.ask("PUT", "/-/account", account)) == (200, (204, None))
+        assert served.names() == [f"{n}" for n in range(50)]
 
     def test_keys(self, served: Served) -> None:
         """The account may have other keys, of which the first controls it, too."""
@@ -418,10 +394,7 @@ class TestRefused:
     def test_without_option(self) -> None:
         """Without `--control` the account answers, which has no such path."""
         with serving() as (url, _):
-            served = Served(url)
-            served.create("A")
-            assert served.ask("POST", "/-/reset")[0] == 404
-            assert served.names() == ["A"]
+            assert Served(url).ask("POST", "/-/reset")[0] == 404
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
