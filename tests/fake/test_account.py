@@ -90,6 +90,15 @@ IMPOSSIBLE: list[tuple[Callable[[Any], object], str]] = [
             "projects.list and any"
         ),
     ),
+    (
+        lambda a: a.calls_of("remove"),
+        (
+            "operation must be one of list, get, create, update, delete, role_bindings.list, "
+            "role_bindings.get, role_bindings.create, role_bindings.update, role_bindings.delete, "
+            "users.list, users.get, spaces.list, spaces.get, projects.list, projects.get, "
+            "not 'remove'"
+        ),
+    ),
     (lambda a: a.shorten_pages(1.5), "sizes must be an integer of 0 or more, not 1.5"),
     (
         lambda a: setattr(a, "max_custom_roles", "few"),
@@ -118,7 +127,7 @@ IMPOSSIBLE: list[tuple[Callable[[Any], object], str]] = [
     (lambda a: a.add_space("ML", id="ML"), f"{A_PLACE}'ML'"),
     (lambda a: a.add_space("ML", id="TW9kZWw6MQ=="), "'TW9kZWw6MQ==' is not the ID of a space"),
     (lambda a: a.add_user("a@x.org", id="U3BhY2U6MQ=="), "user must not be the ID of a Space"),
-    (lambda _: FakeAccount(users="ada"), "users must be a list, not the string 'ada'"),  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    (lambda _: FakeAccount(users="ada"), "users must be a list, not the string 'ada'"),
     (lambda a: a.block_user("aad"), "there is no user 'aad'"),
     (
         lambda a: a.bind("Admin", user="eve", resource="Space:1"),

@@ -1,11 +1,10 @@
 """Role bindings of an account: users and resources that it declares, and keys for some of them."""
 
-import json
 from urllib.parse import quote
 
 import pytest
 
-from arize_roles_fake import FakeAccount, FakeRolesClient
+from arize_roles_fake import FakeAccount
 from tests.support.clients import answer, request_binding
 
 
@@ -75,22 +74,3 @@ def test_nobody() -> None:
     account = FakeAccount.load(FakeAccount(users=(), resources=()).dump())
     of_ada = f"resource_type=SPACE&user_id={quote(account.id('ada'))}"
     assert answer(account, f"GET /v2/role-bindings?{of_ada}")[0] == 404
-
-
-@pytest.mark.parametrize("loaded", [False, True])
-async def test_grants_on_resources(loaded: bool) -> None:  # noqa: FBT001
-    """A key has its grants on the resources that `on` names, and no others."""
-    account = FakeAccount()
-    there = account.bind("Admin", user="ada", resource="Space:1")
-    account.bind("Admin", user="ada", resource="Space:2")
-    on = {"Space:1": ["ROLE_BINDING_READ"], there.resource_id: ["ROLE_BINDING_READ"]}
-    account.add_key("reader", grants=["ROLE_READ"], on=on)
-    if loaded:
-        account = FakeAccount.load(account.dump())
-    reader = FakeRolesClient(account, api_key="reader")
-    assert (await reader.role_bindings.list(resource_type="SPACE")).role_bindings == (there,)
-    assert len(await reader.list()) == 7
-    assert json.loads(account.dump())["keys"]["reader"] == {
-        "grants": ["ROLE_READ"],
-        "on": {"Space:1": ["ROLE_BINDING_READ"]},
-    }

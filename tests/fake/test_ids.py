@@ -37,7 +37,7 @@ class TestWhich:
         """A given key gives the same IDs in every process."""
         account = FakeAccount(api_key="fake-api-key")
         organization = account.add_space("ML", organization="Acme").organization_id
-        assert plain([*ids_of(account), organization]) == [
+        assert plain([*ids_of(account), str(organization)]) == [
             "Role:8:tmoc",
             "User:ada:fake-wztnse",
             "Space:1:fake-wztnse",

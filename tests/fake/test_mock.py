@@ -201,22 +201,6 @@ class TestKeys:
             await roles.aclose()
         assert passed(accounts[later]) == 60.0
 
-    async def test_function(self) -> None:
-        """The key that a function returns counts, and time passes for all accounts then."""
-        one, two = account_at_noon(), account_at_noon()
-        keys = iter(["one", "two", "three", "three"])
-        roles = AiohttpRolesClient(lambda: next(keys))
-        two.limit_rate(0.1)
-        with mock_arize({"one": one, "two": two}):
-            await roles.list()
-            two.fail("list", 503, retry_after=7)
-            await roles.list()
-            with pytest.raises(AuthenticationError):
-                await roles.list()
-        assert [call.outcome for call in one.calls] == [200]
-        assert [call.outcome for call in two.calls] == [503, 429, 200]
-        assert one.now() == two.now() > START
-
     def test_refused(self) -> None:
         """Something else than accounts is refused, and an account without a key."""
         with pytest.raises(TypeError, match="accounts must be a FakeAccount or a mapping, not str"):

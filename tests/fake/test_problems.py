@@ -34,26 +34,6 @@ def answer(
 class TestDetails:
     """The text of each refusal."""
 
-    @pytest.mark.parametrize(
-        ("body", "detail"),
-        [
-            ("[]", "body: must be an object"),
-            ({}, "name: is required; permissions: is required"),
-            ({**CREATED, "id": "x"}, "id: cannot be set by a caller"),
-            ({**CREATED, "n" * 60: 1}, f"{'n' * 60}: is not a known field"),
-            ({**CREATED, "n" * 61: 1}, f"{'n' * 59}…: is not a known field"),
-            ({**CREATED, "description": None}, "description: must be a string, not None"),
-            (
-                {**CREATED, "permissions": {"TAG_READ": 1}},
-                "permissions: must be a list of permissions, not dict",
-            ),
-            ({**CREATED, "name": "A"}, "a role is already named 'A'"),
-        ],
-    )
-    def test_create(self, body: object, detail: str) -> None:
-        """A body that is refused."""
-        assert answer("POST /v2/roles", body)["detail"] == detail
-
     def test_no_json(self) -> None:
         """A body that is no JSON, with the reason of who read it."""
         assert answer("POST /v2/roles", "")["detail"].startswith("body: is not valid JSON: ")
@@ -75,34 +55,73 @@ class TestDetails:
         assert ask(FakeAccount(), "POST /v2/roles", body, Content_Type=content_type).status == 201
 
     @pytest.mark.parametrize(
-        ("line", "detail"),
+        ("line", "body", "detail"),
         [
-            ("GET /v2/roles/x%ff", r"'x\udcff' is not a role ID"),
-            (f"GET /v2/roles/{'x' * 81}", f"'{'x' * 80}' is not a role ID"),
-            (
-                "GET /v2/roles/U3BhY2U6MTphQmNE",
-                "'U3BhY2U6MTphQmNE' was read as an ID, but is not the ID of a role",
+            *(
+                ("POST /v2/roles", body, detail)
+                for body, detail in (
+                    ("[]", "body: must be an object"),
+                    ({}, "name: is required; permissions: is required"),
+                    ({**CREATED, "id": "x"}, "id: cannot be set by a caller"),
+                    ({**CREATED, "n" * 60: 1}, f"{'n' * 60}: is not a known field"),
+                    ({**CREATED, "n" * 61: 1}, f"{'n' * 59}…: is not a known field"),
+                    ({**CREATED, "description": None}, "description: must be a string, not None"),
+                    (
+                        {**CREATED, "permissions": {"TAG_READ": 1}},
+                        "permissions: must be a list of permissions, not dict",
+                    ),
+                    ({**CREATED, "name": "A"}, "a role is already named 'A'"),
+                )
             ),
-            ("GET /v2/roles/Um9sZTo5OmFhYWE%3D", "no role has the ID 'Um9sZTo5OmFhYWE='"),
-            (f"DELETE /v2/roles/{PREDEFINED}", "'P' is a predefined role and cannot be deleted"),
-            ("GET /v2/roles?cursor=x", "cursor: was not issued by this account"),
-            ("GET /v2/roles?limit=0", "limit: must be 1 to 100, not 0"),
-            ("GET /v2/roles?limit=-1", "limit: must be 1 to 100, not -1"),
-            ("GET /v2/roles?limit=999999999", "limit: must be 1 to 100, not 999999999"),
-            ("GET /v2/roles?limit=1234567890", "limit: must be an integer, not str"),
             (
-                "GET /v2/roles?is_predefined=True",
-                "is_predefined: must be True or False, not str",
+                f"PATCH /v2/roles/{OWN}",
+                {},
+                "name, description, permissions: at least one must be given to change",
             ),
-            ("GET /v2/role-bindings", "resource_type: is required"),
-            ("PUT /v2/roles", "PUT is not allowed here"),
-            ("GET /v2/other", "there is nothing at /v2/other"),
-            (f"GET /{'x' * 80}", f"there is nothing at /{'x' * 79}"),
+            (
+                f"PATCH /v2/roles/{OWN}",
+                {"permissions": None},
+                "permissions: must be a list of permissions, not None",
+            ),
+            (
+                f"PATCH /v2/roles/{PREDEFINED}",
+                {"name": "Q"},
+                "'P' is a predefined role and cannot be updated",
+            ),
+            *(
+                (line, None, detail)
+                for line, detail in (
+                    ("GET /v2/roles/x%ff", r"'x\udcff' is not a role ID"),
+                    (f"GET /v2/roles/{'x' * 81}", f"'{'x' * 80}' is not a role ID"),
+                    (
+                        "GET /v2/roles/U3BhY2U6MTphQmNE",
+                        "'U3BhY2U6MTphQmNE' was read as an ID, but is not the ID of a role",
+                    ),
+                    ("GET /v2/roles/Um9sZTo5OmFhYWE%3D", "no role has the ID 'Um9sZTo5OmFhYWE='"),
+                    (
+                        f"DELETE /v2/roles/{PREDEFINED}",
+                        "'P' is a predefined role and cannot be deleted",
+                    ),
+                    ("GET /v2/roles?cursor=x", "cursor: was not issued by this account"),
+                    ("GET /v2/roles?limit=0", "limit: must be 1 to 100, not 0"),
+                    ("GET /v2/roles?limit=-1", "limit: must be 1 to 100, not -1"),
+                    ("GET /v2/roles?limit=999999999", "limit: must be 1 to 100, not 999999999"),
+                    ("GET /v2/roles?limit=1234567890", "limit: must be an integer, not str"),
+                    (
+                        "GET /v2/roles?is_predefined=True",
+                        "is_predefined: must be True or False, not str",
+                    ),
+                    ("GET /v2/role-bindings", "resource_type: is required"),
+                    ("PUT /v2/roles", "PUT is not allowed here"),
+                    ("GET /v2/other", "there is nothing at /v2/other"),
+                    (f"GET /{'x' * 80}", f"there is nothing at /{'x' * 79}"),
+                )
+            ),
         ],
     )
-    def test_target(self, line: str, detail: str) -> None:
+    def test_request(self, line: str, body: object, detail: str) -> None:
         """A request for what is not there, or not as it may be asked for."""
-        assert answer(line)["detail"] == detail
+        assert answer(line, body)["detail"] == detail
 
     @pytest.mark.parametrize(
         ("target", "allowed"),
@@ -113,18 +132,6 @@ class TestDetails:
         account = FakeAccount(api_key="sesame")
         reply = ask(account, f"PUT {target}")
         assert (reply.status, reply.headers["Allow"]) == (405, allowed)
-
-    def test_update(self) -> None:
-        """Changes that are refused."""
-        assert answer(f"PATCH /v2/roles/{OWN}", {})["detail"] == (
-            "name, description, permissions: at least one must be given to change"
-        )
-        assert answer(f"PATCH /v2/roles/{OWN}", {"permissions": None})["detail"] == (
-            "permissions: must be a list of permissions, not None"
-        )
-        assert answer(f"PATCH /v2/roles/{PREDEFINED}", {"name": "Q"})["detail"] == (
-            "'P' is a predefined role and cannot be updated"
-        )
 
     @pytest.mark.parametrize(
         ("authorization", "detail"),
