@@ -283,14 +283,6 @@ class TestAccounts:
         other.ask("POST", "/-/reset")
         assert other.ask("GET", "/v2/roles")[1]["roles"][-1]["name"] == "Admin"
 
-    def test_given(self, served: Served) -> None:
-        """It may be given, with its keys, of which the first controls it."""
-        account: dict[str, Any] = {"roles": [{"name": "A"}], "keys": {"own": None, "second": []}}
-        assert served.ask("POST", "/-/accounts", account) == (201, {"api_key": "own"})
-        assert Served(served.url, "own").names() == ["A"]
-        assert Served(served.url, "second").status() == 403
-        assert Served(served.url, "second").ask("POST", "/-/reset")[0] == 401
-
     def test_removed(self, served: Served) -> None:
         """One that was added can be removed, with its key, and the first one cannot."""
         other = added(served)

@@ -8,44 +8,37 @@ import pytest
 
 Run = Callable[..., pytest.RunResult]
 
-ANYIO = """
-pytestmark = pytest.mark.anyio
-
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request):
-    return request.param
-"""
-
-
-def suite(head: str, over_http: str = "") -> str:
-    return f"""
-import pytest
-from arize_roles_async import AiohttpRolesClient
-{head}
-
-async def test_in_process(fake_roles, fake_account):
-    role = await fake_roles.create(name="A", permissions=["ROLE_READ"])
-    assert fake_account.roles[0] == role
-
-{over_http}
-async def test_over_http(arize_env):
-    async with AiohttpRolesClient() as roles:
-        role = await roles.create(name="A", permissions=["ROLE_READ"])
-    assert arize_env.account.roles[0] == role
-"""
-
 
 class TestRunners:
     """Any way to run a test."""
 
-    def test_marked(self, run: Run, pytester: pytest.Pytester) -> None:
+    def test_marked(self, run: Run) -> None:
         """The fixtures work under pytest-asyncio, and under anyio on asyncio and on trio."""
-        on_asyncio = "@pytest.mark.parametrize('anyio_backend', ['asyncio'])"
-        pytester.makepyfile(
-            test_session=suite("pytestmark = pytest.mark.asyncio(loop_scope='session')"),
-            test_anyio=suite(ANYIO, on_asyncio),
+        run(
+            """
+        @pytest.fixture(params=["asyncio", "trio"])
+        def anyio_backend(request):
+            return request.param
+
+        async def create(roles):
+            role = await roles.create(name="A", permissions=["ROLE_READ"])
+            assert roles.account.roles[0] == role
+
+        @pytest.mark.anyio
+        async def test_anyio(fake_roles):
+            await create(fake_roles)
+
+        @pytest.mark.asyncio
+        async def test_asyncio(fake_roles):
+            await create(fake_roles)
+
+        @pytest.mark.asyncio(loop_scope="session")
+        async def test_session(arize_env):
+            async with AiohttpRolesClient() as roles:
+                await roles.list()
+        """,
+            passed=4,
         )
-        run(suite("pytestmark = pytest.mark.asyncio"), passed=7)
 
     @pytest.mark.full
     def test_xdist(self, run: Run) -> None:
@@ -224,24 +217,14 @@ class TestMarker:
         """
         run(
             """
+        from tests.support.clients import request_binding
+
         pytestmark = pytest.mark.arize_roles(
             users=["ada"], resources=["Space:1"], roles={"Auditor": ["ROLE_READ"]}, grants=[]
         )
 
-        def has(roles, user, place):
-            account = roles.account
-            binding = roles.role_bindings.create(
-                user_id=account.id(user),
-                role_id=account.role("Auditor").id,
-                resource_type="SPACE",
-                resource_id=account.id(place),
-            )
-            asyncio.run(binding)
-            return True
-
         RIGHTS = ["ROLE_READ", "ROLE_CREATE", "ROLE_BINDING_CREATE"]
 
-        @pytest.mark.filterwarnings("ignore::arize_roles_async.BetaWarning")
         @pytest.mark.arize_roles(grants=RIGHTS)
         class TestClass:
             @pytest.mark.arize_roles(
@@ -260,11 +243,11 @@ class TestMarker:
                     asyncio.run(fake_roles.delete(role_id=fake_account.roles[0].id))
                 with pytest.raises(ServerError):
                     asyncio.run(fake_roles.list().all())
-                assert has(fake_roles, "eve", "Space:1")
-                with pytest.raises(NotFoundError):
-                    has(fake_roles, "ada", "Space:1")
-                with pytest.raises(ForbiddenError):
-                    has(fake_roles, "eve", "Space:2")
+                # `users` counts of this marker, `resources` of the outer one.
+                for user, place, status in (
+                    *(("eve", "Space:1", 201), ("ada", "Space:1", 404), ("eve", "Space:2", 403)),
+                ):
+                    assert request_binding(fake_account, user, place) == status
 
         def test_outer(fake_account):
             fake_account.assert_roles({"Auditor": {"ROLE_READ"}})
