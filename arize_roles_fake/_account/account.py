@@ -309,12 +309,11 @@ class FakeAccount(Contents, Script, Assertions):
     def _key_data(self) -> Keys:
         """Return the API keys with what each grants, as the data of a file."""
         keys: dict[str, tuple[str, ...] | KeyData | None] = {}
+        label = self._state.ids.label_or_id
         for key, granted in self._state.keys.items():
             everywhere = None if granted.everywhere is None else tuple(sorted(granted.everywhere))
-            on = {self._state.ids.label_or_id(each): x for each, x in granted.on.items()}
-            keys[key] = everywhere
-            if everywhere is not None and on:
-                keys[key] = KeyData(everywhere, {each: tuple(sorted(x)) for each, x in on.items()})
+            on = {label(each): tuple(sorted(x)) for each, x in granted.on.items()}
+            keys[key] = KeyData(everywhere, on) if on and everywhere is not None else everywhere
         return keys
 
     # Requests

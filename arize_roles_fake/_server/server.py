@@ -73,9 +73,7 @@ class Listener:
         self._account_of = account_of
         """Returns the account that answers a request, by its header `Authorization`; for None that
         of the page, whose time the server's own refusals have."""
-        self._allowed_hosts = None
-        if allowed_hosts is not None:
-            self._allowed_hosts = frozenset(name.lower() for name in allowed_hosts)
+        self._allowed_hosts = allowed_hosts and [*map(str.lower, allowed_hosts)]
         app = web.Application(client_max_size=MAX_REQUEST)
         app.router.add_get("/", self._show)
         if control is not None:

@@ -37,7 +37,7 @@ BY_ID: Final = {
     for operation in each.operations
     if verb(operation) in {"get", "update", "delete"}
 }
-"""The operations on one thing, and the argument with its ID."""
+"""The operations on one record, and the argument with its ID."""
 
 _HANDLERS: Final = {**roles.HANDLERS, **role_bindings.HANDLERS, **directory.HANDLERS}
 _ROUTES: Final = {

@@ -137,37 +137,21 @@ class State:
         """Return the user, space or project with an ID, made from the ID's label if it is new."""
         if (known := self.entries_with(id).by_id(id)) is not None:
             return known
-        kind, label, now = id_kind(id), self.ids.label(id), self.now()
+        kind, label = id_kind(id), self.ids.label(id)
+        new: dict[str, Any] = {"id": id, "created_at": self.now()}
         if kind == "User":
-            return User(
-                id=id,
-                email=label if "@" in label else f"{label}@fake.invalid",
-                name=label.partition("@")[0],
-                status="ACTIVE",
-                role=MEMBER,
-                is_developer=False,
-                created_at=now,
-            )
+            new["email"] = label if "@" in label else f"{label}@fake.invalid"
+            name = label.partition("@")[0]
+            return User(**new, name=name, status="ACTIVE", role=MEMBER, is_developer=False)
         text = label.partition(":")[2]
         if kind == "Space":
-            return Space(
-                id=id,
-                name=text,
-                description="",
-                organization_id=self.ids.of_organization("default"),
-                is_private=False,
-                created_at=now,
-            )
+            new["organization_id"] = self.ids.of_organization("default")
+            return Space(**new, name=text, description="", is_private=False)
         space, _, name = text.rpartition("/")
         if not (space and name):
             space, name = "default", text
-        return Project(
-            id=id,
-            name=name,
-            space_id=self.ids.of_resource(f"Space:{space}"),
-            project_type="APPLICATION",
-            created_at=now,
-        )
+        space_id = self.ids.of_resource(f"Space:{space}")
+        return Project(**new, name=name, space_id=space_id, project_type="APPLICATION")
 
     def body(self, request: Request, model: type[_B]) -> _B:
         """Return the body of a request, or refuse it."""

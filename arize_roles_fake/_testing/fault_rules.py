@@ -68,7 +68,7 @@ _NOT_SCRIPTED: Final[dict[type[RolesError], str]] = {
     ValidationError: "a call raises it if an argument breaks a rule, and sends nothing",
     ConfigurationError: "a client raises it if it is made with wrong arguments",
     ClientStateError: "a client raises it once it is closed",
-    AmbiguousNameError: "a look-up raises it if two things have the name; add_space adds a second",
+    AmbiguousNameError: "a look-up raises it if two records have the name; add_space adds a second",
     MissingExtraError: "a conversion raises it if a package is not installed",
     RoleRenamedError: (
         "an update by name raises it if another client renames the role between the call's list "

@@ -33,7 +33,7 @@ class Watched(Protocol):
 
 
 class Watch:
-    """The accounts that a test asks, and the things that it scripts on any account."""
+    """The accounts that a test asks, and all that it scripts on any account."""
 
     def __init__(self, *, is_paused: bool = False) -> None:
         self._asked: dict[int, tuple[Watched, int]] = {}

@@ -64,7 +64,6 @@ _ODD_IDS: Final = ("..", ".", "../roles", "a/b", "a?limit=1", "a#b", "a%2Fb", "%
 
 _NOT_IN_NAMES: Final = "*<>{}|~^`;\t\n\r\0\x7féñß中😀٣ａ\u00a0\u200b"
 
-
 _UNITS: Final = {"microseconds": 1, "milliseconds": 1000, "seconds": 1_000_000}
 """Microseconds by the assumption about the precision of times."""
 
@@ -818,10 +817,10 @@ class RolesContract(Suite, is_contract=True):
         """Equal answers are equal objects with equal hashes, whose fields cannot be set."""
         role, other = await self._make(roles, "A"), await self._make(roles, "B")
         page = await roles.list(limit=1)
-        things = {"roles": page, "has_more": page.pagination, "name": page.roles[0]}
-        for field, thing in things.items():
+        values = {"roles": page, "has_more": page.pagination, "name": page.roles[0]}
+        for field, value in values.items():
             with pytest.raises(AttributeError):
-                setattr(thing, field, None)
+                setattr(value, field, None)
         pages = [await roles.list(limit=2, is_predefined=False) for _ in range(2)]
         assert len(set(pages)) == 1
         assert len({role, await roles.get(role_id=role.id), other}) == 2

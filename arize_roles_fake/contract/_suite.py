@@ -502,12 +502,8 @@ def _says_why(test: object) -> bool:
     """Return whether a test is marked so that the report shows it with a reason."""
     marks: list[pytest.Mark] = getattr(test, "pytestmark", [])
     return any(
-        (mark.name == "skip" and any((*mark.args, mark.kwargs.get("reason"))))
-        or (
-            mark.name == "xfail"
-            and not mark.args
-            and "condition" not in mark.kwargs
-            and bool(mark.kwargs.get("reason"))
-        )
+        any((*mark.args, mark.kwargs.get("reason")))
+        and (mark.name == "skip" or not (mark.args or "condition" in mark.kwargs))
         for mark in marks
+        if mark.name in {"skip", "xfail"}
     )
