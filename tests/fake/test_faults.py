@@ -22,7 +22,7 @@ from arize_roles_async import (
     ServerError,
     StatusError,
 )
-from arize_roles_fake import FakeAccount
+from arize_roles_fake import FakeAccount, make_role
 from arize_roles_fake._testing.fault_rules import parse_fault
 from tests.support.clients import (
     account_at_noon,
@@ -219,7 +219,7 @@ HTML = "<html><h1>404 Not Found</h1><hr>nginx</html>"
 
 
 @three_clients
-class TestPage:
+class TestBody:
     """Answers of gateways and proxies in place of the service's."""
 
     async def test_gateway(self, account: FakeAccount, roles: RolesClient) -> None:
@@ -233,19 +233,24 @@ class TestPage:
         assert type(error) is StatusError
         assert (error.status, error.from_service, error.request_id) == (404, False, "edge-77")
 
-    async def test_json(self, account: FakeAccount, roles: RolesClient) -> None:
-        """A page may be any document, of the content type that the headers say."""
-        page = '{"roles": [], "pagination": {"has_more": false}, "new": 1}'
-        account.fail("list", 200, body=page, headers={"Content-Type": "application/json"})
+    async def test_html(self, account: FakeAccount, roles: RolesClient) -> None:
+        """A body of bytes is HTML, unless the headers say otherwise."""
         account.fail("list", 200, body=b"<html>back soon</html>")
-        account.add_role("A")
-        assert len(await roles.list()) == 0
         with pytest.raises(InvalidResponseError, match="back soon"):
             await roles.list()
-        assert len(await roles.list()) == 1
+        assert len(await roles.list()) == 0
+
+    async def test_overtaken(self, account: FakeAccount, roles: RolesClient) -> None:
+        """A body may be the role with another's change in it, too, of the type that headers say."""
+        role = account.add_role("A")
+        theirs = make_role(name="B", id=role.id)
+        headers = {"Content-Type": "application/json"}
+        account.fail("update", 200, when="after", body=theirs.to_json(), headers=headers)
+        assert await roles.update(role_id=role.id, description="Text.") == theirs
+        assert account.roles[0].description == "Text."
 
     async def test_headers_alone(self, account: FakeAccount, roles: RolesClient) -> None:
-        """Without a page, the headers go with the service's own problem."""
+        """Without a body, the headers go with the service's own problem."""
         account.fail("list", ForbiddenError, headers={"X-Request-Id": "abc"})
         account.fail("list", 503, headers={"Retry-After": "3"})
         with pytest.raises(ForbiddenError) as caught:
