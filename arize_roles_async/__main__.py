@@ -388,14 +388,14 @@ class _Run:
             with suppress(OSError, client.RolesError):
                 self._comment(fenced(lines))
         if self._form == "json":
-            ended: dict[str, Any] = {"format_version": FORMAT_VERSION}
+            ended: dict[str, object] = {"format_version": FORMAT_VERSION}
             if self._chosen.command == "apply":
                 none = attr.evolve(as_code.ApplyError().result, reason="; ".join(texts))
                 ended = attr.evolve(none, plan=plan or none.plan).to_dict()
                 ended["checksum"] = plan and plan.checksum
             self._show_json({**ended, "kind": self._kind(error), "errors": texts})
 
-    def _show_json(self, data: dict[str, Any]) -> None:
+    def _show_json(self, data: dict[str, object]) -> None:
         self._try_to_show(json.dumps(data)[self._is_begun :])
 
 

@@ -5,23 +5,11 @@ The newest reference makes every field optional, so a model needs only what iden
 
 from typing import Final
 
-# The older name of attrs, which aiohttp has imported already; the newer one takes six more modules.
 import attr
 
 from arize_roles_async._role_bindings.models import RoleBinding
+from arize_roles_async._values import models
 from arize_roles_async._values.json import MAX_ID
-from arize_roles_async._values.models import (
-    ID,
-    PAGINATION,
-    Aware,
-    Id,
-    ListResponse,
-    Model,
-    PaginationMetadata,
-    items_repr,
-    optional,
-    shortened,
-)
 from arize_roles_async._values.text import one_line, quoted
 
 _CREATED: Final = "When it was created; timezone-aware."
@@ -29,78 +17,78 @@ _IN_ORDER: Final = {"doc": "In the service's order."}
 
 
 @attr.frozen(kw_only=True)
-class AccountRole(Model):
+class AccountRole(models.Model):
     """The role that a user has in the whole account, beside those of role bindings."""
 
     type: str = attr.field(metadata={"doc": "`PREDEFINED` or `CUSTOM`."})
-    name: str | None = optional("Such as `ADMIN`, or a custom role's name.")
-    id: Id | None = optional("The ID of a custom role.")
+    name: str | None = models.optional("Such as `ADMIN`, or a custom role's name.")
+    id: models.Id | None = models.optional("The ID of a custom role.")
 
     def __str__(self) -> str:
         return one_line(self.name or self.id or self.type)
 
 
-@attr.frozen(kw_only=True, field_transformer=shortened)
-class User(Model):
+@attr.frozen(kw_only=True, field_transformer=models.shortened)
+class User(models.Model):
     """A user of the account, or the bot user of a service key, which has no address."""
 
-    id: Id = attr.field(metadata=ID)
-    email: str | None = optional("The address, unique but for expired invitations.", repr=repr)
-    name: str | None = optional("For display; several users may have one name.", repr=repr)
-    status: str | None = optional("`ACTIVE`, `INVITED` or `EXPIRED`.")
-    role: AccountRole | None = optional("The user's role in the whole account.")
-    is_developer: bool | None = optional("Whether the user has developer access.")
-    created_at: Aware | None = optional(_CREATED)
+    id: models.Id = attr.field(metadata=models.ID)
+    email: str | None = models.optional("Unique, except for expired invitations.", repr=repr)
+    name: str | None = models.optional("For display; several users may have one name.", repr=repr)
+    status: str | None = models.optional("`ACTIVE`, `INVITED` or `EXPIRED`.")
+    role: AccountRole | None = models.optional("The user's role in the whole account.")
+    is_developer: bool | None = models.optional("Whether the user has developer access.")
+    created_at: models.Aware | None = models.optional(_CREATED)
 
 
-@attr.frozen(kw_only=True, field_transformer=shortened)
-class Space(Model):
+@attr.frozen(kw_only=True, field_transformer=models.shortened)
+class Space(models.Model):
     """A space; its name is unique within its organization."""
 
-    id: Id = attr.field(metadata=ID)
+    id: models.Id = attr.field(metadata=models.ID)
     name: str = attr.field(metadata={"doc": "Its name."})
-    description: str | None = optional("Free text.")
-    organization_id: Id | None = optional("The ID of its organization.")
-    is_private: bool | None = optional("Whether only its members see it.")
-    created_at: Aware | None = optional(_CREATED)
+    description: str | None = models.optional("Free text.")
+    organization_id: models.Id | None = models.optional("The ID of its organization.")
+    is_private: bool | None = models.optional("Whether only its members see it.")
+    created_at: models.Aware | None = models.optional(_CREATED)
 
 
-@attr.frozen(kw_only=True, field_transformer=shortened)
-class Project(Model):
+@attr.frozen(kw_only=True, field_transformer=models.shortened)
+class Project(models.Model):
     """A project; its name is unique within its space."""
 
-    id: Id = attr.field(metadata=ID)
+    id: models.Id = attr.field(metadata=models.ID)
     name: str = attr.field(metadata={"doc": "Its name."})
-    space_id: Id = attr.field(metadata={"doc": "The ID of its space."})
-    project_type: str | None = optional("`APPLICATION`, `HARNESS` or `EXPERIMENT`.")
-    created_at: Aware | None = optional(_CREATED)
+    space_id: models.Id = attr.field(metadata={"doc": "The ID of its space."})
+    project_type: str | None = models.optional("`APPLICATION`, `HARNESS` or `EXPERIMENT`.")
+    created_at: models.Aware | None = models.optional(_CREATED)
 
 
 @attr.frozen(kw_only=True)
-class ListUsersResponse(ListResponse[User]):
+class ListUsersResponse(models.ListResponse[User]):
     """One page of users, or all of them; also a sequence of its users."""
 
-    users: tuple[User, ...] = attr.field(repr=items_repr, metadata={"doc": "Oldest first."})
-    pagination: PaginationMetadata = attr.field(metadata=PAGINATION)
+    users: tuple[User, ...] = attr.field(repr=models.items_repr, metadata={"doc": "Oldest first."})
+    pagination: models.PaginationMetadata = attr.field(metadata=models.PAGINATION)
 
 
 @attr.frozen(kw_only=True)
-class ListSpacesResponse(ListResponse[Space]):
+class ListSpacesResponse(models.ListResponse[Space]):
     """One page of spaces, or all of them; also a sequence of its spaces."""
 
-    spaces: tuple[Space, ...] = attr.field(repr=items_repr, metadata=_IN_ORDER)
-    pagination: PaginationMetadata = attr.field(metadata=PAGINATION)
+    spaces: tuple[Space, ...] = attr.field(repr=models.items_repr, metadata=_IN_ORDER)
+    pagination: models.PaginationMetadata = attr.field(metadata=models.PAGINATION)
 
 
 @attr.frozen(kw_only=True)
-class ListProjectsResponse(ListResponse[Project]):
+class ListProjectsResponse(models.ListResponse[Project]):
     """One page of projects, or all of them; also a sequence of its projects."""
 
-    projects: tuple[Project, ...] = attr.field(repr=items_repr, metadata=_IN_ORDER)
-    pagination: PaginationMetadata = attr.field(metadata=PAGINATION)
+    projects: tuple[Project, ...] = attr.field(repr=models.items_repr, metadata=_IN_ORDER)
+    pagination: models.PaginationMetadata = attr.field(metadata=models.PAGINATION)
 
 
-@attr.frozen(kw_only=True, field_transformer=shortened)
+@attr.frozen(kw_only=True, field_transformer=models.shortened)
 class NamedBinding(RoleBinding):
     """A role binding with the names of its user, role and resource.
 
@@ -108,10 +96,10 @@ class NamedBinding(RoleBinding):
     service key has no address.
     """
 
-    user: str | None = optional("The address of the user.")
-    role: str | None = optional("The name of the role.")
-    resource: str | None = optional("The name of the space or project.")
-    in_space: str | None = optional("The name of the space that a project is in.")
+    user: str | None = models.optional("The address of the user.")
+    role: str | None = models.optional("The name of the role.")
+    resource: str | None = models.optional("The name of the space or project.")
+    in_space: str | None = models.optional("The name of the space that a project is in.")
 
     def __str__(self) -> str:
         return "{} has {} on {}".format(*in_words(self))
@@ -128,10 +116,10 @@ def in_words(binding: NamedBinding) -> tuple[str, str, str]:
 
 
 @attr.frozen(kw_only=True)
-class NamedBindings(ListResponse[NamedBinding]):
+class NamedBindings(models.ListResponse[NamedBinding]):
     """Role bindings with their names; also a sequence of them."""
 
     role_bindings: tuple[NamedBinding, ...] = attr.field(
-        repr=items_repr, metadata={"doc": "Those on spaces first."}
+        repr=models.items_repr, metadata={"doc": "Those on spaces first."}
     )
-    pagination: PaginationMetadata = attr.field(metadata=PAGINATION)
+    pagination: models.PaginationMetadata = attr.field(metadata=models.PAGINATION)

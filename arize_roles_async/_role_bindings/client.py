@@ -218,10 +218,9 @@ class BaseRoleBindingsClient(BaseClient[object], RoleBindingsClient):
         )
 
     async def _update(self, call: DrivenCall[object], binding_id: str, role_id: str) -> RoleBinding:
+        changes = UpdateRoleBinding(role_id=role_id)
         return await call.change(
-            item_request(
-                "PATCH", ROLE_BINDINGS.path, binding_id, UpdateRoleBinding(role_id=role_id)
-            ),
+            item_request("PATCH", ROLE_BINDINGS.path, binding_id, changes),
             functools.partial(decode_item, RoleBinding, "id", binding_id),
             lambda step: self._find_updated(call, binding_id, role_id, step),
         )

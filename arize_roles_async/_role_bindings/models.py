@@ -6,17 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import attr
 import msgspec
 
-from arize_roles_async._values.models import (
-    ID,
-    PAGINATION,
-    Aware,
-    Id,
-    ListResponse,
-    Model,
-    PaginationMetadata,
-    items_repr,
-    shortened,
-)
+from arize_roles_async._values import models
 from arize_roles_async._values.permissions import open_enum
 
 
@@ -38,32 +28,32 @@ else:
     _ResourceType = Annotated[open_enum(RoleBindingResourceType, str), msgspec.Meta()]
 
 
-@attr.frozen(kw_only=True, field_transformer=shortened)
-class RoleBinding(Model):
+@attr.frozen(kw_only=True, field_transformer=models.shortened)
+class RoleBinding(models.Model):
     """One user's role on one space or project, as the service holds it.
 
-    Frozen and hashable; two bindings are equal when every field is. A user has at most one binding
-    on a resource. Field names are the service's own, from its REST reference.
+    Frozen and hashable as a `Role`, with the service's own names. A user has at most one binding on
+    a resource.
     """
 
-    id: Id = attr.field(metadata=ID)
-    role_id: Id = attr.field(metadata={"doc": "The ID of the role that the user has."})
-    user_id: Id = attr.field(metadata={"doc": "The ID of the user."})
+    id: models.Id = attr.field(metadata=models.ID)
+    role_id: models.Id = attr.field(metadata={"doc": "The ID of the role that the user has."})
+    user_id: models.Id = attr.field(metadata={"doc": "The ID of the user."})
     resource_type: _ResourceType = attr.field(
         metadata={"doc": "The kind of the resource; a string if it is newer than this version."}
     )
-    resource_id: Id = attr.field(metadata={"doc": "The ID of the space or project."})
-    created_at: Aware = attr.field(
-        metadata={"doc": "When the binding was created; timezone-aware."}
+    resource_id: models.Id = attr.field(metadata={"doc": "The ID of the space or project."})
+    created_at: models.Aware = attr.field(metadata={"doc": "When it was created; timezone-aware."})
+    updated_at: models.Aware = attr.field(
+        metadata={"doc": "When its role last changed; timezone-aware."}
     )
-    updated_at: Aware = attr.field(metadata={"doc": "When its role last changed; timezone-aware."})
 
 
 @attr.frozen(kw_only=True)
-class ListRoleBindingsResponse(ListResponse[RoleBinding]):
+class ListRoleBindingsResponse(models.ListResponse[RoleBinding]):
     """One page of role bindings, or all of them; also a sequence of its bindings."""
 
     role_bindings: tuple[RoleBinding, ...] = attr.field(
-        repr=items_repr, metadata={"doc": "Newest first; at most 100 in one page."}
+        repr=models.items_repr, metadata={"doc": "Newest first; at most 100 in one page."}
     )
-    pagination: PaginationMetadata = attr.field(metadata=PAGINATION)
+    pagination: models.PaginationMetadata = attr.field(metadata=models.PAGINATION)

@@ -258,10 +258,7 @@ def _casefolded(name: str) -> str:
 
 def _matches(role: Role, asked: CreateRole | UpdateRole) -> bool:
     """Return whether a role has the requested description and permissions."""
-    description = "" if asked.description is UNSET else asked.description
-    is_described = (role.description or "") == (description or "")
-    if asked.description is UNSET and isinstance(asked, UpdateRole):
-        is_described = True
-    if asked.permissions is UNSET:
-        return is_described
-    return is_described and set(role.permissions or ()) == set(asked.permissions)
+    is_kept = asked.description is UNSET and isinstance(asked, UpdateRole)
+    if not is_kept and (role.description or "") != (asked.description or ""):
+        return False
+    return asked.permissions is UNSET or set(role.permissions or ()) == set(asked.permissions)

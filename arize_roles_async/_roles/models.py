@@ -4,19 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import attr
 
-from arize_roles_async._values.models import (
-    ID,
-    PAGINATION,
-    Aware,
-    Id,
-    ListResponse,
-    Model,
-    PaginationMetadata,
-    first_reprs,
-    items_repr,
-    optional,
-    shortened,
-)
+from arize_roles_async._values import models
 from arize_roles_async._values.permissions import Permissions
 
 if TYPE_CHECKING:
@@ -26,38 +14,38 @@ else:
 
 
 def _permissions_repr(permissions: Permissions | None) -> str:
-    return "None" if permissions is None else f"({first_reprs(permissions)})"
+    return "None" if permissions is None else f"({models.first_reprs(permissions)})"
 
 
-@attr.frozen(kw_only=True, field_transformer=shortened)
-class Role(Model):
+@attr.frozen(kw_only=True, field_transformer=models.shortened)
+class Role(models.Model):
     """A named set of permissions, as the service holds it.
 
     Frozen and hashable; two roles are equal when every field is. Field names and limits are the
     service's own, from its REST reference.
     """
 
-    id: Id = attr.field(metadata=ID)
+    id: models.Id = attr.field(metadata=models.ID)
     name: str = attr.field(metadata={"doc": "Unique within the account, 1 to 255 characters."})
-    description: str | None = optional("At most 1000 characters; None if there is none.")
-    permissions: Permissions | None = optional(
+    description: str | None = models.optional("At most 1000 characters; None if there is none.")
+    permissions: Permissions | None = models.optional(
         "None where the service withheld them: the caller lacks ROLE_READ.", repr=_permissions_repr
     )
     is_predefined: bool = attr.field(
         metadata={"doc": "Whether the role is the system's own, and read-only."}
     )
-    created_at: Aware = attr.field(metadata={"doc": "When the role was created; timezone-aware."})
-    updated_at: Aware = attr.field(metadata={"doc": "When it last changed; timezone-aware."})
+    created_at: models.Aware = attr.field(metadata={"doc": "When it was created; timezone-aware."})
+    updated_at: models.Aware = attr.field(metadata={"doc": "When it last changed; timezone-aware."})
 
 
 @attr.frozen(kw_only=True)
-class ListRolesResponse(ListResponse[Role]):
+class ListRolesResponse(models.ListResponse[Role]):
     """One page of roles, or all of them; also a sequence of its roles."""
 
     roles: tuple[Role, ...] = attr.field(
-        repr=items_repr, metadata={"doc": "Newest first; at most 100 in one page."}
+        repr=models.items_repr, metadata={"doc": "Newest first; at most 100 in one page."}
     )
-    pagination: PaginationMetadata = attr.field(metadata=PAGINATION)
+    pagination: models.PaginationMetadata = attr.field(metadata=models.PAGINATION)
 
     def permission_matrix(self) -> "DataFrame":
         """Return a table of roles by permissions, True where held. Needs the extra `pandas`.

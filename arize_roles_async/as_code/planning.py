@@ -55,7 +55,7 @@ def held(role: Role | DeclaredRole | None) -> frozenset[str]:
     return frozenset(map(str, role.permissions or ())) if role else frozenset()
 
 
-def content(role: Role | DeclaredRole) -> dict[str, Any]:
+def content(role: Role | DeclaredRole) -> dict[str, object]:
     """Return the fields of a role that a declaration has, as JSON-ready data."""
     fields = {"name": role.name, "description": role.description or None}
     return {**fields, "permissions": sorted(held(role))}

@@ -69,7 +69,7 @@ def test_openapi(names: dict[str, Any]) -> None:
         "type": "string",
         "format": "date-time",
         "title": "Created At",
-        "description": "When the role was created; timezone-aware.",
+        "description": "When it was created; timezone-aware.",
     }
 
 
