@@ -197,7 +197,7 @@ def test_unused(account: FakeAccount) -> None:
     account.shorten_pages(3, 0, 2)
     with account.block("create", about="A"):
         ask(account, "GET /v2/roles", key="")
-    asked = (*["GET /v2/roles"] * 3, "DELETE /v2/roles/x")
+    asked = (*["GET /v2/roles"] * 2, "GET /v2/users", "DELETE /v2/roles/x")
     assert [ask(account, line).status for line in asked] == [500, 500, 200, 503]
     by_name = "(over HTTP, a get by a name is often a list, which faults on list strike)"
     assert account.unused_faults == (
