@@ -115,8 +115,7 @@ class MockArize(Generic[_A]):
         with _lock:
             _running.remove(mock)
             _redirect(mock)
-        if watch := running_watch():
-            watch.at_end.append(functools.partial(_restore_environment, mock))
+        running_watch().at_end.append(functools.partial(_restore_environment, mock))
         if self._unused_faults == "allow":
             for account in mock.all_accounts:
                 for watch in watches:
