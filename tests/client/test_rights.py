@@ -1,7 +1,7 @@
 """The rights that each call needs, as the guide lists them."""
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -95,7 +95,7 @@ def rights_of(needs: set[str]) -> dict[str, str]:
 @asynccontextmanager
 async def client_with(
     grants: set[Permission],
-) -> AsyncIterator[tuple[FakeRolesClient, dict[str, Any]]]:
+) -> AsyncGenerator[tuple[FakeRolesClient, dict[str, Any]]]:
     """Give a client whose key has some rights, and the IDs of its account."""
     account = FakeAccount()
     account.add_space("ML")

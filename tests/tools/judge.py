@@ -173,7 +173,7 @@ def _untrue(service: Service, end: Any) -> Iterator[str]:  # noqa: ANN401 - a li
     method = service.story.method.partition(" ")[0].partition(".")[2]
     is_role = {"name", "permissions", "description"} & given.keys()
     wanted = {name: given[name] for name in is_role or {"role_id"} & given.keys()}
-    if any(len(set.intersection(*moments)) > 1 for moments in bearing):
+    if any(len(moments[0].intersection(*moments)) > 1 for moments in bearing):
         yield "one of two was picked"
     if item and not any(item == each.get(item["id"]) for each in items):
         yield "it never was so"
