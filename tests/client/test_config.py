@@ -232,10 +232,28 @@ GATE = "https://arize.example:8443/gate"
             *("http://proxy.example?", "http://proxy.example#", "http://proxy.example "),
             "http://user:pass word@proxy.example",
         ),
+        *(
+            ({"headers": {name: "x"}}, f"the header {name!r} is set by the client itself")
+            for name in (
+                *("Accept", "Accept-Encoding", "Authorization", "Connection"),
+                *("Content-Encoding", "Content-Length", "content-type", "Cookie", "Expect"),
+                *("HOST", "Language-Version", "Proxy-Authorization", "SDK-Language"),
+                *("SDK-Package-Name", "SDK-Retry-Count", "sdk-version", "TE", "Trailer"),
+                *("Transfer-Encoding", "Upgrade"),
+            )
+        ),
+        *(
+            ({"headers": {name: "x"}}, f"{name!r} is not a valid header name")
+            for name in ("", "X Team", "X:Team", "X-Team\r\n", "X-Team\n", "\uff38")
+        ),
+        *(
+            ({"headers": {"X": value}}, "the value of header 'X' must be printable ASCII")
+            for value in ("a\r\nX-Other: b", "ü")
+        ),
     ],
 )
 def test_refused(arguments: dict[str, Any], message: str) -> None:
-    """An argument that breaks a rule is refused; a URL, which may hold a secret, is not quoted."""
+    """An argument that breaks a rule is refused; no URL and no value, maybe a secret, is quoted."""
     assert refusal(**arguments) == message
 
 
@@ -274,6 +292,8 @@ class TestBaseUrl:
         """Of a URL that the environment makes, the variables are named that are set."""
         with patch.dict(os.environ, variables):
             assert refusal(region=region) == f"the base URL (from {named}) {NO_HOST}"
+        with patch.dict(os.environ, ARIZE_PROXY_URL="socks5://proxy.example"):
+            assert refusal() == f"the proxy (from ARIZE_PROXY_URL) {PROXY_RULE}"
 
 
 class TestPlainHttp:
@@ -335,25 +355,20 @@ class TestCertificates:
         monkeypatch.setenv("ARIZE_REQUEST_VERIFY", environment)
         assert not configured(**arguments).verify
 
-    def test_unverified_proxy(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A proxy elsewhere intercepts a connection to this machine."""
-        monkeypatch.setenv("ARIZE_REQUEST_VERIFY", "0")
-        with pytest.warns(InsecureWarning, match=r"certificate of proxy\.example is"):
+    def test_variable(self) -> None:
+        """A proxy elsewhere intercepts a connection to this machine; no other word is taken."""
+        with (
+            patch.dict(os.environ, ARIZE_REQUEST_VERIFY="0"),
+            pytest.warns(InsecureWarning, match=r"certificate of proxy\.example is"),
+        ):
             configured(base_url="https://localhost", proxy="https://proxy.example")
-
-    def test_neither_word(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A word that is neither true nor false is refused."""
-        monkeypatch.setenv("ARIZE_REQUEST_VERIFY", "maybe")
-        assert refusal() == "ARIZE_REQUEST_VERIFY must be true or false, not 'maybe'"
+        with patch.dict(os.environ, ARIZE_REQUEST_VERIFY="maybe"):
+            assert refusal() == "ARIZE_REQUEST_VERIFY must be true or false, not 'maybe'"
 
     @pytest.mark.parametrize(
         ("arguments", "variables", "message"),
         [
-            (
-                {"verify": False, "ca_file": "/a"},
-                {},
-                "ca_file says whom to trust, and verify=False",
-            ),
+            ({"verify": False, "ca_file": "/a"}, {}, "ca_file says whom to trust, and verify="),
             ({"ca_file": "/a"}, {"VERIFY": "0"}, "ca_file says whom to trust, and ARIZE_REQUEST_"),
             ({}, {"VERIFY": "no", "CA": "/a"}, "ARIZE_SSL_CA_CERT says whom to trust, and ARIZE"),
             ({"verify": False}, {"VERIFY": "no", "CA": "/a"}, ""),
@@ -362,21 +377,16 @@ class TestCertificates:
         ],
     )
     def test_opposites(
-        self,
-        arguments: dict[str, Any],
-        variables: dict[str, str],
-        message: str,
-        monkeypatch: pytest.MonkeyPatch,
+        self, arguments: dict[str, Any], variables: dict[str, str], message: str
     ) -> None:
         """Two settings that say opposite things are an error, unless an argument overrules one."""
         names = {"VERIFY": "ARIZE_REQUEST_VERIFY", "CA": "ARIZE_SSL_CA_CERT"}
-        for name, value in variables.items():
-            monkeypatch.setenv(names[name], value)
         arguments = {"base_url": "https://localhost"} | arguments
-        if message:
-            assert refusal(**arguments).startswith(message)
-        else:
-            configured(**arguments)
+        with patch.dict(os.environ, {names[name]: value for name, value in variables.items()}):
+            if message:
+                assert refusal(**arguments).startswith(message)
+            else:
+                configured(**arguments)
 
     @pytest.mark.parametrize(
         ("ca_file", "message", "cause"),
@@ -393,12 +403,6 @@ class TestCertificates:
             AiohttpRolesClient("a-key", ca_file=ca_file)
         assert str(caught.value).startswith(message)
         assert isinstance(caught.value.__cause__, cause)
-
-
-def test_bad_proxy() -> None:
-    """An error names the variable, and not its value."""
-    with patch.dict(os.environ, ARIZE_PROXY_URL="socks5://proxy.example"):
-        assert refusal() == f"the proxy (from ARIZE_PROXY_URL) {PROXY_RULE}"
 
 
 class TestLentSession:
@@ -421,76 +425,36 @@ class TestLentSession:
 
 
 @pytest.mark.parametrize(
-    ("headers", "message"),
+    ("argument", "value", "message"),
     [
-        *(
-            ({name: "x"}, f"the header {name!r} is set by the client itself")
-            for name in (
-                *("Accept", "Accept-Encoding", "Authorization", "Connection"),
-                *("Content-Encoding", "Content-Length", "content-type", "Cookie", "Expect"),
-                *("HOST", "Language-Version", "Proxy-Authorization", "SDK-Language"),
-                *("SDK-Package-Name", "SDK-Retry-Count", "sdk-version", "TE", "Trailer"),
-                *("Transfer-Encoding", "Upgrade"),
-            )
-        ),
-        *(
-            ({name: "x"}, f"{name!r} is not a valid header name")
-            for name in ("", "X Team", "X:Team", "X-Team\r\n", "X-Team\n", "\uff38")
-        ),
-        *(
-            ({"X-Team": value}, "the value of header 'X-Team' must be printable ASCII")
-            for value in ("a\r\nX-Other: b", "ü")
-        ),
+        ("api_key", 5, f"{KEY_RULE}, not int"),
+        ("base_url", 5, "base_url must be a string, not int"),
+        ("region", 5, "region must be a string, not int"),
+        ("session", 5, "session must be an aiohttp.ClientSession, not int"),
+        ("timeout", "30", f"{SECONDS_RULE}, not '30'"),
+        ("timeout", -3, f"{SECONDS_RULE}, not -3"),
+        ("retry", 0, "retry must be a RetryPolicy, not int"),
+        ("headers", 5, "headers must be a mapping, not int"),
+        ("headers", [("X", "1")], "headers must be a mapping, not list"),
+        ("headers", {"X": 1}, "the value of header 'X' must be a string, not int"),
+        ("headers", {1: "x"}, "the name of a header must be a string, not int"),
+        ("verify", "no", "verify must be True or False, not str"),
+        ("ca_file", 5, "ca_file must be a path, not int"),
+        ("proxy", 5, "proxy must be a string, not int"),
+        ("allow_http", 1, "allow_http must be True or False, not int"),
     ],
 )
-def test_headers(headers: dict[str, str], message: str) -> None:
-    """A header that the client sets, or that is not valid, is refused, its value unquoted."""
-    assert refusal(headers=headers) == message
-
-
-class TestTypes:
-    @pytest.mark.parametrize(
-        ("argument", "value", "message"),
-        [
-            ("api_key", 5, f"{KEY_RULE}, not int"),
-            ("base_url", 5, "base_url must be a string, not int"),
-            ("region", 5, "region must be a string, not int"),
-            ("session", 5, "session must be an aiohttp.ClientSession, not int"),
-            ("timeout", "30", f"{SECONDS_RULE}, not '30'"),
-            ("retry", 0, "retry must be a RetryPolicy, not int"),
-            ("headers", 5, "headers must be a mapping, not int"),
-            ("headers", [("X", "1")], "headers must be a mapping, not list"),
-            ("headers", {"X": 1}, "the value of header 'X' must be a string, not int"),
-            ("headers", {1: "x"}, "the name of a header must be a string, not int"),
-            ("verify", "no", "verify must be True or False, not str"),
-            ("ca_file", 5, "ca_file must be a path, not int"),
-            ("proxy", 5, "proxy must be a string, not int"),
-            ("allow_http", 1, "allow_http must be True or False, not int"),
-        ],
-    )
-    def test_client(self, argument: str, value: object, message: str) -> None:
-        """An argument of a wrong type is refused where it is given."""
-        given: dict[str, Any] = {"api_key": "a-key", argument: value}
+def test_types(argument: str, value: object, message: str) -> None:
+    """An argument of a wrong type is refused where it is given, to a client, a copy or the fake."""
+    given: dict[str, Any] = {argument: value}
+    real, fake = functools.partial(AiohttpRolesClient, api_key="a-key"), FakeRolesClient
+    makes: list[Callable[..., object]] = [real]
+    if argument in {"api_key", "timeout", "retry"}:
+        makes += [fake, real().with_options, fake().with_options]
+    for make in makes:
         with pytest.raises(ConfigurationError) as caught:
-            AiohttpRolesClient(**given)
+            make(**given)
         assert str(caught.value) == message
-
-    @pytest.mark.parametrize(
-        ("argument", "value", "message"),
-        [
-            ("api_key", 5, f"{KEY_RULE}, not int"),
-            ("timeout", -3, f"{SECONDS_RULE}, not -3"),
-            ("retry", 3, "retry must be a RetryPolicy, not int"),
-        ],
-    )
-    def test_elsewhere(self, argument: str, value: object, message: str) -> None:
-        """So are those of `with_options`, and of the fake."""
-        given: dict[str, Any] = {argument: value}
-        clients = (AiohttpRolesClient("a-key"), FakeRolesClient())
-        for make in (FakeRolesClient, *(client.with_options for client in clients)):
-            with pytest.raises(ConfigurationError) as caught:
-                make(**given)
-            assert str(caught.value) == message
 
 
 def test_shown() -> None:

@@ -59,7 +59,7 @@ ROLES: Final[Calls] = {
     "delete": lambda c, _, n: c.delete(role=f"Role {n}"),
 }
 BINDINGS: Final[Calls] = {
-    "list": lambda c, _, __: c.role_bindings.list(resource_type="SPACE", limit=1).all(),
+    "list": lambda c, _, __: c.role_bindings.list(resource_type="SPACE", limit=2).all(),
     "get": lambda c, a, n: c.role_bindings.get(binding_id=binding_id(a, n)),
     "create": lambda c, a, n: c.role_bindings.create(**place(a, n), role_id=role_id(a, "Role 1")),
     "update": lambda c, a, n: c.role_bindings.update(
@@ -75,7 +75,7 @@ BINDINGS: Final[Calls] = {
     ),
 }
 DIRECTORY: Final[Calls] = {
-    "users": lambda c, _, __: c.directory.users(limit=1).all(),
+    "users": lambda c, _, __: c.directory.users(limit=2).all(),
     "spaces": lambda c, _, __: c.directory.spaces(limit=1).all(),
     "projects": lambda c, _, __: c.directory.projects(in_space="ML", limit=1).all(),
     "get_user": lambda c, _, n: c.directory.get_user(user=USERS[n]),

@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -14,7 +14,7 @@ import pytest
 import uvloop
 from hypothesis import settings
 
-from arize_roles_async import ConflictError, NotFoundError, OutcomeUnknownError
+from arize_roles_async import ConflictError, OutcomeUnknownError
 from arize_roles_async._aiohttp.connections import Attempt, UsedConnection
 from arize_roles_async._aiohttp.time_limits import TimedEvent
 from arize_roles_async._calls.call import Call
@@ -49,13 +49,7 @@ def test_random() -> None:
     assert [*wrong(random_story(numbers) for _ in range(sized(200, 20_000)))] == []
 
 
-LOOPS: Final[dict[str, Callable[[], asyncio.AbstractEventLoop]]] = {
-    "asyncio": asyncio.SelectorEventLoop,
-    "uvloop": uvloop.new_event_loop,
-}
-
-
-@pytest.mark.parametrize("loop", LOOPS.values(), ids=LOOPS)
+@pytest.mark.parametrize("loop", [asyncio.SelectorEventLoop, uvloop.new_event_loop])
 def test_over_sockets(loop: Callable[[], asyncio.AbstractEventLoop], tmp_path: Path) -> None:
     """Nor does one of many over sockets, which leave nothing behind."""
     assert [*found_over_sockets(loop, tmp_path, sized(1, 20))] == []
@@ -71,7 +65,6 @@ def found_over_sockets(loop: Any, folder: Path, rounds: int) -> Iterator[str]:  
 
 ENSURE: Final = Bindings.ensure
 REMOVE: Final = Bindings.remove
-ONLY: Final = vars(directory)["_only"]
 CALL: Final[Any] = Attempt.__call__
 
 
@@ -85,22 +78,6 @@ async def remove_by_end(bindings: Bindings, **target: Any) -> bool:  # noqa: ANN
     with suppress(OutcomeUnknownError):
         return await REMOVE(bindings, **target)
     return False
-
-
-async def over(*items: object) -> AsyncIterator[object]:
-    for each in items:
-        yield each
-
-
-async def first_match(kind: object, name: str, listing: AsyncIterable[object]) -> Any:  # noqa: ANN401
-    async for each in listing:
-        with suppress(NotFoundError):
-            return await ONLY(kind, name, over(each))
-    return await ONLY(kind, name, over())
-
-
-async def of_first_page(kind: object, name: str, listing: Any) -> Any:  # noqa: ANN401
-    return await ONLY(kind, name, over(*await listing))
 
 
 def mostly(real: Callable[[Any], object], skipped: int) -> Callable[[Any], object]:
@@ -133,10 +110,6 @@ PLANTED: Final = {
         *("roles.create", patch.object(Call, "created_since", return_value=0.0)),
         "it was there before",
     ),
-    "a binding of any age is the call's own": (
-        *("role_bindings.create", patch.object(Call, "created_since", return_value=0.0)),
-        "it was there before",
-    ),
     "a 404 means that a delete was made": (
         *("role_bindings.delete", patch.dict(ROLE_BINDINGS.verdicts, A_404)),
         "nothing was deleted",
@@ -151,14 +124,6 @@ PLANTED: Final = {
     ),
     "a part of the address": (
         *("by_name", patch.object(directory, "_is_same_address", str.__contains__)),
-        "one of two was picked",
-    ),
-    "the first of two": (
-        *("by_name", patch.object(directory, "_only", first_match)),
-        "one of two was picked",
-    ),
-    "the first page alone": (
-        *("by_name", patch.object(directory, "_only", of_first_page)),
         "one of two was picked",
     ),
 }
