@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from arize_roles_async import AiohttpRolesClient, Timeouts
+from arize_roles_async import AiohttpRolesClient, Role, Timeouts
 from arize_roles_async.__main__ import main
 from tests.as_code.shell import TEXT, Shell, sending
 from tests.support.processes import MEASURED, await_true, is_waiting
@@ -64,12 +64,20 @@ def test_in_doubt(shell: Shell) -> None:
     assert errors.startswith('error: delete "D" may have been made: stopped by SIGTERM\n')
 
 
-def test_wait(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A look at a role, in which a run waits after a failed attempt, ends at once."""
+@pytest.mark.parametrize("answered", [False, True])
+def test_wait(shell: Shell, monkeypatch: pytest.MonkeyPatch, *, answered: bool) -> None:
+    """A look at a role, in which a run waits after a failed attempt, ends at once.
 
-    async def look(*_: object, **__: object) -> None:
+    So does the run after one that was answered in that moment.
+    """
+    get = AiohttpRolesClient.get
+
+    async def look(roles: Any, **target: Any) -> Role:  # noqa: ANN401
+        role = await get(roles, **target)
         sending(signal.SIGTERM)()
-        await asyncio.Event().wait()
+        if not answered:
+            await asyncio.Event().wait()
+        return role
 
     monkeypatch.setattr("arize_roles_async.__main__._GRACE", 1e6)
     monkeypatch.setattr(AiohttpRolesClient, "get", look)

@@ -81,8 +81,8 @@ async def test_case(by_name: ByName, account: FakeAccount, address: str, *, is_h
 
 
 async def test_remove(by_name: ByName) -> None:
-    """It takes the role there and nowhere else, once."""
-    project = {"project": "churn", "in_space": "ML"}
+    """It takes the role there and nowhere else, once, of two projects with the name."""
+    project = {"project": "fraud", "in_space": "ML"}
     for place in (project, {"space": "ML"}):
         await by_name.ensure(user="ada@example.com", role="Analyst", **place)
     removed = [await by_name.remove(user="ADA@example.com", **project) for _ in range(2)]

@@ -274,14 +274,16 @@ class Faulty(WrappingClient):
 
     def _list(self, method: str, /, *args: Any, **arguments: Any) -> Any:
         """Return a listing, each page of which is a call besides."""
-        script, call = self._script, functools.partial(getattr(self.inner, method), *args)
-        listing = script.run_now(method, call, *args, **arguments)
-        if isinstance(listing, Pages):
-            fetch = vars(listing)["_fetch"]
-            vars(listing)["_fetch"] = lambda page: script.run("page", lambda *_: fetch(page), page)
-        elif isinstance(listing, AsyncIterator):
-            return _found(script, listing)
-        return listing
+        script, inner = self._script, getattr(self.inner, method)
+
+        def call(**asked: Any) -> Any:
+            listing = inner(*args, **asked)
+            if not isinstance(listing, Pages):
+                return _found(script, listing)
+            fetch = functools.partial(script.run, "page", inner, method)
+            return type(listing).from_fetch(fetch, **asked)
+
+        return script.run_now(method, call, *args, **arguments)
 
     def with_options(self, **options: Any) -> Self:
         other: Self = self._script.run_now("with_options", super().with_options, **options)
