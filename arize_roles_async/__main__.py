@@ -79,9 +79,7 @@ def _parser() -> argparse.ArgumentParser:
         help="exit with 1 if there is a change, or a role that is neither declared nor ignored",
     )
     plan.add_argument(
-        "--comment",
-        metavar="OUT",
-        help="also write Markdown for a comment to OUT; - prints it, and nothing else",
+        "--comment", metavar="OUT", help="also write Markdown to OUT; - prints it, and nothing else"
     )
     apply = commands.add_parser("apply", help="change the account to match the file")
     consent = apply.add_mutually_exclusive_group()
@@ -96,9 +94,7 @@ def _parser() -> argparse.ArgumentParser:
         "as 50%%; by default 30%% if the account has ten or more custom roles",
     )
     apply.add_argument(
-        "--any-account",
-        action="store_true",
-        help="let --yes change an account though no file has account or anchor",
+        "--any-account", action="store_true", help="let --yes use files without account and anchor"
     )
     forms = {check: ("text", "github"), plan: ("text", "json", "github"), apply: ("text", "json")}
     for command, choices in forms.items():
@@ -134,8 +130,6 @@ class _Run:
         self._phase: Literal["running", "asking", "ending"] = "running"
         """Decides what `_on_signal` does."""
         self._is_output_lost = False
-        self._is_begun = False
-        """The first character of the JSON is printed."""
 
     def command(self) -> int:
         """Run the command and return its exit status."""
@@ -256,12 +250,8 @@ class _Run:
                     raise client.RolesError("nothing was changed")
             plan = await read_plan(roles, declaration)
             check_plan(plan, chosen.checksum, chosen.max_removals)
-            # The beginning of the JSON shows, too, whether the rest can be written.
-            self._is_begun = self._form == "json"
-            if self._is_begun:
-                _show("{", end="")
-            else:
-                _show("" if is_asked else str(plan))
+            # A space, before the JSON, shows whether the rest can be written.
+            _show(" ", end="") if self._form == "json" else _show("" if is_asked else str(plan))
             self._run = Run(roles, plan, self._permit)
             await self._run.finish(self._made)
         return 0
@@ -345,7 +335,7 @@ class _Run:
             result = attr.evolve(result, reason=f"stopped by {stopped}")
         is_incomplete = result.reason or result.refused
         if self._form == "json":
-            self._show_json({**result.to_dict(), "kind": self._kind(error)})
+            self._try_to_show(json.dumps({**result.to_dict(), "kind": self._kind(error)}))
         if not is_incomplete:
             return 0
         for refusal in result.refused:
@@ -393,10 +383,7 @@ class _Run:
                 none = attr.evolve(as_code.ApplyError().result, reason="; ".join(texts))
                 ended = attr.evolve(none, plan=plan or none.plan).to_dict()
                 ended["checksum"] = plan and plan.checksum
-            self._show_json({**ended, "kind": self._kind(error), "errors": texts})
-
-    def _show_json(self, data: dict[str, object]) -> None:
-        self._try_to_show(json.dumps(data)[self._is_begun :])
+            self._try_to_show(json.dumps({**ended, "kind": self._kind(error), "errors": texts}))
 
 
 def to_columns(bindings: Sequence[client.NamedBinding]) -> str:

@@ -24,10 +24,7 @@ _T = TypeVar("_T")
 _MAX_LABEL: Final = 100
 _NEAR: Final = 0.8
 """How like a known one a typing error is; a guess for a new permission would only mislead."""
-_ONCE: Final = "a name, present or former, may appear only once"
-_PASSED: Final = (
-    ": to give a role the name that another one has takes two runs, and to swap names a third name"
-)
+_ONCE: Final = "a name, present or former, may appear only once; to pass one on takes two runs"
 
 
 def _in_order(values: Iterable[_T]) -> tuple[_T, ...]:
@@ -178,13 +175,10 @@ def _messages(declaration: Declaration) -> Iterator[tuple[str, str | None]]:
 
 def _repeated(name: str, paths: list[str]) -> Iterator[tuple[str, str]]:
     """Yield what is wrong with each place of a name that has several."""
-    own, places = f"roles.{quote(name)}", [*dict.fromkeys(paths)]
-    passed = own in places and any(each.endswith(".previously") for each in places)
-    for path in places:
-        other = next((each for each in places if each != path), None)
-        message = f"is also at {other}; {_ONCE}{_PASSED if passed else ''}"
-        item = path if path == own else f"{path}.{quote(name)}"
-        yield item, message if other else "appears more than once"
+    for path in dict.fromkeys(paths):
+        other = next((each for each in paths if each != path), None)
+        item = path if path == f"roles.{quote(name)}" else f"{path}.{quote(name)}"
+        yield item, f"is also at {other}; {_ONCE}" if other else "appears more than once"
 
 
 def _unknown(declaration: Declaration) -> Iterator[tuple[str, str]]:

@@ -65,8 +65,7 @@ def loads(text: str, name: str = "file") -> Declaration:
 
     Raises:
         ValidationError: Every violation, with its line and the path of its key. Text that is not
-            valid TOML is reported alone. So is a text of more than 32 MiB, or with a key of more
-            than 100 parts.
+            valid TOML, or has more than 32 MiB, is reported alone.
     """
     if not isinstance(cast("object", text), str):
         raise validation_error((name, f"must be a text, not {type_name(text)}"))

@@ -21,8 +21,6 @@ _PLAIN: Final = re.compile(r"[A-Za-z0-9 _.-]*")
 MAX_FILE: Final = 32 * 1024 * 1024
 """Bytes of a file."""
 TOO_LARGE: Final = f"must have at most {MAX_FILE >> 20} MiB"
-_MAX_PARTS: Final = 100
-"""Parts of a path, such as `a.b`; the time that tomllib takes grows with the square of them."""
 # Nothing is read twice: a string that does not end takes the rest.
 _TEXT: Final = r"""(?sx)
     \"{3} (?: [^"\\]++ | \\. | "(?!"") )*+ "{0,5} | '{3} (?: [^']++ | '(?!'') )*+ '{0,5}
@@ -66,23 +64,17 @@ def parsed(name: str, text: str) -> Table:
     """Return the data of a file; raises `ValidationError` if it is no TOML, or exceeds a limit."""
     if len(text.encode("utf-8", "surrogatepass")) > MAX_FILE:
         raise validation_error((name, TOO_LARGE))
-    # Outside of texts, a line of a file of roles has no other dots.
-    bare = re.sub(_TEXT, lambda found: "\n" * found[0].count("\n"), text)
-    if any(line.count(".") >= _MAX_PARTS for line in bare.split("\n")):
-        raise validation_error((name, f"has a key of more than {_MAX_PARTS} parts"))
     try:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        broken = Violation(name, f"is not valid TOML: {error}")
-        at: int | None = getattr(error, "lineno", None)
+        message, line = f"is not valid TOML: {error}", getattr(error, "lineno", None)
         if marker := re.search(r"(?m)^(?:<{7}|={7}|>{7})(?:[ \r]|$)", text):
-            broken = Violation(name, "has a conflict of a merge, which somebody has to resolve")
-            at = text.count("\n", 0, marker.start()) + 1
+            message = "has a conflict of a merge, which somebody has to resolve"
+            line = text.count("\n", 0, marker.start()) + 1
         # Before Python 3.14 only the message has it.
-        elif at is None and (found := re.search(r"\(at (?:line (\d+)|end)", str(error))):
-            at = int(found[1] or text.count("\n") + 1)
-        if at is not None:
-            broken = FileViolation(name, broken.message, name, at)
+        elif line is None and (found := re.search(r"\(at (?:line (\d+)|end)", str(error))):
+            line = int(found[1] or text.count("\n") + 1)
+        broken = FileViolation(name, message, name, line) if line else Violation(name, message)
         raise ValidationError(violations=(broken,)) from error
 
 

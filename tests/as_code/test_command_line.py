@@ -68,10 +68,8 @@ class TestRound:
         assert shell("apply --yes any.toml") == (2, "", f"error: {refusal}\n")
         assert shell.account.calls == ()
         status, output, _ = shell("apply --yes --any-account any.toml")
-        assert (status, output.splitlines()[0]) == (
-            0,
-            "  for any account, since no file has account or anchor",
-        )
+        assert status == 0
+        assert output.startswith("  for any account, since no file has account or anchor\n")
 
     def test_old_variable(self, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
         """A limit in the variable of 0.4 is not passed over."""
@@ -165,11 +163,9 @@ class TestApply:
         self, shell: Shell, failure: Literal[401, 500], status: int, outcome: str, kind: str
     ) -> None:
         """Only if the first change fails for certain, nothing was changed."""
-        shell.account.fail("update", failure, times=2)
-        output = shell("apply --yes --format=json roles.toml")[1]
-        assert json.loads(output)["kind"] == kind
-        ended, _, errors = shell("apply --yes roles.toml")
-        assert ended == status
+        shell.account.fail("update", failure)
+        ended, output, errors = shell("apply --yes --format=json roles.toml")
+        assert (ended, json.loads(output)["kind"]) == (status, kind)
         assert errors.startswith(f'error: update "B old" -> "B" {outcome} made: ')
 
     def test_blocked(self, shell: Shell) -> None:
@@ -177,30 +173,21 @@ class TestApply:
         shell.account.bind("D", user="ada", resource="Space:1")
         status, _, errors = shell("apply --yes roles.toml")
         assert status == 3
-        assert errors.startswith(
-            'error: delete "D" was not made: users still have the role: DELETE '
-        )
-        assert errors.endswith(
-            "\n  for who has it: arize-roles who --role=D\nmade: 2 of 3\nnot reached: 0\n"
-        )
+        assert errors.startswith('error: delete "D" was not made: users still have the role: DEL')
+        advice = "  for who has it: arize-roles who --role=D"
+        assert errors.endswith(f"\n{advice}\nmade: 2 of 3\nnot reached: 0\n")
         shell.write("absent.toml", 'absent = ["D"]')
         assert shell.status("apply --yes absent.toml") == 2
 
     def test_json(self, shell: Shell) -> None:
-        """With --json the result is all that is printed, with the kind of its error."""
+        """The result is all that is printed, with the kind of its error."""
         shell.account.bind("D", user="ada", resource="Space:1")
-        shell.account.fail("create", 409)
         status, output, _ = shell("apply --yes --format=json roles.toml")
-        failed = json.loads(output)
-        assert (status, failed["kind"]) == (3, "ApplyError")
-        assert [each["action"] for each in failed["made"]] == ["update"]
-        assert [failed["failed"], failed["not_reached"]] == [None, []]
-        assert [each["is_blocked"] for each in failed["refused"]] == [True, False]
-        status, output, _ = shell("apply --yes --format=json roles.toml")
-        assert output.startswith('{"format_version": 2, ')
+        assert output.startswith(' {"format_version": 2, ')
         blocked = json.loads(output)
-        assert (status, blocked["kind"]) == (3, "ApplyError")
-        assert [blocked["account"], len(blocked["made"])] == ["staging", 1]
+        assert (status, blocked["kind"], blocked["account"]) == (3, "ApplyError", "staging")
+        assert [each["action"] for each in blocked["made"]] == ["update", "create"]
+        assert [blocked["failed"], blocked["not_reached"]] == [None, []]
         status, output, _ = shell("apply --yes --format=json --max-removals x roles.toml")
         refused = json.loads(output)
         assert (status, refused["kind"]) == (2, "ValidationError")
@@ -225,15 +212,12 @@ class TestApply:
 
     def test_stale(self, shell: Shell) -> None:
         """A plan that is refused is shown on the standard error."""
-        shown = shell(f"apply --checksum 3-{0:064} --format json roles.toml")[1]
-        assert json.loads(shown)["kind"] == "StalePlanError"
-        there = [json.loads(shown)[each] for each in ("checksum", "account", "host")]
-        assert there == ["SUM", "staging", "HOST"]
-        stale = (
-            f"{TEXT}error: nothing was changed: the plan differs from the expected one; the plan's "
-            "checksum is now SUM\n"
-        )
-        assert shell(f"apply --checksum 3-{0:064} roles.toml") == (2, "", stale)
+        command = f"apply --checksum 3-{0:064} roles.toml"
+        shown = json.loads(shell(f"{command} --format json")[1])
+        there = [shown[each] for each in ("kind", "checksum", "account", "host")]
+        assert there == ["StalePlanError", "SUM", "staging", "HOST"]
+        why = "the plan differs from the expected one; the plan's checksum is now SUM"
+        assert shell(command) == (2, "", f"{TEXT}error: nothing was changed: {why}\n")
 
 
 class TestPlan:
@@ -283,10 +267,8 @@ class TestPlan:
         shell.account.add_role("Reader", ["ROLE_READ"])
         shell.write("a.toml", '\n[roles."reader"]\npermissions = ["ROLE_READ"]')
         status, output, _ = shell("plan --format github a.toml")
-        lines = output.splitlines()
-        assert (status, lines[2]) == (0, '+ create "reader" (a.toml)')
         start = '::notice file=a.toml,line=2::a.toml:2: roles."reader": looks like "Reader"; '
-        assert lines[-1].startswith(start)
+        assert (status, output.splitlines()[-1][: len(start)]) == (0, start)
         shell.write("a.toml", '\nabsent = [\n    "B",\n    "Admin",\n]')
         status, output, _ = shell("plan --format github a.toml")
         assert status == 2
@@ -335,19 +317,15 @@ class TestPlan:
 
 class TestCheck:
     @pytest.mark.parametrize(
-        ("library", "command", "ended"),
-        [
-            *(("aiohttp", "check", 0), ("aiohttp", "fmt", 0), ("aiohttp", "plan --exit-code", 2)),
-        ],
+        ("command", "ended"), [("check", 0), ("fmt", 0), ("plan --exit-code", 2)]
     )
-    def test_broken_library(self, shell: Shell, library: str, command: str, ended: int) -> None:
+    def test_broken_library(self, shell: Shell, command: str, ended: int) -> None:
         """A library that cannot be imported hinders only what needs it, and is no difference."""
-        shell.write(f"{library}.py", "raise ImportError('Broken.')")
+        shell.write("aiohttp.py", "raise ImportError('Broken.')")
         broken = shell.environment | MEASURED | {"PYTHONPATH": str(shell.folder)}
         with shell.running(f"{command} roles.toml", broken) as process:
             status, _, errors = shell.ended(process)
-        assert status == ended
-        assert errors == ("error: Broken.\n" if ended else "")
+        assert (status, errors) == (ended, "error: Broken.\n" if ended else "")
 
     @pytest.mark.parametrize(
         ("given", "status"),

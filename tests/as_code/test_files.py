@@ -55,11 +55,7 @@ NAMES = (
     "must not contain {}: only ASCII letters, digits, space and "
     "- _ . , ( ) [ ] ' \" / : \\ & @ # $ % ! ? + = are allowed"
 )
-ONCE = "a name, present or former, may appear only once"
-PASSED = (
-    f"{ONCE}: to give a role the name that another one has takes two runs, and to swap names a "
-    "third name"
-)
+ONCE = "a name, present or former, may appear only once; to pass one on takes two runs"
 ROLE = '[roles."{}"]\npermissions = ["ROLE_READ"]\n'
 VALIDATOR: Any = jsonschema.Draft7Validator(schema())
 
@@ -94,16 +90,14 @@ def places(text: str) -> list[tuple[str, int]]:
     return [(each.field, each.line) for each in found]
 
 
-class TestReading:
-    def test_new_permissions(self) -> None:
-        """A permission that this version does not know has to be called new."""
-        text = '[roles.A]\npermissions = ["NEW_READ"]'
-        named = "is not known to this version"
-        ((field, message),) = violations(text)
-        assert field == 'roles."A".permissions."NEW_READ"'
-        assert message == f'{named}; if it is newer, list it: new_permissions = ["NEW_READ"]'
-        declared = loads(f'new_permissions = ["NEW_READ"]\n{text}')
-        assert declared.roles[0].permissions == (UnknownPermission("NEW_READ"),)
+def test_new_permissions() -> None:
+    """A permission that this version does not know has to be called new."""
+    text = '[roles.A]\npermissions = ["NEW_READ"]'
+    listed = 'if it is newer, list it: new_permissions = ["NEW_READ"]'
+    flaw = ('roles."A".permissions."NEW_READ"', f"is not known to this version; {listed}")
+    assert violations(text) == [flaw]
+    declared = loads(f'new_permissions = ["NEW_READ"]\n{text}')
+    assert declared.roles[0].permissions == (UnknownPermission("NEW_READ"),)
 
 
 class TestRefusing:
@@ -116,17 +110,13 @@ class TestRefusing:
             (5, "5", TypeError),
         ],
     )
-    def test_unreadable(
-        self,
-        path: Any,  # noqa: ANN401 - whatever was given
-        named: str,
-        cause: type[Exception],
-    ) -> None:
+    def test_unreadable(self, path: Any, named: str, cause: type[Exception]) -> None:  # noqa: ANN401
         """A file that is not there, is no UTF-8 or has no name is refused, with the cause."""
         Path("latin").write_bytes(b'absent = ["\xe9"]')
-        with pytest.raises(ValidationError) as caught:
+        with pytest.raises(
+            ValidationError, match=rf"^{re.escape(named)}: is unreadable: "
+        ) as caught:
             load(path)
-        assert str(caught.value).startswith(f"{named}: is unreadable: ")
         assert isinstance(caught.value.__cause__, cause)
 
     @pytest.mark.parametrize(
@@ -141,44 +131,6 @@ class TestRefusing:
     def test_one(self, text: Any, field: str, message: str) -> None:  # noqa: ANN401
         """What is no text, no table or of another type is refused."""
         assert violations(text)[0] == (field, message)
-
-    @pytest.mark.parametrize(
-        "text",
-        [
-            'absent = ["A"\n[roles',
-            "absent = []\nroles = ~",
-            "a = " + "[" * 10_000,  # Python gives up on it
-            "a = " + "9" * 5_000,
-        ],
-    )
-    def test_no_toml(self, text: str) -> None:
-        """So is a text that is no TOML, with the reason behind our words."""
-        ((field, message),) = violations(text)
-        assert (field, message[:19]) == ("file", "is not valid TOML: ")
-
-    @pytest.mark.parametrize(
-        "text",
-        [
-            ".".join("a" * 20_000) + " = 1",
-            "[" + ".".join(["a-1"] * 101) + "]",
-            "\nx = {" + " . ".join(['"a.b"', "'c'", "d"] * 34) + " = 1}",
-            'x = ["""\na""""", {' + ".".join("b" * 101) + " = 1}]",
-        ],
-    )
-    def test_long_key(self, text: str) -> None:
-        """A key of more than 100 parts is refused before it is parsed, which takes long."""
-        assert violations(text) == [("file", "has a key of more than 100 parts")]
-
-    @pytest.mark.parametrize(
-        ("begin", "end"),
-        [('"', '"'), ("'", "'"), ('"""', '"""""'), ("'''\n' ", " ''''"), ('"\\" ', '"')],
-    )
-    def test_dots(self, begin: str, end: str) -> None:
-        """Dots in texts and comments are no parts of a key."""
-        many = "a." * 200
-        text = f"# {many}\n[roles.A]\npermissions = ['ROLE_READ'] # {many}\n"
-        (role,) = loads(f"{text}description = {begin}{many}{end}").roles
-        assert many in str(role.description)
 
     def test_large(self) -> None:
         """A file of more than 32 MiB in UTF-8 is refused."""
@@ -232,8 +184,8 @@ class TestRefusing:
             ('absent."Twice"', "appears more than once"),
             ('roles."Other".previously."Former"', f'is also at roles."Ünal".previously; {ONCE}'),
             ('roles."Ünal".previously."Former"', f'is also at roles."Other".previously; {ONCE}'),
-            ('roles."Reader"', f'is also at roles."Ünal".previously; {PASSED}'),
-            ('roles."Ünal".previously."Reader"', f'is also at roles."Reader"; {PASSED}'),
+            ('roles."Reader"', f'is also at roles."Ünal".previously; {ONCE}'),
+            ('roles."Ünal".previously."Reader"', f'is also at roles."Reader"; {ONCE}'),
         ]
 
     @pytest.mark.parametrize(
@@ -392,7 +344,15 @@ class TestSeveral:
         conflict = "has a conflict of a merge, which somebody has to resolve"
         assert refused("a.toml") == [f"a.toml:2: {conflict}"]
 
-    @pytest.mark.parametrize("broken", ["= 5", "a.b. = 5", "\x00", 'x = """\n[roles.B]'])
+    @pytest.mark.parametrize(
+        "broken",
+        [
+            *("= 5", "a.b. = 5", "\x00", 'x = """\n[roles.B]', 'absent = ["A"\n[roles'),
+            "absent = []\nroles = ~",
+            "a = " + "[" * 10_000,  # Python gives up on it
+            "a = " + "9" * 5_000,
+        ],
+    )
     def test_one_broken(self, broken: str) -> None:
         """A file that is not TOML has no place for the violations of another."""
         write(a=broken, b="[roles.B]")
@@ -411,20 +371,13 @@ writers = ["DATASET_CREATE", "DATASET_READ"]
 
 class TestSets:
     def test_included(self) -> None:
-        """A role has the permissions of its sets and its own."""
-        text = (
-            '[roles.A]\ninclude = ["readers", "writers"]\npermissions = ["TAG_READ", "TAG_READ"]\n'
-        )
-        text += '[roles.B]\ninclude = ["readers"]'
-        role = {"permissions": ["DATASET_READ", "PROJECT_READ"]}
+        """A role has the permissions of its sets and its own, and notes name the sets."""
+        text = f'{SETS}[roles.A]\ninclude = ["readers", "writers"]\npermissions = ["TAG_READ"]'
         both = ["DATASET_CREATE", "DATASET_READ", "PROJECT_READ", "TAG_READ"]
-        assert loads(SETS + text) == declaration(
-            declared("A", permissions=both), declared("B", **role)
-        )
-        change, _ = compare([], loads(SETS + text)).changes
-        begin, end = str(change.note).split("; ")
-        assert begin == 'set "readers" gives "PROJECT_READ"'
-        assert end == 'set "writers" gives "DATASET_CREATE", "DATASET_READ"'
+        assert loads(text) == declaration(declared("A", permissions=both))
+        (change,) = compare([], loads(text)).changes
+        writers = 'set "writers" gives "DATASET_CREATE", "DATASET_READ"'
+        assert change.note == f'set "readers" gives "PROJECT_READ"; {writers}'
 
     def test_unknown(self) -> None:
         """A set that is not there is refused, with the nearest."""

@@ -160,10 +160,7 @@ class TestCommand:
 
     @pytest.mark.parametrize(
         ("given", "shown"),
-        [
-            ('absent = ["##[x]"]', 'absent = [\n    "##[x]",\n]\n'),
-            ('account = "x"\n', 'account = "x"\n'),
-        ],
+        [('absent = ["##[x]"]', 'absent = [\n    "##[x]",\n]\n'), ("a = 1\n", "a = 1\n")],
     )
     def test_standard_input(
         self,

@@ -124,7 +124,7 @@ class TestForms:
         lines = [f'? "{name}" is not declared' for name in names]
         assert str(plan).split("\n")[1:-1] == [*lines, counts]
         main, folded = plan.to_markdown().split("<details><summary>174 not declared</summary>")
-        assert main.split("\n")[1:-3] == [str(plan).split("\n")[0], counts]
+        assert main.split("\n")[2] == counts
         assert folded.split("\n") == ["", "", "```diff", *lines, "```", "", "</details>", ""]
         assert len(plan.to_markdown(1_000)) <= 1_000
         assert "<details>" not in plan.to_markdown(300)
@@ -156,12 +156,8 @@ class TestChecksum:
         account.add_role("Another", ["ROLE_READ"])
         account.add_role("reader", ["ROLE_READ"])
         later = [
-            attrs.evolve(
-                role,
-                updated_at=role.updated_at + timedelta(days=1),
-                permissions=tuple(reversed(role.permissions or ())),
-            )
-            for role in reversed(account.roles)
+            attrs.evolve(r, updated_at=START, permissions=tuple(reversed(r.permissions or ())))
+            for r in reversed(account.roles)
         ]
         after = compare(later, loads(DECLARED))
         assert after != before
@@ -229,25 +225,19 @@ class TestComparing:
         made = planned(account, declaration(declared("New", "Younger")))
         assert made.changes == ()
         assert "Younger" in {role.name for role in made.undeclared}
-        note = (
-            '"Younger" is younger than "New", so it is another role: take "Younger" out of '
-            "previously"
-        )
-        assert made.notes == (note,)
-        assert f"\n# {note}\n" in str(made)
+        is_other = '"Younger" is younger than "New", so it is another role'
+        assert made.notes == (f'{is_other}: take "Younger" out of previously',)
+        assert f"\n# {is_other}: " in str(made)
         for former in ("Old", "Older"):
             ((_, message),) = violations(account, declaration(declared("New", former)))
             assert message == f'"New" and "{former}" exist, but are declared as one role'
 
     def test_predefined(self) -> None:
         """No predefined role is changed, renamed or deleted."""
-        account = account_of(predefined=True)
         wanted = declaration("Admin", declared("Boss", "Member"), absent=["Annotator"])
-        assert violations(account, wanted) == [
-            ('roles."Admin"', "is predefined, and cannot be changed"),
-            ('roles."Boss".previously."Member"', "is predefined, and cannot be changed"),
-            ('absent."Annotator"', "is predefined, and cannot be changed"),
-        ]
+        fields = ('roles."Admin"', 'roles."Boss".previously."Member"', 'absent."Annotator"')
+        message = "is predefined, and cannot be changed"
+        assert violations(account_of(predefined=True), wanted) == [(f, message) for f in fields]
 
     def test_withheld(self) -> None:
         """A role whose permissions are withheld is neither compared nor deleted."""
@@ -372,13 +362,9 @@ class TestAsking:
         account.add_role("Tab\t", [])
         roles = FakeRolesClient(account)
         exported = await export(roles)
-        assert exported == declaration("A")
-        assert [note.field for note in exported.notes] == [
-            'roles."Tab\\t".name',
-            'roles."Tab\\t".permissions',
-        ]
-        assert loads(exported.to_toml()) == exported
-        assert (await plan(roles, exported)).changes == ()
+        broken = ['roles."Tab\\t".name', 'roles."Tab\\t".permissions']
+        assert [note.field for note in exported.notes] == broken
+        assert loads(exported.to_toml()) == exported == declaration("A")
 
     async def test_account(self) -> None:
         """The label is the declaration's; the host is the client's."""
@@ -430,15 +416,9 @@ class TestAnchor:
 
     def test_other(self) -> None:
         """Any other account is refused."""
-        assert violations(account_of(), self.OF_B) == [
-            (
-                "anchor",
-                (
-                    'no role has the ID "Um9sZTpB": this is another account, or that role was '
-                    "deleted, so that the file has to name another one of this account"
-                ),
-            )
-        ]
+        ((field, message),) = violations(account_of(), self.OF_B)
+        assert field == "anchor"
+        assert message.startswith('no role has the ID "Um9sZTpB": this is another account, ')
 
     async def test_export(self) -> None:
         """An export may have the oldest custom role's ID."""
@@ -456,10 +436,8 @@ class TestAnchor:
 @pytest.mark.parametrize(
     ("roles", "message"),
     [
-        (5, "must be a list of roles, not int"),
         (make_role(), "must be a list of roles, not Role"),
         ("Admin", "must be a list of roles, not str"),
-        ([5], "must hold roles, not int"),
         ([make_role(), None], "must hold roles, not None"),
     ],
 )

@@ -31,10 +31,7 @@ CHURN = "ada@example.com  Temp          project 'churn' in space 'ML'"
     [
         ("", [EVE, ADA, CHURN]),
         ("--role 'Data Analyst' --space ML", [ADA]),
-        (
-            "--role Temp",
-            [EVE_ALONE, CHURN_ALONE],
-        ),
+        ("--role Temp", [EVE_ALONE, CHURN_ALONE]),
         ("--space ML", [EVE, ADA]),
         ("--user EVE@example.com", [EVE_ALONE]),
         ("--project churn --in-space ML", [CHURN_ALONE]),
