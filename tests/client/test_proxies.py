@@ -16,7 +16,7 @@ from arize_roles_async import (
     RolesTimeoutError,
     Timeouts,
 )
-from tests.support.clients import LENT, ONCE, own_or_lent, trying_once
+from tests.support.clients import LENT, ONCE, create, over, own_or_lent, trying_once
 from tests.support.raw_http import PAGE, http_response, scripted
 from tests.support.tls import Authority
 
@@ -63,107 +63,81 @@ async def test_heads(tmp_path: Path, scheme: str, user: str, *, lent: bool) -> N
         assert "proxy-authorization" not in request
 
 
-class TestRefusal:
-    @LENT
-    @SCHEMES
-    @pytest.mark.parametrize(("user", "why"), [("user:wrong-one@", REFUSED), ("", WANTED)])
-    async def test_credentials(self, scheme: str, user: str, why: str, *, lent: bool) -> None:
-        """A 407 is never tried again; the error names the proxy and says what it refused."""
-        async with (
-            scripted(REFUSAL, REFUSAL) as proxy,
-            client(
-                f"{scheme}://localhost:9",
-                lent=lent,
-                proxy=proxy.url.replace("//", f"//{user}"),
-            ) as roles,
-        ):
-            with pytest.raises(RolesConnectionError) as caught:
-                await roles.create(name="Made", permissions=["PROJECT_READ"])
+async def failed(url: str, *, lent: bool = False, **options: Any) -> Any:  # noqa: ANN401
+    """Return the error of a create of which nothing was sent."""
+    async with client(url, lent=lent, **options) as roles:
+        with pytest.raises((RolesConnectionError, RolesTimeoutError)) as caught:
+            await create(roles)
+    assert not caught.value.sent
+    assert "hunter2" not in str(caught.value)
+    return caught.value
 
+
+@LENT
+@SCHEMES
+@pytest.mark.parametrize(("user", "why"), [("user:wrong-one@", REFUSED), ("", WANTED)])
+async def test_credentials(scheme: str, user: str, why: str, *, lent: bool) -> None:
+    """A 407 is never tried again; the error names the proxy and says what it refused."""
+    async with scripted(REFUSAL, REFUSAL) as proxy:
         place = proxy.url.removeprefix("http://")
-        assert str(caught.value) == f"POST /v2/roles: the proxy {place} {why}"
-        assert (caught.value.credentials, caught.value.sent) == (True, False)
-        assert len(proxy.requests) == 1
-
-    @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-    @pytest.mark.parametrize("in_url", [True, False])
-    async def test_session(self, *, in_url: bool) -> None:
-        """The proxy of a lent session is named too, and its credentials beside the URL count."""
-        async with scripted(REFUSAL) as proxy:
-            url = proxy.url.replace("//", "//user:wrong-one@") if in_url else proxy.url
-            auth = None if in_url else aiohttp.BasicAuth("user", "wrong-one")
-            async with aiohttp.ClientSession(proxy=url, proxy_auth=auth) as session:
-                roles = AiohttpRolesClient(KEY, base_url="https://localhost:9", session=session)
-                with pytest.raises(RolesConnectionError) as caught:
-                    await roles.list()
-
-        place = proxy.url.removeprefix("http://")
-        assert str(caught.value) == f"GET /v2/roles: the proxy {place} {REFUSED}"
-
-    async def test_tunnel(self) -> None:
-        """A proxy that cannot reach the service is named, and nothing was sent."""
-        async with (
-            scripted(http_response(503)) as script,
-            client(
-                "https://arize.example",
-                proxy=script.url.replace("//", "//user:hunter2@"),
-                retry=ONCE,
-            ) as roles,
-        ):
-            with pytest.raises(RolesConnectionError) as caught:
-                await roles.create(name="Made", permissions=["PROJECT_READ"])
-
-        proxy = script.url.removeprefix("http://")
-        why = f"POST /v2/roles: the proxy {proxy} refused to connect to arize.example:443: "
-        assert str(caught.value).startswith(f"{why}ClientHttpProxyError")
-        # In place of aiohttp's error, which holds the password.
-        assert type(caught.value.__cause__) is RolesError
-        assert str(caught.value) == f"{why}{caught.value.__cause__}"
-        assert "hunter2" not in str(caught.value)
-        assert (caught.value.credentials, caught.value.sent) == (False, False)
+        error = await failed(f"{scheme}://localhost:9", lent=lent, proxy=f"http://{user}{place}")
+    assert str(error) == f"POST /v2/roles: the proxy {place} {why}"
+    assert error.credentials
+    assert len(proxy.requests) == 1
 
 
-class TestNoConnection:
-    @SCHEMES
-    @LENT
-    async def test_refused(self, scheme: str, refusing_port: int, *, lent: bool) -> None:
-        """An error names the proxy that is not there, and the service behind it."""
-        async with client(
-            f"{scheme}://localhost:9",
-            lent=lent,
-            proxy=f"http://user:hunter2@127.0.0.1:{refusing_port}",
-            retry=ONCE,
-        ) as roles:
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("in_url", [True, False])
+async def test_session(*, in_url: bool) -> None:
+    """The proxy of a lent session is named too, and its credentials beside the URL count."""
+    async with scripted(REFUSAL) as proxy:
+        url = proxy.url.replace("//", "//user:wrong-one@") if in_url else proxy.url
+        auth = None if in_url else aiohttp.BasicAuth("user", "wrong-one")
+        async with over("https://localhost:9", proxy=url, proxy_auth=auth) as roles:
             with pytest.raises(RolesConnectionError) as caught:
                 await roles.list()
+    place = proxy.url.removeprefix("http://")
+    assert str(caught.value) == f"GET /v2/roles: the proxy {place} {REFUSED}"
 
-        assert str(caught.value).startswith(
-            f"GET /v2/roles: cannot connect to the proxy 127.0.0.1:{refusing_port} on the way "
-            "to localhost:9: "
+
+async def test_tunnel() -> None:
+    """A proxy that cannot reach the service is named, and nothing was sent."""
+    async with scripted(http_response(503)) as script:
+        proxy = script.url.removeprefix("http://")
+        error = await failed(
+            "https://arize.example", proxy=f"http://user:hunter2@{proxy}", retry=ONCE
         )
-        assert not caught.value.sent
-        assert "hunter2" not in str(caught.value)
+    why = f"POST /v2/roles: the proxy {proxy} refused to connect to arize.example:443: "
+    assert str(error).startswith(f"{why}ClientHttpProxyError")
+    # In place of aiohttp's error, which holds the password.
+    assert type(error.__cause__) is RolesError
+    assert str(error) == f"{why}{error.__cause__}"
+    assert not error.credentials
 
-    @LENT
-    async def test_silent(self, *, lent: bool) -> None:
-        """A connection that takes too long names the service and the proxy."""
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            proxy = f"127.0.0.1:{server.getsockname()[1]}"
-            async with client(
-                "https://arize.example",
-                lent=lent,
-                proxy=f"http://{proxy}",
-                timeout=Timeouts(connect=0.05),
-                retry=ONCE,
-            ) as roles:
-                with pytest.raises(RolesTimeoutError) as caught:
-                    await roles.list()
 
-        assert str(caught.value) == (
-            f"GET /v2/roles: no connection to arize.example:443 through the proxy {proxy} "
-            "(connect limit of 0.05 s, 1 attempt)"
-        )
-        assert not caught.value.sent
+@SCHEMES
+@LENT
+async def test_refused(scheme: str, refusing_port: int, *, lent: bool) -> None:
+    """An error names the proxy that is not there, and the service behind it."""
+    proxy = f"http://user:hunter2@127.0.0.1:{refusing_port}"
+    error = await failed(f"{scheme}://localhost:9", lent=lent, proxy=proxy, retry=ONCE)
+    assert str(error).startswith(
+        f"POST /v2/roles: cannot connect to the proxy 127.0.0.1:{refusing_port} on the way "
+        "to localhost:9: "
+    )
+
+
+@LENT
+async def test_silent(*, lent: bool) -> None:
+    """A connection that takes too long names the service and the proxy."""
+    limits: Any = {"timeout": Timeouts(connect=0.05), "retry": ONCE}
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        proxy = f"127.0.0.1:{server.getsockname()[1]}"
+        error = await failed("https://arize.example", lent=lent, proxy=f"http://{proxy}", **limits)
+    assert str(error) == (
+        f"POST /v2/roles: no connection to arize.example:443 through the proxy {proxy} "
+        "(connect limit of 0.05 s, 1 attempt)"
+    )
 
 
 async def test_ca_file(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from arize_roles_async import (
 )
 from arize_roles_fake import FakeRolesClient
 from tests.contract.suites import FakeBindingsSuite, FakeDirectorySuite, FakeSuite, failure
-from tests.contract.wrapping import Wrapper, WrappingBindings, WrappingClient
+from tests.contract.wrapping import Wrapper, WrappingBindings, WrappingClient, WrappingDirectory
 
 
 class NeverEnds(WrappingClient):
@@ -121,15 +121,6 @@ class ListsBothTypes(WrappingBindings):
         return RoleBindingPages.from_fetch(fetch, **arguments)
 
 
-class WrappingDirectory(WrappingClient):
-    inner: Any
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return getattr(self.inner, name)
-
-
 class FiltersLate(WrappingDirectory):
     """Makes pages of all users, and leaves out of each page who is not asked for."""
 
@@ -160,9 +151,9 @@ class SharesItsCache(WrappingDirectory):
         super().__init__(inner)
         self.found: dict[str, Any] = {}
 
-    async def get_user(self, *, user: str) -> Any:
-        if user not in self.found:
-            self.found[user] = await self.inner.get_user(user=user)
+    async def get_user(self, **named: Any) -> Any:
+        if (user := named["user"]) not in self.found:
+            self.found[user] = await self.inner.get_user(**named)
         return self.found[user]
 
 
