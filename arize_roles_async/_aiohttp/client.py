@@ -38,11 +38,10 @@ from arize_roles_async._version import __version__
 from arize_roles_async._wire.problems import invalid_response
 from arize_roles_async._wire.redaction import redacted_cause
 from arize_roles_async._wire.request import Request
-from arize_roles_async._wire.response import Response
+from arize_roles_async._wire.response import SUCCESS, Response
 from arize_roles_async._wire.secrets import Secret, takes_secrets, without_frames
 
 _USER_AGENT: Final = f"arize-roles-async/{__version__} aiohttp/{aiohttp.__version__}"
-_SUCCESS: Final = range(200, 300)
 _REFUSALS: Final = range(400, 600)
 _PROXY_AUTHENTICATION_REQUIRED: Final = 407
 _HASHED: Final = r"[0-9a-f]{8}\.[0-9]+"
@@ -254,7 +253,7 @@ class AiohttpTransport(AsyncioTransport):
             if answer.status == _PROXY_AUTHENTICATION_REQUIRED:
                 raise self._failures.proxy_refusal(request)
             # For a failure the status counts, however long its body is.
-            if len(answer.body) > MAX_BODY and answer.status in _SUCCESS:
+            if len(answer.body) > MAX_BODY and answer.status in SUCCESS:
                 raise invalid_response(request, answer, f"it is longer than {MAX_BODY >> 20} MiB")
             return answer
         finally:

@@ -35,7 +35,7 @@ from arize_roles_async._values.options import RetryPolicy, Timeouts, retry_delay
 from arize_roles_async._values.text import extend
 from arize_roles_async._wire.problems import invalid_response, status_error
 from arize_roles_async._wire.request import Request
-from arize_roles_async._wire.response import Response
+from arize_roles_async._wire.response import SUCCESS, Response
 from arize_roles_async._wire.retry_after import http_date
 from arize_roles_async._wire.secrets import Secret
 
@@ -56,7 +56,6 @@ class _Doubt(IntEnum):
 
 # The statuses that the reference documents for a change that was made, and 200 for a create.
 _DOCUMENTED: Final = {"POST": {200, 201}, "PATCH": {200}, "DELETE": {204}}
-_SUCCESS: Final = range(200, 300)
 _UNAUTHORIZED: Final = 401
 _NOT_DONE: Final = {429, 503}
 """The statuses with which the service says that it did nothing."""
@@ -211,7 +210,7 @@ class Call(msgspec.Struct, eq=False):
             return self.fail(outcome, now)
         request, response = self.request, outcome
         odd: RolesError | None = None
-        if self._is_change and response.status in _SUCCESS:
+        if self._is_change and response.status in SUCCESS:
             try:
                 if response.status in _DOCUMENTED[request.method]:
                     return decode(request, response)
@@ -227,7 +226,7 @@ class Call(msgspec.Struct, eq=False):
             self._begun = max(self._begun, moment - (now - self._first_sent))
         if odd is not None:
             return self.fail(odd, now)
-        if response.status not in _SUCCESS:
+        if response.status not in SUCCESS:
             hint = self.resource.hint(request, response.status)
             failure = status_error(request, response, hint)
             return cast("_T", self._receive_refusal(failure, now))

@@ -27,9 +27,7 @@ _ClientT = TypeVar("_ClientT", bound="BaseClient[object]")
 def begin(client: object, operation: str) -> DrivenCall[object] | None:
     """Begin a call of a client of ours, which other calls may be parts of."""
     ours = _ours(client)
-    if ours is None:
-        return None
-    return ours._begin(operation)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    return None if ours is None else ours._begin(operation)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
 def part_of(call: DrivenCall[object] | None, client: _T) -> _T:

@@ -37,13 +37,7 @@ class Asynchronous:
 
 
 class Pages(Asynchronous, Generic[_R, _P, _T]):
-    """A listing of any resource, as `RolePages` describes it.
-
-    Args:
-        fetch: Gets one page.
-        limit: Items a page; None is the default for one page, and the most in a walk.
-        fields: The other fields of its request.
-    """
+    """A listing of any resource, as `RolePages` describes it; `fetch` gets one page."""
 
     _awaited = "one page"
     _request_type: ClassVar[Any]

@@ -33,12 +33,11 @@ from arize_roles_async._values.requests import (
     is_id,
     name_or_id_flaw,
 )
-from arize_roles_async._values.text import extend, quoted
+from arize_roles_async._values.text import MAX_CLOSEST, extend, quoted
 
 _T = TypeVar("_T", bound=User | Space | Project)
 _P = TypeVar("_P", bound=ListResponse[object])
 
-_MAX_SIMILAR: Final = 3
 _MAX_LISTED: Final = 10
 _LONGEST_ID: Final = 200
 
@@ -157,7 +156,7 @@ async def _only(kind: _Named[_T, Any], name: str, listing: Pages[Any, Any, _T]) 
         is_named = "has the address" if kind is _USERS else "is named"
         # No similar addresses: they are other people's.
         names = dict.fromkeys(text for text, _ in found if kind is not _USERS)
-        closest = tuple(sorted(names, key=len)[:_MAX_SIMILAR])
+        closest = tuple(sorted(names, key=len)[:MAX_CLOSEST])
         similar = f"; similar: {', '.join(map(quoted, closest))}" if closest else ""
         raise errors.NotFoundError(
             f"no {kind.noun} {is_named} {quoted(name)}, as far as the key sees{similar}",

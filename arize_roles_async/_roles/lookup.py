@@ -23,16 +23,13 @@ from arize_roles_async._calls.paging import Walk
 from arize_roles_async._calls.queue import BACKGROUND
 from arize_roles_async._calls.transport import Call, Event
 from arize_roles_async._roles.models import ListRolesResponse, Role
-from arize_roles_async._roles.operations import ROLES
+from arize_roles_async._roles.operations import NO_SUCH_ROLE, ROLES
 from arize_roles_async._roles.requests import ListRoles
 from arize_roles_async._values.errors import NotFoundError, RolesError, StatusError
 from arize_roles_async._values.requests import MAX_LIMIT, MAX_NAME
-from arize_roles_async._values.text import MAX_ALIKE, alike, quoted
+from arize_roles_async._values.text import MAX_ALIKE, MAX_CLOSEST, alike, quoted
 
-# The reference does not say which of the two answers a request about a deleted role.
-_GONE: Final = frozenset({400, 404})
 _MAX_KNOWN: Final = 50_000
-_MAX_CLOSEST: Final = 3
 _SIMILAR: Final = 0.6
 
 _Fetch = Callable[[ListRoles], Awaitable[ListRolesResponse]]
@@ -107,10 +104,6 @@ class NameLookup:
         """Return the role with exactly this name; `fetch` and `get` send requests of the call.
 
         Only calls whose limits are equal share a walk, since they try equally hard.
-
-        Raises:
-            NotFoundError: No role has the name; it carries the closest few that exist.
-            RolesError: The walk failed.
         """
         # Imported here, since most callers have IDs.
         from anyio.lowlevel import checkpoint
@@ -128,7 +121,7 @@ class NameLookup:
             try:
                 role = await get(known_id)
             except StatusError as error:
-                if error.status not in _GONE:
+                if error.status not in NO_SUCH_ROLE:
                     raise
             else:
                 if role.name == name:
@@ -187,7 +180,7 @@ class NameLookup:
 
 
 def _not_found(name: str, names: Iterable[str]) -> NotFoundError:
-    closest = tuple(alike(name, islice(names, MAX_ALIKE), _SIMILAR)[:_MAX_CLOSEST])
+    closest = tuple(alike(name, islice(names, MAX_ALIKE), _SIMILAR)[:MAX_CLOSEST])
     shown = ", ".join(map(quoted, closest))
     return NotFoundError(
         f"no role is named {quoted(name)}" + (f"; similar names: {shown}" if shown else ""),

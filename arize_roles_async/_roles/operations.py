@@ -10,7 +10,8 @@ from arize_roles_async._wire.request import Request
 
 RoleOperation = Literal["list", "get", "create", "update", "delete"]
 
-_ABOUT_AN_ID: Final = frozenset({400, 404})
+# The reference does not say which of the two answers a request about a role that is gone.
+NO_SUCH_ROLE: Final = frozenset({400, 404})
 _CONFLICT: Final = 409
 
 
@@ -20,7 +21,7 @@ class _Roles(Resource, frozen=True):
         if role_id and status == _CONFLICT and request.method == "DELETE":
             return f"; role_bindings.find(role_id={quoted(role_id)}) shows who has it"
         kind = id_kind(role_id)
-        if not role_id or status not in _ABOUT_AN_ID or kind == "Role":
+        if not role_id or status not in NO_SUCH_ROLE or kind == "Role":
             return ""
         # An ID may have been meant as a name.
         if kind is None:

@@ -87,14 +87,10 @@ class ValidationError(RolesError, ValueError):
     """
 
     def __init__(self, message: str = "", *, violations: "tuple[Violation, ...]" = ()) -> None:
-        super().__init__(message or _join(violations))
+        first = "; ".join(map(str, violations[:_MAX_VIOLATIONS]))
+        rest = len(violations) - _MAX_VIOLATIONS
+        super().__init__(message or (f"{first}; and {rest} more" if rest > 0 else first))
         self.violations = violations
-
-
-def _join(violations: "tuple[Violation, ...]") -> str:
-    first = "; ".join(map(str, violations[:_MAX_VIOLATIONS]))
-    rest = len(violations) - _MAX_VIOLATIONS
-    return f"{first}; and {rest} more" if rest > 0 else first
 
 
 def validation_error(*broken: tuple[str, str]) -> ValidationError:

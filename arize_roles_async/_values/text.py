@@ -6,6 +6,8 @@ from typing import Final
 
 MAX_MESSAGE: Final = 1_500
 """Characters of an error's message; a log line around it stays below 2,000."""
+MAX_CLOSEST: Final = 3
+"""Similar names in an error."""
 MAX_SEARCHED: Final = 20
 """Texts for which an error has the nearest one, since each takes time to search."""
 MAX_ALIKE: Final = 200

@@ -9,6 +9,7 @@ from arize_roles_async._values.text import one_line
 from arize_roles_async._wire.redaction import beginning, redact
 from arize_roles_async._wire.secrets import Secret
 
+SUCCESS: Final = range(200, 300)
 _MAX_EXCERPT: Final = 200
 _MAX_READ: Final = 4 * 1024
 """Characters that are read of what is quoted: one that is escaped takes up to 12."""
