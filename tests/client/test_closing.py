@@ -171,14 +171,15 @@ async def test_silence(monkeypatch: pytest.MonkeyPatch) -> None:
         await ends(call, ClientStateError, "^the client is closed$")
 
 
+@pytest.mark.parametrize("grace", [0.0, LONG])
 @on_each_loop
-async def test_cancelled() -> None:
+async def test_cancelled(grace: float) -> None:
     """A close that is cancelled has closed the connections, and their calls end."""
     async with scripted(None) as script:
         roles = client(script.url)
         call = asyncio.create_task(use(roles))
         await until(lambda: script.requests)
-        closing = asyncio.create_task(roles.aclose())
+        closing = asyncio.create_task(roles.aclose(grace=grace))
         await asyncio.sleep(0)
         closing.cancel()
         with pytest.raises(asyncio.CancelledError):
