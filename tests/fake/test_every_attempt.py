@@ -128,31 +128,29 @@ class TestOverHttp:
         role = account.role(name) or account.add_role(name)
         return ask(account, f"GET /v2/roles/{role.id}", sdk_retry_count=str(number - 1)).status
 
-    def test_uncounted(self, account: FakeAccount) -> None:
-        """An attempt that no header counts is a call of its own, so `times` counts it."""
-        account.fail("get", ServerError, times=2)
-        assert [self.get(account, "A", 1) for _ in range(3)] == [503, 503, 200]
-
     @pytest.mark.parametrize(
-        ("scripts", "statuses"),
+        ("scripts", "attempts", "statuses"),
         [
-            ([(ServerError, 2)], [503, 503, 503, 503, 503, 503]),
-            ([(ServerError, 1), (503, 1)], [503, 503, 200, 503, 503, 200]),
+            # An attempt that no header counts is a call of its own, so `times` counts it.
+            ([(ServerError, 2)], "A1 A1 A1", [503, 503, 200]),
+            # Two equal calls at once each keep the record of their own fault.
+            ([(ServerError, 2)], "A1 A1 A2 A2 A3 A3", [503, 503, 503, 503, 503, 503]),
+            ([(ServerError, 1), (503, 1)], "A1 A1 A2 A2 A3 A3", [503, 503, 200, 503, 503, 200]),
+            # Between the attempts of a call that fails, another one's second attempt does not.
+            ([(ServerError, 1)], "A1 B2 A2", [503, 200, 503]),
         ],
     )
-    def test_equal(
-        self, account: FakeAccount, scripts: list[tuple[Any, int]], statuses: list[int]
+    def test_calls(
+        self,
+        account: FakeAccount,
+        scripts: list[tuple[Any, int]],
+        attempts: str,
+        statuses: list[int],
     ) -> None:
-        """Two equal calls at once each keep the record of their own fault."""
+        """Each fault strikes the attempts of its own calls."""
         for failure, times in scripts:
             account.fail("get", failure, times=times)
-        assert [self.get(account, "A", number) for number in (1, 1, 2, 2, 3, 3)] == statuses
-
-    def test_other(self, account: FakeAccount) -> None:
-        """Between the attempts of a call that fails, another call's second attempt does not."""
-        account.fail("get", ServerError)
-        calls = [("A", 1), ("B", 2), ("A", 2)]
-        assert [self.get(account, *call) for call in calls] == [503, 200, 503]
+        assert [self.get(account, name, int(n)) for name, n in attempts.split()] == statuses
 
     def test_begun_before(self, account: FakeAccount) -> None:
         """A call that began before the fault was scripted is not struck in its next attempt."""
