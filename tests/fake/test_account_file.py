@@ -80,30 +80,29 @@ class TestDump:
         assert Path(os.devnull).stat().st_mode == before
 
 
-class TestSame:
-    @pytest.mark.parametrize(
-        ("moment", "kept"),
-        [
-            (
-                # The offset has seconds, as clocks had once.
-                datetime(
-                    *(1900, 1, 1, 12),
-                    tzinfo=timezone(timedelta(hours=5, minutes=21, seconds=10)),
-                ),
-                "1900-01-01T06:38:50+00:00",
+@pytest.mark.parametrize(
+    ("moment", "kept"),
+    [
+        (
+            # The offset has seconds, as clocks had once.
+            datetime(
+                *(1900, 1, 1, 12),
+                tzinfo=timezone(timedelta(hours=5, minutes=21, seconds=10)),
             ),
-            (datetime(2016, 11, 6, 1, tzinfo=EndOfSummer()), "2016-11-06T01:00:00-06:00"),
-            (
-                datetime(2026, 1, 1, 12, tzinfo=timezone(timedelta(hours=5, minutes=45))),
-                "2026-01-01T12:00:00+05:45",
-            ),
-        ],
-    )
-    def test_offset(self, moment: datetime, kept: str, account: FakeAccount) -> None:
-        """A timestamp stays the same moment, and keeps an offset of whole minutes."""
-        role = account.add_role("A", created_at=moment, updated_at=moment)
-        assert role.created_at.isoformat() == role.updated_at.isoformat() == kept
-        assert FakeAccount.load(account.dump()).role("A") == role
+            "1900-01-01T06:38:50+00:00",
+        ),
+        (datetime(2016, 11, 6, 1, tzinfo=EndOfSummer()), "2016-11-06T01:00:00-06:00"),
+        (
+            datetime(2026, 1, 1, 12, tzinfo=timezone(timedelta(hours=5, minutes=45))),
+            "2026-01-01T12:00:00+05:45",
+        ),
+    ],
+)
+def test_offset(moment: datetime, kept: str, account: FakeAccount) -> None:
+    """A timestamp stays the same moment, and keeps an offset of whole minutes."""
+    role = account.add_role("A", created_at=moment, updated_at=moment)
+    assert role.created_at.isoformat() == role.updated_at.isoformat() == kept
+    assert FakeAccount.load(account.dump()).role("A") == role
 
 
 class TestLoad:

@@ -52,39 +52,36 @@ BY_NAME: dict[str, Callable[[RolesClient], Awaitable[object]]] = {
 pytestmark = pytest.mark.arize_roles(unused_faults="allow")
 
 
-class TestStruck:
-    """The calls that a fault strikes."""
-
-    @pytest.mark.parametrize(
-        ("faults", "asked", "outcomes"),
-        [
-            # It lets some calls pass and strikes some.
-            (["list:500,skip=1,times=2"], "list list list list", [200, 500, 500, 200]),
-            # The first strikes until it is used up; each counts every call that matches.
-            (
-                ["list:500", "any:503", "list:409,skip=2"],
-                "list list list list",
-                [500, 503, 409, 200],
-            ),
-            # It neither strikes nor counts calls of other operations.
-            (["get:404,skip=1"], "list list get get", [200, 200, 200, 404]),
-            (["list:500,times=always"], "list list list", [500, 500, 500]),
-            # One that needs a body passes over deletions.
-            (["any:malformed"], "delete list", [204, "malformed"]),
-        ],
-    )
-    async def test_matches(
-        self, faults: list[str], asked: str, outcomes: list[int | str], account: FakeAccount
-    ) -> None:
-        """A fault strikes the calls that it matches, in turn with the others."""
-        role = account.add_role("A")
-        for fault in faults:
-            account.fail(**parse_fault(fault))
-        async with in_process(account) as roles:
-            for operation in asked.split():
-                with contextlib.suppress(RolesError):
-                    await CALLS[operation](roles, role.id)
-        assert [call.outcome for call in account.calls] == outcomes
+@pytest.mark.parametrize(
+    ("faults", "asked", "outcomes"),
+    [
+        # It lets some calls pass and strikes some.
+        (["list:500,skip=1,times=2"], "list list list list", [200, 500, 500, 200]),
+        # The first strikes until it is used up; each counts every call that matches.
+        (
+            ["list:500", "any:503", "list:409,skip=2"],
+            "list list list list",
+            [500, 503, 409, 200],
+        ),
+        # It neither strikes nor counts calls of other operations.
+        (["get:404,skip=1"], "list list get get", [200, 200, 200, 404]),
+        (["list:500,times=always"], "list list list", [500, 500, 500]),
+        # One that needs a body passes over deletions.
+        (["any:malformed"], "delete list", [204, "malformed"]),
+    ],
+)
+async def test_matches(
+    faults: list[str], asked: str, outcomes: list[int | str], account: FakeAccount
+) -> None:
+    """A fault strikes the calls that it matches, in turn with the others."""
+    role = account.add_role("A")
+    for fault in faults:
+        account.fail(**parse_fault(fault))
+    async with in_process(account) as roles:
+        for operation in asked.split():
+            with contextlib.suppress(RolesError):
+                await CALLS[operation](roles, role.id)
+    assert [call.outcome for call in account.calls] == outcomes
 
 
 @pytest.mark.parametrize(

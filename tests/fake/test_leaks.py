@@ -8,10 +8,7 @@ import pytest
 Run = Callable[..., pytest.RunResult]
 
 
-class TestSecrets:
-    """With `arize_roles_secrets`, a test that writes an API key is an error."""
-
-    HEAD = """
+HEAD = """
         import logging
         import subprocess
         import sys
@@ -30,14 +27,15 @@ class TestSecrets:
             return fake_account.api_key
         """
 
-    def test_written(self, run: Run) -> None:
-        """Output that the test reads, records of any level and collected warnings are seen.
 
-        So is a key that is written as in a URL.
-        """
-        run(
-            self.HEAD
-            + """
+def test_written(run: Run) -> None:
+    """Output that the test reads, records of any level and collected warnings are seen.
+
+    So is a key that is written as in a URL.
+    """
+    run(
+        HEAD
+        + """
         @pytest.mark.parametrize("fixture", ["capsys", "capfd", "capsysbinary", "capfdbinary"])
         def test_read(request, fixture, key):
             capture = request.getfixturevalue(fixture)
@@ -86,19 +84,20 @@ class TestSecrets:
         def test_written_otherwise(key):
             print(urllib.parse.quote(key))
         """,
-            *("-o", "arize_roles_secrets=true", "-o", "log_level=WARNING"),
-            mode="auto",
-            passed=13,
-            errors=13,
-        )
+        *("-o", "arize_roles_secrets=true", "-o", "log_level=WARNING"),
+        mode="auto",
+        passed=13,
+        errors=13,
+    )
 
-    def test_unchanged(self, run: Run) -> None:
-        """Nothing else changes: a record below its level reaches no handler, a warning is shown."""
-        run(
-            self.HEAD
-            + """
+
+def test_unchanged(run: Run) -> None:
+    """Nothing else changes: a record below its level reaches no handler, a warning is shown."""
+    run(
+        HEAD
+        + """
         class Broken:
-            def __str__(self):
+            def __str__():
                 raise LookupError
 
         def test_level(caplog):
@@ -116,8 +115,8 @@ class TestSecrets:
         def test_warning():
             warnings.warn("old")
         """,
-            *("-o", "arize_roles_secrets=true"),
-            passed=3,
-            warnings=1,
-        )
-        assert not logging.getLogger("app").isEnabledFor(logging.DEBUG)
+        *("-o", "arize_roles_secrets=true"),
+        passed=3,
+        warnings=1,
+    )
+    assert not logging.getLogger("app").isEnabledFor(logging.DEBUG)

@@ -291,6 +291,7 @@ def test_unused_faults(run: Run) -> None:
 
         @pytest.mark.parametrize("end", [pytest.fail, pytest.skip, pytest.xfail])
         def test_not_passed(fake_account, end):
+            fake_account.fail("create", 503)
             end("not here")
         """,
         passed=5,

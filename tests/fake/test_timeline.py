@@ -193,28 +193,25 @@ class TestRealTime:
         assert anyio.run(get, 60.0, backend=backend)
 
 
-class TestLoops:
-    """Two event loops on one account, whose time passes for both."""
+@pytest.mark.parametrize("concurrency", [1, 40])
+async def test_deadline(concurrency: int) -> None:
+    """A call's time is what it has waited, and not what calls of another loop have."""
 
-    @pytest.mark.parametrize("concurrency", [1, 40])
-    async def test_deadline(self, concurrency: int) -> None:
-        """A call's time is what it has waited, and not what calls of another loop have."""
+    async def wait_long(account: FakeAccount) -> None:
+        for _ in range(4):
+            await list_all(account)
 
-        async def wait_long(account: FakeAccount) -> None:
-            for _ in range(4):
-                await list_all(account)
+    def list_elsewhere(account: FakeAccount) -> None:
+        with ThreadPoolExecutor() as pool:
+            pool.submit(asyncio.run, wait_long(account)).result()
 
-        def list_elsewhere(account: FakeAccount) -> None:
-            with ThreadPoolExecutor() as pool:
-                pool.submit(asyncio.run, wait_long(account)).result()
-
-        account = meddled("after", "GET", list_elsewhere)
-        role = account.add_role("A", ["ROLE_READ"])
-        account.slow_down(9.0, operation="list")
-        account.fail("get", 503, times=2)
-        roles = FakeRolesClient(account, max_concurrency=concurrency)
-        assert await asyncio.gather(*[roles.get(role_id=role.id) for _ in range(2)]) == [role] * 2
-        assert passed(account) >= 4 * 36.0
+    account = meddled("after", "GET", list_elsewhere)
+    role = account.add_role("A", ["ROLE_READ"])
+    account.slow_down(9.0, operation="list")
+    account.fail("get", 503, times=2)
+    roles = FakeRolesClient(account, max_concurrency=concurrency)
+    assert await asyncio.gather(*[roles.get(role_id=role.id) for _ in range(2)]) == [role] * 2
+    assert passed(account) >= 4 * 36.0
 
 
 async def list_all(account: FakeAccount) -> tuple[str, ...]:
