@@ -150,7 +150,8 @@ class TestOverHttp:
         """Each fault strikes the attempts of its own calls."""
         for failure, times in scripts:
             account.fail("get", failure, times=times)
-        assert [self.get(account, name, int(n)) for name, n in attempts.split()] == statuses
+        asked = [(each[0], int(each[1])) for each in attempts.split()]
+        assert [self.get(account, *each) for each in asked] == statuses
 
     def test_begun_before(self, account: FakeAccount) -> None:
         """A call that began before the fault was scripted is not struck in its next attempt."""
