@@ -64,12 +64,7 @@ class Driver:
     """Ends the attempts of a call, on a clock that stands still."""
 
     def __init__(
-        self,
-        operation: str,
-        *,
-        attempts: int = 3,
-        total: float = 30.0,
-        ceiling: float | None = None,
+        self, operation: str, attempts: int = 3, total: float = 30.0, ceiling: float | None = None
     ) -> None:
         self.now = 100.0
         self.request = Request(method=METHODS[operation], target="/v2/roles")
