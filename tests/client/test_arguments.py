@@ -49,14 +49,22 @@ NO_FILTERS = {"create", "update", "get", "delete", "with_options", "aclose"}
 """Methods whose optional arguments are no filters: what they change, or one of two targets."""
 
 
-def optional_arguments(owner: type) -> list[tuple[str, inspect.Parameter]]:
-    """Return the filters of an owner's methods, each with the name of its method."""
+def parameters(owner: type) -> list[tuple[str, inspect.Parameter]]:
+    """Return the parameters of an owner's public methods, each with the name of its method."""
     return [
         (name, parameter)
         for name, method in inspect.getmembers(owner, inspect.isfunction)
-        if not (name.startswith("_") or name in NO_FILTERS)
+        if not name.startswith("_")
         for parameter in inspect.signature(method).parameters.values()
-        if parameter.default is not parameter.empty and parameter.name not in OF_A_PAGE
+    ]
+
+
+def optional_arguments(owner: type) -> list[tuple[str, inspect.Parameter]]:
+    """Return the filters of an owner's methods, each with the name of its method."""
+    return [
+        (name, each)
+        for name, each in parameters(owner)
+        if name not in NO_FILTERS and each.default is not each.empty and each.name not in OF_A_PAGE
     ]
 
 
@@ -85,18 +93,6 @@ async def flaws(method: Callable[..., Any], **given: object) -> list[str]:
     except RolesError:
         pass
     return []
-
-
-def test_filters() -> None:
-    """The table has the filters of every resource."""
-    found = {f"{owner.__name__}.{name}({each.name})" for owner, name, each in FILTERS}
-    assert found >= {
-        "RolesClient.list(is_predefined)",
-        "RoleBindingsClient.list(user_id)",
-        "RoleBindingsClient.find(resource_id)",
-        "Directory.get_project(in_space)",
-        "ByName.remove(project)",
-    }
 
 
 @both_clients
@@ -139,34 +135,34 @@ OF = {
 """What the ID in an argument may be of."""
 
 
-def id_arguments(owner: type) -> list[tuple[str, str]]:
-    """Return the arguments of an owner's methods that take an ID, with the methods' names."""
-    return [
-        (name, each)
-        for name, method in inspect.getmembers(owner, inspect.isfunction)
-        if not name.startswith("_")
-        for each in inspect.signature(method).parameters
-        if each in OF or each.endswith("_id")
-    ]
-
-
-ARGUMENTS = [(owner, name, each) for owner in OWNERS for name, each in id_arguments(owner)]
+ARGUMENTS = [
+    (owner, name, each.name)
+    for owner in OWNERS
+    for name, each in parameters(owner)
+    if each.name in OF or each.name.endswith("_id")
+]
 
 
 def given_with(method: Callable[..., object], argument: str, value: str) -> dict[str, Any]:
     """Return arguments of a method, all valid but perhaps for one."""
-    parameters = inspect.signature(method).parameters
+    taken = inspect.signature(method).parameters
     needed = arguments(method) | {argument: value}
-    if "space" in parameters and not {"project", "space"} & {*needed}:
+    if "space" in taken and not {"project", "space"} & {*needed}:
         needed["space"] = VALUES["space"]  # `ByName` needs one place.
-    if argument == "in_space" and "project" in parameters:
+    if argument == "in_space" and "project" in taken:
         needed = {**needed, "project": VALUES["project"]}
         needed.pop("space", None)
     return needed
 
 
-def test_ids() -> None:
-    """The table has the arguments of every resource, and each says what it takes the ID of."""
+def test_tables() -> None:
+    """The tables have the arguments of every resource; of an ID, with what it is of."""
+    found = {f"{owner.__name__}.{name}({each.name})" for owner, name, each in FILTERS}
+    assert found >= {
+        *("RolesClient.list(is_predefined)", "RoleBindingsClient.list(user_id)"),
+        *("RoleBindingsClient.find(resource_id)", "Directory.get_project(in_space)"),
+        "ByName.remove(project)",
+    }
     assert {each for _, _, each in ARGUMENTS} == {*OF} - {"space_id", "project_id", "binding"}
 
 

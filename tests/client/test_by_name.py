@@ -159,18 +159,6 @@ async def test_refused_id(account: FakeAccount) -> None:
     assert "by its ID" not in str(caught.value)
 
 
-async def test_names_in_timeout(account: FakeAccount) -> None:
-    """The names stand before the limit that ran out, which is said once."""
-    roles = in_process(account).with_options(timeout=1.0)
-    account.slow_down(5.0, operation="role_bindings.list")
-    with pytest.raises(RolesTimeoutError) as caught:
-        await roles.by_name.remove(user="ada@example.com", space="ML")
-    assert str(caught.value) == (
-        "role_bindings.list took too long (user 'ada@example.com', space 'ML') "
-        "(total limit of 1 s, 1 attempt)"
-    )
-
-
 PLACE = {"user": "ada@example.com", "space": "ML"}
 
 
@@ -213,13 +201,23 @@ class TestTime:
             with pytest.raises(RolesTimeoutError, match="the look-up of the names"):
                 await ByName(own, own.role_bindings, directory).remove(**PLACE)
 
+    async def test_said_once(self, account: FakeAccount) -> None:
+        """The names stand before the limit that ran out, which is said once."""
+        account.fail("role_bindings.list", "silent")
+        with pytest.raises(RolesTimeoutError) as caught:
+            await in_process(account, timeout=1.0).by_name.remove(**PLACE)
+        assert str(caught.value) == (
+            "role_bindings.list took too long (user 'ada@example.com', space 'ML') "
+            "(total limit of 1 s, 1 attempt)"
+        )
+
 
 async def test_silence(account: FakeAccount) -> None:
     """A look-up that ends for silence says so: the call had more time."""
     account.fail("users.list", "silent")
     roles = in_process(account, timeout=Timeouts(total=60.0, read=1.0))
     with pytest.raises(RolesTimeoutError) as caught:
-        await roles.by_name.remove(user="ada@example.com", space="ML")
+        await roles.by_name.remove(**PLACE)
     assert (caught.value.limit, passed(account)) == ("read", 1.0)
 
 
@@ -262,9 +260,7 @@ async def test_cause_of_another_client(account: FakeAccount) -> None:
     directory.get_user.side_effect = LookupError("the first")
     directory.get_space.side_effect = KeyError("the second")
     with pytest.raises(LookupError, match="the first"):
-        await ByName(roles, roles.role_bindings, directory).remove(
-            user="ada@example.com", space="ML"
-        )
+        await ByName(roles, roles.role_bindings, directory).remove(**PLACE)
 
 
 async def test_found_as_one(account: FakeAccount, by_name: ByName) -> None:

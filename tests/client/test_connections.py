@@ -250,16 +250,12 @@ class TestStray:
                 await answer.read()
             server.peers[0].transport.write(NO_CONTENT)
             await settle()
-            async with AiohttpRolesClient(
-                "key", base_url=server.url, session=session, retry=SOON
-            ) as roles:
-                with pytest.raises(
-                    RolesConnectionError, match="the server answered before any request"
-                ) as caught:
-                    await roles.with_options(retry=ONCE).list()
-                assert not caught.value.sent
-                assert len(await roles.list()) == 0
-                assert len(server.peers) == 2
+            roles = AiohttpRolesClient("key", base_url=server.url, session=session, retry=SOON)
+            with pytest.raises(RolesConnectionError, match="answered before any request") as caught:
+                await roles.with_options(retry=ONCE).list()
+            assert not caught.value.sent
+            assert len(await roles.list()) == 0
+            assert len(server.peers) == 2
 
 
 class TestDropped:
