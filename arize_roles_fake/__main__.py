@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from shlex import quote
+from typing import Any
 
 import msgspec
 
@@ -69,12 +70,12 @@ def _add_serve(
     )
     server.add_argument("--host", default="127.0.0.1", help="the address to listen on")
     server.add_argument("--port", type=int, default=0, help="the port; 0 is any free one")
+    several: dict[str, Any] = {"action": "append", "default": []}
     server.add_argument(
         "--allow-host",
         metavar="NAME",
-        action="append",
-        default=[],
         help="another name to accept in the Host header; may be given several times",
+        **several,
     )
     server.add_argument(
         "--account", metavar="FILE", help="the account to serve: JSON, as FakeAccount.dump() writes"
@@ -91,10 +92,9 @@ def _add_serve(
     server.add_argument(
         "--assume",
         metavar="NAME=VALUE",
-        action="append",
-        default=[],
         help="the behaviour of the service where its reference is silent, such as "
         "predefined_refusal=400; may be given several times",
+        **several,
     )
     server.add_argument(
         "--latency", metavar="SECONDS", type=float, help="latency of each answer, such as 0.2"
@@ -108,10 +108,9 @@ def _add_serve(
     server.add_argument(
         "--fault",
         metavar="FAULT",
-        action="append",
-        default=[],
         help="a scripted failure: OPERATION:FAILURE[,times=N|always][,skip=N][,when=before|after]"
         "[,retry_after=SECONDS][,about=NAME]; may be given several times",
+        **several,
     )
     server.add_argument(
         "--control",

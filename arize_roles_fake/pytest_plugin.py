@@ -124,11 +124,9 @@ def fake_account(request: pytest.FixtureRequest) -> "FakeAccount":
 
 def _declared(item: pytest.Item) -> dict[str, Any]:
     """Return the users and resources that an account can be given only as it is made."""
-    declared: dict[str, Any] = {}
-    for marker in list(item.iter_markers("arize_roles"))[::-1]:
-        given = {name: marker.kwargs.get(name) for name in ("users", "resources")}
-        declared |= {name: ids for name, ids in given.items() if ids is not None}
-    return declared
+    markers = [*item.iter_markers("arize_roles")][::-1]
+    given = [each for marker in markers for each in marker.kwargs.items()]
+    return {name: ids for name, ids in given if name in {"users", "resources"} and ids is not None}
 
 
 def _set_up(account: "FakeAccount", item: pytest.Item) -> None:

@@ -38,21 +38,30 @@ _Q = TypeVar("_Q", bound=PageRequest)
 
 def decode_query(model: type[_Q], request: Request) -> _Q:
     """Return the page that a request asks for, or raise `ValidationError`."""
-    parameters = parse_qsl(request.target.partition("?")[2], keep_blank_values=True)
-    given = dict(parameters)
+    given = query_of(request)
     known, required = _fields(model)
-    arguments: dict[str, Any] = {name: given[name] for name in known if name in given}
-    if "limit" in given and re.fullmatch(r"-?[0-9]{1,9}", given["limit"]):
-        arguments["limit"] = int(given["limit"])
-    if given.get("is_predefined") in {"true", "false"}:
-        arguments["is_predefined"] = given["is_predefined"] == "true"
+    arguments = {name: given[name] for name in known if name in given}
     if "status" in arguments:  # The one parameter that may be repeated.
-        arguments["status"] = sorted(value for name, value in parameters if name == "status")
+        status = arguments["status"]
+        arguments["status"] = [status] if isinstance(status, str) else sorted(status)
     missing = [(name, "is required") for name in required if name not in given]
     if missing:
         raise validation_error(*missing)
     asked: _Q = _of_any_kind(model)(**arguments)
     return asked
+
+
+def query_of(request: Request) -> dict[str, Any]:
+    """Return the query of a request, with a list of the values of a parameter that is repeated."""
+    texts: dict[str, list[str]] = {}
+    for name, value in parse_qsl(request.target.partition("?")[2], keep_blank_values=True):
+        texts.setdefault(name, []).append(value)
+    given: dict[str, Any] = {name: each if each[1:] else each[0] for name, each in texts.items()}
+    if re.fullmatch(r"-?[0-9]{1,9}", str(given.get("limit"))):
+        given["limit"] = int(given["limit"])
+    if given.get("is_predefined") in ("true", "false"):
+        given["is_predefined"] = given["is_predefined"] == "true"
+    return given
 
 
 class InvalidBodyError(ValidationError):

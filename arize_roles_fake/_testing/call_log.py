@@ -6,14 +6,14 @@ from collections import deque
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 
 import attrs
 
 from arize_roles_async._values.text import one_line
 from arize_roles_async._wire.request import Request
 from arize_roles_fake._service.service import BY_ID
-from arize_roles_fake._service.wire import TITLES, parse_id, parse_json
+from arize_roles_fake._service.wire import TITLES, parse_id, parse_json, query_of
 from arize_roles_fake._testing.fault_rules import Breakage
 
 _MAX_TEXT = 600
@@ -57,13 +57,9 @@ class LoggedCall:
     @property
     def arguments(self) -> dict[str, Any]:
         """The arguments of the call: the ID, the fields of the body, the query's parameters."""
-        path, _, query = self.request.target.partition("?")
-        texts: dict[str, list[str]] = {}
-        for name, value in parse_qsl(query):
-            texts.setdefault(name, []).append(value)
-        given = {name: _query_value(name, values) for name, values in texts.items()}
+        given = query_of(self.request)
         if self.operation in BY_ID:
-            given[BY_ID[self.operation]] = parse_id(path)
+            given[BY_ID[self.operation]] = parse_id(self.request.path)
         body = parse_json(self.request.body)
         return given | (body if isinstance(body, dict) else {"body": body})
 
@@ -119,12 +115,3 @@ class CallLog:
 def _size(request: Request) -> int:
     headers = sum(len(name) + len(value) for name, value in request.headers.items())
     return len(request.target) + len(request.body or b"") + headers
-
-
-def _query_value(name: str, values: list[str]) -> object:
-    if len(values) > 1:
-        return values
-    (value,) = values
-    if name == "limit" and value.isascii() and value.isdecimal():
-        return int(value) if len(value) < 10 else value  # noqa: PLR2004 - no limit is longer
-    return {"true": True, "false": False}.get(value, value) if name == "is_predefined" else value

@@ -131,7 +131,10 @@ def _wrong_failure(fault: FaultArguments) -> Iterator[str]:
     failure = fault.given
     if isinstance(failure, type) and failure in _NOT_SCRIPTED:
         yield f"no answer leads to {failure.__name__}: {_NOT_SCRIPTED[failure]}"
-    elif failure not in (*_FAILURES, *get_args(Breakage)) and not _is_status(failure, fault.body):
+        return
+    first = 400 if fault.body is None else 200
+    is_status = type(failure) is int and first <= failure <= 599  # noqa: PLR2004 - as in RFC 9110
+    if not is_status and failure not in (*_FAILURES, *get_args(Breakage)):
         yield (
             "failure must be a status of 400 to 599, or of 200 to 599 with body, the class of an "
             f"error that an answer leads to, or one of {', '.join(get_args(Breakage))}, not "
@@ -206,12 +209,6 @@ def _header_flaws(fault: FaultArguments) -> Iterator[str]:
 
 def _name(fault: FaultArguments) -> str:
     return fault.given.__name__ if isinstance(fault.given, type) else repr(fault.given)
-
-
-def _is_status(status: object, body: object) -> bool:
-    """Return whether a fault may have a status: that of a failure, or with a body any."""
-    first = 400 if body is None else 200
-    return type(status) is int and first <= status <= 599  # noqa: PLR2004 - as in RFC 9110
 
 
 def parse_failure(text: str) -> Any:  # noqa: ANN401 - `Fault` checks it

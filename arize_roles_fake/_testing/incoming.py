@@ -1,8 +1,7 @@
 """A request as the account's controls see it: what it is about, and which calls a test means."""
 
 from collections.abc import Iterator
-from typing import cast
-from urllib.parse import parse_qsl
+from typing import Any, cast
 
 import attrs
 
@@ -10,7 +9,7 @@ from arize_roles_async._values.requests import is_id, text_flaw
 from arize_roles_async._wire.request import Request
 from arize_roles_fake._service.service import BY_ID, OPERATIONS, verb
 from arize_roles_fake._service.state import State
-from arize_roles_fake._service.wire import parse_id, parse_json
+from arize_roles_fake._service.wire import parse_id, parse_json, query_of
 
 
 @attrs.frozen
@@ -130,7 +129,5 @@ def incoming_of(
 def _texts(request: Request) -> dict[str, str]:
     """Return the texts in the query and the body of a request."""
     body = parse_json(request.body)
-    given = dict[object, object](parse_qsl(request.target.partition("?")[2]))
-    if isinstance(body, dict):
-        given |= cast("dict[object, object]", body)
-    return {str(name): text for name, text in given.items() if isinstance(text, str)}
+    given = query_of(request) | (cast("dict[str, Any]", body) if isinstance(body, dict) else {})
+    return {name: text for name, text in given.items() if isinstance(text, str)}

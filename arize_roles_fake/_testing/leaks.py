@@ -9,8 +9,6 @@ from typing import Any, Final, cast
 _Call = Callable[..., Any]
 
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) - {"args"}
-_BELOW: Final = "_arize_roles_below_level"
-"""An attribute of the records that the test's own loggers do not want."""
 
 
 class TestOutput:
@@ -29,7 +27,6 @@ class TestOutput:
         logger, catcher = logging.Logger, warnings.catch_warnings
         with (
             patch.object(logger, "isEnabledFor", _is_enabled_for),
-            patch.object(logger, "makeRecord", self._make_record(logger.makeRecord)),
             patch.object(logger, "handle", self._handle(logger.handle)),
             patch.object(capture, "readouterr", self._read(capture.readouterr)),
             patch.object(catcher, "__enter__", self._enter(catcher.__enter__)),
@@ -45,23 +42,12 @@ class TestOutput:
                     source=each.source,
                 )
 
-    def _make_record(self, make: _Call) -> _Call:
-        """Mark the records that would not have been made, since their level is not enabled."""
-
-        def make_record(log: logging.Logger, name: str, level: int, *args: object) -> Any:  # noqa: ANN401 - as it is
-            record = make(log, name, level, *args)
-            record.__dict__[_BELOW] = not self._is_enabled(log, level)
-            return record
-
-        return make_record
-
     def _handle(self, handle: _Call) -> _Call:
         def note_and_handle(log: logging.Logger, record: logging.LogRecord) -> None:
-            is_below = vars(record).pop(_BELOW, False)
             # Nobody else formats a record below the level, so that may fail.
             with suppress(Exception):
                 self._texts.append(("Log record", _text(record)))
-            if not is_below:
+            if self._is_enabled(log, record.levelno):
                 handle(log, record)
 
         return note_and_handle

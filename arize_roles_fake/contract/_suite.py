@@ -156,6 +156,8 @@ class _SuiteType(ABCMeta):
                 f"{cls.__name__} lacks {', '.join(lacks)}: define what the contract's tests call"
             )
         made: _T = type.__call__(cls)
+        # pytest collects no class that has an `__init__`.
+        vars(made).update(_asked={}, _cases=[], _names=set())
         return made
 
 
@@ -173,14 +175,26 @@ class Suite(metaclass=_SuiteType):
 
     _contract: ClassVar[type | None] = None
     """The contract whose rules a subclass inherits."""
+    _asked: dict[str, str]
+    """The assumptions that the rule has asked for, with their values."""
+    _cases: list[object]
+    """The cases that `_each` has yielded and that have not ended, the outermost first."""
+    _names: set[str]
+    """The names of the roles that are deleted at the end."""
 
     def __init_subclass__(cls, *, is_contract: bool = False) -> None:
         """Refuse what hides a rule: an override without a reason."""
         super().__init_subclass__()
         if is_contract:
             cls._contract = cls
-        elif cls._contract is not None:
-            _check_suite(cls, cls._contract)
+        for name in [each for each in dir(cls._contract) if each.startswith("test_")]:
+            override = getattr(cls, name)
+            if override is not getattr(cls._contract, name) and not _says_why(override):
+                raise TypeError(
+                    f"{cls.__name__}.{name} overrides a rule of the contract: it must be marked "
+                    "with pytest.mark.skip or pytest.mark.xfail, without a condition and with the "
+                    "reason"
+                )
 
     @abstractmethod
     def open_client(self) -> AbstractAsyncContextManager[Any]:
@@ -297,11 +311,6 @@ class Suite(metaclass=_SuiteType):
         self._asked[name] = str(value)
         return value
 
-    @functools.cached_property
-    def _asked(self) -> dict[str, str]:
-        """The assumptions that the rule has asked for, with their values."""
-        return {}
-
     def _refusal(self, name: str) -> type[StatusError]:
         """Return the class of the error that an assumption about a status leads to."""
         return STATUS_ERRORS[self._assumed(name)]
@@ -347,11 +356,6 @@ class Suite(metaclass=_SuiteType):
             yield case
             self._cases.pop()
 
-    @functools.cached_property
-    def _cases(self) -> list[object]:
-        """The cases that `each` has yielded and that have not ended, the outermost first."""
-        return []
-
     def _unique(self, name: str) -> str:
         """Return a name that begins with `name` and that no role of the account has."""
         return self._remember(f"{name} (contract {secrets.token_hex(5)})")
@@ -360,10 +364,6 @@ class Suite(metaclass=_SuiteType):
         """Have the role with this name deleted at the end of the test."""
         self._names.add(name)
         return name
-
-    @functools.cached_property
-    def _names(self) -> set[str]:
-        return set()
 
     async def _delete_roles(self, roles: RolesClient) -> None:
         if not self._names:
@@ -484,18 +484,6 @@ async def together(*calls: Callable[[], Coroutine[Any, Any, object]]) -> None:
             tasks.start_soon(run, call)
     if failures:
         raise failures[0]
-
-
-def _check_suite(suite: type, contract: type) -> None:
-    for name in dir(contract):
-        if name.startswith("test_"):
-            override = getattr(suite, name)
-            if override is not getattr(contract, name) and not _says_why(override):
-                raise TypeError(
-                    f"{suite.__name__}.{name} overrides a rule of the contract: it must be "
-                    "marked with pytest.mark.skip or pytest.mark.xfail, without a condition "
-                    "and with the reason"
-                )
 
 
 def _says_why(test: object) -> bool:

@@ -193,7 +193,7 @@ class TestBounds:
         [
             ("limit=999999999", "limit=999999999"),
             ("limit=1000000000", "limit='1000000000'"),
-            ("limit=-1", "limit='-1'"),
+            ("limit=-1", "limit=-1"),
             ("limit=%C2%B2", "limit='²'"),
             ("limit=%D9%A1", "limit='\u0661'"),
             ("is_predefined=true", "is_predefined=True"),

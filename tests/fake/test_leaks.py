@@ -103,9 +103,7 @@ def test_unchanged(run: Run) -> None:
         def test_level(caplog):
             log.info("not %s", Broken())
             log.warning("seen")
-            log.handle(logging.makeLogRecord({"msg": "by hand", "levelno": logging.DEBUG}))
-            assert [each.getMessage() for each in caplog.records] == ["seen", "by hand"]
-            assert not any(name.startswith("_") for name in vars(caplog.records[0]))
+            assert [each.getMessage() for each in caplog.records] == ["seen"]
 
         def test_output(capsys):
             print("nothing", end="")
