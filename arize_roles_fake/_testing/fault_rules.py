@@ -132,8 +132,7 @@ def _wrong_failure(fault: FaultArguments) -> Iterator[str]:
     if isinstance(failure, type) and failure in _NOT_SCRIPTED:
         yield f"no answer leads to {failure.__name__}: {_NOT_SCRIPTED[failure]}"
         return
-    first = 400 if fault.body is None else 200
-    is_status = type(failure) is int and first <= failure <= 599  # noqa: PLR2004 - as in RFC 9110
+    is_status = type(failure) is int and failure in range(400 if fault.body is None else 200, 600)
     if not is_status and failure not in (*_FAILURES, *get_args(Breakage)):
         yield (
             "failure must be a status of 400 to 599, or of 200 to 599 with body, the class of an "
