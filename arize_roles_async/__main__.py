@@ -26,7 +26,7 @@ from arize_roles_async._directory.models import in_words
 from arize_roles_async._values.text import one_line, printable
 from arize_roles_async._values.writing import write_file
 from arize_roles_async.as_code.apply import Run, StoppedError, check_plan
-from arize_roles_async.as_code.files import placed, read, shown, texts_of
+from arize_roles_async.as_code.files import path_text, read, texts_of, with_places
 from arize_roles_async.as_code.planning import FORMAT_VERSION, TITLE, fenced, path_of, read_plan
 from arize_roles_async.as_code.schema import schema
 from arize_roles_async.as_code.toml import formatted
@@ -177,7 +177,7 @@ class _Run:
         for path, text in changed:
             if path and not self._chosen.check:
                 write_file(path, text.encode())
-            _show(f"{'not ' if self._chosen.check else ''}formatted: {shown(path or '-')}")
+            _show(f"{'not ' if self._chosen.check else ''}formatted: {path_text(path or '-')}")
         return 1 if self._chosen.check and changed else 0
 
     @asynccontextmanager
@@ -216,7 +216,7 @@ class _Run:
             _show(plan.to_json() if self._form == "json" else str(plan))
         if self._form == "github":
             notes = [client.Violation(path_of(c), c.note) for c in plan.changes if c.note]
-            self._report("note", [*placed(notes, declaration.files), *plan.notes])
+            self._report("note", [*with_places(notes, declaration.files), *plan.notes])
         return 1 if chosen.exit_code and (plan.changes or plan.undeclared) else 0
 
     def _comment(self, markdown: str) -> None:

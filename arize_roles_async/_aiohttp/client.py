@@ -233,16 +233,16 @@ class AiohttpTransport(AsyncioTransport):
         try:
             answer = await self._exchange(request, attempt)
         except asyncio.CancelledError as error:
-            part = limit.catch()
+            phase = limit.catch()
             # aiohttp cancels what it waits for when a session is closed: a resolver, a connection.
-            if part is None and limit.is_cancelled(session_closed=self._session.closed):
+            if phase is None and limit.is_cancelled(session_closed=self._session.closed):
                 raise without_frames(error, holds_no_headers)  # noqa: B904 - it is the same one
             attempt.distrust()
-            if part is None:
+            if phase is None:
                 closed = aiohttp.ClientConnectionError("the session was closed")
                 failure = self._translated(request, closed, call)
             else:
-                failure = self._failures.timeout(request, call, part)
+                failure = self._failures.timeout(request, call, phase)
         except ClientStateError as error:
             failure = ClientStateError(str(error))
         except Exception as error:  # noqa: BLE001 - a caller sees only our own errors
@@ -258,7 +258,7 @@ class AiohttpTransport(AsyncioTransport):
             return answer
         finally:
             attempt.end()
-            # The limit on a part ends, and that on the call stays.
+            # The limit on a phase ends, and that on the call stays.
             limit.deadline = call.deadline
         # Raised outside the handlers, so that it carries no exception but the cause, which is safe.
         raise failure from cause

@@ -9,7 +9,7 @@ from yarl import URL
 
 from arize_roles_async._aiohttp.config import Config
 from arize_roles_async._aiohttp.internals import proxy_of
-from arize_roles_async._aiohttp.time_limits import Part
+from arize_roles_async._aiohttp.time_limits import Phase
 from arize_roles_async._calls.transport import Call
 from arize_roles_async._values.errors import (
     ClientStateError,
@@ -75,12 +75,12 @@ class Failures:
         message = f"{request}: {why}: {what}"
         return RolesConnectionError(message, certificate=certificate, sent=sent)
 
-    def timeout(self, request: Request, call: Call, part: Part) -> RolesTimeoutError:
-        """Return the error of an attempt that a part of took too long."""
-        what = "no answer" if part == "read" else f"no connection to {self._route}"
-        seconds: float | None = getattr(call.timeouts, part)
+    def timeout(self, request: Request, call: Call, phase: Phase) -> RolesTimeoutError:
+        """Return the error of an attempt of which a phase took too long."""
+        what = "no answer" if phase == "read" else f"no connection to {self._route}"
+        seconds: float | None = getattr(call.timeouts, phase)
         return RolesTimeoutError(
-            f"{request}: {what}", limit=part, seconds=seconds or 0.0, sent=call.in_flight
+            f"{request}: {what}", limit=phase, seconds=seconds or 0.0, sent=call.in_flight
         )
 
     def proxy_refusal(self, request: Request) -> RolesConnectionError:

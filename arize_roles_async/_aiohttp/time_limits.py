@@ -15,8 +15,8 @@ from typing import Any, Final, Literal, TypeAlias
 from arize_roles_async._calls.transport import Call, Event, TimeLimit, Transport
 from arize_roles_async._values.errors import ClientStateError
 
-Part: TypeAlias = Literal["connect", "read"]
-"""A part of an attempt that has a limit of its own: connecting, or silence of the service."""
+Phase: TypeAlias = Literal["connect", "read"]
+"""A phase of an attempt, with a limit of its own: connecting, or silence of the service."""
 
 _EXPIRED_PER_STEP: Final = 100
 """Limits that expire in one step of the event loop; a tenth of those that are due, if more."""
@@ -105,7 +105,7 @@ class AsyncioTimeLimit(TimeLimit):
         self.deadline = call.deadline
         self.task: asyncio.Task[object]
         # Set here, since a name that is new to calls under way would give each a dictionary.
-        self._part: Part = "read"
+        self._phase: Phase = "read"
         self._cancelling: int
         self.expired = False
         """The block was cancelled, or is over."""
@@ -130,21 +130,21 @@ class AsyncioTimeLimit(TimeLimit):
             error = call.interrupted(is_closed=self._all.is_closed)
             raise error from error.__cause__
 
-    def start(self, part: Part) -> float:
-        """Begin the limit on a part of the attempt, in place of another, and return the time."""
+    def start(self, phase: Phase) -> float:
+        """Begin the limit on a phase of the attempt, in place of another, and return the time."""
         if self.expired:
             # A middleware sends in a task of its own, which has outlived the call.
             raise asyncio.CancelledError
         call, now = self._call, self._all.now()
-        seconds = call.timeouts.read if part == "read" else call.timeouts.connect
-        self._part = part
+        seconds = call.timeouts.read if phase == "read" else call.timeouts.connect
+        self._phase = phase
         self.deadline = call.deadline if seconds is None else min(call.deadline, now + seconds)
         if self.deadline < self._all.due:
             self._all.watch(self)
         return now
 
-    def catch(self) -> Part | None:
-        """Undo a cancellation by the limit on a part, and return the part.
+    def catch(self) -> Phase | None:
+        """Undo a cancellation by the limit on a phase, and return the phase.
 
         After any other cancellation, or when the client was closed, there is none.
         """
@@ -153,7 +153,7 @@ class AsyncioTimeLimit(TimeLimit):
         self.expired = False
         self.deadline = self._call.deadline
         self._all.watch(self)
-        return self._part if self._uncancel() else None
+        return self._phase if self._uncancel() else None
 
     def is_cancelled(self, *, session_closed: bool) -> bool:
         """Return whether the task was cancelled, and not a future, as at the end of a session."""

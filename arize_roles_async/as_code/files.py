@@ -30,7 +30,7 @@ _KINDS: Final[Mapping[str, tuple[Any, str]]] = {
 _AMONG: Final = "is a set: only roles include sets, each as many as it needs"
 
 
-def placed(violations: Iterable[Violation], files: Sequence[File]) -> Iterator[Violation]:
+def with_places(violations: Iterable[Violation], files: Sequence[File]) -> Iterator[Violation]:
     """Yield violations, each with its place in every file that has its path or one above it."""
     violations = [*violations]
     places: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)
@@ -87,7 +87,7 @@ def texts_of(
 
     def add(given: str | os.PathLike[str], *, is_below: bool = False) -> bool:
         """Add a file, or those of a folder; return whether there is one."""
-        name, path = shown(given), None
+        name, path = path_text(given), None
         try:
             if or_input and given == "-":
                 name = "standard input"
@@ -120,7 +120,7 @@ def _text_of(path: Path | None) -> str:
     return data.decode("utf-8-sig")
 
 
-def shown(path: object) -> str:
+def path_text(path: object) -> str:
     """Return a path for a message."""
     return str(path) if str(path).isprintable() else quote(path)
 
@@ -131,19 +131,19 @@ def _merged(
     """Return the declaration that files make together, unless something is broken already."""
     tables: dict[File, Table] = {}
     for file in files:
-        unfit: list[Violation] = []
+        flaws: list[Violation] = []
         try:
-            table = _fit(parsed(file.name, file.text), FIELDS, "", unfit)
+            table = _fields(parsed(file.name, file.text), FIELDS, "", flaws)
         except ValidationError as error:
             broken, cause = [*broken, *error.violations], cause or error.__cause__
             continue
         roles: dict[str, object] = table["roles"]
         table["roles"] = [
-            (name, _fit(role, ROLE_FIELDS, f"roles.{quote(name)}", unfit))
+            (name, _fields(role, ROLE_FIELDS, f"roles.{quote(name)}", flaws))
             for name, role in roles.items()
         ]
         tables[file] = table
-        broken += placed(unfit, [file])
+        broken += with_places(flaws, [file])
     fields: Table = {"files": tuple(tables)}
     wrong: list[Violation] = []
     for field in ("account", "anchor", "undeclared"):
@@ -163,7 +163,7 @@ def _merged(
     included = {each for _, role in fields["roles"] for each in role["include"]}
     unused = [f"sets.{quote(name)}" for name in sets if name not in included]
     notes = [Violation(path, "is a set that no role includes") for path in unused]
-    fields["notes"] = tuple(placed(notes, fields["files"]))
+    fields["notes"] = tuple(with_places(notes, fields["files"]))
     fields["roles"] = [_role(name, sets, **role) for name, role in fields["roles"]]
     try:
         declaration = Declaration(**fields)
@@ -172,27 +172,29 @@ def _merged(
     except ValidationError as error:
         reported = {violation.field for violation in (*broken, *wrong)}
         wrong += [violation for violation in error.violations if violation.field not in reported]
-    raise ValidationError(violations=(*broken, *placed(wrong, fields["files"]))) from cause
+    raise ValidationError(violations=(*broken, *with_places(wrong, fields["files"]))) from cause
 
 
-def _fit(given: object, schemas: Mapping[str, Table], path: str, unfit: list[Violation]) -> Table:
-    """Return the value of each known field of a table, empty if it is among what is unfit."""
+def _fields(
+    given: object, schemas: Mapping[str, Table], path: str, flaws: list[Violation]
+) -> Table:
+    """Return the value of each known field of a table, empty if it has a flaw."""
     table = cast("Table", given if isinstance(given, dict) else {})
     if table is not given:
-        unfit.append(Violation(path, "must be a table"))
+        flaws.append(Violation(path, "must be a table"))
     begin = f"{path}." if path else ""
     message = f"is not a key here; the keys are {', '.join(schemas)}"
-    unfit += [Violation(f"{begin}{quote(name)}", message) for name in table if name not in schemas]
-    fit: Table = {}
+    flaws += [Violation(f"{begin}{quote(name)}", message) for name in table if name not in schemas]
+    values: Table = {}
     for field, schema in schemas.items():
         kind, called = _KINDS[schema["type"]]
-        fit[field] = None if kind is str else kind()
+        values[field] = None if kind is str else kind()
         try:
             if field in table:
-                fit[field] = msgspec.convert(table[field], kind)
+                values[field] = msgspec.convert(table[field], kind)
         except msgspec.ValidationError:
-            unfit.append(Violation(f"{begin}{field}", f"must be {called}"))
-    return fit
+            flaws.append(Violation(f"{begin}{field}", f"must be {called}"))
+    return values
 
 
 def _misused(

@@ -16,7 +16,7 @@ from arize_roles_async._arize import BaseArizeClient
 from arize_roles_async._values import requests as rules
 from arize_roles_async._values.text import alike, printable, type_name
 from arize_roles_async.as_code.declaration import Declaration, DeclaredRole, list_flaw
-from arize_roles_async.as_code.files import placed
+from arize_roles_async.as_code.files import with_places
 from arize_roles_async.as_code.toml import FileViolation, quote
 
 FORMAT_VERSION: Final = 2
@@ -331,7 +331,7 @@ def compare(roles: Iterable[Role], declaration: Declaration, *, host: str | None
     deleted = [by_name[name] for name in declaration.absent if name in by_name]
     violations += _refusals((f"absent.{quote(role.name)}", role) for role in deleted)
     if violations:
-        raise PlanError(violations=tuple(placed(violations, declaration.files)))
+        raise PlanError(violations=tuple(with_places(violations, declaration.files)))
     matched = {role.name for role, _ in pairs if role}
     rest = [r for r in by_name.values() if r.name not in matched and not r.is_predefined]
     holders = {role.name: held(role) for role in rest if role.name not in declaration.ignored}
@@ -349,7 +349,7 @@ def compare(roles: Iterable[Role], declaration: Declaration, *, host: str | None
         note = "; ".join([*former, *_sets(own, after)]) or None
         changes.append(Change(before=own, after=after, note=note))
     changes += [Change(before=role, after=None) for role in deleted]
-    places = placed([Violation(path_of(each), "") for each in changes], declaration.files)
+    places = with_places([Violation(path_of(each), "") for each in changes], declaration.files)
     files = {each.field: each.file for each in places if isinstance(each, FileViolation)}
     changes = [attr.evolve(each, file=files.get(path_of(each))) for each in changes]
     ordered, circles = in_order(changes)
