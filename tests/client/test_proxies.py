@@ -68,9 +68,10 @@ async def failed(url: str, *, lent: bool = False, **options: Any) -> Any:  # noq
     async with client(url, lent=lent, **options) as roles:
         with pytest.raises((RolesConnectionError, RolesTimeoutError)) as caught:
             await create(roles)
-    assert not caught.value.sent
-    assert "hunter2" not in str(caught.value)
-    return caught.value
+    error: Any = caught.value
+    assert not error.sent
+    assert "hunter2" not in str(error)
+    return error
 
 
 @LENT

@@ -16,7 +16,7 @@ from arize_roles_async import (
     Timeouts,
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient
-from tests.support.clients import Connect, account_at_noon, both_clients, create
+from tests.support.clients import account_at_noon, create
 
 
 def waits(account: FakeAccount) -> list[float]:
@@ -50,18 +50,17 @@ async def test_counted(failing: Literal["list", "update"], free: list[int], fail
     assert {each: len(account.calls_of(each)) for each in ("list", "update")} == counts
 
 
-@both_clients
 @pytest.mark.parametrize(("asked", "calls"), [(20, {11, 12}), (21, {1})])
 @pytest.mark.arize_roles(unused_faults="allow")
-async def test_max_retry_after(connect: Connect, asked: int, calls: set[int]) -> None:
+async def test_max_retry_after(asked: int, calls: set[int]) -> None:
     """A longer wait than the ceiling surfaces at once; others are waited out for five minutes."""
     account = account_at_noon()
     account.fail("list", RateLimitError, retry_after=asked, times=2)
     policy = RetryPolicy(attempts=2, max_retry_after=20.0)
+    roles = FakeRolesClient(account, retry=policy, timeout=3600.0)
 
-    async with connect(account, retry=policy) as roles:
-        with pytest.raises(RateLimitError) as caught:
-            await roles.with_options(timeout=3600.0).list()
+    with pytest.raises(RateLimitError) as caught:
+        await roles.list()
 
     assert caught.value.retry_after == float(asked)
     assert len(account.calls) in calls

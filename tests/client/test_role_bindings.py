@@ -121,13 +121,6 @@ BROKEN: list[tuple[Callable[[Any], Any], str]] = [
         "resource_id: 'VXNlcjphZGE=' is the ID of a User, not of a space",
     ),
     (
-        lambda b: b.list(resource_type=1, user_id="", limit=0, cursor=""),
-        (
-            "resource_type: must be a string, not int; user_id: must not be empty; "
-            "limit: must be 1 to 100, not 0; cursor: must not be empty"
-        ),
-    ),
-    (
         lambda b: b.find(resource_id=USER),
         "resource_id: 'VXNlcjphZGE=' is the ID of a User, not of a space or project",
     ),

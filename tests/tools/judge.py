@@ -11,7 +11,7 @@ by what the account did with each request:
 - After an error, unless it leaves that open, the call has changed nothing.
 - `OutcomeUnknownError` comes only if an answer was lost or odd.
 - No right goes to a user or place that did not have the given name, and one of two is not picked.
-- No attempt is sent twice, and none that could work is left out.
+- No attempt is sent twice.
 - Over sockets, no call is stuck, and no task and no connection is left.
 
 The guide ("What no client can know") says where an end cannot be true: there it is not judged.
@@ -41,7 +41,6 @@ from tests.support.troubled_service import ACTS, FAULTS, METHODS, PRECISIONS, St
 from tests.support.troubled_service import TroubledService as Service
 
 NAMED: Final = {"user", "role", "space", "project"}
-BRIEF: Final = {502, 503, 504}
 CLEAR: Final = {"refused", "200", "201", "204", "401", "403", "404", "409", "429"}
 """The ends of requests that leave no doubt of what they did."""
 DENIED: Final = {"503 before", "503 after"}
@@ -76,7 +75,7 @@ def pairs(drawn: Random) -> Iterator[Story]:
 
 def flaws(service: Service, end: Any) -> Iterator[str]:  # noqa: ANN401 - of any method
     """Yield what is wrong with the result of a call, or with its error."""
-    story, faults, given = service.story, {end for *_, end in service.requests}, service.given
+    faults, given = {end for *_, end in service.requests}, service.given
     yield from _misplaced(service)
     sent = Counter(each[:3] for each in service.requests if each[0] != "GET")
     if service.resource == "roles" and max(sent.values(), default=0) > 1:
@@ -91,10 +90,6 @@ def flaws(service: Service, end: Any) -> Iterator[str]:  # noqa: ANN401 - of any
     is_renamed = made is not None and any(now.get(x, {}).get("name") != made for x in service.own)
     if "twice" not in faults and not is_renamed:
         yield from _false_error(service, end)
-    is_brief = isinstance(end, client.RolesConnectionError) or getattr(end, "status", 0) in BRIEF
-    times = Counter(each[:2] for each in service.requests).values()
-    if is_brief and story.total is None and max(times, default=0) < story.attempts:
-        yield "an attempt was left"
 
 
 def _false_error(service: Service, error: Exception) -> Iterator[str]:  # noqa: C901 - a rule a case
