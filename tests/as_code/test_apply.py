@@ -15,7 +15,6 @@ from arize_roles_async import (
     InvalidResponseError,
     NotFoundError,
     OutcomeUnknownError,
-    Permission,
     RateLimitError,
     Role,
     RolesConnectionError,
@@ -209,8 +208,6 @@ class TestFailing:
         ("other", "named"),
         [
             ({"name": "Other"}, "name"),
-            ({"description": "Other"}, "description"),
-            ({"permissions": (Permission.PROJECT_READ,)}, "permissions"),
             ({"permissions": (), "description": "Other"}, "description and permissions"),
             ({"permissions": None, "description": "Other"}, "description"),
         ],

@@ -12,7 +12,7 @@ import pytest
 
 from arize_roles_async.__main__ import main
 from tests.as_code.accounts import changes, contents
-from tests.as_code.shell import NOTED, Shell, masked
+from tests.as_code.shell import FILE, NOTED, Shell, masked
 from tests.support.processes import LONGEST_WAIT, MEASURED, await_true, is_waiting
 
 
@@ -57,19 +57,23 @@ def looked_at(
 
 
 def test_agreed(looked_at: LookedAt, shell: Shell) -> None:
-    """`apply` shows the plan in colour, asks, and goes on after a yes."""
+    """`apply` shows the plan in colour, asks, and goes on after a yes, whatever the encoding."""
+    shell.write("roles.toml", FILE.replace("staging", "日本"))
     status, shown = looked_at(lambda: "Y\n", "apply roles.toml")
     assert status == 0
     label, update, *_ = shown.splitlines()
-    assert label == '  account "staging" at HOST'
+    assert label == '  account "日本" at HOST'
     assert update == '\x1b[33m! update "B old" -> "B" (roles.toml)\x1b[0m'
     assert '\x1b[32m+ create "New" (roles.toml)\x1b[0m\n' in shown
     assert shown.endswith(
-        '\nMake these changes to account "staging" at HOST? They delete or take permissions '
+        '\nMake these changes to account "日本" at HOST? They delete or take permissions '
         "from 1 of 4 custom roles. [y/N] \n"
         '  made: update "B old" -> "B"\n  made: delete "D"\n  made: create "New"\n'
     )
     assert set(contents(shell.account)) == {"B", "New", "Same", "Undeclared"}
+    # Without changes there is nothing to ask.
+    status, shown = looked_at(lambda: pytest.fail("it asked"), "apply roles.toml")
+    assert (status, "no changes; 3 as declared" in shown) == (0, True)
 
 
 def test_colours(looked_at: LookedAt, shell: Shell) -> None:
@@ -123,22 +127,6 @@ def test_interrupted(shell: Shell) -> None:
     assert process.returncode == 2
     assert shown.endswith(b"error: stopped by SIGINT; nothing was changed\r\n")
     assert changes(shell.account) == []
-
-
-def test_encoding(looked_at: LookedAt, shell: Shell) -> None:
-    """The question shows a label that the terminal's encoding lacks."""
-    shell.write("label.toml", 'account = "日本"\n[roles.A]\npermissions = ["ROLE_READ"]')
-    status, shown = looked_at(lambda: "y\n", "apply label.toml")
-    assert status == 0
-    assert 'Make these changes to account "日本" at ' in shown
-
-
-def test_nothing_to_ask(looked_at: LookedAt, shell: Shell) -> None:
-    """Without changes there is nothing to ask."""
-    shell.write("empty.toml", "")
-    status, shown = looked_at(lambda: pytest.fail("it asked"), "apply empty.toml")
-    assert status == 0
-    assert "no changes; 0 as declared" in shown
 
 
 def test_changed_meanwhile(looked_at: LookedAt, shell: Shell) -> None:
