@@ -76,6 +76,7 @@ class TestServeProcess:
             ),
             (("--api-key", "two words"), "a key must have only letters, digits and - . _ ~ + /"),
             (("--save", "no/such/file"), "no/such/file"),
+            (("--control", "any"), "--control any needs a key other than fake-api-key"),
             (
                 ("--account", '{"roles": [], "\\u001b[2J##[group]": 1}'),
                 "this is not an account file: ",
