@@ -182,7 +182,8 @@ def test_cursors(refusal: int | str) -> None:
         if cursor := body["pagination"].get("next_cursor"):
             found = page(stranger, *issuer, limit=1, cursor=cursor)
             assert found[0] == (200 if refusal == "ignored" else 400)
-            for other in lists:
+            # Of other lists, few: each pair would be a request.
+            for other in (each for each in lists if each[0] == issuer[0] or len(each[1]) < 2):
                 found = page(account, *other, limit=1, cursor=cursor)
                 is_own, is_first = other == issuer, found == firsts[other]
                 assert found[0] == (200 if is_own or refusal == "ignored" else 400)

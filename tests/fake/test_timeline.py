@@ -222,6 +222,7 @@ async def list_all(account: FakeAccount) -> tuple[str, ...]:
 class TestOthers:
     """Tasks that do not wait go on, and block no wait for good."""
 
+    @pytest.mark.slow
     async def test_asks_on(self, account: FakeAccount, roles: RolesClient) -> None:
         """A task that asks without a pause until another one is done does not keep it waiting."""
         account.slow_down(5.0, operation="create")
