@@ -71,21 +71,25 @@ class TestReset:
             assert Served(served.url, "old").status() == 401
 
 
+DEFAULTS: dict[str, Any] = {
+    "times": 1,
+    "skip": 0,
+    "about": None,
+    "when": "before",
+    "retry_after": None,
+    "body": None,
+    "headers": {},
+}
+
+
 class TestFaults:
     def test_arguments(self, served: Served) -> None:
         """A fault has the arguments of `fail`, and is shown with the requests that it struck."""
         fault = {"operation": "create", "failure": "ServerError", "times": 2, "about": "A"}
         assert served.ask("POST", "/-/faults", fault) == (204, None)
         assert [served.create(name) for name in ("B", "A", "A", "A")] == [201, 503, 503, 201]
-        whole: dict[str, Any] = {
-            **fault,
-            "skip": 0,
-            "when": "before",
-            "retry_after": None,
-            "body": None,
-            "headers": {},
-        }
-        assert served.ask("GET", "/-/faults") == (200, [{"fault": whole, "struck_requests": 2}])
+        shown = {"fault": DEFAULTS | fault, "struck_requests": 2}
+        assert served.ask("GET", "/-/faults") == (200, [shown])
 
     @pytest.mark.parametrize(
         "fault",
@@ -98,8 +102,8 @@ class TestFaults:
     def test_again(self, served: Served, fault: dict[str, Any]) -> None:
         """A fault that was read can be scripted again."""
         served.ask("POST", "/-/faults", fault)
-        ((shown,),) = served.ask("GET", "/-/faults")[1:]
-        assert shown["fault"] == shown["fault"] | fault
+        shown = {"fault": DEFAULTS | fault, "struck_requests": 0}
+        assert served.ask("GET", "/-/faults") == (200, [shown])
         assert served.ask("DELETE", "/-/faults")[0] == 204
         assert served.ask("POST", "/-/faults", shown["fault"]) == (204, None)
         assert served.ask("GET", "/-/faults") == (200, [shown])

@@ -280,8 +280,7 @@ class TestDecorator:
             def test_one(self) -> None:
                 assert asyncio.run(count_roles()) == 8
 
-            def test_two(self) -> None:
-                assert asyncio.run(count_roles()) == 8
+            test_two = test_one
 
         async def create() -> None:
             async with AiohttpRolesClient() as roles:
