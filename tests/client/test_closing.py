@@ -18,7 +18,7 @@ from arize_roles_async import (
     RolesConnectionError,
     Timeouts,
 )
-from arize_roles_fake import FakeAccount, FakeRolesClient
+from arize_roles_fake import FakeRolesClient
 from tests.support.clients import ONCE, account_at_noon, create, passed, use
 from tests.support.event_loop import LoopClock, on_each_backend, on_each_loop, settle, until
 from tests.support.raw_http import PAGE, scripted
@@ -85,9 +85,7 @@ class TestResolving:
                 group.create_task(create(roles))
                 await until(lambda: resolving)
                 await roles.aclose()
-        assert [repr(each) for each in caught.value.exceptions] == [
-            "ClientStateError('the client is closed')"
-        ]
+        assert repr(caught.value.exceptions) == "(ClientStateError('the client is closed'),)"
 
     @on_each_loop
     async def test_session(self, resolving: list[str]) -> None:
@@ -201,11 +199,6 @@ async def test_own_call() -> None:
     assert script.connections == 0
 
 
-async def under_way(account: FakeAccount, calls: int = 1) -> None:
-    """Wait until requests have reached the account."""
-    await until(lambda: len(account.calls) >= calls)
-
-
 @pytest.mark.parametrize(("grace", "seconds"), [(3.0, 3.0), (10.0, 5.0)])
 @on_each_backend
 async def test_grace(grace: float, seconds: float) -> None:
@@ -255,7 +248,7 @@ def test_closed_loop() -> None:
     call = use(roles)
     _left = [loop.create_task(call)]
     loop.set_exception_handler(lambda _loop, _context: None)  # It is left on purpose.
-    loop.run_until_complete(under_way(account))
+    loop.run_until_complete(until(lambda: len(account.calls)))
     loop.close()
     call.close()
     asyncio.run(use(roles))

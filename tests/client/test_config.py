@@ -17,7 +17,6 @@ import pytest
 from arize_roles_async import AiohttpRolesClient, ConfigurationError, InsecureWarning
 from arize_roles_async._aiohttp.config import Config
 from arize_roles_async._calls import notices
-from arize_roles_async._wire.secrets import Secret
 from arize_roles_fake import FakeRolesClient
 
 PROXY_RULE = "must be an http:// or https:// URL with a host and no path or query"
@@ -34,10 +33,6 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 configured = functools.partial(Config, api_key="a-key")
-
-
-def revealed(secret: Secret[str] | None) -> str | None:
-    return None if secret is None else secret.reveal()
 
 
 def refusal(**arguments: Any) -> str:  # noqa: ANN401
@@ -67,10 +62,9 @@ VALUES: dict[str, Callable[[int], str]] = {
 
 
 def setting(config: Config, argument: str) -> object:
-    if argument == "api_key":
-        return revealed(config.key_source.fixed)
-    if argument == "proxy":
-        return revealed(config.proxy)
+    if argument in {"api_key", "proxy"}:
+        secret = config.proxy if argument == "proxy" else config.key_source.fixed
+        return None if secret is None else secret.reveal()
     return getattr(config, "base_url" if argument == "region" else argument)
 
 
