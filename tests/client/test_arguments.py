@@ -97,10 +97,7 @@ async def flaws(method: Callable[..., Any], **given: object) -> list[str]:
 
 @both_clients
 async def test_none(connect: Connect) -> None:
-    """A filter that is left out is `UNSET`, and None is refused before anything is sent.
-
-    So a value that is missing by mistake, such as `ids.get(user)`, does not mean everybody.
-    """
+    """A filter that is left out is `UNSET`, and None is refused before anything is sent."""
     account = account_at_noon()
     async with connect(account) as roles:
         assert isinstance(roles, ArizeClient)

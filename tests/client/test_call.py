@@ -364,10 +364,7 @@ class TestCreatedSince:
         ],
     )
     def test_by_date(self, before: float, first: float | None, later: float, since: float) -> None:
-        """The latest `Date` less the time since the first attempt was sent, less half a second.
-
-        No reading is too late, for a `Date` has no fractions.
-        """
+        """The latest `Date` less the time since the first attempt was sent, less half a second."""
         driver = Driver("create")
         driver.now += before
         driver.feed(BROKEN if first is None else self.dated(502, first))

@@ -72,10 +72,7 @@ def setting(config: Config, argument: str) -> object:
 @pytest.mark.parametrize("lent", [False, True])
 @pytest.mark.parametrize("argument", VALUES)
 def test_sources(argument: str, *, lent: bool) -> None:
-    """An argument counts, else the first variable that is set and not empty, else the default.
-
-    With a lent session, the variables for certificates and the proxy do not count.
-    """
+    """An argument counts, else the first variable that is set and not empty, else the default."""
     assert VALUES.keys() == sources().keys()
     variables, value = sources()[argument], VALUES[argument]
     defaults: dict[str, object] = {"verify": None if lent else True, "ca_file": None, "proxy": None}
@@ -399,23 +396,22 @@ class TestCertificates:
         assert isinstance(caught.value.__cause__, cause)
 
 
-class TestLentSession:
-    @pytest.mark.parametrize(
-        ("name", "value"),
-        [("verify", True), ("ca_file", "/mine.pem"), ("proxy", "http://mine.example")],
-    )
-    async def test_no_effect(self, name: str, value: object, tmp_path: Path) -> None:
-        """An argument that cannot take effect on the session's connector is refused."""
-        connector = aiohttp.UnixConnector(str(tmp_path / "socket"))
-        async with aiohttp.ClientSession(connector=connector) as session:
-            given: dict[str, Any] = {name: value}
-            with pytest.raises(ConfigurationError) as caught:
-                AiohttpRolesClient("a-key", session=session, **given)
-            assert str(caught.value) == (
-                f"{name} and session cannot both be given: {name} has no effect on a session "
-                "with a UnixConnector"
-            )
-            AiohttpRolesClient("a-key", session=session)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("verify", True), ("ca_file", "/mine.pem"), ("proxy", "http://mine.example")],
+)
+async def test_no_effect(name: str, value: object, tmp_path: Path) -> None:
+    """An argument that cannot take effect on the session's connector is refused."""
+    connector = aiohttp.UnixConnector(str(tmp_path / "socket"))
+    async with aiohttp.ClientSession(connector=connector) as session:
+        given: dict[str, Any] = {name: value}
+        with pytest.raises(ConfigurationError) as caught:
+            AiohttpRolesClient("a-key", session=session, **given)
+        assert str(caught.value) == (
+            f"{name} and session cannot both be given: {name} has no effect on a session "
+            "with a UnixConnector"
+        )
+        AiohttpRolesClient("a-key", session=session)
 
 
 @pytest.mark.parametrize(

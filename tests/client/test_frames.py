@@ -121,27 +121,24 @@ class TestPandas:
             page().to_df(exclude_none=cast("Any", "some"))
 
 
-class TestPolars:
-    """Roles as a polars frame."""
-
-    def test_frame(self) -> None:
-        """A polars frame holds the values of the roles, and has the same schema for any roles."""
-        engineer = attrs.asdict(ENGINEER) | {
-            "permissions": ["PROJECT_READ", "ZEBRA_READ"],
-            "updated_at": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
-        }
-        unnamed = attrs.evolve(ENGINEER, description=None, permissions=None)
-        assert page(ENGINEER, unnamed).to_polars().rows(named=True) == [
-            engineer,
-            engineer | {"description": None, "permissions": None},
+def test_polars() -> None:
+    """A polars frame holds the values of the roles, and has the same schema for any roles."""
+    engineer = attrs.asdict(ENGINEER) | {
+        "permissions": ["PROJECT_READ", "ZEBRA_READ"],
+        "updated_at": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+    }
+    unnamed = attrs.evolve(ENGINEER, description=None, permissions=None)
+    assert page(ENGINEER, unnamed).to_polars().rows(named=True) == [
+        engineer,
+        engineer | {"description": None, "permissions": None},
+    ]
+    for roles in ((ENGINEER,), (WITHHELD,), ()):
+        schema = page(*roles).to_polars().schema
+        assert [*schema] == [*engineer]
+        assert [*map(str, schema.values())] == [
+            *("String", "String", "String", "List(String)", "Boolean"),
+            *["Datetime(time_unit='us', time_zone='UTC')"] * 2,
         ]
-        for roles in ((ENGINEER,), (WITHHELD,), ()):
-            schema = page(*roles).to_polars().schema
-            assert [*schema] == [*engineer]
-            assert [*map(str, schema.values())] == [
-                *("String", "String", "String", "List(String)", "Boolean"),
-                *["Datetime(time_unit='us', time_zone='UTC')"] * 2,
-            ]
 
 
 class TestMatrix:

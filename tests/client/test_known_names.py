@@ -73,10 +73,7 @@ class TestRequests:
         assert operations(account, before) == requests
 
     async def test_few(self) -> None:
-        """A few roles that were seen by their IDs alone, and are looked for at once, cost a walk.
-
-        Then the list is known to be longer.
-        """
+        """A few roles that were seen by their IDs alone cost a walk together, and then none."""
         account = account_of(1000)
         roles = FakeRolesClient(account)
         few = account.roles[:2] + account.roles[-2:]
