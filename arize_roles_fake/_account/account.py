@@ -51,7 +51,6 @@ from arize_roles_fake._testing.watch import running_watch
 DEFAULT_API_KEY: Final = "fake-api-key"
 """The API key of `python -m arize_roles_fake serve`; other accounts have keys of their own."""
 
-_FIRST_FAILURE: Final = 400
 _NO_LATENCY: Final = Latency(CallFilter("any", None), 0.0, real_time=False)
 
 
@@ -335,7 +334,7 @@ class FakeAccount(Contents, Script, Assertions):
             call = self._faults.call_of(request, attempt)
             incoming = incoming_of(self._state, operation, request, call, attempt)
             answer, broken = self._answer(key, incoming)
-            if broken or answer.status >= _FIRST_FAILURE:
+            if broken or answer.status >= 400:  # noqa: PLR2004 - a failure
                 self._faults.note_failure(incoming)
             latencies = self._scripted_as(Latency)[::-1]
             latency = next((each for each in latencies if each.calls.match(incoming)), _NO_LATENCY)

@@ -17,7 +17,6 @@ from arize_roles_fake._testing.call_log import LoggedCall, describe
 
 _SHOWN: Final = 100
 """Limit on the roles, the bindings and the calls."""
-_FAILED: Final = 400
 
 _STYLE: Final = """
 :root { color-scheme: light dark;
@@ -194,7 +193,7 @@ def _log(account: FakeAccount, calls: tuple[LoggedCall, ...]) -> str:
 
 def _call(call: LoggedCall, mask: Callable[[str], str]) -> str:
     text, _, outcome = describe(call, mask).rpartition(" -> ")
-    failed = not isinstance(call.outcome, int) or call.outcome >= _FAILED
+    failed = not isinstance(call.outcome, int) or call.outcome >= 400  # noqa: PLR2004
     kind = ' class="failed"' if failed else ""
     return (
         f"<tr><td>{call.at:%H:%M:%S.%f}</td><td{kind}>{escape(outcome)}</td>"

@@ -94,12 +94,11 @@ def _get(what: str, state: State, grants: Grants, request: Request) -> Response:
 
 def _find(state: State, grants: Grants, what: str, asked: str) -> User | Space | Project:
     """Return what has an ID, where the account has it and the key sees it."""
-    kinds, kind = ID_KINDS[what], id_kind(asked)
     found: User | Space | Project | None = None
-    if kind in kinds and state.has(asked):
+    if id_kind(asked) in ID_KINDS[what] and state.has(asked):
         found = state.entry(asked)
     if found is None or not _reaches(grants, found):
-        raise state.not_found(kind if kind in kinds else kinds[0], what, asked)
+        raise state.not_found(what, asked)
     return found
 
 

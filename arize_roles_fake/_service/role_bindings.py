@@ -9,6 +9,7 @@ from typing import Final
 
 import attrs
 from msgspec import UnsetType
+from msgspec.structs import asdict
 
 from arize_roles_async._role_bindings.models import RoleBinding, RoleBindingResourceType
 from arize_roles_async._role_bindings.requests import (
@@ -48,16 +49,9 @@ def _create(state: State, grants: Grants, request: Request) -> Response:
     there = state.records.bindings.by_target(new.user_id, new.resource_id)
     if there is not None:
         raise RefusedError(409, f"the user already has a role on the resource, by {there.id!r}")
-    now = state.now()
-    binding = RoleBinding(
-        id=state.records.bindings.next_id(),
-        role_id=new.role_id,
-        user_id=new.user_id,
-        resource_type=RoleBindingResourceType(new.resource_type),
-        resource_id=new.resource_id,
-        created_at=now,
-        updated_at=now,
-    )
+    now, new_id = state.now(), state.records.bindings.next_id()
+    given = {**asdict(new), "resource_type": RoleBindingResourceType(new.resource_type)}
+    binding = RoleBinding(**given, id=new_id, created_at=now, updated_at=now)
     state.records.bindings.put(binding)
     state.add_implied(new.user_id, new.resource_id)
     return record_response(201, binding)
@@ -92,7 +86,7 @@ def _visible(state: State, grants: Grants, request: Request, *needed: Permission
     binding_id = parse_id(request.path)
     binding = state.records.bindings.by_id(binding_id)
     if binding is None or not all(_allows(state, grants, each, binding) for each in needed):
-        raise state.not_found("RoleBinding", "role binding", binding_id)
+        raise state.not_found("role binding", binding_id)
     return binding
 
 
@@ -108,12 +102,12 @@ def _allows(
 
 def _require_user(state: State, user_id: str) -> None:
     if id_kind(user_id) != "User" or not state.has(user_id):
-        raise state.not_found("User", "user", user_id)
+        raise state.not_found("user", user_id)
 
 
 def _require_role(state: State, role_id: str) -> None:
     if state.records.roles.by_id(role_id) is None:
-        raise state.not_found("Role", "role", role_id)
+        raise state.not_found("role", role_id)
 
 
 HANDLERS: Final[dict[str, Callable[[State, Grants, Request], Response]]] = {

@@ -119,7 +119,7 @@ def _existing(state: State, request: Request) -> Role:
     role_id = parse_id(request.path)
     role = state.records.roles.by_id(role_id)
     if role is None:
-        raise state.not_found("Role", "role", role_id, unknown=state.assumptions.unknown_id)
+        raise state.not_found("role", role_id, unknown=state.assumptions.unknown_id)
     return role
 
 

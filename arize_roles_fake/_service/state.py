@@ -11,7 +11,7 @@ from msgspec import UNSET
 
 from arize_roles_async._directory.models import AccountRole, Project, Space, User
 from arize_roles_async._values.permissions import Permission
-from arize_roles_async._values.requests import PageRequest, id_kind
+from arize_roles_async._values.requests import ID_KINDS, PageRequest, id_kind
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_fake._service.assumptions import Assumptions
@@ -167,16 +167,13 @@ class State:
             duplicates=self.assumptions.duplicate_permissions == "kept-once",
         )
 
-    def not_found(self, kind: str, what: str, given: str, *, unknown: int = 404) -> RefusedError:
-        """Return the refusal of an ID that no `what` has, whose IDs say a kind.
-
-        `unknown` is the status for an ID of this kind.
-        """
+    def not_found(self, what: str, given: str, *, unknown: int = 404) -> RefusedError:
+        """Return the refusal of an ID that no `what` has, with `unknown` if it says that kind."""
         found = id_kind(given)
         if found is None:
             status = self.assumptions.malformed_id
             return RefusedError(status, f"{given[:80]!a} is not a {what} ID")
-        if found != kind:
+        if found not in ID_KINDS[what]:
             return RefusedError(
                 self.assumptions.other_kind_id,
                 f"{given[:80]!r} was read as an ID, but is not the ID of a {what}",

@@ -86,9 +86,8 @@ class Store(Generic[Record]):
         """Return what is unique about a record, which may be more than its ID."""
         return record.id
 
-    def _lists_with(self, record: Record) -> set[Hashable]:
+    def _lists_with(self, record: Record) -> set[Hashable]:  # noqa: ARG002 - subclasses use it
         """Return the names of the lists that hold a record."""
-        del record
         return {"all"}
 
     def by_id(self, record_id: str) -> Record | None:

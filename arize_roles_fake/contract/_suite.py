@@ -204,38 +204,35 @@ class Suite(metaclass=_SuiteType):
     def _calls(self, client: Any, /) -> list[Call]:  # noqa: ANN401 - a client of any resource
         """Return a call of each method, which changes nothing; the first one finds something."""
 
-    def other_key(self, *, grants: Iterable[Permission] | None = None) -> str:
+    def other_key(self, *, grants: Iterable[Permission] | None = None) -> str:  # noqa: ARG002
         """Return an API key of the test's account that is not the client's. Optional.
 
         Args:
             grants: The permissions that it grants; all by default.
         """
-        del grants
         return self._not_offered("other_key")
 
     def plan_used_up(self) -> AbstractAsyncContextManager[None]:
         """Return a block in which the account's plan allows no more custom roles. Optional."""
         return self._not_offered("plan_used_up")
 
-    def rate_limited(self, *, retry_after: int) -> AbstractAsyncContextManager[None]:
+    def rate_limited(self, *, retry_after: int) -> AbstractAsyncContextManager[None]:  # noqa: ARG002
         """Return a block in which every request is answered with 429. Optional.
 
         Args:
             retry_after: The seconds of the header `Retry-After` of each answer.
         """
-        del retry_after
         return self._not_offered("rate_limited")
 
     def undecodable_answers(self) -> AbstractAsyncContextManager[None]:
         """Return a block in which no answer's body can be decoded, as a broken gzip. Optional."""
         return self._not_offered("undecodable_answers")
 
-    async def post_role(self, body: Mapping[str, object]) -> int:
+    async def post_role(self, body: Mapping[str, object]) -> int:  # noqa: ARG002
         """Send a body to `/v2/roles` as it is, and return the status. Optional.
 
         A client would send each permission of it once.
         """
-        del body
         return self._not_offered("post_role")
 
     async def _clean_up(self, client: Any, /) -> None:  # noqa: ANN401 - the same
@@ -437,7 +434,7 @@ class PlacesSuite(Suite):
         self,
         *,
         grants: Iterable[Permission] | None = None,
-        on: Mapping[str, Iterable[Permission]] | None = None,
+        on: Mapping[str, Iterable[Permission]] | None = None,  # noqa: ARG002
     ) -> str:
         """Return an API key of the test's account that is not the client's. Optional.
 
@@ -445,7 +442,6 @@ class PlacesSuite(Suite):
             grants: The permissions that it grants everywhere; all by default.
             on: Those that it grants on single resources besides, by the IDs of these.
         """
-        del on
         return super().other_key(grants=grants)
 
 
