@@ -1,7 +1,6 @@
 """Whole accounts as JSON: an account that is dumped loads as it was, whatever it held."""
 
 import json
-import os
 from datetime import datetime, timedelta, timezone, tzinfo
 from pathlib import Path
 
@@ -72,12 +71,6 @@ class TestDump:
         text = account.dump(path)
         assert path.read_bytes() == text.encode() + b"\n"
         assert FakeAccount.load(path).roles == FakeAccount.load(str(path)).roles == account.roles
-
-    def test_device(self) -> None:
-        """What is no file keeps its mode."""
-        before = Path(os.devnull).stat().st_mode
-        FakeAccount().dump(os.devnull)
-        assert Path(os.devnull).stat().st_mode == before
 
 
 @pytest.mark.parametrize(

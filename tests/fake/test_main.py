@@ -186,12 +186,6 @@ class TestServe:
             statuses = [Served(url).status() for _ in range(at_once + 1)]
         assert statuses == [*[200] * at_once, 429]
 
-    def test_host(self) -> None:
-        """It listens on the address that it is given."""
-        with serving("--host", "::1") as (url, _):
-            assert url.startswith("http://[::1]:")
-            assert Served(url).status() == 200
-
     def test_foreign_host(self) -> None:
         """On loopback only this machine's names are answered, and those that are allowed."""
         with serving("--allow-host", "Proxied.example") as (url, _):

@@ -15,7 +15,7 @@ import pytest
 from arize_roles_async import ClientStateError, RetryPolicy, Role, RolesClient, Timeouts
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from arize_roles_fake._testing.timeline import timeline_of, waiting_in_real_time
-from tests.support.clients import START, account_at_noon, meddled, passed
+from tests.support.clients import START, Act, account_at_noon, meddled, passed
 from tests.support.event_loop import on_each_backend
 
 
@@ -223,26 +223,25 @@ class TestOthers:
     """Tasks that do not wait go on, and block no wait for good."""
 
     @pytest.mark.slow
-    async def test_asks_on(self, account: FakeAccount, roles: RolesClient) -> None:
-        """A task that asks without a pause until another one is done does not keep it waiting."""
-        account.slow_down(5.0, operation="create")
-        creating = asyncio.ensure_future(roles.create(name="A", permissions=["ROLE_READ"]))
-        while not creating.done():
-            await roles.list()
-        assert (await creating).name == "A"
-        assert passed(account) == 5.0
-
-    async def test_ask_on_for_a_slot(self, account: FakeAccount) -> None:
-        """Several tasks that wait for a slot each time do not keep it waiting either."""
-        account.fail("create", 503, times=1, retry_after=10)
-        roles = FakeRolesClient(account, max_concurrency=1)
+    @pytest.mark.parametrize(
+        ("act", "slots", "tasks"),
+        [
+            (lambda a: a.slow_down(10.0, operation="create"), 8, 1),
+            # Each waits for a slot every time.
+            (lambda a: a.fail("create", 503, retry_after=10), 1, 2),
+        ],
+    )
+    async def test_asks_on(self, account: FakeAccount, act: Act, slots: int, tasks: int) -> None:
+        """Tasks that ask without a pause until another one is done do not keep it waiting."""
+        act(account)
+        roles = FakeRolesClient(account, max_concurrency=slots)
         creating = asyncio.ensure_future(roles.create(name="A", permissions=["ROLE_READ"]))
 
         async def ask_on() -> None:
             while not creating.done():
                 await roles.list()
 
-        await asyncio.gather(ask_on(), ask_on())
+        await asyncio.gather(*[ask_on() for _ in range(tasks)])
         assert (await creating).name == "A"
         assert passed(account) == 10.0
 
