@@ -85,8 +85,9 @@ class AiohttpRolesClient(BaseArizeClient):
             middlewares and tracers see and may do. If it sends an `Authorization` header of its
             own, the call is a `ClientStateError`. Waiting for a connection of its pool counts
             towards the limit of the call alone. Its settings for certificates and proxies hold,
-            whatever the environment says, unless `verify`, `ca_file` or `proxy` is given. After a
-            failure, the next attempt may go out on a connection that only others have used so far.
+            whatever the environment says, unless `verify`, `ca_file` or `proxy` is given. An
+            attempt that is given up resets its connection, as on the client's own session; the next
+            one may go out on a connection that only others have used so far.
         timeout: Seconds for a whole call; None is no limit. The limits on connecting and on silence
             are then the defaults. `Timeouts` sets every limit.
         retry: Number of attempts and waits between them; `RetryPolicy()` by default.

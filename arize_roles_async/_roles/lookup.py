@@ -79,8 +79,8 @@ class _SharedWalk(Walk[ListRoles, ListRolesResponse]):
 class NameLookup:
     """Finds roles by name, over as few walks as the rule above allows.
 
-    It keeps the IDs of the fifty thousand roles that were seen last. One may be out of date: the
-    role that has it is only the first candidate.
+    It keeps the IDs of fifty thousand roles, and forgets first those that it has known longest. One
+    may be out of date: the role that has it is only the first candidate.
     """
 
     def __init__(self) -> None:
