@@ -270,7 +270,7 @@ class Run:
         except _REFUSALS as error:
             if self._is_open:
                 raise
-            is_blocked = change.after is None and isinstance(error, errors.ConflictError)
+            is_blocked = isinstance(error, errors.ConflictError) and error.method == "DELETE"
             refusal = Refusal(change=change, reason=str(error), is_blocked=is_blocked)
             self.result = attr.evolve(result, refused=(*result.refused, refusal))
             return error

@@ -24,6 +24,7 @@ from arize_roles_async import (
 )
 from arize_roles_async.as_code import (
     ApplyError,
+    Change,
     Declaration,
     DeclaredRole,
     StalePlanError,
@@ -51,6 +52,9 @@ from tests.as_code.accounts import (
     texts,
 )
 from tests.support.clients import Connect, both_clients, passed
+
+UPDATE: Final = declaration(declared("A", permissions=WIDER))
+DELETE: Final = declaration(absent=["A"])
 
 
 class TestMaking:
@@ -185,6 +189,13 @@ class TestRefused:
         assert data["refused"][1]["change"]["after"]["name"] == "New"
         assert data["refused"][1]["reason"].startswith("POST /v2/roles answered 403 ")
 
+    async def test_look(self) -> None:
+        """Only a refused delete says that users have the role, and not a refused look."""
+        account = account_of("A")
+        account.fail("get", 409)
+        (refused,) = (await failure(FakeRolesClient(account), DELETE)).result.refused
+        assert refused.is_blocked is False
+
     async def test_dependent(self) -> None:
         """What a refused update should have given is not taken from others; all else is made."""
         account = account_of()
@@ -307,15 +318,12 @@ class TestRemovals:
 class TestWaiting:
     """The waits between the attempts of a change, in which others change the role."""
 
-    UPDATE: Final = declaration(declared("A", permissions=WIDER))
-    DELETE: Final = declaration(absent=["A"])
-
     async def test_stopped(self) -> None:
         """A run that is asked to stop does not wait for a further attempt."""
         account = account_of("A")
         account.fail("update", 429, retry_after=8)
         roles = FakeRolesClient(account)
-        result = await ended(roles, self.UPDATE, lambda: bool(account.calls_of("update")))
+        result = await ended(roles, UPDATE, lambda: bool(account.calls_of("update")))
         assert (passed(account), result.reason) == (0, "the run was stopped")
         assert result.not_reached == result.plan.changes
 
@@ -323,7 +331,7 @@ class TestWaiting:
         """There are as many attempts as the client's policy has, and a 503 was none."""
         account = account_of("A")
         account.fail("update", 503, times=None)
-        error = await failure(FakeRolesClient(account, timeout=None), self.UPDATE)
+        error = await failure(FakeRolesClient(account, timeout=None), UPDATE)
         assert len(account.calls_of("update")) == 3
         assert isinstance(error.__cause__, ServerError)
 
@@ -372,41 +380,45 @@ class TestMeanwhile:
     """Somebody else changes a role between the plan and its change."""
 
     @pytest.mark.parametrize(
-        ("theirs", "drift"),
+        ("wanted", "theirs", "reason"),
         [
+            (UPDATE, {"permissions": [*WIDER], "description": None}, None),
+            (DELETE, None, None),
+            (UPDATE, None, "was deleted since the plan was made"),
             (
+                UPDATE,
                 {"name": "Theirs", "permissions": ["ROLE_READ", "TAG_READ", "TAG_CREATE"]},
-                'its name is "Theirs", it gained TAG_CREATE',
+                'was changed since the plan was made: its name is "Theirs", it gained TAG_CREATE',
             ),
             (
-                {"permissions": ["ROLE_READ"], "description": "Theirs."},
-                'it lost TAG_READ, its description is "Theirs."',
+                DELETE,
+                {"permissions": ["ROLE_READ"], "description": "X"},
+                'was changed since the plan was made: it lost TAG_READ, its description is "X"',
             ),
         ],
     )
-    async def test_changed(self, theirs: dict[str, Any], drift: str) -> None:
-        """A permission that somebody else gave or took stays so, and so do their texts."""
+    async def test_changed(
+        self, wanted: Declaration, theirs: dict[str, Any] | None, reason: str | None
+    ) -> None:
+        """What somebody else made as declared counts as made; all else of theirs stays."""
         account = account_of()
         account.add_role("A", ["ROLE_READ", "TAG_READ"], description="Old")
-        wanted = declared("A", permissions=["ROLE_READ", "TAG_READ", "DATASET_READ"])
-        error = await failure(
-            FakeRolesClient(account),
-            declaration(wanted),
-            on_plan=lambda _: change(account, "A", **theirs),
-        )
-        assert isinstance(error.__cause__, StalePlanError)
-        assert str(error) == (
-            'made: 0 of 1, not reached: 0; update "A" was not made: '
-            f'"A" was changed since the plan was made: {drift}'
-        )
-        assert len(changes(account)) == 1
 
-    async def test_gone(self) -> None:
-        """A role that somebody else deleted is not updated."""
-        account, gone = account_of("A"), '"A" was deleted since the plan was made'
-        roles = FakeRolesClient(account)
-        error = await failure(roles, TestWaiting.UPDATE, on_plan=lambda _: remove(account, "A"))
-        assert str(error).endswith(f'update "A" was not made: {gone}')
+        def meddle(_: object) -> None:
+            if theirs is None:
+                remove(account, "A")
+            else:
+                change(account, "A", **theirs)
+
+        made: list[Change] = []
+        call = apply(FakeRolesClient(account), wanted, on_plan=meddle, on_change=made.append)
+        with pytest.raises(ApplyError) if reason else contextlib.nullcontext() as caught:
+            await call
+        assert len(made) == (reason is None)
+        if caught and reason:
+            assert isinstance(caught.value.__cause__, StalePlanError)
+            assert str(caught.value.__cause__) == f'"A" {reason}'
+        assert len(changes(account)) == 1
 
     @pytest.mark.parametrize(
         ("error", "cause", "is_made"),
@@ -427,22 +439,5 @@ class TestMeanwhile:
         """A delete counts as made if the role is gone afterwards, whoever deleted it."""
         error.__cause__ = cause
         monkeypatch.setattr(FakeRolesClient, "delete", AsyncMock(side_effect=error))
-        result = await ended(FakeRolesClient(account_of("A")), TestWaiting.DELETE)
+        result = await ended(FakeRolesClient(account_of("A")), DELETE)
         assert [len(result.made), result.may_have_been_made] == [is_made, not is_made]
-
-    @pytest.mark.parametrize(
-        ("wanted", "sent"), [(TestWaiting.DELETE, "delete"), (TestWaiting.UPDATE, "update")]
-    )
-    async def test_made(self, wanted: Declaration, sent: str) -> None:
-        """A change that somebody else made first is done, and is not sent again."""
-        account = account_of("A")
-
-        def meddle(_: object) -> None:
-            if sent == "delete":
-                remove(account, "A")
-            else:
-                change(account, "A", permissions=[*WIDER])
-
-        result = await apply(FakeRolesClient(account), wanted, on_plan=meddle)
-        assert len(result.made) == 1
-        assert [operation for operation, _ in changes(account)] == [sent]
