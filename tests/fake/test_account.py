@@ -111,6 +111,7 @@ IMPOSSIBLE: list[tuple[Callable[[Any], object], str]] = [
     (lambda a: a.bind("Member", **ADA), BOUND),
     (lambda a: a.bind("Nobody", **ADA), "no role has the ID or name 'Nobody'"),
     (lambda a: a.unbind("Member", **ADA), "'ada' does not have the role on 'Space:1'"),
+    (lambda a: a.unbind("Annotator", **ADA), "'ada' does not have the role on 'Space:1'"),
     (lambda a: a.bind("Admin", user="", resource="Space:1"), "user must not be empty"),
     (lambda _: FakeAccount(users=[""]), "user must not be empty"),
     (lambda a: a.add_user(None), "user must not be empty"),

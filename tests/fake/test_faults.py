@@ -94,6 +94,13 @@ def test_no_operation(account: FakeAccount, method: str, key: str, status: int) 
     assert len(account.unused_faults) == 1
 
 
+def test_no_body(account: FakeAccount) -> None:
+    """An answer that has no body is a 200 where it cannot be decoded."""
+    role = account.add_role("A")
+    account.fail("delete", "undecodable")
+    assert ask(account, f"DELETE /v2/roles/{role.id}").status == 200
+
+
 # That the other clients come to the same ends is `test_same_results`.
 @pytest.mark.parametrize(
     ("operation", "failure", "when", "end", "names"),
