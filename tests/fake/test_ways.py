@@ -119,7 +119,7 @@ def test_it(shared):
 }
 
 SAMPLE = ("fake_roles", "roles_server", "mapping", "coroutine", "TestCase", "trio", "thread")
-DOORS = sized({door: ALL[door] for door in SAMPLE}, ALL)
+WAYS = sized({way: ALL[way] for way in SAMPLE}, ALL)
 ALLOW = "pytestmark = pytest.mark.arize_roles(unused_faults='allow')"
 SECRETS = "arize_roles_secrets = true"
 LEAKS = (
@@ -135,15 +135,15 @@ Failed = Callable[..., set[str]]
 
 @pytest.fixture
 def failed(pytester: pytest.Pytester) -> Failed:
-    """Returns the doors whose tests fail for a reason, and sees that all others pass.
+    """Returns the ways whose tests fail for a reason, and sees that all others pass.
 
-    The doors take turns with the scripts.
+    The ways take turns with the scripts.
     """
 
     def run(*scripts: str, reason: str = "", module: str = "", ini: str = "") -> set[str]:
-        for (door, source), script in zip(DOORS.items(), itertools.cycle(scripts), strict=False):
+        for (way, source), script in zip(WAYS.items(), itertools.cycle(scripts), strict=False):
             head = HEAD.replace("    SCRIPT", indent(script, "    "))
-            pytester.makepyfile(**{f"test_{door}": head + module + source})
+            pytester.makepyfile(**{f"test_{way}": head + module + source})
         pytester.makepyprojecttoml(
             f"""
             [tool.pytest.ini_options]
@@ -160,7 +160,7 @@ def failed(pytester: pytest.Pytester) -> Failed:
         passed, _, flawed = recorded.listoutcomes()
         why = [each for each in flawed if re.search(reason, each.longreprtext)]
         assert why == flawed
-        assert len(passed) + sum(each.when == "call" for each in flawed) == len(DOORS)
+        assert len(passed) + sum(each.when == "call" for each in flawed) == len(WAYS)
         return {each.nodeid.partition(".py")[0].removeprefix("test_") for each in why}
 
     return run
@@ -169,13 +169,13 @@ def failed(pytester: pytest.Pytester) -> Failed:
 def test_unused(failed: Failed) -> None:
     """A fault that struck less often than scripted is an error."""
     reason = "faults that struck less often"
-    assert failed("account.fail('create', 409)", reason=reason) == DOORS.keys()
+    assert failed("account.fail('create', 409)", reason=reason) == WAYS.keys()
 
 
 def test_unclosed(failed: Failed) -> None:
     """A client that is dropped without `aclose` warns, but for that of the fixture."""
     reason = r"Transport\.__del__"
-    assert failed("close = False", reason=reason) == DOORS.keys() - {"fake_roles"}
+    assert failed("close = False", reason=reason) == WAYS.keys() - {"fake_roles"}
 
 
 @pytest.mark.parametrize("first", range(sized(1, len(LEAKS))))
@@ -183,14 +183,14 @@ def test_leaks(failed: Failed, first: int) -> None:
     """With `arize_roles_secrets`, a key of 8 characters in what the test writes is an error."""
     leaks = [*LEAKS[first:], *LEAKS[:first]]
     reason = "the test wrote an API key of a fake account"
-    assert failed(*leaks, reason=reason, ini=SECRETS) == DOORS.keys()
+    assert failed(*leaks, reason=reason, ini=SECRETS) == WAYS.keys()
 
 
 def test_tenants(failed: Failed) -> None:
     """The ID of a role of another account is that of none; of the account's own it is found."""
     assert failed("account.add_role('A'); other_role = FakeAccount().add_role('A')") == set()
     reason = "Failed: DID NOT RAISE"
-    assert failed("other_role = account.add_role('A')", reason=reason) == DOORS.keys()
+    assert failed("other_role = account.add_role('A')", reason=reason) == WAYS.keys()
 
 
 def test_without_setting(failed: Failed) -> None:
