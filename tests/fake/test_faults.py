@@ -97,7 +97,7 @@ def test_no_operation(account: FakeAccount, method: str, key: str, status: int) 
 def test_no_body(account: FakeAccount) -> None:
     """An answer that has no body is a 200 where it cannot be decoded."""
     role = account.add_role("A")
-    account.fail("delete", "undecodable")
+    account.fail("delete", "undecodable", when="after")
     assert ask(account, f"DELETE /v2/roles/{role.id}").status == 200
 
 
