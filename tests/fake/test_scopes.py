@@ -107,7 +107,7 @@ class Test{0}:
 """
 
 
-def test_every_pair(run: Run, pytester: pytest.Pytester) -> None:
+def test_every_pair(run: Run, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each account has its own calls, and a client reaches the innermost block.
 
     After each test the environment is as the open blocks make it, also if the test set the key. A
@@ -115,6 +115,8 @@ def test_every_pair(run: Run, pytester: pytest.Pytester) -> None:
     is asked of that test.
     """
     before = os.environ.get("ARIZE_API_KEY")
+    # With it, pytest's summary has each line once more.
+    monkeypatch.delenv("CI", raising=False)
     pytester.makeconftest(CONFTEST)
     # Two modules with two classes each, so that each scope but the session ends between them.
     places = [PLACE.format(each, PAIRS[each::4], NAMES[each::4]) for each in range(4)]
