@@ -5,6 +5,7 @@ import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from enum import Enum
+from operator import methodcaller
 from typing import Any
 
 import pytest
@@ -162,7 +163,7 @@ async def test_newer_type() -> None:
         ),
         (GET, answer(b"{}"), InvalidResponseError, "id"),
         (
-            lambda bindings: bindings.list(resource_type="SPACE", limit=1),
+            methodcaller("list", resource_type="SPACE", limit=1),
             page(BINDING, BINDING),
             *(InvalidResponseError, "it holds 2 items, more than the limit of 1"),
         ),

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from operator import methodcaller
 from typing import Any, Literal
 
 import anyio
@@ -226,9 +227,9 @@ class TestOthers:
     @pytest.mark.parametrize(
         ("act", "slots", "tasks"),
         [
-            (lambda a: a.slow_down(10.0, operation="create"), 8, 1),
+            (methodcaller("slow_down", 10.0, operation="create"), 8, 1),
             # Each waits for a slot every time.
-            (lambda a: a.fail("create", 503, retry_after=10), 1, 2),
+            (methodcaller("fail", "create", 503, retry_after=10), 1, 2),
         ],
     )
     async def test_asks_on(self, account: FakeAccount, act: Act, slots: int, tasks: int) -> None:
