@@ -4,7 +4,7 @@ import functools
 import logging
 import math
 from collections.abc import Awaitable, Callable
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 from msgspec import UnsetType
@@ -92,7 +92,7 @@ class Shared(Generic[_L_co]):
         self.driver = functools.lru_cache(_MAX_DRIVERS)(new_driver)
         """Returns the driver of the calls that send a key."""
 
-    def driver_now(self, own: "Driver[_L_co]") -> "Driver[_L_co]":
+    def driver_now(self, own: "Driver[Any]") -> "Driver[_L_co]":
         """Return the driver of a call that begins now, given that of its client."""
         return own
 
@@ -127,7 +127,7 @@ class Driver(Generic[_L_co]):
             self._queue = Queue(self.slots, self.pace)
             self.lookup = self._new_lookup()
 
-    async def ask_key(self, call: DrivenCall[_L_co]) -> bool:
+    async def ask_key(self, call: DrivenCall[object]) -> bool:
         """Have a call send the key that there is now; return whether it is another one."""
         key = await self.transport.ask_key(self.key_source, call)
         if self._key is None or key.reveal() != self._key.reveal():
@@ -139,7 +139,7 @@ class Driver(Generic[_L_co]):
 
     async def send(
         self,
-        call: DrivenCall[_L_co],
+        call: DrivenCall[object],
         request: Request,
         decode: Callable[[Request, Response], _T],
         find_outcome: Callable[[FindOutcome], Awaitable[_T | UnsetType]] | None = None,
@@ -182,7 +182,7 @@ class Driver(Generic[_L_co]):
             else:
                 return step
 
-    async def _prepare(self, call: DrivenCall[_L_co], waited: float) -> bool:
+    async def _prepare(self, call: DrivenCall[object], waited: float) -> bool:
         """Have a call send a key; return False if a hold began, so it must queue again."""
         if waited and logger.isEnabledFor(logging.DEBUG):
             message, extra = "%s waited %.3f s in the queue", _fields(call, waited)
@@ -195,7 +195,7 @@ class Driver(Generic[_L_co]):
 
     async def _wait_to_retry(
         self,
-        call: DrivenCall[_L_co],
+        call: DrivenCall[object],
         step: Retry,
         outcome: Response | RolesError,
         started: float,
@@ -213,7 +213,7 @@ class Driver(Generic[_L_co]):
         await self.transport.event(call).wait(step.delay)
         return self.transport.now()
 
-    async def _ask_other_key(self, call: DrivenCall[_L_co], step: AskKey) -> Retry | FindOutcome:
+    async def _ask_other_key(self, call: DrivenCall[object], step: AskKey) -> Retry | FindOutcome:
         """Have a call send another key after one was refused, or return how it ends."""
         failure = step.failure
         try:

@@ -174,7 +174,7 @@ class ListResponse(Model, Sequence[_T_co]):
         cls._collection, cls._model = items.name, items.type.__args__[0]
 
     @classmethod
-    def of(cls, items: "tuple[_T_co, ...]") -> Self:
+    def of(cls, items: "tuple[Any, ...]") -> Self:
         """Return items that no other follows as one response."""
         pagination = PaginationMetadata(has_more=False)
         members: dict[str, object] = {cls._collection: items, "pagination": pagination}
