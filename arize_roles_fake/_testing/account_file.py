@@ -114,7 +114,8 @@ def decode(text: str) -> AccountData:
     """Return the account that JSON text holds, or raise `ValueError`, which says where it errs."""
     try:
         return _decoded(text)
-    except (ValueError, RecursionError) as error:
+    # The errors of the oldest msgspec are no ValueError.
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         hint = f" ({_OLDER})" if '"bindings"' in text else ""
         raise ValueError(f"this is not an account file: {error}{hint}") from error
 
