@@ -139,7 +139,8 @@ class Script:
 
 def shown(value: Any) -> str:
     """Return a value as text, with `…` for an ID, a key and what makes a name unique."""
-    text = re.sub(r"\b[A-Za-z0-9+/]{14,}={0,2}(?!\w)", _unless_made_up, ascii(value))
+    # A cursor may begin with a character of base64 that is no letter.
+    text = re.sub(r"(?<!\w)[A-Za-z0-9+/]{14,}={0,2}(?!\w)", _unless_made_up, ascii(value))
     text = re.sub(r"\b[0-9a-f]{10,16}\b| at 0x\w+", "…", text)
     text = re.sub(r"(\w)\1{9,}", lambda found: f"{found[1]}*{len(found[0])}", text)
     return text.replace(": ", ":").replace("; ", ";")
