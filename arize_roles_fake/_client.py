@@ -176,8 +176,7 @@ class AccountTransport(Transport):
         await checkpoint()
         self._timeline.note_event()
         assert isinstance(call.time_limit, _AccountTimeLimit)  # noqa: S101 - `time_limit` made it
-        state, key = call.time_limit.state, call.keys[-1]
-        state.name = call.name
+        key = call.keys[-1]
         answer = self._account_of(key).handle(
             InProcessRequest(
                 method=request.method,
@@ -188,7 +187,7 @@ class AccountTransport(Transport):
                     "Authorization": f"Bearer {key.reveal()}",
                 },
                 body=request.body,
-                call=state,
+                call=call.time_limit.client_call,
                 unknown_key_is_first=self._unknown_key_is_first,
             )
         )
@@ -318,7 +317,7 @@ class _AccountTimeLimit(TimeLimit):
         self._call = call
         self._transport = transport
         self.scope = anyio.CancelScope()
-        self.state = ClientCall(operation=call.operation)
+        self.client_call = ClientCall()
 
     def __enter__(self) -> None:
         self.scope.__enter__()

@@ -51,7 +51,9 @@ class Script:
         call ends, also a change, and where that differs over HTTP.
 
         Args:
-            operation: The method that fails; `any` is all, of every resource.
+            operation: The request that fails, by the name that `calls` show; `any` is all, of every
+                resource. A look-up by a name or address is a list, such as `users.list`, although
+                the method is `get_user`: of roles `list`, unless the client knows the ID already.
             failure: A status of 400 to 599, or of 200 to 599 with `body`; the class of an error; or
                 a failure without a status: `lost` (the connection drops), `truncated` (the answer
                 breaks off in its body), `malformed` (its body is not JSON), `undecodable` (its body

@@ -11,6 +11,7 @@ import msgspec
 from arize_roles_async._values.errors import OutcomeUnknownError
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
+from arize_roles_fake._service.service import verb
 from arize_roles_fake._service.wire import page_response, problem_response
 from arize_roles_fake._testing.blocked import Blocked
 from arize_roles_fake._testing.fault_rules import WITHOUT_BODY, Breakage, FaultArguments, counted
@@ -43,12 +44,12 @@ class ScriptedFault(Fault):
         return f"{self.arguments}: struck {counted(self.struck_requests, 'request')}"
 
     def unused(self) -> str | None:
-        times = self.arguments.times
+        times, operation = self.arguments.times, self.arguments.operation
         if self.strikes >= (1 if times is None else times):
             return None
-        if self.arguments.operation != "get" or self.strikes:
+        if verb(operation) != "get" or self.strikes:
             return str(self)
-        return f"{self} (over HTTP, a get by a name is often a list, which faults on list strike)"
+        return f"{self} (a look-up by a name is a {operation.removesuffix('get')}list)"
 
     def may_strike(self, incoming: IncomingRequest) -> bool:
         fault = self.arguments
@@ -88,7 +89,6 @@ class Faults:
             return ClientCall()
         call = request.call
         if attempt == 1:
-            call.requests += 1
             # Else the client's look at the account after its last attempt would show the outcome.
             fault = self._striking.get(call)
             if fault is not None and fault.arguments.given is not OutcomeUnknownError:

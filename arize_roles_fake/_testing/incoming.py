@@ -7,7 +7,7 @@ import attrs
 
 from arize_roles_async._values.requests import is_id, text_flaw
 from arize_roles_async._wire.request import Request
-from arize_roles_fake._service.service import BY_ID, OPERATIONS, verb
+from arize_roles_fake._service.service import BY_ID, OPERATIONS
 from arize_roles_fake._service.state import State
 from arize_roles_fake._service.wire import parse_id, parse_json, query_of
 
@@ -45,21 +45,13 @@ class CallFilter:
 
     def match(self, incoming: "IncomingRequest") -> bool:
         operations = OPERATIONS if self.operation == "any" else (self.operation,)
-        return not incoming.counts_as.isdisjoint(operations) and (
+        return incoming.operation in operations and (
             self.about is None or self.about in incoming.about
         )
 
 
-@attrs.define(kw_only=True, eq=False)
 class ClientCall:
-    """The account's state for one call of a client."""
-
-    operation: str | None = None
-    """The method that was called; None over HTTP, where only requests are seen."""
-    name: str | None = None
-    """The name of the role that the call looks for; None if it has an ID, and over HTTP."""
-    requests: int = 0
-    """The number of requests so far, without their later attempts; always 0 over HTTP."""
+    """One call of a client, of which each of its requests is a part."""
 
 
 class InProcessRequest(Request, frozen=True, kw_only=True):
@@ -78,7 +70,6 @@ class IncomingRequest:
     operation: str
     call: ClientCall
     attempt: int
-    counts_as: set[str]
     about: frozenset[str | None] = frozenset()
     """The names, labels and IDs of what it is about."""
     role: str | None = None
@@ -91,24 +82,15 @@ def incoming_of(
     state: State, operation: str, request: Request, call: ClientCall, attempt: int
 ) -> IncomingRequest:
     records, label, path_id = state.records, state.ids.label, parse_id(request.path)
-    incoming = IncomingRequest(
-        request=request, operation=operation, call=call, attempt=attempt, counts_as={operation}
-    )
-    # The first request of a `get` by a name is often a list, which counts as a `get`, too.
-    if call.operation is not None and verb(call.operation) == "get" and call.requests == 1:
-        incoming.counts_as.add(call.operation)
-    if operation == "list":
-        if call.name is not None and "get" in incoming.counts_as:
-            wanted = records.roles.by_name(call.name)
-            incoming.about = frozenset({call.name, None if wanted is None else wanted.id})
-    elif operation == "create":
+    incoming = IncomingRequest(request=request, operation=operation, call=call, attempt=attempt)
+    if operation == "create":
         incoming.role = _texts(request).get("name")
         incoming.about = frozenset({incoming.role})
     elif BY_ID.get(operation) == "role_id":
         role = records.roles.by_id(path_id)
         incoming.role = None if role is None else role.name
         incoming.about = frozenset({path_id, incoming.role})
-    elif operation in OPERATIONS:
+    elif operation in OPERATIONS and operation != "list":
         given, role_ids = _texts(request), list[str]()
         if operation in BY_ID:
             given[BY_ID[operation]] = path_id

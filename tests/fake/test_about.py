@@ -9,7 +9,7 @@ import pytest
 from arize_roles_async import ForbiddenError
 from arize_roles_fake import FakeAccount
 from arize_roles_fake._service.service import OPERATIONS
-from tests.support.clients import account_at_noon, answer, in_process, mocked
+from tests.support.clients import account_at_noon, answer, three_clients
 
 # Most of the faults are meant to strike nothing.
 pytestmark = pytest.mark.arize_roles(unused_faults="allow")
@@ -81,11 +81,11 @@ def test_about(operation: str) -> None:
         assert len(found) == (name in about)
 
 
-LOOK_UPS: Final[dict[str, tuple[str, Callable[[Any], Awaitable[object]]]]] = {
-    "get": ("A", lambda client: client.get(role="A")),
-    "users.get": ("ada@x.org", lambda client: client.directory.get_user(user="ada@x.org")),
-    "spaces.get": ("ML", lambda client: client.directory.get_space(space="ML")),
-    "projects.get": ("churn", lambda client: client.directory.get_project(project="churn")),
+LOOK_UPS: Final[dict[str, Callable[[Any], Awaitable[object]]]] = {
+    "get": lambda client: client.get(role="A"),
+    "users.get": lambda client: client.directory.get_user(user="ada@x.org"),
+    "spaces.get": lambda client: client.directory.get_space(space="ML"),
+    "projects.get": lambda client: client.directory.get_project(project="churn"),
 }
 
 
@@ -96,16 +96,15 @@ def test_every_operation() -> None:
     assert LOOK_UPS.keys() == gets - {"role_bindings.get"}
 
 
-@pytest.mark.parametrize("connect", [in_process, mocked])
+@three_clients
 @pytest.mark.parametrize("operation", LOOK_UPS)
-@pytest.mark.parametrize("is_about", [False, True])
-async def test_look_up(account: FakeAccount, roles: Any, operation: str, is_about: bool) -> None:  # noqa: ANN401, FBT001 - either client
-    """In process a fault strikes the list that a call by a name begins with, once."""
+async def test_look_up(account: FakeAccount, roles: Any, operation: Any) -> None:  # noqa: ANN401
+    """A look-up by a name is a list, for faults and in the log."""
     account.add_role("A")
     account.bind("A", user="ada@x.org", resource="Project:ML/churn")
-    name, call = LOOK_UPS[operation]
-    fault = account.fail(operation, 403, about=name if is_about else None)  # type: ignore[arg-type]
+    listing: Any = operation.replace("get", "list")
+    account.fail(operation, 409)
+    account.fail(listing, ForbiddenError)
     with pytest.raises(ForbiddenError):
-        await call(roles)
-    await call(roles)
-    assert fault.struck_requests == 1
+        await LOOK_UPS[operation](roles)
+    assert [(each.operation, each.outcome) for each in account.calls] == [(listing, 403)]

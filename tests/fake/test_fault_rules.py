@@ -199,7 +199,7 @@ def test_unused(account: FakeAccount) -> None:
         ask(account, "GET /v2/roles", key="")
     asked = (*["GET /v2/roles"] * 2, "GET /v2/users", "DELETE /v2/roles/x")
     assert [ask(account, line).status for line in asked] == [500, 500, 200, 503]
-    by_name = "(over HTTP, a get by a name is often a list, which faults on list strike)"
+    by_name = "(a look-up by a name is a list)"
     assert account.unused_faults == (
         f"get fails with 403, 1 time: struck 0 requests {by_name}",
         "list fails with 500, 2 times: struck 1 request",

@@ -11,7 +11,6 @@ from arize_roles_async import (
     ConflictError,
     ForbiddenError,
     InvalidResponseError,
-    NotFoundError,
     OutcomeUnknownError,
     Permission,
     RoleRenamedError,
@@ -30,8 +29,6 @@ from tests.support.clients import (
     both_clients,
     in_process,
     mocked,
-    over_http,
-    passed,
     three_clients,
 )
 
@@ -170,53 +167,15 @@ async def test_renamed(account: FakeAccount, roles: RolesClient) -> None:
         await update
 
 
-in_process_clients = pytest.mark.parametrize("connect", [in_process, mocked])
-
-
-class TestByName:
-    """In process a fault on a method strikes the method's own request, by a name or an ID."""
-
-    @in_process_clients
-    async def test_known(self, account: FakeAccount, roles: RolesClient) -> None:
-        """Where the client knows the ID, it strikes the GET and not the walk after it."""
-        before = account.snapshot()
-        role = account.add_role("A", ROLE_READ)
-        await roles.get(role="A")
-        account.restore(before)
-        account.add_role("A", id=f"{role.id[:-2]}A=")
-        fault = account.fail("get", NotFoundError)
-        assert (await roles.get(role="A")).id != role.id
-        assert fault.struck_requests == 1
-        assert [call.operation for call in account.calls] == ["list", "get", "list"]
-
-    @in_process_clients
-    @pytest.mark.parametrize("change", BY_NAME)
-    async def test_change(self, account: FakeAccount, roles: RolesClient, change: str) -> None:
-        """A fault on a change strikes its own request and not the lookup, nor does one on get."""
-        account.add_role("A")
-        account.fail("get", 403)
-        account.fail("any", 409, about="A")
-        with pytest.raises(ConflictError):
-            await BY_NAME[change](roles)
-        assert [call.outcome for call in account.calls] == [200, 409]
-
-    @in_process_clients
-    async def test_slow(self, account: FakeAccount, roles: RolesClient) -> None:
-        """Latency of `get` slows such a walk down, too."""
-        account.add_role("A")
-        account.slow_down(2, operation="get", about="A")
-        await roles.get(role="A")
-        assert passed(account) == 2.0
-
-    async def test_over_http(self, account: FakeAccount) -> None:
-        """Over HTTP the account sees a list, so a fault on `list` is what strikes."""
-        account.add_role("A")
-        fault = account.fail("get", 403)
-        account.fail("list", 409)
-        async with over_http(account) as roles:
-            with pytest.raises(ConflictError):
-                await roles.get(role="A")
-        assert fault.struck_requests == 0
+@pytest.mark.parametrize("connect", [in_process, mocked])
+@pytest.mark.parametrize("change", BY_NAME)
+async def test_by_name(account: FakeAccount, roles: RolesClient, change: str) -> None:
+    """A fault on a change by a name strikes its own request and not the look-up."""
+    account.add_role("A")
+    account.fail("any", 409, about="A")
+    with pytest.raises(ConflictError):
+        await BY_NAME[change](roles)
+    assert [call.outcome for call in account.calls] == [200, 409]
 
 
 HTML = "<html><h1>404 Not Found</h1><hr>nginx</html>"

@@ -136,7 +136,7 @@ class TestRealTime:
     async def test_shared_walk(self, account: FakeAccount, roles: RolesClient) -> None:
         """Nor does a call that waits for the list of another one."""
         role = account.add_role("A")
-        with account.block("get") as blocked:
+        with account.block("list") as blocked:
             calls = [asyncio.create_task(roles.get(role="A")) for _ in range(2)]
             await blocked.reached()
             done, _ = await asyncio.wait(calls, timeout=0.02)
