@@ -21,7 +21,7 @@ from typing import Final
 from arize_roles_async._calls.driver import DrivenCall
 from arize_roles_async._calls.paging import Walk
 from arize_roles_async._calls.queue import BACKGROUND
-from arize_roles_async._calls.transport import Call, Event
+from arize_roles_async._calls.transport import Event
 from arize_roles_async._roles.models import ListRolesResponse, Role
 from arize_roles_async._roles.operations import NO_SUCH_ROLE, ROLES
 from arize_roles_async._roles.requests import ListRoles
@@ -39,23 +39,39 @@ _Get = Callable[[str], Awaitable[Role]]
 class _SharedWalk(Walk[ListRoles, ListRolesResponse]):
     """A walk, and the calls that share it: one fetches a page, and the others wait."""
 
-    def __init__(self, fetch: _Fetch) -> None:
+    def __init__(self, fetch: _Fetch, walks: "list[_SharedWalk]") -> None:
         super().__init__(fetch, ListRoles(limit=MAX_LIMIT))
-        # Until then calls can join.
+        # Those of the same limits. The first may be under way; the last can be joined until then.
+        self.walks = walks
         self.has_begun = False
         self.calls = 0
         # The names that its calls look for, and the roles that were found.
         self.found: dict[str, Role | None] = {}
         # The events that wake the calls that wait, and the names that these look for.
-        self.waiting: dict[Event, str] = {}
+        self.waiting = dict[Event, str]()
         self.names: list[str] = []
         self.failure: RolesError | None = None
 
-    @property
-    def has_ended(self) -> bool:
-        return self.failure is not None or self.next is None
+    async def find(self, name: str, call: DrivenCall[object], fetch: _Fetch) -> Role:
+        """Share the walk until the role with a name is found, or the walk is over."""
+        while (role := self.found[name]) is None:
+            if self.failure is not None:
+                raise copy.copy(self.failure) from self.failure
+            if self.next is None:
+                raise _not_found(name, self.names)
+            if self is self.walks[0] and not self.is_fetching:
+                await self._fetch_page(call, fetch)
+            else:
+                # Until the role is found, the walk is over, or there may be a page to fetch.
+                event = call.driver.transport.event(call)
+                self.waiting[event] = name
+                try:
+                    await event.wait(math.inf)
+                finally:
+                    del self.waiting[event]
+        return role
 
-    async def fetch_page(self, call: Call, fetch: _Fetch) -> None:
+    async def _fetch_page(self, call: DrivenCall[object], fetch: _Fetch) -> None:
         self.fetch, self.has_begun = fetch, True
         try:
             page = await anext(self)
@@ -66,14 +82,10 @@ class _SharedWalk(Walk[ListRoles, ListRolesResponse]):
         else:
             self.names += (role.name for role in page.roles if len(role.name) <= MAX_NAME)
             self.found |= {role.name: role for role in page.roles if role.name in self.found}
+        has_ended = self.next is None or self.failure is not None
         for event, name in self.waiting.items():
-            if self.has_ended or self.found[name] is not None:
+            if has_ended or self.found[name] is not None:
                 event.set()
-
-    def wake_next(self) -> None:
-        """Wake the call that has waited longest to fetch the next page, unless one is fetched."""
-        if self.waiting and not self.is_fetching:
-            next(iter(self.waiting)).set()
 
 
 class NameLookup:
@@ -87,7 +99,7 @@ class NameLookup:
         self.ids: dict[str, str] = {}
         """By name."""
         self._walks: dict[object, list[_SharedWalk]] = {}
-        """By limits. The first may be under way; the last can be joined until it begins."""
+        """By limits."""
 
     def learn(self, roles: Iterable[Role]) -> None:
         """Keep the IDs of roles."""
@@ -114,10 +126,9 @@ class NameLookup:
             with self._join(name, limits, fetch) as shared:
                 # Every call of this moment joins before one of them sends a request.
                 await checkpoint()
-                looking = sum(walk.calls for walk in self._walks[limits])
+                looking = sum(walk.calls for walk in shared.walks)
                 if known_id is None or len(self.ids) <= (looking - 1) * MAX_LIMIT:
-                    await self._walk(name, call, fetch, shared, limits)
-                    break
+                    return await shared.find(name, call, fetch)
             try:
                 role = await get(known_id)
             except StatusError as error:
@@ -126,22 +137,15 @@ class NameLookup:
             else:
                 if role.name == name:
                     return role
-            # Unless a newer one was seen meanwhile.
-            if self.ids.get(name) == known_id:
-                del self.ids[name]
+            self.ids.pop(name, None)
             known_id = None
-        if (found := shared.found[name]) is not None:
-            return found
-        if shared.failure is not None:
-            raise copy.copy(shared.failure) from shared.failure
-        raise _not_found(name, shared.names)
 
     @contextmanager
     def _join(self, name: str, limits: object, fetch: _Fetch) -> Generator[_SharedWalk]:
         """Join the walk that begins next, and leave it at the end."""
         walks = self._walks.setdefault(limits, [])
         if not walks or walks[-1].has_begun:
-            walks.append(_SharedWalk(fetch))
+            walks.append(_SharedWalk(fetch, walks))
         shared = walks[-1]
         shared.calls += 1
         shared.found.setdefault(name)
@@ -151,39 +155,18 @@ class NameLookup:
             shared.calls -= 1
             if not shared.calls:
                 walks.remove(shared)
-            if walks:
-                walks[0].wake_next()
-            else:
+            if not walks:
                 del self._walks[limits]
-
-    async def _walk(
-        self,
-        name: str,
-        call: DrivenCall[object],
-        fetch: _Fetch,
-        shared: _SharedWalk,
-        limits: object,
-    ) -> None:
-        """Share a walk until the role with a name is found, or the walk is over."""
-        walks = self._walks[limits]
-        while shared.found[name] is None and not shared.has_ended:
-            if shared is walks[0] and not shared.is_fetching:
-                await shared.fetch_page(call, fetch)
-            else:
-                # Until the role is found, the walk is over, or there may be a page to fetch.
-                event = call.driver.transport.event(call)
-                shared.waiting[event] = name
-                try:
-                    await event.wait(math.inf)
-                finally:
-                    del shared.waiting[event]
+            elif walks[0].waiting and not walks[0].is_fetching:
+                # The call that has waited longest fetches the next page.
+                next(iter(walks[0].waiting)).set()
 
 
 def _not_found(name: str, names: Iterable[str]) -> NotFoundError:
     closest = tuple(alike(name, islice(names, MAX_ALIKE), _SIMILAR)[:MAX_CLOSEST])
-    shown = ", ".join(map(quoted, closest))
+    similar = ", ".join(map(quoted, closest))
     return NotFoundError(
-        f"no role is named {quoted(name)}" + (f"; similar names: {shown}" if shown else ""),
+        f"no role is named {quoted(name)}" + (f"; similar names: {similar}" if similar else ""),
         name=name,
         closest=closest,
         method="GET",

@@ -1,139 +1,86 @@
-"""Looking for roles by name: who shares a walk, who fetches its pages, and who goes on when."""
+"""Roles by name: who shares a walk, which names are known, and what an unknown name is told."""
 
 import asyncio
+import functools
 import gc
 import weakref
 from collections.abc import Sequence
+from typing import Literal
 
 import pytest
 import trio
 
 from arize_roles_async import (
-    ListRolesResponse,
+    ForbiddenError,
     NotFoundError,
-    PaginationMetadata,
-    RetryPolicy,
     Role,
-    RolesClient,
-    RolesTimeoutError,
+    ServerError,
     Timeouts,
 )
-from arize_roles_async._calls.api_key import KeySource
-from arize_roles_async._calls.driver import DrivenCall, Shared
 from arize_roles_async._roles.lookup import NameLookup
-from arize_roles_async._roles.operations import ROLES
-from arize_roles_async.transport import ListRoles
-from arize_roles_fake import FakeAccount, FakeRolesClient, make_role
-from arize_roles_fake._client import AccountTransport
+from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient, make_role
 from tests.support.event_loop import settle
 
-UNLIMITED = Timeouts(total=None)
+
+def account_of(number: int) -> FakeAccount:
+    """Return an account whose listing begins with `Role 0`."""
+    account = FakeAccount(predefined=False)
+    for index in reversed(range(number)):
+        account.add_role(f"Role {index}")
+    return account
 
 
-class Listing:
-    """Three pages of one role each, which are answered when a test says so."""
-
-    def __init__(self, *names: str) -> None:
-        self.pages = {str(number): name for number, name in enumerate(names)}
-        self.asked: list[tuple[str, str]] = []
-        self.answered = {cursor: asyncio.Event() for cursor in self.pages}
-        self.lookup = NameLookup()
-        self.late: set[str] = set()
-        """The calls that have too little time for a page."""
-
-    async def answer(self, *cursors: str) -> None:
-        for cursor in cursors:
-            self.answered[cursor].set()
-        await settle()
-
-    async def begin(self, **names: str) -> "list[asyncio.Task[Role]]":
-        """Begin calls for names at one moment, and return them once they wait."""
-        calls = [asyncio.create_task(self.find(caller, name)) for caller, name in names.items()]
-        await settle()
-        return calls
-
-    async def find(self, caller: str, name: str, timeouts: Timeouts = UNLIMITED) -> Role:
-        call = new_call(timeouts)
-
-        async def fetch(request: ListRoles) -> ListRolesResponse:
-            cursor = request.cursor or "0"
-            self.asked.append((caller, cursor))
-            if caller in self.late:
-                call.lacked_time = True
-                raise RolesTimeoutError("too late", seconds=1.0)
-            await self.answered[cursor].wait()
-            following = str(int(cursor) + 1)
-            role = make_role(name=self.pages[cursor])
-            return page_of(role, following=following if following in self.pages else None)
-
-        with call.time_limit:
-            return await self.lookup.find(name, call, fetch, get_nothing)
-
-
-def page_of(*roles: Role, following: str | None = None) -> ListRolesResponse:
-    pagination = PaginationMetadata(has_more=following is not None, next_cursor=following)
-    return ListRolesResponse(roles=roles, pagination=pagination)
-
-
-def new_call(timeouts: Timeouts = UNLIMITED) -> DrivenCall[NameLookup]:
-    account = FakeAccount()
-    transport = AccountTransport(account, lambda _: account)
-    transport.check_open()  # It belongs to the running event loop from now on.
-    driver = Shared(transport, 1, NameLookup).driver(KeySource("a-key"))
-    call = DrivenCall(
-        ROLES, "get", timeouts, RetryPolicy(), 0.0, driver=driver, lookup=driver.lookup
-    )
-    call.time_limit = transport.time_limit(call)
-    return call
-
-
-async def get_nothing(role_id: str) -> Role:
-    raise AssertionError(f"no role is known yet, not {role_id} either")
+def operations(account: FakeAccount, before: int = 0) -> list[str]:
+    """Return the operations of the calls after the first ones, which do not count."""
+    return [call.operation for call in account.calls[before:]]
 
 
 class TestSharedWalk:
     async def test_goes_on(self) -> None:
         """A call goes on as soon as its role is found, and another fetches the other pages."""
-        listing = Listing("A", "B", "C")
-        first, second, third = await listing.begin(first="A", second="C", third="A")
-        await listing.answer("0")
-        assert (first.done(), second.done(), third.done()) == (True, False, True)
-        await listing.answer("1", "2")
-        assert (await second).name == "C"
-        assert listing.asked == [("first", "0"), ("second", "1"), ("second", "2")]
+        account = account_of(250)
+        roles, ends = FakeRolesClient(account), dict[str, int]()
 
-    async def test_leader_late(self) -> None:
-        """If the call that fetches has too little time, another one asks for the page again."""
-        listing = Listing("A", "B", "C")
-        listing.late = {"first"}
-        first, second = await listing.begin(first="C", second="B")
-        await listing.answer("0", "1")
-        with pytest.raises(RolesTimeoutError, match="too late"):
-            await first
-        assert (await second).name == "B"
-        assert listing.asked == [("first", "0"), ("second", "0"), ("second", "1")]
+        async def get(name: str) -> None:
+            await roles.get(role=name)
+            ends[name] = len(account.calls)
+
+        await asyncio.gather(*map(get, ("Role 0", "Role 249", "Role 1")))
+        assert ends == {"Role 0": 1, "Role 1": 1, "Role 249": 3}
+
+    async def test_late(self) -> None:
+        """A call that lacks the time for a page leaves it to another that shares the walk."""
+        account, ready = account_of(1), asyncio.Event()
+
+        async def key() -> str:
+            await ready.wait()
+            return account.api_key
+
+        roles, calls = FakeRolesClient(account, api_key=key), list[asyncio.Future[Role]]()
+        for seconds in (0.0, 25.0):
+            account.advance(seconds)
+            calls.append(asyncio.ensure_future(roles.get(role="Role 0")))
+            await settle()
+        account.fail("list", 503, retry_after=10)
+        ready.set()
+        late, other = await asyncio.gather(*calls, return_exceptions=True)
+        assert isinstance(late, ServerError)
+        assert isinstance(other, Role)
+        assert operations(account) == ["list", "list"]
 
     async def test_later_call(self) -> None:
         """A call that comes after a walk began has a walk of its own, after that one."""
-        listing = Listing("A", "B")
-        (first,) = await listing.begin(first="B")
-        (second,) = await listing.begin(second="B")
-        second.cancel()
-        (third,) = await listing.begin(third="A")
-        assert listing.asked == [("first", "0")]
-        await listing.answer("0", "1")
-        assert [(await call).name for call in (first, third)] == ["B", "A"]
-        assert listing.asked == [("first", "0"), ("first", "1"), ("third", "0")]
-
-    async def test_closest(self) -> None:
-        """Each call gets the closest names that it would have got alone."""
-        listing = Listing("Engineer", "Engineering")
-        first, second = await listing.begin(first="Engineer", second="Engineers")
-        await listing.answer("0", "1")
-        assert (await first).name == "Engineer"
-        with pytest.raises(NotFoundError) as caught:
-            await second
-        assert caught.value.closest == ("Engineer", "Engineering")
+        account = account_of(101)
+        roles = FakeRolesClient(account)
+        with account.block("list") as blocked:
+            first = asyncio.ensure_future(roles.get(role="Role 100"))
+            await blocked.reached()
+            account.add_role("New")
+            calls = [asyncio.ensure_future(roles.get(role="New")) for _ in range(2)]
+            await settle()
+            calls[0].cancel()
+        assert [(await call).name for call in (first, calls[1])] == ["Role 100", "New"]
+        assert operations(account) == ["list"] * 3
 
     async def test_other_options(self) -> None:
         """Clients with other options try as hard as they say, so they share no walk."""
@@ -142,96 +89,157 @@ class TestSharedWalk:
         await asyncio.gather(
             *(each.get(role=name) for each in (roles, *others) for name in ("Admin", "Member"))
         )
-        assert [call.operation for call in roles.account.calls] == ["list"] * 3
+        assert operations(roles.account) == ["list"] * 3
 
     async def test_nothing_kept(self) -> None:
         """Nothing is kept of lookups that are over."""
-        listing, timeouts = Listing("A", "B"), Timeouts(total=None)
-        kept = weakref.ref(timeouts)
-        await listing.answer("0", "1")
-        await asyncio.gather(*(listing.find(name, name, timeouts) for name in "ABA"))
-        del timeouts
+        roles, timeouts = FakeRolesClient(account_of(101)), Timeouts(total=None)
+        kept, limited = weakref.ref(timeouts), roles.with_options(timeout=timeouts)
+        await asyncio.gather(*(limited.get(role=f"Role {number}") for number in (0, 100, 0)))
+        del timeouts, limited
         gc.collect()
         assert kept() is None
 
-
-class TestClosest:
-    """The names that an error offers in place of one that no role has."""
-
-    async def closest(self, name: str, *pages: Sequence[str]) -> tuple[str, ...]:
-        """Walk over pages of roles with these names, and return what was offered."""
-        left = list(pages)
-
-        async def fetch(request: ListRoles) -> ListRolesResponse:
-            del request
-            roles = [make_role(name=each) for each in left.pop(0)]
-            return page_of(*roles, following=f"{len(left)} left" if left else None)
-
-        with pytest.raises(NotFoundError) as caught:
-            await NameLookup().find(name, new_call(), fetch, get_nothing)
-        error = caught.value
-        assert (error.name, error.status, error.method) == (name, 404, "GET")
-        shown = ", ".join(map(repr, error.closest))
-        assert str(error) == f"no role is named {name!r}; similar names: {shown}".removesuffix(
-            "; similar names: "
-        )
-        return error.closest
-
-    async def test_alike(self) -> None:
-        """The three that are most alike, and at least as alike as with three letters of five."""
-        names = ["Reade", "Readers", "Reader 1", "Reader 22", "Writer"]
-        assert await self.closest("Reader", names) == ("Readers", "Reade", "Reader 1")
-        assert await self.closest("abcde", ["abcxy", "abxyz"]) == ("abcxy",)
-
-    async def test_long(self) -> None:
-        """No name that no role can have, and the beginning of one that is asked for counts."""
-        names = ["a" * 255, "a" * 256]
-        assert await self.closest("a" * 60, names[1:]) == ()
-        roles = FakeRolesClient()
-        for name in names:
-            roles.account.add_role(name)
-        with pytest.raises(NotFoundError) as caught:
-            await roles.get(role="a" * 250 + "bbbbb")
-        assert caught.value.closest == (names[0],)
-
-    async def test_most(self) -> None:
-        """The first 200 names are compared."""
-        names = [f"{number:0>6}" for number in range(200)]
-        assert await self.closest("R" * 10, names[:199], ["R" * 11]) == ("R" * 11,)
-        assert await self.closest("R" * 10, names, ["R" * 11]) == ()
-
-
-async def test_learned_meanwhile() -> None:
-    """A newer ID of a name that is learned while the old one is requested is kept."""
-    known = NameLookup()
-    known.learn([make_role(name="A", id="old")])
-
-    async def get(role_id: str) -> Role:
-        known.learn([make_role(name="A", id="new")])
-        return make_role(name="Renamed", id=role_id)
-
-    async def fetch(request: ListRoles) -> ListRolesResponse:
-        del request
-        return page_of(make_role(name="A", id="new"))
-
-    found = await known.find("A", new_call(), fetch, get)
-    assert found.id == known.ids.get("A") == "new"
-
-
-def test_under_trio() -> None:
-    """A shared search survives the call that fetches, also if trio cancels it."""
-
-    async def find(roles: RolesClient, found: list[Role]) -> None:
-        found.append(await roles.get(role="Read-only"))
-
-    async def main() -> list[Role]:
+    def test_under_trio(self) -> None:
+        """A shared search survives the call that fetches, also if trio cancels it."""
         roles, found = FakeRolesClient(), list[Role]()
-        async with trio.open_nursery() as nursery:
-            with trio.CancelScope() as scope:
-                nursery.start_soon(find, roles, found)
-                nursery.start_soon(find, roles, found)
-                scope.cancel()
-                await roles.get(role="Read-only")
-        return found
 
-    assert [role.name for role in trio.run(main)] == ["Read-only", "Read-only"]
+        async def find() -> None:
+            found.append(await roles.get(role="Read-only"))
+
+        async def main() -> None:
+            async with trio.open_nursery() as nursery:
+                with trio.CancelScope() as scope:
+                    nursery.start_soon(find)
+                    nursery.start_soon(find)
+                    scope.cancel()
+                    await find()
+
+        trio.run(main)
+        assert [role.name for role in found] == ["Read-only", "Read-only"]
+
+
+@pytest.mark.parametrize(
+    ("name", "names", "closest"),
+    [
+        # The three that are most alike, and at least as alike as with three letters of five.
+        (
+            "Reader",
+            ["Reade", "Readers", "Reader 1", "Reader 22", "Writer"],
+            ("Readers", "Reade", "Reader 1"),
+        ),
+        ("abcde", ["abcxy", "abxyz"], ("abcxy",)),
+        # No name that no role can have, and of a long one the beginning counts.
+        ("a" * 250 + "bbbbb", ["a" * 255, "a" * 256], ("a" * 255,)),
+        # The first 200 are compared.
+        ("R" * 10, [*map("{:0>6}".format, range(199)), "R" * 11], ("R" * 11,)),
+        ("R" * 10, [*map("{:0>6}".format, range(200)), "R" * 11], ()),
+    ],
+)
+async def test_closest(name: str, names: list[str], closest: tuple[str, ...]) -> None:
+    """The error for a name that no role has offers similar ones, to each call that looks."""
+    account = FakeAccount(predefined=False)
+    for each in reversed(names):
+        account.add_role(each)
+    roles = FakeRolesClient(account)
+    found, error = await asyncio.gather(
+        roles.get(role=names[0]), roles.get(role=name), return_exceptions=True
+    )
+    assert isinstance(found, Role)
+    assert isinstance(error, NotFoundError)
+    assert (error.name, error.closest, error.status, error.method) == (name, closest, 404, "GET")
+    assert ("; similar names: " in str(error)) is bool(closest)
+
+
+class TestKnown:
+    """Names that a client has seen: one request, and never another answer than a walk's."""
+
+    async def walked(self, number: int) -> tuple[FakeAccount, FakeRolesClient, int]:
+        """Return a client that has walked over so many roles, and the number of its calls."""
+        account = account_of(number)
+        roles = FakeRolesClient(account)
+        await roles.list().all()
+        return account, roles, len(account.calls)
+
+    async def test_answers(self) -> None:
+        """Roles of any answer are known from then on, to every copy; a change looks at them."""
+        account = account_of(250)
+        roles = FakeRolesClient(account)
+        made = await roles.create(name="Made", permissions=["PROJECT_READ"])
+        assert await roles.with_options(timeout=5.0).get(role="Made") == made
+        renamed = await roles.update(role_id=made.id, name="Renamed")
+        assert await roles.get(role="Renamed") == renamed
+        role = await roles.get(role_id=account.roles[17].id)
+        assert await roles.get(role=role.name) == role
+        for _ in range(2):
+            assert await roles.get(role="Role 240")
+        await roles.update(role="Role 240", description="Changed.")
+        await roles.delete(role="Role 240")
+        assert " ".join(operations(account)) == (
+            "create get update get get get list list list get get update get delete"
+        )
+
+    @pytest.mark.parametrize(
+        ("number", "asked", "requests"),
+        [
+            (1000, range(9), ["get"] * 9),
+            # A walk over so many roles has as many pages as there are calls, or fewer.
+            (1000, range(981, 1000), ["list"] * 10),
+            (250, range(3), ["get"] * 3),
+            (250, (0, 1, 2, 249), ["list"] * 3),
+        ],
+    )
+    async def test_together(self, number: int, asked: Sequence[int], requests: list[str]) -> None:
+        """Known names at one moment are a request each, or share a walk that has fewer."""
+        account, roles, before = await self.walked(number)
+        found = await asyncio.gather(*(roles.get(role=f"Role {index}") for index in asked))
+        assert [role.name for role in found] == [f"Role {index}" for index in asked]
+        assert operations(account, before) == requests
+
+    async def test_few(self) -> None:
+        """A few roles that were seen by their IDs alone cost a walk together, and then none."""
+        account = account_of(1000)
+        roles = FakeRolesClient(account)
+        few = account.roles[:2] + account.roles[-2:]
+        for role in few:
+            await roles.get(role_id=role.id)
+        for requests in (["list"] * 10, ["get"] * 4):
+            before = len(account.calls)
+            await asyncio.gather(*(roles.get(role=role.name) for role in few))
+            assert operations(account, before) == requests
+
+    @pytest.mark.parametrize("status", [400, 404, None])
+    async def test_gone(self, status: Literal[400, 404] | None) -> None:
+        """A known role that is gone, or renamed, is looked for, and its ID is forgotten."""
+        assumptions = Assumptions(unknown_id=status or 404)
+        account = FakeAccount(predefined=False, assumptions=assumptions)
+        gone, roles = account.add_role("Gone"), FakeRolesClient(account)
+        await roles.list()
+        async with FakeRolesClient(account) as other:
+            change = other.delete if status else functools.partial(other.update, name="Other")
+            await change(role_id=gone.id)
+        for requests in (["get", "list"], ["get", "list", "list"]):
+            with pytest.raises(NotFoundError) as caught:
+                await roles.get(role="Gone")
+            assert caught.value.name == "Gone"
+            assert operations(account, 2) == requests
+
+    async def test_failure(self) -> None:
+        """A failure that says nothing about the role is the call's."""
+        account, roles, before = await self.walked(100)
+        account.fail("get", 403)
+        with pytest.raises(ForbiddenError):
+            await roles.get(role="Role 17")
+        assert operations(account, before) == ["get"]
+
+    def test_memory(self) -> None:
+        """Fifty thousand names that a role can have are kept, and the first ones are forgotten."""
+        known = NameLookup()
+        known.learn([make_role(name="x" * 256)])
+        assert not known.ids
+        for first in range(0, 50_001, 1_000):
+            known.learn(
+                make_role(id=f"id {n}", name=f"Role {n}") for n in range(first, first + 1_000)
+            )
+        assert list(known.ids)[::45_999] == ["Role 5000", "Role 50999"]
+        assert known.ids["Role 50999"] == "id 50999"
