@@ -1,12 +1,14 @@
-"""Compares the outcomes that a client reported with the account of the service.
+"""Calls of a client under way at once, and a judge of what they returned or raised.
 
-The judge knows only the public API: what a call returned or raised. Each call about a role has one
-of its own. A change leaves its mark: the role's description, or that the role is gone.
+The judge knows only the public API and the account. Each call about a role has one of its own, and
+a change leaves its mark: the role's description, or that the role is gone.
 """
 
+import asyncio
+import time
 from collections import Counter
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
 
 import attrs
 
@@ -16,101 +18,143 @@ from arize_roles_async import (
     NotFoundError,
     OutcomeUnknownError,
     Role,
+    RolesClient,
     RolesError,
 )
 from arize_roles_fake import LoggedCall
-from tests.infrastructure.calls import Call
 from tests.support.upstream import Upstream
 
+MIX: Final = ("create", "update", "delete", "get", "create", "update by name", "delete", "list")
+"""The operations, in the order in which they come, over and over."""
 SLACK: Final = 1.5
 """Seconds that a busy machine may be late with the end of a call whose time is up."""
 
 
-@attrs.frozen(kw_only=True)
-class Verdict:
-    """The findings of the judge.
+@attrs.define
+class Call:
+    """A call about a role, and then its end."""
 
-    `resent` are outcomes that are not so because something between resent a request by itself.
-    """
-
-    calls: Sequence[Call]
-    complaints: list[str] = attrs.field(factory=list[str])
-    resent: list[str] = attrs.field(factory=list[str])
+    number: int
+    role_id: str = ""
+    """Empty for a create and a list."""
+    end: Any = None
+    """The result, or the error."""
+    seconds: float = 0.0
 
     @property
-    def failed(self) -> list[Call]:
-        """The calls that raised."""
-        return [call for call in self.calls if call.error is not None]
+    def operation(self) -> str:
+        return MIX[self.number % len(MIX)]
+
+    @property
+    def method(self) -> str:
+        return self.operation.partition(" ")[0]
+
+    @property
+    def name(self) -> str:
+        return f"Role {self.number}"
+
+    @property
+    def mark(self) -> str:
+        """The call's mark on what it changes."""
+        return self.role_id if self.method == "delete" else f"call {self.number}"
+
+    @property
+    def failed(self) -> bool:
+        return isinstance(self.end, BaseException)
+
+    def arguments(self) -> dict[str, Any]:
+        match self.operation:
+            case "create":
+                members = {"permissions": ["PROJECT_READ"], "description": self.mark}
+                return {"name": self.name, **members}
+            case "list":
+                return {"limit": 100}
+            case "update by name":
+                return {"role": self.name, "description": self.mark}
+            case "update":
+                return {"role_id": self.role_id, "description": self.mark}
+            case _:
+                return {"role_id": self.role_id}
 
 
-def mark_of(call: LoggedCall) -> object:
-    """Return the mark of the call that sent a change."""
-    arguments = call.arguments
-    return arguments.get("role_id" if call.operation == "delete" else "description")
+def planned(upstream: Upstream, count: int) -> list[Call]:
+    """Return calls to make; the roles that they are about exist then."""
+    calls = [Call(number) for number in range(count)]
+    for call in calls:
+        if call.method not in {"create", "list"}:
+            call.role_id = upstream.account.add_role(call.name, ["PROJECT_READ"]).id
+    return calls
+
+
+MakeCall = Callable[[RolesClient, Call], Awaitable[Any]]
+"""Makes a call, and returns or raises what it did: `made`, or a liar."""
+
+
+async def made(client: RolesClient, call: Call) -> Any:  # noqa: ANN401 - of any method
+    return await getattr(client, call.method)(**call.arguments())
+
+
+async def make(client: RolesClient, calls: Sequence[Call], make_call: MakeCall) -> None:
+    """Make calls, eight at once, each of which keeps its end."""
+    slots = asyncio.Semaphore(8)
+
+    async def keep_end(call: Call) -> None:
+        async with slots:
+            started, ends = time.monotonic(), make_call(client, call)
+            (call.end,) = await asyncio.gather(ends, return_exceptions=True)
+            call.seconds = time.monotonic() - started
+
+    async with asyncio.TaskGroup() as group:
+        for call in calls:
+            group.create_task(keep_end(call))
+
+
+def _mark_of(call: LoggedCall) -> object:
+    return call.arguments.get("role_id" if call.operation == "delete" else "description")
 
 
 def judge(
     calls: Sequence[Call], upstream: Upstream, *, total: float, clear: bool, resends: bool
-) -> Verdict:
-    """Return the verdict on calls that were limited to a total of so many seconds.
+) -> list[str]:
+    """Return what is wrong with the ends of calls that were limited to so many seconds.
 
     Where it is clear how every attempt ended, no outcome may be unknown; `resends` says that
     something between resends requests by itself.
     """
-    sent = Counter((mark_of(each), each.operation, each.attempt) for each in upstream.account.calls)
+    sent = Counter(
+        (_mark_of(each), each.operation, each.attempt) for each in upstream.account.calls
+    )
     resent = {mark for (mark, _, _), times in sent.items() if mark and times > 1}
+    wrong = [] if bool(resent) is resends else [f"resent are: {resent}"]
     roles = {role.id: role for role in upstream.account.roles}
-    verdict = Verdict(calls=calls)
     for call in calls:
-        is_create = call.kind == "create"
-        role = upstream.account.role(call.name) if is_create else roles.get(call.role_id)
-        said = _untrue(call, role, clear=clear)
-        if isinstance(call.result, ListRolesResponse):
-            said += [
-                f"{each} has another name"
-                for each in call.result.roles
-                if each.id in roles and each.name != roles[each.id].name
-            ]
-        if call.mark in resent:
-            said.append("it was sent more than once for one attempt")
-        excused = resends and call.mark in resent
-        (verdict.resent if excused else verdict.complaints).extend(f"{call}: {e}" for e in said)
-        if call.error is not None and not isinstance(call.error, RolesError):
-            verdict.complaints.append(f"foreign: {call}: {call.error!r}")
-        if call.ended - call.started > total + SLACK:
-            verdict.complaints.append(f"{call}: it took {call.ended - call.started:.1f} s")
-    return verdict
+        role = roles.get(call.role_id)
+        if call.method == "create":
+            role = upstream.account.role(call.name)
+        why = [_untrue(call, role, clear=clear)] * (call.mark not in resent)
+        why += ["not ours"] * (call.failed and not isinstance(call.end, RolesError))
+        why += [f"it took {call.seconds:.1f} s"] * (call.seconds > total + SLACK)
+        wrong += [f"{call}: {each}" for each in why if each]
+    return wrong
 
 
-def _untrue(call: Call, role: Role | None, *, clear: bool) -> list[str]:
+def _untrue(call: Call, role: Role | None, *, clear: bool) -> str:
     """Return what is wrong in what a call said, by the role that it is about, as it is now."""
     is_marked = role is not None and role.description == call.mark
-    is_done = {"create": is_marked, "update": is_marked, "delete": role is None}.get(call.kind)
-    match call.error:
-        case None:
-            return [] if _is_true(call, role, is_done=is_done) else ["the account says otherwise"]
+    is_done = {"create": is_marked, "update": is_marked, "delete": role is None}.get(call.method)
+    match call.end:
         case OutcomeUnknownError():
-            why = "all is known" if clear else "nothing was changed"
-            return [why] if clear or is_done is None else []
+            return "all is known" if clear or is_done is None else ""
         case RolesError() if is_done:
-            return ["it says that nothing happened, and it did"]
-        case NotFoundError():
-            return ["the role was there"]
-        case ConflictError():
-            return ["nothing was in its way"]
-        case _:
-            return []
-
-
-def _is_true(call: Call, role: Role | None, *, is_done: bool | None) -> bool:
-    match call.kind, call.result:
-        case "delete", None:
-            return is_done is True
-        case "create" | "update" | "get", Role() as found:
-            shown = (found.id, found.name, found.description)
-            is_same = role is not None and shown == (role.id, role.name, role.description)
-            return is_same and is_done is not False
-        case "list", ListRolesResponse():
-            return True
-        case _:
-            return False
+            return "it says that nothing happened, and it did"
+        case NotFoundError() | ConflictError():
+            return "no role was missing, or in its way"
+        case Exception():
+            return ""
+        case None if call.method == "delete":
+            is_true = is_done
+        case ListRolesResponse():
+            return ""
+        case found:
+            is_true = found == role and is_done is not False
+    return "" if is_true else "the account says otherwise"

@@ -81,11 +81,11 @@ class Nginx(Part):
 
 
 class Haproxy(Part):
-    """haproxy; `{port}` in its sections is its port."""
+    """haproxy with one backend, whose section holds these lines."""
 
     program = "haproxy"
 
-    def __init__(self, directory: Path, sections: str) -> None:
+    def __init__(self, directory: Path, backend: str) -> None:
         super().__init__(directory)
         self._admin = directory / "haproxy.sock"
         self.configuration.write_text(
@@ -102,7 +102,11 @@ defaults
   timeout client 10s
   timeout server 10s
   timeout queue 5s
-{sections.replace("{port}", str(self.port))}
+frontend in
+  bind {HOST}:{self.port}
+  default_backend out
+backend out
+  {backend}
 """
         )
 

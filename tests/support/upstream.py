@@ -26,25 +26,18 @@ KEY: Final = "sk-upstream-7f3c9a1e55"
 
 @attrs.frozen(kw_only=True)
 class Behaviour:
-    """The behaviour of the service towards the client.
-
-    Args:
-        http: The version of HTTP that it answers with; 1.0 closes after each answer, and gives no
-            length.
-        delay: Seconds that each request takes.
-        hold_every: Each so many-th change of a method is carried out and answered `hold` seconds
-            later; 0 is none.
-        hold: Seconds.
-        cut_every: Each so many-th answer to a method ends in its middle, after the effect.
-        lose_every: Each so many-th answer to a method is not sent, after the effect.
-    """
+    """The behaviour of the service; each so many-th answer to a method has a fate, 0 is none."""
 
     http: str = "1.1"
+    """The version of HTTP; 1.0 closes after each answer, and gives no length."""
     delay: float = 0.0
-    hold_every: int = 0
-    hold: float = 0.0
-    cut_every: int = 0
+    """Seconds that each request takes."""
     lose_every: int = 0
+    """After the effect, nothing is sent."""
+    cut_every: int = 0
+    """After the effect, the answer ends in its middle."""
+    hold_every: int = 0
+    """After the effect of a change, the answer takes half a second."""
 
 
 class Upstream:
@@ -95,8 +88,7 @@ class Upstream:
         fates = {"lost": behaviour.lose_every, "cut": behaviour.cut_every}
         if method != "GET":
             fates["held"] = behaviour.hold_every
-        fate = next((each for each, every in fates.items() if every and number % every == 0), "")
-        return reply, fate
+        return reply, next((x for x, every in fates.items() if every and number % every == 0), "")
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -120,10 +112,8 @@ class _Handler(BaseHTTPRequestHandler):
         service.thawed.wait(LONGEST_WAIT)
         reply, fate = service.answer(self.server, request)
         service.thawed.wait(LONGEST_WAIT)
-        if fate == "held":
-            time.sleep(service.behaviour.hold)
-        is_broken = fate in {"lost", "cut"}
-        self.close_connection |= is_broken or self.protocol_version == "HTTP/1.0"
+        time.sleep(0.5 * (fate == "held"))
+        self.close_connection |= fate in {"lost", "cut"} or self.protocol_version == "HTTP/1.0"
         if fate != "lost":
             self._answer(reply, is_cut=fate == "cut")
 
