@@ -31,17 +31,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from arize_roles_fake._account.account import DEFAULT_API_KEY, FakeAccount
+    from arize_roles_fake._account.account import FakeAccount
     from arize_roles_fake._client import FakeRolesClient
     from arize_roles_fake._mock import mock_arize
-    from arize_roles_fake._server.server import RolesServer, serve
+    from arize_roles_fake._server.server import RolesServer
     from arize_roles_fake._service.assumptions import Assumptions
     from arize_roles_fake._testing.call_log import LoggedCall
     from arize_roles_fake._testing.faults import Fault
     from arize_roles_fake._testing.make_role import SuspiciousPermissionWarning, make_role
 
 __all__ = [
-    "DEFAULT_API_KEY",
     "Assumptions",
     "FakeAccount",
     "FakeRolesClient",
@@ -51,13 +50,11 @@ __all__ = [
     "SuspiciousPermissionWarning",
     "make_role",
     "mock_arize",
-    "serve",
 ]
 
 # Imported on first use: pytest loads this module in every project that has the package installed,
 # and only the server needs aiohttp, which takes longest.
 _HOMES: Final = {
-    "DEFAULT_API_KEY": "_account.account",
     "FakeAccount": "_account.account",
     "SuspiciousPermissionWarning": "_testing.make_role",
     "Assumptions": "_service.assumptions",
@@ -67,7 +64,6 @@ _HOMES: Final = {
     "make_role": "_testing.make_role",
     "mock_arize": "_mock",
     "RolesServer": "_server.server",
-    "serve": "_server.server",
 }
 
 

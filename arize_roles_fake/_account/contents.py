@@ -39,14 +39,6 @@ PREDEFINED_ROLES: Final = tuple(
 )
 
 
-@attrs.frozen
-class Snapshot:
-    """What an account holds at one moment, for `FakeAccount.restore`."""
-
-    account: "Contents" = attrs.field(repr=False)
-    records: Records = attrs.field(repr=False)
-
-
 class Contents:
     """What an account holds, as a test puts it there and reads it."""
 
@@ -383,27 +375,6 @@ class Contents:
             id: An ID. Any other text is returned as it is.
         """
         return self._state.ids.label(id)
-
-    def snapshot(self) -> Snapshot:
-        """Return roles, bindings, users, spaces and projects as they are now, for `restore`."""
-        with self._lock:
-            return Snapshot(self, self._records.copy())
-
-    def restore(self, snapshot: Snapshot) -> None:
-        """Restore all that a snapshot holds; keys, faults, the log and the time stay.
-
-        Raises:
-            ValueError: The snapshot is another account's.
-        """
-        if snapshot.account is not self:
-            raise ValueError("the snapshot is another account's; load(dump()) copies an account")
-        with self._lock:
-            self._state.records = snapshot.records.copy()
-            # The keys stay, so the permissions that they grant stay known.
-            for key in self._state.keys.values():
-                granted = {*(key.everywhere or ()), *chain(*key.on.values())}
-                newer = {each for each in granted if not known_permission(each)}
-                self._records.extra_permissions.update(newer)
 
     # API keys
 

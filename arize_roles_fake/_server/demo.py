@@ -16,7 +16,7 @@ from arize_roles_async import (
     ValidationError,
 )
 from arize_roles_fake._account.account import DEFAULT_API_KEY, FakeAccount
-from arize_roles_fake._server.server import serve
+from arize_roles_fake._server.server import RolesServer
 
 
 async def demo() -> int:
@@ -27,10 +27,11 @@ async def demo() -> int:
     """
     warnings.simplefilter("ignore", AlphaWarning)
     account = FakeAccount(api_key=DEFAULT_API_KEY)
-    async with serve(account) as url, AiohttpRolesClient(account.api_key, base_url=url) as roles:
-        print(f"The fake service listens on {url}; the real client talks to it.\n")
+    with RolesServer(account) as server:
+        print(f"The fake service listens on {server.url}; the real client talks to it.\n")
         try:
-            await _drive(roles)
+            async with AiohttpRolesClient(server.api_key, base_url=server.url) as roles:
+                await _drive(roles)
             account.assert_roles({"Data Scientist": {Permission.DATASET_READ}})
         except (AssertionError, RolesError) as error:
             print(f"\nNot as expected: {error!r}", file=sys.stderr)

@@ -25,39 +25,6 @@ _POLL: Final = 0.02
 _LOCAL_ADDRESS: Final[dict[Any, str]] = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 
-@asynccontextmanager
-async def serve(
-    account: FakeAccount,
-    *,
-    host: str = "127.0.0.1",
-    port: int = 0,
-    allowed_hosts: Collection[str] | None = None,
-) -> AsyncGenerator[str]:
-    """Serve an account over HTTP for as long as the block runs.
-
-    ```python
-    async with serve(account) as url:
-        ...
-    ```
-
-    Args:
-        account: The account that answers; in-process clients may use the same one.
-        host: The address to listen on.
-        port: The port; 0 is any free one.
-        allowed_hosts: Names to accept in a `Host` header besides this machine's own. Requests with
-            any other name are refused, so that no web page reaches the server under the page's
-            name (DNS rebinding). By default every name is allowed.
-
-    Yields:
-        The URL of the server, for `AiohttpRolesClient(base_url=url)`.
-
-    Raises:
-        OSError: The address cannot be listened on.
-    """
-    async with Listener(lambda _: account, allowed_hosts).running(host, port) as url:
-        yield url
-
-
 _LAST_PORT: Final = (1 << 16) - 1
 
 
@@ -168,11 +135,12 @@ class Listener:
 
 
 class RolesServer:
-    """A server in a thread of its own, for synchronous code and any event loop.
+    """A server in a thread of its own, for synchronous and asynchronous code alike.
 
     ```python
-    with RolesServer(account) as server:
-        ...
+    with RolesServer() as server:
+        async with AiohttpRolesClient(server.api_key, base_url=server.url) as roles:
+            ...
     ```
 
     Args:

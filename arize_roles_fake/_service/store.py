@@ -2,10 +2,9 @@
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from copy import copy
 from datetime import datetime
 from operator import itemgetter
-from typing import Final, Generic, Self, TypeVar
+from typing import Final, Generic, TypeVar
 
 from msgspec import UNSET
 
@@ -159,14 +158,6 @@ class Store(Generic[Record]):
         """Return the number of records in a list."""
         return len(self._lists.get(name, ()))
 
-    def copy(self) -> Self:
-        """Return a store of its own with the same records."""
-        other = copy(self)
-        parts = {name: each for name, each in vars(self).items() if hasattr(each, "copy")}
-        vars(other).update({name: each.copy() for name, each in parts.items()})
-        vars(other).update(_lists={name: each.copy() for name, each in self._lists.items()})
-        return other
-
 
 class RoleStore(Store[Role]):
     """Roles with unique names, in the lists `all`, `custom` and `predefined`."""
@@ -220,9 +211,3 @@ class Records:
         """The names of deleted roles that no new role may have."""
         self.extra_permissions: set[str] = set()
         """Permissions of the account that are newer than this version of the library."""
-
-    def copy(self) -> Self:
-        """Return the same records as a state of its own."""
-        other = copy(self)
-        vars(other).update({name: each.copy() for name, each in vars(self).items()})
-        return other

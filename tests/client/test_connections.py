@@ -24,8 +24,8 @@ from arize_roles_async import (
 )
 from arize_roles_async._calls.call import Call
 from arize_roles_fake import FakeAccount
-from arize_roles_fake import serve as serve_account
 from tests.support.clients import LENT, ONCE, SOON, over, own_or_lent, use
+from tests.support.clients import serve as serve_account
 from tests.support.event_loop import LoopClock, settle, until
 from tests.support.peers import Peer, page, serve, silent
 from tests.support.raw_http import PAGE, http_response

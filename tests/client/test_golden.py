@@ -19,8 +19,8 @@ from arize_roles_async import (
     ProblemDetails,
     Role,
 )
-from arize_roles_fake import FakeAccount, serve
-from tests.support.clients import ONCE, SOON, over
+from arize_roles_fake import FakeAccount
+from tests.support.clients import ONCE, SOON, over, serve
 from tests.support.raw_http import (
     Message,
     Script,

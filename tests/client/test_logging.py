@@ -15,8 +15,8 @@ from yarl import URL
 
 import arize_roles_async
 from arize_roles_async import AiohttpRolesClient, RetryPolicy, RolesError
-from arize_roles_fake import FakeAccount, FakeRolesClient, serve
-from tests.support.clients import SOON, Connect, account_at_noon, both_clients
+from arize_roles_fake import FakeAccount, FakeRolesClient
+from tests.support.clients import SOON, Connect, account_at_noon, both_clients, serve
 from tests.support.documentation import examples
 from tests.support.raw_http import http_response, scripted
 

@@ -20,8 +20,8 @@ from arize_roles_async import (
     RolesConnectionError,
     StatusError,
 )
-from arize_roles_fake import FakeAccount, serve
-from tests.support.clients import ONCE, SOON, account_at_noon, create, over
+from arize_roles_fake import FakeAccount
+from tests.support.clients import ONCE, SOON, account_at_noon, create, over, serve
 from tests.support.event_loop import until
 from tests.support.raw_http import PAGE, http_response, scripted
 

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from textwrap import fill
 from typing import Any
-from urllib.parse import quote
 
 import pytest
 
@@ -20,13 +19,12 @@ from arize_roles_async import (
     UnknownPermission,
 )
 from arize_roles_fake import (
-    Assumptions,
     FakeAccount,
     FakeRolesClient,
     SuspiciousPermissionWarning,
     make_role,
 )
-from tests.support.clients import PREDEFINED, START, Act, account_at_noon, answer, ask
+from tests.support.clients import START, Act, account_at_noon, answer, ask
 from tests.support.processes import LONGEST_WAIT
 
 NAIVE = datetime(2026, 1, 1)  # noqa: DTZ001
@@ -132,10 +130,6 @@ IMPOSSIBLE: list[tuple[Callable[[Any], object], str]] = [
         lambda a: a.bind("Admin", user="eve", resource="Space:1"),
         "'eve' is blocked; add_user adds the user again",
     ),
-    (
-        lambda a: a.restore(FakeAccount().snapshot()),
-        "the snapshot is another account's; load(dump()) copies an account",
-    ),
 ]
 
 
@@ -154,9 +148,8 @@ def test_refused(act: Act, message: str) -> None:
 
 
 def test_reprs() -> None:
-    """An account says how much it holds when printed, a client too, and a snapshot no roles."""
+    """An account says how much it holds when printed, and a client too."""
     account = FakeAccount(api_key="fake-api-key")
-    assert repr(account.snapshot()) == "Snapshot()"
     assert repr(account) == "<FakeAccount wztnse of 7 roles, asked 0 times>"
     assert repr(FakeRolesClient(account)) == f"FakeRolesClient({account!r})"
 
@@ -241,59 +234,15 @@ def test_date(account: FakeAccount, key: str) -> None:
         assert reply.headers["Date"] == f"Thu, 01 Jan 2026 12:00:0{shown} GMT"
 
 
-class TestSnapshots:
-    """Going back to a moment of the roles."""
-
-    def test_restore(self) -> None:
-        """Restoring a snapshot undoes what came after it, as often as wanted."""
-        account = FakeAccount()
-        account.add_role("kept", ["ROLE_READ"])
-        before = account.snapshot()
-        ids: set[str] = set()
-        for _ in range(2):
-            ids.add(account.add_role("made").id)
-            account.restore(before)
-            assert account.role("made") is None
-            assert [role.name for role in account.roles] == ["kept", *PREDEFINED]
-        assert len(ids) == 1
-
-    def test_deleted(self) -> None:
-        """A snapshot knows which roles were deleted: none gets the ID or the name of one."""
-        account = FakeAccount(assumptions=Assumptions(deleted_name="kept"))
-        asked = ("POST /v2/roles", {"name": "A", "permissions": ["ROLE_READ"]})
-        _, made = answer(account, *asked)
-        answer(account, f"DELETE /v2/roles/{quote(made['id'])}")
-        account.restore(account.snapshot())
-        assert account.add_role("B").id != made["id"]
-        assert answer(account, *asked)[0] == 409
-
-    def test_plan(self) -> None:
-        """A plan counts the roles that were restored, and can change in the middle of a test."""
-        account = account_at_noon(max_custom_roles=1)
-        account.add_role("A")
-        account.restore(account.snapshot())
-        statuses: list[int] = []
-        for name, account.max_custom_roles in (("B", 1), ("B", None), ("C", 2)):
-            body = {"name": name, "permissions": ["ROLE_READ"]}
-            statuses.append(answer(account, "POST /v2/roles", body)[0])
-        assert statuses == [403, 201, 403]
-
-    @pytest.mark.parametrize("place", [None, "Space:1"])
-    def test_permissions(self, account: FakeAccount, place: str | None) -> None:
-        """A newer permission is known while a role or a key has it, if on one resource alone."""
-        before = account.snapshot()
-        account.add_role("A", ["COMET_LAUNCH"])
-        with_role = account.snapshot()
-        account.restore(before)
-        body = b'{"name": "B", "permissions": ["COMET_LAUNCH"]}'
-        assert ask(account, "POST /v2/roles", body).status == 400
-        with pytest.raises(ValueError, match="COMET_LAUNCH"):
-            account.add_key("other", grants=["COMET_LAUNCH"])
-        account.restore(with_role)
-        on = {} if place is None else {place: ["COMET_LAUNCH"]}
-        account.add_key("key", grants=[] if place else ["COMET_LAUNCH"], on=on)
-        account.restore(before)
-        account.add_key("other", grants=["COMET_LAUNCH"])
+def test_plan() -> None:
+    """The plan can change in the middle of a test."""
+    account = account_at_noon(max_custom_roles=1)
+    account.add_role("A")
+    statuses: list[int] = []
+    for name, account.max_custom_roles in (("B", 1), ("B", None), ("C", 2)):
+        body = {"name": name, "permissions": ["ROLE_READ"]}
+        statuses.append(answer(account, "POST /v2/roles", body)[0])
+    assert statuses == [403, 201, 403]
 
 
 @pytest.mark.parametrize("loaded", [False, True])

@@ -17,7 +17,7 @@ from arize_roles_async._directory.requests import ListProjects, ListSpaces, List
 from arize_roles_async._role_bindings.requests import ListRoleBindings
 from arize_roles_async._roles.requests import ListRoles
 from arize_roles_async.transport import is_id
-from arize_roles_fake import DEFAULT_API_KEY, FakeAccount, RolesServer
+from arize_roles_fake import FakeAccount, RolesServer
 from tests.support import sizes
 from tests.support.serving import Served
 
@@ -38,26 +38,25 @@ def described() -> dict[str, Any]:
 
 
 schema = schemathesis.openapi.from_dict(described())
-schema.config.update(headers={"Authorization": f"Bearer {DEFAULT_API_KEY}"})
+schema.config.update(headers={"Authorization": "Bearer fake-api-key"})
 # Every worker of xdist would make these cases, hundreds, as it collects the tests.
 schema.config.phases.coverage.enabled = sizes.is_full
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[RolesServer]:
-    account = FakeAccount(api_key=DEFAULT_API_KEY)
+    account = FakeAccount(api_key="fake-api-key")
     account.add_role("A", ["ROLE_READ"], id=ROLE_ID)
     account.bind("Admin", user="ada", resource="Space:1")
-    with RolesServer(account) as running:
+    with RolesServer(FakeAccount.load(account.dump())) as running:
         yield running
 
 
 @pytest.fixture(autouse=True)
 def account(server: RolesServer) -> Iterator[FakeAccount]:
-    # Random calls create roles by any name, and delete the one that is there.
-    before = server.account.snapshot()
     yield server.account
-    server.account.restore(before)
+    # Random calls create roles by any name, and delete the one that is there.
+    server.account.reset()
 
 
 def unjudged(case: schemathesis.Case[Any]) -> list[Any]:

@@ -17,9 +17,9 @@ import pytest
 
 import arize_roles_fake
 from arize_roles_async import AiohttpRolesClient, RolesConnectionError
-from arize_roles_fake import FakeAccount, RolesServer, serve
+from arize_roles_fake import FakeAccount, RolesServer
 from arize_roles_fake._testing.fault_rules import Breakage
-from tests.support.clients import ONCE, ask
+from tests.support.clients import ONCE, ask, serve
 from tests.support.event_loop import skipping_loop, until
 from tests.support.messages import assert_short_line
 from tests.support.modules import modules_of

@@ -4,7 +4,7 @@ import asyncio
 import functools
 import json
 import math
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, cast
@@ -21,7 +21,8 @@ from arize_roles_async import (
     RolesClient,
 )
 from arize_roles_async._aiohttp.client import AiohttpTransport
-from arize_roles_fake import FakeAccount, FakeRolesClient, mock_arize, serve
+from arize_roles_fake import FakeAccount, FakeRolesClient, mock_arize
+from arize_roles_fake._server.server import Listener
 from arize_roles_fake._testing.faults import Reply, reply_of
 
 START = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
@@ -122,6 +123,13 @@ def in_process(
     **options: Any,  # noqa: ANN401 - the client's
 ) -> FakeRolesClient:
     return FakeRolesClient(account, retry=retry, **options)
+
+
+def serve(
+    account: FakeAccount, host: str = "127.0.0.1", allowed_hosts: Collection[str] | None = None
+) -> AbstractAsyncContextManager[str]:
+    """Serve an account in the running event loop, and hand out its URL."""
+    return Listener(lambda _: account, allowed_hosts).running(host, 0)
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import Any, Final
 
 from arize_roles_async import AiohttpRolesClient, AlphaWarning, RolesClient
-from arize_roles_fake import FakeAccount, serve
+from arize_roles_fake import FakeAccount, RolesServer
 
 AT_ONCE: Final = 20
 MODES: Final[dict[str, tuple[list[str], str]]] = {
@@ -50,13 +50,13 @@ async def make_calls(*, is_eager: bool) -> int:
         made.append(role.name)
         await roles.delete(role_id=role.id)
 
-    async with (
-        serve(account) as url,
-        AiohttpRolesClient(account.api_key, base_url=url) as roles,
-        asyncio.TaskGroup() as group,
-    ):
-        for number in range(AT_ONCE):
-            group.create_task(live(roles, number))
+    with RolesServer(account) as server:
+        async with (
+            AiohttpRolesClient(server.api_key, base_url=server.url) as roles,
+            asyncio.TaskGroup() as group,
+        ):
+            for number in range(AT_ONCE):
+                group.create_task(live(roles, number))
     if len(made) != AT_ONCE or account.roles or len(account.calls) != 4 * AT_ONCE:
         raise RuntimeError(f"{made} were made, and {account.roles} are left")
     return len(account.calls)
