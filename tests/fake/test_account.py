@@ -24,12 +24,12 @@ from arize_roles_fake import (
     SuspiciousPermissionWarning,
     make_role,
 )
-from tests.support.clients import START, Act, account_at_noon, answer, ask
+from tests.fake.test_fault_rules import OPERATION
+from tests.support.clients import START, Act, ask
 from tests.support.processes import LONGEST_WAIT
 
 NAIVE = datetime(2026, 1, 1)  # noqa: DTZ001
 AWARE = "timestamps must be timezone-aware"
-FAR_EAST = timezone(timedelta(hours=14))
 RATE = "per_second must be above 0, and burst an integer of 1 or more"
 SURROGATES = "a role must not contain surrogates, which UTF-8 cannot carry"
 ONE_STRING = "permissions must be a set or another iterable, not the string 'ROLE_READ'"
@@ -40,22 +40,11 @@ ADA = {"user": "ada", "resource": "Space:1"}
 IMPOSSIBLE: list[tuple[Callable[[Any], object], str]] = [
     (lambda a: a.add_role("Admin"), "a role is already named 'Admin'"),
     (lambda a: a.add_role("B", created_at=NAIVE), AWARE),
-    (lambda _: make_role(updated_at=NAIVE), AWARE),
-    (
-        lambda a: a.add_role("B", created_at=datetime.min.replace(tzinfo=FAR_EAST)),
-        "timestamps must be in the years 1 to 9999 in UTC",
-    ),
     (lambda a: a.add_role("B", description="\ud800"), SURROGATES),
-    (lambda _: make_role(name="\ud800"), SURROGATES),
     (lambda a: a.add_role("A", "ROLE_READ"), ONE_STRING),
-    (lambda a: a.add_role("A", b"ROLE_READ"), ONE_STRING.replace("'", "b'", 1)),
     (lambda a: a.add_key("other", grants="ROLE_READ"), ONE_STRING),
     (lambda a: a.assert_roles({"A": "ROLE_READ"}), ONE_STRING),
     (lambda _: make_role(permissions="ROLE_READ"), ONE_STRING),
-    (
-        lambda a: a.add_key("key", grants=["ROLE_RAED"]),
-        "'ROLE_RAED' is not a known permission; did you mean ROLE_READ?",
-    ),
     (
         lambda a: a.add_key("key", grants=[], on={"Space:1": ["ROLE_BINDING_RAED"]}),
         "'ROLE_BINDING_RAED' is not a known permission; did you mean ROLE_BINDING_READ?",
@@ -64,21 +53,12 @@ IMPOSSIBLE: list[tuple[Callable[[Any], object], str]] = [
         lambda a: a.add_key("key", on={"Space:1": []}),
         "on adds permissions to grants, so grants must be given, such as ()",
     ),
-    (lambda a: a.add_key("key", grants=[], on={"Role:1": []}), f"{A_PLACE}'Role:1'"),
     (lambda a: a.add_key(""), "a key must not be empty"),
-    (lambda _: FakeAccount(api_key=5), "a key must be a string, not int"),  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
-    (lambda a: a.add_key("k" * 4097), "a key must have at most 4096 characters"),
     (lambda a: a.advance(-1), "seconds must be 0 or more, not -1: time does not go back"),
-    (
-        lambda a: a.advance(float("inf")),
-        "seconds must be 0 or more, not inf: time does not go back",
-    ),
     (lambda a: a.advance(1e12), "1e+12 s would lead past the year 9999"),
     (lambda a: a.slow_down(-1.0), "seconds must be 0 or more, not -1.0"),
-    (lambda a: a.slow_down(float("nan")), "seconds must be 0 or more, not nan"),
     (lambda a: a.slow_down(float("inf")), "seconds must be 0 or more, not inf"),
     (lambda a: a.limit_rate(0.0), RATE),
-    (lambda a: a.limit_rate(float("inf")), RATE),
     (lambda a: a.limit_rate(1.0, burst=0), RATE),
     (
         lambda a: a.shorten_pages(1, operation="get"),
@@ -87,20 +67,8 @@ IMPOSSIBLE: list[tuple[Callable[[Any], object], str]] = [
             "projects.list and any"
         ),
     ),
-    (
-        lambda a: a.calls_of("remove"),
-        (
-            "operation must be one of list, get, create, update, delete, role_bindings.list, "
-            "role_bindings.get, role_bindings.create, role_bindings.update, role_bindings.delete, "
-            "users.list, users.get, spaces.list, spaces.get, projects.list, projects.get, "
-            "not 'remove'"
-        ),
-    ),
+    (lambda a: a.calls_of("remove"), f"{OPERATION.replace(' and any', '')}, not 'remove'"),
     (lambda a: a.shorten_pages(1.5), "sizes must be an integer of 0 or more, not 1.5"),
-    (
-        lambda a: setattr(a, "max_custom_roles", "few"),
-        "max_custom_roles must be an integer of 0 or more, not 'few'",
-    ),
     (
         lambda _: FakeAccount(max_custom_roles=-1),
         "max_custom_roles must be an integer of 0 or more, not -1",
@@ -109,21 +77,15 @@ IMPOSSIBLE: list[tuple[Callable[[Any], object], str]] = [
     (lambda a: a.bind("Member", **ADA), BOUND),
     (lambda a: a.bind("Nobody", **ADA), "no role has the ID or name 'Nobody'"),
     (lambda a: a.unbind("Member", **ADA), "'ada' does not have the role on 'Space:1'"),
-    (lambda a: a.unbind("Annotator", **ADA), "'ada' does not have the role on 'Space:1'"),
     (lambda a: a.bind("Admin", user="", resource="Space:1"), "user must not be empty"),
-    (lambda _: FakeAccount(users=[""]), "user must not be empty"),
     (lambda a: a.add_user(None), "user must not be empty"),
     (
         lambda a: a.bind("Admin", user="u" * 750, resource="Space:1"),
         "user must have at most 1000 characters, not 1024",
     ),
-    (lambda a: a.bind("Admin", user="ada", resource=""), f"{A_PLACE}''"),
     (lambda a: a.bind("Admin", user="ada", resource="a space"), f"{A_PLACE}'a space'"),
-    (lambda a: a.bind("Admin", user="ada", resource="Space:"), f"{A_PLACE}'Space:'"),
     (lambda a: a.bind("Admin", user="ada", resource="space:1"), f"{A_PLACE}'space:1'"),
     (lambda a: a.add_space("ML", id="ML"), f"{A_PLACE}'ML'"),
-    (lambda a: a.add_space("ML", id="TW9kZWw6MQ=="), "'TW9kZWw6MQ==' is not the ID of a space"),
-    (lambda a: a.add_user("a@x.org", id="U3BhY2U6MQ=="), "user must not be the ID of a Space"),
     (lambda _: FakeAccount(users="ada"), "users must be a list, not the string 'ada'"),
     (lambda a: a.block_user("aad"), "there is no user 'aad'"),
     (
@@ -171,20 +133,19 @@ class TestAddRole:
     def test_misspelled(self, misspelled: str) -> None:
         """An unknown permission that is a letter off a known one is pointed out, if not dumped."""
         account = FakeAccount()
-        with pytest.warns(SuspiciousPermissionWarning, match="did you mean ROLE_READ?") as caught:
+        hint = "did you mean ROLE_READ?"
+        with pytest.warns(SuspiciousPermissionWarning, match=hint) as caught:
             account.add_role("A", [misspelled])
         assert caught[0].filename == __file__
         assert FakeAccount.load(account.dump()).role("A") == account.role("A")
-        loadable = json.dumps({"roles": [{"name": "A", "permissions": [misspelled]}]})
+        by_hand = json.dumps({"roles": [{"name": "A", "permissions": [misspelled]}]})
         with pytest.warns(SuspiciousPermissionWarning) as caught:
-            FakeAccount.load(loadable)
+            FakeAccount.load(by_hand)
         assert caught[0].filename == __file__
 
-    @pytest.mark.parametrize(
-        "other", ["ROLE_RXXD", "ROLE_REXXD", "ROLE_READXX", "ROLE_RD", "ROLE_DAER", "LOREM_IPSUM"]
-    )
+    @pytest.mark.parametrize("other", ["ROLE_RXXD", "ROLE_REXXD", "ROLE_READXX", "ROLE_RD", "X_Y"])
     def test_other(self, other: str) -> None:
-        """An unknown permission that is further from each known one is taken for a newer one."""
+        """One that is further from each known one is taken for a newer one."""
         role = FakeAccount().add_role("A", [other])
         assert role.permissions == (UnknownPermission(other),)
 
@@ -232,45 +193,6 @@ def test_date(account: FakeAccount, key: str) -> None:
         account.advance(seconds)
         reply = ask(account, "GET /v2/roles", key=key)
         assert reply.headers["Date"] == f"Thu, 01 Jan 2026 12:00:0{shown} GMT"
-
-
-def test_plan() -> None:
-    """The plan can change in the middle of a test."""
-    account = account_at_noon(max_custom_roles=1)
-    account.add_role("A")
-    statuses: list[int] = []
-    for name, account.max_custom_roles in (("B", 1), ("B", None), ("C", 2)):
-        body = {"name": name, "permissions": ["ROLE_READ"]}
-        statuses.append(answer(account, "POST /v2/roles", body)[0])
-    assert statuses == [403, 201, 403]
-
-
-@pytest.mark.parametrize("loaded", [False, True])
-def test_reset(loaded: bool) -> None:  # noqa: FBT001
-    """`reset` takes back roles, keys, faults, latency, limits, pages, the log and the time."""
-    account = account_at_noon(predefined=True, max_custom_roles=7)
-    before = account.dump()
-    if loaded:
-        account.bind("Admin", user="ada", resource="Space:1")
-        before = account.dump()
-        account = FakeAccount.load(before, clock=lambda: START)
-    account.add_role("A", ["COMET_LAUNCH"])
-    account.bind("A", user="eve", resource="Space:1")
-    account.add_key("key")
-    account.remove_key("fake-api-key")
-    account.fail("list", 500)
-    account.slow_down(1)
-    account.limit_rate(0.001)
-    account.shorten_pages(0)
-    account.max_custom_roles = 0
-    account.advance(60)
-    ask(account, "GET /v2/roles", key="key")
-    account.reset()
-    assert account.dump() == before
-    assert (account.calls, account.unused_faults) == ((), ())
-    replies = [ask(account, "GET /v2/roles", key="fake-api-key") for _ in range(2)]
-    assert [(reply.status, reply.delay) for reply in replies] == [(200, 0.0)] * 2
-    assert all(b"Admin" in reply.body for reply in replies)
 
 
 def test_no_key(account: FakeAccount) -> None:

@@ -1,16 +1,15 @@
 """Laws over every argument of an account that names a thing, and over all that a file keeps."""
 
 import inspect
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 import pytest
 
 from arize_roles_async import AiohttpRolesClient, AuthenticationError
-from arize_roles_fake import FakeAccount, mock_arize
+from arize_roles_fake import Assumptions, FakeAccount, mock_arize
 from tests.support.clients import START, Act, account_at_noon, answer, ask
 
 IDS: Final = {
@@ -22,48 +21,45 @@ IDS: Final = {
 }
 """An ID of each kind."""
 
-Give = Callable[[FakeAccount, str], object]
-ARGUMENTS: Final[dict[tuple[str, str], tuple[tuple[str, ...], str, Give]]] = {
-    ("bind", "role"): (("Role",), "A", lambda a, x: a.bind(x, user="eve", resource="Space:9")),
-    ("bind", "user"): (("User",), "eve", lambda a, x: a.bind("A", user=x, resource="Space:9")),
-    ("bind", "resource"): (
-        ("Space", "Model"),
-        "Space:9",
-        lambda a, x: a.bind("A", user="eve", resource=x),
-    ),
-    ("unbind", "role"): (("Role",), "A", lambda a, x: a.unbind(x, user="ada", resource="Space:1")),
-    ("unbind", "user"): (("User",), "ada", lambda a, x: a.unbind("A", user=x, resource="Space:1")),
-    ("unbind", "resource"): (
-        ("Space", "Model"),
-        "Space:1",
-        lambda a, x: a.unbind("A", user="ada", resource=x),
-    ),
-    ("bindings", "role"): (("Role",), "A", lambda a, x: a.bindings(x)),
-    ("block_user", "user"): (("User",), "ada", lambda a, x: a.block_user(x)),
-    ("add_user", "id"): (("User",), "ada", lambda a, x: a.add_user("new@x.org", id=x)),
-    ("add_space", "id"): (("Space",), "Space:9", lambda a, x: a.add_space("New", id=x)),
-    ("add_space", "organization"): (
-        ("Organization",),
-        "Acme",
-        lambda a, x: a.add_space("New", organization=x),
-    ),
-    ("add_project", "id"): (
-        ("Model", "Project"),
-        "Project:9",
-        lambda a, x: a.add_project("new", space="ML", id=x),
-    ),
-    ("add_project", "space"): (("Space",), "Space:9", lambda a, x: a.add_project("new", space=x)),
-    ("add_key", "on"): (
-        ("Space", "Model"),
-        "Space:9",
-        lambda a, x: a.add_key("k", grants=(), on={x: ["ROLE_READ"]}),
-    ),
+NAMED: Final[dict[str, tuple[str, ...]]] = {
+    "role": ("Role",),
+    "user": ("User",),
+    "space": ("Space",),
+    "organization": ("Organization",),
+    "resource": ("Space", "Model"),
+    "on": ("Space", "Model"),
+    "add_user id": ("User",),
+    "add_space id": ("Space",),
+    "add_project id": ("Model", "Project"),
 }
-"""For each argument that names a thing: the kinds of its IDs, a name or label, and its use."""
+"""The kinds of the IDs that an argument takes, of an `id` by its method."""
+
+CALLS: Final[list[tuple[str, dict[str, str], list[str]]]] = [
+    ("bind", {"role": "A", "user": "eve", "resource": "Space:9"}, ["role", "user", "resource"]),
+    ("unbind", {"role": "A", "user": "ada", "resource": "Space:1"}, ["role", "user", "resource"]),
+    ("bindings", {"role": "A"}, ["role"]),
+    ("block_user", {"user": "ada"}, ["user"]),
+    ("add_user", {"email": "new@x.org", "id": "ada"}, ["id"]),
+    ("add_space", {"name": "New", "id": "Space:9"}, ["id"]),
+    ("add_space", {"name": "New", "organization": "Acme"}, ["organization"]),
+    ("add_project", {"name": "new", "space": "ML", "id": "Project:9"}, ["id"]),
+    ("add_project", {"name": "new", "space": "Space:9"}, ["space"]),
+    ("add_key", {"key": "k", "on": "Space:9"}, ["on"]),
+]
+"""A call of each method, and its arguments that name a thing, by a name or label."""
+
+ARGUMENTS: Final = [(method, given, name) for method, given, names in CALLS for name in names]
+
+
+def call(account: FakeAccount, method: str, given: dict[str, str]) -> object:
+    options: dict[str, Any] = given
+    if "on" in given:
+        options = {**given, "grants": (), "on": {given["on"]: ["ROLE_READ"]}}
+    return getattr(account, method)(**options)
 
 
 def world() -> FakeAccount:
-    account = account_at_noon()
+    account = account_at_noon(assumptions=Assumptions(deleted_name="kept"))
     account.add_role("A")
     account.bind("A", user="ada", resource="Space:1")
     return account
@@ -71,46 +67,41 @@ def world() -> FakeAccount:
 
 def test_every_argument() -> None:
     """The laws see every argument that names a thing."""
-    names = {"role", "user", "resource", "space", "organization", "id", "on"}
     methods = dict(inspect.getmembers(FakeAccount, inspect.isfunction))
     found = {
         (method, each)
         for method, function in methods.items()
         for each in inspect.signature(function).parameters
-        if each in names and not method.startswith("_")
+        if each in {*NAMED, "id"} and not method.startswith("_")
     }
     # These give back a label, and hold an `AccountRole`.
-    assert found - {("label", "id"), ("add_user", "role")} == ARGUMENTS.keys()
+    assert found - {("label", "id"), ("add_user", "role")} == {
+        (m, name) for m, _, name in ARGUMENTS
+    }
 
 
-@pytest.mark.parametrize(
-    ("give", "other"),
-    [
-        (give, other)
-        for kinds, _, give in ARGUMENTS.values()
-        for kind, other in IDS.items()
-        if kind not in kinds
-    ],
-)
-def test_other_kind(give: Give, other: str) -> None:
+@pytest.mark.parametrize(("method", "given", "name"), ARGUMENTS)
+def test_other_kind(method: str, given: dict[str, str], name: str) -> None:
     """The ID of something else is refused, and nothing is changed."""
     account = world()
     before = account.dump()
-    with pytest.raises((ValueError, LookupError)):
-        give(account, other)
+    kinds = NAMED[f"{method} id" if name == "id" else name]
+    for other in (id_ for kind, id_ in IDS.items() if kind not in kinds):
+        with pytest.raises((ValueError, LookupError)):
+            call(account, method, {**given, name: other})
     assert account.dump() == before
 
 
-@pytest.mark.parametrize(("label", "give"), [each[1:] for each in ARGUMENTS.values()])
-def test_label_or_id(label: str, give: Give) -> None:
+@pytest.mark.parametrize(("method", "given", "name"), ARGUMENTS)
+def test_label_or_id(method: str, given: dict[str, str], name: str) -> None:
     """A name or label does the same as the ID."""
     by_label, by_id = world(), world()
     ids = {
         "A": by_id.roles[0].id,
         "Acme": world().add_space("Other", organization="Acme").organization_id,
     }
-    results = give(by_label, label), give(by_id, ids.get(label) or by_id.id(label))
-    assert results[0] == results[1]
+    id_ = ids.get(given[name]) or by_id.id(given[name])
+    assert call(by_label, method, given) == call(by_id, method, {**given, name: id_})
     assert by_label.dump() == by_id.dump()
 
 
@@ -154,22 +145,41 @@ def remove_key(account: FakeAccount) -> None:
     account.remove_key("old")
 
 
+def replace_first_key(account: FakeAccount) -> None:
+    account.add_key("other")
+    account.remove_key(account.api_key)
+
+
+def bind_again(account: FakeAccount) -> None:
+    account.unbind("A", user="ada", resource="Space:1")
+    account.bind(account.add_role("B"), user="ada", resource="Space:1")
+
+
 KEPT: Final[list[Act]] = [
-    remove_key,
-    grant_newer,
-    lambda a: a.add_key("reader", grants=["TAG_READ"], on={"Space:1": ["ROLE_READ"]}),
     given_and_deleted,
     named_as_id,
+    bind_again,
     lambda a: a.add_role("Newer", ["COMET_LAUNCH"], created_at=START - timedelta(days=1)),
     lambda a: a.block_user("ada"),
     lambda a: a.bind("A", user="VXNlcjo=", resource="UHJvamVjdDox"),
     lambda a: a.add_user("ada@example.com", id="old", status="EXPIRED"),
     lambda a: a.add_space("Ops", organization="Research"),
     lambda a: a.add_project("fraud", space="ML", project_type=None),
+    remove_key,
+    replace_first_key,
+    grant_newer,
+    lambda a: a.add_key("reader", grants=["TAG_READ"], on={"Space:1": ["ROLE_READ"]}),
     lambda a: setattr(a, "max_custom_roles", 1),
     lambda a: a.advance(60),
 ]
-"""What a test can do to an account, and a file keeps."""
+SCRIPTS: Final[list[Act]] = [
+    lambda a: a.fail("list", 500),
+    lambda a: a.slow_down(1),
+    lambda a: a.limit_rate(0.001),
+    lambda a: a.shorten_pages(0),
+    lambda a: ask(a, "GET /v2/roles"),
+]
+"""What a test can do to an account; a file keeps all but scripts."""
 
 
 async def behaviour(account: FakeAccount) -> list[object]:
@@ -182,8 +192,9 @@ async def behaviour(account: FakeAccount) -> list[object]:
                     found += await roles.list().all()
                 except AuthenticationError:
                     found.append(401)
-    newer = {"name": "Z", "permissions": ["COMET_LAUNCH"]}
-    found.append(answer(account, "POST /v2/roles", newer)[0])
+    for name, permission in (("B", "ROLE_READ"), ("Z", "COMET_LAUNCH")):
+        role = {"name": name, "permissions": [permission]}
+        found.append(answer(account, "POST /v2/roles", role)[0])
     found += [account.add_role(name).id for name in "XY"]
     found += [account.bind("X", user=user, resource="Space:7").id for user in ("u", "v")]
     return [*found, account.bindings(), account.now(), account.dump()]
@@ -198,6 +209,16 @@ async def test_kept(act: Act) -> None:
     assert await behaviour(loaded) == await behaviour(account)
 
 
+@pytest.mark.parametrize("act", KEPT + SCRIPTS)
+async def test_reset(act: Act) -> None:
+    """A reset takes everything back, and leads to what was there when the account was loaded."""
+    usual, account = (FakeAccount.load(world().dump(), clock=lambda: START) for _ in range(2))
+    act(account)
+    account.reset()
+    assert (account.calls, account.unused_faults) == ((), ())
+    assert await behaviour(account) == await behaviour(usual)
+
+
 def test_foreign_cursor() -> None:
     """A cursor is foreign to another account, to its own after a reset, and once it is altered."""
     account = world()
@@ -206,6 +227,8 @@ def test_foreign_cursor() -> None:
     again = f"GET /v2/roles?cursor={quote(page['pagination']['next_cursor'])}"
     assert answer(account, again)[0] == 200
     assert answer(account, again.replace("cursor=", "cursor=-"))[0] == 400
+    _, problem = answer(account, f"{again}&is_predefined=true")
+    assert problem["detail"] == "cursor: was issued for another is_predefined"
     assert answer(FakeAccount.load(account.dump()), again)[0] == 400
     account.reset()
     assert answer(account, again)[0] == 400
