@@ -8,7 +8,6 @@ client nor aiohttp, since pytest imports it in every project that has the packag
 import os
 import sys
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import nullcontext
 from functools import partial
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -82,12 +81,10 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(partial(setattr, hooks, "before_sending", None))
     config.addinivalue_line(
         "markers",
-        "arize_roles(*, users=None, resources=None, roles=None, grants=None, faults=(), "
-        "unused_faults='error'): set up the account of the test's arize_roles_fake fixtures: the "
-        "users and the spaces and projects that it has, permissions by role name, the grants of "
-        "the API key, and faults, each a mapping of the arguments of FakeAccount.fail. "
-        "A fault that the test or its own marker scripts on any account, and "
-        "that strikes less often than scripted, is an error, unless unused_faults is 'allow'.",
+        "arize_roles(*, roles=None, grants=None, unused_faults='error'): set up the account of the "
+        "test's arize_roles_fake fixtures: permissions by role name, and the grants of the API "
+        "key. A fault that the test scripts on any account, and that strikes less often than "
+        "scripted, is an error, unless unused_faults is 'allow'.",
     )
 
 
@@ -113,30 +110,19 @@ def _refuse(request: "ClientRequest") -> None:
 def fake_account(request: pytest.FixtureRequest) -> "FakeAccount":
     """Return the test's own account, set up by its `arize_roles` markers.
 
-    Markers of the module and the class count, too. Roles and faults of all of them are added; of
-    other arguments those of the inner one count.
+    Markers of the module and the class count, too. The roles of all of them are added; of other
+    arguments those of the inner one count.
     """
-    declared = _declared(request.node)
-    account = arize_roles_fake.FakeAccount(**declared)
+    account = arize_roles_fake.FakeAccount()
     _set_up(account, request.node)
     return account
 
 
-def _declared(item: pytest.Item) -> dict[str, Any]:
-    """Return the users and resources that an account can be given only as it is made."""
-    markers = [*item.iter_markers("arize_roles")][::-1]
-    given = [each for marker in markers for each in marker.kwargs.items()]
-    return {name: ids for name, ids in given if name in {"users", "resources"} and ids is not None}
-
-
 def _set_up(account: "FakeAccount", item: pytest.Item) -> None:
     """Set up the account of a test by its markers, from the outermost in."""
-    watch = item.stash[_watch_key]
-    watch.account = account
-    for node, marker in list(item.iter_markers_with_node("arize_roles"))[::-1]:
-        # The marker of a class or module is for some of its tests.
-        with nullcontext() if node is item else watch.paused():
-            arize_roles(account, *marker.args, **marker.kwargs)
+    item.stash[_watch_key].account = account
+    for marker in [*item.iter_markers("arize_roles")][::-1]:
+        arize_roles(account, *marker.args, **marker.kwargs)
 
 
 # Named like the marker: the `TypeError` of a marker with wrong arguments shows this name.
@@ -144,11 +130,8 @@ def arize_roles(
     on: "FakeAccount",
     /,
     *,
-    users: Iterable[str] | None = None,  # noqa: ARG001 - `fake_account` has read it
-    resources: Iterable[str] | None = None,  # noqa: ARG001 - the same
     roles: Mapping[str, Iterable[str]] | None = None,
     grants: Iterable[str] | None = None,
-    faults: Iterable[Mapping[str, Any]] = (),
     unused_faults: str = "error",  # noqa: ARG001 - `pytest_runtest_setup` has read it
 ) -> None:
     """Set up an account with the arguments of one marker."""
@@ -157,12 +140,6 @@ def arize_roles(
         on.add_role(name, permissions)
     if grants is not None:
         on.add_key(on.api_key, grants=grants)
-    for fault in faults:
-        if not isinstance(cast("object", fault), Mapping):
-            raise TypeError(
-                f"a fault must be a mapping of the arguments of FakeAccount.fail, not {fault!r}"
-            )
-        on.fail(**fault)
 
 
 @pytest.fixture
@@ -267,11 +244,6 @@ def pytest_fixture_setup(
     if fixturedef.argname == "fake_account" and isinstance(value, arize_roles_fake.FakeAccount):
         item: pytest.Item = request.node
         if item.stash[_watch_key].account is not value:
-            if declared := _declared(item):
-                raise TypeError(
-                    f"this suite's own fixture fake_account declares {' and '.join(declared)}, "
-                    "not the marker arize_roles: give them to FakeAccount there"
-                )
             _set_up(value, item)
     return value
 

@@ -97,7 +97,6 @@ class Control:
             ("POST", "/-/reset"): self._reset,
             ("POST", "/-/keys"): self._add_key,
             ("DELETE", "/-/keys"): self._remove_key,
-            ("GET", "/-/faults"): self._faults,
             ("POST", "/-/faults"): self._fail,
             ("DELETE", "/-/faults"): self._clear_faults,
             ("POST", "/-/delay"): self._slow_down,
@@ -220,9 +219,6 @@ class Control:
         del served.keys[key]
 
     # Failures and limits
-
-    def _faults(self, served: _Served, _: bytes) -> _Answer:
-        return web.json_response([_as_json(fault) for fault in served.faults])
 
     def _fail(self, served: _Served, body: bytes) -> None:
         given = _decode(body, dict[str, Any])

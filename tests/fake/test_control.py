@@ -83,31 +83,29 @@ DEFAULTS: dict[str, Any] = {
 
 
 class TestFaults:
-    def test_arguments(self, served: Served) -> None:
-        """A fault has the arguments of `fail`, and is shown with the requests that it struck."""
-        fault = {"operation": "create", "failure": "ServerError", "times": 2, "about": "A"}
-        assert served.ask("POST", "/-/faults", fault) == (204, None)
-        assert [served.create(name) for name in ("B", "A", "A", "A")] == [201, 503, 503, 201]
-        shown = {"fault": DEFAULTS | fault, "struck_requests": 2}
-        assert served.ask("GET", "/-/faults") == (200, [shown])
-
     @pytest.mark.parametrize(
         "fault",
         [
+            {"operation": "create", "failure": "ServerError", "times": 2, "about": "A"},
             {"operation": "list", "failure": 429, "retry_after": 2, "times": 2, "skip": 1},
             {"operation": "list", "failure": 200, "body": "<p>", "headers": {"X-A": "b"}},
             {"operation": "create", "failure": "lost", "when": "after", "times": None},
         ],
     )
     def test_again(self, served: Served, fault: dict[str, Any]) -> None:
-        """A fault that was read can be scripted again."""
-        served.ask("POST", "/-/faults", fault)
-        shown = {"fault": DEFAULTS | fault, "struck_requests": 0}
-        assert served.ask("GET", "/-/faults") == (200, [shown])
+        """A fault has the arguments of `fail`; one that was read can be scripted again."""
+        whole = DEFAULTS | fault
+        for given in (fault, whole):
+            assert served.ask("POST", "/-/faults", given) == (204, None)
+            unused = served.ask("POST", "/-/reset")[1]["unused_faults"]
+            assert unused == [{"fault": whole, "struck_requests": 0}]
+
+    def test_remove(self, served: Served) -> None:
+        """Those that are removed strike no more, and are not unused either."""
+        served.ask("POST", "/-/faults", {"operation": "create", "failure": 503})
         assert served.ask("DELETE", "/-/faults")[0] == 204
-        assert served.ask("POST", "/-/faults", shown["fault"]) == (204, None)
-        assert served.ask("GET", "/-/faults") == (200, [shown])
-        served.ask("DELETE", "/-/faults")
+        assert served.create("A") == 201
+        assert served.ask("POST", "/-/reset")[1] == {"unused_faults": []}
 
 
 class TestLimits:
@@ -237,7 +235,7 @@ BOUND: dict[str, Any] = {
             (
                 "--control has only these requests: POST /-/accounts, DELETE /-/accounts, "
                 "GET /-/account, PUT /-/account, POST /-/reset, POST /-/keys, DELETE /-/keys, "
-                "GET /-/faults, POST /-/faults, DELETE /-/faults, POST /-/delay, POST /-/rate, "
+                "POST /-/faults, DELETE /-/faults, POST /-/delay, POST /-/rate, "
                 "GET /-/calls, POST /-/clock"
             ),
         ),

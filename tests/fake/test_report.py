@@ -18,10 +18,9 @@ def test_calls(run: Run) -> None:
         """
     from arize_roles_async.transport import Request
 
-    @pytest.mark.arize_roles(
-        faults=[{"operation": each, "failure": 404} for each in ("list", "delete")]
-    )
     def test_few(fake_roles):
+        fake_roles.account.fail("list", 404)
+        fake_roles.account.fail("delete", 404)
         asyncio.run(fake_roles.create(name="A", permissions=["ROLE_READ"]))
         asyncio.run(fake_roles.list().all())
 
