@@ -102,12 +102,6 @@ def test_begin(tmp_path: Path) -> None:
     assert "\n  no changes; 1 as declared\n" in done.stdout
 
 
-def test_version() -> None:
-    """The hook installs the wheel of this version."""
-    wheel = f"vendor/arize_roles_async-{arize_roles_async.__version__}-py3-none-any.whl"
-    assert re.findall(r"vendor/arize\S+", CI) == [wheel]
-
-
 def test_file() -> None:
     """The file that the page shows can be loaded."""
     text, _ = examples(MAIN, "toml")
@@ -190,7 +184,7 @@ class Runner:
         return (self.folder / "posted.md").read_text()
 
 
-WORKFLOW, HOOK = (yaml.safe_load(text) for text in examples(CI, "yaml"))
+(WORKFLOW,) = (yaml.safe_load(text) for text in examples(CI, "yaml"))
 PLAN, APPLY = WORKFLOW["jobs"]["plan"], WORKFLOW["jobs"]["apply"]
 STEPS = {step["id"]: step for step in PLAN["steps"] if "id" in step}
 SCRIPTS = {name: step["run"] for name, step in STEPS.items()}
@@ -345,12 +339,3 @@ def test_events() -> None:
     )
     group = "roles-${{ github.event_name }}-${{ github.ref }}"
     assert WORKFLOW["concurrency"] == group
-
-
-def test_hook() -> None:
-    """The hook checks all files together, as soon as one has changed."""
-    (hook,) = HOOK["repos"][0]["hooks"]
-    assert hook["entry"].endswith(" arize-roles check roles")
-    assert hook["pass_filenames"] is False
-    assert re.search(hook["files"], "roles/search.toml")
-    assert not re.search(hook["files"], "pyproject.toml")

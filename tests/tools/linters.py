@@ -43,9 +43,7 @@ def workflow() -> bool:
     """Return whether zizmor finds nothing."""
     page = (ROOT / "arize_roles_async/guide/roles-as-code-in-ci.md").read_text("utf-8")
     with TemporaryDirectory() as folder:
-        for number, text in enumerate(examples(page, "yaml")):
-            if "\njobs:" in text:
-                Path(folder, f"{number}.yml").write_text(text, "utf-8")
+        Path(folder, "roles.yml").write_text("".join(examples(page, "yaml")), "utf-8")
         return not run("zizmor", "--offline", "--no-progress", *Path(folder).iterdir()).returncode
 
 
