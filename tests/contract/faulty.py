@@ -33,7 +33,7 @@ from arize_roles_async._calls.paging import Pages
 from arize_roles_fake import Assumptions
 from arize_roles_fake.contract import DirectoryContract, RoleBindingsContract, RolesContract
 from tests.contract.suites import FakeBindingsSuite, FakeDirectorySuite, FakeSuite, failure
-from tests.contract.wrapping import Wrapper, WrappingClient
+from tests.contract.wrapping import Wrapper
 
 Ways = Iterator[tuple[str, Any]]
 """The ways in which a value can differ, each with such a value."""
@@ -99,7 +99,7 @@ class Script:
             end = call(**asked)
         except Exception as error:  # noqa: BLE001 - it is raised again
             end = error
-        return self._end(method, names, end)
+        return self._end(method, names, end) or Nothing()
 
     def _begin(
         self, method: str, given: tuple[Any, ...], arguments: dict[str, Any]
@@ -134,7 +134,19 @@ class Script:
             if int(name.rpartition(" ")[2]) <= most:
                 yield from (f"{name}: {way}" for way in ways)
                 every |= dict.fromkeys(ways)
+        yield from (f"{name}: {way}" for name, ways in self.shown.items() for way in ways)
         yield from (f"{EVERY}: {way}" for way in every)
+
+
+class Nothing:
+    """What a listing is that should have been refused."""
+
+    def __await__(self) -> Iterator[None]:
+        return iter(())
+
+    async def __aiter__(self) -> AsyncIterator[None]:
+        return
+        yield
 
 
 def shown(value: Any) -> str:
@@ -252,7 +264,7 @@ def _others_of_list(values: tuple[Any, ...]) -> Ways:
         yield from ((f"{way} first of", (other, *values[1:])) for way, other in others(values[0]))
 
 
-class Faulty(WrappingClient):
+class Faulty(Wrapper):
     """A client with the fault of a script; `of` adds the methods of its protocol."""
 
     def __init__(self, inner: Any, script: Script, prefix: str = "") -> None:

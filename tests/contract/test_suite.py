@@ -22,7 +22,7 @@ from arize_roles_fake.contract import (
 )
 from arize_roles_fake.contract._suite import with_client
 from tests.contract.suites import FakeDirectorySuite, FakeSuite, contract_tests
-from tests.contract.wrapping import WrappingClient
+from tests.contract.wrapping import Wrapper
 
 TESTS = len(contract_tests())
 UPDATES = sum(name.startswith("test_update") for name in contract_tests())
@@ -45,7 +45,7 @@ import pytest
 sys.path.append({root!r})  # in a process of xdist's, nothing else leads to these tests
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from arize_roles_fake.contract import RolesContract
-from tests.contract.wrapping import CacheOfSeconds, WrappingClient
+from tests.contract.wrapping import CacheOfSeconds, Wrapper
 
 class TestClient(RolesContract):
     @functools.cached_property
@@ -57,21 +57,21 @@ class TestClient(RolesContract):
 """
 FORGETFUL = """
 
-class ForgetfulClient(WrappingClient):
+class ForgetfulClient(Wrapper):
     calls = 0
 
     def list(self, **arguments):
         self.calls += 1
         if self.calls > 1:
             raise LookupError
-        return super().list(**arguments)
+        return self.inner.list(**arguments)
 
     async def get(self, **target):
         raise LookupError
 
     async def create(self, **arguments):
         arguments["description"] = None
-        return await super().create(**arguments)
+        return await self.inner.create(**arguments)
 """
 NO_BODY = """
     def test_name_case(self): ...
@@ -82,9 +82,7 @@ Run = Callable[..., pytest.RunResult]
 
 @pytest.fixture
 def run(pytester: pytest.Pytester) -> Run:
-    def run_suite(
-        source: str = "", *arguments: str, client: str = "WrappingClient"
-    ) -> pytest.RunResult:
+    def run_suite(source: str = "", *arguments: str, client: str = "Wrapper") -> pytest.RunResult:
         pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function")
         pytester.makepyfile(
             SUITE.format(client=client, root=str(Path(__file__).parents[2])) + source
@@ -234,13 +232,13 @@ class TestFailure:
     def test_clean_up(self) -> None:
         """An error of the clean-up fails a rule that holds, and takes no other error's place."""
 
-        class NeverDeletes(WrappingClient):
+        class NeverDeletes(Wrapper):
             async def delete(self, **target: object) -> None:
-                await super().delete(**target)
+                await self.inner.delete(**target)
                 raise OSError("no more calls")
 
         class Suite(_LeavesARole):
-            def open_client(self) -> NeverDeletes:
+            def open_client(self) -> Any:  # noqa: ANN401
                 return NeverDeletes(FakeRolesClient(self.account))
 
         with pytest.raises(LookupError) as caught:

@@ -17,7 +17,6 @@ from arize_roles_async import (
     AnyPermission,
     ArizeClient,
     ByName,
-    Directory,
     FieldInfo,
     ListRolesResponse,
     NamedBinding,
@@ -26,13 +25,11 @@ from arize_roles_async import (
     Permission,
     Role,
     RoleBinding,
-    RoleBindingsClient,
     RolePages,
     RolesClient,
     UnknownPermission,
 )
 from arize_roles_fake import FakeRolesClient
-from tests.contract.wrapping import WrappingBindings, WrappingClient, WrappingDirectory
 
 # Both implementations are clients, and stay what they are in a block and with other options.
 
@@ -73,15 +70,6 @@ async def calls(roles: AnyClient) -> None:
     nothing: Awaitable[None] = roles.delete(role_id="Um9sZToxOmFCY0Q=")
     nothing = roles.delete(role="A")
     await nothing
-
-
-# A wrapper that passes every argument on is a client, as the guide's page `contract` shows.
-
-
-def wrappers(roles: ArizeClient) -> tuple[RolesClient, RoleBindingsClient, Directory]:
-    wrapped = WrappingClient(roles)
-    assert_type(wrapped.with_options(), WrappingClient)
-    return wrapped, WrappingBindings(roles.role_bindings), WrappingDirectory(roles.directory)
 
 
 # Exactly one of role_id and role.

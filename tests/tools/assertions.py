@@ -36,7 +36,13 @@ import attrs
 import pytest
 
 from arize_roles_fake.contract import _directory, _role_bindings, _roles, _suite
-from tests.contract import faulty, test_assumptions, test_broken_clients, test_faults
+from tests.contract import (
+    faulty,
+    test_assumptions,
+    test_broken_clients,
+    test_faults,
+    test_other_clients,
+)
 from tests.contract.suites import contract_tests, failure
 from tests.support.processes import ROOT
 from tests.support.time_limit import TooLongError
@@ -194,7 +200,11 @@ def delete(node: Any, name: str, at: int) -> None:  # noqa: ANN401 - of any kind
 
 def judged(of: type, rule: str, left: set[Deletion], faults: Iterable[str]) -> Iterator[str]:
     """Yield the faults of clients that need things in `left`, and take from it what any needs."""
-    left -= {each for each in left if each.fails(partial(faulty.suite, of), rule)}
+    others: Iterable[type] = filter(inspect.isclass, vars(test_other_clients).values())
+    kept: list[Make] = [partial(faulty.suite, of, f"{word}; ") for word in faulty.SERVICES]
+    for make in kept + [each for each in others if issubclass(each, of) and each is not of]:
+        if ended(make, rule) is None:
+            left -= {each for each in left if each.fails(make, rule)}
     by_hand = chain(test_broken_clients.failing(), test_assumptions.failing())
     makes: list[tuple[Make, str]] = [(make, "") for make, name in by_hand if name == rule]
     makes = [each for each in makes if isinstance(each[0](), of)]
