@@ -90,7 +90,7 @@ def incoming_of(
         role = records.roles.by_id(path_id)
         incoming.role = None if role is None else role.name
         incoming.about = frozenset({path_id, incoming.role})
-    elif operation in OPERATIONS and operation != "list":
+    elif operation in OPERATIONS:
         given, role_ids = _texts(request), list[str]()
         if operation in BY_ID:
             given[BY_ID[operation]] = path_id
