@@ -5,14 +5,15 @@ import asyncio
 import functools
 import inspect
 import logging
+import pkgutil
 import pydoc
 import re
 import runpy
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import pandas as pd
@@ -21,7 +22,14 @@ import pytest
 
 import arize_roles_async
 import arize_roles_fake
-from arize_roles_async import RetryPolicy, RolesError, StatusError, Timeouts
+from arize_roles_async import (
+    AiohttpRolesClient,
+    RetryPolicy,
+    RolesError,
+    StatusError,
+    Timeouts,
+    as_code,
+)
 from arize_roles_async._aiohttp import config as _config
 from arize_roles_async._values import errors as _errors
 from arize_roles_async._values.options import retry_delay
@@ -74,7 +82,7 @@ def test_page(page: str, pytester: pytest.Pytester, arize_env: RolesServer) -> N
     if not IS_TEST.search(PAGES[page]):
         runpy.run_path(str(file), run_name="__main__")
         return
-    notices = ("ignore::arize_roles_async.AlphaWarning", "ignore::arize_roles_async.BetaWarning")
+    notices = re.findall('"(ignore::.+?)"', README)
     pytester.makeini(INI + "\n  ".join(notices))
     ended = pytester.runpytest_inprocess().parseoutcomes()
     assert ended["passed"]
@@ -142,6 +150,79 @@ def test_readme_example(
     account.assert_roles({})
 
 
+FIGURES: Final = [
+    ("api-keys", "at most {:,} characters", "arize_roles_async._calls.api_key:_MAX_KEY"),
+    ("api-keys", "a key of {} char", "arize_roles_async._wire.redaction:_UNMISTAKABLE"),
+    ("api-keys", "beginning of {} char", "arize_roles_async._wire.redaction:_RECOGNIZED"),
+    ("api-keys", "for the {:,} keys", "arize_roles_async._calls.driver:_MAX_DRIVERS"),
+    ("bulk-work", "or for {:.0f} s without", "arize_roles_async._calls.pace:_SHORTEST_HOLD"),
+    ("bulk-work", "by up to {:.0f} s", "arize_roles_async._calls.pace:_LONGEST_EXTENSION"),
+    ("bulk-work", "out, {:,.0f} s at most", "arize_roles_async._values.options:LONGEST_WAIT"),
+    ("bulk-work", "but 429 for {:.0f} s", "arize_roles_async._calls.call:_REFUSED_TOO_LONG"),
+    ("errors-and-retries", "first {} that", "arize_roles_async._values.text:MAX_ALIKE"),
+    ("errors-and-retries", "than {:.0f} s off", "arize_roles_async._calls.call:_CLOCK_ERROR"),
+    ("paging", "{} empty pages", "arize_roles_async._calls.paging:_MAX_EMPTY"),
+    ("performance", "names of {:,} roles", "arize_roles_async._roles.lookup:_MAX_KNOWN"),
+    ("role-bindings", "each {} roles", "arize_roles_async._values.requests:MAX_LIMIT"),
+    ("role-bindings", "up to {} of", "arize_roles_async._directory.by_name:_MAX_SINGLE"),
+    ("roles-as-code", "version` is {}", "arize_roles_async.as_code.planning:FORMAT_VERSION"),
+    ("roles-as-code", "has {} custom", "arize_roles_async.as_code.apply:_FEW_ROLES"),
+    ("roles-as-code", "than {} of them", "arize_roles_async.as_code.apply:_MOST_REMOVALS"),
+    ("roles-as-code", "up to {:.0f} s to end", "arize_roles_async.__main__:_GRACE"),
+    ("failures", "after {:.0f} s it", "arize_roles_fake._testing.blocked:MAX_SECONDS"),
+]
+
+
+def flat(page: str) -> str:
+    """Return the text of a page of either guide in one line."""
+    (path,) = ROOT.glob(f"arize_roles_*/guide/{page}.md")
+    return " ".join(path.read_text("utf-8").split())
+
+
+@pytest.mark.parametrize(("page", "phrase", "place"), FIGURES)
+def test_figure(page: str, phrase: str, place: str) -> None:
+    """A page has the figure of the code."""
+    assert phrase.format(pkgutil.resolve_name(place)) in flat(page)
+
+
+def unbind(client: FakeRolesClient, account: Any) -> Any:  # noqa: ANN401
+    """Delete a binding, and lose the answer."""
+    account.fail("role_bindings.delete", "lost", when="after")
+    return client.role_bindings.delete(binding_id=account.bindings()[0].id)
+
+
+FILE: Final = as_code.loads('absent = ["A"]')
+RAISED: Final[list[tuple[str, str, Callable[[Any, Any], Any]]]] = [
+    ("bulk-work", "with a", lambda c, a: (a.fail("list", 429, retry_after=99), c.list())[1]),
+    ("configuration", "wrong value is a", lambda _c, _a: AiohttpRolesClient("key", region="")),
+    ("configuration", "is a", lambda _c, _a: AiohttpRolesClient("key", ca_file="f", verify=False)),
+    ("errors-and-retries", "ends in a", lambda c, a: (a.fail("list", 503, times=3), c.list())[1]),
+    ("failures", "`role_bindings.delete` ends in", unbind),
+    ("paging", "It ends in an", lambda c, a: (a.shorten_pages(*[0] * 100), c.list().all())[1]),
+    ("paging", "None is a", lambda c, _: c.list(is_predefined=None)),
+    ("role-bindings", "have a name, it is an", lambda c, _: c.by_name.find(user="two@example.com")),
+    ("role-bindings", "has the name, it is a", lambda c, _: c.by_name.find(space="none")),
+    ("role-bindings", "as `role_id`, is a", lambda c, a: c.delete(role_id=a.id("ada@example.com"))),
+    ("role-bindings", "somebody has is a", lambda c, _: c.delete(role="A")),
+    ("role-bindings", "lost answer is an", unbind),
+    ("roles-as-code-in-python", "and raises", lambda c, _: as_code.apply(c, FILE, expected="3-0")),
+    ("roles-as-code-in-python", "it raises", lambda c, _: as_code.apply(c, FILE, max_removals=0)),
+]
+
+
+@pytest.mark.parametrize(("page", "phrase", "call"), RAISED)
+async def test_raised(page: str, phrase: str, call: Callable[[Any, Any], Any]) -> None:
+    """A call raises the error that a page names."""
+    account = FakeAccount()
+    account.add_role("A", ["ROLE_READ"])
+    account.bind("A", user="ada@example.com", resource="Space:ML")
+    account.add_user("two@example.com")
+    account.add_user("two@example.com", id="VXNlcjox")
+    with pytest.raises(RolesError) as caught:
+        await call(FakeRolesClient(account), account)
+    assert f"{phrase} `{type(caught.value).__name__}`" in flat(page)
+
+
 def test_not_registered() -> None:
     """Nothing says to install the package by a name that anybody may still register."""
     texts = [README, *(page.read_text("utf-8") for page in ROOT.glob("arize_roles_*/**/*.md"))]
@@ -156,6 +237,8 @@ def test_readme_errors() -> None:
     named = set(re.findall(r"`(\w+Error)`", table)) - {"ValueError", "TimeoutError", "ImportError"}
 
     assert named == {n for n in arize_roles_async.__all__ if n.endswith("Error")}
+    for status, error in _errors.STATUS_ERRORS.items():
+        assert re.search(rf"`{error.__name__}`[^|]*\|[^|]*\b({status}|{status // 100}xx)\b", table)
 
 
 def drawn(error: type[RolesError], indent: str = "    ") -> list[str]:
@@ -206,11 +289,13 @@ class TestConfiguration:
     TEXT = PAGE.read_text("utf-8")
 
     def test_arguments(self) -> None:
-        """It and the page for migrators have every argument of the client, and no other."""
-        parameters = [*inspect.signature(arize_roles_async.AiohttpRolesClient).parameters]
+        """It and the page for migrators have every argument, it with its default, and no other."""
+        parameters = inspect.signature(arize_roles_async.AiohttpRolesClient).parameters
         here = codes(CLIENT_GUIDE / "migrating.md", "`ArizeClient` | `AiohttpRolesClient`", 1)
 
-        assert codes(self.PAGE, "argument") == parameters
+        assert codes(self.PAGE, "argument") == [*parameters]
+        for name in ("timeout", "max_concurrency", "allow_http"):
+            assert re.search(rf"`{name}` .*\| {parameters[name].default} \|", self.TEXT)
         assert {name.partition("=")[0] for name in here} == {*parameters}
 
     def test_variables(self) -> None:

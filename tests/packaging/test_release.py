@@ -1,5 +1,7 @@
 """A release: the entry of its version, and a lower bound for every direct dependency."""
 
+import re
+
 import pytest
 from packaging.requirements import Requirement
 
@@ -11,6 +13,13 @@ from tests.tools.release_check import lower_bounds, requirements
 def test_changelog() -> None:
     """The changelog has an entry for the version."""
     assert f"\n## [{__version__}]" in (ROOT / "CHANGELOG.md").read_text("utf-8")
+
+
+def test_pythons() -> None:
+    """The README names the Pythons of the package's classifiers."""
+    tried = re.findall(r"Python :: (3\.\d+)", (ROOT / "pyproject.toml").read_text("utf-8"))
+    named = f"CPython {tried[0]} or newer ({tried[0]} to {tried[-1]} were tried"
+    assert named in (ROOT / "README.md").read_text("utf-8")
 
 
 def test_newest_entry() -> None:
