@@ -5,17 +5,11 @@ from typing import Any
 import pytest
 
 from arize_roles_async import (
-    ClientStateError,
-    ConfigurationError,
     InvalidResponseError,
-    MissingExtraError,
     OutcomeUnknownError,
-    RoleRenamedError,
     RolesConnectionError,
-    RolesError,
     ServerError,
     StatusError,
-    ValidationError,
 )
 from arize_roles_fake import FakeAccount
 from arize_roles_fake._testing.fault_rules import parse_fault
@@ -44,53 +38,41 @@ VERIFIED = (
     "was made; 'malformed' scripts such an answer"
 )
 
+NO_LIST = "a list is about all roles, so about must not be given"
+NO_TIMES = "times must be an integer of 1 or more, not "
+NO_DELAY = "retry_after must be 0 or more, or a date as text, not "
+
 # The arguments besides `get` and 403.
 IMPOSSIBLE: list[tuple[dict[str, Any], str]] = [
     ({"operation": "lsit"}, f"{OPERATION}, not 'lsit'"),
-    ({"operation": "list", "about": "A"}, "a list is about all roles, so about must not be given"),
+    ({"operation": "list", "about": "A"}, NO_LIST),
+    ({"operation": "list", "times": 0, "about": "A"}, f"{NO_LIST}; {NO_TIMES}0"),
     (
         {"operation": "create", "about": "Um9sZTo0OmphYmU="},
         "about must be a name for create, as the role has no ID yet",
     ),
     ({"about": 5}, "about must be a string, not int"),
-    *(({"failure": each}, f"{FAILURE}, not {each}") for each in (200, 399, 600)),
+    *(({"failure": each}, f"{FAILURE}, not {each}") for each in (399, 600)),
     *(({"failure": each, "body": ""}, f"{FAILURE}, not {each}") for each in (199, 600)),
     ({"failure": int}, f"{FAILURE}, not int"),
-    *(
-        (
-            {"operation": "delete", "failure": each},
-            f"the answer to a delete has no body, so it cannot be '{each}'",
-        )
-        for each in ("malformed", "truncated")
+    (
+        {"operation": "delete", "failure": "malformed"},
+        "the answer to a delete has no body, so it cannot be 'malformed'",
     ),
-    *(
-        ({"operation": each, "failure": InvalidResponseError}, f"{each} {VERIFIED}")
-        for each in ("create", "update")
+    ({"operation": "create", "failure": InvalidResponseError}, f"create {VERIFIED}"),
+    (
+        {"operation": "any", "failure": OutcomeUnknownError},
+        "any never raises it: only a change has an unknown outcome",
     ),
-    *(
-        (
-            {"operation": each, "failure": OutcomeUnknownError},
-            f"{each} never raises it: only a change has an unknown outcome",
-        )
-        for each in ("get", "list", "any")
-    ),
-    ({"times": 0}, "times must be an integer of 1 or more, not 0"),
-    ({"times": True}, "times must be an integer of 1 or more, not True"),
+    ({"times": True}, f"{NO_TIMES}True"),
     ({"skip": -1}, "skip must be an integer of 0 or more, not -1"),
     ({"when": "during"}, "when must be before or after, not 'during'"),
     ({"failure": "refused", "when": "after"}, f"'refused' {NOT_SENT}"),
-    ({"failure": "unreachable", "when": "after"}, f"'unreachable' {NOT_SENT}"),
     ({"failure": RolesConnectionError, "when": "after"}, f"RolesConnectionError {NOT_SENT}"),
     ({"retry_after": 1}, "only a 429 or a 503 has a retry_after, not 403"),
     *(
-        (
-            {"failure": 429, "retry_after": seconds},
-            f"retry_after must be 0 or more, or a date as text, not {shown}",
-        )
-        for seconds, shown in (
-            *((-1, "-1"), (1.5, "1.5"), (True, "True"), (10**15, "1" + 15 * "0")),
-            *(("", "''"), ("²", "'²'"), ("x\r\nX-Other: y", r"'x\r\nX-Other: y'")),
-        )
+        ({"failure": 429, "retry_after": seconds}, f"{NO_DELAY}{seconds!r}")
+        for seconds in (-1, 1.5, 10**15, "²", "x\r\nX-Other: y")
     ),
     (
         {"failure": 407},
@@ -100,15 +82,12 @@ IMPOSSIBLE: list[tuple[dict[str, Any], str]] = [
     ({"body": 5}, "body must be a string, not int"),
     ({"body": "\ud800"}, f"body {SURROGATES}"),
     ({"failure": 204, "body": "gone"}, "an answer with 204 has no body, so body must be empty"),
-    (
-        {"failure": "lost", "headers": {"X-A": "b"}},
-        "headers need a status as the failure, not 'lost'",
-    ),
-    ({"headers": [1]}, "headers must be a mapping, not list"),
+    ({"failure": "lost", "headers": {"X": ""}}, "headers need a status as the failure, not 'lost'"),
     (
         {"headers": {"content-length": "1"}},
         "headers must not hold content-length, which frames the message",
     ),
+    ({"headers": [1]}, "headers must be a mapping, not list"),
     ({"headers": {"X A": "b"}}, "headers must have names that HTTP allows, not 'X A'"),
     (
         {"headers": {"X-A": "b\r\nX-B: c"}},
@@ -118,31 +97,7 @@ IMPOSSIBLE: list[tuple[dict[str, Any], str]] = [
         {"failure": 503, "headers": {"retry-after": "1"}, "retry_after": 2},
         "headers hold Retry-After, so retry_after must not be given",
     ),
-    (
-        {"operation": "list", "times": 0, "about": "A"},
-        (
-            "a list is about all roles, so about must not be given; "
-            "times must be an integer of 1 or more, not 0"
-        ),
-    ),
-    *(
-        ({"failure": error}, f"no answer leads to {error.__name__}: {how}")
-        for error, how in (
-            (RolesError, "it is the base of all errors; give one of its subclasses"),
-            (StatusError, "give the status, such as 418"),
-            (ValidationError, "a call raises it if an argument breaks a rule, and sends nothing"),
-            (ConfigurationError, "a client raises it if it is made with wrong arguments"),
-            (ClientStateError, "a client raises it once it is closed"),
-            (MissingExtraError, "a conversion raises it if a package is not installed"),
-            (
-                RoleRenamedError,
-                (
-                    "an update by name raises it if another client renames the role between the "
-                    "call's list and its update; slow_down leaves time for that"
-                ),
-            ),
-        )
-    ),
+    ({"failure": StatusError}, "no answer leads to StatusError: give the status, such as 418"),
 ]
 
 
@@ -174,10 +129,9 @@ def test_bounds(failure: int, arguments: dict[str, Any]) -> None:
 
 def test_filter() -> None:
     """Latencies and blocks that match no call are refused, too."""
-    message = "a list is about all roles, so about must not be given"
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=NO_LIST):
         FakeAccount().slow_down(1, operation="list", about="A")
-    with pytest.raises(ValueError, match=message), FakeAccount().block("list", about="A"):
+    with pytest.raises(ValueError, match=NO_LIST), FakeAccount().block("list", about="A"):
         pass
 
 
@@ -220,13 +174,11 @@ class TestText:
     @pytest.mark.parametrize(
         ("text", "arguments"),
         [
-            ("any:lost", {"operation": "any", "failure": "lost"}),
             ("create:ServerError", {"operation": "create", "failure": ServerError}),
             (
                 "list:429,times=3,skip=1,when=after",
                 {"operation": "list", "failure": 429, "times": 3, "skip": 1, "when": "after"},
             ),
-            ("list:429,retry_after=2", {"operation": "list", "failure": 429, "retry_after": 2}),
             ("get:500,times=always", {"operation": "get", "failure": 500, "times": None}),
             (
                 "get:500,skip=2,about=A, B,about=C",

@@ -5,14 +5,18 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import anyio
 import pytest
 
+import arize_roles_async
 from arize_roles_async import (
     ConflictError,
     ForbiddenError,
     InvalidResponseError,
     OutcomeUnknownError,
     Permission,
+    RateLimitError,
+    RetryPolicy,
     RoleRenamedError,
     RolesClient,
     RolesConnectionError,
@@ -21,12 +25,13 @@ from arize_roles_async import (
     ServerError,
     StatusError,
 )
-from arize_roles_fake import FakeAccount, make_role
+from arize_roles_fake import FakeAccount, FakeRolesClient, make_role
 from arize_roles_fake._testing.fault_rules import parse_fault
 from tests.support.clients import (
     account_at_noon,
     ask,
     both_clients,
+    create,
     in_process,
     mocked,
     three_clients,
@@ -196,13 +201,6 @@ class TestBody:
         assert type(error) is StatusError
         assert (error.status, error.from_service, error.request_id) == (404, False, "edge-77")
 
-    async def test_html(self, account: FakeAccount, roles: RolesClient) -> None:
-        """A body of bytes is HTML, unless the headers say otherwise."""
-        account.fail("list", 200, body=b"<html>back soon</html>")
-        with pytest.raises(InvalidResponseError, match="back soon"):
-            await roles.list()
-        assert len(await roles.list()) == 0
-
     async def test_overtaken(self, account: FakeAccount, roles: RolesClient) -> None:
         """A body may be the role with another's change in it, too, of the type that headers say."""
         role = account.add_role("A")
@@ -214,18 +212,135 @@ class TestBody:
 
     async def test_headers_alone(self, account: FakeAccount, roles: RolesClient) -> None:
         """Without a body, the headers go with the service's own problem."""
-        account.fail("list", ForbiddenError, headers={"X-Request-Id": "abc"})
-        account.fail("list", 503, headers={"Retry-After": "3"})
-        with pytest.raises(ForbiddenError) as caught:
+        account.fail("list", 503, headers={"X-Request-Id": "abc", "Retry-After": "3"})
+        with pytest.raises(ServerError) as caught:
             await roles.list()
-        with pytest.raises(ServerError) as unavailable:
-            await roles.list()
-        assert (caught.value.from_service, caught.value.request_id) == (True, "abc")
-        assert unavailable.value.retry_after == 3.0
+        error = caught.value
+        assert (error.from_service, error.request_id, error.retry_after) == (True, "abc", 3.0)
 
-    async def test_proxy(self, account: FakeAccount, roles: RolesClient) -> None:
-        """A 407 is a proxy's, which the client could not get past."""
-        account.fail("list", 407, body=HTML)
-        with pytest.raises(RolesConnectionError, match="407") as caught:
+    @pytest.mark.parametrize(
+        ("status", "error"), [(407, RolesConnectionError), (200, InvalidResponseError)]
+    )
+    async def test_other(
+        self, account: FakeAccount, roles: RolesClient, status: int, error: type[RolesError]
+    ) -> None:
+        """A 407 is a proxy's, which the client could not get past; a 200 may be no list."""
+        account.fail("list", status, body=HTML.encode())
+        with pytest.raises(error):
             await roles.list()
-        assert caught.value.credentials
+
+
+def test_every_class() -> None:
+    """Each error class can be scripted by itself, or `fail` says how a test gets it."""
+    for name in (name for name in arize_roles_async.__all__ if name.endswith("Error")):
+        error = getattr(arize_roles_async, name)
+        try:
+            FakeAccount().fail("update" if error is OutcomeUnknownError else "list", error)
+        except ValueError as refused:
+            assert f"no answer leads to {name}: " in str(refused)  # noqa: PT017
+
+
+async def test_times(account: FakeAccount) -> None:
+    """An error class strikes until the client gives up, `times` calls after those that `skip`."""
+    fault = account.fail("create", ServerError, times=2, skip=1)
+    async with in_process(account, retry=RetryPolicy(attempts=2)) as roles:
+        await create(roles, "before")
+        for _ in range(2):
+            with pytest.raises(ServerError):
+                await create(roles)
+        await create(roles)
+    assert str(fault) == "create fails with 503, 2 times after 1 call: struck 4 requests"
+
+
+@pytest.mark.parametrize(
+    ("scripts", "failed"),
+    [([(ServerError, 1)], 1), ([(ServerError, 2)], 2), ([(ServerError, 1), (503, 1)], 1)],
+)
+async def test_at_once(account: FakeAccount, scripts: list[tuple[Any, int]], failed: int) -> None:
+    """Of equal calls at the same moment as many are struck as asked, each by its own fault."""
+    role = account.add_role("A", ROLE_READ)
+    for failure, times in scripts:
+        account.fail("get", failure, times=times)
+    ends: list[object] = []
+
+    async def get(roles: RolesClient) -> None:
+        try:
+            ends.append(await roles.get(role_id=role.id))
+        except ServerError:
+            ends.append("failed")
+
+    async with FakeRolesClient(account) as roles, anyio.create_task_group() as group:
+        for _ in range(5):
+            group.start_soon(get, roles)
+    assert (ends.count("failed"), ends.count(role)) == (failed, 5 - failed)
+
+
+@three_clients
+class TestOver:
+    """Once its call is over, the fault strikes no further call."""
+
+    @pytest.mark.parametrize(
+        ("error", "attempts"),
+        [(ForbiddenError, 1), (RateLimitError, 1), (ServerError, 1), (ServerError, 3)],
+    )
+    async def test_spent(
+        self, account: FakeAccount, roles: RolesClient, error: type[RolesError], attempts: int
+    ) -> None:
+        """It does not strike the retry of an equal call."""
+        account.fail("create", error)
+        with pytest.raises(error):
+            await create(roles.with_options(retry=RetryPolicy(attempts=attempts)))
+        account.fail("create", 503)
+        await create(roles.with_options(retry=RetryPolicy(attempts=2)))
+        assert [call.outcome for call in account.calls][attempts:] == [503, 201]
+
+    async def test_refused_between(self, account: FakeAccount, roles: RolesClient) -> None:
+        """A call that was refused before the account looked for faults does not meet it."""
+        account.fail("list", ForbiddenError)
+        with pytest.raises(ForbiddenError):
+            await roles.list()
+        account.limit_rate(0.5)
+        for _ in range(2):
+            await roles.with_options(retry=RetryPolicy(attempts=2)).list()
+        assert [call.outcome for call in account.calls] == [403, 200, 429, 200]
+
+
+class TestOverHttp:
+    """Over HTTP the account has to find out which requests are attempts of one call."""
+
+    @staticmethod
+    def get(account: FakeAccount, name: str, number: int) -> int:
+        """Send an attempt of a get as over HTTP, and return the status."""
+        role = account.role(name) or account.add_role(name)
+        return ask(account, f"GET /v2/roles/{role.id}", sdk_retry_count=str(number - 1)).status
+
+    @pytest.mark.parametrize(
+        ("scripts", "attempts", "statuses"),
+        [
+            # An attempt that no header counts is a call of its own, so `times` counts it.
+            ([(ServerError, 2)], "A1 A1 A1", [503, 503, 200]),
+            # Two equal calls at once each keep the record of their own fault.
+            ([(ServerError, 2)], "A1 A1 A2 A2 A3 A3", [503, 503, 503, 503, 503, 503]),
+            ([(ServerError, 1), (503, 1)], "A1 A1 A2 A2 A3 A3", [503, 503, 200, 503, 503, 200]),
+            # Between the attempts of a call that fails, another one's second attempt does not.
+            ([(ServerError, 1)], "A1 B2 A2", [503, 200, 503]),
+        ],
+    )
+    def test_calls(
+        self,
+        account: FakeAccount,
+        scripts: list[tuple[Any, int]],
+        attempts: str,
+        statuses: list[int],
+    ) -> None:
+        """Each fault strikes the attempts of its own calls."""
+        for failure, times in scripts:
+            account.fail("get", failure, times=times)
+        asked = [(each[0], int(each[1])) for each in attempts.split()]
+        assert [self.get(account, *each) for each in asked] == statuses
+
+    def test_begun_before(self, account: FakeAccount) -> None:
+        """A call that began before the fault was scripted is not struck in its next attempt."""
+        assert self.get(account, "A", 1) == 200
+        account.fail("get", ServerError)
+        assert [self.get(account, *call) for call in (("A", 2), ("B", 1))] == [200, 503]
