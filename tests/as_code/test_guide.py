@@ -20,7 +20,7 @@ from arize_roles_async import as_code
 from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer
 from tests.as_code.accounts import account_of
 from tests.support.documentation import examples
-from tests.support.processes import LONGEST_WAIT, clean_environment, ran
+from tests.support.processes import clean_environment, ran
 
 GUIDE: Final = Path(arize_roles_async.__file__).parent / "guide"
 MAIN, MONTH, CI = (
@@ -39,22 +39,15 @@ sys.exit(main())
 """
 
 
-SERVE: Final = "import sys; from arize_roles_fake.__main__ import main; sys.exit(main())"
-
-
-def tools(folder: Path) -> dict[str, str]:
-    """Return what has a shell find both commands."""
-    for name, command in (("arize-roles", COMMAND), ("arize-roles-fake", SERVE)):
-        (folder / name).write_text(f"#!/bin/sh\nexec {sys.executable} -c '{command}' \"$@\"\n")
-        (folder / name).chmod(0o755)
-    return {**clean_environment(), "PATH": f"{folder}:{os.environ['PATH']}"}
-
-
 @contextmanager
 def environment(folder: Path, account: FakeAccount) -> Generator[dict[str, str]]:
-    """Serve an account, and yield what has a shell find the commands, and these the account."""
+    """Serve an account, and yield what has a shell find the command, and this the account."""
+    command = folder / "arize-roles"
+    command.write_text(f"#!/bin/sh\nexec {sys.executable} -c '{COMMAND}' \"$@\"\n")
+    command.chmod(0o755)
+    path = {**clean_environment(), "PATH": f"{folder}:{os.environ['PATH']}"}
     with RolesServer(account) as server:
-        yield {**tools(folder), "ARIZE_API_KEY": account.api_key, "ARIZE_BASE_URL": server.url}
+        yield {**path, "ARIZE_API_KEY": account.api_key, "ARIZE_BASE_URL": server.url}
 
 
 def on_console(text: str, folder: Path, variables: dict[str, str]) -> str:
@@ -106,36 +99,6 @@ def test_file() -> None:
     """The file that the page shows can be loaded."""
     text, _ = examples(MAIN, "toml")
     assert [role.name for role in as_code.loads(text).roles] == ["AI Engineer"]
-
-
-def test_owners() -> None:
-    """Every path has an owner, also a new file, and a team owns no more than its file."""
-    lines = [line.split() for line in examples(CI, "text")[1].splitlines()]
-
-    def owner(path: str) -> str:
-        (*_, last) = [who for where, who in lines if f"/{path}".startswith(where)]
-        return last
-
-    assert owner("roles/pricing.toml") == "@acme/pricing"
-    platforms = ("roles/new.toml", ".github/workflows/roles.yml", "accounts/x.toml", "vendor/x.whl")
-    assert {owner(path) for path in platforms} == {"@acme/platform"}
-
-
-@pytest.mark.slow
-def test_rehearsal(tmp_path: Path) -> None:
-    """Two served fakes stand for two accounts, and each refuses the other one's anchor."""
-    script = examples(CI, "sh")[-1] + "arize-roles plan roles accounts/staging.toml"
-    with subprocess.Popen(  # noqa: S603 - the guide's own words
-        ["/bin/bash", "-c", f"trap 'kill $(jobs -p)' EXIT\n{script}"],
-        cwd=tmp_path,
-        env=tools(tmp_path),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
-        shown, _ = process.communicate(timeout=LONGEST_WAIT)
-    assert shown.count("no changes; 1 as declared") == 2
-    assert shown.splitlines()[-1].startswith("error: accounts/staging.toml:2: anchor: no role has ")
 
 
 GH: Final = """\
