@@ -142,14 +142,6 @@ def pytester(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pyte
 
 
 @pytest.fixture
-def restored_log(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take back what an example of the guide does to the library's log."""
-    log = logging.getLogger("arize_roles_async")
-    monkeypatch.setattr(log, "handlers", [])
-    caplog.set_level(log.level, log.name)
-
-
-@pytest.fixture
 def refusing_port() -> Iterator[int]:
     """Return a port of the loopback that refuses connections, and that nobody else gets."""
     with socket.socket() as closed:

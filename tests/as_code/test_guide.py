@@ -72,7 +72,7 @@ def test_month(tmp_path: Path) -> None:
                 (tmp_path / "roles.toml").write_text(content, "utf-8")
             elif language == "py":
                 code = compile(content, "the guide", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-                names = {"account": account, "roles": FakeRolesClient(account)}
+                names = {"roles": FakeRolesClient(account)}
                 if (made := eval(code, names)) is not None:  # noqa: S307 - our own text
                     asyncio.run(made)
             elif language == "console":
@@ -80,6 +80,7 @@ def test_month(tmp_path: Path) -> None:
     account.assert_roles(
         {
             "Auditor": {"PROJECT_READ", "ROLE_READ"},
+            "Temp Analyst": {"PROJECT_READ"},
             "Data Analyst": {"DATASET_READ", "PROJECT_READ", "TAG_READ"},
         }
     )

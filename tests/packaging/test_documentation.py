@@ -74,7 +74,6 @@ def populate(account: FakeAccount) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-@pytest.mark.usefixtures("restored_log")
 def test_page(page: str, pytester: pytest.Pytester, arize_env: RolesServer) -> None:
     """The examples of a page are one file: a program, or tests."""
     populate(arize_env.account)
