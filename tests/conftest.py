@@ -1,5 +1,4 @@
 import gc
-import logging
 import os
 import socket
 import sys
