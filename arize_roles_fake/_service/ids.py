@@ -90,13 +90,13 @@ class Ids:
 
     def of_resource(self, resource: str) -> str:
         """Return the ID of a space or project, given the ID or a label such as `Space:1`."""
-        if id_flaw(resource) is None:
-            if id_kind(resource) in _TYPES:
-                return resource
-            if found := re.fullmatch(_RESOURCE, resource):
-                # The service's own word for a project.
-                kind = "Model" if found[1] == "Project" else "Space"
-                return encode_id(f"{kind}:{found[2]}{self._end}")
+        chosen = resource
+        if id_flaw(resource) is None and (found := re.fullmatch(_RESOURCE, resource)):
+            # The service's own word for a project.
+            kind = "Model" if found[1] == "Project" else "Space"
+            chosen = encode_id(f"{kind}:{found[2]}{self._end}")
+        if id_flaw(chosen) is None and id_kind(chosen) in _TYPES:
+            return chosen
         raise ValueError(
             "resource must be a space or a project, such as 'Space:1' or 'Project:1', not "
             f"{quoted(resource)}"

@@ -86,6 +86,7 @@ IMPOSSIBLE: list[tuple[Callable[[Any], object], str]] = [
     (lambda a: a.bind("Admin", user="ada", resource="a space"), f"{A_PLACE}'a space'"),
     (lambda a: a.bind("Admin", user="ada", resource="space:1"), f"{A_PLACE}'space:1'"),
     (lambda a: a.add_space("ML", id="ML"), f"{A_PLACE}'ML'"),
+    (lambda a: a.add_space("x" * 750), f"{A_PLACE}'Space:{'x' * 53}…'"),
     (lambda _: FakeAccount(users="ada"), "users must be a list, not the string 'ada'"),
     (lambda a: a.block_user("aad"), "there is no user 'aad'"),
     (
