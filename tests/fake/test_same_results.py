@@ -33,7 +33,7 @@ pytestmark = pytest.mark.usefixtures("unmeasured")
 
 When = Literal["before", "after"]
 Fault = dict[str, Any]
-Case = tuple[Fault, str, When, bool]
+Case = tuple[Fault, Any, When, bool]
 
 TWICE: Final = RetryPolicy(attempts=2, backoff=0.01)
 # A busy machine takes seconds for an answer. These faults last until the limit.
@@ -97,7 +97,7 @@ def cases() -> Iterator[Case]:
     """Yield each fault that can be scripted, as it is and with real latency."""
     for fault, operation, when in itertools.product(FAULTS, CALLS, get_args(When)):
         try:
-            FakeAccount(predefined=False).fail(operation, when=when, **fault)  # type: ignore[arg-type]
+            FakeAccount(predefined=False).fail(operation, when=when, **fault)
         except ValueError:
             continue
         yield fault, operation, when, False
@@ -131,7 +131,7 @@ async def result(connect: Connect, case: Case) -> tuple[str, list[str], int]:
     }
     if is_real:
         account.slow_down(0.001, real_time=True)
-    struck = account.fail(operation, when=when, **fault)  # type: ignore[arg-type]
+    struck = account.fail(operation, when=when, **fault)
     limits, ended = SILENT if fault["failure"] in UNTIL_LIMIT else LIMITS, "done"
     async with connect(account, retry=TWICE) as roles:
         try:
