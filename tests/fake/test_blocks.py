@@ -1,32 +1,46 @@
 """Calls that a test keeps open, and answers that take real time."""
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
 import anyio
 import pytest
 
 from arize_roles_async import (
+    AiohttpRolesClient,
     Permission,
     RolesClient,
     RolesError,
     RolesTimeoutError,
     Timeouts,
 )
-from arize_roles_fake import FakeAccount, FakeRolesClient
+from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer
 from tests.support.clients import (
     ONCE,
     START,
-    three_clients,
+    in_process,
+    mocked,
 )
 from tests.support.event_loop import on_each_backend
 
 ROLE_READ = [Permission.ROLE_READ]
 
 
+@asynccontextmanager
+async def over_thread(account: FakeAccount) -> AsyncGenerator[RolesClient]:
+    with RolesServer(account) as server:
+        async with AiohttpRolesClient(server.api_key, base_url=server.url, retry=ONCE) as roles:
+            yield roles
+
+
+everywhere = pytest.mark.parametrize("connect", [in_process, mocked, over_thread])
+
+
 class TestBlock:
     """`block` keeps calls open."""
 
-    @three_clients
+    @everywhere
     async def test_release(
         self, account: FakeAccount, roles: RolesClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -47,7 +61,7 @@ class TestBlock:
             assert (await task).name == "A"
             await roles.create(name="B", permissions=ROLE_READ)
 
-    @three_clients
+    @everywhere
     async def test_cancelled(self, account: FakeAccount, roles: RolesClient) -> None:
         """An open call can be cancelled, and a change that was cancelled so was made."""
         with account.block("create") as blocked:
@@ -97,7 +111,7 @@ class TestBlock:
             assert not task.done()
         assert len(await task) == 0
 
-    @three_clients
+    @everywhere
     async def test_not_reached(self, account: FakeAccount, roles: RolesClient) -> None:
         """Waiting for more calls than come is an error, which lists those that came."""
         with account.block("get", about="A") as blocked:
@@ -112,7 +126,7 @@ class TestBlock:
             await blocked.reached(timeout=0.0)
         account.clear_faults()
 
-    @three_clients
+    @everywhere
     async def test_not_released(
         self, account: FakeAccount, roles: RolesClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -126,7 +140,7 @@ class TestBlock:
 class TestRealTime:
     """`slow_down` with real seconds."""
 
-    @three_clients
+    @everywhere
     async def test_own_deadline(self, account: FakeAccount, roles: RolesClient) -> None:
         """The application's own deadline passes."""
         # The server waits for its answer before it ends.

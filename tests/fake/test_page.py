@@ -44,17 +44,6 @@ class TestContent:
         assert "abc�def�[31m" in text
         assert not set(text) & set("\u202e\u2066\x1b\x00")
 
-    def test_groups(self) -> None:
-        """The rows of a resource stay together, also where the name of another begins alike."""
-        groups = [
-            re.findall('data-permission="DATASET_(.*?)"', group)
-            for group in re.findall("<tbody>(.*?)</tbody>", web_page(FakeAccount()))
-        ]
-        assert [group for group in groups if group][:2] == [
-            ["CREATE", "DELETE", "READ", "UPDATE"],
-            [f"EXAMPLE_{each}" for each in ("ANNOTATE", "CREATE", "DELETE", "READ", "UPDATE")],
-        ]
-
     def test_whole(self, account: FakeAccount) -> None:
         """The page of a small account, a row a line, without the permissions that nobody holds."""
         account.add_role(
@@ -89,13 +78,6 @@ class TestContent:
         assert text.count('scope="col"') == 100
         assert text.count('class="call"') == 100
         assert "/nothing/101" in text
-
-    @pytest.mark.parametrize(("status", "failed"), [(399, False), (400, True)])
-    def test_failed(self, account: FakeAccount, status: int, failed: bool) -> None:  # noqa: FBT001
-        """A call that failed stands out."""
-        account.fail("list", status, body="")
-        ask(account, "GET /v2/roles")
-        assert ('<td class="failed">' in web_page(account)) is failed
 
     def test_no_key(self, account: FakeAccount) -> None:
         """No API key is on the page, wherever a caller put it."""
