@@ -99,7 +99,7 @@ class Pages(Asynchronous, Generic[_R, _P, _T]):
     async def all(self) -> _P:
         """Return every item, all pages gathered into one response."""
         pages = [page async for page in self.pages()]
-        return pages[0].of(tuple(item for page in pages for item in page))
+        return pages[0].of(item for page in pages for item in page)
 
 
 # Classes, not generators: a generator that is left early must be closed, which takes a task of the

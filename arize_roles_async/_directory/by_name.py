@@ -232,7 +232,7 @@ class ByName:
                 in_space=getattr(project and spaces.get(project.space_id), "name", None),
             )
 
-        return NamedBindings.of(tuple(map(named, bindings)))
+        return NamedBindings.of(map(named, bindings))
 
     async def _by_id(self, kind: str, ids: set[str]) -> dict[str, Any]:
         """Return the things of a kind with some IDs, by these; None is one that the key hides."""

@@ -8,7 +8,7 @@ value is `msgspec.UNSET`. Modules that every program imports write `attr`, the o
 aiohttp has imported that already, and the newer one takes six more modules.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self, TypeVar, overload
 
@@ -174,10 +174,10 @@ class ListResponse(Model, Sequence[_T_co]):
         cls._collection, cls._model = items.name, items.type.__args__[0]
 
     @classmethod
-    def of(cls, items: "tuple[Any, ...]") -> Self:
+    def of(cls, items: Iterable[Any]) -> Self:
         """Return items that no other follows as one response."""
         pagination = PaginationMetadata(has_more=False)
-        members: dict[str, object] = {cls._collection: items, "pagination": pagination}
+        members: dict[str, object] = {cls._collection: tuple(items), "pagination": pagination}
         return cls(**members)
 
     def _items(self) -> tuple[_T_co, ...]:

@@ -144,5 +144,7 @@ def test_shown() -> None:
     user = User(id="a", role=role, created_at=datetime(2026, 11, 24, tzinfo=UTC))
     assert repr(user).endswith("is_developer=None, created_at=2026-11-24T00:00:00+00:00)")
     assert repr(User(id="a")).endswith("created_at=None)")
-    assert list(ListUsersResponse.of((user,)).to_df()["role"]) == ["Analyst"]
+    users = ListUsersResponse.of([user])
+    assert users == ListUsersResponse.of((user,))
+    assert list(users.to_df()["role"]) == ["Analyst"]
     assert str(AccountRole(type="PREDEFINED")) == "PREDEFINED"
