@@ -18,9 +18,12 @@ from arize_roles_async import (
     ClientStateError,
     Directory,
     OutcomeUnknownError,
+    RateLimitError,
     RetryPolicy,
     RoleBindingsClient,
     RolesClient,
+    RolesTimeoutError,
+    ServerError,
 )
 from arize_roles_fake import FakeAccount
 from tests.support.clients import Connect, account_at_noon, in_process, over_http
@@ -163,11 +166,16 @@ class Trio:
         self._connect = connect
         self._call = METHODS[method]
         self._key = self.key if weather is locked else self.account.api_key
+        self._is_long = weather is locked or method.endswith(SEVERAL)
+        self._late: asyncio.Task[object] | None = None
+        """That of the call whose time runs out."""
 
     async def key(self) -> str:
         """Return a key after a while, and another one once it was refused."""
         await asyncio.sleep(0)
         refused = sum(call.outcome == 401 for call in self.account.calls)
+        if refused and asyncio.current_task() is self._late:
+            await asyncio.Event().wait()
         self.account.add_key(f"key-{refused}")
         return f"key-{refused}"
 
@@ -182,8 +190,15 @@ class Trio:
             for _ in range(apart * (number - 1)):
                 await asyncio.sleep(0)
             begun.append(number)
+            if end is limit and number == ended + 1:
+                self._late = asyncio.current_task()
+                client = client.with_options(timeout=total)
             return await self._call(client, self.account, number)
 
+        total = (0.02 if self._key == self.key else 1.0) * (0.1 + step / 4)
+        if end is limit:
+            self.account.slow_down(0.0 if self._key == self.key else 1.0)
+            step = 0
         options = {"max_concurrency": 1, "api_key": self._key, "retry": RetryPolicy(backoff=0.5)}
         async with self._connect(self.account, **options) as client:
             tasks = [asyncio.create_task(call(client, number)) for number in (1, 2, 3)]
@@ -193,6 +208,11 @@ class Trio:
             self.is_early = not tasks[0].done()
             moment = self.account.now()
             await end(client, tasks[ended])
+            if end is limit:
+                await asyncio.wait([tasks[ended]])
+                took = (self.account.now() - moment).total_seconds()
+                self.is_over = took < total or self._key == self.key
+                assert took <= total or self._is_long
             outcomes = await asyncio.gather(*tasks, return_exceptions=True)
             if end is cancel:
                 await client.list(limit=1)  # The slot is free again.
@@ -200,6 +220,10 @@ class Trio:
                 assert self.account.now() - moment < timedelta(seconds=GRACE)
         assert asyncio.all_tasks() == {asyncio.current_task()}
         return [*outcomes]
+
+
+async def limit(_: object, __: object) -> None:
+    """Let the call run out of time, of which it has a quarter of a request's for each step."""
 
 
 async def cancel(_: object, task: "asyncio.Task[object]") -> None:
@@ -240,7 +264,9 @@ async def close_gently(client: RolesClient, _: object) -> None:
     await closing
 
 
-ENDS: Final = (cancel, close, close_soon, close_twice, cancel_close, close_gently)
+ENDS: Final = (cancel, limit, close, close_soon, close_twice, cancel_close, close_gently)
+TOO_LATE: Final = (RolesTimeoutError, RateLimitError, ServerError)
+"""The errors of calls that have no time left, or none for another attempt."""
 SEVERAL: Final = ("list", "find", "users", "spaces", "projects")
 """Methods that make several calls, of which a closing client refuses the next one."""
 
@@ -274,7 +300,7 @@ async def check(
                 assert added <= after, seen
                 assert not removed & after, seen
             if is_made(outcome) is False:
-                assert isinstance(outcome, ClientStateError), seen
+                assert isinstance(outcome, TOO_LATE if end is limit else ClientStateError), seen
                 assert removed <= after, seen
                 assert not added & after, seen
         is_at_once = end in (close, close_twice, cancel_close) and trio.is_early
@@ -282,7 +308,8 @@ async def check(
             # It had no slot yet.
             assert isinstance(outcomes[2], ClientStateError), seen
         # The others end as if nothing had happened; so do all, if they are given time.
-        spared = [each for each in outcomes if each is not outcomes[ended]] if end is cancel else []
+        is_one = end in (cancel, limit)
+        spared = [each for each in outcomes if each is not outcomes[ended]] if is_one else []
         if end is close_gently and trio.are_begun and not method.endswith(SEVERAL):
             spared = outcomes
         assert all(is_made(each) or weather is lossy for each in spared), seen
@@ -293,20 +320,23 @@ async def check(
 
 MOMENTS: Final = [
     (method, weather, end)
-    for method, weather, end in itertools.product(METHODS, WEATHERS, ENDS)
-    if sized(weather is calm or (end in (cancel, close, close_soon) and "Name" not in method), True)  # noqa: FBT003
+    for (m, method), (w, weather), (e, end) in itertools.product(
+        *map(enumerate, (METHODS, WEATHERS, ENDS))
+    )
+    if sized((m + 2 * w - e) % len(ENDS) == 0, True)  # noqa: FBT003
 ]
+"""In a sample each method in each weather, each with another end."""
 
 
 @pytest.mark.parametrize(("method", "weather", "end"), MOMENTS)
 async def test_in_process(method: str, weather: Weather, end: End) -> None:
     """A call that is ended at any step has made its change, or not, as its outcome says."""
     await check(
-        in_process, weather, method, end, range(0, 400, sized(2 if weather is calm else 7, 1))
+        in_process, weather, method, end, range(0, 400, sized(4 if weather is calm else 11, 1))
     )
 
 
-@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("end", [each for each in ENDS if each is not limit])
 @pytest.mark.parametrize("method", ["RolesClient.create", "RolesClient.get", "ByName.ensure"])
 async def test_over_http(method: str, end: End) -> None:
     """So it is over sockets."""
