@@ -99,60 +99,52 @@ def test_sources(argument: str, *, lent: bool) -> None:
             assert setting(Config(**arguments), argument) == taken
 
 
-HOSTS = {
-    "ARIZE_API_SCHEME": "http",
-    "ARIZE_API_HOST": "127.0.0.1",
-    "ARIZE_API_PORT": "8443",
-    "ARIZE_REGION": "eu-west-1a",
-    "ARIZE_SINGLE_HOST": "127.0.0.2",
-    "ARIZE_SINGLE_PORT": "9000",
-    "ARIZE_BASE_DOMAIN": "private.example",
-    "ARIZE_BASE_URL": "https://typescript.example/prefix/",
-}
-
-
-def address(given: dict[str, str], region: str | None) -> str:
-    """Return the address that variables make, or what the error says."""
-    if region is None and "ARIZE_BASE_URL" in given:
-        return "https://typescript.example/prefix"
-    ways = [
-        next((name for name in names if name in given), "")
-        for names in (
-            ("ARIZE_REGION",),
-            ("ARIZE_SINGLE_HOST", "ARIZE_SINGLE_PORT"),
-            ("ARIZE_BASE_DOMAIN",),
-        )
-    ]
-    scheme = given.get("ARIZE_API_SCHEME", "https")
-    port = f":{given['ARIZE_API_PORT']}" if "ARIZE_API_PORT" in given else ""
-    host = given.get("ARIZE_API_HOST", "api.arize.com")
-    if region is None and len(set(ways) - {""}) > 1:
-        return f"{' and '.join(filter(None, ways))} cannot both be set"
-    if name := region or given.get("ARIZE_REGION"):
-        host = f"api.{name}.arize.com"
-    elif ways[2]:
-        host = "api.private.example"
-    elif ways[1]:
-        host = given.get("ARIZE_SINGLE_HOST", host)
-        port = ":9000" if "ARIZE_SINGLE_PORT" in given else port
-    return f"{scheme}://{host}{port}"
+SCHEME = {"ARIZE_API_SCHEME": "http"}
+HOST = {"ARIZE_API_HOST": "127.0.0.1"}
+PORT = {"ARIZE_API_PORT": "8443"}
+REGION = {"ARIZE_REGION": "eu-west-1a"}
+SINGLE = {"ARIZE_SINGLE_HOST": "127.0.0.2"}
+SINGLE_PORT = {"ARIZE_SINGLE_PORT": "9000"}
+DOMAIN = {"ARIZE_BASE_DOMAIN": "private.example"}
+WHOLE = {"ARIZE_BASE_URL": "https://typescript.example/prefix/"}
 
 
 class TestHost:
-    @pytest.mark.parametrize("empty", [False, True])
-    @pytest.mark.parametrize("region", [None, "us-east-1b"])
-    def test_variables(self, region: str | None, *, empty: bool) -> None:
-        """Every set of variables makes the address that the guide says, or excludes another."""
-        for chosen in itertools.product((False, True), repeat=len(HOSTS)):
-            given = {name: HOSTS[name] for name in itertools.compress(HOSTS, chosen)}
-            rest = {name: "0" if "PORT" in name else "" for name in HOSTS if name not in given}
-            with patch.dict(os.environ, {**given, **(rest if empty else {})}):
-                try:
-                    found = configured(region=region, allow_http=True).base_url
-                except ConfigurationError as error:
-                    found = str(error)
-                assert found == address(given, region)
-                assert configured(base_url="https://mine").base_url == "https://mine"
+    @pytest.mark.parametrize("rest", [None, ""])
+    @pytest.mark.parametrize(
+        ("given", "address"),
+        [
+            ({}, "https://api.arize.com"),
+            (HOST, "https://127.0.0.1"),
+            (SCHEME | HOST | PORT, "http://127.0.0.1:8443"),
+            (PORT, "https://api.arize.com:8443"),
+            (REGION, "https://api.eu-west-1a.arize.com"),
+            (SCHEME | HOST | PORT | REGION, "http://api.eu-west-1a.arize.com:8443"),
+            (SINGLE | HOST | PORT, "https://127.0.0.2:8443"),
+            (SINGLE_PORT | HOST | PORT, "https://127.0.0.1:9000"),
+            (SINGLE | SINGLE_PORT | SCHEME, "http://127.0.0.2:9000"),
+            (DOMAIN | HOST | SCHEME | PORT, "http://api.private.example:8443"),
+            (REGION | SINGLE, "ARIZE_REGION and ARIZE_SINGLE_HOST cannot both be set"),
+            (REGION | SINGLE_PORT, "ARIZE_REGION and ARIZE_SINGLE_PORT cannot both be set"),
+            (DOMAIN | SINGLE, "ARIZE_SINGLE_HOST and ARIZE_BASE_DOMAIN cannot both be set"),
+            (DOMAIN | REGION, "ARIZE_REGION and ARIZE_BASE_DOMAIN cannot both be set"),
+            (WHOLE | SCHEME | HOST | PORT | REGION | SINGLE | DOMAIN, WHOLE["ARIZE_BASE_URL"][:-1]),
+        ],
+    )
+    def test_variables(self, given: dict[str, str], address: str, rest: str | None) -> None:
+        """Variables make the address that the guide says, or exclude another; none may be empty."""
+        if rest is not None:
+            every = SCHEME | HOST | PORT | REGION | SINGLE | SINGLE_PORT | DOMAIN | WHOLE
+            given = {name: "0" if "PORT" in name else rest for name in every} | given
+        with patch.dict(os.environ, given):
+            try:
+                found = configured(allow_http=True).base_url
+            except ConfigurationError as error:
+                found = str(error)
+            assert found == address
+            assert configured(base_url="https://mine").base_url == "https://mine"
+            regional = configured(region="us-east-1b", allow_http=True).base_url
+            assert regional.partition("://")[2].startswith("api.us-east-1b.arize.com")
 
     @pytest.mark.parametrize("port", ["-1", "65536", "http", "\uff18\uff10", "9" * 5000])
     def test_bad_port(self, port: str) -> None:
@@ -185,24 +177,20 @@ GATE = "https://arize.example:8443/gate"
         *each(
             "base_url",
             "the base URL must be printable ASCII without spaces",
-            *("", "https://h/a b", "https://h/a\tb", "https://h/a\x7f", " https://h"),
-            *("https://h\n", "https://evil.com .localhost", "https://h\r\nX: y"),
-            "https://bücher.example",
+            *("", "https://h/a\x7f", " https://h", "https://h\r\nX: y", "https://bücher.example"),
         ),
         *each(
             "base_url",
             f"the base URL {NO_HOST}",
             *("api.arize.com", "ftp://api.arize.com", "https://", "https://api.arize.com:port"),
             *("https://api.arize.com:", "https://api.arize.com:0", "https://api.arize.com:65536"),
-            *("https://[::1", "http://[::1].evil.com", "http://[::1]evil.com:80", "http://[evil]"),
-            *("http://[127.0.0.1]", "https://a..example", "https://.localhost"),
-            *("https://evil.com%20.localhost", "https://evil.com\\.localhost"),
+            *("https://[::1", "http://[::1].evil.com", "http://[evil]", "http://[127.0.0.1]"),
+            *("https://a..example", "https://evil.com%20.localhost", "https://evil\\.localhost"),
         ),
         *each(
             "base_url",
             "the base URL must have no user, query or fragment",
-            *("https://user:word@api.arize.com", "https://@api.arize.com", "https://h?region=eu"),
-            *("https://h?", "https://h#"),
+            *("https://user:word@api.arize.com", "https://@h", "https://h?", "https://h#"),
         ),
         *each(
             "base_url",
@@ -212,16 +200,14 @@ GATE = "https://arize.example:8443/gate"
         *each(
             "base_url",
             f"the base URL must end before /v2, which the client adds: use {GATE}",
-            *(f"{GATE}/v2", f"{GATE}/v2/", f"{GATE}/v2/roles", f"{GATE}/v2/roles/"),
+            *(f"{GATE}/v2", f"{GATE}/v2/roles/"),
         ),
         *each(
             "proxy",
             f"the proxy {PROXY_RULE}",
             *("", "proxy.example:3128", "socks5://proxy.example", "http://[", "http://"),
-            *("http://[::1].evil.com", "http://user:word@[::1].evil.com:3128"),
-            *("http://proxy.example:0", "http://proxy.example:port", "http://proxy.example/path"),
-            *("http://proxy.example?", "http://proxy.example#", "http://proxy.example "),
-            "http://user:pass word@proxy.example",
+            *("http://user:word@[::1].evil.com:3128", "http://proxy.example:port"),
+            *("http://proxy.example/path", "http://proxy.example?", "http://u:a b@proxy.example"),
         ),
         *(
             ({"headers": {name: "x"}}, f"the header {name!r} is set by the client itself")
@@ -274,7 +260,6 @@ class TestBaseUrl:
                 {"ARIZE_API_SCHEME": "ftp", "ARIZE_API_PORT": "8080"},
                 "ARIZE_API_SCHEME, ARIZE_API_PORT",
             ),
-            (None, {"ARIZE_SINGLE_HOST": "/"}, "ARIZE_SINGLE_HOST"),
             (None, {"ARIZE_API_HOST": "", "ARIZE_BASE_DOMAIN": ":"}, "ARIZE_BASE_DOMAIN"),
             ("us-east-1b", {"ARIZE_API_SCHEME": "ftp"}, "ARIZE_API_SCHEME"),
         ],
@@ -330,54 +315,41 @@ class TestCertificates:
         AiohttpRolesClient("a-key")
 
     @pytest.mark.parametrize(
-        ("arguments", "environment"),
-        [
-            ({"verify": False}, "false"),
-            ({"verify": False}, ""),
-            ({"base_url": "https://localhost"}, "false"),
-            ({"base_url": "https://127.0.0.1:1", "proxy": "https://[::1]:2"}, "false"),
-            ({"lent_session": True}, "false"),
-        ],
-    )
-    def test_own_word(
-        self, arguments: dict[str, Any], environment: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """The caller's own word is no reason to warn, nor is this machine, nor a lent session."""
-        monkeypatch.setenv("ARIZE_REQUEST_VERIFY", environment)
-        assert not configured(**arguments).verify
-
-    def test_variable(self) -> None:
-        """A proxy elsewhere intercepts a connection to this machine; no other word is taken."""
-        with (
-            patch.dict(os.environ, ARIZE_REQUEST_VERIFY="0"),
-            pytest.warns(InsecureWarning, match=r"certificate of proxy\.example is"),
-        ):
-            configured(base_url="https://localhost", proxy="https://proxy.example")
-        with patch.dict(os.environ, ARIZE_REQUEST_VERIFY="maybe"):
-            assert refusal() == "ARIZE_REQUEST_VERIFY must be true or false, not 'maybe'"
-
-    @pytest.mark.parametrize(
         ("arguments", "variables", "message"),
         [
+            # Neither the caller's own word, this machine nor a lent session is a reason to warn.
+            ({"verify": False}, {"VERIFY": "false"}, ""),
+            ({}, {"VERIFY": "false"}, ""),
+            ({"proxy": "https://[::1]:2"}, {"VERIFY": "false"}, ""),
+            ({"base_url": "https://h", "lent_session": True}, {"VERIFY": "0", "CA": "/a"}, ""),
+            # A proxy elsewhere intercepts a connection to this machine.
+            (
+                {"proxy": "https://proxy.example"},
+                {"VERIFY": "0"},
+                "of proxy.example is not checked",
+            ),
+            ({}, {"VERIFY": "maybe"}, "ARIZE_REQUEST_VERIFY must be true or false, not 'maybe'"),
+            # Two settings that say opposite things, unless an argument overrules one.
             ({"verify": False, "ca_file": "/a"}, {}, "ca_file says whom to trust, and verify="),
             ({"ca_file": "/a"}, {"VERIFY": "0"}, "ca_file says whom to trust, and ARIZE_REQUEST_"),
             ({}, {"VERIFY": "no", "CA": "/a"}, "ARIZE_SSL_CA_CERT says whom to trust, and ARIZE"),
             ({"verify": False}, {"VERIFY": "no", "CA": "/a"}, ""),
             ({"verify": True, "ca_file": "/a"}, {"VERIFY": "0"}, ""),
-            ({"lent_session": True}, {"VERIFY": "0", "CA": "/a"}, ""),
         ],
     )
-    def test_opposites(
+    def test_words(
         self, arguments: dict[str, Any], variables: dict[str, str], message: str
     ) -> None:
-        """Two settings that say opposite things are an error, unless an argument overrules one."""
+        """Words for verification that leave the caller unprotected, or say opposite things."""
         names = {"VERIFY": "ARIZE_REQUEST_VERIFY", "CA": "ARIZE_SSL_CA_CERT"}
-        arguments = {"base_url": "https://localhost"} | arguments
+        said = ""
         with patch.dict(os.environ, {names[name]: value for name, value in variables.items()}):
-            if message:
-                assert refusal(**arguments).startswith(message)
-            else:
-                configured(**arguments)
+            try:
+                configured(**{"base_url": "https://localhost"} | arguments)
+            except (ConfigurationError, InsecureWarning) as caught:
+                said = str(caught)
+        assert message in said
+        assert bool(said) is bool(message)
 
     @pytest.mark.parametrize(
         ("ca_file", "message", "cause"),

@@ -272,105 +272,50 @@ class TestOptions:
         assert all(one != other for one, other in pairwise(shown))
 
 
-def fill(account: FakeAccount) -> dict[str, list[Any]]:
-    """Fill an account with two of each, and return two texts for each name of an argument."""
-    emails, spaces = ["one@example.com", "two@example.com"], ["one", "two"]
-    bindings = [
-        account.bind(
-            account.add_role(name=name, permissions=["PROJECT_READ"]), user=user, resource=resource
-        )
-        for name, user, resource in zip(("One", "Two"), emails, PLACES, strict=True)
-    ]
-    return {
-        "role": ["One", "Two"],
-        "role_id": [each.role_id for each in bindings],
-        "user": emails,
-        "email": emails,
-        "user_id": [each.user_id for each in bindings],
-        "space": spaces,
-        "in_space": spaces,
-        "project": spaces,
-        "name": spaces,
-        "resource_id": [each.resource_id for each in bindings],
-        "binding_id": [each.id for each in bindings],
-    }
+RESOURCES = ("", *(name for name, each in vars(ArizeClient).items() if type(each) is property))
 
 
-class TestReads:
-    """The arguments of calls that change nothing."""
-
-    @settings(max_examples=sized(25, 500))
-    @given(st.data())
-    def test_after_others(self, data: st.DataObject) -> None:
-        """A call after others returns what it returns alone."""
-        account = FakeAccount(api_key=KEYS[0], clock=lambda: START)
-        texts = fill(account)
-
-        async def check() -> None:
-            async with FakeRolesClient(account) as roles:
-                methods = self.methods(roles)
-                calls = [
-                    (each, data.draw(draw(methods[each], texts)))
-                    for each in data.draw(st.lists(st.sampled_from([*methods]), max_size=6))
-                ]
-                after_others = [await self.outcome(roles, *call) for call in calls]
-            for call, found in zip(calls, after_others, strict=True):
-                async with FakeRolesClient(account) as alone:
-                    assert await self.outcome(alone, *call) == found
-
-        asyncio.run(check())
-
-    def methods(self, roles: ArizeClient) -> dict[tuple[str, str], Callable[..., Any]]:
-        """Return the methods that change nothing, by the resource and their name."""
-        properties = inspect.getmembers(ArizeClient, lambda each: isinstance(each, property))
-        clients: dict[str, Any] = {"": roles} | {
-            name: getattr(roles, name) for name, _ in properties
-        }
-        kinds: dict[str, type[Any]] = {name: type(client) for name, client in clients.items()}
-        return {
-            (resource, name): method
-            for resource, kind in kinds.items()
-            for name, method in inspect.getmembers(kind, inspect.isfunction)
-            if not name.startswith("_") and name not in CHANGES
-        }
-
-    async def outcome(
-        self, roles: ArizeClient, method: tuple[str, str], arguments: Arguments
-    ) -> object:
-        """Return the result of a call, or its error."""
-        resource, name = method
-        client = getattr(roles, resource) if resource else roles
+async def outcomes(client: Any, *calls: tuple[str, str, Arguments]) -> list[object]:  # noqa: ANN401
+    """Return the results or errors of a client's calls, made one after the other."""
+    found: list[object] = []
+    for resource, name, arguments in calls:
         try:
-            result = getattr(client, name)(**arguments)
-            if inspect.isawaitable(result):
-                return await result
-            return [each async for each in result]
+            result = getattr(getattr(client, resource, client), name)(**arguments)
+            is_one = inspect.isawaitable(result)
+            found.append(await result if is_one else [each async for each in result])
         except RolesError as error:
-            return type(error), str(error)
+            found.append((type(error), str(error)))
+    return found
 
 
 @settings(max_examples=sized(25, 500))
 @given(st.data())
-def test_updates(data: st.DataObject) -> None:
-    """Of several updates of a role, the last value of each field counts."""
+def test_after_others(data: st.DataObject) -> None:
+    """A call that reads returns after others what it returns alone, whatever its arguments."""
     account = FakeAccount(api_key=KEYS[0], clock=lambda: START)
-    role_id = fill(account)["role_id"][0]
-    texts = {"name": ["Other", "Another"], "description": ["It is.", "It was."]}
-    updates = data.draw(st.lists(draw(ArizeClient.update, texts), min_size=1, max_size=4))
+    users, names = ["one@example.com", "two@example.com"], ["one", "two"]
+    roles = [account.add_role(name, ["PROJECT_READ"]) for name in names]
+    bound = [
+        account.bind(x[0], user=x[1], resource=x[2]) for x in zip(roles, users, PLACES, strict=True)
+    ]
+    texts = dict.fromkeys(("role", "space", "in_space", "project", "name"), names)
+    texts |= dict.fromkeys(("user", "email"), users) | {"binding_id": [x.id for x in bound]}
+    for name in ("role_id", "user_id", "resource_id"):
+        texts[name] = [getattr(each, name) for each in bound]
 
     async def check() -> None:
-        async with FakeRolesClient(account) as roles:
-            expected: Arguments = {}
-            for update in updates:
-                # None is the same as left out, but for a field that it empties.
-                fields = {
-                    name: value
-                    for name, value in update.items()
-                    if value is not None or name == "description"
-                }
-                if fields:
-                    role = await roles.update(role_id=role_id, **fields)
-                    expected |= fields
-                    assert {name: getattr(role, name) for name in expected} == expected
+        async with FakeRolesClient(account) as client:
+            methods = [
+                (resource, name, method)
+                for resource in RESOURCES
+                for name, method in inspect.getmembers(type(getattr(client, resource, client)))
+                if inspect.isfunction(method) and name[0] != "_" and name not in CHANGES
+            ]
+            drawn = data.draw(st.lists(st.sampled_from(methods), max_size=6))
+            calls = [(resource, name, data.draw(draw(x, texts))) for resource, name, x in drawn]
+            together = await outcomes(client, *calls)
+        for call, result in zip(calls, together, strict=True):
+            async with FakeRolesClient(account) as alone:
+                assert await outcomes(alone, call) == [result]
 
     asyncio.run(check())
