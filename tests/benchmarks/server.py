@@ -11,7 +11,7 @@ import urllib.parse
 from typing import Any
 
 from tests.benchmarks.records import role
-from tests.support.rate_limit import Limiter
+from tests.support.rate_limit import Bucket
 
 
 class Service:
@@ -24,7 +24,7 @@ class Service:
         self,
         *,
         roles: int = 0,
-        limiter: Limiter | None = None,
+        limiter: Bucket | None = None,
         latency: float = 0.0,
         first: int = 40,
     ) -> None:

@@ -1,15 +1,13 @@
 """The pace of a client: its rules, and jobs under limits in simulated time."""
 
 import math
-from collections.abc import Callable
-from functools import partial
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from arize_roles_async._calls.pace import Pace
-from tests.support.rate_limit import Bucket, FixedWindow, Limit, Limiter, Simulation
+from tests.support.rate_limit import Limit, Simulation
 
 
 def close(seconds: float) -> object:
@@ -52,10 +50,8 @@ class TestUnlimited:
         pace = refused_pace(seconds=2.0)
         pace.note_sent(12.0)
         pace.note_granted(12.0)
-
         pace.note_sent(612.0)
         assert pace.limited
-
         pace.note_sent(612.5)
         assert not pace.limited
         assert (pace.ready_at(), pace.rate) == (-math.inf, math.inf)
@@ -66,7 +62,6 @@ class TestHold:
     def test_until(self, seconds: float, until: float) -> None:
         """No request goes before the time that the service asked to wait, of 1 s to an hour."""
         pace = refused_pace(seconds=seconds)
-
         assert pace.ready_at() == close(until)
         assert pace.wait(until - 1.0) == close(1.0)
         assert pace.wait(until + 1.0) == 0.0
@@ -74,14 +69,11 @@ class TestHold:
     def test_extended(self) -> None:
         """A later refusal that asks for more extends the hold, one that asks for less does not."""
         pace = refused_pace(seconds=3.0)
-
         pace.note_refused(9.97, 10.01, 1.0)
         assert pace.ready_at() == close(13.0)
-
         pace.note_refused(9.98, 10.02, 5.0)
         assert pace.ready_at() == close(15.02)
         assert pace.refused_since == 10.0
-
         pace.note_granted(16.0)
         assert pace.refused_since == math.inf
 
@@ -129,7 +121,6 @@ class TestGoal:
             pace.note_granted(now + 0.001)
         for _ in range(refused):
             pace.note_refused(now + 0.001, now + 0.041, 1.0)
-
         assert self.start(pace) == round(0.85 * part, 4)
 
     def test_after_a_long_hold(self) -> None:
@@ -143,46 +134,36 @@ class TestGoal:
 
 
 @pytest.mark.parametrize(
-    ("clients", "calls", "limiter", "seconds", "refused", "last"),
+    ("clients", "calls", "limit", "seconds", "refused", "last"),
     [
         # Alone, a client takes little more than the ideal time.
-        (1, 1000, partial(Bucket, Limit(20.0, 5)), 1.25, 0.03, 1.0),
-        (1, 1000, partial(Bucket, Limit(100.0, 20)), 1.6, 0.03, 1.0),
-        (1, 300, partial(Bucket, Limit(100.0, 20)), 2.2, 0.08, 1.0),
-        (1, 1000, partial(Bucket, Limit(300.0, 300)), 1.7, 0.04, 1.0),
-        (1, 60, partial(Bucket, Limit(0.5, 1)), 1.3, 1.0, 1.0),
-        (1, 512, partial(FixedWindow, 100), 1.1, 0.11, 1.0),
-        (1, 600, partial(Bucket, Limit(20.0, 5, 30)), 4.3, 0.01, 1.0),
+        (1, 1000, Limit(20.0, 5), 1.25, 0.03, 1.0),
+        (1, 300, Limit(100.0, 20), 2.2, 0.08, 1.0),
+        (1, 1000, Limit(300.0, 300), 1.7, 0.04, 1.0),
+        (1, 60, Limit(0.5, 1), 1.3, 1.0, 1.0),
+        (1, 600, Limit(20.0, 5, 30), 4.3, 0.01, 1.0),
         # The rate halves, doubles, or falls to a tenth.
-        (1, 1000, partial(Bucket, Limit(50.0, 50, 2, halfway=0.5), half=500), 1.25, 0.06, 1.0),
-        (1, 1000, partial(Bucket, Limit(20.0, 5, halfway=2.0), half=500), 1.4, 0.03, 1.0),
-        (1, 600, partial(Bucket, Limit(50.0, 10, halfway=0.1), half=300), 1.2, 0.05, 1.0),
+        (1, 1000, Limit(50.0, 50, 2, halfway=0.5, half=500), 1.25, 0.06, 1.0),
+        (1, 1000, Limit(20.0, 5, halfway=2.0, half=500), 1.4, 0.03, 1.0),
+        (1, 600, Limit(50.0, 10, halfway=0.1, half=300), 1.2, 0.05, 1.0),
         # Of several, the last is not done long after the first.
-        (2, 500, partial(Bucket, Limit(20.0, 5)), 1.4, 0.03, 2.0),
-        (4, 250, partial(Bucket, Limit(20.0, 5)), 1.4, 0.05, 2.0),
-        (8, 200, partial(Bucket, Limit(50.0, 20)), 1.4, 0.05, 2.8),
-        (16, 100, partial(Bucket, Limit(100.0, 20)), 1.8, 0.05, 4.5),
-        (4, 200, partial(Bucket, Limit(7.0, 1)), 2.9, 0.45, 1.5),
+        (2, 500, Limit(20.0, 5), 1.4, 0.03, 2.0),
+        (8, 200, Limit(50.0, 20), 1.4, 0.05, 2.8),
+        (16, 100, Limit(100.0, 20), 1.8, 0.05, 4.5),
+        (4, 200, Limit(7.0, 1), 2.9, 0.45, 1.5),
         # Refused requests count, requests collide by chance, or hardly any is granted.
-        (2, 32, partial(Bucket, Limit(1.0, 1, 0), counts_refusals=True), 3.0, 0.9, 2.0),
-        (8, 8, partial(Bucket, Limit(1.0, 1), counts_refusals=True), 4.0, 0.0, 8.0),
-        (2, 150, partial(Bucket, Limit(14.0, 1)), 6.0, 0.2, 2.0),
-        (8, 3, partial(Bucket, Limit(0.2, 1)), 1.5, 0.0, 12.0),
+        (2, 32, Limit(1.0, 1, 0, counts_refusals=True), 3.0, 0.9, 2.0),
+        (8, 8, Limit(1.0, 1, counts_refusals=True), 4.0, 0.0, 8.0),
+        (2, 150, Limit(14.0, 1), 6.0, 0.2, 2.0),
+        (8, 3, Limit(0.2, 1), 1.5, 0.0, 12.0),
     ],
 )
 def test_jobs(
-    clients: int,
-    calls: int,
-    limiter: Callable[[], Limiter],
-    *,
-    seconds: float,
-    refused: float,
-    last: float,
+    clients: int, calls: int, limit: Limit, *, seconds: float, refused: float, last: float
 ) -> None:
     """A job takes no longer; none starves, or is granted nothing for 5 minutes and then fails."""
     for seed in range(3):
-        simulation = Simulation(limiter(), seed=seed, jitter=0.05 * seed)
-        outcome = simulation.run(clients, calls)
+        outcome = Simulation(limit, seed=seed, jitter=0.05 * seed).run(clients, calls)
         assert outcome.seconds <= seconds
         assert outcome.refused <= refused
         assert outcome.last_to_first <= last

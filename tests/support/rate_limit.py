@@ -3,11 +3,12 @@
 import heapq
 import math
 import random
-from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from itertools import count
 from typing import NamedTuple
+
+import attrs
 
 from arize_roles_async._calls.pace import Pace
 
@@ -29,7 +30,41 @@ class Limit(NamedTuple):
     retry_after: int | None = None
     """None is the time until there is a token, rounded up."""
     halfway: float = 1.0
-    """The factor of the rate after half of the job."""
+    """The factor of the rate after so many grants as `half`."""
+    half: int = 0
+    counts_refusals: bool = False
+    """A refused request takes a token that is not there, down to one burst."""
+
+
+class Bucket:
+    """A token bucket."""
+
+    def __init__(self, limit: Limit) -> None:
+        self.limit = limit
+        self._tokens, self._filled_at = float(limit.burst), 0.0
+        self._granted = 0
+
+    def take(self, now: float) -> float | None:
+        """Grant a request and return None, or return the `Retry-After` of a refusal."""
+        limit = self.limit
+        rate = limit.rate * (limit.halfway if self._granted >= limit.half else 1.0)
+        self._tokens = min(limit.burst, self._tokens + (now - self._filled_at) * rate)
+        self._filled_at = now
+        if self._tokens >= 1.0:
+            self._tokens -= 1.0
+            self._granted += 1
+            return None
+        if limit.counts_refusals:
+            self._tokens = max(-limit.burst, self._tokens - 1.0)
+        if limit.retry_after is not None:
+            return limit.retry_after
+        return max(1, math.ceil((1.0 - self._tokens) / rate))
+
+    def ideal(self, requests: int) -> float:
+        """Return the least seconds in which so many requests are granted."""
+        limit = self.limit
+        before = max(0, requests - limit.half - limit.burst)
+        return before / limit.rate + limit.half / (limit.rate * limit.halfway)
 
 
 class Outcome(NamedTuple):
@@ -45,73 +80,14 @@ class Outcome(NamedTuple):
     """Answers of 429 for each call, but for the requests before a limit can be known."""
 
 
-class Bucket:
-    """A token bucket.
-
-    Args:
-        limit: Its rate and size, and the `Retry-After` of a refusal.
-        half: The number of grants after which the rate changes.
-        counts_refusals: A refused request takes a token that is not there, down to one burst.
-    """
-
-    def __init__(self, limit: Limit, *, half: int = 0, counts_refusals: bool = False) -> None:
-        self.limit = limit
-        self._half = half
-        self._counts_refusals = counts_refusals
-        self._tokens, self._filled_at = float(limit.burst), 0.0
-        self._granted = 0
-
-    def take(self, now: float) -> float | None:
-        """Grant a request and return None, or return the `Retry-After` of a refusal."""
-        rate, burst, retry_after, halfway = self.limit
-        if self._granted >= self._half:
-            rate *= halfway
-        self._tokens = min(burst, self._tokens + (now - self._filled_at) * rate)
-        self._filled_at = now
-        if self._tokens >= 1.0:
-            self._tokens -= 1.0
-            self._granted += 1
-            return None
-        if self._counts_refusals:
-            self._tokens = max(-burst, self._tokens - 1.0)
-        if retry_after is not None:
-            return retry_after
-        return max(1, math.ceil((1.0 - self._tokens) / rate))
-
-    def ideal(self, requests: int) -> float:
-        """Return the least seconds in which so many requests are granted."""
-        rate, burst, _, halfway = self.limit
-        before = max(0, requests - self._half - burst)
-        return before / rate + self._half / (rate * halfway)
-
-
-class FixedWindow:
-    """So many requests in each minute; a 429 has the whole seconds to the next as `Retry-After`."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._granted: Counter[float] = Counter()
-
-    def take(self, now: float) -> float | None:
-        number = now // 60.0
-        if self._granted[number] == self._limit:
-            return math.ceil((number + 1.0) * 60.0 - now)
-        self._granted[number] += 1
-        return None
-
-    def ideal(self, requests: int) -> float:
-        return 60.0 * (math.ceil(requests / self._limit) - 1)
-
-
-Limiter = Bucket | FixedWindow
-
-
+@attrs.define
 class _Client:
-    def __init__(self, pace: Pace, calls: int) -> None:
-        self.pace = pace
-        self.waiting = self.unanswered = calls
-        self.under_way = self.sent = 0
-        self.timer = self.end = math.inf
+    pace: Pace
+    waiting: int
+    under_way: int = 0
+    sent: int = 0
+    timer: float = math.inf
+    end: float = 0.0
 
 
 class Simulation:
@@ -120,8 +96,8 @@ class Simulation:
     Each way is longer by a part of the latency, on average by a half of `jitter`.
     """
 
-    def __init__(self, limiter: Limiter, *, jitter: float, seed: int) -> None:
-        self._limiter = limiter
+    def __init__(self, limit: Limit, *, jitter: float, seed: int) -> None:
+        self._bucket = Bucket(limit)
         self._jitter = jitter
         self._random = random.Random(seed)  # noqa: S311 - no secret
         self._ties = count()
@@ -137,10 +113,10 @@ class Simulation:
         while self._events:
             moment, _, happen = heapq.heappop(self._events)
             happen(moment)
-        assert not any(client.unanswered for client in everyone)
+        assert not any(client.waiting for client in everyone)
         ends = [client.end for client in everyone]
         return Outcome(
-            seconds=max(ends) / (self._limiter.ideal(clients * calls) + LATENCY),
+            seconds=max(ends) / (self._bucket.ideal(clients * calls) + LATENCY),
             last_to_first=max(ends) / min(ends),
             refused_for=self._refused_for,
             refused=self._refusals / (clients * calls),
@@ -168,27 +144,20 @@ class Simulation:
             self._at(now + self._way(), partial(self._arrive, client, client.sent, now))
 
     def _arrive(self, client: _Client, number: int, sent: float, now: float) -> None:
-        back = self._way()
-        retry_after = self._limiter.take(now)
-        if retry_after is None:
-            self._at(now + back, partial(self._grant, client, sent))
-        else:
-            self._at(now + back, partial(self._refuse, client, number, sent, retry_after))
+        retry_after = self._bucket.take(now)
+        self._at(now + self._way(), partial(self._answer, client, number, sent, retry_after))
 
-    def _grant(self, client: _Client, sent: float, now: float) -> None:
-        client.under_way -= 1
-        client.unanswered -= 1
-        client.pace.note_granted(sent)
-        client.end = now
-        self._go(client, now)
-
-    def _refuse(
-        self, client: _Client, number: int, sent: float, retry_after: float, now: float
+    def _answer(
+        self, client: _Client, number: int, sent: float, retry_after: float | None, now: float
     ) -> None:
         client.under_way -= 1
-        client.waiting += 1
-        client.pace.note_refused(sent, now, retry_after)
-        self._refusals += number > SLOTS
-        self._refused_for = max(self._refused_for, now - client.pace.refused_since)
-        assert self._refused_for < GIVES_UP, "a client starves"
+        if retry_after is None:
+            client.pace.note_granted(sent)
+            client.end = now
+        else:
+            client.waiting += 1
+            client.pace.note_refused(sent, now, retry_after)
+            self._refusals += number > SLOTS
+            self._refused_for = max(self._refused_for, now - client.pace.refused_since)
+            assert self._refused_for < GIVES_UP, "a client starves"
         self._go(client, now)
