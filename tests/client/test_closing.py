@@ -20,7 +20,7 @@ from arize_roles_async import (
 )
 from arize_roles_fake import FakeRolesClient
 from tests.support.clients import ONCE, account_at_noon, create, passed, use
-from tests.support.event_loop import LoopClock, on_each_backend, on_each_loop, settle, until
+from tests.support.event_loop import on_each_backend, on_each_loop, settle, until
 from tests.support.raw_http import PAGE, scripted
 
 UNLIMITED = Timeouts(total=None, connect=None, read=None)
@@ -75,17 +75,6 @@ async def test_connecting() -> None:
 
 class TestResolving:
     """While the name of the host is resolved."""
-
-    @on_each_loop
-    async def test_aclose(self, resolving: list[str]) -> None:
-        """Closing the client ends its calls with an error, which a TaskGroup sees."""
-        roles = client("https://roles.example")
-        with pytest.raises(ExceptionGroup) as caught:  # noqa: PT012 - it is the block that raises
-            async with asyncio.TaskGroup() as group:
-                group.create_task(create(roles))
-                await until(lambda: resolving)
-                await roles.aclose()
-        assert repr(caught.value.exceptions) == "(ClientStateError('the client is closed'),)"
 
     @on_each_loop
     async def test_session(self, resolving: list[str]) -> None:
@@ -155,34 +144,6 @@ async def test_body(closed: str, *, change: bool) -> None:
             await roles.aclose()
             assert not session.closed
         await ends(call, OutcomeUnknownError if change else error, match)
-
-
-async def test_silence(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A call whose silence is too long at that moment does not try again."""
-    clock = LoopClock(monkeypatch)
-    async with scripted(None) as script:
-        roles = client(script.url, timeout=Timeouts(total=None, read=60.0))
-        call = asyncio.create_task(use(roles))
-        await until(lambda: script.asked.is_set() or call.done())
-        asyncio.get_running_loop().call_soon(asyncio.ensure_future, roles.aclose())
-        await clock.pass_by(60.0)
-        await ends(call, ClientStateError, "^the client is closed$")
-
-
-@pytest.mark.parametrize("grace", [0.0, LONG])
-@on_each_loop
-async def test_cancelled(grace: float) -> None:
-    """A close that is cancelled has closed the connections, and their calls end."""
-    async with scripted(None) as script:
-        roles = client(script.url)
-        call = asyncio.create_task(use(roles))
-        await until(lambda: script.requests)
-        closing = asyncio.create_task(roles.aclose(grace=grace))
-        await asyncio.sleep(0)
-        closing.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await closing
-        await ends(call, ClientStateError, "^the client is closed$")
 
 
 async def test_own_call() -> None:

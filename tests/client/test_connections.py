@@ -6,14 +6,11 @@ import gc
 import logging
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
 
 import aiohttp
 import attrs
 import pytest
 from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
-from aiohttp.client_proto import ResponseHandler
-from yarl import URL
 
 from arize_roles_async import (
     AiohttpRolesClient,
@@ -86,24 +83,6 @@ class TestGivenUp:
             gc.collect()
             assert isinstance(await server.lost(), ConnectionResetError)
         assert complaints == []
-
-    async def test_close_fails(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A connection that cannot be closed keeps no other open, and no call of `aclose` fails."""
-
-        def answer(peer: Peer) -> None:
-            asked.append(peer)
-            if len(asked) == 3:
-                for each in asked:
-                    page(each)
-
-        error = AttributeError("'NoneType' object has no attribute 'get_extra_info'")
-        asked: list[Peer] = []
-        async with serve(answer) as server:
-            async with AiohttpRolesClient("key", base_url=server.url) as roles:
-                await asyncio.gather(*(use(roles) for _ in range(3)))
-                monkeypatch.setattr(ResponseHandler, "close", Mock(side_effect=error))
-            await until(lambda: all(peer.lost for peer in server.peers))
-            monkeypatch.undo()
 
 
 class TestFailed:
@@ -218,19 +197,6 @@ class TestNone:
         assert str(caught.value).startswith(f"POST /v2/roles: cannot connect to {place}: ")
         assert not caught.value.sent
 
-    async def test_elsewhere(self, refusing_port: int) -> None:
-        """If a middleware of a lent session sends it elsewhere, the error names that place."""
-        place = f"localhost:{refusing_port}"
-
-        async def redirect(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
-            request.url = URL(f"http://{place}")
-            return await handler(request)
-
-        async with over("http://127.0.0.1:1", redirect) as roles:
-            with pytest.raises(RolesConnectionError) as caught:
-                await roles.list()
-        assert str(caught.value).startswith(f"GET /v2/roles: cannot connect to {place}: ")
-
 
 class TestStray:
     @LENT
@@ -336,26 +302,6 @@ class TestPool:
             assert tasks[0].cancelled()
             received = b"".join(peer.received for peer in server.peers)
             assert received.count(b"GET ") == sent
-
-    @LENT
-    async def test_resolver(self, monkeypatch: pytest.MonkeyPatch, *, lent: bool) -> None:
-        """Resolving a name is connecting."""
-        clock = LoopClock(monkeypatch)
-        asked = asyncio.Event()
-
-        async def resolve(*_: object, **__: object) -> object:
-            asked.set()
-            return await asyncio.get_running_loop().create_future()
-
-        monkeypatch.setattr(aiohttp.ThreadedResolver, "resolve", resolve)
-        monkeypatch.setattr(aiohttp.AsyncResolver, "resolve", resolve)
-        limits = Timeouts(total=100.0, connect=50.0, read=60.0)
-        async with client("http://localhost:9", lent=lent, timeout=limits, retry=ONCE) as roles:
-            call = asyncio.create_task(use(roles))
-            await until(lambda: asked.is_set() or call.done())
-            await clock.pass_by(51.0)
-            with pytest.raises(RolesTimeoutError, match="connect limit of 50 s"):
-                await call
 
 
 @LENT

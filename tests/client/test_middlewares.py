@@ -21,7 +21,7 @@ from arize_roles_async import (
     StatusError,
 )
 from arize_roles_fake import FakeAccount
-from tests.support.clients import ONCE, SOON, account_at_noon, create, over, serve
+from tests.support.clients import SOON, account_at_noon, create, over, serve
 from tests.support.event_loop import until
 from tests.support.raw_http import PAGE, http_response, scripted
 
@@ -195,20 +195,6 @@ class TestRaises:
             await roles.list()
         assert (caught.value.status, caught.value.from_service) == (404, False)
 
-    async def test_success(self) -> None:
-        """An error of aiohttp's with the status of a success is a failed connection."""
-
-        async def parse(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
-            response = await handler(request)
-            await response.json()
-            return response
-
-        account = account_at_noon()
-        account.fail("list", 200, body="<title>Maintenance</title>")
-        async with lent(account, parse, retry=ONCE) as roles:
-            with pytest.raises(RolesConnectionError, match="ContentTypeError"):
-                await roles.list()
-
 
 @pytest.mark.parametrize("size", [50, 1 << 18], ids=["short", "long"])
 @pytest.mark.parametrize("middlewares", [(), (read,)], ids=["alone", "read before"])
@@ -230,23 +216,3 @@ async def test_body(middlewares: tuple[ClientMiddlewareType, ...], size: int) ->
     ):
         await roles.list()
     assert bodies == [body]
-
-
-async def test_nested() -> None:
-    """A tracer may call another client, also one over the same session."""
-
-    async def ask(*_: object) -> None:
-        if other:
-            await other.pop().list()
-
-    other: list[AiohttpRolesClient] = []
-    trace = aiohttp.TraceConfig()
-    trace.on_connection_create_start.append(ask)
-    account = account_at_noon()
-    async with (
-        lent(account, retry=ONCE, trace_configs=[trace]) as roles,
-        lent(account) as second,
-    ):
-        other += [second]
-        await roles.list()
-    assert len(account.calls) == 2

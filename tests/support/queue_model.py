@@ -5,7 +5,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from random import Random
 from sched import scheduler
-from typing import NamedTuple
 
 import attrs
 
@@ -13,26 +12,27 @@ from arize_roles_async._calls.pace import Pace
 from arize_roles_async._calls.queue import Queue, Slots, Waiter
 
 
-class Attempt(NamedTuple):
-    """The service's treatment of one request of a call."""
-
-    seconds: float
-    retry_after: float | None = None
-    """The `Retry-After` of a 429; None is a success."""
-
-
-class Schedule(NamedTuple):
+@attrs.define(eq=False)
+class Call:
     """One call: when it begins, what it allows, and how its attempts go."""
 
     begins: float
-    attempts: Sequence[Attempt]
-    deadline: float = math.inf
-    max_hold: float = math.inf
-    cancelled: float = math.inf
-    key: int = 0
+    attempts: Sequence[tuple[float, float | None]]
+    """The seconds of each, and the `Retry-After` of a 429; None is a success."""
+    deadline: float
+    max_hold: float
+    cancelled: float
+    key: int
+    place: int = 0
+    queue: Queue = attrs.field(init=False)
+    waiter: Waiter | None = None
+    joined: float = -math.inf
+    attempt: int = 0
+    is_sent: bool = False
+    is_over: bool = False
 
 
-def random_job(random: Random) -> tuple[int, list[Schedule]]:
+def random_job(random: Random) -> tuple[int, list[Call]]:
     """Return a number of slots, and calls.
 
     There are few moments, so that much falls together.
@@ -41,11 +41,11 @@ def random_job(random: Random) -> tuple[int, list[Schedule]]:
     def seconds(least: int, most: int) -> float:
         return random.randint(least, most) / 4
 
-    def attempt() -> Attempt:
-        return Attempt(seconds(0, 8), random.choice([None, None, 0.0, 1.0, 3.0]))
+    def attempt() -> tuple[float, float | None]:
+        return seconds(0, 8), random.choice([None, None, 0.0, 1.0, 3.0])
 
-    def schedule() -> Schedule:
-        return Schedule(
+    def call() -> Call:
+        return Call(
             begins=seconds(0, 8),
             attempts=[attempt() for _ in range(random.randint(1, 3))],
             deadline=random.choice([math.inf, seconds(1, 24)]),
@@ -55,7 +55,7 @@ def random_job(random: Random) -> tuple[int, list[Schedule]]:
         )
 
     keys = random.choice([1, 1, 3])
-    return random.randint(1, 3), [schedule() for _ in range(random.randint(1, 12))]
+    return random.randint(1, 3), [call() for _ in range(random.randint(1, 12))]
 
 
 class SteadyPace(Pace):
@@ -83,39 +83,23 @@ class SteadyPace(Pace):
         self.held_until = max(self.held_until, now + retry_after)
 
 
-@attrs.define(eq=False)
-class _Call:
-    place: int
-    schedule: Schedule
-    queue: Queue
-    pace: SteadyPace
-    waiter: Waiter | None = None
-    joined: float = -math.inf
-    attempt: int = 0
-    is_sent: bool = False
-    is_over: bool = False
-
-
 class Model:
     """Runs calls through a queue, and fails at the first rule that is broken."""
 
-    def __init__(self, slots: int, schedules: Sequence[Schedule]) -> None:
+    def __init__(self, slots: int, calls: Sequence[Call]) -> None:
         self._slots = slots
-        paces = [SteadyPace() for _ in range(3)]
         shared = Slots(slots)
-        self._queues = [Queue(shared, pace) for pace in paces]
+        self._queues = [Queue(shared, SteadyPace()) for _ in range(3)]
         self._now = 0.0
         self._events = scheduler(lambda: self._now, self._pass_by)
         self._ready: deque[Callable[[], None]] = deque()
         self._under_way = 0
         self._held_until = [-math.inf] * 3
-        ordered = sorted(schedules, key=lambda schedule: schedule.begins)
-        self._calls = [
-            _Call(place, each, self._queues[each.key], paces[each.key])
-            for place, each in enumerate(ordered)
-        ]
-        for call in self._calls:
-            self._at(call.schedule.begins, self._begin, call)
+        self._calls = sorted(calls, key=lambda call: call.begins)
+        for place, call in enumerate(self._calls):
+            call.place = place
+            call.queue = self._queues[call.key]
+            self._at(call.begins, self._begin, call)
 
     def run(self) -> None:
         """Run to the end; an `AssertionError` says which rule was broken."""
@@ -145,22 +129,22 @@ class Model:
             steps += 1
             assert steps <= 10_000, "calls wake each other for ever"
 
-    def _begin(self, call: _Call) -> None:
-        for end in (call.schedule.cancelled, call.schedule.deadline):
+    def _begin(self, call: Call) -> None:
+        for end in (call.cancelled, call.deadline):
             if end < math.inf:
                 self._at(max(self._now, end), self._give_up, call)
         self._send(call)
 
-    def _send(self, call: _Call) -> None:
+    def _send(self, call: Call) -> None:
         if call.queue.enter():
             self._go(call)
             return
-        waiter = Waiter(call.place, call.schedule.deadline, call.schedule.max_hold)
+        waiter = Waiter(call.place, call.deadline, call.max_hold)
         call.waiter, call.joined = waiter, self._now
         call.queue.join(waiter)
         self._ask(call, waiter)
 
-    def _ask(self, call: _Call, waiter: Waiter) -> None:
+    def _ask(self, call: Call, waiter: Waiter) -> None:
         if call.waiter is not waiter:
             return
         seconds = call.queue.ask(waiter, self._now)
@@ -177,47 +161,46 @@ class Model:
             if seconds < math.inf:
                 self._at(self._now + seconds, self._ask, call, waiter)
 
-    def _go(self, call: _Call) -> None:
+    def _go(self, call: Call) -> None:
         for other in self._calls:
             if other.waiter is not None and self._is_in_time(other):
-                may_go = other.queue is call.queue or not other.pace.limited
+                may_go = other.queue is call.queue or not other.queue.pace.limited
                 is_earlier = other.place < call.place and other.joined < self._now
                 assert not (is_earlier and may_go), "a call went before one that began earlier"
         self._under_way += 1
         assert self._under_way <= self._slots, "more requests are under way than there are slots"
-        assert self._now >= self._held_until[call.schedule.key], "a request went during a hold"
+        assert self._now >= self._held_until[call.key], "a request went during a hold"
         call.is_sent = True
-        attempt = call.schedule.attempts[call.attempt]
-        self._at(self._now + attempt.seconds, self._answer, call, attempt)
+        seconds, retry_after = call.attempts[call.attempt]
+        self._at(self._now + seconds, self._answer, call, self._now, retry_after)
 
-    def _answer(self, call: _Call, attempt: Attempt) -> None:
+    def _answer(self, call: Call, sent: float, retry_after: float | None) -> None:
         if not call.is_sent:
             return
         call.is_sent = False
         self._under_way -= 1
-        sent = self._now - attempt.seconds
         call.queue.exit()
-        if attempt.retry_after is None:
+        if retry_after is None:
             call.is_over = True
             return
-        call.queue.hold(sent, self._now, attempt.retry_after)
-        key, end = call.schedule.key, self._now + attempt.retry_after
-        self._held_until[key] = max(self._held_until[key], end)
-        ready = call.pace.ready_at()
+        call.queue.hold(sent, self._now, retry_after)
+        key = call.key
+        self._held_until[key] = max(self._held_until[key], self._now + retry_after)
+        ready = call.queue.pace.ready_at()
         call.attempt += 1
-        if call.attempt < len(call.schedule.attempts):
+        if call.attempt < len(call.attempts):
             self._send(call)
         else:
             call.is_over = True
         self._settle()
         # Until then nobody may go, so that those who wait have time.
         for other in self._calls:
-            if other.waiter is not None and other.schedule.key == key:
-                allowed = self._now + other.schedule.max_hold
-                assert other.schedule.deadline > ready, "a call waits on although it is too late"
+            if other.waiter is not None and other.key == key:
+                allowed = self._now + other.max_hold
+                assert other.deadline > ready, "a call waits on although it is too late"
                 assert allowed >= self._held_until[key], "a call waits out too long a hold"
 
-    def _give_up(self, call: _Call) -> None:
+    def _give_up(self, call: Call) -> None:
         """Cancel a call, which leaves at once."""
         if call.waiter is not None:
             waiter, call.waiter = call.waiter, None
@@ -228,14 +211,14 @@ class Model:
             call.queue.exit()
         call.is_over = True
 
-    def _is_in_time(self, call: _Call) -> bool:
-        schedule = call.schedule
-        is_in_time = max(self._now, call.pace.ready_at()) < schedule.deadline
-        return is_in_time and self._now + schedule.max_hold >= call.pace.held_until
+    def _is_in_time(self, call: Call) -> bool:
+        pace = call.queue.pace
+        is_in_time = max(self._now, pace.ready_at()) < call.deadline
+        return is_in_time and self._now + call.max_hold >= pace.held_until
 
     def _check_idle(self) -> None:
         for call in self._calls:
-            may_go = not call.pace.limited or call.pace.ready_at() <= self._now
+            may_go = not call.queue.pace.limited or call.queue.pace.ready_at() <= self._now
             is_idle = call.waiter and may_go and self._under_way < self._slots
             assert not is_idle, "a slot is free, and a call that may go waits"
 

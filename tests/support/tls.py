@@ -3,7 +3,6 @@
 import hashlib
 import ssl
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 
 import trustme
@@ -43,14 +42,6 @@ class Authority:
     def wrong_host(self) -> ssl.SSLContext:
         """Return a server's context with a certificate for a host elsewhere."""
         return _server(self._ca.issue_cert("elsewhere.example"))
-
-    def expired(self) -> ssl.SSLContext:
-        """Return a server's context with this host's certificate of years ago."""
-        return _server(
-            self._ca.issue_cert(
-                "127.0.0.1", "::1", "localhost", not_after=datetime(2001, 1, 1, tzinfo=UTC)
-            )
-        )
 
 
 def _server(certificate: trustme.LeafCert) -> ssl.SSLContext:
