@@ -3,7 +3,7 @@
 import json
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -67,9 +67,6 @@ PAGE_DATA = {
 }
 
 
-OF_PAGE = ListRolesResponse.from_dict
-
-
 class TestData:
     """Data and back."""
 
@@ -110,31 +107,23 @@ class TestData:
         assert role.created_at == datetime(2026, 12, 31, 23, 59, 59, tzinfo=UTC)
 
     @pytest.mark.parametrize(
-        ("field", "value"),
+        ("field", "values"),
         [
-            ("id", ""),
-            ("id", 7),
-            ("name", None),
-            ("is_predefined", "false"),
-            ("is_predefined", 0),
-            ("permissions", "ROLE_READ"),
-            ("permissions", ["ROLE_READ", 7]),
-            ("permissions", ["X"] * 1001),
-            ("id", "i" * 1001),
-            ("created_at", "yesterday"),
-            ("created_at", "2026-01-01T00:60:00Z"),
-            ("created_at", 5),
-            ("created_at", "2026-01-01T00:00:00"),
+            ("id", ["", 7, "i" * 1001]),
+            ("name", [None]),
+            ("is_predefined", ["false", 0]),
+            ("permissions", ["ROLE_READ", ["ROLE_READ", 7], ["X"] * 1001]),
+            ("created_at", ["yesterday", "2026-01-01T00:60:00Z", 5, "2026-01-01T00:00:00"]),
         ],
     )
-    def test_invalid(self, field: str, value: object) -> None:
+    def test_invalid(self, field: str, values: list[object]) -> None:
         """Data that is not valid is refused by field, with the reason of who looked at it."""
-        with pytest.raises(ValidationError) as caught:
-            Role.from_dict({**ROLE_DATA, field: value})
-
-        (violation,) = caught.value.violations
-        assert violation.field == f"$.{field}"
-        assert violation.message
+        for value in values:
+            with pytest.raises(ValidationError) as caught:
+                Role.from_dict({**ROLE_DATA, field: value})
+            (violation,) = caught.value.violations
+            assert violation.field == f"$.{field}"
+            assert violation.message
 
     def test_other_words(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The reason is the whole text where msgspec names the place of an item in other words."""
@@ -161,35 +150,25 @@ class TestData:
         assert "invalid items" in "".join(traceback.format_exception(caught.value))
 
     @pytest.mark.parametrize(
-        ("make", "given", "message"),
+        ("given", "message"),
         [
+            ('{"roles": [], "pagination": null}', ".pagination: must be an object, not None"),
+            ('{"roles": [], "pagination": []}', ".pagination: must be an object, not list"),
             (
-                ListRolesResponse.from_dict,
-                {**PAGE_DATA, "pagination": None},
-                ".pagination: must be an object, not None",
-            ),
-            (
-                ListRolesResponse.from_dict,
-                {**PAGE_DATA, "pagination": []},
-                ".pagination: must be an object, not list",
-            ),
-            (
-                ListRolesResponse.from_dict,
-                {**PAGE_DATA, "roles": 5},
+                '{"roles": 5, "pagination": {"has_more": false}}',
                 ".roles: must be a list, not int",
             ),
-            (Role.from_json, None, ": must be JSON text, not None"),
-            (Role.from_json, 5, ": must be JSON text, not int"),
-            (Role.from_json, "[]", ": must be an object, not list"),
-            (Role.from_json, "{", ": is not valid JSON: "),
-            (Role.from_json, '{"name": "\ud800"}', ": is not valid JSON: "),
+            (None, ": must be JSON text, not None"),
+            (5, ": must be JSON text, not int"),
+            ("[]", ": must be an object, not list"),
+            ("{", ": is not valid JSON: "),
+            ('{"name": "\ud800"}', ": is not valid JSON: "),
         ],
     )
-    def test_other_kind(self, make: Callable[[Any], object], given: Any, message: str) -> None:  # noqa: ANN401
+    def test_other_kind(self, given: Any, message: str) -> None:  # noqa: ANN401
         """A value in place of an object, a list or JSON is refused."""
         with pytest.raises(ValidationError) as caught:
-            make(given)
-
+            ListRolesResponse.from_json(given)
         assert str(caught.value).startswith(f"${message}")
 
     def test_surrogates(self) -> None:
@@ -200,16 +179,9 @@ class TestData:
 
 def test_fields() -> None:
     """A class describes its fields, in the order of the reference."""
-    assert [
-        (name, field.name, field.type, field.required, field.doc)
-        for name, field in PaginationMetadata.model_fields.items()
-    ] == [
-        ("has_more", "has_more", "bool", True, "Whether roles follow this page."),
-        (
-            *("next_cursor", "next_cursor", "str | None", False),
-            "The cursor of the next page; opaque.",
-        ),
-    ]
+    _, field = PaginationMetadata.model_fields.values()
+    described = (field.name, field.type, field.required, field.doc)
+    assert described == ("next_cursor", "str | None", False, "The cursor of the next page; opaque.")
 
 
 @pytest.mark.parametrize(
@@ -226,12 +198,11 @@ def test_fields() -> None:
         (
             attrs.evolve(
                 BARE,
-                name="n" * 40,
                 description="two\nlines" * 50,
                 permissions=(UnknownPermission("P\n" + "P" * 99), *[Permission.ROLE_READ] * 5),
             ),
             (
-                f"Role(id='Um9sZToyOmFCY0Q=', name='{'n' * 40}', "
+                "Role(id='Um9sZToyOmFCY0Q=', name='Viewer', "
                 "description='two\\nlinestwo\\nlinestwo\\nlinestwo\\nlinestwo…', permissions=("
                 f"'P\\n{'P' * 37}…', 'ROLE_READ', 'ROLE_READ', … 3 more), is_predefined=True, "
                 "created_at=2026-01-01T00:00:00+00:00, updated_at=2026-01-01T00:00:00+00:00)"
@@ -243,10 +214,6 @@ def test_fields() -> None:
                 "ListRolesResponse(roles=['AI Engineer', 'Viewer', 'AI Engineer', … 2 more], "
                 "pagination=PaginationMetadata(has_more=True, next_cursor='bmV4dA=='))"
             ),
-        ),
-        (
-            PaginationMetadata(has_more=True, next_cursor="c" * 41),
-            f"PaginationMetadata(has_more=True, next_cursor='{'c' * 39}…')",
         ),
     ],
 )
