@@ -1,5 +1,6 @@
 """Errors by themselves: made by hand, copied, pickled; bounded lines, and their words."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -30,7 +31,6 @@ from arize_roles_async import (
     Violation,
 )
 from arize_roles_fake import FakeRolesClient
-from tests.support.messages import texts
 from tests.support.sizes import sized
 
 ERRORS = [
@@ -38,6 +38,16 @@ ERRORS = [
     for value in (getattr(arize_roles_async, name) for name in arize_roles_async.__all__)
     if isinstance(value, type) and issubclass(value, RolesError)
 ]
+HOSTILE = (
+    "\x1b[31mred\x1b[0m",  # a terminal's colours
+    "first\r\nsecond",
+    "first\u2028second",
+    "abc\u202edef",  # the direction of writing turned round
+    "\x00\x08\x7f\x9b2J",
+    "\ud800",
+    "zero\u200bwidth",
+)
+TEXTS = st.text(st.characters(exclude_categories=())) | st.sampled_from(HOSTILE)
 STATUSES: list[tuple[type[StatusError], int]] = [
     (BadRequestError, 400),
     (AuthenticationError, 401),
@@ -75,7 +85,7 @@ class TestMessage:
         assert str(error).endswith("mmm… (total limit of 5 s, 2 attempts)")
 
     @settings(max_examples=sized(50, 1_000))
-    @given(st.sampled_from(ERRORS), texts, st.sampled_from([1, 2000]))
+    @given(st.sampled_from(ERRORS), TEXTS, st.sampled_from([1, 2000]))
     @example(RolesError, "\x1b\n", 1_000_000)
     def test_any(self, error_class: type[RolesError], message: str, times: int) -> None:
         """It is printable and bounded."""
@@ -116,18 +126,17 @@ async def test_request_id() -> None:
     roles = FakeRolesClient(retry=RetryPolicy(attempts=1))
     role = roles.account.add_role("Before")
     renamed = json.dumps({**role.to_dict(), "name": "After"})
-    pages: dict[Any, str] = dict.fromkeys(("get", "create", "list"), "<p>") | {"update": renamed}
+    pages: dict[Any, str] = {"get": "<p>", "create": "<p>", "list": "<p>", "update": renamed}
     for operation, page in pages.items():
         headers = {"Content-Type": "application/json", "X-Request-Id": f"of {operation}"}
         roles.account.fail(operation, 200, body=page, headers=headers)
-    with pytest.raises(InvalidResponseError) as read:
-        await roles.get(role_id=role.id)
-    with pytest.raises(OutcomeUnknownError) as changed:
-        await roles.create(name="A", permissions=["ROLE_READ"])
-    with pytest.raises(RoleRenamedError) as updated:
-        await roles.update(role="Before", description="New")
-    assert read.value.request_id == "of get"
-    assert changed.value.request_id == "of create"
-    assert isinstance(changed.value.__cause__, RolesError)
-    assert changed.value.__cause__.request_id == "of list"
-    assert updated.value.request_id == "of update"
+    calls = (
+        roles.get(role_id=role.id),
+        roles.create(name="A", permissions=["ROLE_READ"]),
+        roles.update(role="Before", description="New"),
+    )
+    errors: list[Any] = [(await asyncio.gather(call, return_exceptions=True))[0] for call in calls]
+    kinds = [InvalidResponseError, OutcomeUnknownError, RoleRenamedError]
+    assert [type(error) for error in errors] == kinds
+    ids = [error.request_id for error in (*errors, errors[1].__cause__)]
+    assert ids == ["of get", "of create", "of update", "of list"]

@@ -1,7 +1,6 @@
 """Calls that are tried again, and their time; `test_call` and `test_options` have the rules."""
 
 from contextlib import nullcontext
-from itertools import pairwise
 from typing import Literal
 from unittest import mock
 
@@ -11,18 +10,10 @@ from arize_roles_async import (
     ConflictError,
     RateLimitError,
     RetryPolicy,
-    RolesTimeoutError,
     ServerError,
-    Timeouts,
 )
-from arize_roles_fake import FakeAccount, FakeRolesClient
+from arize_roles_fake import FakeRolesClient
 from tests.support.clients import account_at_noon, create
-
-
-def waits(account: FakeAccount) -> list[float]:
-    """Return the seconds between the calls that the account was asked."""
-    moments = [call.at for call in account.calls]
-    return [(after - before).total_seconds() for before, after in pairwise(moments)]
 
 
 @pytest.mark.parametrize("free", [[], [401], [429], [401, 429], [429, 401]])
@@ -64,31 +55,6 @@ async def test_max_retry_after(asked: int, calls: set[int]) -> None:
 
     assert caught.value.retry_after == float(asked)
     assert len(account.calls) in calls
-
-
-@pytest.mark.parametrize(
-    ("timeouts", "limit", "seconds", "message"),
-    [
-        (Timeouts(total=None, read=10.0), "read", 33.0, "GET /v2/roles: no answer"),
-        (Timeouts(total=25.0), "total", 25.0, "list took too long .total limit of 25 s, 3 att"),
-    ],
-)
-async def test_silence(timeouts: Timeouts, limit: str, seconds: float, message: str) -> None:
-    """A silent account is a timeout after every attempt, or when the total time is up."""
-    account = account_at_noon()
-    account.slow_down(12.0)
-    policy = RetryPolicy(attempts=3, backoff=1.0)
-    roles = FakeRolesClient(account, timeout=timeouts, retry=policy)
-
-    with (
-        mock.patch("random.uniform", side_effect=max),
-        pytest.raises(RolesTimeoutError, match=message) as caught,
-    ):
-        await roles.list()
-
-    assert (caught.value.limit, caught.value.attempts) == (limit, 3)
-    assert waits(account) == [11.0, 12.0]
-    assert (account.now() - account.calls[0].at).total_seconds() == seconds
 
 
 @pytest.mark.parametrize("failure", ["refused", "unreachable"])
