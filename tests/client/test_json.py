@@ -2,33 +2,26 @@
 
 import json
 import tracemalloc
-from collections.abc import Mapping
 
 import pytest
 
 from arize_roles_async import ListRolesResponse
 from arize_roles_async._values.json import MAX_BODY, parse_json
 
-LONGEST_ROLE = {
-    "id": "Um9sZTo" * 20,
-    "name": "," * 255,
-    "description": "," * 1000,
-    "permissions": ["REMOTE_ENDPOINT_INTEGRATION_CREATE_AND_MORE"] * 500,
-    "is_predefined": False,
-    "created_at": "2026-01-02T03:04:05.678901234+00:00",
-    "updated_at": "2026-01-02T03:04:05.678901234+00:00",
-}
 
-
-def page_of(role: Mapping[str, object]) -> bytes:
-    return json.dumps({"roles": [role] * 100, "pagination": {"has_more": False}}).encode()
-
-
-@pytest.mark.parametrize("character", ["𝄞", '"', ",", "{"])
+@pytest.mark.parametrize("character", ["𝄞", ","])
 def test_longest_page(character: str) -> None:
     """The longest page that the service can need, escaped in full, is shorter than the limit."""
-    role = {**LONGEST_ROLE, "name": character * 255, "description": character * 1000}
-    body = page_of(role)
+    role = {
+        "id": "Um9sZTo" * 20,
+        "name": character * 255,
+        "description": character * 1000,
+        "permissions": ["REMOTE_ENDPOINT_INTEGRATION_CREATE_AND_MORE"] * 500,
+        "is_predefined": False,
+        "created_at": "2026-01-02T03:04:05.678901234+00:00",
+        "updated_at": "2026-01-02T03:04:05.678901234+00:00",
+    }
+    body = json.dumps({"roles": [role] * 100, "pagination": {"has_more": False}}).encode()
     assert len(body) <= MAX_BODY
     assert len(ListRolesResponse.from_dict(parse_json(body))) == 100  # type: ignore[arg-type]
 

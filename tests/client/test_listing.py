@@ -53,7 +53,7 @@ async def test_from_fetch() -> None:
         (list(map(str, range(100))), "gave 100 empty pages in a row, and said that more follows"),
     ],
 )
-async def test_cursor(cursors: list[str | None], what: str) -> None:
+async def test_bad_cursor(cursors: list[str | None], what: str) -> None:
     """A page whose cursor cannot be followed ends the walk."""
     left = iter(cursors)
 
@@ -68,11 +68,10 @@ async def test_cursor(cursors: list[str | None], what: str) -> None:
 
 async def test_empty_pages() -> None:
     """Fewer empty pages in a row, and more in all, do not end a walk."""
-    role, number = make_role(), 0
+    role, numbers = make_role(), iter(range(1, 301))
 
     async def fetch(**_: object) -> ListRolesResponse:
-        nonlocal number
-        number += 1
+        number = next(numbers)
         pagination = PaginationMetadata(has_more=number < 300, next_cursor=str(number))
         return ListRolesResponse(roles=() if number % 100 else (role,), pagination=pagination)
 

@@ -29,10 +29,6 @@ def each_sign(write: Callable[[str], str]) -> Callable[[str], str]:
     return lambda text: "".join(write(c) if c in SIGNS else c for c in text)
 
 
-def twice(write: Callable[[str], str]) -> Callable[[str], str]:
-    return lambda text: write(write(text))
-
-
 ONCE: dict[str, Callable[[str], str]] = {
     "as it is": str,
     "percent-encoded": lambda text: quote(text, safe=""),
@@ -44,8 +40,10 @@ ONCE: dict[str, Callable[[str], str]] = {
     "HTML by number": each_sign(lambda c: f"&#{ord(c):03};"),
     "HTML by hexadecimal number": each_sign(lambda c: f"&#x{ord(c):x};"),
 }
-TWICE = ("percent-encoded", "percent-encoded, each sign", "JSON")
-WRITINGS = ONCE | {f"{name}, twice": twice(ONCE[name]) for name in TWICE}
+WRITINGS: dict[str, Callable[[str], str]] = ONCE | {
+    "percent-encoded, twice": lambda text: quote(quote(text, safe=""), safe=""),
+    "JSON, twice": lambda text: ONCE["JSON"](ONCE["JSON"](text)),
+}
 WRITTEN = pytest.mark.parametrize("write", WRITINGS.values(), ids=WRITINGS)
 
 
@@ -78,20 +76,19 @@ def test_redact(text: str, key: str, redacted: str) -> None:
     assert redact(text, Secret(key)) == redacted
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_several(order: int) -> None:
+    """Of a key that begins as another one, nothing stays behind."""
+    keys = [Secret(key) for key in (LONG, f"{LONG.rstrip('=')}-of-another", "quite-another-key")]
+    text = " ".join(key.reveal() for key in keys)
+    assert redact(text, *keys[::order]) == "[API key] [API key] [API key]"
+
+
 @WRITTEN
 @pytest.mark.parametrize("key", [LONG, *(f"a{sign}bcdefgh" for sign in SIGNS)])
 def test_written(write: Callable[[str], str], key: str) -> None:
     """Each sign of a key may be written as JSON, URLs and HTML do."""
     assert redact(f"<{write(key)}>", Secret(key)) == "<[API key]>"
-
-
-@pytest.mark.parametrize("order", [1, -1])
-@pytest.mark.parametrize("key", ["abcdefgh", LONG, "k" * 40])
-def test_several(key: str, order: int) -> None:
-    """Of a key that begins as another one, nothing stays behind."""
-    keys = [Secret(key), Secret(f"{key.rstrip('=')}-of-another"), Secret("quite-another-key")]
-    text = " ".join(key.reveal() for key in keys)
-    assert redact(text, *keys[::order]) == "[API key] [API key] [API key]"
 
 
 def read(text: str) -> str:
@@ -142,7 +139,6 @@ def test_kept() -> None:
 @pytest.mark.parametrize(
     ("body", "detail"),
     [
-        (rb'{"detail": "ak-0123\/4567+89=="}', "[API key]"),
         (rb'{"detail": "\"ak\u002d0123/4567\u002b89=\u003d\""}', '"[API key]"'),
         (rb'{"detail": "x\\\/ak-0123/4567+89=="}', "x\\/[API key]"),
         (b'{"detail": "\xff"}', None),

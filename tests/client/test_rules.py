@@ -17,7 +17,6 @@ from arize_roles_async._roles.requests import (
 from arize_roles_async._values.requests import id_flaw, limit_flaw, name_or_id_flaw, text_flaw
 
 role_flaw = partial(name_or_id_flaw, "role")
-LONG_ID = "Ojo6" * 250
 SURROGATES = "must not contain surrogates, which UTF-8 cannot carry"
 NOT_ALLOWED = (
     "only ASCII letters, digits, space "
@@ -33,7 +32,6 @@ NOT_ALLOWED = (
         (name_flaw, "", "must have 1 to 255 characters, not 0"),
         (name_flaw, "n" * 256, "must have 1 to 255 characters, not 256"),
         (name_flaw, "a~é~\n", rf"must not contain '~\xe9\n': {NOT_ALLOWED}"),
-        (name_flaw, "^*;<>|{}`", f"must not contain '^*;<>|{{}}`': {NOT_ALLOWED}"),
         (
             name_flaw,
             "".join(map(chr, range(0x4E00, 0x4E15))),
@@ -47,8 +45,7 @@ NOT_ALLOWED = (
         (permissions_flaw, (), "must hold at least one permission"),
         (permissions_flaw, (5,), "must hold permissions or their identifiers, not int"),
         (
-            permissions_flaw,
-            ("ROLE_RAED", Permission.ROLE_READ, None),
+            *(permissions_flaw, ("ROLE_RAED", Permission.ROLE_READ, None)),
             (
                 "'ROLE_RAED' is not a known permission; did you mean ROLE_READ?; "
                 "must hold permissions or their identifiers, not None"
@@ -63,16 +60,8 @@ NOT_ALLOWED = (
         (permissions_flaw, (UnknownPermission(""),), "'' must not be empty"),
         (id_flaw, "i" * 1001, "must have at most 1000 characters, not 1001"),
         (id_flaw, "", "must not be empty"),
-        (
-            partial(name_or_id_flaw, "role"),
-            "n" * 256,
-            "must have at most 255 characters if it is a name, not 256",
-        ),
-        (
-            partial(name_or_id_flaw, "role"),
-            LONG_ID + "Ojo6",
-            "must have at most 1000 characters, not 1004",
-        ),
+        (role_flaw, "n" * 256, "must have at most 255 characters if it is a name, not 256"),
+        (role_flaw, "Ojo6" * 251, "must have at most 1000 characters, not 1004"),
         (role_flaw, 5, "must be a string, not int"),
         (name_flaw, UNSET, "must be a string, not UnsetType"),
         (limit_flaw, None, "must be an integer, not None"),
