@@ -1,7 +1,6 @@
 """The two clients of a fake account, for tests that hold on both."""
 
 import asyncio
-import functools
 import json
 import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
@@ -20,7 +19,6 @@ from arize_roles_async import (
     RetryPolicy,
     RolesClient,
 )
-from arize_roles_async._aiohttp.client import AiohttpTransport
 from arize_roles_fake import FakeAccount, FakeRolesClient, mock_arize
 from arize_roles_fake._server.server import Listener
 from arize_roles_fake._testing.faults import Reply, reply_of
@@ -205,23 +203,28 @@ async def create(roles: RolesClient, name: str = "Made") -> object:
 def sleeping(sleep: Callable[[float], Awaitable[object]]) -> Callable[..., AiohttpRolesClient]:
     """Return what makes a client that waits by calling `sleep`, and counts the time in full."""
 
-    return functools.partial(_SleepingClient, sleep)
+    class Sleeping(AiohttpRolesClient):
+        def __init__(self, api_key: ApiKey, **options: Any) -> None:  # noqa: ANN401
+            super().__init__(api_key, **options)
+            transport: Any = self._driver.transport
+            transport.event = lambda _: Event(transport)
 
+    class Event(asyncio.Event):
+        def __init__(self, transport: Any) -> None:  # noqa: ANN401 - it has other clocks
+            super().__init__()
+            self.clock = transport.time_limits.now
+            if not isinstance(self.clock, _Clock):
+                self.clock = transport.now = transport.time_limits.now = _Clock(self.clock)
 
-class _SleepingClient(AiohttpRolesClient):
-    """A client that waits by calling a function, which no argument of a client is."""
+        async def wait(self, seconds: float = math.inf) -> Literal[True]:
+            if seconds == math.inf:
+                return await super().wait()
+            end = self.clock() + seconds
+            await sleep(seconds)
+            self.clock.ahead += max(0.0, end - self.clock())
+            return cast("Literal[True]", self.is_set())
 
-    def __init__(
-        self, sleep: Callable[[float], Awaitable[object]], api_key: ApiKey, **options: object
-    ) -> None:
-        super().__init__(api_key, **cast("Any", options))
-        transport: Any = self._driver.transport
-
-        def event(call: object) -> _SleepingEvent:
-            del call
-            return _SleepingEvent(transport, sleep)
-
-        transport.event = event
+    return Sleeping
 
 
 class _Clock:
@@ -233,28 +236,6 @@ class _Clock:
 
     def __call__(self) -> float:
         return self._time() + self.ahead
-
-
-class _SleepingEvent:
-    def __init__(
-        self, transport: AiohttpTransport, sleep: Callable[[float], Awaitable[object]]
-    ) -> None:
-        if not isinstance(transport.now, _Clock):
-            transport.now = transport.time_limits.now = _Clock(transport.now)
-        self._clock = transport.now
-        self._sleep = sleep
-        self._event = asyncio.Event()
-
-    def set(self) -> None:
-        self._event.set()
-
-    async def wait(self, seconds: float) -> bool:
-        if seconds == math.inf:
-            return await self._event.wait()
-        end = self._clock() + seconds
-        await self._sleep(seconds)
-        self._clock.ahead += max(0.0, end - self._clock())
-        return self._event.is_set()
 
 
 async def _no_retry(_: float) -> None:
