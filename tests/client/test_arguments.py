@@ -18,7 +18,6 @@ from arize_roles_async import (
 )
 from arize_roles_async._calls.paging import Pages
 from arize_roles_fake import FakeRolesClient
-from tests.support.clients import Connect, account_at_noon, both_clients
 
 OWNERS: dict[type, Callable[[ArizeClient], Any]] = {
     RolesClient: lambda roles: roles,
@@ -26,8 +25,6 @@ OWNERS: dict[type, Callable[[ArizeClient], Any]] = {
     Directory: lambda roles: roles.directory,
     ByName: lambda roles: roles.by_name,
 }
-
-
 IDS = {
     "role": "Um9sZToxOmFCY0Q=",
     "user": "VXNlcjoxOmFCY0Q=",
@@ -44,7 +41,15 @@ VALUES = {
     "project": "churn",
     "resource_type": "SPACE",
 }
-OF_A_PAGE = {"limit", "cursor"}
+UNKNOWN = "VGVhbToxOmFCY0Q="
+"""Of Team:1:aBcD, which may be anything."""
+OF = {
+    "in_space": {"space"},
+    "resource_id": {"space", "project"},
+    **{name: {name} for name in IDS},
+    **{f"{name}_id": {name} for name in IDS},
+}
+"""What the ID in an argument may be of."""
 NO_FILTERS = {"create", "update", "get", "delete", "with_options", "aclose"}
 """Methods whose optional arguments are no filters: what they change, or one of two targets."""
 
@@ -59,27 +64,32 @@ def parameters(owner: type) -> list[tuple[str, inspect.Parameter]]:
     ]
 
 
-def optional_arguments(owner: type) -> list[tuple[str, inspect.Parameter]]:
+def filters(owner: type) -> list[tuple[str, inspect.Parameter]]:
     """Return the filters of an owner's methods, each with the name of its method."""
     return [
         (name, each)
         for name, each in parameters(owner)
-        if name not in NO_FILTERS and each.default is not each.empty and each.name not in OF_A_PAGE
+        if name not in NO_FILTERS and each.default is not each.empty
+        if each.name not in {"limit", "cursor"}
     ]
 
 
-FILTERS = [
-    (owner, name, parameter) for owner in OWNERS for name, parameter in optional_arguments(owner)
+FILTERS = [(owner, name, parameter) for owner in OWNERS for name, parameter in filters(owner)]
+ARGUMENTS = [
+    (owner, name, each.name)
+    for owner in OWNERS
+    for name, each in parameters(owner)
+    if each.name in OF or each.name.endswith("_id")
 ]
 
 
-def arguments(method: Callable[..., object], *others: str) -> dict[str, Any]:
-    """Return valid values for the arguments that a method needs, and for some others of its own."""
-    return {
-        name: VALUES[name]
-        for name, parameter in inspect.signature(method).parameters.items()
-        if parameter.default is parameter.empty or name in others
-    }
+def given(method: Callable[..., object], **others: object) -> dict[str, Any]:
+    """Return valid values for the arguments that a method needs, beside others that are given."""
+    taken = inspect.signature(method).parameters
+    needed = {name: VALUES[name] for name, x in taken.items() if x.default is x.empty} | others
+    if "project" in taken and not {"project", "space"} & {*needed}:
+        needed["project"] = VALUES["project"]  # `ByName` needs one place, and `in_space` this one.
+    return needed
 
 
 async def flaws(method: Callable[..., Any], **given: object) -> list[str]:
@@ -95,19 +105,15 @@ async def flaws(method: Callable[..., Any], **given: object) -> list[str]:
     return []
 
 
-@both_clients
-async def test_none(connect: Connect) -> None:
+async def test_none() -> None:
     """A filter that is left out is `UNSET`, and None is refused before anything is sent."""
-    account = account_at_noon()
-    async with connect(account) as roles:
-        assert isinstance(roles, ArizeClient)
-        for owner, name, parameter in FILTERS:
-            assert parameter.default is UNSET, (owner, name, parameter)
-            method = getattr(OWNERS[owner](roles), name)
-            given = arguments(method, *({"project"} if parameter.name == "in_space" else ()))
-            found = await flaws(method, **given | {parameter.name: None})
-            assert parameter.name in found, (owner, name, parameter)
-    assert account.calls == ()
+    roles = FakeRolesClient()
+    for owner, name, parameter in FILTERS:
+        assert parameter.default is UNSET, (owner, name, parameter)
+        method = getattr(OWNERS[owner](roles), name)
+        found = await flaws(method, **given(method, **{parameter.name: None}))
+        assert parameter.name in found, (owner, name, parameter)
+    assert roles.account.calls == ()
 
 
 async def test_fault() -> None:
@@ -116,40 +122,8 @@ async def test_fault() -> None:
     class Lax:
         async def find(self, *, user_id: str | None = None) -> None: ...
 
-    ((name, parameter),) = optional_arguments(Lax)
-    assert (name, parameter.name, parameter.default) == ("find", "user_id", None)
+    assert [(name, each.default) for name, each in filters(Lax)] == [("find", None)]
     assert await flaws(Lax().find, user_id=None) == []
-
-
-UNKNOWN = "VGVhbToxOmFCY0Q="
-"""Of Team:1:aBcD, which may be anything."""
-OF = {
-    "in_space": {"space"},
-    "resource_id": {"space", "project"},
-    **{name: {name} for name in IDS},
-    **{f"{name}_id": {name} for name in IDS},
-}
-"""What the ID in an argument may be of."""
-
-
-ARGUMENTS = [
-    (owner, name, each.name)
-    for owner in OWNERS
-    for name, each in parameters(owner)
-    if each.name in OF or each.name.endswith("_id")
-]
-
-
-def given_with(method: Callable[..., object], argument: str, value: str) -> dict[str, Any]:
-    """Return arguments of a method, all valid but perhaps for one."""
-    taken = inspect.signature(method).parameters
-    needed = arguments(method) | {argument: value}
-    if "space" in taken and not {"project", "space"} & {*needed}:
-        needed["space"] = VALUES["space"]  # `ByName` needs one place.
-    if argument == "in_space" and "project" in taken:
-        needed = {**needed, "project": VALUES["project"]}
-        needed.pop("space", None)
-    return needed
 
 
 def test_tables() -> None:
@@ -163,20 +137,19 @@ def test_tables() -> None:
     assert {each for _, _, each in ARGUMENTS} == {*OF} - {"space_id", "project_id", "binding"}
 
 
-@both_clients
-async def test_kind(connect: Connect) -> None:
+async def test_kind() -> None:
     """An ID that says another kind is refused before anything is sent, by every argument."""
-    account = account_at_noon()
-    async with connect(account) as roles:
-        assert isinstance(roles, ArizeClient)
-        for owner, name, argument in ARGUMENTS:
-            method = getattr(OWNERS[owner](roles), name)
-            taken = OF[argument]
-            if "resource_type" in inspect.signature(method).parameters:
-                taken = taken - {"project"}
-            for kind, value in [*IDS.items(), *((each, UNKNOWN) for each in taken)]:
-                found = await flaws(method, **given_with(method, argument, value))
-                assert (argument in found) == (kind not in taken), (owner, name, argument, kind)
+    roles = FakeRolesClient()
+    for owner, name, argument in ARGUMENTS:
+        method = getattr(OWNERS[owner](roles), name)
+        taken = OF[argument]
+        if "resource_type" in inspect.signature(method).parameters:
+            taken = taken - {"project"}
+        for kind, value in [*IDS.items(), *((each, UNKNOWN) for each in taken)]:
+            before = len(roles.account.calls)
+            found = await flaws(method, **given(method, **{argument: value}))
+            assert (argument in found) == (kind not in taken), (owner, name, argument, kind)
+            assert kind in taken or len(roles.account.calls) == before
 
 
 LISTINGS = [
@@ -189,22 +162,15 @@ LISTINGS = [
 
 
 @pytest.mark.parametrize(("owner", "name"), LISTINGS)
-def test_asynchronous(owner: type, name: str) -> None:
-    """A listing is neither true nor false, and no plain loop takes it."""
+async def test_listing(owner: type, name: str) -> None:
+    """A listing is for `async for` alone, and one over the client's own method is the same."""
     method = getattr(OWNERS[owner](FakeRolesClient()), name)
+    listing: Any = method(**given(method))
     for use in (bool, iter):
         with pytest.raises(TypeError, match=r"a listing is asynchronous: .*use async for to walk"):
-            use(method(**arguments(method)))
-
-
-@pytest.mark.parametrize(("owner", "name"), LISTINGS)
-async def test_from_fetch(owner: type, name: str) -> None:
-    """A listing over the client's own method is the same, and refuses the same."""
-    method = getattr(OWNERS[owner](FakeRolesClient()), name)
-    given = arguments(method)
-    listing: Any = method(**given)
+            use(listing)
     if isinstance(listing, Pages) and owner is not ByName:
         from_fetch: Any = listing.from_fetch
-        assert await from_fetch(method, **given) == await listing
+        assert await from_fetch(method, **given(method)) == await listing
         for each in (each.name for *of, each in FILTERS if of == [owner, name]):
-            assert await flaws(from_fetch, fetch=method, **given, **{each: None})
+            assert await flaws(from_fetch, fetch=method, **given(method) | {each: None})
