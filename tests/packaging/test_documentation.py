@@ -2,6 +2,7 @@
 
 import ast
 import asyncio
+import builtins
 import functools
 import inspect
 import logging
@@ -15,6 +16,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Final
 
+import aiohttp
 import attrs
 import pandas as pd
 import polars as pl
@@ -24,12 +26,14 @@ import arize_roles_async
 import arize_roles_fake
 from arize_roles_async import (
     AiohttpRolesClient,
+    Permission,
     RetryPolicy,
     RolesError,
     StatusError,
     Timeouts,
     as_code,
 )
+from arize_roles_async import __main__ as command
 from arize_roles_async._aiohttp import config as _config
 from arize_roles_async._values import errors as _errors
 from arize_roles_async._values.options import retry_delay
@@ -242,6 +246,16 @@ def test_readme_errors() -> None:
     assert named == {n for n in arize_roles_async.__all__ if n.endswith("Error")}
     for status, error in _errors.STATUS_ERRORS.items():
         assert re.search(rf"`{error.__name__}`[^|]*\|[^|]*\b({status}|{status // 100}xx)\b", table)
+
+
+@pytest.mark.parametrize("path", [*ROOT.glob("*.md"), *ROOT.glob("arize_roles_*/**/*.md")])
+def test_names(path: Path) -> None:
+    """Every error, warning and permission that a page names is there."""
+    known = {*dir(builtins), *dir(aiohttp), *dir(command), *Permission.__members__}
+    known |= {*arize_roles_async.__all__, *arize_roles_fake.__all__, *as_code.__all__}
+    text = path.read_text("utf-8").partition("\n## [0.5.0]")[0]
+    named = r"`(?:\w+\.)?(\w+(?:Error|Warning)|[A-Z]+_(?:READ|CREATE|UPDATE|DELETE))`"
+    assert {*re.findall(named, text)} <= known
 
 
 def drawn(error: type[RolesError], indent: str = "    ") -> list[str]:
