@@ -1,50 +1,278 @@
 """The pytest plugin, as a downstream suite meets it: each test runs a small suite of its own."""
 
-import fnmatch
+import re
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Final
 
 import pytest
 
 Run = Callable[..., pytest.RunResult]
+Suite = tuple[str, dict[str, int], list[str]]
 
+RUNNERS: Final[Suite] = (
+    """
+    @pytest.fixture(params=["asyncio", "trio"])
+    def anyio_backend(request):
+        return request.param
 
-class TestRunners:
-    """Any way to run a test."""
+    async def create(roles):
+        role = await roles.create(name="A", permissions=["ROLE_READ"])
+        assert roles.account.roles[0] == role
 
-    def test_marked(self, run: Run) -> None:
-        """The fixtures work under pytest-asyncio, and under anyio on asyncio and on trio."""
-        run(
-            """
-        @pytest.fixture(params=["asyncio", "trio"])
-        def anyio_backend(request):
-            return request.param
+    @pytest.mark.anyio
+    async def test_anyio(fake_roles):
+        await create(fake_roles)
 
-        async def create(roles):
-            role = await roles.create(name="A", permissions=["ROLE_READ"])
-            assert roles.account.roles[0] == role
+    @pytest.mark.asyncio
+    async def test_asyncio(fake_roles):
+        await create(fake_roles)
 
-        @pytest.mark.anyio
-        async def test_anyio(fake_roles):
-            await create(fake_roles)
+    @pytest.mark.asyncio(loop_scope="session")
+    async def test_session(arize_env):
+        async with AiohttpRolesClient() as roles:
+            await roles.list()
+    """,
+    {"passed": 4},
+    [],
+)
+"""The fixtures work under pytest-asyncio, and under anyio on asyncio and on trio."""
 
-        @pytest.mark.asyncio
-        async def test_asyncio(fake_roles):
-            await create(fake_roles)
+WRONG_MARKERS: Final[Suite] = (
+    """
+    @pytest.mark.arize_roles(role={})
+    def test_argument(fake_account): ...
+    @pytest.mark.arize_roles({})
+    def test_positional(fake_account): ...
+    @pytest.mark.arize_roles(roles={"Admin": []})
+    def test_taken_name(fake_account): ...
+    @pytest.mark.arize_roles(grants=["ROLE_RAED"])
+    def test_permission(fake_account): ...
+    @pytest.mark.arize_roles(unused_faults="ignore")
+    def test_word(fake_account): ...
+    @pytest.mark.arize_roles(grants=[])
+    def test_without_fixture():
+        with mock_arize(): ...
 
-        @pytest.mark.asyncio(loop_scope="session")
-        async def test_session(arize_env):
+    @pytest.mark.arize_roles(roles={"A": []})
+    def test_late(request):
+        assert request.getfixturevalue("fake_account").role("A")
+    @pytest.mark.arize_roles(unused_faults="allow")
+    def test_word_alone(): ...
+    @pytest.mark.skip
+    @pytest.mark.arize_roles(roles={"A": []})
+    def test_skipped(): ...
+    """,
+    {"passed": 3, "skipped": 1, "errors": 6},
+    [
+        "*TypeError: *",
+        "*TypeError: *",
+        "*a role is already named 'Admin'*",
+        "*'ROLE_RAED' is not a known permission; did you mean ROLE_READ*",
+        "*unused_faults must be 'error' or 'allow', not 'ignore'*",
+        "*the marker arize_roles sets up the account of fake_account, and the test uses none *",
+    ],
+)
+"""A marker that makes no sense, or sets up what the test does not use, is an error."""
+
+MARKERS: Final[Suite] = (
+    """
+    pytestmark = pytest.mark.arize_roles(roles={"Of the module": []}, grants=["ROLE_READ"])
+
+    def test_outer(fake_account, fake_roles):
+        fake_account.assert_roles({"Of the module": ()})
+        asyncio.run(fake_roles.list().all())
+
+    @pytest.mark.arize_roles(roles={"A": []}, grants=[])
+    class Tests:
+        @pytest.mark.arize_roles(roles={"B": []})
+        def test_it(self, fake_roles):
+            fake_roles.account.assert_roles({"Of the module": (), "A": (), "B": ()})
+            with pytest.raises(ForbiddenError):
+                asyncio.run(fake_roles.list().all())
+
+    class TestMade(Tests):
+        @pytest.fixture
+        def fake_account(self):
+            return FakeAccount()
+
+    class TestYielded(Tests):
+        @pytest.fixture
+        def fake_account(self):
+            yield FakeAccount()
+
+    class TestChanged(Tests):
+        @pytest.fixture
+        def fake_account(self, fake_account):
+            return fake_account
+
+    class TestLater(Tests):
+        @pytest.fixture
+        async def fake_account(self):
+            return FakeAccount()
+
+    class TestWide:
+        @pytest.fixture(scope="class")
+        @classmethod
+        def fake_account(cls):
+            return FakeAccount()
+
+        @pytest.mark.arize_roles(roles={"A": []})
+        def test_it(self, fake_roles):
+            pass
+    """,
+    {"passed": 7, "errors": 1},
+    ["*or the suite's own fake_account has a wider scope than a function"],
+)
+"""Markers count for the account of the suite's own fixture of each kind, also a class's.
+
+They set it up from the outermost in: their roles are added, of two grants the inner one counts. It
+is an error where the account outlives the test.
+"""
+
+UNUSED: Final[Suite] = (
+    """
+    @pytest.mark.arize_roles(unused_faults="allow")
+    class TestAllowed:
+        @pytest.mark.arize_roles(unused_faults="error")
+        def test_inner(self, fake_account, fake_roles):
+            fake_account.fail("update", 503)
+            fake_account.fail("list", 403, skip=1)
+            asyncio.run(fake_roles.list().all())
+
+        @pytest.mark.arize_roles()
+        def test_it(self, fake_account):
+            fake_account.fail("create", 503)
+
+    @pytest.mark.parametrize("remove", ["clear_faults", "reset"])
+    def test_removed(fake_account, remove):
+        fake_account.fail("create", 503)
+        getattr(fake_account, remove)()
+
+    @pytest.mark.parametrize("end", [pytest.fail, pytest.skip, pytest.xfail])
+    def test_not_passed(fake_account, end):
+        fake_account.fail("create", 503)
+        end("not here")
+    """,
+    {"passed": 4, "failed": 1, "errors": 1, "skipped": 1, "xfailed": 1},
+    [
+        "faults that struck less often than scripted:",
+        "  update fails with 503, 1 time: struck 0 requests",
+        "  list fails with 403, 1 time after 1 call: struck 0 requests",
+        'to allow unused faults: @pytest.mark.arize_roles(unused_faults="allow")',
+        "*Calls of the fake Arize account*",
+        "*  list(limit=100) -> 200",
+        "*Calls of the fake Arize account*",
+    ],
+)
+"""A fault that struck no call is an error, which names it and the calls that came instead.
+
+Nobody asks about one that the test removed, that its marker allows, or if it did not pass.
+"""
+
+SAME_NAME: Final[Suite] = (
+    """
+    class TestAccount:
+        @pytest.fixture
+        def fake_account(self):
+            return {}
+
+        @pytest.mark.parametrize("used", ["fake_roles", "roles_server", "mocked_arize"])
+        def test_it(self, used, request):
+            request.getfixturevalue(used)
+
+    class TestServer:
+        @pytest.fixture
+        def roles_server(self):
+            return {}
+
+        def test_it(self, arize_env):
+            pass
+    """,
+    {"failed": 3, "errors": 1},
+    [
+        "TypeError: the fixture 'roles_server' must be a RolesServer, not dict: * rename it",
+        *["TypeError: the fixture 'fake_account' must be a FakeAccount, not dict: * rename it"] * 3,
+    ],
+)
+"""A suite's own fixture of the same name and another type leads to an error that says so."""
+
+REPORT: Final[Suite] = (
+    """
+    import gc
+    from arize_roles_async.transport import Request
+
+    async def ask(account, limit):
+        async with FakeRolesClient(account) as roles:
+            await roles.list(limit=limit).all()
+
+    @pytest.fixture(scope="module")
+    def shared():
+        return FakeAccount()
+
+    def test_passes(shared):
+        asyncio.run(ask(shared, 7))
+
+    def test_several(shared, fake_account):
+        asyncio.run(ask(FakeAccount(predefined=False), 8))
+        asyncio.run(ask(shared, 9))
+        assert False
+
+    async def test_not_held():
+        with mock_arize():
             async with AiohttpRolesClient() as roles:
-                await roles.list()
-        """,
-            passed=4,
-        )
+                await roles.list(limit=10)
+        gc.collect()
+        assert False
 
-    @pytest.mark.full
-    def test_xdist(self, run: Run) -> None:
-        """The report crosses from a worker of pytest-xdist to its controller."""
-        result = run("def test_fails(fake_account): assert False", "-n1", failed=1)
-        result.stdout.fnmatch_lines("*Calls of the fake Arize account*")
+    def test_few(fake_roles):
+        fake_roles.account.fail("list", 404)
+        fake_roles.account.fail("delete", 404)
+        asyncio.run(fake_roles.create(name="A", permissions=["ROLE_READ"]))
+        asyncio.run(fake_roles.list().all())
+
+    def test_many(fake_account):
+        for _ in range(53):
+            fake_account.handle(Request(method="GET", target="/v2/roles"))
+        assert False
+
+    def test_not_asked():
+        account = FakeAccount()
+        assert False, account
+    """,
+    {"passed": 1, "failed": 5},
+    [
+        "*Calls of the fake Arize account fake_account, <FakeAccount * of 7 roles,*",
+        "none",
+        "*Calls of the fake Arize account 2 of 3, <FakeAccount * of 0 roles,*",
+        "* list(limit=8) -> 200",
+        "*Calls of the fake Arize account 3 of 3, <FakeAccount * of 7 roles,*",
+        "* list(limit=9) -> 200",
+        "*Calls of the fake Arize account -*",
+        "* list(limit=10) -> 200",
+        "*Calls of the fake Arize account -*",
+        "??:??:??.??????  create(name='A', permissions=?'ROLE_READ'?) -> 201",
+        "??:??:??.??????  list(limit=100) -> 404 Resource not found",
+        "struck less often than scripted: delete fails with 404, 1 time: struck 0 requests",
+        "*Calls of the fake Arize account -*",
+        "3 earlier calls are not shown",
+        *["*  list() -> 401 Authentication required"] * 50,
+    ],
+)
+"""A failed test's report shows what each account was asked during it, and of many calls the last.
+
+That of a test whose account was asked nothing is as ever.
+"""
+
+
+@pytest.mark.parametrize("suite", [RUNNERS, WRONG_MARKERS, MARKERS, UNUSED, SAME_NAME, REPORT])
+def test_suite(run: Run, suite: Suite) -> None:
+    """A suite that uses the plugin has the outcomes, and these lines in its output."""
+    source, outcomes, lines = suite
+    result = run(source, "--tb=native", mode="auto", **outcomes)
+    result.stdout.fnmatch_lines(lines)
+    if suite is REPORT:
+        assert result.stdout.str().count("Calls of the fake") == 6
+        assert "Bearer" not in result.stdout.str().partition("Calls of the fake")[2]
 
 
 def test_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,212 +318,40 @@ def test_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-class TestMarker:
-    """The settings of a marker."""
-
-    REFUSED: ClassVar = {
-        "role={}": "*TypeError: *",
-        "{}": "*TypeError: *",
-        "roles={'Admin': []}": "*a role is already named 'Admin'*",
-        "grants=['ROLE_RAED']": "*'ROLE_RAED' is not a known permission; did you mean ROLE_READ*",
-        "unused_faults='ignore'": "*unused_faults must be 'error' or 'allow', not 'ignore'*",
-    }
-
-    def test_refused(self, run: Run) -> None:
-        """A marker that makes no sense is an error."""
-        tests = [
-            f"@pytest.mark.arize_roles({arguments})\ndef test_{number}(fake_account): pass"
-            for number, arguments in enumerate(self.REFUSED)
-        ]
-        head = "from datetime import datetime\nimport pytest"
-        result = run("\n".join([head, *tests]), "--tb=native", errors=len(tests))
-        result.stdout.fnmatch_lines_random([*self.REFUSED.values()])
-
-    def test_without_fixture(self, run: Run) -> None:
-        """A marker that sets up an account that the test does not use is an error."""
-        result = run(
-            """
-        @pytest.mark.arize_roles(grants=[])
-        def test_by_hand():
-            with mock_arize():
-                pass
-
-        @pytest.mark.arize_roles(roles={"A": []})
-        def test_late(request):
-            assert request.getfixturevalue("fake_account").role("A")
-
-        @pytest.mark.arize_roles(unused_faults="allow")
-        def test_word_alone():
-            pass
-
-        @pytest.mark.skip
-        @pytest.mark.arize_roles(roles={"A": []})
-        def test_skipped():
-            pass
-        """,
-            passed=3,
-            skipped=1,
-            errors=1,
-        )
-        result.stdout.fnmatch_lines(
-            "*the marker arize_roles sets up the account of fake_account, and the test uses none "
-            "of the fixtures fake_account, fake_roles, mocked_arize, roles_server and arize_env, *"
-        )
-
-    def test_own_account(self, run: Run) -> None:
-        """A marker counts for the account of the suite's own fixture of each kind, also a class's.
-
-        It is an error where that account outlives the test.
-        """
-        result = run(
-            """
-        @pytest.mark.arize_roles(roles={"A": []}, grants=[])
-        class Tests:
-            @pytest.mark.arize_roles(roles={"B": []})
-            def test_it(self, fake_roles):
-                fake_roles.account.assert_roles({"A": (), "B": ()})
-                with pytest.raises(ForbiddenError):
-                    asyncio.run(fake_roles.list().all())
-
-        class TestMade(Tests):
-            @pytest.fixture
-            def fake_account(self):
-                return FakeAccount()
-
-        class TestYielded(Tests):
-            @pytest.fixture
-            def fake_account(self):
-                yield FakeAccount()
-
-        class TestChanged(Tests):
-            @pytest.fixture
-            def fake_account(self, fake_account):
-                return fake_account
-
-        class TestLater(Tests):
-            @pytest.fixture
-            async def fake_account(self):
-                return FakeAccount()
-
-        class TestWide:
-            @pytest.fixture(scope="class")
-            @classmethod
-            def fake_account(cls):
-                return FakeAccount()
-
-            @pytest.mark.arize_roles(roles={"A": []})
-            def test_it(self, fake_roles):
-                pass
-        """,
-            "--tb=native",
-            mode="auto",
-            passed=6,
-            errors=1,
-        )
-        result.stdout.fnmatch_lines(
-            "*or the suite's own fake_account has a wider scope than a function"
-        )
-
-    def test_inner(self, run: Run) -> None:
-        """Markers set up the account from the outermost in; of two settings the inner one counts.
-
-        Their roles are added.
-        """
-        run(
-            """
-        pytestmark = pytest.mark.arize_roles(roles={"Auditor": ["ROLE_READ"]}, grants=[])
-
-        @pytest.mark.arize_roles(grants=["ROLE_READ"])
-        class TestClass:
-            @pytest.mark.arize_roles(roles={"Analyst": ["DATASET_READ"]})
-            def test_inner(self, fake_account, fake_roles):
-                fake_account.assert_roles({"Analyst": {"DATASET_READ"}, "Auditor": {"ROLE_READ"}})
-                asyncio.run(fake_roles.list().all())
-
-        def test_outer(fake_account):
-            fake_account.assert_roles({"Auditor": {"ROLE_READ"}})
-        """,
-            passed=2,
-        )
-
-
-def test_unused_faults(run: Run) -> None:
-    """A fault that struck no call is an error, which names it and the calls that came instead.
-
-    Nobody asks about one that the test removed, that its marker allows, or if it did not pass.
-    """
+def test_refusals(run: Run) -> None:
+    """The report of a refusal that nobody caught has no frames of the packages; a bug's has."""
     result = run(
         """
-        @pytest.mark.arize_roles(unused_faults="allow")
-        class TestAllowed:
-            @pytest.mark.arize_roles(unused_faults="error")
-            def test_inner(self, fake_account, fake_roles):
-                fake_account.fail("update", 503)
-                fake_account.fail("list", 403, skip=1)
-                asyncio.run(fake_roles.list().all())
+    from arize_roles_async import RetryPolicy
 
-            @pytest.mark.arize_roles()
-            def test_it(self, fake_account):
-                fake_account.fail("create", 503)
+    def test_rule(fake_roles):
+        asyncio.run(fake_roles.create(name="", permissions=["ROLE_READ"]))
 
-        @pytest.mark.parametrize("remove", ["clear_faults", "reset"])
-        def test_removed(fake_account, remove):
-            fake_account.fail("create", 503)
-            getattr(fake_account, remove)()
+    def test_answer(fake_roles):
+        asyncio.run(fake_roles.get(role_id="Um9sZTo5OTk6bm9u"))
 
-        @pytest.mark.parametrize("end", [pytest.fail, pytest.skip, pytest.xfail])
-        def test_not_passed(fake_account, end):
-            fake_account.fail("create", 503)
-            end("not here")
-        """,
-        passed=4,
-        failed=1,
-        errors=1,
-        skipped=1,
-        xfailed=1,
+    def test_cause(fake_account, fake_roles):
+        fake_account.fail("any", "lost", times=None)
+        asyncio.run(fake_roles.create(name="A", permissions=["ROLE_READ"]))
+
+    def test_account(fake_account):
+        fake_account.slow_down(-1)
+
+    def test_option(fake_account):
+        RetryPolicy(attempts=0)
+
+    def test_bug(fake_account):
+        fake_account.slow_down("1")
+    """,
+        "--tb=short",
+        failed=6,
     )
-    result.stdout.fnmatch_lines(
-        [
-            "faults that struck less often than scripted:",
-            "  update fails with 503, 1 time: struck 0 requests",
-            "  list fails with 403, 1 time after 1 call: struck 0 requests",
-            'to allow unused faults: @pytest.mark.arize_roles(unused_faults="allow")',
-            "*Calls of the fake Arize account*",
-            "*  list(limit=100) -> 200",
-        ]
-    )
-
-
-def test_same_name(run: Run) -> None:
-    """A suite's own fixture of the same name and another type leads to an error that says so."""
-    result = run(
-        """
-        class TestAccount:
-            @pytest.fixture
-            def fake_account(self):
-                return {}
-
-            @pytest.mark.parametrize("used", ["fake_roles", "roles_server", "mocked_arize"])
-            def test_it(self, used, request):
-                request.getfixturevalue(used)
-
-        class TestServer:
-            @pytest.fixture
-            def roles_server(self):
-                return {}
-
-            def test_it(self, arize_env):
-                pass
-        """,
-        "--tb=native",
-        failed=3,
-        errors=1,
-    )
-    own = "this suite has a fixture of its own under that name; rename it"
-    for name, count in (("fake_account' must be a Fake", 3), ("roles_server' must be a Roles", 1)):
-        # Not in the summary, which is cut unless CI is set.
-        error = f"TypeError: the fixture '{name}*, not dict: {own}"
-        assert len(fnmatch.filter(result.outlines, error)) == count
+    frames = [line for line in result.outlines if re.search(r":\d+: in \w+$", line)]
+    own = [line for line in frames if "test_refusals.py" in line or "arize_roles_" in line]
+    assert [line.rpartition(" in ")[2] for line in own] == [
+        *("test_rule", "test_answer", "test_cause", "test_account", "test_option"),
+        *("test_bug", "slow_down", "__init__", "__attrs_post_init__"),
+    ]
 
 
 def test_not_used(run: Run, pytester: pytest.Pytester) -> None:
@@ -330,6 +386,10 @@ def test_not_used(run: Run, pytester: pytest.Pytester) -> None:
                     item.ihook.pytest_runtest_makereport(item=item, call=call)
             return report
 
+        @pytest.hookimpl(tryfirst=True)  # and so before the plugin's
+        def pytest_runtest_setup(item):
+            assert item.name != "test_refused", "not today"
+
         def pytest_report_teststatus(report):
             if report.outcome == "again":
                 return "again", "A", "AGAIN"
@@ -356,8 +416,11 @@ def test_not_used(run: Run, pytester: pytest.Pytester) -> None:
 
         def test_fails():
             assert False
+
+        def test_refused():
+            pass
         """,
-        "--tb=no",
     )
-    assert used.parseoutcomes() == {"passed": 1, "skipped": 3, "failed": 1, "again": 1}
+    assert used.parseoutcomes() == {"passed": 1, "skipped": 3, "failed": 1, "again": 1, "errors": 1}
+    used.stdout.no_fnmatch_line("*Calls of the fake*")
     assert used.ret == pytest.ExitCode.TESTS_FAILED
