@@ -63,7 +63,7 @@ class Grants:
 
         So a key sees a space or a project on which it may do anything.
         """
-        return self.allow(permission) or any(each in self.on for each in resource_ids)
+        return self.allow(permission) or any(self.on.get(each) for each in resource_ids)
 
 
 class State:

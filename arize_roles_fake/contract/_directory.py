@@ -212,7 +212,7 @@ class DirectoryContract(PlacesSuite, is_contract=True):
     async def test_without_user_read(self, directory: Directory) -> None:
         """Without `USER_READ` the list of users is a 403, and a user's ID a 404."""
         (_, user, address), *_ = await self._items(directory)
-        key = self.other_key(grants=(Permission.SPACE_READ, Permission.PROJECT_READ))
+        key = self.other_key(grants=(Permission.SPACE_READ,))
         limited = directory.with_options(api_key=key)
         with pytest.raises(ForbiddenError):
             await limited.users()

@@ -1,7 +1,6 @@
 """The contract of `RolesClient`."""
 
 import base64
-import copy
 import functools
 import itertools
 import pickle
@@ -249,7 +248,7 @@ class RolesContract(Suite, is_contract=True):
         if self._assumed("name_comparison") == "trimmed":
             with pytest.raises(ConflictError):
                 await roles.create(name=name, permissions=["PROJECT_READ"])
-            kept = self._unique("Trimmed")
+            kept = self._unique("Role")
             name = f" {kept}  "
         spaced = await roles.create(name=name, permissions=["PROJECT_READ"])
         assert spaced.name == kept
@@ -330,7 +329,7 @@ class RolesContract(Suite, is_contract=True):
         first = await roles.list(limit=2, is_predefined=False)
         assert first.roles == listed[:2]
         cursor = first.pagination.next_cursor
-        for limit in self._each((2, 1, 2)):
+        for limit in self._each((2, 1)):
             continued = roles.list(limit=limit, is_predefined=False, cursor=cursor)
             assert (await continued).roles == listed[2 : 2 + limit]
             assert tuple(await walk(continued)) == listed[2:]
@@ -342,7 +341,7 @@ class RolesContract(Suite, is_contract=True):
         of_custom = (await roles.list(limit=1, is_predefined=False)).pagination.next_cursor
         issued = (await roles.list(limit=1)).pagination.next_cursor or ""
         changed = ("B" if issued.startswith("A") else "A") + issued[1:]
-        made_up = ("made-up", "bWFkZS11cA==", "0", "../x?a=b&c", "é", changed, issued[4:])
+        made_up = ("made-up", "bWFkZS11cA==", "0", "../x?a=b&c", "é", changed)
         cursors: list[Any] = [
             (UNSET, of_custom),
             (True, of_custom),
@@ -371,10 +370,10 @@ class RolesContract(Suite, is_contract=True):
 
         Two walks at the same time each see every role, and may be left.
         """
-        other = await self._make(roles, "A")
+        other = await self._make(roles)
         listing = roles.list(limit=1, is_predefined=False)
         assert other in (await listing.all()).roles
-        made = await self._make(roles, "B")
+        made = await self._make(roles)
         listed = await self._listed(roles)
         assert made in (await listing.all()).roles
         assert await walk(listing) == [*listed]
@@ -436,8 +435,7 @@ class RolesContract(Suite, is_contract=True):
                 await roles.delete(role_id=made[0].id)
                 await roles.delete(role_id=made[2].id)
             if role == made[1]:
-                await self._make(roles, "G")
-                await self._make(roles, "H")
+                await self._make(roles)
 
         walked = await walk(roles.list(limit=1, is_predefined=False), meddle)
         seen = [role.id for role in walked]
@@ -507,7 +505,7 @@ class RolesContract(Suite, is_contract=True):
     @with_client
     async def test_name_like_id(self, roles: RolesClient) -> None:
         """Text that is strict base64 with a colon in it is an ID, also if a role is named so."""
-        name = self._remember(base64.b64encode(f"Role:0:{secrets.token_hex(6)}".encode()).decode())
+        name = self._remember(base64.b64encode(f"Role:0:{secrets.token_hex()}".encode()).decode())
         role = await roles.create(name=name, permissions=["PROJECT_READ"])
         with pytest.raises(self._refusal("unknown_id")) as caught:
             await roles.get(role=name)
@@ -591,7 +589,7 @@ class RolesContract(Suite, is_contract=True):
     @with_client
     async def test_lookup_during_others(self, roles: RolesClient) -> None:
         """A call finds every role that existed when it began, also beside other lookups."""
-        other = await self._make(roles, "Other")
+        other = await self._make(roles)
         done = False
 
         async def look() -> None:
@@ -599,12 +597,11 @@ class RolesContract(Suite, is_contract=True):
             while not done and rounds < MAX_ROUNDS:
                 rounds += 1
                 assert await roles.get(role=other.name) == other
-                await checkpoint()
 
         async def make_and_look() -> None:
             nonlocal done
-            for letter in "ABC":
-                role = await self._make(roles, letter)
+            for _ in range(3):
+                role = await self._make(roles)
                 assert await roles.get(role=role.name) == role
             done = True
 
@@ -655,7 +652,7 @@ class RolesContract(Suite, is_contract=True):
         role = await self._make(roles, description="Before.")
         permissions = itertools.cycle([("DATASET_READ",), ("ROLE_READ", "PROJECT_READ")])
         changes: list[Callable[[], dict[str, Any]]] = [
-            lambda: {"description": secrets.token_hex(4)},
+            lambda: {"description": secrets.token_hex()},
             lambda: {"permissions": next(permissions)},
             lambda: {"name": self._unique("Renamed")},
         ]
@@ -707,7 +704,7 @@ class RolesContract(Suite, is_contract=True):
     @with_client
     async def test_rename_to_taken(self, roles: RolesClient) -> None:
         """Names are unique after an update too; a role that is refused stays as it is."""
-        first, second = await self._make(roles, "A"), await self._make(roles, "B")
+        first, second = [await self._make(roles) for _ in range(2)]
         for name in self._each((second.name, (await _predefined(roles)).name)):
             with pytest.raises(ConflictError):
                 await roles.update(role_id=first.id, name=name, description="Changed.")
@@ -807,14 +804,14 @@ class RolesContract(Suite, is_contract=True):
             with pytest.raises(RolesError) as caught:
                 await call()
             error = caught.value
+            twin = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
             kept = (type(error), str(error), vars(error))
-            for twin in (copy.copy(error), pickle.loads(pickle.dumps(error))):  # noqa: S301
-                assert (type(twin), str(twin), vars(twin)) == kept
+            assert (type(twin), str(twin), vars(twin)) == kept
 
     @with_client
     async def test_responses(self, roles: RolesClient) -> None:
         """Equal answers are equal objects with equal hashes, whose fields cannot be set."""
-        role, other = await self._make(roles, "A"), await self._make(roles, "B")
+        role, other = [await self._make(roles) for _ in range(2)]
         page = await roles.list(limit=1)
         values = {"roles": page, "has_more": page.pagination, "name": page.roles[0]}
         for field, value in values.items():
@@ -855,7 +852,7 @@ class RolesContract(Suite, is_contract=True):
         """What a client has read is there for no other key, and not after `aclose`."""
         role = await self._make(roles)
         async with self.open_client() as other:
-            stranger = other.with_options(api_key=f"made-up-{secrets.token_hex(8)}")
+            stranger = other.with_options(api_key=f"made-up-{secrets.token_hex()}")
             for target in ({"role_id": role.id}, {"role": role.name}):
                 assert await other.get(**target) == role
                 await self._all_raise(AuthenticationError, [Call(stranger, "get", **target)])
@@ -1042,7 +1039,7 @@ class RolesContract(Suite, is_contract=True):
     @with_client
     async def test_key_refused(self, roles: RolesClient) -> None:
         """After a 401 the function is called again, and another key is tried, once."""
-        key, made_up = self.other_key(), f"made-up-{secrets.token_hex(8)}"
+        key, made_up = self.other_key(), f"made-up-{secrets.token_hex()}"
         given: list[list[str]] = [[made_up, key], [made_up, made_up], [made_up, f"{made_up}2", key]]
         for keys in self._each(given):
             left = iter(keys)

@@ -267,7 +267,7 @@ class Suite(metaclass=_SuiteType):
         def get_key() -> str:
             nonlocal asked
             asked += 1
-            return f"made-up-{secrets.token_hex(8)}"
+            return f"made-up-{secrets.token_hex()}"
 
         stranger = client.with_options(api_key=get_key)
         assert type(stranger) is type(client)
@@ -279,7 +279,7 @@ class Suite(metaclass=_SuiteType):
     @with_client
     async def test_key_in_errors(self, client: Any) -> None:  # noqa: ANN401 - the same
         """No error holds the key of the call, in its text, its fields, its notes or its causes."""
-        for key in self._each((self.other_key(), f"made-up-{secrets.token_hex(8)}")):
+        for key in self._each((self.other_key(), f"made-up-{secrets.token_hex()}")):
             for call in self._calls(client.with_options(api_key=key)):
                 try:
                     await call()

@@ -23,12 +23,14 @@ import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from enum import Enum
+from inspect import iscoroutinefunction
 from types import SimpleNamespace
 from typing import Any, Final, Self, cast
 
 import anyio
 import attrs
 
+from arize_roles_async import RolesError
 from arize_roles_async._calls.paging import Pages
 from arize_roles_fake import Assumptions
 from arize_roles_fake.contract import DirectoryContract, RoleBindingsContract, RolesContract
@@ -50,7 +52,12 @@ EVERY: Final = "every call"
 NOT_MADE: Final = "not made"
 BEFORE: Final = "the answer before"
 FIRST: Final = "the first answer"
+REFUSED: Final = "an error"
 SWALLOWED: Final = "swallows its cancellation"
+
+
+class RefusedError(RolesError):
+    """What a client raises that refuses a call without a reason."""
 
 
 class Script:
@@ -99,7 +106,8 @@ class Script:
             end = call(**asked)
         except Exception as error:  # noqa: BLE001 - it is raised again
             end = error
-        return self._end(method, names, end) or Nothing()
+        ended = self._end(method, names, end)
+        return Nothing() if ended is None else ended
 
     def _begin(
         self, method: str, given: tuple[Any, ...], arguments: dict[str, Any]
@@ -177,6 +185,7 @@ def ending(end: Any) -> Ways:
         yield NOT_MADE, None
     if not isinstance(end, Exception):
         yield from others(end)
+        yield REFUSED, RefusedError()
         return
     yield "no error", None
     for name, value in {**vars(end), "status": getattr(end, "status", None)}.items():
@@ -184,6 +193,9 @@ def ending(end: Any) -> Ways:
             changed = copy.copy(end)
             vars(changed)[name] = other
             yield f"{way} {name}", changed
+    reworded = copy.copy(end)
+    reworded.args = ("No luck.",)
+    yield "in other words", reworded
     forgetful: Any = type("Forgetful", (type(end),), {"__reduce__": lambda _: (type(end), ())})
     for way, other_type in (("as its base class", type(end).__base__), ("forgetful", forgetful)):
         changed = cast("Any", copy.copy(end))  # Without its cause.
@@ -243,6 +255,8 @@ def _others_of_one(value: Any) -> Ways:
         case datetime():
             yield "later", value + timedelta(hours=1)
             yield "earlier", value - timedelta(hours=1)
+        case _ if callable(value) and not iscoroutinefunction(value):
+            yield "remembered", functools.cache(value)
         case _:
             pass
 

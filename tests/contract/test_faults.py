@@ -22,7 +22,8 @@ ROWS: Final = [(contract, rule) for contract, rules in FAULTS.items() for rule i
 
 @pytest.mark.parametrize(("contract", "rule"), ROWS)
 def test_seen(contract: str, rule: str) -> None:
-    """A client with the fault fails the rule."""
+    """A client with the fault fails the rule, and one without a fault does not."""
+    assert failure(suite(CONTRACTS[contract]), rule) is None
     for fault in FAULTS[contract][rule]:
         assert failure(suite(CONTRACTS[contract], fault), rule) is not None, fault
 

@@ -6,7 +6,8 @@ Shorter tests reach the same lines.
 # ruff: noqa: ANN401 - a client of any resource
 
 import functools
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -57,7 +58,7 @@ class TestBindingsElsewhere(FakeBindingsSuite):
 
 
 class TestNamedDirectory(FakeDirectorySuite):
-    """Names with capitals in them, beside others that contain them."""
+    """Names with capitals or of one character, beside others that contain them."""
 
     assumptions = Assumptions(unknown_space="empty", foreign_cursor="ignored")
 
@@ -71,8 +72,8 @@ class TestNamedDirectory(FakeDirectorySuite):
         account.add_space("ML Platform")
         account.add_space("ML", organization="Other")
         account.add_space("Ops")
-        account.add_project("churn 2", space="ML")
-        account.add_project("Churn", space="ML", id=churn)
+        account.add_project("7 2", space="ML")
+        account.add_project("7", space="ML", id=churn)
         return account
 
 
@@ -89,16 +90,31 @@ class TestOtherWords(FakeSuite):
 
 
 class TestStale(FakeSuite):
-    """A cache whose roles live for five seconds of a clock of its own is as stale as it says."""
+    """A cache is as stale as it says, beside a role of somebody else's."""
 
     max_staleness = 5.0
     _now = 0.0
+
+    @functools.cached_property
+    def account(self) -> FakeAccount:
+        account = super().account
+        account.add_role("Theirs")
+        return account
 
     def open_client(self) -> Any:
         return CacheOfSeconds(FakeRolesClient(self.account), 5.0, lambda: self._now)
 
     async def outlast_caches(self) -> None:
         self._now += self.max_staleness
+
+
+class TestBlock(FakeSuite):
+    """A client that its block alone can hand out is not asked about the next event loop."""
+
+    @asynccontextmanager
+    async def open_client(self) -> AsyncGenerator[Any]:
+        async with FakeRolesClient(self.account) as roles:
+            yield roles
 
 
 class TestWrappedBindings(FakeBindingsSuite):

@@ -190,3 +190,12 @@ def test_undeclared(loaded: bool) -> None:  # noqa: FBT001
         assert request_binding(account, user, place) == status
     of_bob = f"resource_type=SPACE&user_id={quote(account.id('bob'))}"
     assert answer(account, f"GET /v2/role-bindings?{of_bob}")[0] == 404
+
+
+@pytest.mark.parametrize(("permissions", "seen"), [([], []), (["ROLE_READ"], ["ML"])])
+def test_rights_on_space(permissions: list[str], seen: list[str]) -> None:
+    """A key sees a space on which it may do anything, and none on which it may do nothing."""
+    account = FakeAccount(resources=["Space:ML"])
+    account.add_key("key", grants=(), on={"Space:ML": permissions})
+    spaces = answer(account, "GET /v2/spaces", Authorization="Bearer key")[1]["spaces"]
+    assert [space["name"] for space in spaces] == seen

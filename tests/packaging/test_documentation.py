@@ -7,7 +7,6 @@ import functools
 import inspect
 import logging
 import pkgutil
-import pydoc
 import re
 import runpy
 import subprocess
@@ -35,7 +34,7 @@ from arize_roles_async import (
 )
 from arize_roles_async import __main__ as command
 from arize_roles_async._aiohttp import config as _config
-from arize_roles_async._values import errors as _errors
+from arize_roles_async._values.errors import STATUS_ERRORS
 from arize_roles_async._values.options import retry_delay
 from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer, contract
 from arize_roles_fake.__main__ import main
@@ -244,7 +243,7 @@ def test_readme_errors() -> None:
     named = set(re.findall(r"`(\w+Error)`", table)) - {"ValueError", "TimeoutError", "ImportError"}
 
     assert named == {n for n in arize_roles_async.__all__ if n.endswith("Error")}
-    for status, error in _errors.STATUS_ERRORS.items():
+    for status, error in STATUS_ERRORS.items():
         assert re.search(rf"`{error.__name__}`[^|]*\|[^|]*\b({status}|{status // 100}xx)\b", table)
 
 
@@ -256,36 +255,6 @@ def test_names(path: Path) -> None:
     text = path.read_text("utf-8").partition("\n## [0.5.0]")[0]
     named = r"`(?:\w+\.)?(\w+(?:Error|Warning)|[A-Z]+_(?:READ|CREATE|UPDATE|DELETE))`"
     assert {*re.findall(named, text)} <= known
-
-
-def drawn(error: type[RolesError], indent: str = "    ") -> list[str]:
-    """Return the lines that draw a class and those below it."""
-    statuses: dict[type[RolesError], str] = {
-        each: str(status) for status, each in _errors.STATUS_ERRORS.items()
-    }
-    statuses[_errors.ServerError] = "5xx"
-    also = [f"also {base.__name__}" for base in error.__bases__[1:]]
-    note = "".join([statuses.get(error, ""), *also])
-    below = [c for c in error.__subclasses__() if c.__name__ in arize_roles_async.__all__]
-    line = f"{indent + error.__name__:40}{note}".rstrip()
-    return [line, *(each for c in below for each in drawn(c, f"{indent}    "))]
-
-
-def test_error_tree() -> None:
-    """The docstring of `_errors` draws the tree of its classes."""
-    assert "\n".join(["", *drawn(RolesError), ""]) in str(_errors.__doc__)
-
-
-@pytest.mark.parametrize("package", [arize_roles_async, arize_roles_fake])
-def test_pydoc(package: Any) -> None:  # noqa: ANN401
-    """`pydoc` shows every public name and names the pages of the guide."""
-    text = pydoc.plain(pydoc.render_doc(package))
-
-    for name in package.__all__:
-        assert name == "__version__" or name in text
-    guide = Path(package.__file__).parent / "guide"
-    for page in guide.glob("[a-z]*.md"):
-        assert page.stem in package.__doc__
 
 
 def table(page: Path, header: str) -> list[list[str]]:
@@ -427,10 +396,12 @@ def links(file: Path) -> set[str]:
 
 
 def test_links() -> None:
-    """Every page links to what is there, and the index of each guide to every page."""
+    """Every page links to what is there, each index to every page, and `help` names these."""
     assert links(ROOT / "README.md")
-    for index in ROOT.glob("arize_roles_*/guide/README.md"):
+    for package in (arize_roles_async, arize_roles_fake):
+        index = Path(str(package.__file__)).parent / "guide" / "README.md"
         pages = [*index.parent.glob("[a-z]*.md")]
+        assert [page for page in pages if page.stem not in str(package.__doc__)] == []
         assert links(index) >= {page.name for page in pages}
         for page in pages:
             links(page)

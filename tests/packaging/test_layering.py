@@ -22,31 +22,12 @@ FAKE = Path(arize_roles_fake.__file__).parent
 
 # A room imports from itself and from the rooms before it.
 CLIENT_ROOMS = (
-    "_version",
-    "_values",
-    "_wire",
-    "_calls",
-    "_role_bindings",
-    "_roles",
-    "_directory",
-    "_arize",
-    "_aiohttp",
-    "__init__",
-    "transport",
-    "as_code",
-    "__main__",
+    *("_version", "_values", "_wire", "_calls", "_role_bindings", "_roles", "_directory"),
+    *("_arize", "_aiohttp", "__init__", "transport", "as_code", "__main__"),
 )
 FAKE_ROOMS = (
-    "_service",
-    "_testing",
-    "_account",
-    "_client",
-    "_mock",
-    "_server",
-    "__init__",
-    "pytest_plugin",
-    "contract",
-    "__main__",
+    *("_service", "_testing", "_account", "_client", "_mock", "_server"),
+    *("__init__", "pytest_plugin", "contract", "__main__"),
 )
 ABOVE = {"transport", "as_code", "__main__"}
 """These use the client's public names, and nothing imports them."""
@@ -133,12 +114,19 @@ def test_one_way(package: Path, when: str) -> None:
     assert list(TopologicalSorter(graph).static_order())
 
 
-def test_above() -> None:
-    """Nothing imports what is above the client, and nothing the contract suite."""
-    for above in ABOVE:
-        assert users(CLIENT, f"arize_roles_async.{above}") <= ABOVE
-        assert users(FAKE, f"arize_roles_async.{above}") == set()
-    assert users(FAKE, "arize_roles_fake.contract") == {"contract"}
+@pytest.mark.parametrize(
+    ("package", "imported", "rooms"),
+    [
+        *((CLIENT, imported, set[str]()) for imported in ("arize_roles_fake", "pytest", "_pytest")),
+        (CLIENT, "aiohttp", {"_aiohttp"}),
+        (FAKE, "pytest", {"contract", "pytest_plugin"}),
+        (FAKE, "arize_roles_fake.contract", {"contract"}),
+        *((FAKE, f"arize_roles_async.{above}", set[str]()) for above in sorted(ABOVE)),
+    ],
+)
+def test_users(package: Path, imported: str, rooms: set[str]) -> None:
+    """Only the transport imports aiohttp, what is for tests pytest, and nothing the fake."""
+    assert users(package, imported) == rooms
 
 
 @pytest.mark.parametrize("shared", ["_wire", "_calls"])
@@ -152,14 +140,6 @@ def test_no_resource(shared: str) -> None:
                 node.value.value = ""
         code = re.sub(r"arize_roles_async|Roles\w*Error", "", ast.unparse(tree))
         assert re.findall(r"(?i)\w*(?:role|binding)\w*", code) == [], module
-
-
-def test_users() -> None:
-    """Only the transport imports aiohttp, what is for tests pytest, and nothing the fake."""
-    for imported in ("arize_roles_fake", "pytest", "_pytest"):
-        assert users(CLIENT, imported) == set()
-    assert users(CLIENT, "aiohttp") == {"_aiohttp"}
-    assert users(FAKE, "pytest") == {"contract", "pytest_plugin"}
 
 
 def test_internals() -> None:

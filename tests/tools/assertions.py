@@ -60,6 +60,8 @@ LONGEST: Final = 10.0
 PASSES: Final = "__import__('contextlib').suppress(Exception, __import__('pytest').fail.Exception)"
 """A block that cannot fail."""
 
+ACHIEVED: Final = (AssertionError, pytest.fail.Exception, faulty.RefusedError)
+
 Make = Callable[[], Any]
 """Makes a suite."""
 
@@ -104,6 +106,8 @@ def ended(make: Make, rule: str) -> BaseException | None:
     timer = signal.setitimer(signal.ITIMER_REAL, LONGEST)
     try:
         return failure(make(), rule)
+    except pytest.skip.Exception:
+        return None
     except (TooLongError, BaseExceptionGroup) as error:
         return error
     finally:
@@ -203,8 +207,8 @@ def judged(of: type, rule: str, left: set[Deletion], faults: Iterable[str]) -> I
     others: Iterable[type] = filter(inspect.isclass, vars(test_other_clients).values())
     kept: list[Make] = [partial(faulty.suite, of, f"{word}; ") for word in faulty.SERVICES]
     for make in kept + [each for each in others if issubclass(each, of) and each is not of]:
-        if ended(make, rule) is None:
-            left -= {each for each in left if each.fails(make, rule)}
+        assert ended(make, rule) is None
+        left -= {each for each in left if each.fails(make, rule)}
     by_hand = chain(test_broken_clients.failing(), test_assumptions.failing())
     makes: list[tuple[Make, str]] = [(make, "") for make, name in by_hand if name == rule]
     makes = [each for each in makes if isinstance(each[0](), of)]
@@ -214,8 +218,8 @@ def judged(of: type, rule: str, left: set[Deletion], faults: Iterable[str]) -> I
     for make, fault in chain(makes, listed):
         if not left:
             return
-        # An error of the client is no achievement of a rule.
-        if isinstance(ended(make, rule), AssertionError | pytest.fail.Exception):
+        # Any other error of the client is no achievement of a rule.
+        if isinstance(ended(make, rule), ACHIEVED):
             needed = {each for each in left if not each.fails(make, rule)}
             left -= needed
             if needed and fault:
@@ -246,8 +250,10 @@ def unseen(pattern: str = "", *, is_search: bool = False) -> list[Deletion]:
             own = {each for each in left if each.owner in owners and each.function in names}
             if own:
                 left -= own
-                search = faulty.faults(of, rule, MOST) if is_search else ()
-                found = [*judged(of, rule, own, chain(rows[contract].get(rule, ()), search))]
+                found = list(faulty.faults(of, rule, MOST)) if is_search else []
+                # A client that refuses a call is the least that a rule can see.
+                found.sort(key=lambda fault: fault.endswith(faulty.REFUSED))
+                found = [*judged(of, rule, own, chain(rows[contract].get(rule, ()), found))]
                 left |= own
                 if is_search:
                     rows[contract][rule] = found
