@@ -337,12 +337,11 @@ async def test_log(account: FakeAccount, caplog: pytest.LogCaptureFixture) -> No
 async def test_clients(make: Callable[[], ArizeClient]) -> None:
     """A client leads to the others, each of its own protocol, which share its options and end."""
     roles = make()
-    assert isinstance(roles, ArizeClient)
     others = [roles.role_bindings, roles.directory, roles.by_name]
     assert list(map(repr, others)) == ["<RoleBindingsClient>", "<Directory>", "<ByName>"]
-    protocols: tuple[Any, ...] = (RolesClient, RoleBindingsClient, Directory)
+    protocols: tuple[Any, ...] = (RolesClient, ArizeClient, RoleBindingsClient, Directory)
     kinds = [[each for each in protocols if isinstance(x, each)] for x in (roles, *others)]
-    assert kinds == [[RolesClient], [RoleBindingsClient], [Directory], []]
+    assert kinds == [[RolesClient, ArizeClient], [RoleBindingsClient], [Directory], []]
     assert roles.directory is roles.directory
     assert roles.with_options(timeout=3.0).directory is not roles.directory
     await roles.directory.aclose()

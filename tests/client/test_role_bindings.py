@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from arize_roles_async import (
-    ArizeClient,
     AuthenticationError,
     ConflictError,
     NotFoundError,
@@ -15,8 +14,6 @@ from arize_roles_async import (
     RetryPolicy,
     RoleBinding,
     RoleBindingsClient,
-    RolesClient,
-    ServerError,
     StatusError,
     ValidationError,
 )
@@ -108,7 +105,6 @@ class TestLost:
             # What a lost attempt did is found.
             ("create", [LOST_AFTER], 3, RoleBinding, "create create list"),
             ("update", [LOST], 3, RoleBinding, "update update"),
-            ("update", [LOST_AFTER], 3, RoleBinding, "update update"),
             ("update", [LOST_AFTER], 1, RoleBinding, "update get"),
             # `remove` has seen the binding, so one that is gone counts as removed.
             ("remove", [LOST_AFTER], 3, bool, "list delete delete get"),
@@ -119,7 +115,6 @@ class TestLost:
             ("delete", [LOST_AFTER], 3, OutcomeUnknownError, "delete delete get"),
             # A request that was lost may still arrive, so an unchanged account proves nothing.
             ("create", [LOST], 1, OutcomeUnknownError, "create list"),
-            ("create again", [LOST], 1, OutcomeUnknownError, "create list"),
             ("update", [LOST], 1, OutcomeUnknownError, "update get"),
             ("delete", [LOST], 1, OutcomeUnknownError, "delete get"),
             # A binding that is older than the call is somebody else's.
@@ -127,7 +122,6 @@ class TestLost:
             # After a 503 of the service, the account shows that a refused change was not made.
             ("update", [DOWN, REFUSED], 3, AuthenticationError, "update update get"),
             ("delete", [DOWN, REFUSED], 3, AuthenticationError, "delete delete get"),
-            ("create", [DOWN], 1, ServerError, "create"),
             # A key is shown no more than it may see, but a binding that is there was not deleted.
             ("create with CREATE", [LOST_AFTER], 3, OutcomeUnknownError, "create create list"),
             ("update with READ", [LOST], 3, OutcomeUnknownError, "update update get"),
@@ -318,18 +312,3 @@ async def test_role_in_use(account: FakeAccount) -> None:
     with pytest.raises(ConflictError) as caught:
         await FakeRolesClient(account).delete(role="Analyst")
     assert str(caught.value).endswith(f"; role_bindings.find(role_id='{ANALYST}') shows who has it")
-
-
-async def test_protocols() -> None:
-    """A client of bindings is none of roles, and one of roles stays one with methods of its own."""
-
-    class OwnClient(FakeRolesClient):
-        def find(self) -> None: ...
-        def ensure(self) -> None: ...
-        def remove(self) -> None: ...
-
-    async with OwnClient() as roles:
-        assert isinstance(roles, RolesClient)
-        assert isinstance(roles, ArizeClient)
-        assert not isinstance(roles.role_bindings, RolesClient)
-        assert isinstance(roles.role_bindings, RoleBindingsClient)
