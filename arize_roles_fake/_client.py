@@ -150,7 +150,7 @@ class AccountTransport(Transport):
             why = "a FakeRolesClient was dropped without aclose()"
             warnings.warn(why, ResourceWarning, stacklevel=2, source=self)
 
-    def check_open(self) -> bool:
+    def check_state(self) -> bool:
         if self._closed:
             raise ClientStateError("the client is closed")
         return self._enter_loop()
@@ -273,17 +273,17 @@ class AccountTransport(Transport):
     async def aclose(self, grace: float) -> None:
         self._enter_loop()
         self._closed = True
-        ends_at, is_over = self.now() + grace, not grace
+        ends_at, is_late = self.now() + grace, not grace
         try:
             # Again, since a call may go on with another part when the last one has ended.
-            while self.calls and not is_over:
+            while self.calls and not is_late:
                 sleep = Sleep()
                 self._closing.add(sleep)
                 try:
                     await self._timeline.sleep(max(0.0, ends_at - self.now()), sleep)
                 finally:
                     self._closing.discard(sleep)
-                is_over = not sleep.is_ended
+                is_late = not sleep.is_ended
         finally:
             for limit in self.calls:
                 limit.scope.cancel()

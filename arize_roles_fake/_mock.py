@@ -15,14 +15,14 @@ from arize_roles_async._values.errors import ClientStateError
 from arize_roles_async._wire.secrets import Secret
 from arize_roles_fake._account.account import FakeAccount
 from arize_roles_fake._client import AccountTransport
-from arize_roles_fake._testing.timeline import Clock, SharedTime
-from arize_roles_fake._testing.watch import (
+from arize_roles_fake._testing.recorder import (
     UnusedFaults,
     check_unused_faults,
-    running_watch,
+    recorders,
+    running_recorder,
     unused_report,
-    watches,
 )
+from arize_roles_fake._testing.timeline import Clock, SharedTime
 
 if TYPE_CHECKING:
     from arize_roles_async._aiohttp.client import AiohttpTransport
@@ -115,12 +115,12 @@ class MockArize(Generic[_A]):
         with _lock:
             _running.remove(mock)
             _redirect(mock)
-        running_watch().at_end.append(functools.partial(_restore_environment, mock))
+        running_recorder().at_end.append(functools.partial(_restore_environment, mock))
         if self._unused_faults == "allow":
             for account in mock.all_accounts:
-                for watch in watches:
-                    watch.forget_scripts(account)
-        elif exc is None and not watches:
+                for recorder in recorders:
+                    recorder.forget_scripts(account)
+        elif exc is None and not recorders:
             unused = (line for each in mock.all_accounts for line in each.unused_faults)
             if report := unused_report(unused, 'mock_arize(unused_faults="allow")'):
                 raise AssertionError(report)
@@ -191,7 +191,7 @@ class _Mock:
             once = {id(account): account for account in accounts.values()}
             self.key, self.all_accounts = next(iter(accounts)), [*once.values()]
             self._clock = SharedTime([*self.all_accounts])
-            running_watch().keys.update(accounts)
+            running_recorder().keys.update(accounts)
         self._unknown = FakeAccount.load('{"roles": [], "keys": {}}')
         """Answers 401 to every key that has no account, since this account has no key."""
         self._redirected: WeakKeyDictionary[AiohttpShared, Shared[Any]] = WeakKeyDictionary()

@@ -23,13 +23,18 @@ except ModuleNotFoundError as _error:
 
 import arize_roles_fake
 from arize_roles_fake._testing.leaks import TestOutput
-from arize_roles_fake._testing.watch import Watch, check_unused_faults, unused_report, watches
+from arize_roles_fake._testing.recorder import (
+    Recorder,
+    check_unused_faults,
+    recorders,
+    unused_report,
+)
 
 if TYPE_CHECKING:
     from aiohttp import ClientRequest
 
     from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer
-    from arize_roles_fake._testing.watch import Watched
+    from arize_roles_fake._testing.recorder import RecordedAccount
 
 NOT_RUN: Final = "rule not run"
 """Start of the skip reason of a contract test whose suite lacks the method that it needs."""
@@ -48,7 +53,7 @@ _SETTINGS: Final = {
 _MAX_CALLS: Final = 50
 """Limit on the calls of an account in a report."""
 
-_watch_key = pytest.StashKey[Watch]()
+_recorder_key = pytest.StashKey[Recorder]()
 _written_key = pytest.StashKey[TestOutput]()
 
 # Variables that lead Arize's clients elsewhere, or conflict with those that `arize_env` sets.
@@ -66,9 +71,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker, and keep clients off the network where that is set."""
-    watch = Watch(is_paused=True)
-    watches.append(watch)
-    config.add_cleanup(partial(watches.remove, watch))
+    recorder = Recorder(is_paused=True)
+    recorders.append(recorder)
+    config.add_cleanup(partial(recorders.remove, recorder))
     if config.getini(_SHORT_PAGES):
         from arize_roles_fake._testing import limits
 
@@ -101,7 +106,7 @@ def _refuse(request: "ClientRequest") -> None:
                 f"a client was about to connect to {host}, and {_OFFLINE} is set: use the fixture "
                 "mocked_arize, or mock_arize of arize_roles_fake"
             )
-            watches[-1].refusals.append(message)
+            recorders[-1].refusals.append(message)
             # Not an `Exception`, which the code under test might handle as an outage.
             pytest.fail(message, pytrace=False)
 
@@ -120,7 +125,7 @@ def fake_account(request: pytest.FixtureRequest) -> "FakeAccount":
 
 def _set_up(account: "FakeAccount", item: pytest.Item) -> None:
     """Set up the account of a test by its markers, from the outermost in."""
-    item.stash[_watch_key].account = account
+    item.stash[_recorder_key].account = account
     for marker in [*item.iter_markers("arize_roles")][::-1]:
         arize_roles(account, *marker.args, **marker.kwargs)
 
@@ -207,9 +212,9 @@ def _check(fixture: str, value: object, expected: type) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Watch the accounts while a test runs."""
-    watch = item.stash[_watch_key] = Watch()
-    watches.append(watch)
+    """Record what a test does with accounts."""
+    recorder = item.stash[_recorder_key] = Recorder()
+    recorders.append(recorder)
     check_unused_faults(_unused_faults(item))
 
 
@@ -238,12 +243,12 @@ def pytest_fixture_setup(
     The markers of a test count for the account of a suite's own `fake_account`, too.
     """
     if fixturedef.scope != "function":
-        with watches[-1].paused():
+        with recorders[-1].paused():
             return (yield)
     value = yield
     if fixturedef.argname == "fake_account" and isinstance(value, arize_roles_fake.FakeAccount):
         item: pytest.Item = request.node
-        if item.stash[_watch_key].account is not value:
+        if item.stash[_recorder_key].account is not value:
             _set_up(value, item)
     return value
 
@@ -256,23 +261,23 @@ def pytest_runtest_makereport(
     if call.excinfo is not None and "arize_roles_async._values.errors" in sys.modules:
         _hide_frames()
     report = yield
-    watch = item.stash.get(_watch_key, None)
-    if watch is None:
+    recorder = item.stash.get(_recorder_key, None)
+    if recorder is None:
         return report  # A hook of the suite let it fail before.
     if call.when == "call":
-        watch.passed = report.passed
+        recorder.passed = report.passed
     elif call.when == "teardown":
-        if watch in watches:
-            del watches[watches.index(watch) :]
-        for act in watch.at_end:
+        if recorder in recorders:
+            del recorders[recorders.index(recorder) :]
+        for act in recorder.at_end:
             act()
-        flaws = [_flaws(item, watch)]
+        flaws = [_flaws(item, recorder)]
         if _written_key in item.stash:
-            flaws.append(item.stash[_written_key].leaks(watch.keys, report.sections))
+            flaws.append(item.stash[_written_key].leaks(recorder.keys, report.sections))
         if report.passed and any(flaws):
             report.outcome, report.longrepr = "failed", "\n".join(filter(None, flaws))
     if report.failed:
-        _add_calls(report, watch)
+        _add_calls(report, recorder)
     return report
 
 
@@ -298,9 +303,9 @@ def _hide_frames() -> None:
                     vars(each)["__init__"].__globals__["__tracebackhide__"] = hide
 
 
-def _flaws(item: pytest.Item, watch: Watch) -> str:
+def _flaws(item: pytest.Item, recorder: Recorder) -> str:
     """Return the reason why a test is an error although nothing failed; empty for none."""
-    if watch.passed is not None and watch.account is None:
+    if recorder.passed is not None and recorder.account is None:
         marks = (mark for mark in item.own_markers if mark.name == "arize_roles")
         if any(mark.args or mark.kwargs.keys() - {"unused_faults"} for mark in marks):
             return (
@@ -308,26 +313,26 @@ def _flaws(item: pytest.Item, watch: Watch) -> str:
                 "none of the fixtures fake_account, fake_roles, mocked_arize, roles_server and "
                 "arize_env, or the suite's own fake_account has a wider scope than a function"
             )
-    if not watch.passed:
+    if not recorder.passed:
         return ""
-    if watch.refusals:  # In a thread or a task, whose failure is nobody's.
-        return "\n".join(dict.fromkeys(watch.refusals))
+    if recorder.refusals:  # In a thread or a task, whose failure is nobody's.
+        return "\n".join(dict.fromkeys(recorder.refusals))
     if _unused_faults(item) == "allow":
         return ""
-    return unused_report(watch.unused(), '@pytest.mark.arize_roles(unused_faults="allow")')
+    return unused_report(recorder.unused(), '@pytest.mark.arize_roles(unused_faults="allow")')
 
 
-def _add_calls(report: pytest.TestReport, watch: Watch) -> None:
-    shown = watch.accounts()
-    for number, (account, count) in enumerate(shown, 1):
+def _add_calls(report: pytest.TestReport, recorder: Recorder) -> None:
+    accounts = recorder.accounts()
+    for number, (account, count) in enumerate(accounts, 1):
         title = "Calls of the fake Arize account"
-        if len(shown) > 1:
-            name = "fake_account" if account is watch.account else f"{number} of {len(shown)}"
+        if len(accounts) > 1:
+            name = "fake_account" if account is recorder.account else f"{number} of {len(accounts)}"
             title += f" {name}, {account!r}"
         report.sections.append((title, _log(account, count)))
 
 
-def _log(account: "Watched", count: int) -> str:
+def _log(account: "RecordedAccount", count: int) -> str:
     calls = account.calls[-min(count, _MAX_CALLS) :] if count else ()
     lines = [f"{call.at:%H:%M:%S.%f}  {call}" for call in calls] or ["none"]
     if count > len(calls):

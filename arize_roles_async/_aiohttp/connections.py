@@ -182,8 +182,8 @@ class Attempt:
         """
         if not (self.answers and isinstance(error, aiohttp.ClientError)):
             return error
-        shown = redacted_cause(error, *self.call.keys)
-        return error if shown is error else aiohttp.ClientError(str(shown))
+        safe = redacted_cause(error, *self.call.keys)
+        return error if safe is error else aiohttp.ClientError(str(safe))
 
     async def send_on(
         self,

@@ -37,8 +37,8 @@ class TimeLimits:
         self.is_closed = False
         """The client is closed, which ends every block."""
 
-    def watch(self, limit: "AsyncioTimeLimit") -> None:
-        """Watch a limit; call it again when the deadline of the limit has changed."""
+    def add(self, limit: "AsyncioTimeLimit") -> None:
+        """Add a limit; call it again when the deadline of the limit has changed."""
         self._running.add(limit)
         if limit.deadline < self.due:
             self._wake_at(limit.deadline)
@@ -115,7 +115,7 @@ class AsyncioTimeLimit(TimeLimit):
         task: Any = asyncio.current_task()
         self.task = task
         self._cancelling = task.cancelling()
-        self._all.watch(self)
+        self._all.add(self)
 
     def __exit__(self, _: object, exc: BaseException | None, traceback: object, /) -> None:
         self._all.discard(self)
@@ -140,7 +140,7 @@ class AsyncioTimeLimit(TimeLimit):
         self._phase = phase
         self.deadline = call.deadline if seconds is None else min(call.deadline, now + seconds)
         if self.deadline < self._all.due:
-            self._all.watch(self)
+            self._all.add(self)
         return now
 
     def catch(self) -> Phase | None:
@@ -152,7 +152,7 @@ class AsyncioTimeLimit(TimeLimit):
             return None
         self.expired = False
         self.deadline = self._call.deadline
-        self._all.watch(self)
+        self._all.add(self)
         return self._phase if self._uncancel() else None
 
     def is_cancelled(self, *, session_closed: bool) -> bool:
@@ -206,7 +206,7 @@ class AsyncioTransport(Transport):
     is_closing = False
     """New calls are refused."""
 
-    def check_open(self) -> bool:
+    def check_state(self) -> bool:
         if self.is_closing:
             raise ClientStateError("the client is closed")
         loop = running_loop()

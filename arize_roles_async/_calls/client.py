@@ -155,7 +155,7 @@ class BaseClient(Client, Generic[_L_co]):
         await self._shared.aclose(grace)
 
     async def __aenter__(self) -> Self:
-        self._shared.driver_now(self._driver).check_open()
+        self._shared.driver_now(self._driver).check_state()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -169,7 +169,7 @@ class BaseClient(Client, Generic[_L_co]):
         whole = self._whole
         # A part of a call under way may begin although the client is closing.
         if whole is None or whole.driver.transport is not driver.transport:
-            driver.check_open()
+            driver.check_state()
         key = driver.key_source.fixed
         call = DrivenCall(
             resource or self._resource,

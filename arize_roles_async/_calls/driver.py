@@ -120,8 +120,8 @@ class Driver(Generic[_L_co]):
         self._new_lookup = new_lookup
         self.lookup: _L_co = new_lookup()
 
-    def check_open(self) -> None:
-        if self.transport.check_open():
+    def check_state(self) -> None:
+        if self.transport.check_state():
             self.slots.restart()
         if self._queue.queues is not self.slots.queues:
             self._queue = Queue(self.slots, self.pace)

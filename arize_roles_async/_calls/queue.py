@@ -147,5 +147,5 @@ class Queue:
 
     def _too_late(self, waiters: list[Waiter], now: float) -> list[Waiter]:
         """Return the calls whose requests cannot go in time under the rate limit."""
-        ready, held = max(now, self.pace.ready_at()), self.pace.held_until
-        return [x for x in waiters if x.deadline <= ready or now + x.max_hold < held]
+        ready, hold = max(now, self.pace.ready_at()), self.pace.held_until - now
+        return [x for x in waiters if x.deadline <= ready or x.max_hold < hold]

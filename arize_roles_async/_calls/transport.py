@@ -32,7 +32,7 @@ class Transport(ABC):
     """Sends requests, and is the clock of the calls that send them."""
 
     now: Callable[[], float]
-    """Returns the seconds on a clock that never goes back; set once `check_open` has returned."""
+    """Returns the seconds on a clock that never goes back; set once `check_state` has returned."""
     host: str | None = None
     """The host of the service as in a `Host` header, with its port unless it is the scheme's own;
     None if it is not known."""
@@ -55,7 +55,7 @@ class Transport(ABC):
         return await source.ask(*call.keys)
 
     @abstractmethod
-    def check_open(self) -> bool:
+    def check_state(self) -> bool:
         """Raise `ClientStateError` if no call can be made.
 
         Returns:

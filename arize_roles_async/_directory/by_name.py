@@ -34,7 +34,7 @@ _MAX_SINGLE: Final = 20
 _IDS_PER_PAGE: Final = 10
 """A list is read on as long as more IDs are left for each of its pages that was read."""
 _HIDDEN: Final = (errors.BadRequestError, errors.ForbiddenError, errors.NotFoundError)
-"""The errors of a thing that the key may not see, whose ID is shown instead."""
+"""The errors of an item that the key may not see, whose ID is shown instead."""
 
 beta = pre_release("by_name", "BETA", errors.BetaWarning)
 
@@ -44,7 +44,7 @@ class ByName:
 
     Each argument is a name or an ID, as in `RolesClient.get` and `Directory`. The names of a call
     are looked up at once, and nothing is kept. The binding goes to what has the name at the
-    look-up: if it is renamed before the change, and another thing takes the name, the first one
+    look-up: if it is renamed before the change, and another item takes the name, the first one
     gets the binding. A name that looks like an ID is taken for one, and nothing looks whether it is
     a name, too: of what others named and you list, pass the `id`.
 
@@ -98,7 +98,7 @@ class ByName:
 
         Raises:
             NotFoundError: Nothing has one of the names, as far as the key sees.
-            AmbiguousNameError: Several things have one of the names; give an ID.
+            AmbiguousNameError: Several items have one of the names; give an ID.
             ForbiddenError: The key may not list users or roles, or not bind there.
         """
         given = _given(user=user, role=role, space=space, project=project, in_space=in_space)
@@ -235,7 +235,7 @@ class ByName:
         return NamedBindings.of(map(named, bindings))
 
     async def _by_id(self, kind: str, ids: set[str]) -> dict[str, Any]:
-        """Return the things of a kind with some IDs, by these; None is one that the key hides."""
+        """Return the items of a kind with some IDs, by these; None is one that the key hides."""
         get, listing = self._methods(kind)
         found: dict[str, Any] = {}
         # A text that is no ID would be taken for a name.

@@ -135,7 +135,7 @@ async def _space_id(call: DrivenCall[object], space: str) -> str:
 async def _find(
     call: DrivenCall[object], kind: _Named[_T, Any], text: str, in_space: str | UnsetType = UNSET
 ) -> _T:
-    """Return the thing with an ID, or the one that has a name."""
+    """Return the item with an ID, or the one that has a name."""
     if is_id(text):
         return await call.get_item(kind.resource, kind.model, text)
     filters = {kind.named_by: text}
@@ -146,7 +146,7 @@ async def _find(
 
 
 async def _only(kind: _Named[_T, Any], name: str, listing: Pages[Any, Any, _T]) -> _T:
-    """Return the one thing that has a name, given the list of all that contain it."""
+    """Return the one item that has a name, given the list of all that contain it."""
     is_same = _is_same_address if kind is _USERS else operator.eq
     found = [(getattr(each, kind.named_by) or "", each) async for each in listing]
     matches = [each for text, each in found if is_same(text, name)]

@@ -1,6 +1,6 @@
 """Responses of the service: users, spaces and projects, and pages of them.
 
-The newest reference makes every field optional, so a model needs only what identifies a thing.
+The newest reference makes every field optional, so a model needs only what identifies an item.
 """
 
 from typing import Final
@@ -92,7 +92,7 @@ class ListProjectsResponse(models.ListResponse[Project]):
 class NamedBinding(RoleBinding):
     """A role binding with the names of its user, role and resource.
 
-    A name is None where the key may not see it, or where the thing is gone. The bot user of a
+    A name is None where the key may not see it, or where the item is gone. The bot user of a
     service key has no address.
     """
 

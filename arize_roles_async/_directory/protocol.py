@@ -15,7 +15,7 @@ class Directory(Client, Protocol):
 
     `ArizeClient.directory` is one.
 
-    A thing is given by its name or its ID, told apart as in `RolesClient.get`. The service finds
+    Each is given by its name or its ID, told apart as in `RolesClient.get`. The service finds
     names that contain a text, whatever the case; the client reads all of these and compares. An
     address is compared whole, ASCII letters without case; any other name exactly. Each has at most
     255 characters. Nothing is kept: the next look-up asks again.

@@ -48,7 +48,7 @@ class ListRolesResponse(models.ListResponse[Role]):
     pagination: models.PaginationMetadata = attr.field(metadata=models.PAGINATION)
 
     def permission_matrix(self) -> "DataFrame":
-        """Return a table of roles by permissions, True where held. Needs the extra `pandas`.
+        """Return a table of roles by permissions, True where granted. Needs the extra `pandas`.
 
         Returns:
             A frame of plain booleans. Its index, `role`, holds the names of the roles; its

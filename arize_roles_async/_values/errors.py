@@ -175,7 +175,7 @@ class ForbiddenError(StatusError):
 
 
 class NotFoundError(StatusError):
-    """404: there is no such thing. Also raised, with status 404, for a name that nothing has.
+    """404: there is no such item. Also raised, with status 404, for a name that nothing has.
 
     A name is looked up in a list. If nothing there has it, no answer was a 404, and `from_service`
     is False.

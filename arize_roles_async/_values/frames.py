@@ -68,20 +68,20 @@ def to_polars(columns: Columns, items: Sequence[object]) -> "pl.DataFrame":
 
 
 def permission_matrix(roles: Sequence[Any]) -> "pd.DataFrame":
-    """Return a table of roles by permissions, True where held."""
+    """Return a table of roles by permissions, True where granted."""
     pandas = _import_extra("pandas")
-    held: list[frozenset[str]] = []
+    granted: list[frozenset[str]] = []
     for role in roles:
         if role.permissions is None:
             raise RolesError(
                 f"the service withheld the permissions of {quoted(role.name)}: "
                 "the API key lacks ROLE_READ, which a permission matrix needs"
             )
-        held.append(frozenset(map(str, role.permissions)))
+        granted.append(frozenset(map(str, role.permissions)))
     known = [member.value for member in Permission]
-    unknown = sorted(frozenset[str]().union(*held).difference(known))
+    unknown = sorted(frozenset[str]().union(*granted).difference(known))
     frame: pd.DataFrame = pandas.DataFrame(
-        [[permission in each for permission in known + unknown] for each in held],
+        [[permission in each for permission in known + unknown] for each in granted],
         index=pandas.Index([role.name for role in roles], name="role", dtype="object"),
         columns=pandas.Index(known + unknown, name="permission", dtype="object"),
         dtype=bool,

@@ -24,8 +24,8 @@ def one_line(text: str, limit: int = MAX_MESSAGE) -> str:
     A result that is passed again stays as it is. Of a text with more characters than the limit,
     only the beginning is read; it ends in `…` then.
     """
-    begin = _cut(text, limit)
-    return _cut(printable(begin if begin.isprintable() else re.sub(r"\s+", " ", begin)), limit)
+    text = _cut(text, limit)
+    return _cut(printable(text if text.isprintable() else re.sub(r"\s+", " ", text)), limit)
 
 
 def _cut(text: str, limit: int) -> str:
@@ -89,11 +89,11 @@ def alike(text: str, known: Iterable[str], cutoff: float) -> list[str]:
     """
     import difflib
 
-    asked = _begin(text.strip())
-    capitals = {_begin(each): each for each in known}
+    asked = _beginning(text.strip())
+    capitals = {_beginning(each): each for each in known}
     found = difflib.get_close_matches(asked, capitals, len(capitals) or 1, cutoff)
     return [capitals[each] for each in found]
 
 
-def _begin(text: str) -> str:
+def _beginning(text: str) -> str:
     return text[:_MAX_COMPARED].upper()

@@ -72,10 +72,10 @@ def _pattern(key: str) -> re.Pattern[str]:
 
     So it is linear and soon made, however long the key is.
     """
-    begin = "".join(sign if sign.isalnum() else _written(sign) for sign in key[:_RECOGNIZED])
+    pattern = "".join(sign if sign.isalnum() else _written(sign) for sign in key[:_RECOGNIZED])
     if len(key) < _UNMISTAKABLE:
-        begin = rf"(?i:(?<=bearer\s)|(?<=bearer%20)){begin}"
-    return re.compile(f"{begin}{_ANY}{{0,{max(0, len(key) - _RECOGNIZED)}}}+", re.ASCII)
+        pattern = rf"(?i:(?<=bearer\s)|(?<=bearer%20)){pattern}"
+    return re.compile(f"{pattern}{_ANY}{{0,{max(0, len(key) - _RECOGNIZED)}}}+", re.ASCII)
 
 
 def _written(sign: str) -> str:

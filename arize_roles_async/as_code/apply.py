@@ -301,8 +301,8 @@ class Run:
                 is_limited = isinstance(failure, errors.RateLimitError)
                 failed, limited = failed + (not is_limited), limited + is_limited
                 attempt, policy = max(failed, 1), RetryPolicy()
-                is_over = retry_delay(policy, failure, attempt=attempt, change=True) is None
-                if is_over or limited > _MOST_LIMITED:
+                is_last = retry_delay(policy, failure, attempt=attempt, change=True) is None
+                if is_last or limited > _MOST_LIMITED:
                     raise
 
     async def _find(self, roles: RolesClient, change: Change) -> Change | None:

@@ -182,9 +182,9 @@ def _fields(
     table = cast("Table", given if isinstance(given, dict) else {})
     if table is not given:
         flaws.append(Violation(path, "must be a table"))
-    begin = f"{path}." if path else ""
+    prefix = f"{path}." if path else ""
     message = f"is not a key here; the keys are {', '.join(schemas)}"
-    flaws += [Violation(f"{begin}{quote(name)}", message) for name in table if name not in schemas]
+    flaws += [Violation(f"{prefix}{quote(name)}", message) for name in table if name not in schemas]
     values: Table = {}
     for field, schema in schemas.items():
         kind, called = _KINDS[schema["type"]]
@@ -193,7 +193,7 @@ def _fields(
             if field in table:
                 values[field] = msgspec.convert(table[field], kind)
         except msgspec.ValidationError:
-            flaws.append(Violation(f"{begin}{field}", f"must be {called}"))
+            flaws.append(Violation(f"{prefix}{field}", f"must be {called}"))
     return values
 
 

@@ -50,7 +50,7 @@ class PlanError(ValidationError):
     """The declaration does not fit the account; nothing was changed. It has every violation."""
 
 
-def held(role: Role | DeclaredRole | None) -> frozenset[str]:
+def granted(role: Role | DeclaredRole | None) -> frozenset[str]:
     """Return the permissions of a role; no role has none."""
     return frozenset(map(str, role.permissions or ())) if role else frozenset()
 
@@ -58,7 +58,7 @@ def held(role: Role | DeclaredRole | None) -> frozenset[str]:
 def content(role: Role | DeclaredRole) -> dict[str, object]:
     """Return the fields of a role that a declaration has, as JSON-ready data."""
     fields = {"name": role.name, "description": role.description or None}
-    return {**fields, "permissions": sorted(held(role))}
+    return {**fields, "permissions": sorted(granted(role))}
 
 
 def differing(before: Role | DeclaredRole | None, after: Role | DeclaredRole) -> list[str]:
@@ -69,7 +69,7 @@ def differing(before: Role | DeclaredRole | None, after: Role | DeclaredRole) ->
 
 def only_in(role: Role | DeclaredRole | None, other: Role | DeclaredRole | None) -> tuple[str, ...]:
     """Return the permissions that a role has and the other one has not."""
-    return tuple(sorted(held(role) - held(other)))
+    return tuple(sorted(granted(role) - granted(other)))
 
 
 @attr.frozen(kw_only=True)
@@ -334,7 +334,7 @@ def compare(roles: Iterable[Role], declaration: Declaration, *, host: str | None
         raise PlanError(violations=tuple(with_places(violations, declaration.files)))
     matched = {role.name for role, _ in pairs if role}
     rest = [r for r in by_name.values() if r.name not in matched and not r.is_predefined]
-    holders = {role.name: held(role) for role in rest if role.name not in declaration.ignored}
+    holders = {role.name: granted(role) for role in rest if role.name not in declaration.ignored}
     ignored, undeclared = list[Role](), list[Role]()
     for role in (each for each in rest if each.name not in declaration.absent):
         is_ignored = declaration.undeclared or role.name in declaration.ignored
@@ -387,7 +387,7 @@ def _former(
     new: DeclaredRole, others: Mapping[str, frozenset[str]], absent: Iterable[str]
 ) -> Iterator[str]:
     """Yield a note if a new role may be another one, given by name, under a new name."""
-    wanted = held(new)
+    wanted = granted(new)
     kin = [name for name, has in others.items() if has <= wanted or has >= wanted]
     # One permission does not suggest a rename.
     same = [name for name in kin if others[name] == wanted and len(wanted) > 1]

@@ -46,7 +46,7 @@ from arize_roles_fake._testing.incoming import (
 )
 from arize_roles_fake._testing.limits import Latency
 from arize_roles_fake._testing.make_role import warn_of_misspelled
-from arize_roles_fake._testing.watch import running_watch
+from arize_roles_fake._testing.recorder import running_recorder
 
 DEFAULT_API_KEY: Final = "fake-api-key"
 """The API key of `python -m arize_roles_fake serve`; other accounts have keys of their own."""
@@ -118,7 +118,7 @@ class FakeAccount(Contents, Script, Assertions):
             self._ahead = data.now - self.now()
         self.clear_faults()
         self._fill(data)
-        running_watch().keys.update(self._state.keys)
+        running_recorder().keys.update(self._state.keys)
 
     def __repr__(self) -> str:
         try:
@@ -329,7 +329,7 @@ class FakeAccount(Contents, Script, Assertions):
         """
         with self._lock:
             key = Secret(bearer(request.headers.get("Authorization", "")))
-            running_watch().note_call(self, (*self._state.keys, key.reveal()))
+            running_recorder().note_call(self, (*self._state.keys, key.reveal()))
             operation, attempt = operation_of(request), 1 + _retries(request)
             call = self._faults.call_of(request, attempt)
             incoming = incoming_of(self._state, operation, request, call, attempt)

@@ -29,7 +29,7 @@ from arize_roles_fake._testing.make_role import (
     warn_of_misspelled,
     writable,
 )
-from arize_roles_fake._testing.watch import running_watch
+from arize_roles_fake._testing.recorder import running_recorder
 
 _Entry = TypeVar("_Entry", bound=User | Space | Project)
 
@@ -420,7 +420,7 @@ class Contents:
         with self._lock:
             self._state.keys[secret.reveal()] = self._grants(grants, on)
             self._removed_keys.discard(secret.reveal())
-            running_watch().keys.add(secret.reveal())
+            running_recorder().keys.add(secret.reveal())
 
     def _grants(
         self,

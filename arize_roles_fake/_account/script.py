@@ -13,7 +13,7 @@ from arize_roles_fake._testing.fault_rules import Breakage, FaultArguments, When
 from arize_roles_fake._testing.faults import Fault, Faults, ScriptedFault
 from arize_roles_fake._testing.incoming import CallFilter
 from arize_roles_fake._testing.limits import Latency, ShortPages, TokenBucket
-from arize_roles_fake._testing.watch import Scripted, running_watch, unused_of
+from arize_roles_fake._testing.recorder import Scripted, running_recorder, unused_of
 
 _S = TypeVar("_S", bound=Scripted)
 
@@ -94,7 +94,7 @@ class Script:
     def _script(self, scripted: _S) -> _S:
         with self._lock:
             self._scripted.append(scripted)
-            running_watch().note_script(self, scripted)
+            running_recorder().note_script(self, scripted)
         return scripted
 
     def _scripted_as(self, kind: type[_S]) -> list[_S]:
@@ -117,7 +117,7 @@ class Script:
             self._bucket = None
             # The calls that a block keeps open stay so until its end.
             self._scripted = [each for each in self._scripted_as(Blocked) if not each.is_released]
-            running_watch().forget_scripts(self)
+            running_recorder().forget_scripts(self)
 
     def slow_down(
         self,

@@ -249,12 +249,12 @@ class Control:
 
     def _calls(self, served: _Served, _: bytes) -> _Answer:
         calls = served.account.calls
-        shown = [
+        data = [
             {**{name: getattr(call, name) for name in _CALL_MEMBERS}, "at": call.at.isoformat()}
             for call in calls
         ]
         # Not msgspec: a logged request may hold characters that UTF-8 cannot carry.
-        return web.json_response({"calls": shown, "dropped": served.requests - len(calls)})
+        return web.json_response({"calls": data, "dropped": served.requests - len(calls)})
 
     def _advance(self, served: _Served, body: bytes) -> _Answer:
         served.account.advance(_decode(body, _Clock).seconds)

@@ -101,9 +101,9 @@ def web_page(account: FakeAccount) -> str:
     """Return the account as HTML that loads nothing, without an API key."""
     roles, calls = account.roles, account.calls
     predefined = sum(role.is_predefined for role in roles)
-    shown = sorted(roles, key=lambda role: not role.is_predefined)[:_SHOWN]
+    first = sorted(roles, key=lambda role: not role.is_predefined)[:_SHOWN]
     more = f"; the first {_SHOWN} are shown" if len(roles) > _SHOWN else ""
-    bindings = [(role, binding) for role in shown for binding in account.bindings(role)]
+    bindings = [(role, binding) for role in first for binding in account.bindings(role)]
     return (
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">'
@@ -115,7 +115,7 @@ def web_page(account: FakeAccount) -> str:
         '<p><input id="role" type="search" placeholder="Filter roles" aria-label="Filter roles">'
         '<input id="permission" type="search" placeholder="Filter permissions" '
         'aria-label="Filter permissions"></p></div>'
-        f"{_matrix(shown, Counter(role.id for role, _ in bindings))}"
+        f"{_matrix(first, Counter(role.id for role, _ in bindings))}"
         f'<h2 class="text">Role bindings</h2>{_bindings(account, bindings)}'
         f'<h2 class="text">Last calls</h2>{_log(account, calls)}'
         f"<script>{_SCRIPT}</script></body></html>"

@@ -54,7 +54,7 @@ class Assumptions:
     """The status for an ID that is not strict base64 of a text with a colon in it."""
 
     other_kind_id: Literal[404, 400] = 404
-    """The status for the ID of another kind of thing, such as a space."""
+    """The status for the ID of another kind of item, such as a space."""
 
     foreign_cursor: Literal[400, "ignored"] = 400
     """The status for a cursor that this service did not issue, or issued for another filter; with

@@ -43,10 +43,10 @@ class Blocked:
         try:
             await self._wait_until(lambda: self._kept_open >= number, timeout)
         except TimeoutError:
-            came = "".join(f"\n  {call}" for call in self.arrived) or " none"
+            calls = "".join(f"\n  {call}" for call in self.arrived) or " none"
             raise TimeoutError(
                 f"block({self.calls}) kept {self._kept_open} of {number} requests open within "
-                f"{timeout:g} s; the calls that came since it began:{came}"
+                f"{timeout:g} s; the calls that came since it began:{calls}"
             ) from None
 
     def unused(self) -> str | None:

@@ -81,8 +81,8 @@ def describe(call: LoggedCall, mask: Callable[[str], str]) -> str:
     # It may be a path, which is percent-encoded.
     plain = unquote(call.operation)
     operation = call.operation if mask(plain) == plain else mask(plain)
-    shown = [one_line(mask(text), _MAX_TEXT) for text in (operation, pairs, about)]
-    return "{}({}){}".format(*shown) + f" -> {outcome}{tail}"
+    parts = [one_line(mask(text), _MAX_TEXT) for text in (operation, pairs, about)]
+    return "{}({}){}".format(*parts) + f" -> {outcome}{tail}"
 
 
 class CallLog:

@@ -56,8 +56,8 @@ class TestOutput:
         def read_and_note(capture: object) -> Any:  # noqa: ANN401 - as it is
             captured = read(capture)
             for text in captured:
-                shown = text.decode(errors="replace") if isinstance(text, bytes) else text
-                self._texts.append(("Captured output", shown))
+                output = text.decode(errors="replace") if isinstance(text, bytes) else text
+                self._texts.append(("Captured output", output))
             return captured
 
         return read_and_note

@@ -529,7 +529,7 @@ class RolesContract(Suite, is_contract=True):
 
     @with_client
     async def test_unknown_id(self, roles: RolesClient) -> None:
-        """The ID of no role is a 404, as is that of another kind of thing; no ID at all a 400.
+        """The ID of no role is a 404, as is that of another kind of item; no ID at all a 400.
 
         `role_id=` is never taken for a name, and is always one segment of the path.
         """
@@ -937,7 +937,7 @@ class RolesContract(Suite, is_contract=True):
 
     # Every client of an account sees what another client writes, within `max_staleness`
 
-    async def _sees(self, roles: RolesClient, *there: Role, missing: tuple[str, ...] = ()) -> None:
+    async def _finds(self, roles: RolesClient, *there: Role, missing: tuple[str, ...] = ()) -> None:
         """Assert that a client finds exactly these roles under these names, by every way."""
         await self.outlast_caches()
         for role in there:
@@ -956,30 +956,30 @@ class RolesContract(Suite, is_contract=True):
         """A client that has read a role, or missed it, sees what another client makes of it."""
         name, new_name = self._unique("Before"), self._unique("After")
         async with self.open_client() as other:
-            await self._sees(other, missing=(name, new_name))
+            await self._finds(other, missing=(name, new_name))
             role = await roles.create(name=name, permissions=["PROJECT_READ"], description="First.")
-            await self._sees(other, role, missing=(new_name,))
+            await self._finds(other, role, missing=(new_name,))
             role = await roles.update(role_id=role.id, permissions=["DATASET_READ"])
-            await self._sees(other, role)
+            await self._finds(other, role)
             renamed = await roles.update(role_id=role.id, name=new_name, description=None)
-            await self._sees(other, renamed, missing=(name,))
+            await self._finds(other, renamed, missing=(name,))
             again = await other.create(name=name, permissions=["PROJECT_READ"])
-            await self._sees(roles, renamed, again)
+            await self._finds(roles, renamed, again)
 
     @with_client
     async def test_other_sees_delete(self, roles: RolesClient) -> None:
         """A role that one client deleted is gone for every other client too."""
         role = await self._make(roles)
         async with self.open_client() as other:
-            await self._sees(other, role)
+            await self._finds(other, role)
             await roles.delete(role_id=role.id)
             await self.outlast_caches()
             await self._all_raise(self._refusal("unknown_id"), _calls_on(other, role_id=role.id))
             await self._all_raise(NotFoundError, _calls_on(other, role=role.name))
-            await self._sees(other, missing=(role.name,))
+            await self._finds(other, missing=(role.name,))
             if self._assumed("deleted_name") == "free":
                 again = await other.create(name=role.name, permissions=["PROJECT_READ"])
-                await self._sees(roles, again)
+                await self._finds(roles, again)
 
     @with_client
     async def test_name_race(self, roles: RolesClient) -> None:
@@ -995,7 +995,7 @@ class RolesContract(Suite, is_contract=True):
             await together(*[functools.partial(create, each) for each in [roles, other] * 2])
             assert len(made) == 1
             for client in (roles, other):
-                await self._sees(client, made[0])
+                await self._finds(client, made[0])
 
     # Keys that change or lack grants; rules of a second valid key need `other_key`
 

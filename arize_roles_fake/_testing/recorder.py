@@ -22,8 +22,8 @@ class Scripted(Protocol):
 _MAX_ACCOUNTS: Final = 8
 
 
-class Watched(Protocol):
-    """An account, as a watch and a report see it."""
+class RecordedAccount(Protocol):
+    """An account, as a recorder and a report see it."""
 
     @property
     def calls(self) -> "tuple[LoggedCall, ...]": ...
@@ -32,17 +32,17 @@ class Watched(Protocol):
     def unused_faults(self) -> tuple[str, ...]: ...
 
 
-class Watch:
+class Recorder:
     """The accounts that a test asks, and all that it scripts on any account."""
 
     def __init__(self, *, is_paused: bool = False) -> None:
-        self._asked: dict[int, tuple[Watched, int]] = {}
+        self._asked: dict[int, tuple[RecordedAccount, int]] = {}
         """Accounts by their identity, since a subclass may have no hash, each with its calls."""
         self.keys: set[str] = set()
         """The API keys that the test gave to accounts, or sent, and those of accounts it asked."""
         self.refusals: list[str] = []
         """Why clients were kept off the network, under `arize_roles_offline`."""
-        self.account: Watched | None = None
+        self.account: RecordedAccount | None = None
         """The account of the fixture `fake_account`."""
         self.at_end: list[Callable[[], None]] = []
         """What to do once the test has ended, with its fixtures."""
@@ -60,14 +60,14 @@ class Watch:
         finally:
             self._is_paused = was_paused
 
-    def note_call(self, account: Watched, keys: Iterable[str]) -> None:
+    def note_call(self, account: RecordedAccount, keys: Iterable[str]) -> None:
         self.keys.update(keys)
         _, count = self._asked.get(id(account), (account, 0))
         self._asked[id(account)] = account, count + 1
         if len(self._asked) > _MAX_ACCOUNTS:
             del self._asked[next(iter(self._asked))]
 
-    def accounts(self) -> list[tuple[Watched, int]]:
+    def accounts(self) -> list[tuple[RecordedAccount, int]]:
         """Return the fixture's account and the newest others, each with its number of calls."""
         own = self.account
         first = {} if own is None else {id(own): (own, len(own.calls))}
@@ -104,10 +104,10 @@ def unused_report(lines: Iterable[str], how_to_allow: str) -> str:
     return "\n".join([head, *named, f"to allow unused faults: {how_to_allow}"])
 
 
-watches: Final[list[Watch]] = []
-"""Under pytest, a paused watch of the session, and that of the running test, which counts."""
+recorders: Final[list[Recorder]] = []
+"""Under pytest, a paused recorder of the session, and that of the running test, which counts."""
 
 
-def running_watch() -> Watch:
-    """Return the watch of the running test; outside of pytest, one that nobody reads."""
-    return watches[-1] if watches else Watch()
+def running_recorder() -> Recorder:
+    """Return the recorder of the running test; outside of pytest, one that nobody reads."""
+    return recorders[-1] if recorders else Recorder()
