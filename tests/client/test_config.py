@@ -126,6 +126,7 @@ class TestHost:
             (DOMAIN | HOST | SCHEME | PORT, "http://api.private.example:8443"),
             (REGION | SINGLE, "ARIZE_REGION and ARIZE_SINGLE_HOST cannot both be set"),
             (REGION | SINGLE_PORT, "ARIZE_REGION and ARIZE_SINGLE_PORT cannot both be set"),
+            (DOMAIN | SINGLE_PORT, "ARIZE_SINGLE_PORT and ARIZE_BASE_DOMAIN cannot both be set"),
             (DOMAIN | SINGLE, "ARIZE_SINGLE_HOST and ARIZE_BASE_DOMAIN cannot both be set"),
             (DOMAIN | REGION, "ARIZE_REGION and ARIZE_BASE_DOMAIN cannot both be set"),
             (WHOLE | SCHEME | HOST | PORT | REGION | SINGLE | DOMAIN, WHOLE["ARIZE_BASE_URL"][:-1]),
@@ -144,7 +145,9 @@ class TestHost:
             assert found == address
             assert configured(base_url="https://mine").base_url == "https://mine"
             regional = configured(region="us-east-1b", allow_http=True).base_url
-            assert regional.partition("://")[2].startswith("api.us-east-1b.arize.com")
+            port = ":8443" if "ARIZE_API_PORT" in given and given["ARIZE_API_PORT"] != "0" else ""
+            scheme = given.get("ARIZE_API_SCHEME") or "https"
+            assert regional == f"{scheme}://api.us-east-1b.arize.com{port}"
 
     @pytest.mark.parametrize("port", ["-1", "65536", "http", "\uff18\uff10", "9" * 5000])
     def test_bad_port(self, port: str) -> None:
@@ -206,7 +209,7 @@ GATE = "https://arize.example:8443/gate"
             "proxy",
             f"the proxy {PROXY_RULE}",
             *("", "proxy.example:3128", "socks5://proxy.example", "http://[", "http://"),
-            *("http://user:word@[::1].evil.com:3128", "http://proxy.example:port"),
+            *("http://user:word@[::1].evil.com:3128", "http://proxy.example:0"),
             *("http://proxy.example/path", "http://proxy.example?", "http://u:a b@proxy.example"),
         ),
         *(
