@@ -20,7 +20,7 @@ from arize_roles_async import (
 )
 from arize_roles_fake import FakeRolesClient
 from tests.support.clients import ONCE, account_at_noon, create, passed, use
-from tests.support.event_loop import on_each_backend, on_each_loop, settle, until
+from tests.support.event_loop import on_each_backend, settle, until
 from tests.support.raw_http import PAGE, scripted
 
 UNLIMITED = Timeouts(total=None, connect=None, read=None)
@@ -61,7 +61,6 @@ def client(url: str, **options: Any) -> AiohttpRolesClient:  # noqa: ANN401
     return AiohttpRolesClient("key", base_url=url, **options)
 
 
-@on_each_loop
 async def test_connecting() -> None:
     """A connection that is being made, here through a proxy, is closed with its client."""
     async with scripted(None) as proxy:
@@ -76,7 +75,6 @@ async def test_connecting() -> None:
 class TestResolving:
     """While the name of the host is resolved."""
 
-    @on_each_loop
     async def test_session(self, resolving: list[str]) -> None:
         """So does closing the lent session, which the client does not notice."""
 
@@ -100,7 +98,6 @@ class TestResolving:
                 await later
 
     @pytest.mark.parametrize("closed", [False, True])
-    @on_each_loop
     async def test_cancelled(self, resolving: list[str], *, closed: bool) -> None:
         """A call that is cancelled is cancelled, also where the session is closed just then."""
         async with lent() as session:
@@ -113,7 +110,6 @@ class TestResolving:
                 await call
 
 
-@on_each_loop
 async def test_pool() -> None:
     """Closing a lent session ends the calls that wait for one of its connections, too."""
     async with scripted(None) as script, lent(limit=1) as session:
@@ -127,7 +123,6 @@ async def test_pool() -> None:
 
 @pytest.mark.parametrize("change", [False, True], ids=["list", "create"])
 @pytest.mark.parametrize("closed", ["own", "lent", "session"])
-@on_each_loop
 async def test_body(closed: str, *, change: bool) -> None:
     """Closing the client, or the lent session, ends a call whose answer is half read."""
     async with scripted(PAGE[:-20], b"") as script, lent() as session:

@@ -4,8 +4,8 @@ import asyncio
 import functools
 import inspect
 import selectors
-from collections.abc import Callable, Coroutine, Mapping
-from typing import Final, cast
+from collections.abc import Callable, Coroutine
+from typing import Final
 
 import anyio
 import pytest
@@ -74,33 +74,6 @@ def skipping_loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
-def _uvloop() -> asyncio.AbstractEventLoop:
-    return cast("asyncio.AbstractEventLoop", pytest.importorskip("uvloop").new_event_loop())
-
-
-def on_each_loop(test: Callable[..., Coroutine[None, None, None]]) -> Callable[..., None]:
-    """Run a test on asyncio's loop and on uvloop's, where no task and no complaint may be left."""
-
-    @functools.wraps(test)
-    def run(
-        *given: object, new_loop: Callable[[], asyncio.AbstractEventLoop], **named: object
-    ) -> None:
-        complaints: list[str] = []
-
-        async def main() -> None:
-            await test(*given, **named)
-            await until(lambda: asyncio.all_tasks() == {asyncio.current_task()})
-
-        with asyncio.Runner(loop_factory=new_loop) as runner:
-            loop = runner.get_loop()
-            loop.set_exception_handler(lambda _, context: complaints.append(str(context)))
-            runner.run(main())
-        assert complaints == [], complaints
-
-    loops = {"asyncio": asyncio.SelectorEventLoop, "uvloop": _uvloop}
-    return _parametrized(test, run, "new_loop", loops)
-
-
 def on_each_backend(test: Callable[..., Coroutine[None, None, None]]) -> Callable[..., None]:
     """Run a test under asyncio and under trio."""
 
@@ -108,16 +81,9 @@ def on_each_backend(test: Callable[..., Coroutine[None, None, None]]) -> Callabl
     def run(*given: object, backend: str, **named: object) -> None:
         anyio.run(functools.partial(test, *given, **named), backend=backend)
 
-    return _parametrized(test, run, "backend", {each: each for each in ("asyncio", "trio")})
-
-
-def _parametrized(
-    test: Callable[..., object], run: Callable[..., None], name: str, values: Mapping[str, object]
-) -> Callable[..., None]:
-    """Return what runs a test, with the parameters of the test, and another of these values."""
     own = inspect.signature(test).parameters.values()
-    parameter = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY)
+    parameter = inspect.Parameter("backend", inspect.Parameter.KEYWORD_ONLY)
     vars(run)["__signature__"] = inspect.Signature([*own, parameter])
     parametrized: Callable[..., None]
-    parametrized = pytest.mark.parametrize(name, values.values(), ids=values)(run)
+    parametrized = pytest.mark.parametrize("backend", ["asyncio", "trio"])(run)
     return parametrized
