@@ -24,8 +24,6 @@ from tests.support.event_loop import on_each_backend, settle, until
 from tests.support.raw_http import PAGE, scripted
 
 UNLIMITED = Timeouts(total=None, connect=None, read=None)
-LONG = 60.0
-"""A grace that no test waits for, as one that did would run out of its own time."""
 
 
 async def ends(call: "asyncio.Task[object]", error: type[Exception], match: str) -> None:
@@ -76,7 +74,7 @@ class TestResolving:
     """While the name of the host is resolved."""
 
     async def test_session(self, resolving: list[str]) -> None:
-        """So does closing the lent session, which the client does not notice."""
+        """Closing the lent session ends its calls with an error, though no client notices it."""
 
         async def use_later(roles: AiohttpRolesClient) -> None:
             try:

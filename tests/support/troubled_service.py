@@ -6,7 +6,7 @@ It is a small fake account for one call of `tests.tools.judge`, which notes what
 import json
 from collections.abc import Callable, Mapping
 from random import Random
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import attrs
 import msgspec
@@ -19,7 +19,6 @@ ADDRESSES: Final = ("mike@x.org", "Mike@x.org", "MIKE@X.ORG", "xmike@x.org", "mi
 NAMES: Final = ("ML", "ml", "ML 2", "html", "Ops")
 RIGHTS: Final = ("ROLE_BINDING_READ", "ROLE_BINDING_CREATE", "ROLE_BINDING_DELETE")
 PRECISIONS: Final = ("microseconds", "milliseconds", "seconds")
-GATEWAY: Final = b"<html><title>Busy</title></html>"
 OTHER: Final[tuple[Any, ...]] = (None, True, -1, 9**99, "", "\ud800", "\x1b[2J", [], {}, [{}])
 AFTER: Final = ("twice", "overtaken", "spoiled")
 KINDS: Final = ("lost", "silent", "500", "503", "page200", "page404", "page502", "page503")
@@ -33,7 +32,6 @@ FAULTS: Final = (
 second answer arrives. The answer to an `overtaken` update shows what others made of it meanwhile.
 Of a `spoiled` answer, a member is of another kind. A `page` is a gateway's.
 """
-BROKEN: Final[Any] = {"refused": "refused", "late": "lost", "lost": "lost", "silent": "silent"}
 ACTS: Final = {
     "roles": ("delete", "take", "take similar", "edit", "swap", "rights"),
     "role_bindings": ("bind", "unbind", "rebind", "reassign", "rights"),
@@ -59,12 +57,10 @@ class Story:
 
 
 class Moment(NamedTuple):
-    """What there is at one moment."""
+    """Roles and bindings by their IDs, and the names of what is visible, by kind and ID."""
 
     items: Mapping[str, Mapping[str, Any]]
-    """Roles and bindings by their IDs, as the service writes them, without their times."""
     names: Mapping[str, Mapping[str, str]]
-    """The names of what is visible, by kind and ID; addresses in small letters."""
 
 
 class TroubledService(FakeAccount):
@@ -152,8 +148,6 @@ class TroubledService(FakeAccount):
         found = [b.id for b in self.bindings() if (b.user_id, b.resource_id) == target]
         return found[0] if found else "Um9sZUJpbmRpbmc6MDpub25l"
 
-    # What there is
-
     def _moment(self) -> Moment:
         names = {"user": self.addresses.copy(), "role": {each.id: each.name for each in self.roles}}
         for kind in ("space", "project"):
@@ -172,8 +166,6 @@ class TroubledService(FakeAccount):
             self.deleted |= changed - now.items.keys()
         self.moments.append(now)
 
-    # What happens
-
     def handle(self, request: Request) -> Response:
         """Answer a request of the call, as its fault says."""
         is_change, retries = request.method != "GET", request.headers.get("sdk-retry-count", "")
@@ -191,11 +183,15 @@ class TroubledService(FakeAccount):
 
     def _reply(self, request: Request, fault: str) -> Reply:
         what, _, when = fault.partition(" ")
-        reply, status = Reply(status=500, headers={}, body=b""), what.removeprefix("page")
-        for _ in range((when == "after" or what in AFTER) + (what == "twice")):
-            reply = self._carry_out(request, is_denied=what == "503")
+        status = what.removeprefix("page")
+        if what not in AFTER:
+            page: Any = {"body": "<html>Busy"} if what != status else {}
+            failure: Any = int(status) if status.isdecimal() else what.replace("late", "lost")
+            self.fail("any", failure, when=cast("Any", when or "before"), **page)
         if what == "late":
             self.late.append(request)
+        for _ in range(1 + (what == "twice")):
+            reply = self._carry_out(request, is_denied=what == "503")
         if what == "overtaken" and request.method == "PATCH" and reply.status == 200:
             self._act("edit" if self.resource == "roles" else "reassign")
             reply = self._ask("GET", request.path, {})
@@ -203,19 +199,12 @@ class TroubledService(FakeAccount):
             document = json.loads(reply.body or b"{}")
             document |= {self.drawn.choice([*document, ""]): self.drawn.choice(OTHER)}
             reply = msgspec.structs.replace(reply, body=json.dumps(document).encode())
-        if status.isdecimal():
-            kind = "text/html" if what != status else "application/problem+json"
-            problem = {"title": "A title", "status": int(status), "detail": "by the judge"}
-            body = json.dumps(problem).encode() if what == status else GATEWAY
-            reply = Reply(status=int(status), headers={"Content-Type": kind}, body=body)
-        return msgspec.structs.replace(reply, broken=BROKEN.get(what))
+        return reply
 
     def _carry_out(self, request: Request, *, is_denied: bool = False) -> Reply:
         reply = reply_of(super().handle(request))
         self._note(is_denied=is_denied)
         return reply
-
-    # What others do
 
     def _ask(self, method: str, path: str, members: Mapping[str, Any]) -> Reply:
         headers = {"Authorization": f"Bearer {self.api_key}", "Content-Type": "application/json"}

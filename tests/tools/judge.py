@@ -70,9 +70,6 @@ def pairs(drawn: Random) -> Iterator[Story]:
         yield Story(method, seed, precision, faults, acts)
 
 
-# The verdict
-
-
 def flaws(service: Service, end: Any) -> Iterator[str]:  # noqa: ANN401 - of any method
     """Yield what is wrong with the result of a call, or with its error."""
     faults, given = {end for *_, end in service.requests}, service.given
@@ -184,9 +181,6 @@ def _untrue(service: Service, end: Any) -> Iterator[str]:  # noqa: ANN401 - a li
         yield "it was not removed by this call"
 
 
-# Calls in process
-
-
 async def _called(roles: Any, service: Service) -> Any:  # noqa: ANN401 - of any method
     """Make a call, and return its result or its error."""
     owner, _, method = service.story.method.partition(" ")[0].partition(".")
@@ -208,26 +202,12 @@ async def judged(story: Story) -> list[str]:
     return [*flaws(service, end), *["too late"] * is_late]
 
 
-def _fewer(story: Story) -> Iterator[Story]:
-    """Yield the story without each of its faults and acts."""
-    for name in story.faults:
-        yield attrs.evolve(story, faults={k: x for k, x in story.faults.items() if k != name})
-    for number in story.acts:
-        yield attrs.evolve(story, acts={k: x for k, x in story.acts.items() if k != number})
-
-
 def wrong(stories: Iterable[Story]) -> Iterator[str]:
-    """Make calls in process, and yield what is wrong with each, and the least that shows it."""
+    """Make calls in process, and yield what is wrong with each."""
     with asyncio.Runner() as runner:
         for story in stories:
             if found := runner.run(judged(story)):
-                least = story
-                while fewer := [x for x in _fewer(least) if runner.run(judged(x))]:
-                    least, found = fewer[0], runner.run(judged(fewer[0]))
-                yield f"{'; '.join(found)}: {least}"
-
-
-# Calls over sockets
+                yield f"{'; '.join(found)}: {story}"
 
 
 class Server:
