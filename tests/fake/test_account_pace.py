@@ -1,6 +1,5 @@
 """How fast an account answers: its latency and its rate limit."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -101,24 +100,3 @@ def test_pages_of_one_list(account: FakeAccount) -> None:
     assert account.unused_faults == ("shorten_pages(0) of users.list: asked for no further page",)
     assert b'"users":[]' in ask(account, "GET /v2/users").body
     assert not account.unused_faults
-
-
-def test_every_page_short(run: Callable[..., pytest.RunResult]) -> None:
-    """With the setting, code that reads one page alone fails, in any account."""
-    suite = """
-    async def one_page(account):
-        async with FakeRolesClient(account) as roles:
-            return await roles.list()
-
-    def test_one_page(fake_account):
-        assert len(asyncio.run(one_page(fake_account))) == 7
-
-    def test_own_account():
-        assert len(asyncio.run(one_page(FakeAccount()))) == 7
-
-    def test_all(fake_roles):
-        assert len(asyncio.run(fake_roles.list().all())) == 7
-    """
-    run(suite, passed=3)
-    run(suite, "-o", "arize_roles_short_pages=true", passed=1, failed=2)
-    run(suite, passed=3)
