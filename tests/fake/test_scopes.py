@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from itertools import product
+from itertools import combinations_with_replacement, product
 
 import pytest
 
@@ -14,7 +14,10 @@ KINDS = ("block", "server", "account")
 SCOPES = ("function", "class", "module", "session")
 OURS = ("fake_account", "fake_roles", "mocked_arize", "roles_server", "arize_env")
 NAMES = (*OURS, *(f"{kind}_{scope}" for kind, scope in product(KINDS, SCOPES)))
-PAIRS = sized([*product(NAMES, repeat=2)][::5], [*product(NAMES, repeat=2)])
+ONCE_EACH = [
+    pair[:: 1 if at % 2 else -1] for at, pair in enumerate(combinations_with_replacement(NAMES, 2))
+]
+PAIRS = sized(ONCE_EACH, [*product(NAMES, repeat=2)])
 
 CONFTEST = f"""
 import asyncio

@@ -22,24 +22,21 @@ import warnings
 import anyio
 import pytest
 import trio
-from arize_roles_async import AiohttpRolesClient, NotFoundError
+from arize_roles_async import AiohttpRolesClient
 from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer, mock_arize
 
-async def ask(make, close=True, other_role=None):
+async def ask(make, close):
     roles = make()
     await roles.list()
-    if other_role is not None:
-        with pytest.raises(NotFoundError):
-            await roles.get(role_id=other_role.id)
     if close:
         await roles.aclose()
     del roles
     gc.collect()
 
 def use(account, make, key=None, run=anyio.run):
-    key, close, other_role = key or account.api_key, True, None
+    key, close = key or account.api_key, True
     SCRIPT
-    run(ask, make, close, other_role)
+    run(ask, make, close)
 
 """
 
@@ -184,13 +181,6 @@ def test_leaks(failed: Failed, first: int) -> None:
     leaks = [*LEAKS[first:], *LEAKS[:first]]
     reason = "the test wrote an API key of a fake account"
     assert failed(*leaks, reason=reason, ini=SECRETS) == WAYS.keys()
-
-
-def test_tenants(failed: Failed) -> None:
-    """The ID of a role of another account is that of none; of the account's own it is found."""
-    assert failed("account.add_role('A'); other_role = FakeAccount().add_role('A')") == set()
-    reason = "Failed: DID NOT RAISE"
-    assert failed("other_role = account.add_role('A')", reason=reason) == WAYS.keys()
 
 
 def test_without_setting(failed: Failed) -> None:
