@@ -19,6 +19,7 @@ import collections
 import contextlib
 import copy
 import functools
+import itertools
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from datetime import datetime, timedelta
@@ -47,6 +48,9 @@ SERVICES: Final = {
     "second": Assumptions(**{name: values[1] for name, values in CHOICES.items()}),
 }
 """What the service is, and what the suite assumes, by the word in front of a fault."""
+
+MOST_SHOWN: Final = 60
+"""Limit on the calls of a rule that are broken by their arguments."""
 
 EVERY: Final = "every call"
 NOT_MADE: Final = "not made"
@@ -142,7 +146,8 @@ class Script:
             if int(name.rpartition(" ")[2]) <= most:
                 yield from (f"{name}: {way}" for way in ways)
                 every |= dict.fromkeys(ways)
-        yield from (f"{name}: {way}" for name, ways in self.shown.items() for way in ways)
+        for name in itertools.islice(self.shown, MOST_SHOWN):
+            yield from (f"{name}: {way}" for way in self.shown[name])
         yield from (f"{EVERY}: {way}" for way in every)
 
 

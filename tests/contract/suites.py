@@ -1,6 +1,7 @@
 """Contract suites over a fake account; each test has one of its own."""
 
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 
@@ -33,6 +34,15 @@ class FakeSuite(OnFakeAccount, RolesContract):
 
     def open_client(self) -> AbstractAsyncContextManager[RolesClient]:
         return FakeRolesClient(self.account)
+
+
+class BlockSuite(FakeSuite):
+    """A client that its block alone can hand out."""
+
+    @asynccontextmanager
+    async def open_client(self) -> AsyncGenerator[RolesClient]:
+        async with FakeRolesClient(self.account) as roles:
+            yield roles
 
 
 class SocketSuite(OnFakeAccount, RolesContract):

@@ -6,8 +6,7 @@ Shorter tests reach the same lines.
 # ruff: noqa: ANN401 - a client of any resource
 
 import functools
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,7 +18,7 @@ from tests.contract.suites import (
     FakeDirectorySuite,
     FakeSuite,
 )
-from tests.contract.wrapping import CacheOfSeconds, Wrapper
+from tests.contract.wrapping import CacheOfSeconds
 
 pytestmark = pytest.mark.usefixtures("unmeasured")
 
@@ -106,26 +105,3 @@ class TestStale(FakeSuite):
 
     async def outlast_caches(self) -> None:
         self._now += self.max_staleness
-
-
-class TestBlock(FakeSuite):
-    """A client that its block alone can hand out is not asked about the next event loop."""
-
-    @asynccontextmanager
-    async def open_client(self) -> AsyncGenerator[Any]:
-        async with FakeRolesClient(self.account) as roles:
-            yield roles
-
-
-class TestWrappedBindings(FakeBindingsSuite):
-    """A client that passes the calls on, and wraps its copies."""
-
-    def open_client(self) -> Any:
-        return Wrapper(self.open_roles().role_bindings)
-
-
-class TestWrappedDirectory(FakeDirectorySuite):
-    """A directory that does."""
-
-    def open_client(self) -> Any:
-        return Wrapper(FakeRolesClient(self.account).directory)

@@ -21,7 +21,7 @@ from arize_roles_fake.contract import (
     RolesContract,
 )
 from arize_roles_fake.contract._suite import with_client
-from tests.contract.suites import FakeDirectorySuite, FakeSuite, contract_tests
+from tests.contract.suites import BlockSuite, FakeDirectorySuite, FakeSuite, contract_tests
 from tests.contract.wrapping import Wrapper
 
 TESTS = len(contract_tests())
@@ -268,6 +268,11 @@ class TestNotAsked:
         bare: Any = type("Bare", (contract,), dict.fromkeys(methods))
         with pytest.raises(pytest.skip.Exception, match=r"Bare does not offer other_key$"):
             bare().other_key()
+
+    def test_block_around_client(self) -> None:
+        """A client that its block alone can hand out is not asked about the next event loop."""
+        with pytest.raises(pytest.skip.Exception, match="rule not run: open_client of BlockSuite"):
+            BlockSuite().test_next_loop()
 
 
 def override(*marks: pytest.MarkDecorator) -> None:

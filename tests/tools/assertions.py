@@ -43,7 +43,7 @@ from tests.contract import (
     test_faults,
     test_other_clients,
 )
-from tests.contract.suites import contract_tests, failure
+from tests.contract.suites import BlockSuite, contract_tests, failure
 from tests.support.processes import ROOT
 from tests.support.time_limit import TooLongError
 
@@ -204,7 +204,7 @@ def delete(node: Any, name: str, at: int) -> None:  # noqa: ANN401 - of any kind
 
 def judged(of: type, rule: str, left: set[Deletion], faults: Iterable[str]) -> Iterator[str]:
     """Yield the faults of clients that need things in `left`, and take from it what any needs."""
-    others: Iterable[type] = filter(inspect.isclass, vars(test_other_clients).values())
+    others = filter(inspect.isclass, [BlockSuite, *vars(test_other_clients).values()])
     kept: list[Make] = [partial(faulty.suite, of, f"{word}; ") for word in faulty.SERVICES]
     for make in kept + [each for each in others if issubclass(each, of) and each is not of]:
         assert ended(make, rule) is None
