@@ -10,9 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient
-from tests.support.clients import START, answer, ask, request_binding
-
-ONCE_EACH = b'{"name": "A", "permissions": ["TAG_READ", "ROLE_READ"]}'
+from tests.support.clients import START, answer, request_binding
 
 
 def assuming(**settings: Any) -> FakeAccount:  # noqa: ANN401 - checked by the class
@@ -26,20 +24,16 @@ def page(account: FakeAccount, limit: int, cursor: str = "") -> tuple[list[str],
     return [role["name"] for role in found["roles"]], found["pagination"].get("next_cursor", "")
 
 
-@pytest.mark.parametrize(
-    ("settings", "line", "body", "status"),
-    [
-        ({"invalid_body": 422}, "POST /v2/roles", b"[]", 422),
-        ({"invalid_body": 422}, "POST /v2/roles", b"{", 400),
-        ({"invalid_body": 422}, "GET /v2/roles?limit=0", None, 400),
-        ({"duplicate_permissions": "refused"}, "POST /v2/roles", ONCE_EACH, 201),
-    ],
-)
-def test_status(settings: dict[str, Any], line: str, body: bytes | None, status: int) -> None:
-    """The status of a failure is the one that is assumed, in a problem document."""
-    answer = ask(assuming(**settings), line, body)
-    assert answer.status == status
-    assert status < 400 or json.loads(answer.body)["status"] == status
+def test_invalid_body() -> None:
+    """A body that breaks a rule has the status that is assumed, and a query has 400.
+
+    A resource of a wrong kind is such a body, whether its ID says a kind or none.
+    """
+    account = assuming(invalid_body=422)
+    assert answer(account, "POST /v2/roles", [])[0] == 422
+    for resource in ("Space:1", "my-project"):
+        assert request_binding(account, "ada", resource, "PROJECT") == 422
+    assert answer(account, "GET /v2/roles?limit=0")[0] == 400
 
 
 @pytest.mark.parametrize(
@@ -69,36 +63,26 @@ def test_timestamps(value: str, digits: int) -> None:
     assert {datetime.fromisoformat(each).microsecond for each in times} == {digits}
 
 
-class TestBindings:
-    """Role bindings."""
-
-    @pytest.mark.parametrize(
-        ("value", "seen"),
-        [
-            ("project", ["Project:ML/churn", "Project:1"]),
-            ("space", ["Project:7", "Project:ML/eu/fraud", "Project:ML/churn"]),
-        ],
-    )
-    async def test_project_rights(self, value: str, seen: list[str]) -> None:
-        """A right on a project's bindings is one on the project, or on the space that it is in."""
-        account = assuming(project_rights=value)
-        account.add_role("A")
-        for name in ("1", "2", "ML/churn", "ML/eu/fraud", "7"):
-            account.bind("A", user="ada", resource=f"Project:{name}")
-        account.add_project("moved", space="ML", id=account.id("Project:7"))
-        places = ("Space:ML", "Space:ML/eu", "Project:1", "Project:ML/churn")
-        on: dict[str, list[str]] = {place: ["ROLE_BINDING_READ"] for place in places}
-        account.add_key("reader", grants=(), on=on)
-        async with FakeRolesClient(account, api_key="reader") as roles:
-            page = await roles.role_bindings.list(resource_type="PROJECT")
-        assert [account.label(each.resource_id) for each in page.role_bindings] == seen
-
-    @pytest.mark.parametrize("resource", ["Space:1", "my-project"])
-    @pytest.mark.parametrize("status", [400, 422])
-    def test_kind(self, resource: str, status: int) -> None:
-        """A resource of a wrong kind is an invalid body, whether its ID says a kind or none."""
-        account = assuming(invalid_body=status)
-        assert request_binding(account, "ada", resource, "PROJECT") == status
+@pytest.mark.parametrize(
+    ("value", "seen"),
+    [
+        ("project", ["Project:ML/churn", "Project:1"]),
+        ("space", ["Project:7", "Project:ML/eu/fraud", "Project:ML/churn"]),
+    ],
+)
+async def test_project_rights(value: str, seen: list[str]) -> None:
+    """A right on a project's bindings is one on the project, or on the space that it is in."""
+    account = assuming(project_rights=value)
+    account.add_role("A")
+    for name in ("1", "2", "ML/churn", "ML/eu/fraud", "7"):
+        account.bind("A", user="ada", resource=f"Project:{name}")
+    account.add_project("moved", space="ML", id=account.id("Project:7"))
+    places = ("Space:ML", "Space:ML/eu", "Project:1", "Project:ML/churn")
+    on: dict[str, list[str]] = {place: ["ROLE_BINDING_READ"] for place in places}
+    account.add_key("reader", grants=(), on=on)
+    async with FakeRolesClient(account, api_key="reader") as roles:
+        page = await roles.role_bindings.list(resource_type="PROJECT")
+    assert [account.label(each.resource_id) for each in page.role_bindings] == seen
 
 
 class TestLists:
@@ -122,7 +106,6 @@ class TestLists:
         [
             ("by-position", "newest-first", ["B", "A"]),
             ("by-offset", "newest-first", ["C", "B"]),
-            ("by-position", "oldest-first", ["C", "D"]),
             ("by-offset", "oldest-first", ["C", "D"]),
         ],
     )
@@ -160,15 +143,6 @@ class TestSettings:
         with pytest.raises(ValueError, match=r".") as caught:
             Assumptions.parse([text])
         assert str(caught.value).startswith(message)
-
-    def test_several_wrong(self) -> None:
-        """One error names every impossible value."""
-        with pytest.raises(ValueError, match=r".") as caught:
-            Assumptions(unknown_id=500, deleted_name="gone")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
-        assert str(caught.value) == (
-            "deleted_name must be one of 'free', 'kept', not 'gone'; "
-            "unknown_id must be one of 404, 400, not 500"
-        )
 
     def test_file(self, tmp_path: Path) -> None:
         """A file keeps those that are turned, and an argument counts more."""

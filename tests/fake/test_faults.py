@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
@@ -28,28 +27,17 @@ from arize_roles_async import (
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient, make_role
 from arize_roles_fake._testing.fault_rules import parse_fault
+from tests.fake.test_same_results import CALLS
 from tests.support.clients import (
     account_at_noon,
     ask,
     both_clients,
     create,
     in_process,
-    mocked,
     three_clients,
 )
 
 ROLE_READ = [Permission.ROLE_READ]
-CALLS: dict[str, Callable[[RolesClient, str], Awaitable[object]]] = {
-    "list": lambda roles, _: roles.list(),
-    "get": lambda roles, role_id: roles.get(role_id=role_id),
-    "create": lambda roles, _: roles.create(name="B", permissions=["ROLE_READ"]),
-    "update": lambda roles, role_id: roles.update(role_id=role_id, name="B"),
-    "delete": lambda roles, role_id: roles.delete(role_id=role_id),
-}
-BY_NAME: dict[str, Callable[[RolesClient], Awaitable[object]]] = {
-    "update": lambda roles: roles.update(role="A", description="Text."),
-    "delete": lambda roles: roles.delete(role="A"),
-}
 
 # Some of these faults are meant to strike no call.
 pytestmark = pytest.mark.arize_roles(unused_faults="allow")
@@ -83,7 +71,7 @@ async def test_matches(
     async with in_process(account) as roles:
         for operation in asked.split():
             with contextlib.suppress(RolesError):
-                await CALLS[operation](roles, role.id)
+                await CALLS[operation](roles, {"role": role.id})
     assert [call.outcome for call in account.calls] == outcomes
 
 
@@ -131,7 +119,7 @@ async def test_end(operation: str, failure: Any, when: Any, end: str, names: str
     ended = "done"
     async with in_process(account) as roles:
         try:
-            await CALLS[operation](roles, role.id)
+            await CALLS[operation](roles, {"role": role.id})
         except RolesError as error:
             ended = type(error).__name__
         assert (ended, sorted(each.name for each in account.roles)) == (end, [*names])
@@ -165,7 +153,7 @@ async def test_renamed(account: FakeAccount, roles: RolesClient) -> None:
     """An update by name meets another client's rename in the way that `fail` describes."""
     role = account.add_role("A", ROLE_READ)
     account.slow_down(0.02, operation="list")
-    update = asyncio.ensure_future(BY_NAME["update"](roles))
+    update = asyncio.ensure_future(roles.update(role="A", description="Text."))
     while not account.calls_of("list"):  # noqa: ASYNC110 - nobody sets an event
         await asyncio.sleep(0)
     assert ask(account, f"PATCH /v2/roles/{role.id}", b'{"name": "B"}').status == 200
@@ -173,14 +161,13 @@ async def test_renamed(account: FakeAccount, roles: RolesClient) -> None:
         await update
 
 
-@pytest.mark.parametrize("connect", [in_process, mocked])
-@pytest.mark.parametrize("change", BY_NAME)
-async def test_by_name(account: FakeAccount, roles: RolesClient, change: str) -> None:
+@three_clients
+async def test_by_name(account: FakeAccount, roles: RolesClient) -> None:
     """A fault on a change by a name strikes its own request and not the look-up."""
     account.add_role("A")
     account.fail("any", 409, about="A")
     with pytest.raises(ConflictError):
-        await BY_NAME[change](roles)
+        await roles.update(role="A", description="Text.")
     assert [call.outcome for call in account.calls] == [200, 409]
 
 

@@ -142,8 +142,9 @@ def test_every_list() -> None:
 
 
 @pytest.mark.parametrize("path", LISTS)
-@pytest.mark.parametrize("order", ["newest-first", "oldest-first"])
-@pytest.mark.parametrize("paging", ["by-position", "by-offset"])
+@pytest.mark.parametrize(
+    ("order", "paging"), [("newest-first", "by-position"), ("oldest-first", "by-offset")]
+)
 def test_pages(path: str, order: str, paging: str) -> None:
     """Pages are the slices of what the filters leave of the whole list, in its order."""
     account = filled(list_order=order, paging=paging)
