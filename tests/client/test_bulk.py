@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from unittest import mock
 
 import anyio
@@ -23,7 +23,6 @@ from arize_roles_async import (
     RolesClient,
     RolesError,
     RolesTimeoutError,
-    Timeouts,
 )
 from arize_roles_async._calls.call import Call
 from arize_roles_async._calls.pace import Pace
@@ -78,17 +77,6 @@ class TestBulkJob:
         assert refusals(account) <= 35 + 0.03 * number
         assert passed(account) <= 1.3 * (number - 5) / 20
 
-    async def test_other_failure(self) -> None:
-        """Under a hold, a call that another failure asks to wait longer does so."""
-        account = account_at_noon()
-        account.fail("list", 429, times=1, retry_after=2)
-        account.fail("list", 503, times=1, retry_after=5)
-        roles = FakeRolesClient(account)
-        await gather([roles.list, roles.list])
-        assert [(call.outcome, (call.at - START).total_seconds()) for call in account.calls] == [
-            *((429, 0.0), (503, 0.0), (200, 2.0), (200, 5.0)),
-        ]
-
 
 class TestBackground:
     @on_each_backend
@@ -138,16 +126,6 @@ class TestFailure:
         assert account.now() == begun
         assert len(account.calls) == 1
 
-    async def test_after_a_hold(self) -> None:
-        """A call that was sent after a hold, and got no answer, took too long."""
-        account = account_at_noon()
-        account.fail("list", 429, times=1, retry_after=3)
-        account.fail("list", "silent", times=1)
-        roles = FakeRolesClient(account, timeout=Timeouts(total=10.0, read=None))
-        with pytest.raises(RolesTimeoutError, match=r"^list took too long"):
-            await roles.list()
-        assert [call.outcome for call in account.calls] == [429, "silent"]
-
     @on_each_backend
     async def test_clock_ticks(self) -> None:
         """A call ends although its time is up between two readings of the clock."""
@@ -183,24 +161,6 @@ class TestFailure:
                 with pytest.raises(RateLimitError):
                     await roles.with_options(timeout=5.0).list()
             assert len(others) == 20
-
-    @pytest.mark.parametrize("later", ["get", "list"])
-    @on_each_backend
-    async def test_between_attempts(self, later: Literal["get", "list"]) -> None:
-        """A call between two attempts notices a hold that is too long when it would go on."""
-        account = account_at_noon()
-        account.slow_down(0.5, operation=later)
-        account.fail("list", 503, times=1, retry_after=3)
-        account.fail("get", 429, times=1, retry_after=8)
-
-        async def list_roles() -> None:
-            with pytest.raises(RateLimitError, match=r"\(times sent: 1\)$") as caught:
-                await roles.with_options(timeout=5.0).list()
-            assert caught.value.retry_after == (5.5 if later == "get" else 4.5)
-            assert passed(account) == 3.0 + 0.5 * (later == "list")
-
-        roles = FakeRolesClient(account)
-        await gather([lambda: roles.get(role_id=ROLE_ID), list_roles])
 
 
 async def test_sent(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,23 +63,6 @@ class TestSentTwice:
             made = await roles.update(role_id=role.id, description="New.")
         assert made == account.role("Mine")
 
-    async def test_other_ends(self) -> None:
-        """A request that nobody waits for any more is reset when the attempt is over."""
-        left: list[asyncio.Task[ClientResponse]] = []
-
-        async def first_of_two(
-            request: ClientRequest, handler: ClientHandlerType
-        ) -> ClientResponse:
-            tasks = [asyncio.ensure_future(handler(request)) for _ in range(2)]
-            done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            left.extend(pending)
-            return done.pop().result()
-
-        async with scripted(PAGE, None) as script, over(script.url, first_of_two) as roles:
-            await roles.list()
-            with pytest.raises(aiohttp.ClientError):
-                await left[0]
-
     @pytest.mark.parametrize("by", ["failure", "cancellation"])
     async def test_after_failure(self, by: str) -> None:
         """Nothing is sent after a failure, or after a middleware cancelled a request."""

@@ -51,7 +51,6 @@ async def test_heads(tmp_path: Path, scheme: str, user: str, *, lent: bool) -> N
         ) as roles,
     ):
         await roles.list()
-
     head, request = proxy.requests[0].headers, proxy.requests[-1].headers
     basic = base64.b64encode(user.encode()).decode()
     assert head.get("proxy-authorization") == (f"Basic {basic}" if user else None)

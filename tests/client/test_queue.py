@@ -31,9 +31,7 @@ def test_another_loop() -> None:
     slots.restart()
     following = Queue(slots, Pace())
     assert following.enter()
-
     left.exit()
-
     assert not following.enter()
 
 

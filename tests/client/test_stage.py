@@ -45,7 +45,6 @@ def test_first_use(resource: str, stage: str, category: type, methods: list[str]
         for name in methods * 2:
             with pytest.raises(TypeError):
                 getattr(client, name)(no_argument=1)
-
     assert [str(notice.message) for notice in caught] == [
         f"{resource}.{name} is {stage} and may change without notice" for name in methods
     ]
@@ -59,7 +58,6 @@ async def test_inner() -> None:
     roles.account.add_space("ML")
     with pytest.warns(BetaWarning) as caught:
         await roles.by_name.ensure(user="ada@example.com", role="Admin", space="ML")
-
     assert ["by_name.ensure" in str(notice.message) for notice in caught] == [True]
 
 
@@ -108,6 +106,5 @@ async def test_as_an_error() -> None:
         for _ in range(2):
             with pytest.raises(AlphaWarning):
                 await roles.get(role="Admin")
-
     with pytest.warns(AlphaWarning):
         await roles.get(role="Admin")

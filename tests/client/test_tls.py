@@ -61,7 +61,6 @@ class TestAuthority:
             client(server.url, ca_file=ca_file, lent=lent) as roles,
         ):
             error = await create(roles)
-
         found = error.__cause__ and error.__cause__.__cause__
         assert isinstance(found, ssl.SSLCertVerificationError)
         assert str(error) == f"POST /v2/roles: {UNTRUSTED}: {found.verify_message}"
@@ -122,7 +121,6 @@ class TestAuthority:
                 f"the folder '{folder}' holds no certificate under a name that OpenSSL looks for, "
                 "such as 'a1b2c3d4.0': run `openssl rehash` on it"
             )
-
             (folder / authority.hashed_name()).write_bytes(authority.pem.read_bytes())
             async with client(server.url, ca_file=folder) as roles:
                 assert len(await roles.list()) == 0
@@ -136,7 +134,6 @@ async def test_redirect(*, lent: bool) -> None:
         async with scripted(redirect) as script, client(script.url, lent=lent) as roles:
             with pytest.raises(StatusError, match="does not follow") as caught:
                 await roles.list()
-
     assert caught.value.status == 307
     assert other.connections == 0
 
@@ -187,7 +184,6 @@ class TestClientCertificate:
             client(f"https://{host}", ca_file=authority.pem, lent=lent) as roles,
         ):
             error = await create(roles)
-
         assert f"{host} {verb} {WANTED}: " in str(error)
         assert error.certificate
 

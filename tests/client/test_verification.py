@@ -185,7 +185,6 @@ async def test_times(operation: Any, moment: float, timestamps: Any) -> None:  #
     account.fail(operation, "lost", when="after")
     made = await CREATES[operation](roles)
     assert made in (*account.roles, *account.bindings())
-
     account.advance(2.5 - (account.now() - begun).total_seconds())
     account.fail(operation, "lost")
     assert await end_of(CREATES[operation](roles)) == "ConflictError"
