@@ -332,7 +332,7 @@ MOMENTS: Final = [
 async def test_in_process(method: str, weather: Weather, end: End) -> None:
     """A call that is ended at any step has made its change, or not, as its outcome says."""
     await check(
-        in_process, weather, method, end, range(0, 400, sized(4 if weather is calm else 11, 1))
+        in_process, weather, method, end, range(0, 400, sized(6 if weather is calm else 16, 1))
     )
 
 

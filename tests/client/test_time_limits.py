@@ -140,19 +140,6 @@ class TestSilence:
 
 
 class TestTimer:
-    async def test_many(self, clock: LoopClock, limits: TimeLimits) -> None:
-        """Of many that are due, a hundred at a time are cancelled before other tasks run."""
-        blocks = [block(limits, 500.0) for _ in range(250)]
-        tasks = [asyncio.create_task(wait_in(each)) for each in blocks]
-        await asyncio.sleep(0)
-        clock.skip(500.0)
-        seen = {0}
-        while max(seen) < 250:
-            await asyncio.sleep(0)
-            seen.add(sum(each.expired for each in blocks))
-        assert seen == {0, 100, 200, 250}
-        await asyncio.gather(*tasks, return_exceptions=True)
-
     async def test_shared(self, limits: TimeLimits, monkeypatch: pytest.MonkeyPatch) -> None:
         """A thousand blocks one after the other take one timer, which closing lets go."""
         loop, timers = asyncio.get_running_loop(), list[asyncio.TimerHandle]()

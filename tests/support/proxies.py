@@ -139,7 +139,6 @@ class Squid(Part):
         # Its helper takes an MD5 without salt, which needs no other program to make.
         users, digest = own / "users", md5(password.encode()).hexdigest()  # noqa: S324
         users.write_text(f"{user}:{digest}\n")
-        self.access_log = own / "access.log"
         self.configuration.write_text(
             f"""
 http_port {HOST}:{self.port}
@@ -151,17 +150,15 @@ http_access allow known
 http_access deny all
 cache deny all
 cache_mem 8 MB
-access_log stdio:{self.access_log}
+access_log none
 cache_log {own / "cache.log"}
 cache_store_log none
 pid_filename {own / "squid.pid"}
 coredump_dir {own}
 netdb_filename none
 pinger_enable off
-logfile_rotate 0
 max_filedescriptors 1024
 visible_hostname proxy.test
-buffered_logs off
 """
         )
 
