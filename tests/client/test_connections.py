@@ -220,36 +220,6 @@ class TestFailed:
             with pytest.raises(RolesConnectionError, match="arrived: ClientPayloadError: "):
                 await roles.list()
 
-    async def test_before(self) -> None:
-        """A failure before there was a connection says nothing of those that are open."""
-        failures: list[aiohttp.ClientError] = []
-
-        async def fail(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
-            if failures:
-                raise failures.pop()
-            return await handler(request)
-
-        async with serve(page) as server, over(server.url, fail) as roles:
-            await roles.list()
-            failures.append(aiohttp.ClientError())
-            with pytest.raises(RolesConnectionError, match=r"response arrived: ClientError$"):
-                await roles.list()
-            await roles.list()
-            assert len(server.peers) == 1
-
-    async def test_busy(self) -> None:
-        """After an answer that asks to be tried again, the connection is used, and then closed."""
-
-        def answer(peer: Peer) -> None:
-            peer.transport.write([http_response(503), PAGE][peer.received.count(b"GET ") - 1])
-
-        async with serve(answer) as server:
-            async with client(server.url) as roles:
-                await roles.list()
-            assert len(server.peers) == 1
-            # In order, and not reset.
-            assert await server.lost() is None
-
 
 class TestNone:
     @LENT

@@ -3,13 +3,12 @@
 import asyncio
 import io
 import json
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any
 
+import httpx
 import pytest
 
 from arize_roles_fake.__main__ import main
@@ -27,23 +26,13 @@ class Served:
 
     def ask(self, method: str, path: str, body: object = None, **headers: str) -> Any:  # noqa: ANN401
         """Send a request and return the answer's status and JSON."""
-        request = urllib.request.Request(  # noqa: S310 - our own server
-            f"{self.url}{path}",
-            method=method,
-            headers={
-                "Authorization": f"Bearer {self.key}",
-                "Content-Type": "application/json",
-                **headers,
-            },
-            data=None if body is None else json.dumps(body).encode(),
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=LONGEST_WAIT) as answer:  # noqa: S310
-                text = answer.read()
-                return answer.status, json.loads(text) if text else None
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, json.load(error)
+        given = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
+        encoded = {name: value.encode("latin-1") for name, value in (given | headers).items()}
+        content = None if body is None else json.dumps(body)
+        request = httpx.Request(method, f"{self.url}{path}", headers=encoded, content=content)
+        with httpx.Client(trust_env=False, verify=False, timeout=LONGEST_WAIT) as http:  # noqa: S501
+            answer = http.send(request)
+        return answer.status_code, answer.json() if answer.content else None
 
     def status(self, path: str = "/v2/roles", **headers: str) -> int:
         """Return the status of the answer to a GET."""
