@@ -18,6 +18,7 @@ from arize_roles_async._roles.operations import ROLES
 from arize_roles_async._wire.decode import decode
 from arize_roles_async._wire.problems import parse_problem, status_error
 from arize_roles_async._wire.secrets import Secret
+from arize_roles_fake import FakeRolesClient
 
 ASKED = Request(method="GET", target="/v2/roles/Um9sZToxOmFCY0Q%3D?a=b")
 
@@ -146,12 +147,28 @@ def test_invalid(body: bytes, why: str) -> None:
     assert message.endswith(why)
 
 
+READ = "as it is base64 of a text with a colon: to reach a role of that name, find it in list() and"
+
+
 @pytest.mark.parametrize(
-    ("target", "is_hinted"),
-    [("/v2/roles/Reader", True), ("/v2/roles/Um9sZToxOmFCY0Q%3D", False), ("/v2/roles", False)],
+    ("line", "status", "hint"),
+    [
+        # An ID that may have been meant as a name.
+        ("GET /v2/roles/Reader", 404, "; role_id= takes only an ID, role= takes an ID or a name"),
+        ("GET /v2/roles/R106", 404, f"; 'R106' was read as an ID, {READ} pass its ID as role_id="),
+        ("GET /v2/roles/Um9sZToxOmFCY0Q%3D", 404, ""),
+        ("GET /v2/roles/Reader", 409, ""),
+        ("GET /v2/roles", 404, ""),
+        ("DELETE /v2/roles/R106", 409, "; role_bindings.find(role_id='R106') shows who has it"),
+    ],
 )
-def test_no_role_id(target: str, *, is_hinted: bool) -> None:
-    """Where an ID was asked for that cannot be one, the error says what takes a name."""
-    request = Request(method="GET", target=target)
-    hint = "; role_id= takes only an ID, role= takes an ID or a name"
-    assert ROLES.hint(request, 404) == (hint if is_hinted else "")
+def test_hint(line: str, status: int, hint: str) -> None:
+    """The error for an ID says what takes a name; that for a role in use, what finds its users."""
+    method, target = line.split()
+    assert ROLES.hint(Request(method=method, target=target), status) == hint
+
+
+async def test_hinted() -> None:
+    """The hint stands at the end of the message."""
+    with pytest.raises(StatusError, match=r"role= takes an ID or a name$"):
+        await FakeRolesClient().get(role_id="Reader")

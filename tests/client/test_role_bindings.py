@@ -304,11 +304,3 @@ async def test_padding(account: FakeAccount, bindings: RoleBindingsClient) -> No
     bare = {"role_id": ANALYST.rstrip("="), "resource_id": SPACE.rstrip("=")}
     assert [each async for each in bindings.find(**bare)] == [made]
     assert await bindings.remove(**{**TARGET, "resource_id": bare["resource_id"]})
-
-
-async def test_role_in_use(account: FakeAccount) -> None:
-    """The error for a role that users have names the call that finds their bindings."""
-    bind(account)
-    with pytest.raises(ConflictError) as caught:
-        await FakeRolesClient(account).delete(role="Analyst")
-    assert str(caught.value).endswith(f"; role_bindings.find(role_id='{ANALYST}') shows who has it")
