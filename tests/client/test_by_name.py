@@ -25,13 +25,7 @@ from arize_roles_async import (
     ValidationError,
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient
-from tests.support.clients import (
-    Connect,
-    account_at_noon,
-    both_clients,
-    in_process,
-    passed,
-)
+from tests.support.clients import Connect, account_at_noon, both_clients, in_process, passed
 
 
 @pytest.fixture

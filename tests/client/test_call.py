@@ -332,12 +332,7 @@ class TestCreatedSince:
 
     @pytest.mark.parametrize(
         ("before", "first", "later", "since"),
-        [
-            (0.0, None, 3.0, 6.5),
-            (0.0, 7.9, 2.1, 7.4),
-            (0.0, 6.0, 4.9, 5.5),
-            (20.0, 9.0, 1.0, 8.5),
-        ],
+        [(0.0, None, 3.0, 6.5), (0.0, 7.9, 2.1, 7.4), (0.0, 6.0, 4.9, 5.5), (20.0, 9.0, 1.0, 8.5)],
     )
     def test_by_date(self, before: float, first: float | None, later: float, since: float) -> None:
         """The latest `Date` less the time since the first attempt was sent, less half a second."""

@@ -10,13 +10,7 @@ from typing import Literal
 import pytest
 import trio
 
-from arize_roles_async import (
-    ForbiddenError,
-    NotFoundError,
-    Role,
-    ServerError,
-    Timeouts,
-)
+from arize_roles_async import ForbiddenError, NotFoundError, Role, ServerError, Timeouts
 from arize_roles_async._roles.lookup import NameLookup
 from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient, make_role
 from tests.support.event_loop import settle

@@ -135,10 +135,7 @@ class TestData:
         [
             ('{"roles": [], "pagination": null}', ".pagination: must be an object, not None"),
             ('{"roles": [], "pagination": []}', ".pagination: must be an object, not list"),
-            (
-                '{"roles": 5, "pagination": {"has_more": false}}',
-                ".roles: must be a list, not int",
-            ),
+            ('{"roles": 5, "pagination": {"has_more": false}}', ".roles: must be a list, not int"),
             (None, ": must be JSON text, not None"),
             (5, ": must be JSON text, not int"),
             ("[]", ": must be an object, not list"),

@@ -6,12 +6,7 @@ from unittest import mock
 
 import pytest
 
-from arize_roles_async import (
-    ConflictError,
-    RateLimitError,
-    RetryPolicy,
-    ServerError,
-)
+from arize_roles_async import ConflictError, RateLimitError, RetryPolicy, ServerError
 from arize_roles_fake import FakeRolesClient
 from tests.support.clients import account_at_noon, create
 

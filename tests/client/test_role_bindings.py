@@ -243,10 +243,7 @@ class TestEnsure:
 
     @pytest.mark.parametrize("ends", [[200, 200], [200, 200, 200], [200, 403]])
     async def test_changed_in_answer(
-        self,
-        account: FakeAccount,
-        bindings: RoleBindingsClient,
-        ends: list[Any],
+        self, account: FakeAccount, bindings: RoleBindingsClient, ends: list[Any]
     ) -> None:
         """A role that the answer to a change shows in place of the given one is changed again."""
         json = {"Content-Type": "application/json"}

@@ -82,8 +82,7 @@ class Kind(str, Enum):  # noqa: UP042 - applications have such
 async def test_call(method: str, arguments: dict[str, Any], line: str, body: str) -> None:
     """Each operation sends its method, path, query and body, and returns what is answered."""
     listed = ListRoleBindingsResponse(
-        role_bindings=(EXPECTED,),
-        pagination=PaginationMetadata(has_more=True, next_cursor="n"),
+        role_bindings=(EXPECTED,), pagination=PaginationMetadata(has_more=True, next_cursor="n")
     )
     ends = {
         "list": (page(BINDING, cursor=b"n"), listed),

@@ -404,10 +404,7 @@ PLACES = [*IN_SESSION, in_transport, in_key_function]
 
 @pytest.mark.parametrize(("place", "error", "call"), each_or_alternately(PLACES, ERRORS))
 async def test_raised(
-    place: Callable[[Exception, Drive], Awaitable[None]],
-    error: str,
-    call: Drive,
-    failing: Failing,
+    place: Callable[[Exception, Drive], Awaitable[None]], error: str, call: Drive, failing: Failing
 ) -> None:
     """An error of other code that holds a key anywhere shows none in ours."""
     with failing():
