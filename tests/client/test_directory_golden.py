@@ -126,16 +126,11 @@ async def test_similar_names() -> None:
 
 async def test_least() -> None:
     """A user needs an ID alone, a space and a project what names them."""
-    answers = (
-        users(b'{"id":"VXNlcjox","email":null,"a_field_of_tomorrow":[1]}'),
-        spaces(b'{"id":"U3BhY2U6MQ==","name":"ML"}'),
-        projects(b'{"id":"TW9kZWw6MQ==","name":"churn","space_id":"U3BhY2U6MQ=="}'),
-    )
+    answers = (users(b'{"id":"a","email":null}'), projects(b'{"id":"c","name":"d","space_id":"b"}'))
     async with client(*answers) as (roles, _):
         directory = roles.directory
-        assert (await directory.users()).to_dict()["users"] == [{"id": "VXNlcjox"}]
-        assert [space.name async for space in directory.spaces()] == ["ML"]
-        assert (await directory.projects().all())[0].space_id == "U3BhY2U6MQ=="
+        assert (await directory.users()).to_dict()["users"] == [{"id": "a"}]
+        assert (await directory.projects().all())[0].space_id == "b"
 
 
 def test_shown() -> None:

@@ -38,16 +38,7 @@ ERRORS = [
     for value in (getattr(arize_roles_async, name) for name in arize_roles_async.__all__)
     if isinstance(value, type) and issubclass(value, RolesError)
 ]
-HOSTILE = (
-    "\x1b[31mred\x1b[0m",  # a terminal's colours
-    "first\r\nsecond",
-    "first\u2028second",
-    "abc\u202edef",  # the direction of writing turned round
-    "\x00\x08\x7f\x9b2J",
-    "\ud800",
-    "zero\u200bwidth",
-)
-TEXTS = st.text(st.characters(exclude_categories=())) | st.sampled_from(HOSTILE)
+TEXTS = st.text(st.characters(exclude_categories=()))
 STATUSES: list[tuple[type[StatusError], int]] = [
     (BadRequestError, 400),
     (AuthenticationError, 401),
@@ -86,7 +77,7 @@ class TestMessage:
 
     @settings(max_examples=sized(50, 1_000))
     @given(st.sampled_from(ERRORS), TEXTS, st.sampled_from([1, 2000]))
-    @example(RolesError, "\x1b\n", 1_000_000)
+    @example(RolesError, "\x1b[31m\n\u2028\u202e\x9b\ud800\u200b", 1_000_000)
     def test_any(self, error_class: type[RolesError], message: str, times: int) -> None:
         """It is printable and bounded."""
         error = error_class(message * times)

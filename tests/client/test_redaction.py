@@ -5,7 +5,7 @@ import html
 import json
 import pickle
 import re
-from base64 import b16encode, b32encode, b64encode
+from base64 import b64encode
 from collections.abc import Callable
 from html.entities import html5
 from urllib.parse import quote, unquote
@@ -47,9 +47,6 @@ WRITINGS: dict[str, Callable[[str], str]] = ONCE | {
 WRITTEN = pytest.mark.parametrize("write", WRITINGS.values(), ids=WRITINGS)
 
 
-IN_OTHER_FORMS = [each(b"abcdefgh").decode() for each in (b16encode, b32encode, b64encode)]
-
-
 @pytest.mark.parametrize(
     ("text", "key", "redacted"),
     [
@@ -65,7 +62,7 @@ IN_OTHER_FORMS = [each(b"abcdefgh").decode() for each in (b16encode, b32encode, 
         ("the key is ABCDEFGH", "abcdefgh", "the key is ABCDEFGH"),
         ("abcd\nefgh", "abcdefgh", "abcd\nefgh"),
         ("%61bcdefgh", "abcdefgh", "%61bcdefgh"),
-        *((each, "abcdefgh", each) for each in IN_OTHER_FORMS),
+        (b64encode(b"abcdefgh").decode(), "abcdefgh", "YWJjZGVmZ2g="),
         # The text of another library that cuts what it quotes.
         ("b'bearer-012345678'...", "bearer-0123456789-0123456789", "b'[API key]'..."),
         ("bearer-01234567?", "bearer-0123456789", "bearer-01234567?"),

@@ -14,7 +14,6 @@ from typing import Any, cast
 from unittest.mock import AsyncMock, Mock
 
 import aiohttp
-import attrs
 import pytest
 from aiohttp.http_writer import StreamWriter
 from opentelemetry.instrumentation.aiohttp_client import AioHttpClientInstrumentor
@@ -84,21 +83,6 @@ def by_rich(error: BaseException) -> list[str]:
         for frame, _ in traceback.walk_tb(error.__traceback__)
         if not frame.f_code.co_filename.startswith(TESTS)
     ]
-
-
-Holding = attrs.make_class("Holding", ["key"])
-
-
-@pytest.mark.parametrize("key", [OLD, NEW])
-@pytest.mark.parametrize("hide", [str, Path, str.encode, Holding])
-def test_judge(hide: Callable[[str], object], key: str) -> None:
-    """The judge of frames sees each key where it is."""
-    namespace: dict[str, Any] = {}
-    exec(compile("def fail(value):\n    raise OSError", "of-no-test.py", "exec"), namespace)  # noqa: S102
-    with pytest.raises(OSError, match=r"^$") as caught:
-        namespace["fail"](hide(key))
-
-    assert any(is_shown(text) for text in by_rich(caught.value))
 
 
 Failing = Callable[..., AbstractContextManager[pytest.ExceptionInfo[BaseException]]]
@@ -207,14 +191,6 @@ async def test_echo(wire: bytes, call: Drive, failing: Failing) -> None:
             await call(roles)
 
 
-async def in_group(
-    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-) -> aiohttp.ClientResponse:
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(cast("Any", handler)(request))
-    return cast("aiohttp.ClientResponse", task.result())
-
-
 class TestFailures:
     """Failures of a request that holds the key."""
 
@@ -257,33 +233,26 @@ class TestFailures:
             with failing(asyncio.CancelledError):
                 await task
 
-    @pytest.mark.parametrize("middlewares", [None, (), (in_group,)], ids=["own", "lent", "group"])
+    @LENT
     async def test_unwritable(
-        self,
-        middlewares: tuple[aiohttp.ClientMiddlewareType, ...] | None,
-        failing: Failing,
-        monkeypatch: pytest.MonkeyPatch,
+        self, failing: Failing, monkeypatch: pytest.MonkeyPatch, *, lent: bool
     ) -> None:
         """aiohttp's frames hold the whole request then, and the control sees it there."""
 
         def write(*_: object) -> None:
-            raise aiohttp.ClientConnectionResetError("Cannot write to closing transport")
+            raise aiohttp.ClientConnectionResetError("Cannot write")
 
         monkeypatch.setattr(StreamWriter, "_write", write)
         monkeypatch.setattr(StreamWriter, "_writelines", write)
-        header = {"Authorization": f"Bearer {OLD}"}
-        make = functools.partial(AiohttpRolesClient, OLD, retry=ONCE)
         async with (
             scripted(None) as script,
-            aiohttp.ClientSession(middlewares=middlewares or ()) as lent,
+            client(script.url, lent=lent) as roles,
+            aiohttp.ClientSession(headers={"Authorization": f"Bearer {OLD}"}) as session,
         ):
-            session = None if middlewares is None else lent
-            async with make(base_url=script.url, session=session) as roles:
-                with failing():
-                    await roles.list()
+            with failing():
+                await roles.list()
             with pytest.raises(aiohttp.ClientError) as control:
-                await lent.get(script.url, headers=header, middlewares=())
-
+                await session.get(script.url)
         assert any(is_shown(text) for text in by_rich(control.value))
 
 
@@ -291,11 +260,7 @@ class TestFailures:
 @pytest.mark.parametrize(
     "failure", [RolesConnectionError, RolesTimeoutError, "silent", "lost", "malformed", 418]
 )
-async def test_fake(
-    call: Drive,
-    failure: Any,  # noqa: ANN401 - whatever `fail` takes
-    failing: Failing,
-) -> None:
+async def test_fake(call: Drive, failure: Any, failing: Failing) -> None:  # noqa: ANN401
     """A call of the fake that fails shows no key."""
     account = FakeAccount(api_key=OLD)
     account.add_key(NEW)
