@@ -154,24 +154,12 @@ def responses(page: ListRolesResponse, role: Role) -> None:
     role.name = "B"  # type: ignore[misc]  # ty: ignore[invalid-assignment]
 
 
-# A protocol of the application's own, and functions typed against either, take the fake.
+# A protocol of the application's own takes the fake.
 
 
 class FindsRoles(Protocol):
     async def get(self, *, role: str) -> Role: ...
 
 
-async def find(roles: FindsRoles) -> Role:
-    return await roles.get(role="Admin")
-
-
-async def count(roles: RolesClient) -> int:
-    return len(await roles.list())
-
-
-async def functions_take_the_fake(fake: FakeRolesClient, real: AiohttpRolesClient) -> None:
-    await find(fake)
-    await find(real)
-    await count(fake)
-    await count(real)
-    await count(object())  # type: ignore[arg-type]  # ty: ignore[invalid-argument-type]
+finds: FindsRoles = FakeRolesClient()
+as_protocol = object()  # type: ignore[assignment]  # ty: ignore[invalid-assignment]

@@ -10,7 +10,7 @@ from types import FrameType
 import pytest
 
 seconds = 30.0
-"""What a test, and its set-up and its end, may take each; the mark `slow` is for ten times that."""
+"""What a test may take with its set-up and its end; the mark `slow` is for ten times that."""
 
 _AGAIN = 5.0
 """Seconds after which what hangs once more is ended, too."""
@@ -20,7 +20,8 @@ class TooLongError(BaseException):
     """Ends a test; no `Exception`, which hypothesis takes for the failure of an example."""
 
 
-def _limited(item: pytest.Item) -> Generator[None, object, object]:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     if not hasattr(signal, "setitimer"):
         return (yield)  # Windows
     most = seconds * 10 if item.get_closest_marker("slow") else seconds
@@ -37,21 +38,3 @@ def _limited(item: pytest.Item) -> Generator[None, object, object]:
         # Those of the test that runs this one, by pytester.
         signal.setitimer(signal.ITIMER_REAL, *timer)
         signal.signal(signal.SIGALRM, handler)
-
-
-_wrapper = pytest.hookimpl(wrapper=True, tryfirst=True)
-
-
-@_wrapper
-def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
-    return (yield from _limited(item))
-
-
-@_wrapper
-def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    return (yield from _limited(item))
-
-
-@_wrapper
-def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
-    return (yield from _limited(item))

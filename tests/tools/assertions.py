@@ -250,10 +250,13 @@ def unseen(pattern: str = "", *, is_search: bool = False) -> list[Deletion]:
             own = {each for each in left if each.owner in owners and each.function in names}
             if own:
                 left -= own
-                found = list(faulty.faults(of, rule, MOST)) if is_search else []
+                faults = list(faulty.faults(of, rule, MOST)) if is_search else []
                 # A client that refuses a call is the least that a rule can see.
-                found.sort(key=lambda fault: fault.endswith(faulty.REFUSED))
-                found = [*judged(of, rule, own, chain(rows[contract].get(rule, ()), found))]
+                faults.sort(key=lambda fault: fault.endswith(faulty.REFUSED))
+                of_rule = {rule, *LISTS} if hasattr(_suite.Suite, rule) else {rule}
+                wanted = {each for each in own if each.function in of_rule}
+                search = (fault for fault in faults if wanted & own)
+                found = [*judged(of, rule, own, chain(rows[contract].get(rule, ()), search))]
                 left |= own
                 if is_search:
                     rows[contract][rule] = found
