@@ -7,16 +7,15 @@ import io
 import json
 import os
 import re
-import shlex
 import signal
 import sys
 import threading
 import warnings
-from collections.abc import AsyncGenerator, Generator, Iterable, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final, Literal, cast
+from typing import Final
 
 import attr
 
@@ -26,8 +25,8 @@ from arize_roles_async._directory.models import in_words
 from arize_roles_async._values.text import one_line, printable
 from arize_roles_async._values.writing import write_file
 from arize_roles_async.as_code.apply import Run, StoppedError, check_plan
-from arize_roles_async.as_code.files import path_text, read, texts_of, with_places
-from arize_roles_async.as_code.planning import FORMAT_VERSION, TITLE, fenced, path_of, read_plan
+from arize_roles_async.as_code.files import path_text, texts_of
+from arize_roles_async.as_code.planning import TITLE, fenced, read_plan
 from arize_roles_async.as_code.schema import schema
 from arize_roles_async.as_code.toml import formatted
 
@@ -46,25 +45,35 @@ _GRACE: Final = 5.0
 # Of all that there are: Windows has no SIGHUP.
 _SIGNALS: Final = [s for s in signal.Signals if s.name in {"SIGINT", "SIGTERM", "SIGHUP"}]
 _EPILOG: Final = """The key is ARIZE_API_KEY, and the address is in the variables that Arize's own
-clients read. FILE may be - for the standard input. Exit status: 0 success; 1 plan --exit-code found
-differences, export left out a role, or fmt --check found a file to format; 2 an error, and nothing
-was changed; 3 stopped midway, and changes were made or may have been made."""
+clients read. FILE may be - for the standard input. Exit status: 0 success; 1 plan --exit-code or
+fmt --check found differences, or export left out a role; 2 an error, and no change was tried; 3 not
+all changes were made."""
+_GONE: Final = {
+    "--exact": "instead of --exact, write --exit-code",
+    "--account": 'instead of --account, write account = "..." in a file',
+    "--json": "instead of --json, write --format json",
+    "Um9sZT": 'instead of an ID, write anchor = "..." in the file',  # What role IDs begin with.
+}
+"""What to write instead of options of former versions."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit status."""
+    """Run a command and return its exit status; signals are handled until the process ends."""
     parser = _parser()
-    chosen = parser.parse_args(arguments)
+    chosen, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        instead = [f"; {new}" for old, new in _GONE.items() if old in " ".join(unknown)]
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{''.join(instead)}")
     if getattr(chosen, "comment", None) == "-" and chosen.format != "text":
         parser.error("--comment - prints Markdown alone: leave --format out")
     for notice in (client.AlphaWarning, client.BetaWarning):
         warnings.simplefilter("ignore", notice)
     run = _Run(chosen)
-    with run.signals(is_process=arguments is None):
-        try:
-            return run.end(run.command())
-        except (Exception, KeyboardInterrupt, asyncio.CancelledError) as error:  # noqa: BLE001 - a traceback would end with 1
-            return run.end(2, error)
+    try:
+        run.handle_signals()
+        return run.end(run.command())
+    except (Exception, KeyboardInterrupt, asyncio.CancelledError) as error:  # noqa: BLE001 - a traceback would end with 1
+        return run.end(2, error)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -90,21 +99,19 @@ def _parser() -> argparse.ArgumentParser:
     apply.add_argument(
         "--max-removals",
         metavar="N",
-        help="most roles that --yes may delete or take permissions from: a number, or a share such "
-        "as 50%%; by default 30%% if the account has ten or more custom roles",
+        help="most roles that --yes may delete or take permissions from, such as 5 or 50%%; by "
+        "default 30%% if the account has ten or more custom roles",
     )
     apply.add_argument(
         "--any-account", action="store_true", help="let --yes use files without account and anchor"
     )
-    forms = {check: ("text", "github"), plan: ("text", "json", "github"), apply: ("text", "json")}
-    for command, choices in forms.items():
-        about = "github adds annotations to the text" if "github" in choices else "json: one line"
-        command.add_argument("--format", choices=choices, default="text", help=about)
+    for command in (plan, apply):
+        command.add_argument("--format", choices=("text", "json"), default="text")
     export = commands.add_parser("export", help="print a file that declares every custom role")
     export.add_argument(
         "--anchor", action="store_true", help="tie it to this account, by the oldest custom role"
     )
-    fmt = commands.add_parser("fmt", help="write files in a fixed order; comments are kept")
+    fmt = commands.add_parser("fmt", help="put the lists of files in order; comments are kept")
     fmt.add_argument("--check", action="store_true", help="only name files that would change")
     who = commands.add_parser("who", help="show who has which role on which space or project")
     for name, what in _SOUGHT.items():
@@ -127,14 +134,10 @@ class _Run:
         self._run: Run | None = None
         self._received: str | None = None
         """The name of the first signal."""
-        self._phase: Literal["running", "asking", "ending"] = "running"
-        """Decides what `_on_signal` does."""
-        self._is_output_lost = False
+        self._is_ending = False
 
     def command(self) -> int:
         """Run the command and return its exit status."""
-        if cast("object", sys.stdout) is None:
-            raise client.RolesError("the standard output is closed")
         command = self._chosen.command
         if command == "fmt":
             return self._fmt()
@@ -144,22 +147,14 @@ class _Run:
         if command in {"export", "who"}:
             return asyncio.run(self._export() if command == "export" else self._who())
         # Before the event loop begins, a signal ends even the reading of a pipe.
-        declaration = read(self._chosen.file, or_input=True)
-        self._report("note", declaration.notes)
+        declaration = as_code.load(*self._chosen.file)
         if command == "check":
             _show(f"declared: {len(declaration.roles)}; absent: {len(declaration.absent)}")
             return 0
-        return asyncio.run((self._plan if command == "plan" else self._apply)(declaration))
-
-    def _report(self, kind: str, reasons: Iterable[object]) -> None:
-        """Print reasons on the standard error, and as annotations of GitHub if these are wanted."""
-        for reason in reasons:
-            _say(f"{kind}: {reason}")
-            if self._form == "github":
-                self._try_to_show(_annotation(kind, reason), is_raw=True)
+        return (self._plan if command == "plan" else self._apply)(declaration)
 
     def _fmt(self) -> int:
-        files, broken = texts_of(self._chosen.file, or_input=True)
+        files, broken = texts_of(self._chosen.file)
         wrong, changed = [*broken], list[tuple[Path | None, str]]()
         for file, path in files.items():
             end = "\r\n" if "\r\n" in file.text else "\n"
@@ -183,8 +178,6 @@ class _Run:
     @asynccontextmanager
     async def _connected(self) -> "AsyncGenerator[client.AiohttpRolesClient]":
         self._task = asyncio.current_task()
-        if not os.environ.get("ARIZE_API_KEY"):
-            raise client.ConfigurationError("no API key: set ARIZE_API_KEY")
         async with client.AiohttpRolesClient() as roles:
             yield roles
 
@@ -203,20 +196,19 @@ class _Run:
     async def _export(self) -> int:
         async with self._connected() as roles:
             exported = await as_code.export(roles, anchored=self._chosen.anchor)
-        self._report("warning", exported.notes)
+        _say(*(f"warning: {note}" for note in exported.notes))
         _show(exported.to_toml(), end="")
         return 1 if exported.notes else 0
 
-    async def _plan(self, declaration: as_code.Declaration) -> int:
-        chosen = self._chosen
+    async def _planned(self, declaration: as_code.Declaration) -> as_code.Plan:
         async with self._connected() as roles:
-            plan = await as_code.plan(roles, declaration)
+            return await as_code.plan(roles, declaration)
+
+    def _plan(self, declaration: as_code.Declaration) -> int:
+        chosen, plan = self._chosen, asyncio.run(self._planned(declaration))
         self._comment(plan.to_markdown())
         if chosen.comment != "-":
-            _show(plan.to_json() if self._form == "json" else str(plan))
-        if self._form == "github":
-            notes = [client.Violation(path_of(c), c.note) for c in plan.changes if c.note]
-            self._report("note", [*with_places(notes, declaration.files), *plan.notes])
+            _show(json.dumps(plan.to_dict()) if self._form == "json" else str(plan))
         return 1 if chosen.exit_code and (plan.changes or plan.undeclared) else 0
 
     def _comment(self, markdown: str) -> None:
@@ -225,90 +217,64 @@ class _Run:
         elif self._chosen.comment is not None:
             write_file(self._chosen.comment, markdown.encode())
 
-    async def _apply(self, declaration: as_code.Declaration) -> int:
-        chosen, is_asked = self._chosen, False
+    def _apply(self, declaration: as_code.Declaration) -> int:
+        chosen = self._chosen
         is_shown = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
+        is_asked = not chosen.yes and chosen.checksum is None
+        is_tied = declaration.account is not None or declaration.anchor is not None
         if "ARIZE_ROLES_MAX_REMOVALS" in os.environ:
             raise client.ConfigurationError(
                 "ARIZE_ROLES_MAX_REMOVALS limits nothing any more: unset it, pass --max-removals"
             )
-        is_tied = declaration.account is not None or declaration.anchor is not None
         if chosen.yes and not (is_tied or is_shown or chosen.any_account):
             raise client.ConfigurationError(
                 "these files fit any account: add account or anchor to one, or pass --any-account"
             )
+        if is_asked and not is_shown:
+            raise client.ConfigurationError(
+                "apply can ask only on a terminal; pass --yes or --checksum"
+            )
+        if is_asked:
+            plan = asyncio.run(self._planned(declaration))
+            self._task, chosen.checksum = None, plan.checksum
+            _show(str(plan))
+            if plan.changes and not _is_agreed(plan):
+                raise client.RolesError("nothing was changed")
+        asyncio.run(self._change(declaration, is_asked=is_asked))
+        return 0
+
+    async def _change(self, declaration: as_code.Declaration, *, is_asked: bool) -> None:
         async with self._connected() as roles:
-            if not chosen.yes and chosen.checksum is None:
-                if not is_shown:
-                    raise client.ConfigurationError(
-                        "apply can ask only on a terminal; pass --yes or --checksum"
-                    )
-                plan = await as_code.plan(roles, declaration)
-                _show(str(plan))
-                chosen.checksum, is_asked = plan.checksum, True
-                if plan.changes and not self._is_agreed(plan):
-                    raise client.RolesError("nothing was changed")
             plan = await read_plan(roles, declaration)
-            check_plan(plan, chosen.checksum, chosen.max_removals)
+            check_plan(plan, self._chosen.checksum, self._chosen.max_removals)
             # A space, before the JSON, shows whether the rest can be written.
             _show(" ", end="") if self._form == "json" else _show("" if is_asked else str(plan))
             self._run = Run(roles, plan, self._permit)
             await self._run.finish(self._made)
-        return 0
 
     def _permit(self) -> None:
         if self._received is not None:
             raise StoppedError(f"stopped by {self._received}")
 
-    def _is_agreed(self, plan: as_code.Plan) -> bool:
-        where = f" to account {plan.where}" if plan.where else ""
-        removed = f"{len(plan.removals)} of {plan.custom_roles} custom roles"
-        what = f" They delete or take permissions from {removed}." if plan.removals else ""
-        self._phase = "asking"
-        try:
-            _show(f"Make these changes{where}?{what} [y/N] ", end="")
-            answer = input()
-        except EOFError:
-            return False
-        finally:
-            self._phase = "running"
-        return answer.lower() in {"y", "yes"}
-
     def _made(self, change: as_code.Change) -> None:
         if self._form != "json":
-            self._try_to_show(f"  made: {change}")
+            _try_to_show(f"  made: {change}")
 
-    def _try_to_show(self, text: str, *, is_raw: bool = False) -> None:
-        """Print a text, or warn if that fails: a closed output does not stop a run midway."""
-        try:
-            _show(text, is_raw=is_raw)
-        except client.RolesError as error:
-            self._is_output_lost = True
-            _say(f"warning: {error}")
-
-    @contextmanager
-    def signals(self, *, is_process: bool) -> Generator[None]:
+    def handle_signals(self) -> None:
         """Let signals stop the run, except those that the process was started to ignore."""
-        before: dict[signal.Signals, Any] = {}
         if threading.current_thread() is threading.main_thread():
             for each in _SIGNALS:
                 if signal.getsignal(each) not in {signal.SIG_IGN, None}:
                     # Not `loop.add_signal_handler`, which does not exist on Windows.
-                    before[each] = signal.signal(each, self._on_signal)
-        try:
-            yield
-        finally:
-            # A signal in the last moments of a process would print a traceback.
-            for each, handler in () if is_process else before.items():
-                signal.signal(each, handler)
+                    signal.signal(each, self._on_signal)
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
         # Before the run, the first one's KeyboardInterrupt is on its way.
-        if self._phase == "ending" or (self._received and self._task is None):
+        if self._is_ending or (self._received and self._task is None):
             return
         is_first = self._received is None
         self._received = self._received or signal.Signals(number).name
-        if self._task is None or self._phase == "asking":
+        if self._task is None:
             raise KeyboardInterrupt
         loop, cancel = self._task.get_loop(), self._task.cancel
 
@@ -324,66 +290,44 @@ class _Run:
 
     def end(self, status: int, error: BaseException | None = None) -> int:
         """Print how the run ended and what it left undone, and return the exit status."""
-        self._phase = "ending"
-        result, stopped = self._run.result if self._run else None, self._received
+        self._is_ending = True
+        result = self._run.result if self._run else None
         if result is None:
             if error is not None:
                 self._refuse(error)
             return status
-        is_failed = isinstance(error, as_code.ApplyError) and result.failed is not None
-        if stopped and result.reason and not is_failed:
-            result = attr.evolve(result, reason=f"stopped by {stopped}")
-        is_incomplete = result.reason or result.refused
+        if self._received and result.reason and not isinstance(error, as_code.ApplyError):
+            result = attr.evolve(result, reason=f"stopped by {self._received}")
         if self._form == "json":
-            self._try_to_show(json.dumps({**result.to_dict(), "kind": self._kind(error)}))
-        if not is_incomplete:
+            _try_to_show(json.dumps({**result.to_dict(), "kind": self._kind(error)}))
+        if not (result.reason or result.refused):
             return 0
-        for refusal in result.refused:
-            _say(f"error: {refusal}")
-            if refusal.is_blocked and refusal.change.before:
-                name = shlex.quote(refusal.change.before.name)
-                _say(f"  for who has it: arize-roles who --role={name}")
-        if failure := result.failure():
-            _say(f"error: {failure}")
-        _say(f"made: {len(result.made)} of {len(result.plan.changes)}")
-        if self._is_output_lost:
-            _say(*(f"  made: {change}" for change in result.made))
-        _say(f"not reached: {len(result.not_reached)}")
-        _say(*(f"  not reached: {change}" for change in result.not_reached))
-        return 3 if result.made or result.may_have_been_made else 2
+        _say("error: " + "\n  ".join(result.lines()))
+        return 3 if result.made or result.refused or result.failed else 2
 
     def _kind(self, error: BaseException | None) -> str | None:
-        """Return the name of an error's class; after an early end, that of its cause."""
-        if isinstance(error, as_code.ApplyError) and error.result.reason:
-            error = error.__cause__
         return type(StoppedError() if self._received else error).__name__ if error else None
 
     def _refuse(self, error: BaseException) -> None:
-        """Print why nothing was changed, in every form that was asked for."""
-        plan: as_code.Plan | None = None if self._received else getattr(error, "plan", None)
-        reasons = [*getattr(error, "violations", ())] or [str(error) or type(error).__name__]
+        """Print why no change was tried, in every form that was asked for."""
+        plan: as_code.Plan | None = getattr(error, "plan", None)
+        texts = [*map(str, getattr(error, "violations", ()))] or [
+            str(error) or type(error).__name__
+        ]
         if self._received:
-            end = "" if self._chosen.command == "fmt" else "; nothing was changed"
-            reasons = [f"stopped by {self._received}{end}"]
-        elif plan and isinstance(error, as_code.TooManyRemovalsError):
-            _say(*map(str, plan.removals))
-            reasons = [f"{reason} (--checksum, --max-removals)" for reason in reasons]
+            plan, texts = None, [f"stopped by {self._received}"]
         elif plan:
             _say(*str(plan).splitlines())
-        self._report("error", reasons)
-        texts = [*map(str, reasons)]
+        _say(*(f"error: {text}" for text in texts))
         if getattr(self._chosen, "comment", None):
-            said = [one_line(printable(f"! error: {text}")) for text in texts]
-            lines = [(TITLE, text.replace("```", "'''")) for text in said]
+            said = [one_line(f"! error: {text}").replace("```", "'''") for text in texts]
             with suppress(OSError, client.RolesError):
-                self._comment(fenced(lines))
+                self._comment(fenced([(TITLE, text) for text in said]))
         if self._form == "json":
-            ended: dict[str, object] = {"format_version": FORMAT_VERSION}
-            if self._chosen.command == "apply":
-                none = attr.evolve(as_code.ApplyError().result, reason="; ".join(texts))
-                ended = attr.evolve(none, plan=plan or none.plan).to_dict()
-                ended["checksum"] = plan and plan.checksum
-            self._try_to_show(json.dumps({**ended, "kind": self._kind(error), "errors": texts}))
+            result = attr.evolve(as_code.ApplyError().result, reason="; ".join(texts))
+            ended = attr.evolve(result, plan=plan or result.plan).to_dict()
+            about = {"checksum": plan and plan.checksum, "kind": self._kind(error), "errors": texts}
+            _try_to_show(json.dumps(ended | about))
 
 
 def to_columns(bindings: Sequence[client.NamedBinding]) -> str:
@@ -404,12 +348,15 @@ def to_csv(bindings: Sequence[client.NamedBinding]) -> str:
     return out.getvalue().rstrip("\n")
 
 
-def _annotation(kind: str, reason: object) -> str:
-    text, place = printable(str(reason)).replace("%", "%25").replace("\n", "%0A"), ""
-    if isinstance(reason, as_code.FileViolation):
-        name = printable(reason.file).replace("%", "%25").replace(":", "%3A").replace(",", "%2C")
-        place = f" file={name},line={reason.line}"
-    return f"::{'notice' if kind == 'note' else kind}{place}::{text}"
+def _is_agreed(plan: as_code.Plan) -> bool:
+    where = f" to account {plan.where}" if plan.where else ""
+    removed = f"{len(plan.removals)} of {plan.custom_roles} custom roles"
+    what = f" They delete or take permissions from {removed}." if plan.removals else ""
+    _show(f"Make these changes{where}?{what} [y/N] ", end="")
+    try:
+        return input().lower() in {"y", "yes"}
+    except EOFError:
+        return False
 
 
 def _say(*lines: str) -> None:
@@ -419,10 +366,17 @@ def _say(*lines: str) -> None:
             print(printable(line), file=sys.stderr)
 
 
+def _try_to_show(text: str) -> None:
+    """Print a text, or warn if that fails: a closed output does not stop a run midway."""
+    try:
+        _show(text)
+    except client.RolesError as error:
+        _say(f"warning: {error}")
+
+
 def _show(text: str, end: str = "\n", *, is_raw: bool = False) -> None:
     text = text if is_raw else printable(text)
-    is_plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-    if sys.stdout.isatty() and not (is_plain or is_raw):
+    if sys.stdout.isatty() and not (is_raw or os.environ.get("NO_COLOR")):
         text = re.sub(r"(?m)^([-+!?#]) .*", lambda m: f"\x1b[{_COLORS[m[1]]}m{m[0]}\x1b[0m", text)
     try:
         # In UTF-8, as a file of roles is, whatever the terminal's encoding.

@@ -1,20 +1,19 @@
 """Applying: the changes of a plan are made one after another, and the result lists them."""
 
-import json
 import re
 from collections.abc import Callable
 from inspect import iscoroutinefunction
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import attr
 
-from arize_roles_async import Role, RolesClient, RolesError, __version__
+from arize_roles_async import RolesClient, RolesError, __version__
 from arize_roles_async._calls.client import begin, part_of
 from arize_roles_async._values import errors
 from arize_roles_async._values.options import RetryPolicy, retry_delay
 from arize_roles_async._values.requests import check
-from arize_roles_async._values.text import quoted, type_name
-from arize_roles_async.as_code.declaration import Declaration, DeclaredRole
+from arize_roles_async._values.text import quoted
+from arize_roles_async.as_code.declaration import Declaration
 from arize_roles_async.as_code.planning import (
     CHECKSUM_FORMAT,
     FORMAT_VERSION,
@@ -22,18 +21,18 @@ from arize_roles_async.as_code.planning import (
     Plan,
     PlanError,
     differing,
-    only_in,
     read_plan,
 )
 from arize_roles_async.as_code.toml import quote
 
-_MOST_REMOVALS: Final = "30%"
-"""As octoDNS has it."""
-_FEW_ROLES: Final = 10
-"""An account of fewer custom roles has no limit of removals unless one is given."""
+_MOST_REMOVALS, _FEW_ROLES = "30%", 10
+"""The limit unless one is given, as octoDNS has it, and of how many custom roles or more."""
+_REFUSALS: Final = {400, 403, 404, 409, 422}
+"""The statuses that stop one change; other failures may meet every change, and end the run."""
 _ONCE: Final = RetryPolicy(attempts=1)
-_MOST_LIMITED: Final = 20
-"""Attempts of a change that a rate limit refuses, after each of which the next reading waits."""
+_FAILED, _LIMITED = 20, 3
+"""The weights of an attempt that fails, and of one that a rate limit refuses: three of the former
+or 20 of the latter end a change. The reading before the next one waits."""
 
 
 @attr.frozen(kw_only=True)
@@ -74,18 +73,15 @@ class ApplyResult:
         return tuple(each for each in self.plan.changes if str(each) not in begun)
 
     def __str__(self) -> str:
-        left = self.not_reached
-        parts = [f"made: {len(self.made)} of {len(self.plan.changes)}, not reached: {len(left)}"]
-        parts += [*map(str, self.refused), self.failure() or ""]
-        parts += [f"not reached: {', '.join(map(str, left))}"] if left else []
-        return "; ".join(filter(None, parts))
+        return "; ".join(self.lines())
 
-    def failure(self) -> str | None:
-        """Return why the run ended early, with the change that failed; None if it did not."""
-        if self.failed is None:
-            return self.reason
-        outcome = "may have been" if self.may_have_been_made else "was not"
-        return f"{self.failed} {outcome} made: {self.reason}"
+    def lines(self) -> list[str]:
+        """Return the counts, what was refused, why it ended early, and what was not reached."""
+        left, outcome = self.not_reached, "may have been" if self.may_have_been_made else "was not"
+        counts = f"made: {len(self.made)} of {len(self.plan.changes)}, not reached: {len(left)}"
+        why = f"{self.failed} {outcome} made: {self.reason}" if self.failed else self.reason
+        texts = [counts, *map(str, self.refused), why, *(f"not reached: {each}" for each in left)]
+        return [*filter(None, texts)]
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON-ready data."""
@@ -104,10 +100,6 @@ class ApplyResult:
             "not_reached": [change.to_dict() for change in self.not_reached],
             "reason": self.reason,
         }
-
-    def to_json(self) -> str:
-        """Return `to_dict()` as JSON text, on one line and in ASCII."""
-        return json.dumps(self.to_dict())
 
 
 class StalePlanError(RolesError):
@@ -134,17 +126,6 @@ class ApplyError(RolesError):
     result: ApplyResult = ApplyResult(plan=Plan(changes=(), unchanged=(), undeclared=()))
 
 
-_REFUSALS: Final = (
-    errors.BadRequestError,
-    errors.ForbiddenError,
-    errors.NotFoundError,
-    errors.ConflictError,
-    errors.UnprocessableEntityError,
-    StalePlanError,
-)
-"""What stops one change; any other failure may meet every change, and ends the run."""
-
-
 class StoppedError(RolesError):
     """The run is to stop, so that nothing more is sent."""
 
@@ -155,16 +136,14 @@ async def apply(
     *,
     expected: Plan | str | None = None,
     max_removals: int | str | None = None,
-    on_plan: Callable[[Plan], object] | None = None,
     on_change: Callable[[Change], object] | None = None,
 ) -> ApplyResult:
     """Plan again and make the changes, one after another.
 
     Each role is read again before each attempt to update or delete it. If it differs from the plan,
-    it stays, so that a change by somebody else is not undone; only one between that reading and our
-    own request, which may have to wait for its turn under a rate limit, is not noticed. A role that
-    is already as declared, or already gone where it should be, counts as made. Each change has the
-    time of one call, and three attempts; those that a rate limit refuses do not count up to 20.
+    it stays; only a change between that reading and our own request is not noticed. A role that is
+    already as declared, or already gone where it should be, counts as made. Each change has the
+    time of one call, and three attempts, or 20 that a rate limit refuses.
 
     A change that is refused (400, 403, 404, 409, 422) stops no other one but each update that takes
     a permission which it should have given. Any other failure ends the run: a key that is refused,
@@ -179,41 +158,33 @@ async def apply(
         max_removals: The most custom roles that may be deleted or lose permissions: a number, or a
             share such as `"50%"`. Unless given, it is 30 % for an account of ten or more custom
             roles, and no limit for a smaller one. An expected plan has no limit.
-        on_plan: Called with the plan before the first change.
         on_change: Called with each change after it was made.
 
     Returns:
         The result: every change of the plan was made.
 
     Raises:
-        ValidationError: An argument is of another type, or a function cannot be called or is async.
+        ValidationError: An argument is of another type, or the function is async.
         StalePlanError: The plan is not the expected one.
         TooManyRemovalsError: The plan deletes or takes from more roles than `max_removals`.
         ApplyError: A change was refused or failed, or its answer differs from what was asked.
         RolesError: As from `plan`; nothing was changed.
     """
-    is_expected = isinstance(cast("object", expected), Plan | str | None)
-    wrong = f"must be a Plan, its checksum or None, not {type_name(expected)}"
+    is_fit = on_change is None or (callable(on_change) and not iscoroutinefunction(on_change))
     check(
-        ("on_plan", _function_flaw(on_plan)),
-        ("on_change", _function_flaw(on_change)),
-        ("expected", None if is_expected else wrong),
+        ("on_change", None if is_fit else "must be a function, and not async"),
         ("max_removals", _removals_flaw(max_removals)),
     )
     planned = await read_plan(roles, declaration)
     check_plan(planned, expected, max_removals)
-    if on_plan is not None:
-        on_plan(planned)
     return await Run(roles, planned).finish(on_change)
 
 
 class Run:
-    """The run of a plan.
+    """The run of a plan; `permit` is called before each request, and may raise `StoppedError`.
 
     The guide promises that a role is read again before each attempt to change it. So an attempt is
     a call that tries once; the reading before it tries again and waits as any call of the client.
-
-    `permit` is called before each request; it stops the run by a `StoppedError`.
     """
 
     def __init__(
@@ -266,89 +237,80 @@ class Run:
         """Make a change, unless somebody else made it; return the error if it was refused."""
         self._begun, self._is_open, result = change, False, self.result
         try:
-            made = await self._make(change)
-        except _REFUSALS as error:
-            if self._is_open:
+            await self._make(change)
+        except RolesError as error:
+            is_refusal = getattr(error, "status", None) in _REFUSALS
+            if self._is_open or not (is_refusal or isinstance(error, StalePlanError)):
                 raise
             is_blocked = isinstance(error, errors.ConflictError) and error.method == "DELETE"
             refusal = Refusal(change=change, reason=str(error), is_blocked=is_blocked)
             self.result = attr.evolve(result, refused=(*result.refused, refusal))
             return error
-        self.result = attr.evolve(result, made=(*result.made, made))
+        self.result = attr.evolve(result, made=(*result.made, change))
         self._begun = None
         if on_change is not None:
-            on_change(made)
+            on_change(change)
         return None
 
-    async def _make(self, change: Change) -> Change:
-        """Return a change as it was made, after as many attempts as it takes."""
+    async def _make(self, change: Change) -> None:
+        """Make a change, in as many attempts as it takes."""
         # Its calls have the time of one together, and all the grace of a client that closes.
         whole = begin(self._client, "apply")
         roles = part_of(whole, self._client)
-        failed = limited = 0
+        spent = 0
         while True:
             self._permit()
             # Nobody has to look before a first create: a name that is taken is refused.
-            if change.before or failed or limited:
-                if made := await self._find(roles, change):
-                    return made
+            if change.before or spent:
+                if await self._is_made(roles, change):
+                    return
                 self._permit()
             try:
-                return await self._send(roles, change)
+                await self._send(roles, change)
             except RolesError as error:
                 cause = error.__cause__ if isinstance(error, errors.OutcomeUnknownError) else None
                 failure = cause if isinstance(cause, RolesError) else error
-                is_limited = isinstance(failure, errors.RateLimitError)
-                failed, limited = failed + (not is_limited), limited + is_limited
-                attempt, policy = max(failed, 1), RetryPolicy()
-                is_last = retry_delay(policy, failure, attempt=attempt, change=True) is None
-                if is_last or limited > _MOST_LIMITED:
+                spent += _LIMITED if isinstance(failure, errors.RateLimitError) else _FAILED
+                attempt = spent // _FAILED or 1
+                if retry_delay(RetryPolicy(), failure, attempt=attempt, change=True) is None:
                     raise
+            else:
+                return
 
-    async def _find(self, roles: RolesClient, change: Change) -> Change | None:
-        """Return a change that is made already; None if its role is as the plan saw it."""
+    async def _is_made(self, roles: RolesClient, change: Change) -> bool:
+        """Return whether a change is made already; raise if its role is not as the plan saw it."""
         before, after = change.before, change.after
-        now: Role | None
         if before is None:
             named = [role async for role in roles.list() if after and role.name == after.name]
-            now = named[0] if named else None
-        else:
-            try:
-                now = await roles.get(role_id=before.id)
-            except errors.NotFoundError as error:
-                if after is None:
-                    return change
-                gone = f"{quote(after.name)} was deleted since the plan was made"
-                raise StalePlanError(gone) from error
-        if now is None or not differing(before, now):
-            return None
-        if not differing(after, now):
-            return change if before else attr.evolve(change, created_id=now.id)
-        name = before.name if before else now.name
-        what = "was changed since the plan was made" if before else "is not as declared"
-        raise StalePlanError(f"{quote(name)} {what}: {_drift(before or after, now)}")
+            return bool(named) and not differing(after, named[0])
+        try:
+            now = await roles.get(role_id=before.id)
+        except errors.NotFoundError as error:
+            if after is None:
+                return True
+            gone = f"{quote(after.name)} was deleted since the plan was made"
+            raise StalePlanError(gone) from error
+        fields = " and ".join(differing(before, now))
+        if not fields or not differing(after, now):
+            return bool(fields)
+        raise StalePlanError(f"{quote(before.name)} has another {fields} since the plan was made")
 
-    async def _send(self, roles: RolesClient, change: Change) -> Change:
-        """Send a change and return it as it was made."""
+    async def _send(self, roles: RolesClient, change: Change) -> None:
         before, after, once = change.before, change.after, roles.with_options(retry=_ONCE)
         role_id = before.id if before else ""
         was_open, self._is_open, self.is_sending = self._is_open, True, True
         try:
             if after is None:
                 await once.delete(role_id=role_id)
-                return change
+                return
             fields: dict[str, Any] = {f: getattr(after, f) for f in differing(before, after)}
             asked = once.update(role_id=role_id, **fields) if before else once.create(**fields)
-            role = await asked
-            withheld = {"permissions"} if role.permissions is None else ()
-            if others := [field for field in differing(role, after) if field not in withheld]:
-                fault = f"the answer has a different {' and '.join(others)}"
-                raise errors.InvalidResponseError(fault)
-            return change if before else attr.evolve(change, created_id=role.id)
+            if others := " and ".join(differing(await asked, after)):
+                raise errors.InvalidResponseError(f"the answer has a different {others}")
         except RolesError as error:
             # The role is gone, whoever deleted it.
             if after is None and isinstance(error.__cause__ or error, errors.NotFoundError):
-                return change
+                return
             # A gateway's 4xx says nothing about the change; the client looked after its 5xx.
             is_gateways = isinstance(error, errors.StatusError) and not error.from_service
             is_sure = isinstance(error, errors.ServerError | errors.RateLimitError)
@@ -356,30 +318,10 @@ class Run:
             self._is_open = was_open or is_unknown or (is_gateways and not is_sure)
             # An earlier attempt, or another run, may have made the role that has the name.
             is_taken = before is None and isinstance(error, errors.ConflictError)
-            if is_taken and (made := await self._find(roles, change)):
-                return made
-            raise
+            if not (is_taken and await self._is_made(roles, change)):
+                raise
         finally:
             self.is_sending = False
-
-
-def _drift(before: Role | DeclaredRole | None, now: Role) -> str:
-    fields = differing(before, now)
-    gained, lost = (", ".join(only_in(*each)) for each in ((now, before), (before, now)))
-    drift = (
-        f"its name is {quote(now.name)}" if "name" in fields else "",
-        f"it gained {gained}" if gained else "",
-        f"it lost {lost}" if lost else "",
-        f"its description is {quote(now.description or '')}" if "description" in fields else "",
-    )
-    return ", ".join(filter(None, drift))
-
-
-def _function_flaw(called: object) -> str | None:
-    called_by = called.__call__ if callable(called) else called
-    is_async = iscoroutinefunction(called) or iscoroutinefunction(called_by)
-    is_fit = called is None or (callable(called) and not is_async)
-    return None if is_fit else "must be a function, and not async"
 
 
 def _removals_flaw(limit: object) -> str | None:
@@ -390,26 +332,24 @@ def _removals_flaw(limit: object) -> str | None:
 def check_plan(planned: Plan, expected: Plan | str | None, limit: int | str | None) -> None:
     """Raise if a plan is not the expected one, or removes too much where none is expected."""
     check(("max_removals", _removals_flaw(limit)))
-    there, removed = planned.custom_roles, len(planned.removals)
-    text = str((_MOST_REMOVALS if there >= _FEW_ROLES else "100%") if limit is None else limit)
-    allowed = int(text[:-1]) * there / 100 if text.endswith("%") else int(text)
-    error: StalePlanError | TooManyRemovalsError
     if expected is not None:
         checksum = expected.checksum if isinstance(expected, Plan) else expected
         if checksum == planned.checksum:
             return
+        form = re.fullmatch("([0-9]+-)?[0-9a-f]{64}", str(checksum))
         why = "the plan differs from the expected one"
-        is_checksum = re.fullmatch("([0-9]+-)?[0-9a-f]{64}", checksum)
-        if is_checksum and not checksum.startswith(CHECKSUM_FORMAT):
+        if form and form[1] != CHECKSUM_FORMAT:
             why = f"another version than {__version__} made the expected checksum, so plan again"
         now = f"the plan's checksum is now {planned.checksum}"
-        error = StalePlanError(f"nothing was changed: {why}; {now}")
-    elif removed > allowed:
+        stale = StalePlanError(f"nothing was changed: {why}; {now}")
+        stale.plan = planned
+        raise stale
+    there, removed = planned.custom_roles, len(planned.removals)
+    text = str((_MOST_REMOVALS if there >= _FEW_ROLES else "100%") if limit is None else limit)
+    if removed > (int(text[:-1]) * there / 100 if text.endswith("%") else int(text)):
         error = TooManyRemovalsError(
             f"nothing was changed: {removed} of {there} custom roles would be deleted or lose "
             f"permissions, and the limit is {text}; expect a reviewed plan, or raise max_removals"
         )
-    else:
-        return
-    error.plan = planned
-    raise error
+        error.plan = planned
+        raise error

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final, Literal, TypeVar, cast
+from typing import Any, Final, Literal, cast
 
 import attr
 
@@ -19,20 +19,17 @@ from arize_roles_async._values.text import MAX_SEARCHED, nearest, type_name
 from arize_roles_async.as_code.schema import FIELDS, ROLE_FIELDS
 from arize_roles_async.as_code.toml import File, quote
 
-_T = TypeVar("_T")
-
 _MAX_LABEL: Final = 100
 _NEAR: Final = 0.8
 """How like a known one a typing error is; a guess for a new permission would only mislead."""
 _ONCE: Final = "a name, present or former, may appear only once; to pass one on takes two runs"
 
 
-def _in_order(values: Iterable[_T]) -> tuple[_T, ...]:
-    # What is no list stays as it is, for `_list_of` to refuse.
-    given: Any = values
-    if rules.is_collection(values):
-        given = tuple(sorted(values, key=lambda each: str(getattr(each, "name", each))))
-    return cast("tuple[_T, ...]", given)
+def _in_order(values: Iterable[Any]) -> tuple[Any, ...]:
+    # What is no list stays as it is, for a validator to refuse.
+    if not rules.is_collection(values):
+        return cast("tuple[Any, ...]", values)
+    return tuple(sorted(values, key=lambda each: str(getattr(each, "name", each))))
 
 
 def _to_names(values: Iterable[str]) -> tuple[str, ...]:
@@ -48,7 +45,7 @@ def to_permissions(values: Iterable[AnyPermission | str]) -> tuple[AnyPermission
     given: Any = normalize_permissions(values)
     if rules.is_collection(given):
         given = [any_permission(each) if isinstance(each, str) else each for each in given]
-    return _in_order(cast("Iterable[AnyPermission]", given))
+    return _in_order(given)
 
 
 def list_flaw(values: object, of: str, kind: type) -> str | None:
@@ -106,7 +103,7 @@ class Declaration:
         account: A label of the account, such as `staging`, which plans show and checksums cover.
         anchor: The ID of a role that the account has; a plan for any other account is refused.
         files: The files that it was read from, in which errors show places.
-        notes: Hints, such as a set that no role includes, or a role that an export left out.
+        notes: The roles that an export left out, and why.
 
     Raises:
         ValidationError: A role breaks a rule, a name appears twice, or a permission is unknown and
@@ -170,15 +167,9 @@ def _messages(declaration: Declaration) -> Iterator[tuple[str, str | None]]:
         else:
             places[name].append(path)
     for name, paths in places.items():
-        yield from _repeated(name, paths) if len(paths) > 1 else ()
-
-
-def _repeated(name: str, paths: list[str]) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with each place of a name that has several."""
-    for path in dict.fromkeys(paths):
-        other = next((each for each in paths if each != path), None)
-        item = path if path == f"roles.{quote(name)}" else f"{path}.{quote(name)}"
-        yield item, f"is also at {other}; {_ONCE}" if other else "appears more than once"
+        for path in dict.fromkeys(paths) if len(paths) > 1 else ():
+            item = path if path == f"roles.{quote(name)}" else f"{path}.{quote(name)}"
+            yield item, f"is at {' and '.join(paths)}; {_ONCE}"
 
 
 def _unknown(declaration: Declaration) -> Iterator[tuple[str, str]]:

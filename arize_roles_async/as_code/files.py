@@ -27,8 +27,6 @@ _KINDS: Final[Mapping[str, tuple[Any, str]]] = {
     "object": (Table, "a table"),
 }
 
-_AMONG: Final = "is a set: only roles include sets, each as many as it needs"
-
 
 def with_places(violations: Iterable[Violation], files: Sequence[File]) -> Iterator[Violation]:
     """Yield violations, each with its place in every file that has its path or one above it."""
@@ -51,13 +49,14 @@ def load(path: str | os.PathLike[str], *paths: str | os.PathLike[str]) -> Declar
     """Return the declaration in UTF-8 files, which are read as one.
 
     A folder stands for the `*.toml` in it and in the folders below it; names that begin with a dot
-    do not count.
+    do not count. `"-"` is the standard input.
 
     Raises:
         ValidationError: As from `loads`; also if a file is unreadable, a folder has none, or files
             contradict each other.
     """
-    return read((path, *paths))
+    files, broken = texts_of((path, *paths))
+    return _merged(files, [*broken], next(iter(broken.values()), None))
 
 
 def loads(text: str, name: str = "file") -> Declaration:
@@ -72,14 +71,8 @@ def loads(text: str, name: str = "file") -> Declaration:
     return _merged([File(name, text)], [])
 
 
-def read(paths: Iterable[str | os.PathLike[str]], *, or_input: bool = False) -> Declaration:
-    """Return the declaration in files, as `load` does; `-` may be the standard input."""
-    files, broken = texts_of(paths, or_input=or_input)
-    return _merged(files, [*broken], next(iter(broken.values()), None))
-
-
 def texts_of(
-    paths: Iterable[str | os.PathLike[str]], *, or_input: bool = False
+    paths: Iterable[str | os.PathLike[str]],
 ) -> tuple[dict[File, Path | None], dict[Violation, BaseException]]:
     """Return files with their paths, those of a folder sorted, and what is unreadable, with why."""
     files: dict[str, tuple[File, Path | None]] = {}
@@ -89,7 +82,7 @@ def texts_of(
         """Add a file, or those of a folder; return whether there is one."""
         name, path = path_text(given), None
         try:
-            if or_input and given == "-":
+            if given == "-":
                 name = "standard input"
             elif (path := Path(given)).is_dir():
                 # Editors and macOS leave files that begin with a dot.
@@ -111,8 +104,6 @@ def texts_of(
 
 def _text_of(path: Path | None) -> str:
     """Return the text of a file or the standard input; it must be UTF-8, and not too large."""
-    if path is None and sys.stdin is None:
-        raise OSError("it is closed")
     with path.open("rb") if path else nullcontext(sys.stdin.buffer) as file:
         data = file.read(MAX_FILE + 1)
     if len(data) > MAX_FILE:
@@ -159,12 +150,8 @@ def _merged(
         message = "is defined more than once" if name in sets else permissions_flaw(permissions)
         wrong += [Violation(f"sets.{quote(name)}", message)] if message else []
         sets[name] = () if message else permissions
-    wrong += _misused(fields["roles"], sets)
-    included = {each for _, role in fields["roles"] for each in role["include"]}
-    unused = [f"sets.{quote(name)}" for name in sets if name not in included]
-    notes = [Violation(path, "is a set that no role includes") for path in unused]
-    fields["notes"] = tuple(with_places(notes, fields["files"]))
-    fields["roles"] = [_role(name, sets, **role) for name, role in fields["roles"]]
+    wrong += _unknown_sets(fields["roles"], sets)
+    fields["roles"] = [_role(name, sets, role) for name, role in fields["roles"]]
     try:
         declaration = Declaration(**fields)
         if not (broken or wrong):
@@ -197,32 +184,23 @@ def _fields(
     return values
 
 
-def _misused(
-    roles: Iterable[tuple[str, Mapping[str, Any]]], sets: Mapping[str, Iterable[str]]
+def _unknown_sets(
+    roles: Iterable[tuple[str, Mapping[str, Any]]], sets: Mapping[str, object]
 ) -> list[Violation]:
-    """Return the sets that roles include and that are not there, and those among permissions."""
+    """Return the sets that roles include and that are not there."""
     unknown: list[Violation] = []
-    lists = [(f"sets.{quote(name)}", permissions) for name, permissions in sets.items()]
     for name, role in roles:
-        path = f"roles.{quote(name)}"
-        lists.append((f"{path}.permissions", role["permissions"]))
         for each in (each for each in role["include"] if each not in sets):
             near = sets and len(unknown) < MAX_SEARCHED and nearest(each, sets)
             hint = f"; did you mean {quote(near)}?" if near else ""
-            unknown.append(Violation(f"{path}.include.{quote(each)}", f"is not a set{hint}"))
-    among = [f"{path}.{quote(each)}" for path, listed in lists for each in listed if each in sets]
-    return [*unknown, *(Violation(path, _AMONG) for path in among)]
+            path = f"roles.{quote(name)}.include.{quote(each)}"
+            unknown.append(Violation(path, f"is not a set{hint}"))
+    return unknown
 
 
-def _role(
-    name: str,
-    sets: Mapping[str, Iterable[str]],
-    include: list[str],
-    permissions: list[str],
-    **fields: Any,  # noqa: ANN401 - whatever a role has
-) -> DeclaredRole:
+def _role(name: str, sets: Mapping[str, Iterable[str]], role: Table) -> DeclaredRole:
     """Return a role with the permissions of the sets that it includes."""
-    own, origins = {*permissions}, dict[str, str]()
-    for each in sorted(include):
+    own, origins = {*role.pop("permissions")}, dict[str, str]()
+    for each in sorted(role.pop("include")):
         origins |= {str(p): each for p in sets.get(each, ()) if p not in own}
-    return DeclaredRole(name=name, permissions=[*own, *origins], origins=origins, **fields)
+    return DeclaredRole(name=name, permissions=[*own, *origins], origins=origins, **role)

@@ -4,8 +4,7 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
@@ -26,22 +25,17 @@ CHECKSUM_FORMAT: Final = "3-"
 
 _SIGNS: Final = {"update": "!", "delete": "-", "create": "+"}
 # The order in which lines are kept where a plan has to be short.
-_ALWAYS, _DELETE, TITLE, _PERMISSION, _DESCRIPTION, _UNDECLARED = range(6)
+_ALWAYS, _DELETE, TITLE, _DETAIL, _UNDECLARED = range(5)
 _Line = tuple[int, str]
-"""The place of a line in that order, and its text."""
+"""The rank of a line in that order, and its text."""
 _ALIKE: Final = 0.7
 """How like a role's name a new one is, at least, if one of both has the other's permissions."""
 _ALIKE_IF_SAME: Final = 0.5
 """The same if several have the very same permissions."""
 _MAX_COMPARED: Final = 8_000
 """Pairs of names that are compared; the worst take 2 s."""
-_CIRCLE: Final = (
-    "{} pass permissions round in a circle, so users can lack them for a moment; to avoid that, "
-    "first give, and take in a second run"
-)
 _NO_ANCHOR: Final = (
-    "no role has the ID {}: this is another account, or that role was deleted, so that the "
-    "file has to name another one of this account"
+    "no role has the ID {}: this is another account, or the file has to name another role of it"
 )
 _YOUNGER: Final = "{old} is younger than {new}, so it is another role: take {old} out of previously"
 
@@ -84,8 +78,6 @@ class Change:
     """The name of the file that declares it, if one does."""
     note: str | None = None
     """A hint to check before the change is made, such as a role that looks like this one."""
-    created_id: str | None = attr.field(default=None, eq=False)
-    """The ID of the role that the change created; None before that."""
 
     @property
     def action(self) -> Literal["update", "delete", "create"]:
@@ -110,7 +102,7 @@ class Change:
         """Return it as JSON-ready data."""
         return {
             "action": self.action,
-            "id": self.before.id if self.before else self.created_id,
+            "id": self.before and self.before.id,
             "before": self.before and content(self.before),
             "after": self.after and content(self.after),
             "file": self.file,
@@ -131,24 +123,22 @@ def _lines(change: Change) -> Iterator[_Line]:
     old, new = (role.description or "" if role else "" for role in (change.before, change.after))
     for sign, text, other, only in (("-", old, new, change.takes), ("+", new, old, change.gives)):
         if text and text != other:
-            yield _DESCRIPTION, f"{sign}     description = {quote(text)}"
+            yield _DETAIL, f"{sign}     description = {quote(text)}"
         for permission in only:
-            yield _PERMISSION, f"{sign}     {quote(permission)}"
+            yield _DETAIL, f"{sign}     {quote(permission)}"
     if change.note:
         yield TITLE, f"#     {change.note}"
 
 
 def fenced(lines: Sequence[_Line], limit: int = 65_000) -> str:
-    """Return lines in a fence of Markdown, without those that make it longer than a limit."""
-    room = limit - len("```diff\n```\n")
-    if sum(len(text) + 1 for _, text in lines) > room:
-        notice = f"  shortened: {{}} of {len(lines)} lines are left out"
-        order = sorted(range(len(lines)), key=lambda n: lines[n][0])
-        ends = accumulate((len(lines[n][1]) + 1 for n in order), initial=len(notice) + 10)
-        fits = {n for n, end in zip(order, [*ends][1:], strict=True) if end <= room}
-        kept = [line for n, line in enumerate(lines) if n in fits or line[0] == _ALWAYS]
-        lines = [(_ALWAYS, notice.format(len(lines) - len(kept))), *kept]
-    return "\n".join(["```diff", *(text for _, text in lines), "```", ""])
+    """Return lines in a fence of Markdown; of too many, as many as fit, by their ranks."""
+    kept, room = list[int](), limit - 80
+    for n in sorted(range(len(lines)), key=lambda n: lines[n][0]):
+        room -= len(lines[n][1]) + 1
+        kept += [n] if room >= 0 else []
+    left = len(lines) - len(kept)
+    notice = [f"  shortened: {left} of {len(lines)} lines are left out"] if left else []
+    return "\n".join(["```diff", *notice, *(lines[n][1] for n in sorted(kept)), "```", ""])
 
 
 @attr.frozen(kw_only=True)
@@ -157,13 +147,12 @@ class Plan:
 
     changes: tuple[Change, ...]
     """The changes in the order of a run: updates that take no permission, deletes, creates, updates
-    that give and take, updates that only take. What moves is given before it is taken; else each
-    group is in the order of names."""
+    that give and take, and those that only take; what moves is given before it is taken."""
     unchanged: tuple[Role, ...]
     undeclared: tuple[Role, ...]
     """The custom roles that the declaration does not name; they stay as they are."""
-    ignored: tuple[Role, ...] = ()
-    """The custom roles that the declaration ignores."""
+    custom_roles: int = 0
+    """The number of custom roles that the account has before the changes."""
     account: str | None = None
     """The label of the account."""
     host: str | None = None
@@ -187,12 +176,6 @@ class Plan:
         return tuple(each for each in self.changes if each.action == "delete" or each.takes)
 
     @property
-    def custom_roles(self) -> int:
-        """The number of custom roles that the account has before the changes."""
-        there = [change for change in self.changes if change.before is not None]
-        return len([*there, *self.unchanged, *self.undeclared, *self.ignored])
-
-    @property
     def checksum(self) -> str:
         """The format and a SHA-256, in hex, of the account and the changes; equal for equal plans.
 
@@ -214,17 +197,15 @@ class Plan:
     def to_markdown(self, limit: int = 65_000) -> str:
         """Return the text in Markdown, for a comment of at most `limit` characters.
 
-        Undeclared roles are in a block that unfolds. Lines are left out, and counted: first these,
-        then descriptions, permissions, and notes and titles, those of deletes last. The counts and
-        the checksum stay.
+        Undeclared roles are in a block that unfolds, if it fits. Other lines that do not are left
+        out and counted: permissions and descriptions, then notes and titles, those of deletes last.
         """
         lines = [*self._lines()]
         main = fenced([line for line in lines if line[0] != _UNDECLARED], limit)
-        head = f"<details><summary>{len(self.undeclared)} not declared</summary>\n\n"
-        left = limit - len(f"{main}{head}\n</details>\n")
-        others = fenced([line for line in lines if line[0] == _UNDECLARED], left)
-        is_room = self.undeclared and len(others) <= left
-        return f"{main}{head}{others}\n</details>\n" if is_room else main
+        block = fenced([line for line in lines if line[0] == _UNDECLARED])
+        count = f"<details><summary>{len(self.undeclared)} not declared</summary>"
+        whole = f"{main}{count}\n\n{block}\n</details>\n"
+        return whole if self.undeclared and len(whole) <= limit else main
 
     def _lines(self) -> Iterator[_Line]:
         if self.fits_any_account:
@@ -257,10 +238,6 @@ class Plan:
             "checksum": self.checksum,
         }
 
-    def to_json(self) -> str:
-        """Return `to_dict()` as JSON text, on one line and in ASCII."""
-        return json.dumps(self.to_dict())
-
 
 async def plan(roles: RolesClient, declaration: Declaration) -> Plan:
     """Return the changes that make an account as declared; raises as `compare` does.
@@ -277,13 +254,13 @@ async def plan(roles: RolesClient, declaration: Declaration) -> Plan:
             found[binding.role_id] += 1
     except RolesError as error:
         return attr.evolve(planned, notes=(*planned.notes, f"role bindings were not read: {error}"))
-    changes: list[Change] = []
-    for each in planned.changes:
-        seen = found[each.before.id] if each.before else 0
+
+    def noted(change: Change) -> Change:
+        seen = found[change.before.id] if change.before else 0
         has = f"{seen} role bindings, so the delete is refused" if seen else "no role binding"
-        note = each.note if each.after else f"the key sees {has}"
-        changes.append(attr.evolve(each, note=note))
-    return attr.evolve(planned, changes=tuple(changes))
+        return change if change.after else attr.evolve(change, note=f"the key sees {has}")
+
+    return attr.evolve(planned, changes=tuple(map(noted, planned.changes)))
 
 
 async def read_plan(roles: RolesClient, declaration: Declaration) -> Plan:
@@ -305,7 +282,7 @@ def compare(roles: Iterable[Role], declaration: Declaration, *, host: str | None
             former name of it that is not younger both exist, a name is a predefined role's,
             or permissions are withheld.
     """
-    _check(declaration, host)
+    _check(declaration)
     given: Any = tuple(roles) if rules.is_collection(roles) else roles
     rules.check(("roles", list_flaw(given, "roles", Role)))
     by_name: dict[str, Role] = {role.name: role for role in sorted(given, key=attrgetter("name"))}
@@ -335,43 +312,37 @@ def compare(roles: Iterable[Role], declaration: Declaration, *, host: str | None
     matched = {role.name for role, _ in pairs if role}
     rest = [r for r in by_name.values() if r.name not in matched and not r.is_predefined]
     holders = {role.name: granted(role) for role in rest if role.name not in declaration.ignored}
-    ignored, undeclared = list[Role](), list[Role]()
-    for role in (each for each in rest if each.name not in declaration.absent):
-        is_ignored = declaration.undeclared or role.name in declaration.ignored
-        (ignored if is_ignored else undeclared).append(role)
+    known = {*declaration.absent, *declaration.ignored}
+    undeclared = [] if declaration.undeclared else [r for r in rest if r.name not in known]
     new = [after.name for own, after in pairs if own is None]
     compared = {*new[: _MAX_COMPARED // (len(holders) or 1)]}
     if more := len(new) - len(compared):
         notes.append(f"{more} more new roles were not compared with those that are not declared")
     changes: list[Change] = []
     for own, after in (pair for pair in pairs if differing(*pair)):
-        former = _former(after, holders, declaration.absent) if after.name in compared else ()
+        former = _former(after, holders) if after.name in compared else ()
         note = "; ".join([*former, *_sets(own, after)]) or None
         changes.append(Change(before=own, after=after, note=note))
     changes += [Change(before=role, after=None) for role in deleted]
     places = with_places([Violation(path_of(each), "") for each in changes], declaration.files)
     files = {each.field: each.file for each in places if isinstance(each, FileViolation)}
     changes = [attr.evolve(each, file=files.get(path_of(each))) for each in changes]
-    ordered, circles = in_order(changes)
     return Plan(
-        changes=ordered,
+        changes=in_order(changes),
         unchanged=tuple(role for role, after in pairs if role and not differing(role, after)),
         undeclared=tuple(undeclared),
-        ignored=tuple(ignored),
+        custom_roles=sum(not role.is_predefined for role in by_name.values()),
         account=declaration.account,
         host=host,
         fits_any_account=declaration.account is None and declaration.anchor is None,
         predefined=tuple(role for role in by_name.values() if role.is_predefined),
-        notes=(*notes, *map(_CIRCLE.format, circles)),
+        notes=tuple(notes),
     )
 
 
-def _check(declaration: object, host: object = None) -> None:
-    is_one = isinstance(declaration, Declaration)
-    rules.check(
-        ("declaration", None if is_one else f"must be a Declaration, not {type_name(declaration)}"),
-        ("host", None if host is None else rules.text_flaw(host)),
-    )
+def _check(declaration: object) -> None:
+    if not isinstance(declaration, Declaration):
+        rules.check(("declaration", f"must be a Declaration, not {type_name(declaration)}"))
 
 
 def _refusals(roles: Iterable[tuple[str, Role]]) -> Iterator[Violation]:
@@ -383,9 +354,7 @@ def _refusals(roles: Iterable[tuple[str, Role]]) -> Iterator[Violation]:
             yield Violation(path, "its permissions are withheld: the API key lacks ROLE_READ")
 
 
-def _former(
-    new: DeclaredRole, others: Mapping[str, frozenset[str]], absent: Iterable[str]
-) -> Iterator[str]:
+def _former(new: DeclaredRole, others: Mapping[str, frozenset[str]]) -> Iterator[str]:
     """Yield a note if a new role may be another one, given by name, under a new name."""
     wanted = granted(new)
     kin = [name for name, has in others.items() if has <= wanted or has >= wanted]
@@ -394,8 +363,8 @@ def _former(
     if_same = same if len(same) == 1 else alike(new.name, same, _ALIKE_IF_SAME)
     if likely := alike(new.name, kin, _ALIKE) or if_same:
         name = max(likely, key=lambda name: len(others[name] & wanted))
-        old, instead = quote(name), " instead of absent" if name in absent else ""
-        yield f"looks like {old}; if that was renamed, declare previously = [{old}]{instead}"
+        old = quote(name)
+        yield f"looks like {old}; if that was renamed, declare previously = [{old}]"
 
 
 def _sets(role: Role | None, after: DeclaredRole) -> Iterator[str]:
@@ -405,8 +374,8 @@ def _sets(role: Role | None, after: DeclaredRole) -> Iterator[str]:
         yield f"set {quote(name)} gives {', '.join(quote(p) for each, p in given if each == name)}"
 
 
-def in_order(changes: Sequence[Change]) -> tuple[tuple[Change, ...], list[str]]:
-    """Return changes in the order of a run, and the names of the roles of each circle.
+def in_order(changes: Sequence[Change]) -> tuple[Change, ...]:
+    """Return changes in the order of a run.
 
     A permission that moves is given before it is taken, so that no user lacks it, wherever the run
     stops. A change waits until others have what it takes, and for all that these others wait for,
@@ -414,41 +383,34 @@ def in_order(changes: Sequence[Change]) -> tuple[tuple[Change, ...], list[str]]:
     round in a circle, each waits for what it gives itself, and there is no such order.
     """
     updates = [each for each in changes if each.action == "update"]
-    both = [each for each in updates if each.gives and each.takes]
     lost: defaultdict[str, set[str]] = defaultdict(set)
     """What the roles lose that get a permission."""
-    for change in both:
+    for change in updates:
         for permission in change.gives:
             lost[permission].update(change.takes)
-    circles: defaultdict[frozenset[str], list[str]] = defaultdict(list)
-    ranked: list[tuple[int, bool, Change]] = []
-    for change in both:
+
+    def waits(change: Change) -> tuple[int, bool]:
         awaited = [*change.takes]
         for permission in awaited:
             awaited += lost[permission].difference(awaited)
-        is_circle = not {*awaited}.isdisjoint(change.gives)
-        if is_circle and change.after:
-            circles[frozenset(awaited)].append(quote(change.after.name))
         # Who only waits for a circle comes after all of its roles.
-        ranked.append((len(awaited), not is_circle, change))
-    ranked.sort(key=itemgetter(0, 1))
-    ordered = (
+        return len(awaited), {*awaited}.isdisjoint(change.gives)
+
+    return (
         *(each for each in updates if not each.takes),
         # They take from no user, and make room for creates in a full account.
         *(each for each in changes if each.action == "delete"),
         *(each for each in changes if each.action == "create"),
-        *(each for *_, each in ranked),
+        *sorted((each for each in updates if each.gives and each.takes), key=waits),
         *(each for each in updates if each.takes and not each.gives),
     )
-    return ordered, [*map(", ".join, circles.values())]
 
 
 async def export(client: RolesClient, *, anchored: bool = False) -> Declaration:
     """Return a declaration of an account's custom roles, found in one walk.
 
     A role whose name or permissions break a rule of declarations is left out, and the broken rules
-    are its notes. The declaration still fits the account, since roles that it does not name stay.
-    If it is `anchored`, the oldest custom role's ID is its anchor.
+    are its notes. If it is `anchored`, the oldest custom role's ID is its anchor.
 
     Raises:
         PlanError: The permissions of a role are withheld, or there is no role for the anchor.

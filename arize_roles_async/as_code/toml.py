@@ -1,12 +1,10 @@
-"""TOML as text: quoted names, the limits of a file, its statements, and their order."""
+"""TOML as text: quoted names, the limits of a file, its statements, and the order of its lists."""
 
 import json
 import re
-import sys
 import tomllib
 from collections.abc import Iterator
 from functools import cached_property
-from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final, cast
 
@@ -26,12 +24,7 @@ _TEXT: Final = r"""(?sx)
     \"{3} (?: [^"\\]++ | \\. | "(?!"") )*+ "{0,5} | '{3} (?: [^']++ | '(?!'') )*+ '{0,5}
     | " (?: [^"\\\n]++ | \\. )*+ "? | ' [^'\n]*+ '? | [#][^\n]*+
 """
-_FIELD: Final = r'(?:"(?:\\.|[^"\\])*"|\'[^\']*\'|[^"\'=#])+'
-
-_Rank = list[tuple[int, str]]
-_OTHER: Final = (sys.maxsize, "")
-"""The rank of an unknown field."""
-
+_FIELD: Final = re.compile(r'(?:"(?:\\.|[^"\\])*"|\'[^\']*\'|[^"\'=#\n])+=[ \t]*')
 _COMMENTS: Final = r"((?:[\s,]*#[^\n]*+)*+)[\s,]*"
 _QUOTED: Final = r'((?!"""|\'\'\')(?:"(?:\\.|[^"\\])*"|\'[^\']*\'))'
 _ITEM: Final = rf"{_COMMENTS}{_QUOTED}[ \t,]*(#[^\n]*)?"
@@ -52,7 +45,6 @@ class FileViolation(Violation):
     """A broken rule at a place in a file."""
 
     file: str
-    """The name of the file."""
     line: int
 
     def __str__(self) -> str:
@@ -78,12 +70,11 @@ def parsed(name: str, text: str) -> Table:
         raise ValidationError(violations=(broken,)) from error
 
 
-def statements(text: str) -> Iterator[tuple[int, list[str], str, str, list[tuple[int, str]]]]:
-    """Yield the comments, headers, and fields with their values, of valid TOML.
+def statements(text: str) -> Iterator[tuple[int, list[str], slice, list[tuple[int, str]]]]:
+    """Yield the headers and fields of valid TOML.
 
-    Each comes with its first line, the parts of its path, those of its table first, the field as it
-    is written, the rest of its text, and its quoted texts, each with its line. A comment has no
-    path, and neither a comment nor a header has a field.
+    Each comes with its first line, the parts of its path, those of its table first, where in the
+    text its value is, and the quoted texts of that, each with its line. A header has no value.
     """
     depth, line, first, start = 0, 1, 1, 0
     table: list[str] = []
@@ -93,16 +84,12 @@ def statements(text: str) -> Iterator[tuple[int, list[str], str, str, list[tuple
         texts += [(line, token[0])] if token[0][0] in "\"'" else []
         line += token[0].count("\n")
         if token[0] == "\n" and not depth:
-            statement = text[start : token.start()].strip()
-            if statement.startswith("["):
-                table = _parts(statement)
-                yield first, table, "", statement, texts
-            elif found := re.match(_FIELD, statement):
-                field = found[0].strip()
-                value = statement[found.end() :].lstrip("= \t")
-                yield first, [*table, *_parts(f"{field}=0")], field, value, texts
-            elif statement:
-                yield first, [], "", statement, texts
+            end = token.start()
+            if text[start:end].lstrip().startswith("["):
+                table = _parts(text[start:end])
+                yield first, table, slice(end, end), []
+            elif found := _FIELD.match(text, start, end):
+                yield first, [*table, *_parts(f"{found[0]}0")], slice(found.end(), end), texts
             first, start, texts = line, token.end(), []
 
 
@@ -126,60 +113,30 @@ class File:
     def places(self) -> dict[str, int]:
         """The first line of each field, and of each text in its value, by its path."""
         places: dict[str, int] = {}
-        for line, parts, field, _, texts in statements(self.text):
+        for line, parts, _, texts in statements(self.text):
             path = ""
             for part, known in zip(parts, KNOWN, strict=False):
                 path += f".{part}" if part in known else f".{quote(part)}"
                 places.setdefault(path[1:], line)
-            for at, text in texts if field else ():
+            for at, text in texts:
                 item = tomllib.loads(f"x={text}")["x"]
                 places.setdefault(f"{path[1:]}.{quote(item)}", at)
         return places
 
 
 def formatted(name: str, text: str) -> str:
-    """Return a file in the order of `Declaration.to_toml`; raises as `parsed` does.
+    """Return a file with each list in order, a text on a line; raises as `parsed` does.
 
-    A comment stays above what it was above, or behind it; the first ones stay at the top, if an
-    empty line follows them. Unknown fields come last, as they were written. A text with an array of
-    tables, whose order has a meaning, is returned as it is.
+    A comment stays above what it was above, or behind it, and all else as it was written.
     """
     parsed(name, text)
-    head: list[str] = []
-    above: list[str] = []
-    table: list[str] = []
-    entries: list[tuple[tuple[bool, _Rank, int], _Rank, str]] = []
-    number = last = 0
-    for line, path, field, value, _ in statements(text):
-        if value.startswith("[[") and not field:
-            return text
-        if above and not (head or entries) and line > last + 1:
-            head, above = above, []
-        rank = _rank(path)
-        is_known = len(path) == len(rank) and _OTHER not in rank
-        above.append(f"{field} = {_listed(value) if is_known else value}" if field else value)
-        if path:
-            table = table if field else path
-            # A field above all tables is a block of its own.
-            number += not (field and table)
-            block = (bool(table), _rank(table or path), number)
-            entries.append((block, rank, "\n".join(above)))
-            above = []
-        last = line
-    entries.sort(key=itemgetter(0, 1))
-    groups = groupby(entries, key=itemgetter(0))
-    blocks = [head, *([entry for *_, entry in group] for _, group in groups), above]
-    return "\n".join("\n".join([*lines, ""]) for lines in blocks if lines)
-
-
-def _rank(path: list[str]) -> _Rank:
-    """Return the place of a path; what is below an unknown field has none of its own."""
-    rank: _Rank = []
-    for part, fields in zip(path, KNOWN, strict=False):
-        if fields and part not in fields:
-            return [*rank, _OTHER]
-        rank.append((fields.index(part), "") if fields else (0, part))
-    return rank
+    parts, done = list[str](), 0
+    for _, path, value, _ in statements(text):
+        is_known = all(part in known or not known for part, known in zip(path, KNOWN, strict=False))
+        if is_known and len(path) <= len(KNOWN):
+            parts += [text[done : value.start], _listed(text[value])]
+            done = value.stop
+    return "".join([*parts, text[done:]])
 
 
 def _listed(value: str) -> str:

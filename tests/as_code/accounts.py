@@ -3,28 +3,14 @@
 import base64
 import contextlib
 from collections.abc import Callable, Iterable
-from http import HTTPStatus
 from typing import Any, Final
-from urllib.parse import quote
-
-import pytest
 
 from arize_roles_async import Role, RolesClient
-from arize_roles_async.as_code import (
-    ApplyError,
-    ApplyResult,
-    Change,
-    Declaration,
-    DeclaredRole,
-    Plan,
-    apply,
-)
-from arize_roles_async.as_code.apply import Run, StoppedError
+from arize_roles_async.as_code import ApplyError, ApplyResult, Change, Declaration, DeclaredRole
+from arize_roles_async.as_code.apply import Run
 from arize_roles_async.as_code.planning import read_plan
 from arize_roles_fake import FakeAccount
-from tests.support.clients import account_at_noon, answer
-
-READS: Final = ("list", "get", "role_bindings.list")
+from tests.support.clients import account_at_noon
 
 
 def account_of(*roles: str, predefined: bool = False) -> FakeAccount:
@@ -38,23 +24,6 @@ def account_of(*roles: str, predefined: bool = False) -> FakeAccount:
 def role_id(name: str) -> str:
     """Return an ID that is no secret's draw, for texts and checksums that are literal."""
     return base64.b64encode(f"Role:{name}".encode()).decode()
-
-
-def change(account: FakeAccount, name: str, /, **fields: Any) -> None:  # noqa: ANN401
-    """Change a role by its name, as somebody else who uses the account."""
-    _send(account, "PATCH", name, fields)
-
-
-def remove(account: FakeAccount, name: str) -> None:
-    """Delete a role by its name, as somebody else who uses the account."""
-    _send(account, "DELETE", name)
-
-
-def _send(account: FakeAccount, method: str, name: str, body: object = None) -> None:
-    role = account.role(name)
-    assert role is not None
-    status, _ = answer(account, f"{method} /v2/roles/{quote(role.id, safe='')}", body)
-    assert status < HTTPStatus.BAD_REQUEST
 
 
 def declared(
@@ -82,7 +51,8 @@ def contents(account: FakeAccount) -> dict[str, tuple[str | None, frozenset[str]
 
 def changes(account: FakeAccount) -> list[tuple[str, dict[str, Any]]]:
     """Return what an account was asked to change, and how."""
-    return [(c.operation, dict(c.arguments)) for c in account.calls if c.operation not in READS]
+    reads = ("list", "get", "role_bindings.list")
+    return [(c.operation, dict(c.arguments)) for c in account.calls if c.operation not in reads]
 
 
 HELD: Final = frozenset({"ROLE_READ"})
@@ -99,35 +69,22 @@ MIXED: Final = declaration(
 
 
 def mixed_account() -> FakeAccount:
-    return account_of("B old", "C", "D", "E", "Same", "Undeclared", predefined=True)
+    account = account_of("B old", "C", "D", "E", "Same", "Undeclared", predefined=True)
+    account.add_role("C", ["ROLE_READ"], description="Old", id=role_id("C"))
+    return account
 
 
 def texts(changes: Iterable[Change]) -> list[str]:
     return [str(each) for each in changes]
 
 
-async def failure(
+async def ended(
     roles: RolesClient,
     wanted: Declaration = MIXED,
-    on_plan: Callable[[Plan], object] | None = None,
-) -> ApplyError:
-    """Return the error that applying ends in."""
-    with pytest.raises(ApplyError) as caught:
-        await apply(roles, wanted, on_plan=on_plan)
-    return caught.value
-
-
-async def ended(
-    roles: RolesClient, wanted: Declaration, is_to_stop: Callable[[], bool] = lambda: False
+    permit: Callable[[], object] = lambda: None,
 ) -> ApplyResult:
     """Run a plan as the command does, and return its result, also if it failed."""
-
-    def permit() -> None:
-        if is_to_stop():
-            raise StoppedError("the run was stopped")
-
     run = Run(roles, await read_plan(roles, wanted), permit)
     with contextlib.suppress(ApplyError):
         await run.finish()
-    assert run.result is not None
     return run.result

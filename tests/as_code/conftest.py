@@ -1,4 +1,4 @@
-"""The command's fixture."""
+"""The command's fixtures."""
 
 import signal
 from collections.abc import Iterator
@@ -10,12 +10,10 @@ from arize_roles_fake import RolesServer
 from tests.as_code.shell import KEY, Account, Shell
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def _heeded() -> Iterator[None]:
-    """Heed the signals that a process in the background was started to ignore.
-
-    What it starts would ignore them, too.
-    """
+    """Heed signals, which a process in the background may ignore, and what it starts; the command
+    handles them until its process ends."""
 
     def heed(*_: object) -> None:
         pass
@@ -29,10 +27,7 @@ def _heeded() -> Iterator[None]:
 
 @pytest.fixture
 def shell(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    _heeded: None,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Shell]:
     """The command on an account, in a folder with a file of roles."""
     monkeypatch.chdir(tmp_path)
@@ -42,4 +37,4 @@ def shell(
     with RolesServer(served) as server:
         monkeypatch.setenv("ARIZE_API_KEY", KEY)
         monkeypatch.setenv("ARIZE_BASE_URL", server.url)
-        yield Shell(served, server.url, tmp_path, capsys)
+        yield Shell(served, tmp_path, capsys)

@@ -1,5 +1,6 @@
 """The command on an account that this process serves, and a file that changes the account."""
 
+import os
 import re
 import shlex
 import signal
@@ -9,7 +10,7 @@ import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -17,10 +18,9 @@ from arize_roles_async import Request, Response
 from arize_roles_async.__main__ import main
 from arize_roles_fake import FakeAccount
 from tests.support.clients import START
-from tests.support.processes import LONGEST_WAIT, clean_environment
+from tests.support.processes import LONGEST_WAIT, MEASURED, clean_environment, ran
 
 KEY: Final = "secret-of-the-test-4711"
-COMMAND: Final = (sys.executable, "-m", "arize_roles_async")
 FILE: Final = """\
 account = "staging"
 absent = ["D"]
@@ -49,6 +49,9 @@ TEXT: Final = """\
 """The plan of that file. The requests of its run are: list, get, update, get, delete, create."""
 NOTED: Final = TEXT.replace("+ create", "#     the key sees no role binding\n+ create")
 """The same as `plan` shows it, which looks for users of a role that is to be deleted."""
+MADE: Final = ['  made: update "B old" -> "B"\n', '  made: delete "D"\n', '  made: create "New"\n']
+DONE: Final = {"B", "New", "Same", "Undeclared"}
+"""The roles that the account has after a whole run."""
 
 Ran = tuple[int, str, str]
 """The exit status of a command, and what it printed."""
@@ -81,19 +84,19 @@ def sending(*signals: int) -> Callable[[], None]:
 
 def masked(output: str) -> str:
     """Return an output without the port of a server, which checksums cover."""
+    assert KEY not in output
+    assert "Traceback" not in output
     return re.sub(r"3-[0-9a-f]{64}", "SUM", re.sub(r"127\.0\.0\.1:[0-9]+", "HOST", output))
 
 
 class Shell:
     """Runs commands in a folder that has the file as `roles.toml`."""
 
-    def __init__(
-        self, account: Account, url: str, folder: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def __init__(self, account: Account, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self.account: Account = account
         self.folder: Path = folder
-        given = {"ARIZE_API_KEY": KEY, "ARIZE_BASE_URL": url}
-        self.environment: dict[str, str] = {**clean_environment(), **given}
+        given = {name: os.environ[name] for name in ("ARIZE_API_KEY", "ARIZE_BASE_URL")}
+        self.environment: dict[str, str] = clean_environment() | MEASURED | given
         self._capsys = capsys
         self.write("roles.toml", FILE)
 
@@ -107,33 +110,31 @@ class Shell:
         except SystemExit as exit_:
             status = int(exit_.code or 0)
         output, errors = self._capsys.readouterr()
-        assert KEY not in output + errors
         return status, masked(output), masked(errors)
 
     def status(self, command: str) -> int:
         return self(command)[0]
 
+    def script(self, command: str) -> Ran:
+        """Run a command in a shell of the system, as a process."""
+        text = f'exec "{sys.executable}" -m arize_roles_async {command}'
+        done = ran("/bin/sh", "-c", text, env=self.environment, cwd=self.folder)
+        return done.returncode, masked(done.stdout), masked(done.stderr)
+
     @contextmanager
-    def running(
-        self, command: str, environment: dict[str, str], **streams: int
-    ) -> Generator[subprocess.Popen[str]]:
+    def running(self, command: str, **streams: int) -> Generator[subprocess.Popen[str]]:
         """Run a command as a process, which ends at the end of the block."""
+        arguments = (sys.executable, "-m", "arize_roles_async", *command.split())
+        pipes: Any = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE) | streams
         with subprocess.Popen(  # noqa: S603 - this interpreter
-            (*COMMAND, *command.split()),
-            env=environment,
-            cwd=self.folder,
-            stdin=streams.get("stdin", subprocess.DEVNULL),
-            stdout=streams.get("stdout", subprocess.PIPE),
-            stderr=streams.get("stderr", subprocess.PIPE),
-            text=True,
+            arguments, env=self.environment, cwd=self.folder, text=True, **pipes
         ) as process:
             try:
                 yield process
             finally:
                 process.kill()
 
-    def ended(self, process: subprocess.Popen[str]) -> Ran:
-        output, errors = process.communicate(timeout=LONGEST_WAIT)
-        assert KEY not in f"{output}{errors}"
-        assert "Traceback" not in errors
-        return process.returncode, masked(output or ""), masked(errors)
+
+def ended(process: subprocess.Popen[str]) -> Ran:
+    output, errors = process.communicate(timeout=LONGEST_WAIT)
+    return process.returncode, masked(output or ""), masked(errors or "")

@@ -18,9 +18,9 @@ def test_case(seed: int) -> None:
 def test_says_no(monkeypatch: pytest.MonkeyPatch) -> None:
     """It finds a run that does not look before it changes."""
 
-    async def never_made(*_: object) -> None:
-        """Find no change that is made already."""
+    async def never_made(*_: object) -> bool:
+        return False
 
-    monkeypatch.setattr(Run, "_find", never_made)
+    monkeypatch.setattr(Run, "_is_made", never_made)
     found = (wrong for seed in range(200) for wrong in Case(seed).judge())
     assert any("was made without a look" in wrong for wrong in found)

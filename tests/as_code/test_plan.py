@@ -1,10 +1,9 @@
 """Plans: the comparison of an account with a declaration, and its text."""
 
-import re
 from collections.abc import Sequence
 from datetime import timedelta
 from itertools import permutations
-from typing import Any, Final
+from typing import Any
 from unittest.mock import AsyncMock, Mock
 
 import attrs
@@ -26,7 +25,7 @@ from arize_roles_async.as_code import (
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient, make_role
 from tests.as_code.accounts import account_of, declaration, declared, role_id
-from tests.support.clients import START, over_http
+from tests.support.clients import START
 
 TWO = ("DATASET_READ", "ROLE_READ")
 NASTY = "``` \u202eevil\x1b[31m\nnext\x7f"
@@ -59,8 +58,7 @@ TEXT = """\
 + create "temp  Analyst" (file)
 +     description = "A newcomer."
 +     "ROLE_READ"
-#     looks like "Temp Analyst"; if that was renamed, declare previously = ["Temp Analyst"] \
-instead of absent
+#     looks like "Temp Analyst"; if that was renamed, declare previously = ["Temp Analyst"]
 ! update "ML Engineer" -> "AI Engineer" (file)
 -     description = "``\\u0060 \\U0000202eevil\\u001b[31m\\nnext\\U0000007f"
 -     "DATASET_DELETE"
@@ -77,10 +75,6 @@ WHOLE = [
     '-     "ROLE_READ"',
     '+ create "New"',
     '+     "ROLE_READ"',
-    '! update "Long"',
-    '-     description = "Old"',
-    '-     "ROLE_READ"',
-    f'+     description = "{"word " * 9}"',
 ]
 
 
@@ -131,22 +125,15 @@ class TestForms:
 
     @pytest.mark.parametrize(
         ("limit", "kept"),
-        [
-            (410, WHOLE[:8]),
-            (392, [*WHOLE[:6], WHOLE[7]]),
-            (366, WHOLE[:6]),
-            (330, [*WHOLE[:2], WHOLE[3], WHOLE[5]]),
-            (312, [*WHOLE[:2], WHOLE[3]]),
-            (296, WHOLE[:2]),
-        ],
+        [(330, WHOLE[:4]), (310, [*WHOLE[:2], WHOLE[3]]), (295, WHOLE[:2])],
     )
     def test_left_out(self, limit: int, kept: list[str]) -> None:
-        """Descriptions go first, then permissions, then titles, and deletes last."""
-        account = account_of("Gone", "Other")
-        account.add_role("Long", ["ROLE_READ", "TAG_READ"], description="Old")
-        long = DeclaredRole(name="Long", permissions=["TAG_READ"], description="word " * 9)
-        markdown = planned(account, declaration(long, "New", absent=["Gone"])).to_markdown(limit)
-        assert markdown.split("\n")[2:-4] == kept
+        """Permissions go first, then titles, and deletes last."""
+        wanted = declaration("New", absent=["Gone"])
+        markdown = planned(account_of("Gone", "Other"), wanted).to_markdown(limit)
+        lines = markdown.split("\n")
+        assert lines[1].startswith("  shortened: ")
+        assert lines[2:-4] == kept
 
 
 class TestChecksum:
@@ -187,33 +174,22 @@ DATASET, PROJECT, TAG, ROLE = "DATASET_READ", "PROJECT_READ", "TAG_READ", "ROLE_
 
 class TestOrder:
     def test_circle(self) -> None:
-        """The roles of a circle are in the order of names, after their givers, with one note."""
+        """The roles of a circle are in the order of names, after their givers."""
         plan = moving(
             A=(PROJECT, "TAG_CREATE"),
             B=(f"{DATASET} {TAG}", PROJECT),
             C=(PROJECT, TAG),
             D=(ROLE, DATASET),
         )
-        note = (
-            '"B", "C" pass permissions round in a circle, so users can lack them for a moment; to '
-            "avoid that, first give, and take in a second run"
-        )
-        assert [*map(str, plan.changes)] == [
-            *('update "D"', 'update "B"', 'update "C"', 'update "A"')
-        ]
-        assert plan.notes == (note,)
+        assert [str(each)[8:9] for each in plan.changes] == [*"DBCA"]
 
     @given(st.lists(st.tuples(*[st.sets(st.sampled_from("0123"), min_size=1)] * 2), max_size=4))
     def test_any(self, roles: list[tuple[set[str], set[str]]]) -> None:
-        """Where there is a safe order, a plan has one; else only the roles of a circle have not."""
+        """Where there is a safe order, a plan has one."""
         names = dict(zip("0123", (DATASET, PROJECT, TAG, ROLE), strict=True))
         texts = [tuple(" ".join(names[p] for p in side) for side in each) for each in roles]
-        plan = moving(**{f"R{n}": (each[0], each[1]) for n, each in enumerate(texts)})
-        is_safe = any(not hasty(order) for order in permutations(plan.changes))
-        circles = " ".join(plan.notes)
-        noted = [change for change in plan.changes if f'"{str(change)[8:-1]}"' in circles]
-        assert bool(hasty(plan.changes)) is bool(noted) is not is_safe
-        assert all(change in noted for change in hasty(plan.changes))
+        changes = moving(**{f"R{n}": (each[0], each[1]) for n, each in enumerate(texts)}).changes
+        assert not hasty(changes) or all(hasty(order) for order in permutations(changes))
 
 
 class TestComparing:
@@ -221,16 +197,13 @@ class TestComparing:
         """A former name that a younger role has is that role's, and a note says so."""
         account = account_of("New", "Old")
         account.add_role("Younger", ["TAG_READ"], created_at=START + timedelta(seconds=1))
-        account.add_role("Older", ["TAG_READ"], created_at=START - timedelta(seconds=1))
         made = planned(account, declaration(declared("New", "Younger")))
         assert made.changes == ()
-        assert "Younger" in {role.name for role in made.undeclared}
         is_other = '"Younger" is younger than "New", so it is another role'
         assert made.notes == (f'{is_other}: take "Younger" out of previously',)
         assert f"\n# {is_other}: " in str(made)
-        for former in ("Old", "Older"):
-            ((_, message),) = violations(account, declaration(declared("New", former)))
-            assert message == f'"New" and "{former}" exist, but are declared as one role'
+        ((_, message),) = violations(account, declaration(declared("New", "Old")))
+        assert message == '"New" and "Old" exist, but are declared as one role'
 
     def test_predefined(self) -> None:
         """No predefined role is changed, renamed or deleted."""
@@ -258,14 +231,10 @@ class TestComparing:
         assert "Legacy" not in str(plan)
         assert plan.custom_roles == 2
         plan = planned(account, loads('undeclared = "ignore"'))
-        assert (plan.undeclared, len(plan.ignored), plan.custom_roles) == ((), 2, 2)
+        assert (plan.undeclared, plan.custom_roles) == ((), 2)
 
 
 class TestNotes:
-    def note(self, account: FakeAccount, wanted: Declaration) -> str | None:
-        (note,) = (c.note for c in planned(account, wanted).changes if c.action == "create")
-        return note
-
     @pytest.mark.parametrize(
         ("roles", "name", "permissions", "former"),
         [
@@ -277,14 +246,8 @@ class TestNotes:
             # Of those that hold the same, the most alike, such as after a new prefix.
             ({"ml-reader": TWO, "ml-writer": TWO}, "risk-writer", TWO, "ml-writer"),
             # Its name is like the other's, and one of the two has what the other has.
-            *(
-                ({"Old": ["ROLE_READ"], similar: ["ROLE_READ"]}, "AI Engineer", TWO, similar)
-                for similar in ("ai engineer", "AIEngineer", " AI  Engineer")
-            ),
-            ({"Analyst": ["ROLE_READ"]}, "Data Analyst", TWO, "Analyst"),
-            ({"ML Engineer": ["ROLE_READ"]}, "AI engineer", TWO, "ML Engineer"),
+            ({"Old": TWO[:1], " AI  engineer": TWO[:1]}, "AI Engineer", TWO, " AI  engineer"),
             ({"Analyst": ["ROLE_READ"]}, "Data Analyst", ["TAG_READ", "DATASET_READ"], None),
-            ({"Analyst": ["ROLE_READ"], "An Analyst": TWO[:1]}, "Data Analyst", TWO, "An Analyst"),
             # Of such roles, it is the one with the most of its permissions.
             ({"Analyst": TWO, "Temp Analyst": TWO[:1]}, "Data Analyst", [*TWO, TAG], "Analyst"),
         ],
@@ -301,8 +264,8 @@ class TestNotes:
         for each, held in roles.items():
             account.add_role(each, held)
         note = f'looks like "{former}"; if that was renamed, declare previously = ["{former}"]'
-        wanted = declaration(declared(name, permissions=permissions))
-        assert self.note(account, wanted) == (note if former else None)
+        (made,) = planned(account, declaration(declared(name, permissions=permissions))).changes
+        assert made.note == (note if former else None)
 
     def test_many(self) -> None:
         """A bounded number of names is compared, and a note counts the others."""
@@ -314,13 +277,6 @@ class TestNotes:
 
 
 class TestAsking:
-    async def test_plan(self) -> None:
-        """A plan takes the pages of one walk, and changes nothing."""
-        account = account_of(*(f"Role {n}" for n in range(250)))
-        made = await plan(FakeRolesClient(account), declaration("Role 0", "New"))
-        assert len(made.changes) == 1
-        assert [call.operation for call in account.calls] == ["list", "list", "list"]
-
     async def test_users(self) -> None:
         """If there are deletes, a walk of the role bindings shows whether users have the roles."""
         account = account_of("A", "B")
@@ -336,12 +292,12 @@ class TestAsking:
         assert made.notes[0].startswith("role bindings were not read: GET /v2/role-bindings ")
 
     async def test_export(self) -> None:
-        """An export declares every custom role as it is, so that a plan of it is empty."""
+        """An export declares every custom role as it is, and may have the ID of the oldest."""
         account = account_of("B", "A", predefined=True)
         account.add_role("C", ["NEW_READ", "ROLE_READ"], description=NASTY)
         roles = FakeRolesClient(account)
         exported = await export(roles)
-        assert exported.notes == ()
+        assert (exported.notes, exported.anchor) == ((), None)
         assert exported == declaration(
             "A",
             "B",
@@ -349,40 +305,12 @@ class TestAsking:
             new=["NEW_READ"],
         )
         assert (await plan(roles, loads(exported.to_toml()))).changes == ()
-
-    async def test_export_odd(self) -> None:
-        """An export leaves out a role that no file may declare, and says which rules it breaks."""
-        account = account_of("A")
-        account.add_role("Tab\t", [])
-        roles = FakeRolesClient(account)
-        exported = await export(roles)
-        broken = ['roles."Tab\\t".name', 'roles."Tab\\t".permissions']
-        assert [note.field for note in exported.notes] == broken
-        assert loads(exported.to_toml()) == exported == declaration("A")
-
-    async def test_account(self) -> None:
-        """The label is the declaration's; the host is the client's."""
-        account = account_of("A")
-        labelled = Declaration(roles=[declared("A")], account="staging")
-        assert (await plan(FakeRolesClient(account), declaration("A"))).where is None
-        async with over_http(account) as real:
-            made = await plan(real, labelled)
-        assert re.fullmatch(r'"staging" at 127\.0\.0\.1:[0-9]+', made.where or "")
-        again = compare(account.roles, labelled, host=made.host)
-        assert again.checksum == made.checksum
+        assert (await export(roles, anchored=True)).anchor == role_id("B")
+        with pytest.raises(PlanError, match=r"^anchor: the account has no custom role$"):
+            await export(FakeRolesClient(account_of()), anchored=True)
 
 
 class TestAccount:
-    def test_shown(self) -> None:
-        """Text, Markdown and JSON name the account, with nothing raw in it."""
-        wanted = Declaration(roles=[declared("A")], account="\x1bprod")
-        plan = compare([], wanted, host="api\x1b.arize.com")
-        shown = '  account "\\u001bprod" at api\\u001b.arize.com'
-        assert str(plan).split("\n")[:2] == [shown, '+ create "A"']
-        assert plan.to_markdown().split("\n")[1] == shown
-        assert plan.to_dict()["account"] == "\x1bprod"
-        assert plan.to_dict()["host"] == "api\x1b.arize.com"
-
     def test_checksum(self) -> None:
         """The same changes to another account have another checksum."""
         wanted = attrs.evolve(declaration("A", "New"), account="a")
@@ -398,44 +326,23 @@ class TestAccount:
         assert [str(plan.changes[0]) for plan in plans] == ['create "New"'] * 7
         assert len({plan.checksum for plan in plans}) == 7
 
-    @pytest.mark.parametrize("wrong", ["", 5, "x" * 101])
-    def test_wrong(self, wrong: Any) -> None:  # noqa: ANN401
-        """A label is a text of at most 100 characters."""
-        with pytest.raises(ValidationError, match=r"^account: must "):
-            Declaration(account=wrong)
 
-
-class TestAnchor:
-    OF_B: Final = Declaration(roles=[declared("B")], anchor="Um9sZTpB")
-
-    def test_other(self) -> None:
-        """Any other account is refused."""
-        ((field, message),) = violations(account_of(), self.OF_B)
-        assert field == "anchor"
-        assert message.startswith('no role has the ID "Um9sZTpB": this is another account, ')
-
-    async def test_export(self) -> None:
-        """An export may have the oldest custom role's ID, if there is one."""
-        roles = FakeRolesClient(account_of("B", "A", predefined=True))
-        assert (await export(roles)).anchor is None
-        assert (await export(roles, anchored=True)).anchor == role_id("B")
-        with pytest.raises(PlanError, match=r"^anchor: the account has no custom role$"):
-            await export(FakeRolesClient(account_of()), anchored=True)
+def test_anchor() -> None:
+    """Any other account is refused."""
+    wanted = Declaration(roles=[declared("B")], anchor="Um9sZTpB")
+    ((field, message),) = violations(account_of(), wanted)
+    assert field == "anchor"
+    assert message.startswith('no role has the ID "Um9sZTpB": this is another account, ')
 
 
 @pytest.mark.parametrize(
     ("roles", "message"),
-    [
-        (make_role(), "must be a list of roles, not Role"),
-        ("Admin", "must be a list of roles, not str"),
-        ([make_role(), None], "must hold roles, not None"),
-    ],
+    [(make_role(), "must be a list of roles, not Role"), ([None], "must hold roles, not None")],
 )
 def test_no_roles(roles: Any, message: str) -> None:  # noqa: ANN401 - whatever was given
     """Arguments that are no list of roles are refused."""
-    with pytest.raises(ValidationError) as caught:
+    with pytest.raises(ValidationError, match=f"^roles: {message}$"):
         compare(roles, Declaration())
-    assert str(caught.value) == f"roles: {message}"
 
 
 async def test_nothing_sent() -> None:
