@@ -360,26 +360,11 @@ def test_not_used(run: Run, pytester: pytest.Pytester) -> None:
         """
         import pytest
 
-        class OddItem(pytest.Item):
-            def runtest(self): ...
-            def reportinfo(self):
-                return "nowhere", None, self.name
-
-        class OddFile(pytest.File):
-            def collect(self):
-                yield OddItem.from_parent(self, name="odd")
-
-        def pytest_collect_file(file_path, parent):
-            if file_path.suffix == ".odd":
-                return OddFile.from_parent(parent, path=file_path)
-
         @pytest.hookimpl(wrapper=True, tryfirst=True)
         def pytest_runtest_makereport(item, call):
             report = yield
             if report.skipped:
                 report.longrepr = item.callspec.params["reason"]
-            if item.name == "test_again" and report.when == "call":
-                report.outcome = "again"
             if call.when == "teardown":  # as plugins that report again do
                 item._reports = getattr(item, "_reports", 0) + 1
                 if item._reports == 1:
@@ -390,37 +375,26 @@ def test_not_used(run: Run, pytester: pytest.Pytester) -> None:
         def pytest_runtest_setup(item):
             assert item.name != "test_refused", "not today"
 
-        def pytest_report_teststatus(report):
-            if report.outcome == "again":
-                return "again", "A", "AGAIN"
-
         @pytest.hookimpl(tryfirst=True)
         def pytest_runtest_protocol(item, nextitem):
             from _pytest.runner import runtestprotocol
 
             # As plugins that run tests again do.
-            if hasattr(item, "_initrequest"):
-                runtestprotocol(item, log=False, nextitem=None)
-                item._initrequest()
+            runtestprotocol(item, log=False, nextitem=None)
+            item._initrequest()
         """
     )
-    pytester.makefile(".odd", test_one="")
-    used = run(
-        """
+    suite = """
         @pytest.mark.parametrize("reason", ["a text", None, ()])
         def test_skips(reason):
             pytest.skip("not here")
-
-        def test_again():
-            pass
 
         def test_fails():
             assert False
 
         def test_refused():
             pass
-        """,
-    )
-    assert used.parseoutcomes() == {"passed": 1, "skipped": 3, "failed": 1, "again": 1, "errors": 1}
-    used.stdout.no_fnmatch_line("*Calls of the fake*")
-    assert used.ret == pytest.ExitCode.TESTS_FAILED
+        """
+    result = run(suite, skipped=3, failed=1, errors=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.no_fnmatch_line("*Calls of the fake*")
