@@ -208,38 +208,28 @@ def test_no_key(account: FakeAccount) -> None:
 
 
 def test_roles_differ(account: FakeAccount) -> None:
-    """Roles that differ are shown by role and permission."""
-    account.add_role("AI Engineer", ["PROJECT_READ", "ROLE_READ"])
-    account.assert_roles({"AI Engineer": {"ROLE_READ", Permission.PROJECT_READ}})
+    """Roles that differ are shown by role, permission and description; an empty one is none."""
+    account.add_role("AI Engineer", ["PROJECT_READ", "ROLE_READ"], description="of A")
+    account.add_role("B")
+    both = {"AI Engineer": {"ROLE_READ", Permission.PROJECT_READ}, "B": ()}
+    account.assert_roles(both, descriptions={"AI Engineer": "of A", "B": ""})
     account.add_role("Stray")
+    expected = {"AI Engineer": {"PROJECT_READ", "DATASET_READ"}, "B": (), "Analyst": ()}
     with pytest.raises(AssertionError) as caught:
-        account.assert_roles({"AI Engineer": {"PROJECT_READ", "DATASET_READ"}, "Analyst": ()})
+        account.assert_roles(expected, descriptions={"AI Engineer": None, "B": "of B", "C": "of C"})
     assert str(caught.value) == (
         "the custom roles are not as expected:\n"
         "  'AI Engineer'\n"
         "    - DATASET_READ    expected, but missing\n"
         "    + ROLE_READ       not expected\n"
         "  - 'Analyst'         expected, but missing\n"
-        "  + 'Stray'           not expected"
+        "  + 'Stray'           not expected\n"
+        "  'AI Engineer'       description 'of A', not None\n"
+        "  'B'                 description None, not 'of B'\n"
+        "  - 'C'               expected, but missing"
     )
     # The report of a failed test ends at its own line, not in the account's code.
     assert [entry.ishidden(caught) for entry in caught.traceback] == [False, True]
-
-
-def test_descriptions_differ(account: FakeAccount) -> None:
-    """The descriptions of some roles can be asserted as well; an empty one counts as none."""
-    account.add_role("A", description="of A")
-    account.add_role("B")
-    both: dict[str, set[str]] = {"A": set(), "B": set()}
-    account.assert_roles(both, descriptions={"A": "of A", "B": ""})
-    with pytest.raises(AssertionError) as caught:
-        account.assert_roles(both, descriptions={"A": None, "B": "of B", "C": "of C"})
-    assert str(caught.value) == (
-        "the custom roles are not as expected:\n"
-        "  'A'      description 'of A', not None\n"
-        "  'B'      description None, not 'of B'\n"
-        "  - 'C'    expected, but missing"
-    )
 
 
 def test_threads() -> None:

@@ -174,15 +174,19 @@ class TestText:
     @pytest.mark.parametrize(
         ("text", "arguments"),
         [
-            ("create:ServerError", {"operation": "create", "failure": ServerError}),
             (
                 "list:429,times=3,skip=1,when=after",
                 {"operation": "list", "failure": 429, "times": 3, "skip": 1, "when": "after"},
             ),
-            ("get:500,times=always", {"operation": "get", "failure": 500, "times": None}),
             (
-                "get:500,skip=2,about=A, B,about=C",
-                {"operation": "get", "failure": 500, "skip": 2, "about": "A, B,about=C"},
+                "get:ServerError,times=always,skip=2,about=A, B,about=C",
+                {
+                    "operation": "get",
+                    "failure": ServerError,
+                    "times": None,
+                    "skip": 2,
+                    "about": "A, B,about=C",
+                },
             ),
         ],
     )

@@ -19,7 +19,6 @@ from arize_roles_async._roles.requests import ListRoles
 from arize_roles_async.transport import is_id
 from arize_roles_fake import FakeAccount, RolesServer
 from tests.support import sizes
-from tests.support.serving import Served
 
 pytestmark = pytest.mark.usefixtures("unmeasured")
 
@@ -114,16 +113,3 @@ def test_schema_refuses() -> None:
     """The schema refuses what is no role."""
     with pytest.raises(jsonschema.ValidationError):
         assert_is("Role", {"id": "", "name": "A"})
-
-
-@pytest.mark.parametrize("type_", ["SPACE", "PROJECT"])
-def test_bindings(server: RolesServer, account: FakeAccount, type_: str) -> None:
-    """A page of role bindings is as described, and so is each by itself."""
-    account.bind("A", user="ada", resource="Project:2")
-    status, page = Served(server.url).ask("GET", f"/v2/role-bindings?resource_type={type_}")
-    assert status == 200
-    assert_is("ListRoleBindingsResponse", page)
-    for binding in page["role_bindings"]:
-        path = f"/v2/role-bindings/{binding['id'].replace('=', '%3D')}"
-        assert Served(server.url).ask("GET", path) == (200, binding)
-        assert_is("RoleBinding", binding)

@@ -193,13 +193,7 @@ MANY = 2**14
 BODIES = {
     "objects": b"[" + b"{}," * MANY + b"{}]",
     "unknown fields": b"{" + b",".join(b'"%x":0' % number for number in range(MANY)) + b"}",
-    "unknown permissions": b'{"name":"A","permissions":[' + b'"N_E",' * MANY + b'"N_E"]}',
-    "long permission": b'{"name":"A","permissions":["' + b"R" * MANY + b'"]}',
-    "long name": b'{"permissions":["ROLE_READ"],"name":"' + "é".encode() * MANY + b'"}',
     "field of escapes": b'{"' + ESCAPES * 99 + b'":1}',
-    "description of escapes": (
-        b'{"name":"A","permissions":["ROLE_READ"],"description":"' + ESCAPES + b'"}'
-    ),
     "deep lists": b"[" * MANY,
     "long integer": b'{"name":' + b"9" * MANY + b"}",
     "body of megabytes": b"[" * 2**21,

@@ -133,16 +133,6 @@ class TestRealTime:
         assert {role.name for role in account.roles} == {*names}
         assert passed(account) < 1.0
 
-    async def test_shared_walk(self, account: FakeAccount, roles: RolesClient) -> None:
-        """Nor does a call that waits for the list of another one."""
-        role = account.add_role("A")
-        with account.block("list") as blocked:
-            calls = [asyncio.create_task(roles.get(role="A")) for _ in range(2)]
-            await blocked.reached()
-            done, _ = await asyncio.wait(calls, timeout=0.02)
-            assert not done
-        assert await asyncio.gather(*calls) == [role, role]
-
     async def test_backoff(self, account: FakeAccount) -> None:
         """The wait before another call's retry ends while the block goes on."""
         account.fail("create", 503, retry_after=0)
