@@ -43,18 +43,13 @@ class TestRefused:
 
     @pytest.mark.parametrize("item", [b"{}", b"[]", b"0", b'""'])
     def test_values(self, item: bytes) -> None:
-        """Too many values are refused, and nothing is made of them."""
-        body = b"[" + b",".join([item] * 1_000_000) + b"]"
+        """Too many values, a list or an object being one, are refused, and nothing is made."""
+        most = 200_000 if item in {b"0", b'""'} else 100_000
+        assert len(parse_json(b"[" + b",".join([item] * most) + b"]")) == most  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+        body = b"[" + b",".join([item] * (most + 1)) + b"]"
         tracemalloc.start()
         with pytest.raises(ValueError, match=r"^must hold at most 200000 values$"):
             parse_json(body)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert peak < 100_000
-
-    @pytest.mark.parametrize("item", [b"[]", b"{}"])
-    def test_containers(self, item: bytes) -> None:
-        """A list or an object in a list is a value beside the comma that ends it."""
-        assert len(parse_json(b"[" + b",".join([item] * 100_000) + b"]")) == 100_000  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
-        with pytest.raises(ValueError, match=r"^must hold at most 200000 values$"):
-            parse_json(b"[" + b",".join([item] * 100_001) + b"]")

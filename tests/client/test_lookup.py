@@ -185,18 +185,6 @@ class TestKnown:
         assert [role.name for role in found] == [f"Role {index}" for index in asked]
         assert operations(account, before) == requests
 
-    async def test_few(self) -> None:
-        """A few roles that were seen by their IDs alone cost a walk together, and then none."""
-        account = account_of(1000)
-        roles = FakeRolesClient(account)
-        few = account.roles[:2] + account.roles[-2:]
-        for role in few:
-            await roles.get(role_id=role.id)
-        for requests in (["list"] * 10, ["get"] * 4):
-            before = len(account.calls)
-            await asyncio.gather(*(roles.get(role=role.name) for role in few))
-            assert operations(account, before) == requests
-
     @pytest.mark.parametrize("status", [400, 404, None])
     async def test_gone(self, status: Literal[400, 404] | None) -> None:
         """A known role that is gone, or renamed, is looked for, and its ID is forgotten."""

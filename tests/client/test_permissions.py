@@ -10,10 +10,8 @@ UNKNOWN = UnknownPermission("DATASET_EXAMPLE_TELEPORT")
 @pytest.mark.parametrize(
     ("permission", "resource", "action"),
     [
-        (Permission.PROJECT_READ, "PROJECT", "READ"),
         (Permission.DATASET_EXAMPLE_ANNOTATE, "DATASET_EXAMPLE", "ANNOTATE"),
         (Permission.USER_PERMISSION_UPDATE, "USER_PERMISSION", "UPDATE"),
-        (Permission.ALYX_RUN, "ALYX", "RUN"),
         (UNKNOWN, "DATASET_EXAMPLE", "TELEPORT"),
         (UnknownPermission("SOLO"), "", "SOLO"),
     ],

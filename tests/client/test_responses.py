@@ -166,14 +166,6 @@ def test_fields() -> None:
     ("response", "shown"),
     [
         (
-            ROLE,
-            (
-                "Role(id='Um9sZToxOmFCY0Q=', name='AI Engineer', description='Looks at projects.', "
-                "permissions=('PROJECT_READ', 'PROMPT_SHARE'), is_predefined=False, "
-                "created_at=2026-01-02T03:04:05.678000+00:00, updated_at=2026-02-03T04:05:06+05:30)"
-            ),
-        ),
-        (
             attrs.evolve(
                 BARE,
                 description="two\nlines" * 50,

@@ -110,16 +110,12 @@ async def test_find() -> None:
 
 
 async def test_frames() -> None:
-    """A page is short as text, and a frame of its bindings."""
-    async with client(page(BINDING, BINDING)) as (roles, _):
+    """A page is a frame of its bindings."""
+    async with client(page(BINDING)) as (roles, _):
         found = await roles.role_bindings.list(resource_type="PROJECT")
-    assert repr(found).startswith(
-        "ListRoleBindingsResponse(role_bindings=['Um9sZUJpbmRpbmc6MTphQmNE', 'Um9sZUJpbmRpbmc6"
-    )
-    columns = [*found.to_df().columns]
-    assert columns[:4] == ["id", "role_id", "user_id", "resource_type"]
+    columns = ["id", "role_id", "user_id", "resource_type"]
+    assert [*found.to_df().columns][:4] == found.to_polars().columns[:4] == columns
     assert found.to_polars().rows()[0][3] == "PROJECT"
-    assert found.to_polars().columns == columns
 
 
 async def test_newer_type() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from arize_roles_async import UNSET, Permission, UnknownPermission
+from arize_roles_async import Permission, UnknownPermission
 from arize_roles_async._roles.requests import (
     description_flaw,
     filter_flaw,
@@ -27,7 +27,6 @@ NOT_ALLOWED = (
 @pytest.mark.parametrize(
     ("rule", "value", "message"),
     [
-        (name_flaw, None, "must be a string, not None"),
         (name_flaw, 5, "must be a string, not int"),
         (name_flaw, "", "must have 1 to 255 characters, not 0"),
         (name_flaw, "n" * 256, "must have 1 to 255 characters, not 256"),
@@ -37,10 +36,8 @@ NOT_ALLOWED = (
             "".join(map(chr, range(0x4E00, 0x4E15))),
             f"must not contain {''.join(map(chr, range(0x4E00, 0x4E14)))!a}: {NOT_ALLOWED}",
         ),
-        (description_flaw, None, "must be a string, not None"),
         (description_flaw, "d" * 1001, "must have at most 1000 characters, not 1001"),
         (description_flaw, "\ud800", SURROGATES),
-        (permissions_flaw, None, "must be a list of permissions, not None"),
         (permissions_flaw, "ROLE_READ", "must be a list of permissions, not str"),
         (permissions_flaw, (), "must hold at least one permission"),
         (permissions_flaw, (5,), "must hold permissions or their identifiers, not int"),
@@ -59,17 +56,12 @@ NOT_ALLOWED = (
         (permissions_flaw, (UnknownPermission("\ud800"),), rf"'\ud800' {SURROGATES}"),
         (permissions_flaw, (UnknownPermission(""),), "'' must not be empty"),
         (id_flaw, "i" * 1001, "must have at most 1000 characters, not 1001"),
-        (id_flaw, "", "must not be empty"),
         (role_flaw, "n" * 256, "must have at most 255 characters if it is a name, not 256"),
         (role_flaw, "Ojo6" * 251, "must have at most 1000 characters, not 1004"),
-        (role_flaw, 5, "must be a string, not int"),
-        (name_flaw, UNSET, "must be a string, not UnsetType"),
-        (limit_flaw, None, "must be an integer, not None"),
         (limit_flaw, True, "must be an integer, not bool"),
         (limit_flaw, 1.0, "must be an integer, not float"),
         (limit_flaw, 0, "must be 1 to 100, not 0"),
         (limit_flaw, 101, "must be 1 to 100, not 101"),
-        (text_flaw, b"x", "must be a string, not bytes"),
         (text_flaw, "", "must not be empty"),
         (text_flaw, "\udfff", SURROGATES),
         (filter_flaw, 1, "must be True or False, not int"),
