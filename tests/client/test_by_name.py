@@ -257,7 +257,6 @@ async def test_hidden_names(account: FakeAccount, users: int) -> None:
     ("others", "users", "requests"),
     [
         (0, 20, ["users.get"] * 20),
-        (0, 21, ["users.list"]),
         (0, 120, ["users.list"] * 2),
         # Of a long list, a page is read for each ten that are looked for; then these singly.
         (500, 21, ["users.list"] * 3 + ["users.get"] * 21),
