@@ -32,9 +32,15 @@ ERRORS = [
 ]
 TEXTS = st.text(st.characters(exclude_categories=()))
 STATUSES = {
-    **{"StatusError": 0, "BadRequestError": 400, "AuthenticationError": 401, "ForbiddenError": 403},
-    **{"NotFoundError": 404, "ConflictError": 409, "UnprocessableEntityError": 422},
-    **{"RateLimitError": 429, "ServerError": 500},
+    "StatusError": 0,
+    "BadRequestError": 400,
+    "AuthenticationError": 401,
+    "ForbiddenError": 403,
+    "NotFoundError": 404,
+    "ConflictError": 409,
+    "UnprocessableEntityError": 422,
+    "RateLimitError": 429,
+    "ServerError": 500,
 }
 
 
