@@ -25,14 +25,7 @@ from arize_roles_async import (
     ValidationError,
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient
-from tests.support.clients import (
-    Connect,
-    account_at_noon,
-    both_clients,
-    in_process,
-    over_http,
-    passed,
-)
+from tests.support.clients import account_at_noon, in_process, over_http, passed
 
 
 @pytest.fixture
@@ -180,15 +173,14 @@ class TestTime:
             await in_process(account, timeout=8.0).by_name.ensure(**PLACE, role="Analyst")
         assert asked(account)[-1] == "role_bindings.create"
 
-    @both_clients
-    async def test_any_directory(self, account: FakeAccount, connect: Connect) -> None:
+    async def test_any_directory(self, account: FakeAccount) -> None:
         """A directory with no limit, or somebody else's, has no more time either."""
         account.fail("users.list", "silent")
-        others = AsyncMock(get_user=lambda **_: anyio.sleep_forever())
-        async with connect(account, timeout=0.2) as roles:
+        async with over_http(account, timeout=0.2) as roles:
             own = cast("ArizeClient", roles)
             unlimited = own.directory.with_options(timeout=Timeouts(total=None, read=None))
-            for directory in (unlimited, others) if connect is over_http else (unlimited,):
+            others = AsyncMock(get_user=lambda **_: anyio.sleep_forever())
+            for directory in (unlimited, others):
                 with pytest.raises(RolesTimeoutError, match="the look-up of the names"):
                     await ByName(own, own.role_bindings, directory).remove(**PLACE)
 
@@ -205,11 +197,8 @@ async def test_own_bindings(account: FakeAccount) -> None:
     """A client of bindings of one's own gets the IDs that were found."""
     roles, bindings = in_process(account), AsyncMock()
     await ByName(roles, bindings, roles.directory).remove(**PLACE)
-    bindings.remove.assert_awaited_once_with(
-        user_id=account.id("ada@example.com"),
-        resource_type="SPACE",
-        resource_id=account.id("Space:ML"),
-    )
+    ids = {"user_id": account.id("ada@example.com"), "resource_id": account.id("Space:ML")}
+    bindings.remove.assert_awaited_once_with(resource_type="SPACE", **ids)
 
 
 async def test_look_ups_at_once(account: FakeAccount, by_name: ByName) -> None:
@@ -222,10 +211,8 @@ async def test_look_ups_at_once(account: FakeAccount, by_name: ByName) -> None:
 
 async def test_cause_of_another_client(account: FakeAccount) -> None:
     """An error that another's directory raises comes out as it is, and not in a group."""
-    roles = in_process(account)
-    directory = AsyncMock()
-    directory.get_user.side_effect = LookupError("the first")
-    directory.get_space.side_effect = KeyError("the second")
+    roles, fail = in_process(account), AsyncMock(side_effect=LookupError("the first"))
+    directory = AsyncMock(get_user=fail, get_space=AsyncMock(side_effect=KeyError))
     with pytest.raises(LookupError, match="the first"):
         await ByName(roles, roles.role_bindings, directory).remove(**PLACE)
 
