@@ -175,11 +175,15 @@ class TestTime:
 
     async def test_any_directory(self, account: FakeAccount) -> None:
         """A directory with no limit, or somebody else's, has no more time either."""
+
+        async def never(**_: str) -> None:
+            await anyio.sleep_forever()
+
         account.fail("users.list", "silent")
         async with over_http(account, timeout=0.2) as roles:
             own = cast("ArizeClient", roles)
             unlimited = own.directory.with_options(timeout=Timeouts(total=None, read=None))
-            others = AsyncMock(get_user=lambda **_: anyio.sleep_forever())
+            others = AsyncMock(get_user=never)
             for directory in (unlimited, others):
                 with pytest.raises(RolesTimeoutError, match="the look-up of the names"):
                     await ByName(own, own.role_bindings, directory).remove(**PLACE)

@@ -79,8 +79,11 @@ class Driver:
         self.send()
         if refused_for is not None:
             self.call.note_refusal(refused_for)
-        result = None if self.request.method == "DELETE" else Role
-        return self.call.receive(outcome, lambda *of: result and decode(result, *of), self.now)
+
+        def read(request: Request, response: Response) -> Role | None:
+            return None if request.method == "DELETE" else decode(Role, request, response)
+
+        return self.call.receive(outcome, read, self.now)
 
 
 def end_of(operation: str, *outcomes: Outcome, attempts: int = 3) -> str:

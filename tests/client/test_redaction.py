@@ -40,7 +40,8 @@ ONCE: dict[str, Callable[[str], str]] = {
     "HTML by number": each_sign(lambda c: f"&#{ord(c):03};"),
     "HTML by hexadecimal number": each_sign(lambda c: f"&#x{ord(c):x};"),
 }
-WRITINGS: dict[str, Callable[[str], str]] = ONCE | {
+WRITINGS: dict[str, Callable[[str], str]] = {
+    **ONCE,
     "percent-encoded, twice": lambda text: quote(quote(text, safe=""), safe=""),
     "JSON, twice": lambda text: ONCE["JSON"](ONCE["JSON"](text)),
 }

@@ -207,7 +207,11 @@ def sleeping(sleep: Callable[[float], Awaitable[object]]) -> Callable[..., Aioht
         def __init__(self, api_key: ApiKey, **options: Any) -> None:  # noqa: ANN401
             super().__init__(api_key, **options)
             transport: Any = self._driver.transport
-            transport.event = lambda _: Event(transport)
+
+            def event(_: object) -> Event:
+                return Event(transport)
+
+            transport.event = event
 
     class Event(asyncio.Event):
         def __init__(self, transport: Any) -> None:  # noqa: ANN401 - it has other clocks
