@@ -27,7 +27,7 @@ class Served:
     def ask(self, method: str, path: str, body: object = None, **headers: str) -> Any:  # noqa: ANN401
         """Send a request and return the answer's status and JSON."""
         given = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
-        encoded = {name: value.encode("latin-1") for name, value in (given | headers).items()}
+        encoded = {k.encode(): v.encode("latin-1") for k, v in (given | headers).items()}
         content = None if body is None else json.dumps(body)
         request = httpx.Request(method, f"{self.url}{path}", headers=encoded, content=content)
         with httpx.Client(trust_env=False, verify=False, timeout=LONGEST_WAIT) as http:  # noqa: S501
