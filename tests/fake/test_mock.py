@@ -97,13 +97,13 @@ class TestScope:
         first = mock_arize(FakeAccount(api_key="a"))
         second = mock_arize(FakeAccount(api_key="b", predefined=False))
         first.__enter__()
+        for _ in range(2):
+            with second:
+                assert (os.environ["ARIZE_API_KEY"], asyncio.run(count_roles())) == ("b", 0)
+            assert (os.environ["ARIZE_API_KEY"], asyncio.run(count_roles())) == ("a", 7)
         with second:
+            first.__exit__(None, None, None)
             assert (os.environ["ARIZE_API_KEY"], asyncio.run(count_roles())) == ("b", 0)
-        assert (os.environ["ARIZE_API_KEY"], asyncio.run(count_roles())) == ("a", 7)
-        second.__enter__()
-        first.__exit__(None, None, None)
-        assert (os.environ["ARIZE_API_KEY"], asyncio.run(count_roles())) == ("b", 0)
-        second.__exit__(None, None, None)
         assert os.environ.get("ARIZE_API_KEY") == before
 
     async def test_closed(self) -> None:

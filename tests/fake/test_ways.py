@@ -65,10 +65,6 @@ ALL = {
     ),
     "arize_env": of_fixture("arize_env", "arize_env.account", "AiohttpRolesClient"),
     "block": in_block("mock_arize() as account", "account, AiohttpRolesClient"),
-    "any_key": in_block(
-        "mock_arize() as account",
-        "account, lambda: AiohttpRolesClient('key-of-staging'), key='key-of-staging'",
-    ),
     "mapping": in_block(
         "mock_arize({'key-of-one': FakeAccount(), 'key-of-two': FakeAccount()}) as accounts",
         "accounts['key-of-two'], lambda: AiohttpRolesClient('key-of-two'), key='key-of-two'",
@@ -81,15 +77,6 @@ ALL = {
     "class": decorated("class TestIt:\n    def test_it(self): use(given, AiohttpRolesClient)"),
     "TestCase": decorated(
         "class TestIt(unittest.TestCase):\n    def test_it(self): use(given, AiohttpRolesClient)"
-    ),
-    "enterContext": """
-class TestIt(unittest.TestCase):
-    def test_it(self):
-        use(self.enterContext(mock_arize()), AiohttpRolesClient)
-""",
-    "served_account": in_block(
-        "RolesServer(FakeAccount()) as server",
-        "server.account, lambda: AiohttpRolesClient(server.api_key, base_url=server.url)",
     ),
     "trio": """
 def test_it():
