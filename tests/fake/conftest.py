@@ -45,10 +45,7 @@ async def roles(connect: Connect, account: FakeAccount) -> AsyncGenerator[RolesC
 
 @pytest.fixture
 def run(pytester: pytest.Pytester) -> Callable[..., pytest.RunResult]:
-    """Runs a suite as strictly as pytest can, and sees that it has the outcomes.
-
-    It has the imports that most of them need.
-    """
+    """Runs a suite as strictly as pytest can, and sees that it has the outcomes."""
 
     def run_suite(
         source: str, *arguments: str, mode: str = "strict", **outcomes: int

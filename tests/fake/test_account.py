@@ -44,7 +44,6 @@ IMPOSSIBLE: list[tuple[Callable[[Any], object], str]] = [
     (lambda a: a.add_role("A", "ROLE_READ"), ONE_STRING),
     (lambda a: a.add_key("other", grants="ROLE_READ"), ONE_STRING),
     (lambda a: a.assert_roles({"A": "ROLE_READ"}), ONE_STRING),
-    (lambda _: make_role(permissions="ROLE_READ"), ONE_STRING),
     (
         lambda a: a.add_key("key", grants=[], on={"Space:1": ["ROLE_BINDING_RAED"]}),
         "'ROLE_BINDING_RAED' is not a known permission; did you mean ROLE_BINDING_READ?",
@@ -56,7 +55,6 @@ IMPOSSIBLE: list[tuple[Callable[[Any], object], str]] = [
     (lambda a: a.add_key(""), "a key must not be empty"),
     (lambda a: a.advance(-1), "seconds must be 0 or more, not -1: time does not go back"),
     (lambda a: a.advance(1e12), "1e+12 s would lead past the year 9999"),
-    (lambda a: a.slow_down(-1.0), "seconds must be 0 or more, not -1.0"),
     (lambda a: a.slow_down(float("inf")), "seconds must be 0 or more, not inf"),
     (lambda a: a.limit_rate(0.0), RATE),
     (lambda a: a.limit_rate(1.0, burst=0), RATE),
@@ -74,17 +72,11 @@ IMPOSSIBLE: list[tuple[Callable[[Any], object], str]] = [
         "max_custom_roles must be an integer of 0 or more, not -1",
     ),
     (lambda a: a.bind("Admin", **ADA), BOUND),
-    (lambda a: a.bind("Member", **ADA), BOUND),
     (lambda a: a.bind("Nobody", **ADA), "no role has the ID or name 'Nobody'"),
     (lambda a: a.unbind("Member", **ADA), "'ada' does not have the role on 'Space:1'"),
     (lambda a: a.bind("Admin", user="", resource="Space:1"), "user must not be empty"),
     (lambda a: a.add_user(None), "user must not be empty"),
-    (
-        lambda a: a.bind("Admin", user="u" * 750, resource="Space:1"),
-        "user must have at most 1000 characters, not 1024",
-    ),
     (lambda a: a.bind("Admin", user="ada", resource="a space"), f"{A_PLACE}'a space'"),
-    (lambda a: a.bind("Admin", user="ada", resource="space:1"), f"{A_PLACE}'space:1'"),
     (lambda a: a.add_space("ML", id="ML"), f"{A_PLACE}'ML'"),
     (lambda a: a.add_space("x" * 750), f"{A_PLACE}'Space:{'x' * 53}…'"),
     (lambda _: FakeAccount(users="ada"), "users must be a list, not the string 'ada'"),
@@ -179,17 +171,12 @@ class TestAddRole:
         assert "\n\n".join(told) + "\n" == written.read_text("utf-8")
 
 
-def test_timezone() -> None:
-    """A clock in any timezone gives UTC."""
-    zone = timezone(timedelta(hours=5))
-    account = FakeAccount(clock=lambda: datetime(2026, 1, 1, 17, 0, tzinfo=zone))
-    assert account.now() == START
-    assert account.now().tzinfo is UTC
-
-
 @pytest.mark.parametrize("key", ["fake-api-key", "wrong"])
-def test_date(account: FakeAccount, key: str) -> None:
-    """Every answer carries the account's time, a failure too."""
+def test_date(key: str) -> None:
+    """Every answer carries the time in UTC, a failure too; the clock may have any zone."""
+    there = START.astimezone(timezone(timedelta(hours=5)))
+    account = FakeAccount(api_key="fake-api-key", clock=lambda: there)
+    assert (account.now(), account.now().tzinfo) == (START, UTC)
     for seconds, shown in ((0, 0), (0.9, 0), (0.1, 1)):
         account.advance(seconds)
         reply = ask(account, "GET /v2/roles", key=key)

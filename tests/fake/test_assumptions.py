@@ -25,10 +25,7 @@ def page(account: FakeAccount, limit: int, cursor: str = "") -> tuple[list[str],
 
 
 def test_invalid_body() -> None:
-    """A body that breaks a rule has the status that is assumed, and a query has 400.
-
-    A resource of a wrong kind is such a body, whether its ID says a kind or none.
-    """
+    """A body that breaks a rule, also of a wrong kind, has the status assumed, and a query 400."""
     account = assuming(invalid_body=422)
     assert answer(account, "POST /v2/roles", [])[0] == 422
     for resource in ("Space:1", "my-project"):

@@ -1,7 +1,4 @@
-"""The laws of lists: of each list, with each filter, limit, order and paging.
-
-The table of lists and filters is the service's description; a filter needs only its meaning here.
-"""
+"""The laws of lists: each list of the service's description, with each filter, limit and paging."""
 
 import itertools
 from collections.abc import Callable, Iterator

@@ -43,14 +43,11 @@ def started(
 class TestServeProcess:
     """`serve` as its own process, and its arguments."""
 
-    @pytest.mark.parametrize(
-        "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.full)]
-    )
-    def test_url(self, number: signal.Signals) -> None:
+    def test_url(self) -> None:
         """`serve` prints its URL once ready, and ends cleanly."""
         with started(*COMMAND, "serve") as (process, url):
             _, page = Served(url).ask("GET", "/v2/roles")
-            process.send_signal(number)
+            process.send_signal(signal.SIGTERM)
             output, errors = process.communicate(timeout=LONGEST_WAIT)
         assert [role["name"] for role in page["roles"]] == PREDEFINED
         assert (process.returncode, output) == (0, "")

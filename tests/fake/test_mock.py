@@ -275,10 +275,7 @@ class TestUnusedFaults:
     """Faults that struck no call."""
 
     def test_outside(self) -> None:
-        """Outside of pytest, the end of a block asks about them, on each account.
-
-        Nobody asks where they are allowed or cleared, or where the block raised.
-        """
+        """Outside of pytest the end of a block asks, unless it allows them or raised."""
         script = """
 from contextlib import suppress
 from arize_roles_fake import FakeAccount, mock_arize

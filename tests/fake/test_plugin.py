@@ -123,11 +123,7 @@ MARKERS: Final[Suite] = (
     {"passed": 7, "errors": 1},
     ["*or the suite's own fake_account has a wider scope than a function"],
 )
-"""Markers count for the account of the suite's own fixture of each kind, also a class's.
-
-They set it up from the outermost in: their roles are added, of two grants the inner one counts. It
-is an error where the account outlives the test.
-"""
+"""Markers count for the account of any fixture of the suite, the outermost first, in one test."""
 
 UNUSED: Final[Suite] = (
     """
@@ -164,10 +160,7 @@ UNUSED: Final[Suite] = (
         "*Calls of the fake Arize account*",
     ],
 )
-"""A fault that struck no call is an error, which names it and the calls that came instead.
-
-Nobody asks about one that the test removed, that its marker allows, or if it did not pass.
-"""
+"""A fault that struck no call is an error, unless removed, allowed, or the test did not pass."""
 
 SAME_NAME: Final[Suite] = (
     """
@@ -258,10 +251,7 @@ REPORT: Final[Suite] = (
         *["*  list() -> 401 Authentication required"] * 50,
     ],
 )
-"""A failed test's report shows what each account was asked during it, and of many calls the last.
-
-That of a test whose account was asked nothing is as ever.
-"""
+"""A failed test's report shows what each account was asked during it, of many calls the last."""
 
 
 @pytest.mark.parametrize("suite", [RUNNERS, WRONG_MARKERS, MARKERS, UNUSED, SAME_NAME, REPORT])
@@ -327,9 +317,6 @@ def test_refusals(run: Run) -> None:
     def test_rule(fake_roles):
         asyncio.run(fake_roles.create(name="", permissions=["ROLE_READ"]))
 
-    def test_answer(fake_roles):
-        asyncio.run(fake_roles.get(role_id="Um9sZTo5OTk6bm9u"))
-
     def test_cause(fake_account, fake_roles):
         fake_account.fail("any", "lost", times=None)
         asyncio.run(fake_roles.create(name="A", permissions=["ROLE_READ"]))
@@ -344,12 +331,12 @@ def test_refusals(run: Run) -> None:
         fake_account.slow_down("1")
     """,
         "--tb=short",
-        failed=6,
+        failed=5,
     )
     frames = [line for line in result.outlines if re.search(r":\d+: in \w+$", line)]
     own = [line for line in frames if "test_refusals.py" in line or "arize_roles_" in line]
     assert [line.rpartition(" in ")[2] for line in own] == [
-        *("test_rule", "test_answer", "test_cause", "test_account", "test_option"),
+        *("test_rule", "test_cause", "test_account", "test_option"),
         *("test_bug", "slow_down", "__init__", "__attrs_post_init__"),
     ]
 

@@ -50,9 +50,7 @@ DETAILS: list[tuple[Act, str, object, str]] = [
         (id, POST, {**CREATED, **given}, detail)
         for given, detail in (
             ({"id": "x"}, "id: cannot be set by a caller"),
-            ({"n" * 60: 1}, f"{'n' * 60}: is not a known field"),
             ({"n" * 61: 1}, f"{'n' * 59}…: is not a known field"),
-            ({"description": None}, "description: must be a string, not None"),
             (
                 {"permissions": {"TAG_READ": 1}},
                 "permissions: must be a list of permissions, not dict",
@@ -67,11 +65,9 @@ DETAILS: list[tuple[Act, str, object, str]] = [
         (id, f"GET /v2/{target}", None, detail)
         for target, detail in (
             ("roles/x%ff", r"'x\udcff' is not a role ID"),
-            (f"roles/{'x' * 81}", f"'{'x' * 80}' is not a role ID"),
             ("roles/U3BhY2U6MTphQmNE", f"'U3BhY2U6MTphQmNE' {OTHER_KIND}"),
             ("roles/Um9sZTo5OmFhYWE%3D", "no role has the ID 'Um9sZTo5OmFhYWE='"),
             ("roles?cursor=x", "cursor: was not issued by this account"),
-            ("roles?limit=0", "limit: must be 1 to 100, not 0"),
             ("roles?limit=1234567890", "limit: must be an integer, not str"),
             ("roles?is_predefined=True", "is_predefined: must be True or False, not str"),
             ("role-bindings", "resource_type: is required"),
@@ -79,7 +75,6 @@ DETAILS: list[tuple[Act, str, object, str]] = [
             ("spaces?org_id=", "org_id: must not be empty"),
             ("projects?project_type=X", NO_TYPE),
             ("projects?space_id=", "space_id: must not be empty"),
-            ("projects?space_name=", "space_name: must not be empty"),
             ("other", "there is nothing at /v2/other"),
             ("x" * 80, f"there is nothing at /v2/{'x' * 76}"),
         )

@@ -128,10 +128,7 @@ async def result(connect: Connect, case: Case) -> tuple[str, list[str], int]:
     ids=lambda case: "-".join([name_of(case[0]), *map(str, case[1:])]),
 )
 async def test_same_result(case: Case) -> None:
-    """A call has the same outcome everywhere, and leaves the same; the guide has what differs.
-
-    In process it ends in the class of an error that is scripted, before which nothing is done.
-    """
+    """A call ends and leaves the same everywhere, but for what the guide says of changes."""
     fault, operation, when, _ = case
     ended, left, struck = await result(in_process, case)
     assert await result(mocked, case) == (ended, left, struck)

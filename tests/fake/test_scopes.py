@@ -111,12 +111,7 @@ class Test{0}:
 
 
 def test_every_pair(run: Run, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each account has its own calls, and a client reaches the innermost block.
-
-    After each test the environment is as the open blocks make it, also if the test set the key. A
-    fault that a wider fixture scripted is asked of no test; of each account, what a test scripted
-    is asked of that test.
-    """
+    """A client reaches the innermost block, and each test has its own environment and faults."""
     before = os.environ.get("ARIZE_API_KEY")
     # With it, pytest's summary has each line once more.
     monkeypatch.delenv("CI", raising=False)

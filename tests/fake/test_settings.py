@@ -13,11 +13,7 @@ SECRETS = ("-o", "arize_roles_secrets=true")
 
 
 def test_offline(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client that would connect to another machine fails its test, also if it bears it.
-
-    So does one in a thread, or in a task whose failure nobody reads. Without the setting, clients
-    connect; and it changes no environment.
-    """
+    """A client that would connect to another machine fails its test, also if nobody sees it."""
     monkeypatch.setenv("ARIZE_API_KEY", "of-the-developer")
     suite = """
     import contextlib
@@ -119,10 +115,7 @@ def test_stand_ins(run: Run) -> None:
 
 # That each way to an account is seen is `test_ways`.
 def test_secrets(run: Run) -> None:
-    """Keys are found in output that the test reads, in any record, and in collected warnings.
-
-    Nothing else changes: a record below its level reaches no handler, a warning is shown.
-    """
+    """Keys are found in output, records and warnings, and nothing else changes."""
     run(
         """
     import logging

@@ -1,7 +1,4 @@
-"""The table of all ways in which a test comes to an account, and of the checks at its end.
-
-Each check runs one suite, with a file for each way, or for a few of them without `--full`.
-"""
+"""The table of ways in which a test comes to an account, and of the checks at its end."""
 
 import itertools
 import re
@@ -119,10 +116,7 @@ Failed = Callable[..., set[str]]
 
 @pytest.fixture
 def failed(pytester: pytest.Pytester) -> Failed:
-    """Returns the ways whose tests fail for a reason, and sees that all others pass.
-
-    The ways take turns with the scripts.
-    """
+    """Returns the ways, in turn with scripts, whose tests fail for a reason; others pass."""
 
     def run(*scripts: str, reason: str = "", module: str = "", ini: str = "") -> set[str]:
         for (way, source), script in zip(WAYS.items(), itertools.cycle(scripts), strict=False):
