@@ -5,11 +5,9 @@ import contextlib
 import json
 import os
 import sys
-import tempfile
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from importlib.util import find_spec
-from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
@@ -17,7 +15,6 @@ import attrs
 
 from tests.benchmarks.server import Connection, Service
 from tests.benchmarks.side import Side
-from tests.support.tls import Authority
 
 
 class NotMeasuredError(Exception):
@@ -57,8 +54,6 @@ class Bench(NamedTuple):
     size: Size
     service: Service
     url: str
-    secure_url: str
-    ca_file: str
     cores: Sequence[int]
     """The service's and the clients'."""
 
@@ -75,14 +70,12 @@ class Bench(NamedTuple):
         processes: list[Process] = []
         try:
             for side in sides:
-                url, options = self.url, dict(side.options)
-                if side.over_https:
-                    url, options["ca_file"] = self.secure_url, self.ca_file
+                options = dict(side.options)
                 if "roles" in options:
                     options["roles"] = self.size.scaled(options["roles"], 400)
                 at = json.dumps(side._replace(options=tuple(options.items())))
                 module = ("-W", "ignore", "-m", "tests.benchmarks.side")
-                command = (*under, sys.executable, *module, url, at)
+                command = (*under, sys.executable, *module, self.url, at)
                 process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE)
                 processes.append(process)
                 if self.cores:
@@ -168,21 +161,7 @@ async def serving(size: Size) -> AsyncGenerator[Bench]:
     if cores:
         os.sched_setaffinity(0, cores[:1])
     service, loop = Service(), asyncio.get_running_loop()
-    with tempfile.TemporaryDirectory() as directory:
-        authority = Authority(Path(directory))
-        # A thousand callers connect at once; a full backlog would be timed as theirs.
-        plain, secure = [
-            await loop.create_server(
-                lambda: Connection(service), "127.0.0.1", 0, backlog=2048, ssl=context
-            )
-            for context in (None, authority.right())
-        ]
-        async with plain, secure:
-            yield Bench(
-                size=size,
-                service=service,
-                url=f"http://127.0.0.1:{plain.sockets[0].getsockname()[1]}",
-                secure_url=f"https://127.0.0.1:{secure.sockets[0].getsockname()[1]}",
-                ca_file=str(authority.pem),
-                cores=cores,
-            )
+    # A thousand callers connect at once; a full backlog would be timed as theirs.
+    server = await loop.create_server(lambda: Connection(service), "127.0.0.1", 0, backlog=2048)
+    async with server:
+        yield Bench(size, service, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", cores)

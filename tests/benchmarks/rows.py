@@ -33,9 +33,9 @@ def _side(client: str, call: str, calls: int = 1, **options: object) -> Side:
     return Side(client, call, calls, options=tuple(options.items()))
 
 
-def _same(call: str, calls: int, in_flight: int = 1, *, over_https: bool = False) -> Pair:
+def _same(call: str, calls: int, in_flight: int = 1) -> Pair:
     """Return ours and bare aiohttp, which make the same calls."""
-    ours = Side("ours", call, calls, in_flight, over_https=over_https)
+    ours = Side("ours", call, calls, in_flight)
     return Pair(ours, ours._replace(client="aiohttp"))
 
 
@@ -62,8 +62,6 @@ _FAKE = (
 )
 
 _GET, _GET_64, _GET_256 = _same("get", 125), _same("get", 500, 64), _same("get", 1000, 256)
-_TLS, _TLS_64 = _same("get", 125, over_https=True), _same("get", 500, 64, over_https=True)
-_TLS_PAGES = _same("page", 125, 16, over_https=True)
 _PAGES = _same("page", 125, 16)
 _ARIZE_64 = _side("arize", "get", 500, threads=64)._replace(in_flight=64, how="in_threads")
 _THREADS = Pair(Side("ours", "get", 1000, 64), _ARIZE_64, 4, is_free=True)
@@ -72,11 +70,7 @@ _DECODE = Pair(Side("ours", "decode", 400), Side("arize", "decode", 100), 1)
 _CLIENT = _side("fresh", "import", code="from arize_roles_async import AiohttpRolesClient")
 _IMPORT = Pair(_CLIENT, _side("fresh", "import", code="import aiohttp"), 4)
 _IMPORT_FAKE = Pair(_side("fresh", "import", code=_FAKE), _CLIENT, 4)
-_FAKE_GET = _side("fake", "get", 500, roles=100)
-_FAKE_CALL = Pair(_FAKE_GET, Side("ours", "get", 500), 1)
-# What might grow: the cost at a large number, against that at a smaller one.
-_LIVES = Pair(_side("fake", "live", 20, roles=100_000), _side("fake", "live", 20, roles=400), 4)
-_AGAIN = Pair(_side("fake", "names", roles=50_000), _side("fake", "names", roles=5_000), 0)
+_FAKE_CALL = Pair(Side("fake", "get", 500), Side("ours", "get", 500), 1)
 # Both read more roles than the client remembers the names of, which makes room for others from time
 # to time.
 _PEAK = Pair(_side("ours", "peak", roles=100_000), _side("ours", "peak", roles=30_000), 0, 100_000)
@@ -87,9 +81,6 @@ SPEED = (
     Row("get-64", "`get`, 64 in flight", _BARE, _GET_64, "throughput, calls/s", 1.00),
     Row("get-256", "`get`, 256 in flight", _BARE, _GET_256, "throughput, calls/s", 1.05),
     Row("pages-16", "pages of 100, 16 in flight", _BARE, _PAGES, "time, ms", 1.25),
-    Row("https-get-cpu", "`get`, https, 1 in flight", _BARE, _TLS, "CPU, µs", 1.1),
-    Row("https-get-64", "`get`, https, 64 in flight", _BARE, _TLS_64, "throughput, calls/s", 0.87),
-    Row("https-pages-16", "pages, https, 16 in flight", _BARE, _TLS_PAGES, "time, ms", 1.25),
     Row("get-threads", "`get`, 64 in threads", _ARIZE, _THREADS, "throughput, calls/s", 2.5),
     Row("decode", "page of 100 roles, bytes to models", _ARIZE, _DECODE, "time, ms", 0.35),
     Row("walk", "reading 10,000 roles", _ARIZE, _WALK, "time, ms", 0.40),
@@ -103,11 +94,7 @@ COUNTED = (
     _counted("create-count", "`create`", Side("ours", "new", 500), 1.19),
     _counted("page-count", "a page of 100", Side("ours", "page", 150), 1.34),
 )
-GROWTH = (
-    Row("names-growth", "names asked for again, of 50,000", "5,000", _AGAIN, "requests", 1),
-    Row("walk-memory", "reading 100,000 roles", "30,000", _PEAK, "peak, kB", 1.1),
-    Row("fake-growth", "a role's life in a fake of 100,000", "one of 400", _LIVES, "time, ms", 1.3),
-)
+GROWTH = (Row("walk-memory", "reading 100,000 roles", "30,000", _PEAK, "peak, kB", 1.1),)
 _ERRORS = Longest(_side("hostile", "errors"))
 HOSTILE = Row("redaction", "errors about answers of 4 MiB", "", _ERRORS, "longest, ms", 50)
 ROWS = (*OF_JOBS, *SPEED, *COUNTED, *GROWTH, HOSTILE)

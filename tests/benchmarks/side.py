@@ -28,8 +28,6 @@ class Side(NamedTuple):
     in_flight: int = 1
     how: str = "in_tasks"
     """`in_threads` for calls that block, `at_once` for calls that may fail."""
-    over_https: bool = False
-    """True if the calls go over https."""
     options: tuple[tuple[str, Any], ...] = ()
 
     async def in_tasks(self, call: Callable[[], Awaitable[object]]) -> Figures:

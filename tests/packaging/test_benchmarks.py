@@ -16,7 +16,7 @@ from tests.support.processes import ran
 from tests.support.rate_limit import Bucket, Limit
 
 SOME = (
-    *("100-short-*", "4x250-*", "get-*", "https-get-*", "pages-16", "import-fake"),
+    *("100-short-*", "4x250-*", "get-*", "pages-16", "import-fake"),
     *("walk-memory", "fake-*", "redaction"),
 )
 

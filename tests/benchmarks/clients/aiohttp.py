@@ -2,7 +2,6 @@
 
 import contextlib
 import itertools
-import ssl
 from collections.abc import AsyncGenerator
 from datetime import datetime
 from typing import Any
@@ -32,14 +31,11 @@ class _Page(msgspec.Struct):
 
 
 @contextlib.asynccontextmanager
-async def operations(url: str, ca_file: str | None = None) -> AsyncGenerator[Any]:
-    tls = True if ca_file is None else ssl.create_default_context(cafile=ca_file)
+async def operations(url: str) -> AsyncGenerator[Any]:
     roles, numbers = ids_of("Role"), itertools.count()
     role, page = map(msgspec.json.Decoder, (_Role, _Page))
 
-    async with aiohttp.ClientSession(
-        headers=HEADERS, connector=aiohttp.TCPConnector(ssl=tls)
-    ) as session:
+    async with aiohttp.ClientSession(headers=HEADERS) as session:
 
         async def fetch(path: str, decoder: Any) -> object:  # noqa: ANN401
             async with session.get(f"{url}/v2/{path}") as response:

@@ -13,16 +13,14 @@ from tests.benchmarks.records import KEY, PAGE, Figures, ids_of, new_role, page_
 
 
 @contextlib.asynccontextmanager
-async def operations(
-    url: str, ca_file: str | None = None, roles: int = 10_000
-) -> AsyncGenerator[Any]:
+async def operations(url: str, roles: int = 10_000) -> AsyncGenerator[Any]:
     """Yield what can be measured; `roles` are those that are read in a walk."""
     role_ids, numbers = ids_of("Role"), itertools.count()
     request = Request(method="GET", target="/v2/roles")
     headers = {"Content-Type": "application/json"}
     response = Response(status=200, headers=headers, body=page_text().encode())
 
-    async with AiohttpRolesClient(KEY, base_url=url, ca_file=ca_file) as client:
+    async with AiohttpRolesClient(KEY, base_url=url) as client:
         patient = client.with_options(timeout=None)
 
         async def create(number: int) -> None:
