@@ -8,36 +8,26 @@ from hypothesis import strategies as st
 from arize_roles_async.as_code import Declaration, DeclaredRole
 
 _CARRIED: Final = st.characters(codec="utf-8")
-ALLOWED: Final = "ABCXYZabcxyz0189 -_.,()[]'\"/:\\&@#$%!?+="
-
-names = st.text(ALLOWED, min_size=1, max_size=12)
-"""Names that a role can be given."""
-
-old_names = st.text(_CARRIED, min_size=1, max_size=8)
-"""Names that a role may have had: whatever JSON can carry."""
-
-descriptions = st.none() | st.text(
+_ALLOWED: Final = "ABCXYZabcxyz0189 -_.,()[]'\"/:\\&@#$%!?+="
+_PERMISSIONS: Final = ["DATASET_READ", "DATASET_CREATE", "PROJECT_READ", "ROLE_READ", "NEW_READ"]
+_texts = st.text(_CARRIED, min_size=1, max_size=8)
+_descriptions = st.none() | st.text(
     _CARRIED | st.sampled_from('"\\`\x1b\x7f\x85\u202e\u2028\r\n'), min_size=1, max_size=20
-)
-
-permissions = st.lists(
-    st.sampled_from(["DATASET_READ", "DATASET_CREATE", "PROJECT_READ", "ROLE_READ", "NEW_READ"]),
-    min_size=1,
-    max_size=4,
 )
 
 
 @st.composite
-def declarations(draw: st.DrawFn, *, at_least: int = 0) -> Declaration:
-    """Return any valid declaration of at least so many roles; each name appears once."""
-    present = draw(st.lists(names, min_size=at_least, max_size=6, unique=True))
-    old = draw(st.lists(old_names, max_size=6, unique=True))
+def declarations(draw: st.DrawFn) -> Declaration:
+    """Return any valid declaration; each name appears once, and former ones may be any text."""
+    names = st.text(_ALLOWED, min_size=1, max_size=12)
+    present = draw(st.lists(names, max_size=6, unique=True))
+    old = draw(st.lists(_texts, max_size=6, unique=True))
     former = iter([name for name in old if name not in present])
     roles = [
         DeclaredRole(
             name=name,
-            permissions=draw(permissions),
-            description=draw(descriptions),
+            permissions=draw(st.lists(st.sampled_from(_PERMISSIONS), min_size=1, max_size=4)),
+            description=draw(_descriptions),
             previously=[*islice(former, draw(st.integers(0, 2)))],
         )
         for name in present
@@ -45,8 +35,8 @@ def declarations(draw: st.DrawFn, *, at_least: int = 0) -> Declaration:
     return Declaration(
         roles=roles,
         absent=[*former],
-        account=draw(st.none() | st.text(_CARRIED, min_size=1, max_size=8)),
-        anchor=draw(st.none() | st.text(_CARRIED, min_size=1, max_size=8)),
+        account=draw(st.none() | _texts),
+        anchor=draw(st.none() | _texts),
         new_permissions=["NEW_READ", *draw(st.lists(st.sampled_from(["NEWER_READ", "ROLE_READ"])))],
     )
 

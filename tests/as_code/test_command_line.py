@@ -17,8 +17,6 @@ from tests.as_code.accounts import changes, contents
 from tests.as_code.shell import DONE, FILE, KEY, MADE, NOTED, TEXT, Shell, ended, masked
 from tests.support.processes import ROOT
 
-UNWRITTEN = "the standard output cannot be written: "
-
 
 def test_round(shell: Shell) -> None:
     """Check, plan, apply by checksum, plan again, export: to the state that was declared."""
@@ -84,8 +82,6 @@ def test_refused(
 
 
 class TestProcesses:
-    """The command as a process of its own."""
-
     def test_head(self, shell: Shell) -> None:
         """A reader that leaves after the plan ends nothing in the middle of a change."""
         reader, writer = os.pipe()
@@ -99,14 +95,14 @@ class TestProcesses:
             os.close(writer)
             status, _, errors = ended(process)
         assert status == 0
-        assert errors.startswith(f"warning: {UNWRITTEN}[Errno 32] ")
+        assert errors.startswith("warning: the standard output cannot be written: [Errno 32] ")
         assert set(contents(shell.account)) == DONE
 
     def test_no_output(self, shell: Shell) -> None:
         """If nothing can be printed, a sentence says so, and nothing is changed."""
         status, _, errors = shell.script("apply --yes --format=json roles.toml >/dev/full")
         assert (status, errors.count("\n")) == (2, 1)
-        assert errors.startswith(f"error: {UNWRITTEN}[Errno 28] ")
+        assert errors.startswith("error: the standard output cannot be written: [Errno 28] ")
         assert changes(shell.account) == []
 
     def test_device(self, shell: Shell) -> None:
@@ -250,13 +246,49 @@ def test_standard_input(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
         assert shell.status("check -") == status
 
 
-def test_check(shell: Shell) -> None:
-    """Every violation is on its own line, with its place and its path."""
-    shell.write("a.toml", '[roles.A]\n[roles."B\\u001b[31m"]\npermissions = []')
-    status, output, errors = shell("check a.toml")
-    assert (status, output) == (2, "")
-    assert [line.split(": must")[0] for line in errors.splitlines()] == [
-        'error: a.toml:1: roles."A".permissions',
-        'error: a.toml:2: roles."B\\u001b[31m".name',
-        'error: a.toml:3: roles."B\\u001b[31m".permissions',
-    ]
+class TestWho:
+    @pytest.fixture
+    def bound(self, shell: Shell) -> Shell:
+        """Return a shell on an account with three role bindings."""
+        shell.account.add_role("Data Analyst")
+        shell.account.bind("Data Analyst", user="ada@example.com", resource="Space:ML")
+        shell.account.bind("Same", user="eve@example.com", resource="Space:ML")
+        shell.account.bind("Same", user="ada@example.com", resource="Project:ML/churn")
+        return shell
+
+    def test_text(self, bound: Shell) -> None:
+        """It prints a line for each role binding that matches, in columns, or JSON."""
+        churn = "ada@example.com  Same{}  project 'churn' in space 'ML'\n"
+        lines = {
+            "": (
+                "eve@example.com  Same          space 'ML'\n"
+                f"ada@example.com  Data Analyst  space 'ML'\n{churn.format(' ' * 8)}"
+            ),
+            "--role Same --space ML": "eve@example.com  Same  space 'ML'\n",
+            "--project churn --in-space ML": churn.format(""),
+            "--project churn --user eve@example.com": "\n",
+        }
+        for options, shown in lines.items():
+            none = "; it sees none without ROLE_BINDING_READ" if shown == "\n" else ""
+            left = f"; those that the key may not see are left out{none}\n"
+            note = f"note: {shown.count('@')} role bindings{left}"
+            assert bound(f"who {options}") == (0, shown, note)
+        (found,) = json.loads(bound("who --role 'Data Analyst' --format json")[1])["role_bindings"]
+        assert (found["user"], found["resource"]) == ("ada@example.com", "ML")
+        status, output, errors = bound("who --role Anlyst")
+        assert (status, output) == (2, "")
+        assert errors.startswith("error: no role is named 'Anlyst'")
+
+    def test_csv(self, bound: Shell) -> None:
+        """Every field is a column; an apostrophe is before what a spreadsheet would run."""
+        heading = "id,role_id,user_id,resource_type,resource_id,created_at,updated_at,"
+        for name, field in {
+            "a, b - c = d; e": '"a, b - c = d; e"',
+            **{name: f"'{name}" for name in ("=1", "+1", "-1", "@SUM(A1)", " =1", "\uff1d1")},
+            "x;=1": "x;'=1",
+            "x; =1": "x;' =1",
+        }.items():
+            bound.account.add_space(name, id=bound.account.id("Space:ML"))
+            _, output, _ = bound("who --role 'Data Analyst' --format csv")
+            assert output.startswith(f"{heading}user,role,resource,in_space\n")
+            assert output.endswith(f",ada@example.com,Data Analyst,{field},\n")

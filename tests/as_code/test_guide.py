@@ -100,133 +100,87 @@ GH: Final = """\
 #!/bin/sh
 echo "$@" >> gh.log
 for last in "$@"; do case "$last" in body=@*) cat "${last#body=@}" > posted.md;; esac; done
-case "$*" in LISTS) cat comments;; esac
+case "$*" in *--jq*) cat found;; esac
 """
 
 
-class Runner:
-    """Runs the steps of a job for the account staging, with the command `gh` of a test."""
-
-    def __init__(self, folder: Path, variables: dict[str, str], lists: str) -> None:
-        self.folder = folder
-        (folder / "gh").write_text(GH.replace("LISTS", lists))
-        (folder / "gh").chmod(0o755)
-        (folder / "comments").touch()
-        (folder / "accounts").mkdir()
-        (folder / "accounts/staging.toml").write_text('account = "staging"\n')
-        (folder / "roles").mkdir()
-        (folder / "roles/a.toml").write_text('[roles.A]\npermissions = ["ROLE_READ"]\n')
-        self.variables = {
-            **variables,
-            "ACCOUNT": "staging",
-            "GITHUB_OUTPUT": str(folder / "output"),
-            "GITHUB_STEP_SUMMARY": str(folder / "summary"),
-            "GITHUB_REPOSITORY": "o/r",
-            "NUMBER": "7",
-            "OPTION": "--format=text",
-        }
-
-    def __call__(self, script: str) -> int:
-        done = ran("/bin/bash", "-e", "-c", script, cwd=self.folder, env=self.variables)
-        self.shown = done.stdout
-        return done.returncode
-
-    def asked(self, script: str, found: str) -> str:
-        """Run a step for which `gh` finds a comment or an issue, and return what it asks of it."""
-        (self.folder / "comments").write_text(found)
-        assert self(script) == 0
-        return (self.folder / "gh.log").read_text().splitlines()[-1]
-
-    @property
-    def posted(self) -> str:
-        return (self.folder / "posted.md").read_text()
-
-
-class TestWorkflow:
-    @pytest.mark.slow
-    def test_steps(self, tmp_path: Path) -> None:
-        """They plan, note, keep one comment an account, hand the checksum on, and apply by it."""
-        account = account_of("B", "a")
-        with environment(tmp_path, account) as variables:
-            run = Runner(tmp_path, variables, "*--paginate*")
-            assert run(SCRIPTS["plan"]) == 0
-            assert run(SCRIPTS["show"]) == 0
-            name, _, run.variables["CHECKSUM"] = (tmp_path / "output").read_text().partition("=")
-            assert PLAN["outputs"][name] == f"${{{{ steps.show.outputs.{name} }}}}"
-            assert '\n+ create "A" (roles/a.toml)\n' in (tmp_path / "summary").read_text()
-            posts = "api repos/o/r/issues/7/comments -F body=@body.md"
-            assert run.asked(SCRIPTS["comment"], "") == posts
-            changes = "api --method PATCH repos/o/r/issues/comments/42 -F body=@body.md"
-            assert run.asked(SCRIPTS["comment"], "42\n") == changes
-            assert run.posted.startswith(
-                "<!-- arize-roles: staging -->\nRoles of staging:\n```diff\n"
-            )
-            apply, checksum = APPLY["steps"][-1]["run"], run.variables["CHECKSUM"].strip()
-            for given, status in (("", 2), (checksum, 0)):
-                run.variables["CHECKSUM"] = given
-                assert run(apply) == status
-            assert run(SCRIPTS["plan"]) == run(SCRIPTS["show"]) == 0
-        # An empty plan has nothing to approve.
-        assert (tmp_path / "output").read_text().count("staging=") == 1
-        assert account.role("A")
-        assert account.role("B")
-
-    def test_accounts(self) -> None:
-        """Each account has environments and keys of its own; changes are made one after another."""
-        assert [*PLAN["outputs"]] == PLAN["strategy"]["matrix"]["account"]
-        accounts = re.findall(r"'(\[.*?\])'", APPLY["strategy"]["matrix"]["account"])
-        assert accounts == ['["staging", "production"]', '["staging"]', '["production"]']
-        environments = [job["environment"] for job in (PLAN, APPLY)]
-        assert environments == ["${{ matrix.account }}-plan", "${{ matrix.account }}"]
-        assert APPLY["strategy"]["max-parallel"] == 1
-        steps = [*PLAN["steps"], *APPLY["steps"]]
-        keys = [(s["run"].split()[1], s["env"]["ARIZE_API_KEY"]) for s in steps if "_KEY" in str(s)]
-        read, write = "${{ secrets.ARIZE_READ_KEY }}", "${{ secrets.ARIZE_WRITE_KEY }}"
-        assert keys == [("plan", read), ("who", read), ("apply", write)]
-        assert CI.count("secrets.") == len(keys)
-
-
 @pytest.mark.slow
-def test_drift(tmp_path: Path) -> None:
-    """On a schedule a plan becomes one issue an account, which closes when it is empty again."""
+def test_workflow(tmp_path: Path) -> None:
+    """Its steps plan, comment, hand a checksum on and apply it, and look for drift and bindings."""
+    account = account_of("a")
+    for name, text in {
+        "gh": GH,
+        "accounts/staging.toml": 'account = "staging"\n',
+        "roles/a.toml": '[roles.A]\npermissions = ["ROLE_READ"]\n',
+        "users/staging.csv": "",
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / "gh").chmod(0o755)
+    given = {"ACCOUNT": "staging", "GITHUB_REPOSITORY": "o/r", "NUMBER": "7"}
+    given |= {"GITHUB_OUTPUT": "output", "GITHUB_STEP_SUMMARY": "summary"}
+
+    def run(script: str, **variables: str) -> tuple[int, str]:
+        every = {**served, **given, **variables}
+        done = ran("/bin/bash", "-e", "-c", script, cwd=tmp_path, env=every)
+        return done.returncode, done.stdout
+
+    def asked(step: str, found: str, outcome: str = "failure") -> tuple[str, str]:
+        """Return what a step asks of `gh`, which finds something, and what it posts."""
+        (tmp_path / "found").write_text(found)
+        assert run(SCRIPTS[step], OUTCOME=outcome)[0] == 0
+        lines = (tmp_path / "gh.log").read_text().splitlines()
+        return lines[-1].removeprefix("api "), (tmp_path / "posted.md").read_text()
+
+    with environment(tmp_path, account) as served:
+        assert run(SCRIPTS["plan"], OPTION="--format=text")[0] == run(SCRIPTS["show"])[0] == 0
+        name, _, checksum = (tmp_path / "output").read_text().strip().partition("=")
+        assert PLAN["outputs"][name] == f"${{{{ steps.show.outputs.{name} }}}}"
+        assert '\n+ create "A" (roles/a.toml)\n' in (tmp_path / "summary").read_text()
+        posts, body = asked("comment", "")
+        assert posts == "repos/o/r/issues/7/comments -F body=@body.md"
+        assert body.startswith("<!-- arize-roles: staging -->\nRoles of staging:\n```diff\n")
+        patch, _ = asked("comment", "42\n")
+        assert patch == "--method PATCH repos/o/r/issues/comments/42 -F body=@body.md"
+        assert run(APPLY["steps"][-1]["run"], CHECKSUM=checksum)[0] == 0
+        assert account.role("A")
+        # On a schedule.
+        assert run(SCRIPTS["plan"], OPTION="--exit-code")[0] == 1
+        # An empty plan has nothing to approve.
+        assert run(SCRIPTS["show"])[0] == 0
+        assert (tmp_path / "output").read_text().count("staging=") == 1
+        title = "-f title=staging differs from the files of roles -f labels[]=roles-drift-staging"
+        opens, body = asked("issue", "")
+        assert opens == f"repos/o/r/issues -F body=@comment.md {title}"
+        assert '? "a" is not declared' in body
+        account.fail("list", 403)
+        assert run(SCRIPTS["plan"], OPTION="--exit-code")[0] == 2
+        changes, body = asked("issue", "7\n")
+        patch = "--method PATCH repos/o/r/issues/7"
+        assert changes == f"{patch} -F body=@comment.md -f title=no plan for staging"
+        assert "\n! error: GET /v2/roles answered 403 " in body
+        assert asked("issue", "7\n", "success")[0] == f"{patch} -f state=closed"
+        account.bind("A", user="eve@example.com", resource="Space:1")
+        assert run("git init -q . && git add users")[0] == 0
+        status, shown = run(SCRIPTS["who"])
+        assert (status, "+" in shown, "eve@example.com" in shown) == (1, True, True)
+        assert run(f"git add users; {SCRIPTS['who']}")[0] == 0
+
+
+def test_accounts() -> None:
+    """Each account has environments and keys of its own; changes are made one after another."""
+    assert [*PLAN["outputs"]] == PLAN["strategy"]["matrix"]["account"]
+    accounts = re.findall(r"'(\[.*?\])'", APPLY["strategy"]["matrix"]["account"])
+    assert accounts == ['["staging", "production"]', '["staging"]', '["production"]']
+    environments = [job["environment"] for job in (PLAN, APPLY)]
+    assert environments == ["${{ matrix.account }}-plan", "${{ matrix.account }}"]
+    assert APPLY["strategy"]["max-parallel"] == 1
+    steps = [*PLAN["steps"], *APPLY["steps"]]
+    keys = [(s["run"].split()[1], s["env"]["ARIZE_API_KEY"]) for s in steps if "_KEY" in str(s)]
+    read, write = "${{ secrets.ARIZE_READ_KEY }}", "${{ secrets.ARIZE_WRITE_KEY }}"
+    assert keys == [("plan", read), ("who", read), ("apply", write)]
+    assert CI.count("secrets.") == len(keys)
+    # While a change waits for its approval, differences are no drift.
     schedule = "${{ steps.waiting.outputs.runs == '0' && '--exit-code' || '--format=text' }}"
     assert STEPS["plan"]["env"]["OPTION"] == schedule
     assert STEPS["issue"]["if"].endswith(" && steps.waiting.outputs.runs == '0' }}")
-    account = account_of("A", "By hand")
-    with environment(tmp_path, account) as variables:
-        run = Runner(tmp_path, variables, "*--jq*")
-        run.variables |= {"OPTION": "--exit-code", "OUTCOME": "failure"}
-        assert run(SCRIPTS["plan"]) == 1
-        title = "-f title=staging differs from the files of roles -f labels[]=roles-drift-staging"
-        opens = f"api repos/o/r/issues -F body=@comment.md {title}"
-        assert run.asked(SCRIPTS["issue"], "") == opens
-        assert '? "By hand" is not declared' in run.posted
-        patch = "api --method PATCH repos/o/r/issues/7"
-        account.fail("list", 403)
-        assert run(SCRIPTS["plan"]) == 2
-        assert run(SCRIPTS["show"]) == 0
-        assert (tmp_path / "output").read_text() == ""  # no checksum is handed on
-        assert "\n! error: GET /v2/roles answered 403 " in (tmp_path / "comment.md").read_text()
-        changes = f"{patch} -F body=@comment.md -f title=no plan for staging"
-        assert run.asked(SCRIPTS["issue"], "7\n") == changes
-        run.variables["OUTCOME"] = "success"
-        assert run.asked(SCRIPTS["issue"], "7\n") == f"{patch} -f state=closed"
-        assert run(SCRIPTS["issue"]) == 0
-
-
-@pytest.mark.slow
-def test_who(tmp_path: Path) -> None:
-    """Who has which role is compared with a file, which shows a role that was given by hand."""
-    account = account_of("A")
-    account.bind("A", user="ada@example.com", resource="Space:1")
-    with environment(tmp_path, account) as variables:
-        run = Runner(tmp_path, variables, "*")
-        (tmp_path / "users").mkdir()
-        commit = "git -c user.name=A -c user.email=a@example.com commit -qm A"
-        for command in ("git init -q .", SCRIPTS["who"], commit):
-            assert run(command) == (command == SCRIPTS["who"])
-            run("git add users")
-        assert run(SCRIPTS["who"]) == 0
-        account.bind("A", user="eve@example.com", resource="Space:1")
-        assert run(SCRIPTS["who"]) == 1
-        assert "eve@example.com" in run.shown

@@ -33,12 +33,9 @@ from tests.support.clients import START
 
 OURS, THEIRS = "ours-4711", "theirs-4712"
 PERMISSIONS: Final = ["DATASET_READ", "PROJECT_READ", "ROLE_READ", "TAG_READ"]
-SIGNALS: Final = [signal.SIGTERM, signal.SIGINT]
-"""A shell has what it runs in the background ignore the second one."""
 REFUSALS: Final = {400, 403, 404, 409, 422}
 """The statuses that stop one change."""
-KINDS: Final = ["fault", "fault", "drift", "second", "signal", "signals"]
-KINDS.extend([*4 * ["refusal"], *6 * ["wait"]])
+KINDS: Final = ["fault", "fault", "drift", "second", "signal", "signals", *6 * ["refusal", "wait"]]
 
 Content = tuple[str, str | None, frozenset[str]]
 State = dict[str, Content]
@@ -202,7 +199,7 @@ class Stage(FakeAccount):
             thread.join()
         else:
             self.ended_at, self.is_cancelled = len(self.entries), event == "signals"
-            for each in SIGNALS[: 1 + self.is_cancelled]:
+            for each in [signal.SIGTERM, signal.SIGINT][: 1 + self.is_cancelled]:
                 signal.raise_signal(each)
 
     def apply(self) -> None:
@@ -430,7 +427,6 @@ class Case:
                 self.wrong.append(f"it changed what is no change's: {effect}")
                 continue
             old, new = effect
-            # Others may have deleted what was created.
             self.expect(step not in made or not step.before, f"it made {step} twice")
             self.expect(not made or step.place >= made[-1].place, f"{step} came too early")
             made.append(step)
