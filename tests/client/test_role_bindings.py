@@ -115,6 +115,7 @@ class TestLost:
             ("delete", [LOST_AFTER], 3, OutcomeUnknownError, "delete delete get"),
             # A request that was lost may still arrive, so an unchanged account proves nothing.
             ("create", [LOST], 1, OutcomeUnknownError, "create list"),
+            ("create again", [LOST], 1, OutcomeUnknownError, "create list"),
             ("update", [LOST], 1, OutcomeUnknownError, "update get"),
             ("delete", [LOST], 1, OutcomeUnknownError, "delete get"),
             # A binding that is older than the call is somebody else's.
