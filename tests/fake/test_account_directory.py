@@ -70,15 +70,6 @@ def test_every_field(account: FakeAccount, add: Add, kind: str, given: dict[str,
     assert {name: getattr(made, name) for name in given} == given
 
 
-def test_cursor_of_statuses(account: FakeAccount) -> None:
-    """A cursor is of the statuses of its list, in whatever order they are asked for."""
-    account.add_user("a@x.org")
-    account.add_user("b@x.org", status="INVITED")
-    _, page = answer(account, "GET /v2/users?limit=1&status=ACTIVE&status=INVITED")
-    cursor = f"cursor={quote(page['pagination']['next_cursor'], safe='')}"
-    assert listed(account, "users", f"status=INVITED&status=ACTIVE&{cursor}") == ["b@x.org"]
-
-
 def test_replaced(account: FakeAccount) -> None:
     """With an ID that is there, the thing is renamed, and stays as old as it is."""
     assert request_binding(account, "ada@example.com", "Space:ML") == 201

@@ -116,7 +116,6 @@ def test_refused(arguments: dict[str, Any], message: str, account: FakeAccount) 
     [
         (400, {}),
         (599, {}),
-        (429, {"retry_after": 0}),
         (503, {"retry_after": "Thu, 01 Jan 2026 12:00:00 GMT"}),
         (204, {"body": ""}),
         (200, {"body": b""}),

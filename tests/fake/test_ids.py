@@ -109,9 +109,3 @@ def test_label_and_back(label: str, account: FakeAccount) -> None:
     """The label of the ID of a label is the label; an ID stays as it is."""
     assert account.label(account.id(label)) == label
     assert account.id(account.id(label)) == account.id(label)
-
-
-def test_label_of_another() -> None:
-    """The label of another account's ID shows that it is another's."""
-    one, two = FakeAccount(api_key="one"), FakeAccount(api_key="two")
-    assert two.label(one.id("Space:1")) == "Space:1:fake-reieux"

@@ -61,7 +61,6 @@ class TestServeProcess:
         ("arguments", "message"),
         [
             (("--fault", "lsit:500"), "this fault cannot be scripted: operation must be one of"),
-            (("--latency", "-1"), "seconds must be 0 or more, not -1.0"),
             (("--rate", "20/"), "--rate must be calls a second, such as 20, or 20/5, not '20/'"),
             (("--account", "no/such/file"), "no/such/file"),
             (("--assume", "unknown_id=500"), "unknown_id must be one of 404, 400, not '500'"),

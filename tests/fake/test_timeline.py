@@ -85,16 +85,6 @@ async def test_order(account: FakeAccount) -> None:
     assert seen[:4] == [("quick", 2.0), ("quick", 4.0), ("slow", 5.0), ("slow", 10.0)]
 
 
-async def test_passed_from_outside(account: FakeAccount, roles: RolesClient) -> None:
-    """A test that lets time pass itself ends the waits that are over by then."""
-    account.slow_down(5.0)
-    calls = [asyncio.ensure_future(roles.list().all()) for _ in range(3)]
-    await asked(account, 3)
-    account.advance(8.0)
-    await asyncio.gather(*calls)
-    assert passed(account) == 8.0
-
-
 @asynccontextmanager
 async def blocked_list(account: FakeAccount) -> AsyncGenerator[asyncio.Task[object]]:
     """Keeps a list of an account open."""
