@@ -113,22 +113,12 @@ class TestLoad:
         assert [each.id == role for each in loaded.roles] == [False, True, False]
         assert [each.id == binding for each in loaded.bindings()] == [False, True]
 
-    @pytest.mark.parametrize(
-        ("text", "begin"),
-        [
-            ('{"format": 1, "roles": []}', f"{NO_FILE}it has format 1: "),
-            ('{"roles": [{"name": "A", "bindings": []}]}', NO_FILE),
-        ],
-    )
-    def test_older(self, text: str, begin: str) -> None:
+    @pytest.mark.parametrize("text", ['{"format": 1, "roles": []}', '{"bindings": []}'])
+    def test_older(self, text: str) -> None:
         """The error about a file of version 0.4 or 0.3 says what to write."""
-        with pytest.raises(ValueError, match=f"^{begin}") as caught:
+        advice = 'version 0.4 or older wrote it: write "format": 2 and "tenant": "", which keeps '
+        with pytest.raises(ValueError, match=f"^{NO_FILE}.*{advice}"):
             FakeAccount.load(text)
-        assert (
-            'version 0.4 or older wrote it: write "format": 2 and "tenant": "", which keeps its '
-            'IDs, and the "bindings" of a role as "role_bindings": '
-            '[{"role": …, "user": …, "resource": …}]'
-        ) in str(caught.value)
 
     @pytest.mark.parametrize(
         ("text", "message"),

@@ -81,15 +81,6 @@ class TestRateLimit:
             statuses.append(listed(account)[0])
         assert statuses == [200, 429, *([429, 200] * 29)]
 
-    @pytest.mark.parametrize(
-        ("seconds", "asked"),
-        [(0.5, "1"), (1.0, "1"), (1.0000004, "1"), (1.000004, "2"), (2.0, "2")],
-    )
-    def test_whole_seconds(self, account: FakeAccount, seconds: float, asked: str) -> None:
-        """It asks for whole seconds, and takes less than a microsecond for rounding."""
-        account.limit_rate(1.0 / seconds)
-        assert [listed(account), listed(account)] == [(200, None), (429, asked)]
-
 
 def test_pages_of_one_list(account: FakeAccount) -> None:
     """A page that is shortened for one list is left by the others."""

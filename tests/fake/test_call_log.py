@@ -1,8 +1,6 @@
 """The log of what an account was asked."""
 
-import gc
 import json
-import weakref
 from datetime import timedelta
 from typing import Any
 
@@ -181,16 +179,3 @@ class TestBounds:
             assert str(call).isprintable()
             assert len(str(call)) < 2_100
         assert str(account.calls[0]).startswith("create(na�[31m me='xxx")
-
-
-def test_newest_accounts() -> None:
-    """Of the accounts that no test holds any longer, the eight asked last stay for its report."""
-
-    def asked() -> FakeAccount:
-        account = FakeAccount()
-        account.handle(Request(method="GET", target="/v2/roles"))
-        return account
-
-    accounts = [weakref.ref(asked()) for _ in range(20)]
-    gc.collect()
-    assert [each() is not None for each in accounts] == [False] * 12 + [True] * 8

@@ -111,21 +111,6 @@ def test_refused(arguments: dict[str, Any], message: str, account: FakeAccount) 
     assert account.unused_faults == ()
 
 
-@pytest.mark.parametrize(
-    ("failure", "arguments"),
-    [
-        (400, {}),
-        (599, {}),
-        (503, {"retry_after": "Thu, 01 Jan 2026 12:00:00 GMT"}),
-        (204, {"body": ""}),
-        (200, {"body": b""}),
-    ],
-)
-def test_bounds(failure: int, arguments: dict[str, Any]) -> None:
-    """The least and the greatest value of what may be given are not refused."""
-    assert FakeAccount().fail("get", failure, **arguments).struck_requests == 0
-
-
 def test_filter() -> None:
     """Latencies and blocks that match no call are refused, too."""
     with pytest.raises(ValueError, match=NO_LIST):

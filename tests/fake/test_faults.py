@@ -131,7 +131,6 @@ async def test_end(operation: str, failure: Any, when: Any, end: str, names: str
         ("unreachable", False, "no connection (connect limit of 5 s, 1 attempt)"),
         ("silent", True, "no answer (read limit of 10 s, 1 attempt)"),
         ("lost", True, "the connection failed before the complete response arrived"),
-        ("truncated", True, "the connection failed before the complete response arrived"),
         ("undecodable", True, "the connection failed before the complete response arrived"),
     ],
 )

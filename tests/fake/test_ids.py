@@ -97,12 +97,6 @@ class TestOther:
         for path in (listing, f"/v2/role-bindings/{quote(bound.id)}"):
             assert answer(two, f"GET {path}")[0] == 404
 
-    def test_of_nobody(self, account: FakeAccount) -> None:
-        """An ID that no fake account made is anybody's, unless users and resources are declared."""
-        # User:1:lPg2 and Space:1:bFuL
-        assert request_binding(account, "VXNlcjoxOmxQZzI=", "U3BhY2U6MTpiRnVM") == 201
-        assert account.label(account.bindings()[0].user_id) == "1:lPg2"
-
 
 @pytest.mark.parametrize("label", ["ada@example.com", "Space:ML", "Project:ML/churn", "größe"])
 def test_label_and_back(label: str, account: FakeAccount) -> None:

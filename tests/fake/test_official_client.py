@@ -1,8 +1,7 @@
 """Arize's published clients, unmodified, against the fake server.
 
-They are heavy and pin much, so they live in environments of their own. ARIZE_CLIENT_PYTHON names
-the interpreter of one that is made of tests/tools/official_client.txt, with the Python client and
-the command line `ax`; ARIZE_CLIENT_NODE names a folder with the TypeScript client in node_modules.
+ARIZE_CLIENT_PYTHON names an interpreter with what tests/tools/official_client.txt lists, and
+ARIZE_CLIENT_NODE a folder with the TypeScript client in node_modules.
 """
 
 import importlib.util

@@ -84,10 +84,6 @@ def test_every_answer(case: schemathesis.Case[Any], server: RolesServer) -> None
 # What no random call comes across: every kind of answer, against its schema.
 
 
-def assert_is(name: str, instance: object) -> None:
-    jsonschema.validate(instance, {**described(), "$ref": f"#/components/schemas/{name}"})
-
-
 def test_permissions() -> None:
     """The client has the permissions that the description lists, in order and by their names."""
     listed = described()["components"]["schemas"]["Permission"]["enum"]
@@ -112,4 +108,6 @@ def test_parameters() -> None:
 def test_schema_refuses() -> None:
     """The schema refuses what is no role."""
     with pytest.raises(jsonschema.ValidationError):
-        assert_is("Role", {"id": "", "name": "A"})
+        jsonschema.validate(
+            {"id": "", "name": "A"}, {**described(), "$ref": "#/components/schemas/Role"}
+        )

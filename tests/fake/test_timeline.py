@@ -13,7 +13,7 @@ from typing import Any
 import anyio
 import pytest
 
-from arize_roles_async import RetryPolicy, Role, RolesClient, Timeouts
+from arize_roles_async import Role, RolesClient, Timeouts
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from arize_roles_fake._testing.timeline import timeline_of, waiting_in_real_time
 from tests.support.clients import START, Act, account_at_noon, meddled, passed
@@ -40,15 +40,6 @@ async def test_more_than_slots(account: FakeAccount, slots: int, seconds: float)
     roles = FakeRolesClient(account, max_concurrency=slots)
     await run_together(*[roles.list().all] * 50)
     assert passed(account) == seconds
-
-
-@on_each_backend
-async def test_retries(account: FakeAccount) -> None:
-    """Waits between attempts pass together, too."""
-    account.fail("list", 503, times=50)
-    retry = RetryPolicy(backoff=4.0, max_backoff=4.0)
-    await run_together(*[FakeRolesClient(account, retry=retry).list().all] * 50)
-    assert 0.0 < passed(account) <= 4.0
 
 
 @pytest.mark.parametrize("steps", range(8, 14))
