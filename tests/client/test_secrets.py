@@ -396,6 +396,7 @@ async def test_raised(
         lambda: FakeAccount().add_key(f"{NEW} "),
         lambda: FakeAccount().add_key(NEW, grants=["ROLE_RAED"]),
         lambda: FakeAccount().remove_key(NEW),
+        functools.partial(cast("Any", FakeAccount), api_key=NEW, assumptions=5),
     ],
 )
 def test_refused(make: Callable[[], object], failing: Failing) -> None:
