@@ -52,6 +52,7 @@ SERVICES: Final = {
 MOST_SHOWN: Final = 60
 """Limit on the calls of a rule that are broken by their arguments."""
 
+NO_FAULT: Final = "no call: as it is"
 EVERY: Final = "every call"
 NOT_MADE: Final = "not made"
 BEFORE: Final = "the answer before"
@@ -117,14 +118,15 @@ class Script:
         self, method: str, given: tuple[Any, ...], arguments: dict[str, Any]
     ) -> tuple[tuple[str, str], dict[str, Any]]:
         self._numbers[method] += 1
-        ways = dict(asking(arguments))
         texts = [*map(shown, given), *(f"{name}={shown(arguments[name])}" for name in arguments)]
         names = f"{method} {self._numbers[method]}", f"{method} {', '.join(texts)}"
+        # Whoever looks for faults gives none; the ways of other calls are not needed.
+        ways = dict(asking(arguments)) if not self._name or self._name in names else {}
         self.calls[names[0]], self.shown[names[1]] = [*ways], [*ways]
         return names, ways.get(self._way, arguments) if self._name in names else arguments
 
     def _end(self, method: str, names: tuple[str, str], end: Any) -> Any:
-        ways = dict(ending(end))
+        ways = dict(ending(end)) if not self._name or self._name in names else {}
         before = self._answers.setdefault(method, [])
         if before:
             ways |= {BEFORE: before[-1], FIRST: before[0]}

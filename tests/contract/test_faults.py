@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from tests.contract.faulty import SUITES, SWALLOWED, suite
+from tests.contract.faulty import NO_FAULT, SUITES, SWALLOWED, suite
 from tests.contract.suites import failure
 
 FAULTS: Final[dict[str, dict[str, list[str]]]] = tomllib.loads(
@@ -23,7 +23,7 @@ ROWS: Final = [(contract, rule) for contract, rules in FAULTS.items() for rule i
 @pytest.mark.parametrize(("contract", "rule"), ROWS)
 def test_seen(contract: str, rule: str) -> None:
     """A client with the fault fails the rule, and one without a fault does not."""
-    assert failure(suite(CONTRACTS[contract]), rule) is None
+    assert failure(suite(CONTRACTS[contract], NO_FAULT), rule) is None
     for fault in FAULTS[contract][rule]:
         assert failure(suite(CONTRACTS[contract], fault), rule) is not None, fault
 

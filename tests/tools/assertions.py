@@ -23,6 +23,7 @@ import json
 import re
 import signal
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
@@ -55,6 +56,8 @@ BLOCKS: Final = ("pytest.raises", "self._refused_if")
 HELPERS: Final = ("self._all_raise", "self._all_invalid", "self._all_forbidden", "self._sees")
 MOST: Final = 6
 """Limit on the calls of a method in which the search for a fault breaks one, the first ones."""
+BUDGET: Final = 60.0
+"""Seconds in which faults are looked for that a rule sees."""
 LONGEST: Final = 10.0
 """Seconds after which a rule has failed: every test has a limit."""
 PASSES: Final = "__import__('contextlib').suppress(Exception, __import__('pytest').fail.Exception)"
@@ -205,7 +208,9 @@ def delete(node: Any, name: str, at: int) -> None:  # noqa: ANN401 - of any kind
 def judged(of: type, rule: str, left: set[Deletion], faults: Iterable[str]) -> Iterator[str]:
     """Yield the faults of clients that need things in `left`, and take from it what any needs."""
     others = filter(inspect.isclass, [BlockSuite, *vars(test_other_clients).values()])
-    kept: list[Make] = [partial(faulty.suite, of, f"{word}; ") for word in faulty.SERVICES]
+    kept: list[Make] = [
+        partial(faulty.suite, of, f"{word}; {faulty.NO_FAULT}") for word in faulty.SERVICES
+    ]
     for make in kept + [each for each in others if issubclass(each, of) and each is not of]:
         assert ended(make, rule) is None
         left -= {each for each in left if each.fails(make, rule)}
@@ -255,7 +260,8 @@ def unseen(pattern: str = "", *, is_search: bool = False) -> list[Deletion]:
                 faults.sort(key=lambda fault: fault.endswith(faulty.REFUSED))
                 of_rule = {rule, *LISTS} if hasattr(_suite.Suite, rule) else {rule}
                 wanted = {each for each in own if each.function in of_rule}
-                search = (fault for fault in faults if wanted & own)
+                end = time.monotonic() + BUDGET
+                search = (fault for fault in faults if wanted & own and time.monotonic() < end)
                 found = [*judged(of, rule, own, chain(rows[contract].get(rule, ()), search))]
                 left |= own
                 if is_search:
