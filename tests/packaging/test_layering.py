@@ -5,7 +5,6 @@ import functools
 import re
 import sys
 from collections.abc import Iterator
-from graphlib import TopologicalSorter
 from importlib import import_module
 from pathlib import Path
 
@@ -46,24 +45,20 @@ def room(module: str) -> str:
     return module.partition(".")[0]
 
 
-def below(node: ast.AST, *, in_functions: bool) -> Iterator[ast.AST]:
+def run(node: ast.AST) -> Iterator[ast.AST]:
     """Yield what is below a node, without what only type checkers read."""
     for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
-            continue
-        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef) and not in_functions:
-            continue
-        yield child
-        yield from below(child, in_functions=in_functions)
+        if not (isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"):
+            yield child
+            yield from run(child)
 
 
 @functools.cache
-def imports(package: Path, module: str, when: str = "ever") -> set[str]:
-    """Return the full names of what a module imports `ever`, `at run time` or `at its top`."""
+def imports(package: Path, module: str, *, with_types: bool = True) -> set[str]:
+    """Return the full names of what a module imports, ever or at run time."""
     tree = ast.parse(MODULES[package][module])
-    nodes = ast.walk(tree) if when == "ever" else below(tree, in_functions=when == "at run time")
     found: set[str] = set()
-    for node in nodes:
+    for node in ast.walk(tree) if with_types else run(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -72,21 +67,15 @@ def imports(package: Path, module: str, when: str = "ever") -> set[str]:
     return found
 
 
-def uses(package: Path, module: str, imported: str, when: str = "ever") -> bool:
+def uses(package: Path, module: str, imported: str) -> bool:
     """Return whether a module imports something, or a part of it."""
-    return any(f"{name}.".startswith(f"{imported}.") for name in imports(package, module, when))
-
-
-def users(package: Path, imported: str) -> set[str]:
-    """Return the rooms of a package of which a module imports something, or a part of it, ever."""
-    return {room(module) for module in MODULES[package] if uses(package, module, imported)}
+    return any(f"{name}.".startswith(f"{imported}.") for name in imports(package, module))
 
 
 @pytest.mark.parametrize(
-    ("package", "rooms", "when"),
-    [(CLIENT, CLIENT_ROOMS, "at run time"), (FAKE, FAKE_ROOMS, "ever")],
+    ("package", "rooms", "with_types"), [(CLIENT, CLIENT_ROOMS, False), (FAKE, FAKE_ROOMS, True)]
 )
-def test_rooms(package: Path, rooms: tuple[str, ...], when: str) -> None:
+def test_rooms(package: Path, rooms: tuple[str, ...], *, with_types: bool) -> None:
     """Each module is in a room of the plan, and imports only from there and from those below."""
     assert {room(module) for module in MODULES[package]} == set(rooms)
     public = set(import_module(package.name).__all__)
@@ -94,24 +83,9 @@ def test_rooms(package: Path, rooms: tuple[str, ...], when: str) -> None:
         allowed = set(rooms[: rooms.index(room(module)) + 1])
         if package is FAKE or room(module) in ABOVE:
             allowed |= public
-        found = [name.split(".") for name in imports(package, module, when)]
+        found = [name.split(".") for name in imports(package, module, with_types=with_types)]
         if module != "__init__":
             assert {each[1] for each in found if each[0] == package.name and each[1:]} <= allowed
-
-
-@pytest.mark.parametrize(("package", "when"), [(CLIENT, "at its top"), (FAKE, "ever")])
-def test_one_way(package: Path, when: str) -> None:
-    """The modules of a package import one another one way."""
-    modules = MODULES[package].keys() - {"__init__"}
-    graph = {
-        module: {
-            each
-            for each in modules - {module}
-            if uses(package, module, f"{package.name}.{each}", when)
-        }
-        for module in modules
-    }
-    assert list(TopologicalSorter(graph).static_order())
 
 
 @pytest.mark.parametrize(
@@ -126,7 +100,8 @@ def test_one_way(package: Path, when: str) -> None:
 )
 def test_users(package: Path, imported: str, rooms: set[str]) -> None:
     """Only the transport imports aiohttp, what is for tests pytest, and nothing the fake."""
-    assert users(package, imported) == rooms
+    users = {room(module) for module in MODULES[package] if uses(package, module, imported)}
+    assert users == rooms
 
 
 @pytest.mark.parametrize("shared", ["_wire", "_calls"])
