@@ -27,9 +27,9 @@ class Served:
     def ask(self, method: str, path: str, body: object = None, **headers: str) -> Any:  # noqa: ANN401
         """Send a request and return the answer's status and JSON."""
         given = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
-        encoded = {k.encode(): v.encode("latin-1") for k, v in (given | headers).items()}
         content = None if body is None else json.dumps(body)
-        request = httpx.Request(method, f"{self.url}{path}", headers=encoded, content=content)
+        sent = httpx.Headers({**given, **headers}, "latin-1")
+        request = httpx.Request(method, f"{self.url}{path}", headers=sent, content=content)
         with httpx.Client(trust_env=False, verify=False, timeout=LONGEST_WAIT) as http:  # noqa: S501
             answer = http.send(request)
         return answer.status_code, answer.json() if answer.content else None
