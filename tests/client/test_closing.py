@@ -2,11 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
-import anyio
 import pytest
 import trio
 from aiohttp.resolver import ThreadedResolver
@@ -20,7 +19,7 @@ from arize_roles_async import (
 )
 from arize_roles_fake import FakeRolesClient
 from tests.support.clients import ONCE, account_at_noon, create, passed, use
-from tests.support.event_loop import on_each_backend, settle, until
+from tests.support.event_loop import settle, until
 from tests.support.raw_http import PAGE, scripted
 
 UNLIMITED = Timeouts(total=None, connect=None, read=None)
@@ -154,24 +153,17 @@ async def test_own_call() -> None:
 
 
 @pytest.mark.parametrize(("grace", "seconds"), [(3.0, 3.0), (10.0, 5.0)])
-@on_each_backend
 async def test_grace(grace: float, seconds: float) -> None:
     """The fake counts its grace on the account's clock, until the calls have ended."""
     account = account_at_noon()
     account.slow_down(5.0)
-    roles, ended = FakeRolesClient(account), list[bool]()
-
-    async def call() -> None:
-        with suppress(ClientStateError):
-            ended.append(len(await roles.list()) == 0)
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(call)
-        while not len(account.calls):
-            await anyio.lowlevel.checkpoint()
-        await roles.aclose(grace=grace)
-        assert passed(account) == seconds
-    assert ended == [True] * (grace > 5.0)
+    roles = FakeRolesClient(account)
+    call = asyncio.create_task(use(roles))
+    await until(lambda: len(account.calls))
+    await roles.aclose(grace=grace)
+    assert passed(account) == seconds
+    (ended,) = await asyncio.gather(call, return_exceptions=True)
+    assert isinstance(ended, ClientStateError) is (grace < 5.0)
 
 
 def test_trio_cancelled() -> None:

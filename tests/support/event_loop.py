@@ -3,7 +3,6 @@
 import asyncio
 import functools
 import inspect
-import selectors
 from collections.abc import Callable, Coroutine
 from typing import Final
 
@@ -47,31 +46,6 @@ class LoopClock:
         """Let time pass, and whatever is due by then happen."""
         self.skip(seconds)
         await settle()
-
-
-class _Skipping(selectors.DefaultSelector):
-    """Waits a moment at most, and skips the rest of the time in which nothing would happen."""
-
-    MOMENT: Final = 0.25
-    """Seconds in which a busy machine delivers what was sent on its loopback."""
-
-    skipped = 0.0
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if timeout is None or timeout <= self.MOMENT:
-            return super().select(timeout)
-        events = super().select(self.MOMENT)
-        self.skipped += 0.0 if events else timeout - self.MOMENT
-        return events
-
-
-def skipping_loop() -> asyncio.AbstractEventLoop:
-    """Return an event loop that soon comes to limits of silence, if all that speaks runs on it."""
-    selector = _Skipping()
-    loop = asyncio.SelectorEventLoop(selector)
-    real = loop.time
-    loop.time = lambda: real() + selector.skipped  # type: ignore[method-assign]
-    return loop
 
 
 def on_each_backend(test: Callable[..., Coroutine[None, None, None]]) -> Callable[..., None]:
