@@ -6,7 +6,6 @@ from datetime import timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import pytest
 from anyio.lowlevel import checkpoint
@@ -15,15 +14,10 @@ import arize_roles_async
 from arize_roles_async import (
     ListRolesResponse,
     RateLimitError,
-    Request,
-    Response,
     RolesClient,
     RolesTimeoutError,
 )
-from arize_roles_async._calls.call import Call
-from arize_roles_async._calls.pace import Pace
 from arize_roles_fake import FakeAccount, FakeRolesClient
-from arize_roles_fake._client import AccountTransport
 from tests.support.clients import START, account_at_noon, passed
 from tests.support.documentation import examples
 from tests.support.sizes import sized
@@ -132,32 +126,6 @@ class TestFailure:
                 await roles.with_options(timeout=5.0).list()
         assert len(others) == 20
         await asyncio.gather(first, running)
-
-
-async def test_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pace gets the moment of sending: a request may wait for a connection before."""
-    account = account_at_noon()
-    account.limit_rate(1, burst=1)
-    begun = AccountTransport(account, lambda _: account).now()
-    send = AccountTransport.send
-
-    async def send_slowly(self: AccountTransport, request: Request, call: Call) -> Response:
-        await self.event(call).wait(5.0)
-        answer = await send(self, request, call)
-        await self.event(call).wait(2.0)
-        return answer
-
-    monkeypatch.setattr(AccountTransport, "send", send_slowly)
-    refused, granted = (
-        mock.patch.object(Pace, name, autospec=True, side_effect=getattr(Pace, name))
-        for name in ("note_refused", "note_granted")
-    )
-    with refused as refusals, granted as grants:
-        roles = FakeRolesClient(account, timeout=None)
-        await asyncio.gather(roles.list(), roles.list())
-    # The second call is refused, and waits a second in the queue.
-    assert [noted.args[1] - begun for noted in refusals.call_args_list] == [5.0]
-    assert [noted.args[1] - begun for noted in grants.call_args_list] == [13.0]
 
 
 async def test_by_name(capsys: pytest.CaptureFixture[str]) -> None:

@@ -49,28 +49,6 @@ def cancellations() -> int:
 
 
 class TestBlock:
-    async def test_exact(self, clock: LoopClock, limits: TimeLimits) -> None:
-        """It is due at its moment and not before, and ends once, in the error of its call."""
-        task = asyncio.create_task(wait_in(block(limits, 500.0)))
-        await clock.pass_by(400.0)
-        assert not task.cancelling()
-        await clock.pass_by(100.0)
-        with pytest.raises(RolesTimeoutError) as caught:
-            await task
-        assert (caught.value.limit, caught.value.seconds) == ("total", 500.0)
-        # Without its frames.
-        assert isinstance(caught.value.__context__, asyncio.CancelledError)
-        assert caught.value.__context__.__traceback__ is None
-        assert task.cancelling() == 0
-
-    async def test_in_time(self, clock: LoopClock, limits: TimeLimits) -> None:
-        """A block that ends in time, or has no limit, is not touched."""
-        with block(limits, None):
-            with block(limits, 500.0):
-                await clock.pass_by(400.0)
-            await clock.pass_by(1e9)
-        assert cancellations() == 0
-
     @pytest.mark.parametrize("limit", ["total", "read"])
     async def test_cancelled(self, limit: str, clock: LoopClock, limits: TimeLimits) -> None:
         """The cancellation of somebody else goes on its way, whatever limit is over just then."""

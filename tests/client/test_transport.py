@@ -10,6 +10,7 @@ import anyio
 import pytest
 
 from arize_roles_async import (
+    AiohttpRolesClient,
     ClientStateError,
     InvalidResponseError,
     OutcomeUnknownError,
@@ -158,7 +159,8 @@ class TestClient:
             await roles.get(role_id=ID)
         assert transport.calls == ["open", "aclose"]
 
-    async def test_closed_by_call(self) -> None:
+    @pytest.mark.parametrize("is_own", [False, True])
+    async def test_closed_by_call(self, *, is_own: bool) -> None:
         """A call that closes its client, as its function for the key may do, sends nothing."""
 
         async def close() -> str:
@@ -166,7 +168,7 @@ class TestClient:
             return KEY
 
         transport = ScriptedTransport(answer_role)
-        roles = HttpRolesClient(transport, close)
+        roles = HttpRolesClient(transport, close) if is_own else AiohttpRolesClient(close)
         with pytest.raises(ClientStateError, match=r"^the client is closed$"):
             await roles.list()
-        assert transport.calls == ["open", "aclose"]
+        assert transport.calls == ["open", "aclose"] * is_own
