@@ -139,6 +139,25 @@ class TestFunction:
             found = await asyncio.gather(*map(find, keys), return_exceptions=True)
         assert [isinstance(each, ForbiddenError) for each in found] == [False, True] * 2
 
+    async def test_hold_meanwhile(self, connect: Connect) -> None:
+        """A call whose key takes long to come waits out a hold that began meanwhile."""
+        account = account_at_noon()
+        account.fail("list", 429, retry_after=5)
+        keys = Keys("fake-api-key")
+
+        async def key() -> str:
+            if keys() and keys.asked == 2:
+                await until(lambda: bool(account.calls))
+            return "fake-api-key"
+
+        async with connect(account, api_key=key, retry=SOON) as roles:
+            await asyncio.gather(roles.list().all(), roles.list().all())
+        begun = account.calls[0].at
+        assert [(c.outcome, (c.at - begun).total_seconds() >= 5) for c in account.calls] == [
+            *((429, False), (200, True), (200, True)),
+        ]
+        assert keys.asked == 2
+
 
 End = type[RolesError] | None
 
