@@ -1,7 +1,7 @@
 """Many calls at once under a rate limit, on the account's clock."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
@@ -14,10 +14,15 @@ import arize_roles_async
 from arize_roles_async import (
     ListRolesResponse,
     RateLimitError,
+    Request,
+    Response,
     RolesClient,
     RolesTimeoutError,
 )
+from arize_roles_async._calls.call import Call
+from arize_roles_async._calls.pace import Pace
 from arize_roles_fake import FakeAccount, FakeRolesClient
+from arize_roles_fake._client import AccountTransport
 from tests.support.clients import START, account_at_noon, passed
 from tests.support.documentation import examples
 from tests.support.sizes import sized
@@ -126,6 +131,34 @@ class TestFailure:
                 await roles.with_options(timeout=5.0).list()
         assert len(others) == 20
         await asyncio.gather(first, running)
+
+
+async def test_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pace gets the moment of sending: a request may wait for a connection before."""
+    account = account_at_noon()
+    account.limit_rate(1, burst=1)
+    roles, send, noted = FakeRolesClient(account, timeout=None), AccountTransport.send, list[Any]()
+    refuse, grant = Pace.note_refused, Pace.note_granted
+
+    async def send_slowly(self: AccountTransport, request: Request, call: Call) -> Response:
+        await self.event(call).wait(5.0)
+        answer = await send(self, request, call)
+        await self.event(call).wait(2.0)
+        return answer
+
+    def noting(note: Callable[..., None]) -> Callable[..., None]:
+        def noted_too(pace: Pace, sent: float, *more: float) -> None:
+            noted.append(sent)
+            note(pace, sent, *more)
+
+        return noted_too
+
+    monkeypatch.setattr(AccountTransport, "send", send_slowly)
+    monkeypatch.setattr(Pace, "note_refused", noting(refuse))
+    monkeypatch.setattr(Pace, "note_granted", noting(grant))
+    await asyncio.gather(roles.list(), roles.list())
+    # The second call is refused, and waits a second in the queue.
+    assert [sent - START.timestamp() for sent in noted] == [5.0, 13.0]
 
 
 async def test_by_name(capsys: pytest.CaptureFixture[str]) -> None:
