@@ -11,6 +11,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -231,7 +232,7 @@ class TestDemo:
         account = FakeAccount(**options)
         # The deletion only seems to be made.
         account.fail("delete", 204, body="", about="AI Engineer")
-        monkeypatch.setattr(module, "FakeAccount", lambda **_: account)
+        monkeypatch.setattr(module, "FakeAccount", Mock(return_value=account))
         assert main(["demo"]) == 1
         captured = capsys.readouterr()
         assert captured.err.startswith(f"\nNot as expected: {message}")

@@ -5,7 +5,6 @@ import hashlib
 import json
 import re
 import shutil
-import urllib.error
 import urllib.request
 from pathlib import Path
 from urllib.parse import quote

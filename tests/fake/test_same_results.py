@@ -39,7 +39,7 @@ FAULTS: Final[list[Fault]] = [
     *({"failure": each, "body": "<html>"} for each in (200, 302, *STATUSES)),
 ]
 
-CALLS: Final[dict[str, Callable[[Any, Mapping[str, str]], Awaitable[object]]]] = {
+CALLS: Final[dict[Any, Callable[[Any, Mapping[str, str]], Awaitable[object]]]] = {
     "list": lambda roles, _: roles.list(),
     "get": lambda roles, ids: roles.get(role_id=ids["role"]),
     "create": lambda roles, _: roles.create(name="B", permissions=["ROLE_READ"]),

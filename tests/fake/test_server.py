@@ -18,6 +18,7 @@ import pytest
 import arize_roles_fake
 from arize_roles_async import AiohttpRolesClient, RolesConnectionError
 from arize_roles_fake import FakeAccount, RolesServer
+from arize_roles_fake._testing.fault_rules import Breakage
 from tests.support.clients import ONCE, ask, serve
 from tests.support.event_loop import until
 from tests.support.modules import modules_of
@@ -116,11 +117,12 @@ async def test_long_body(account: FakeAccount) -> None:
             assert (await answer.json(content_type=None))["detail"] == "the body is too long"
 
 
-async def test_caller_left(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("failure", ["lost", "truncated"])
+async def test_caller_left(failure: Breakage, caplog: pytest.LogCaptureFixture) -> None:
     """A caller that left before its answer broke off disturbs nobody."""
     account = FakeAccount(api_key="fake-api-key")
     account.slow_down(0.02)
-    account.fail("list", "truncated")
+    account.fail("list", failure)
     async with serve(account) as url, connection(url) as (_, writer):
         writer.write(LIST)
         await until(lambda: len(account.calls) == 1)
