@@ -32,11 +32,11 @@ from arize_roles_async.as_code.toml import formatted
 
 _COLORS: Final = {"+": 32, "-": 31, "!": 33, "?": 35, "#": 36}
 _SOUGHT: Final = {
-    "role": "only bindings of the role with this name or ID",
-    "user": "only those of the user with this address or ID",
-    "space": "only those on the space with this name or ID",
-    "project": "only those on the project with this name or ID",
-    "in_space": "the space of --project, by its name or ID",
+    "role": "only bindings of this role",
+    "user": "only those of the user with this address",
+    "space": "only those on this space",
+    "project": "only those on this project",
+    "in_space": "the space of --project",
 }
 _FORMULA: Final = r"(^|[;\t\r\n])(?=\s*[=+@＝＋－＠﹦﹢﹣﹫-])"  # noqa: RUF001 - signs of other widths
 """Where a spreadsheet runs the rest of a text, also where a semicolon or tab separates cells."""
@@ -116,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     who = commands.add_parser("who", help="show who has which role on which space or project")
     for name, what in _SOUGHT.items():
         option = f"--{name.replace('_', '-')}"
-        who.add_argument(option, default=client.UNSET, metavar="NAME", help=what)
+        who.add_argument(option, default=client.UNSET, metavar="NAME_OR_ID", help=what)
     who.add_argument("--format", choices=("text", "json", "csv"), default="text")
     commands.add_parser("schema", help="print a JSON Schema of the file, for editors")
     for command in (check, plan, apply, fmt):
