@@ -114,9 +114,10 @@ def _parser() -> argparse.ArgumentParser:
     fmt = commands.add_parser("fmt", help="put the lists of files in order; comments are kept")
     fmt.add_argument("--check", action="store_true", help="only name files that would change")
     who = commands.add_parser("who", help="show who has which role on which space or project")
+    who.description = "Each NAME may be an ID, too."
     for name, what in _SOUGHT.items():
         option = f"--{name.replace('_', '-')}"
-        who.add_argument(option, default=client.UNSET, metavar="NAME_OR_ID", help=what)
+        who.add_argument(option, default=client.UNSET, metavar="NAME", help=what)
     who.add_argument("--format", choices=("text", "json", "csv"), default="text")
     commands.add_parser("schema", help="print a JSON Schema of the file, for editors")
     for command in (check, plan, apply, fmt):
