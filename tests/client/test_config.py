@@ -345,10 +345,11 @@ class TestCertificates:
     ) -> None:
         """Words for verification that leave the caller unprotected, or say opposite things."""
         names = {"VERIFY": "ARIZE_REQUEST_VERIFY", "CA": "ARIZE_SSL_CA_CERT"}
+        arguments = {"base_url": "https://localhost"} | arguments
         said = ""
         with patch.dict(os.environ, {names[name]: value for name, value in variables.items()}):
             try:
-                configured(**{"base_url": "https://localhost"} | arguments)
+                configured(**arguments)
             except (ConfigurationError, InsecureWarning) as caught:
                 said = str(caught)
         assert message in said
