@@ -217,7 +217,9 @@ def test_threads_share(arize_env: RolesServer) -> None:
     arize_env.account.add_role("AI Engineer")
     names, start = definitions("arize_roles_async/guide/threads.md"), Mock()
     with names["stack"], ThreadPoolExecutor(8) as pool:
-        answers = [b"".join(each) for each in pool.map(names["app"], [{}] * 40, [start] * 40)]
+        answers = [
+            b"".join(each) for each in pool.map(names["app"], ["environ"] * 40, [start] * 40)
+        ]
     pages = [ListRolesResponse.from_json(answer) for answer in answers]
     assert [[role.name for role in page] for page in pages] == [["AI Engineer"]] * 40
     assert len(arize_env.account.calls) == 40

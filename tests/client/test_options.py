@@ -309,7 +309,7 @@ def test_after_others(data: st.DataObject) -> None:
             methods = [
                 (resource, name, method)
                 for resource, found in clients.items()
-                for name, method in inspect.getmembers(type(found))
+                for name, method in inspect.getmembers(found.__class__)
                 if inspect.isfunction(method) and name[0] != "_" and name not in CHANGES
             ]
             drawn = data.draw(st.lists(st.sampled_from(methods), max_size=6))
