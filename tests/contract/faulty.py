@@ -52,7 +52,7 @@ SERVICES: Final = {
 MOST_SHOWN: Final = 60
 """Limit on the calls of a rule that are broken by their arguments."""
 
-NO_FAULT: Final = "no call: as it is"
+NO_FAULT: Final = "call 0: as it is"
 EVERY: Final = "every call"
 NOT_MADE: Final = "not made"
 BEFORE: Final = "the answer before"
@@ -76,6 +76,7 @@ class Script:
 
     def __init__(self, fault: str = "") -> None:
         self._name, _, self._way = fault.rpartition(": ")
+        self._is_numbered = re.fullmatch(r"[\w.]+ \d+", self._name) is not None
         self._numbers = collections.Counter[str]()
         self._answers: dict[str, list[Any]] = {}
         self.calls: dict[str, list[str]] = {}
@@ -118,7 +119,12 @@ class Script:
         self, method: str, given: tuple[Any, ...], arguments: dict[str, Any]
     ) -> tuple[tuple[str, str], dict[str, Any]]:
         self._numbers[method] += 1
-        texts = [*map(shown, given), *(f"{name}={shown(arguments[name])}" for name in arguments)]
+        texts: list[str] = []
+        if not self._is_numbered:
+            texts = [
+                *map(shown, given),
+                *(f"{each}={shown(arguments[each])}" for each in arguments),
+            ]
         names = f"{method} {self._numbers[method]}", f"{method} {', '.join(texts)}"
         # Whoever looks for faults gives none; the ways of other calls are not needed.
         ways = dict(asking(arguments)) if not self._name or self._name in names else {}
