@@ -317,10 +317,11 @@ class TestOverride:
 
     def test_by_a_value(self) -> None:
         """A test that is made something else, here or in another base, would vanish as silently."""
-        mixin = type("Mixin", (), {"test_name_case": None})
-        for bases, members in (((RolesContract,), vars(mixin)), ((mixin, RolesContract), {})):
+        given: dict[str, Any] = {"test_name_case": None}
+        mixin = type("Mixin", (), given)
+        for bases, members in (((RolesContract,), given), ((mixin, RolesContract), {})):
             with pytest.raises(TypeError, match=r"TestMixed\.test_name_case overrides a rule"):
-                type("TestMixed", bases, dict(members))
+                type("TestMixed", bases, members)
 
 
 class _LeavesARole(RolesContract):
