@@ -7,7 +7,7 @@ from tests.tools import assertions
 
 pytestmark = [pytest.mark.usefixtures("unmeasured"), pytest.mark.full]
 
-UNSEEN = 190
+UNSEEN = 105
 """What a rule does that no broken client needs, such as a wait for a coarse clock."""
 
 

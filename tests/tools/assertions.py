@@ -231,10 +231,22 @@ def judged(of: type, rule: str, left: set[Deletion], faults: Iterable[str]) -> I
                 yield fault
 
 
+def searched(of: type, rule: str, own: set[Deletion], names: set[str]) -> Iterator[str]:
+    """Yield faults while a thing of some functions is left, for a while."""
+    end = time.monotonic() + BUDGET
+    # A client that refuses a call is the least that a rule can see.
+    for fault in sorted(
+        faulty.faults(of, rule, MOST), key=lambda each: each.endswith(faulty.REFUSED)
+    ):
+        if time.monotonic() > end or not any(each.function in names for each in own):
+            return
+        yield fault
+
+
 def unseen(pattern: str = "", *, is_search: bool = False) -> list[Deletion]:
     """Return what rules do whose names have a pattern, and no client needs.
 
-    With a search, the faults that are needed are written.
+    With a search, the faults that are needed are written; with a pattern, none goes.
     """
     every = [*functions()]
     left = {
@@ -255,17 +267,14 @@ def unseen(pattern: str = "", *, is_search: bool = False) -> list[Deletion]:
             own = {each for each in left if each.owner in owners and each.function in names}
             if own:
                 left -= own
-                faults = list(faulty.faults(of, rule, MOST)) if is_search else []
-                # A client that refuses a call is the least that a rule can see.
-                faults.sort(key=lambda fault: fault.endswith(faulty.REFUSED))
                 of_rule = {rule, *LISTS} if hasattr(_suite.Suite, rule) else {rule}
-                wanted = {each for each in own if each.function in of_rule}
-                end = time.monotonic() + BUDGET
-                search = (fault for fault in faults if wanted & own and time.monotonic() < end)
-                found = [*judged(of, rule, own, chain(rows[contract].get(rule, ()), search))]
+                search = searched(of, rule, own, of_rule) if is_search else ()
+                listed = rows[contract].get(rule, [])
+                found = [*judged(of, rule, own, chain(listed, search))]
                 left |= own
                 if is_search:
-                    rows[contract][rule] = found
+                    kept = listed if pattern else []
+                    rows[contract][rule] = [*kept, *(each for each in found if each not in kept)]
                     FILE.write_text(as_toml(rows), "utf-8")
     return sorted(left, key=str)
 
