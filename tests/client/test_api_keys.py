@@ -88,6 +88,12 @@ class TestFunction:
         assert caught.value.__cause__ is (key if isinstance(key, LookupError) else None)
         assert len(account.calls) == 1
 
+    async def test_exit(self, connect: Connect) -> None:
+        """What ends the program ends the call as it is."""
+        async with connect(FakeAccount(), api_key=Keys(SystemExit(3))) as roles:
+            with pytest.raises(SystemExit):
+                await roles.list()
+
     async def test_leaving_queue(self, connect: Connect) -> None:
         """A call asks when it leaves the queue, and not before; a refused argument never does."""
         account, asked, answer = two_keys(), 0, asyncio.Event()
