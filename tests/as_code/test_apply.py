@@ -91,7 +91,7 @@ PAGE: Final = {"body": "<html>"}
 ENDS: Final[dict[str, list[tuple[Any, dict[str, Any]]]]] = {
     "refused": [(400, {}), (403, {}), (409, {}), (422, {})],
     "failed": [(401, {}), (429, {}), (503, {}), ("refused", {}), (429, PAGE)],
-    "open": [(500, {}), (502, {}), ("lost", {}), (403, PAGE), (404, PAGE), (503, PAGE)],
+    "open": [(500, {"times": 1}), (502, {}), ("lost", {}), (403, PAGE), (404, PAGE), (503, PAGE)],
     "made": [("lost", {"when": "after"}), (503, {"times": 2})],
 }
 """How a change ends, by what its requests meet."""

@@ -5,8 +5,9 @@ import tracemalloc
 
 import pytest
 
-from arize_roles_async import ListRolesResponse
+from arize_roles_async import InvalidResponseError, ListRolesResponse, Request, Response
 from arize_roles_async._values.json import MAX_BODY, parse_json
+from arize_roles_async._wire.decode import decode
 
 
 @pytest.mark.parametrize("character", ["𝄞", ","])
@@ -40,6 +41,13 @@ class TestRefused:
         """The error for invalid JSON, or for JSON that is nested too deeply, says so."""
         with pytest.raises(ValueError, match=r"^is not valid JSON: "):
             parse_json(body)
+
+    def test_answer(self) -> None:
+        """An answer of too many values is refused before any object is made of it."""
+        request = Request(method="GET", target="/v2/roles")
+        body = b'{"roles": [' + b",".join([b"{}"] * 200_001) + b"]}"
+        with pytest.raises(InvalidResponseError, match="must hold at most 200000 values"):
+            decode(ListRolesResponse, request, Response(status=200, headers={}, body=body))
 
     @pytest.mark.parametrize("item", [b"{}", b"[]", b"0", b'""'])
     def test_values(self, item: bytes) -> None:

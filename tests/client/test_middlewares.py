@@ -170,13 +170,15 @@ class TestRaises:
             response.raise_for_status()
             return response
 
-        account = account_at_noon()
-        async with lent(account, check) as roles:
+        answers = http_response(503), http_response(404, b"{}", "X-Request-Id: r-1")
+        async with (
+            scripted(*answers) as server,
+            over(server.url, check, retry=SOON) as roles,
+        ):
             with pytest.raises(StatusError) as caught:
-                await roles.get(role_id="Um9sZTo5OTk6bm9uZQ==")
-            account.fail("list", 503)
-            await roles.list()
-        assert (caught.value.status, caught.value.from_service) == (404, False)
+                await roles.list()
+        error = caught.value
+        assert (error.status, error.from_service, error.request_id) == (404, False, "r-1")
 
 
 @pytest.mark.parametrize("size", [50, 1 << 18], ids=["short", "long"])

@@ -175,7 +175,7 @@ class TestKeys:
         assert (len(one.calls), len(two.calls)) == (1, 1)
 
     async def test_time(self) -> None:
-        """The time of a client is the latest of its accounts, so each can let time pass."""
+        """The time of a client is the latest of its accounts, and passes for all of them."""
         accounts = {"one": account_at_noon(), "two": account_at_noon()}
         accounts["one"].fail("list", 429, retry_after=60)
         roles = AiohttpRolesClient(lambda: "one", retry=ONCE)
@@ -183,9 +183,10 @@ class TestKeys:
             with pytest.raises(RateLimitError):
                 await roles.list()
             accounts["two"].advance(60)
+            accounts["one"].slow_down(5)
             await roles.list()
             await roles.aclose()
-        assert passed(accounts["two"]) == 60.0
+        assert (passed(accounts["one"]), passed(accounts["two"])) == (5.0, 65.0)
 
     def test_refused(self) -> None:
         """Something else than accounts is refused, and an account without a key."""
