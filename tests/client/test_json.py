@@ -5,7 +5,7 @@ import tracemalloc
 
 import pytest
 
-from arize_roles_async import InvalidResponseError, ListRolesResponse, Request, Response, Role
+from arize_roles_async import InvalidResponseError, ListRolesResponse, Request, Response
 from arize_roles_async._values.json import MAX_BODY, parse_json
 from arize_roles_async._wire.decode import decode
 
@@ -43,12 +43,13 @@ class TestRefused:
             parse_json(body)
 
     def test_answer(self) -> None:
-        """A role of too many values is refused, although each of them is right."""
+        """A page of too many values is refused, although each of them is right."""
         times = {f"{each}_at": "2026-01-02T03:04:05Z" for each in ("created", "updated")}
-        many = {"id": "x", "name": "x", "is_predefined": False, "permissions": ["A"] * 200_001}
-        answer = Response(status=200, headers={}, body=json.dumps(many | times).encode())
+        role = {"id": "x", "name": "x", "is_predefined": False, "permissions": ["A"] * 1000}
+        page = {"roles": [role | times] * 200, "pagination": {"has_more": False}}
+        answer = Response(status=200, headers={}, body=json.dumps(page).encode())
         with pytest.raises(InvalidResponseError, match="must hold at most 200000 values"):
-            decode(Role, Request(method="GET", target="/v2/roles/x"), answer)
+            decode(ListRolesResponse, Request(method="GET", target="/v2/roles"), answer)
 
     @pytest.mark.parametrize("item", [b"{}", b"[]", b"0", b'""'])
     def test_values(self, item: bytes) -> None:
