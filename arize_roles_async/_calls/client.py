@@ -51,11 +51,10 @@ def _ours(client: object) -> "BaseClient[object] | None":
 def may_be_since(call: DrivenCall[object], moment: datetime) -> bool:
     """Return whether a time of the service may be that of a change by a call.
 
-    A time stands for the whole second, millisecond or microsecond that it begins, as it is nowhere
-    documented which of these the service writes.
+    A time stands for the whole second or millisecond that it begins, as it is nowhere documented
+    how exactly the service writes times.
     """
-    fraction = moment.microsecond
-    stands_for = 1.0 if not fraction else 1e-3 if not fraction % 1_000 else 1e-6
+    stands_for = 1e-3 if moment.microsecond else 1.0
     earliest = call.created_since(call.driver.transport.now(), time.time())
     return moment.timestamp() + stands_for > earliest
 
