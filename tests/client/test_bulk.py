@@ -18,6 +18,7 @@ from arize_roles_async import (
     Response,
     RolesClient,
     RolesTimeoutError,
+    Timeouts,
 )
 from arize_roles_async._calls.call import Call
 from arize_roles_async._calls.pace import Pace
@@ -96,6 +97,33 @@ class TestFailure:
             assert f"(times sent: {times})" in str(error)
         assert account.now() == begun
         assert len(account.calls) == 1
+
+    async def test_after_a_hold(self) -> None:
+        """A call that was sent after a hold, and got no answer, took too long."""
+        account = account_at_noon()
+        account.fail("list", 429, times=1, retry_after=3)
+        account.fail("list", "silent", times=1)
+        with pytest.raises(RolesTimeoutError):
+            await FakeRolesClient(account, timeout=Timeouts(total=10.0, read=None)).list()
+
+    async def test_other_failure(self) -> None:
+        """Under a hold, a call that another failure asks to wait longer does so."""
+        account = account_at_noon()
+        account.fail("list", 429, times=1, retry_after=2)
+        account.fail("list", 503, times=1, retry_after=5)
+        roles = FakeRolesClient(account)
+        await asyncio.gather(roles.list(), roles.list())
+        assert [(call.at - START).total_seconds() for call in account.calls] == [0.0, 0.0, 2.0, 5.0]
+
+    async def test_no_slot(self) -> None:
+        """Under a rate limit, a call that waits for a slot until its time is up took too long."""
+        account = account_at_noon()
+        account.fail("list", 429, times=1)
+        roles = FakeRolesClient(account, max_concurrency=1)
+        await roles.list()
+        account.slow_down(5.0)
+        with pytest.raises(RolesTimeoutError):
+            await asyncio.gather(roles.list(), roles.with_options(timeout=3.0).list())
 
     async def test_clock_ticks(self) -> None:
         """A call ends although its time is up between two readings of the clock."""

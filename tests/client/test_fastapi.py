@@ -64,6 +64,7 @@ def test_openapi(names: dict[str, Any]) -> None:
     assert answers[0] == answers[1]["items"] == {"$ref": "#/components/schemas/Role"}
     role = described["components"]["schemas"]["Role"]
     assert role["required"] == ["id", "name", "is_predefined", "created_at", "updated_at"]
+    assert role["description"] == "A named set of permissions, as the service holds it."
     created = role["properties"]["created_at"]
     assert (created["type"], created["format"]) == ("string", "date-time")
     assert created["description"] == "When it was created; timezone-aware."

@@ -39,6 +39,8 @@ VIEWER = attrs.evolve(
     is_predefined=True,
 )
 WITHHELD = attrs.evolve(VIEWER, permissions=None)
+NEWER = attrs.evolve(VIEWER, name="Newer", permissions=(UnknownPermission("APE_READ"),))
+EMPTY = attrs.evolve(VIEWER, name="Empty", permissions=())
 
 
 def page(*roles: Role) -> ListRolesResponse:
@@ -133,21 +135,21 @@ def test_polars() -> None:
         ]
 
 
-@pytest.mark.parametrize("roles", [(ENGINEER, VIEWER), ()])
+@pytest.mark.parametrize("roles", [(ENGINEER, VIEWER, NEWER, EMPTY), ()])
 def test_matrix(roles: tuple[Role, ...]) -> None:
     """The table of roles by permissions has plain booleans, and a column for each known one."""
     matrix = page(*roles).permission_matrix()
     assert {*matrix.dtypes.map(str)} == {"bool"}
     assert (matrix.index.name, matrix.columns.name) == ("role", "permission")
     assert (str(matrix.index.dtype), str(matrix.columns.dtype)) == ("object", "object")
-    assert list(matrix.index) == ["AI Engineer", "Viewer"][: len(roles)]
-    unknown = ["ZEBRA_READ"] if roles else []
+    assert list(matrix.index) == ["AI Engineer", "Viewer", "Newer", "Empty"][: len(roles)]
+    unknown = ["APE_READ", "ZEBRA_READ"] if roles else []
     assert list(matrix.columns) == [*(member.value for member in Permission), *unknown]
     if roles:
-        assert list(matrix["PROJECT_READ"]) == [True, True]
-        assert list(matrix["ZEBRA_READ"]) == [True, False]
-        assert list(matrix[Permission.DATASET_READ]) == [False, True]
-        assert matrix.to_numpy().sum() == 4
+        assert list(matrix["PROJECT_READ"]) == [True, True, False, False]
+        assert list(matrix["ZEBRA_READ"]) == [True, False, False, False]
+        assert list(matrix[Permission.DATASET_READ]) == [False, True, False, False]
+        assert matrix.to_numpy().sum() == 5
 
 
 def test_matrix_withheld() -> None:

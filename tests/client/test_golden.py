@@ -163,6 +163,7 @@ class TestRequests:
         [
             ("a+b/c==", "a%2Bb%2Fc%3D%3D"),
             ("..", "%2E%2E"),
+            ("%2F", "%252F"),
             ("../roles", "..%2Froles"),
             ("a?b#c&d", "a%3Fb%23c%26d"),
             ("é", "%C3%A9"),

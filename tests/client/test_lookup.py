@@ -123,6 +123,7 @@ class TestSharedWalk:
             ("Readers", "Reade", "Reader 1"),
         ),
         ("abcde", ["abcxy", "abxyz"], ("abcxy",)),
+        ("READER", ["Reader"], ("Reader",)),
         # No name that no role can have, and of a long one the beginning counts.
         ("a" * 250 + "bbbbb", ["a" * 255, "a" * 256], ("a" * 255,)),
         # The first 200 are compared.

@@ -141,6 +141,17 @@ class TestOneAfterAnother:
         assert [each.getMessage() for each in caplog.records if each.name == "asyncio"] == []
 
 
+def test_left_walk() -> None:
+    """A search that a closed loop left behind is none of the next loop's."""
+    roles, loop = FakeRolesClient(), asyncio.new_event_loop()
+    with roles.account.block("list") as blocked:
+        left = loop.create_task(roles.get(role="Admin"))
+        loop.run_until_complete(blocked.reached())
+        loop.close()
+    assert not left.done()
+    assert asyncio.run(asyncio.wait_for(roles.get(role="Admin"), 5.0)).name == "Admin"
+
+
 async def test_other_context() -> None:
     """A call may end in another context, as one does whose loop was closed by hand."""
     with socket.create_server(("127.0.0.1", 0)) as silent:

@@ -1,5 +1,6 @@
 """Errors quote as much of an answer as is written here, and not a character more."""
 
+import copy
 import json
 from collections.abc import Callable
 
@@ -8,6 +9,7 @@ from rich.pretty import pretty_repr
 
 from arize_roles_async import (
     InvalidResponseError,
+    ProblemDetails,
     Request,
     Response,
     Role,
@@ -63,6 +65,14 @@ def test_problem_document() -> None:
     assert refusal(409, padded).from_service
     assert not refusal(409, padded + b" ").from_service
     assert parse_problem(Response(status=409, headers={}, body=padded + b" ")) is None
+
+
+def test_members() -> None:
+    """A problem document has members that nobody knows, and none of a wrong type."""
+    body = b'{"title": "No", "instance": 5, "parts": [true, null]}'
+    problem = parse_problem(Response(status=400, headers={}, body=body))
+    assert problem == ProblemDetails(title="No", extra={"parts": [True, None]})
+    assert {problem} == {copy.copy(problem)}
 
 
 @pytest.mark.parametrize(
