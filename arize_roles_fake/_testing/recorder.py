@@ -37,7 +37,8 @@ class Recorder:
 
     def __init__(self, *, is_paused: bool = False) -> None:
         self._asked: dict[int, tuple[RecordedAccount, int]] = {}
-        """Accounts by their identity, since a subclass may have no hash, each with its calls."""
+        """Accounts by their identity, since a subclass may have no hash, each with its calls; the
+        one that was asked last comes last."""
         self.keys: set[str] = set()
         """The API keys that the test gave to accounts, or sent, and those of accounts it asked."""
         self.refusals: list[str] = []
@@ -62,7 +63,7 @@ class Recorder:
 
     def note_call(self, account: RecordedAccount, keys: Iterable[str]) -> None:
         self.keys.update(keys)
-        _, count = self._asked.get(id(account), (account, 0))
+        _, count = self._asked.pop(id(account), (account, 0))
         self._asked[id(account)] = account, count + 1
         if len(self._asked) > _MAX_ACCOUNTS:
             del self._asked[next(iter(self._asked))]

@@ -6,6 +6,9 @@ from typing import Final
 
 import pytest
 
+from arize_roles_fake import FakeAccount
+from arize_roles_fake._testing.recorder import Recorder
+
 Run = Callable[..., pytest.RunResult]
 Suite = tuple[str, dict[str, int], list[str]]
 
@@ -262,7 +265,19 @@ def test_suite(run: Run, suite: Suite) -> None:
     result.stdout.fnmatch_lines(lines)
     if suite is REPORT:
         assert result.stdout.str().count("Calls of the fake") == 6
+        result.stdout.no_fnmatch_line("* list(limit=7) *")
         assert "Bearer" not in result.stdout.str().partition("Calls of the fake")[2]
+
+
+def test_newest() -> None:
+    """Of many accounts the eight that were asked last are in the report, with all their calls."""
+    recorder, accounts = Recorder(), [FakeAccount(predefined=False) for _ in range(9)]
+    for account in (*accounts[:8], accounts[0], accounts[8]):
+        recorder.note_call(account, ())
+    assert recorder.accounts() == [
+        *((account, 1) for account in accounts[2:8]),
+        *((accounts[0], 2), (accounts[8], 1)),
+    ]
 
 
 def test_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
