@@ -70,7 +70,7 @@ class Assertions:
         __tracebackhide__ = True
         wanted = {name: frozenset(map(str, reject_string(p))) for name, p in expected.items()}
         with self._lock:
-            roles = self._state.records.roles.in_order()[::-1]
+            roles = self._state.records.roles.in_order()
         if text := role_differences(roles, wanted, descriptions or {}):
             raise AssertionError(text)
 

@@ -419,7 +419,6 @@ class Contents:
             raise ValueError("on adds permissions to grants, so grants must be given, such as ()")
         with self._lock:
             self._state.keys[secret.reveal()] = self._grants(grants, on)
-            self._removed_keys.discard(secret.reveal())
             running_recorder().keys.add(secret.reveal())
 
     def _grants(

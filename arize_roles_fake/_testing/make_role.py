@@ -93,18 +93,11 @@ def writable(moment: datetime) -> datetime:
     offset = moment.utcoffset()
     if offset is None:
         raise ValueError("timestamps must be timezone-aware")
-    if not is_in_utc(moment):
-        raise ValueError("timestamps must be in the years 1 to 9999 in UTC")
-    return moment.astimezone(UTC if offset % timedelta(minutes=1) else timezone(offset))
-
-
-def is_in_utc(moment: datetime) -> bool:
-    """Return whether a moment is in the years 1 to 9999 in UTC, too."""
     try:
         moment.astimezone(UTC)
     except OverflowError:
-        return False
-    return True
+        raise ValueError("timestamps must be in the years 1 to 9999 in UTC") from None
+    return moment.astimezone(UTC if offset % timedelta(minutes=1) else timezone(offset))
 
 
 # Each new account has the same predefined roles, of hundreds of permissions in all.
