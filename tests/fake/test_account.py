@@ -157,7 +157,7 @@ class TestAddRole:
             created_at=new_year,
             updated_at=new_year,
         )
-        newer = make_role(permissions=["COMET_LAUNCH"])
+        newer = make_role(permissions=["COMET_LAUNCH"] * 2)
         assert newer.permissions == (UnknownPermission("COMET_LAUNCH"),)
 
     def test_predefined(self) -> None:

@@ -169,6 +169,7 @@ KEPT: Final[list[Act]] = [
     replace_first_key,
     grant_newer,
     lambda a: a.add_key("reader", grants=["TAG_READ"], on={"Space:1": ["ROLE_READ"]}),
+    lambda a: a.add_key("reader", grants=[], on={"Space:1": ["ROLE_READ"]}),
     lambda a: setattr(a, "max_custom_roles", 1),
     lambda a: a.advance(60),
 ]
@@ -192,6 +193,7 @@ async def behaviour(account: FakeAccount) -> list[object]:
                     found += await roles.list().all()
                 except AuthenticationError:
                     found.append(401)
+    found.append(answer(account, "GET /v2/spaces", key="reader"))
     for name, permission in (("B", "ROLE_READ"), ("Z", "COMET_LAUNCH")):
         role = {"name": name, "permissions": [permission]}
         found.append(answer(account, "POST /v2/roles", role)[0])

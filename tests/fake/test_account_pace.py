@@ -38,7 +38,7 @@ class TestLatency:
         ("limits", "limit", "seconds", "message"),
         [
             ({"read": 10.0}, "read", 10.0, "GET /v2/roles: no answer"),
-            ({"total": 5.0, "read": None}, "total", 5.0, "list took too long"),
+            ({"total": 5.0, "read": 5.0}, "total", 5.0, "list took too long"),
             ({"total": 0.5, "read": None}, "total", 0.5, "list took too long"),
         ],
     )
@@ -68,6 +68,10 @@ class TestRateLimit:
         assert [listed(account) for _ in range(2)] == [(200, None), (429, "2")]
         account.advance(1)
         assert listed(account) == (429, "1")
+        account.limit_rate(0.3)
+        assert listed(account) == (200, None)
+        account.advance(0.333_333)
+        assert listed(account) == (429, "3")
 
     @pytest.mark.parametrize("per_second", [3.0, 7.0, 0.1, 1000.0])
     def test_refill(self, account: FakeAccount, per_second: float) -> None:

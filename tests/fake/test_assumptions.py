@@ -32,6 +32,13 @@ def test_invalid_body() -> None:
     assert answer(account, "GET /v2/roles?limit=0")[0] == 400
 
 
+def test_own_name() -> None:
+    """A role can be renamed to its own name in other letters."""
+    account = assuming(name_comparison="case-insensitive")
+    role_id = account.add_role("Analyst").id
+    assert answer(account, f"PATCH /v2/roles/{quote(role_id)}", {"name": "ANALYST"})[0] == 200
+
+
 @pytest.mark.parametrize(
     ("value", "digits"), [("microseconds", 123_456), ("milliseconds", 123_000), ("seconds", 0)]
 )

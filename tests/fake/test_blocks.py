@@ -43,6 +43,7 @@ class TestBlock:
         await roles.list()
         monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: 0.0)
         with account.block("create", about="A") as blocked:
+            account.clear_faults()  # A block is no fault.
             await roles.create(name="Other", permissions=ROLE_READ)
             task = asyncio.create_task(roles.create(name="A", permissions=ROLE_READ))
             await blocked.reached()
@@ -66,6 +67,7 @@ class TestBlock:
             async with anyio.create_task_group() as group:
                 group.start_soon(create, roles, "B")
                 await blocked.reached(2)
+                await blocked.reached(1)
                 blocked.release()
         assert [call.outcome for call in account.calls] == [201, 201]
 
@@ -81,6 +83,7 @@ class TestBlock:
             assert not call.done()
             blocked.release()
             assert len(asyncio.run(roles.list().all())) == 0
+            asyncio.run(roles.aclose())
 
     async def test_time(self, account: FakeAccount) -> None:
         """No limit of the client ends an open call in process."""

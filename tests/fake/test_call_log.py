@@ -145,8 +145,10 @@ class TestBounds:
     def test_bound(self, bound: dict[str, Any], kept: int) -> None:
         """As many calls are kept, or bytes of targets, headers and bodies, as are asked for."""
         log = CallLog(**bound)
-        for each in range(3):
-            log.add(logged(f"/v2/roles/{each}" + 4 * "x"))
+        for _ in range(2):
+            log.clear()
+            for each in range(3):
+                log.add(logged(f"/v2/roles/{each}" + 4 * "x"))
         assert [each.request.target[10] for each in log.calls()] == [*"012"[3 - kept :]]
 
     @pytest.mark.parametrize(

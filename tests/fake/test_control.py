@@ -259,6 +259,8 @@ class TestAccounts:
         for key, status in (("lent", 204), (other.key, 400)):
             ask(other, "DELETE keys", {"key": key})
             assert ask(served, "POST keys", {"key": key})[0] == status
+        assert other.status() == 401
+        assert [each["outcome"] for each in ask(other, "GET calls")[1]["calls"]] == [401]
 
     def test_key_taken_since(self, served: Served) -> None:
         """No reset returns to a key that another account got meanwhile."""

@@ -84,8 +84,8 @@ IMPOSSIBLE: list[tuple[dict[str, Any], str]] = [
     ({"failure": 204, "body": "gone"}, "an answer with 204 has no body, so body must be empty"),
     ({"failure": "lost", "headers": {"X": ""}}, "headers need a status as the failure, not 'lost'"),
     (
-        {"headers": {"content-length": "1"}},
-        "headers must not hold content-length, which frames the message",
+        {"headers": {"Content-Length": "1"}},
+        "headers must not hold Content-Length, which frames the message",
     ),
     ({"headers": [1]}, "headers must be a mapping, not list"),
     ({"headers": {"X A": "b"}}, "headers must have names that HTTP allows, not 'X A'"),

@@ -186,14 +186,15 @@ class TestBody:
     """Answers of gateways and proxies in place of the service's."""
 
     async def test_gateway(self, account: FakeAccount, roles: RolesClient) -> None:
-        """A gateway's 404 says nothing about the role, and has the gateway's headers."""
+        """A gateway's 404 says nothing about the role, has its headers, and shows no key."""
         role = account.add_role("A")
-        account.fail("get", 404, body=HTML, headers={"x-request-id": "edge-77"})
+        account.fail("get", 404, body=HTML + account.api_key, headers={"x-request-id": "edge-77"})
         with pytest.raises(StatusError, match="nginx") as caught:
             await roles.get(role_id=role.id)
         assert await roles.get(role_id=role.id) == role
         error = caught.value
         assert type(error) is StatusError
+        assert account.api_key not in str(error)
         assert (error.status, error.from_service, error.request_id) == (404, False, "edge-77")
 
     async def test_overtaken(self, account: FakeAccount, roles: RolesClient) -> None:
@@ -207,7 +208,9 @@ class TestBody:
 
     async def test_headers_alone(self, account: FakeAccount, roles: RolesClient) -> None:
         """Without a body, the headers go with the service's own problem."""
-        account.fail("list", 503, headers={"X-Request-Id": "abc", "Retry-After": "3"})
+        date = "Fri, 02 Jan 2026 12:00:0{} GMT".format
+        headers = {"X-Request-Id": "abc", "Date": date(1), "Retry-After": date(4)}
+        account.fail("list", 503, headers=headers)
         with pytest.raises(ServerError) as caught:
             await roles.list()
         error = caught.value
@@ -221,8 +224,9 @@ class TestBody:
     ) -> None:
         """A 407 is a proxy's, which the client could not get past; a 200 may be no list."""
         account.fail("list", status, body=HTML.encode())
-        with pytest.raises(error):
+        with pytest.raises(error) as caught:
             await roles.list()
+        assert getattr(caught.value, "credentials", False) is (status == 407)
 
 
 def test_every_class() -> None:

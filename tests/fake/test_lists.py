@@ -111,6 +111,7 @@ def walk(
         if not pagination["has_more"]:
             return
         asked["cursor"] = pagination["next_cursor"]
+        filters = filters[::-1]  # They are the same in any order.
 
 
 def whole(account: FakeAccount, path: str, key: str = "fake-api-key") -> list[Item]:

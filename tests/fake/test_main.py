@@ -111,6 +111,7 @@ class TestServe:
         """The key may be in a file, the environment or the account; else it is a known one."""
         path = tmp_path / "key"
         path.write_text("of-file\n")
+        monkeypatch.setenv("ARIZE_FAKE_API_KEY", "")
         for account, key in (
             ('{"roles": []}', "fake-api-key"),
             ('{"roles": [], "keys": {"first": null, "second": null}}', "second"),
@@ -130,10 +131,12 @@ class TestServe:
         FakeAccount(assumptions=Assumptions(paging="by-offset", unknown_id=400)).dump(path)
         with serving(
             *("--account", str(path), "--save", str(saved), "--assume", "unknown_id=404"),
-            *("--api-key", "sesame"),
+            *("--api-key", "sesame", "--control"),
         ) as (url, _):
-            assert Served(url, "sesame").status("/v2/roles/Um9sZTowOm5vbmU=") == 404
-            assert Served(url, "sesame").create("A") == 201
+            served = Served(url, "sesame")
+            assert served.status("/v2/roles/Um9sZTowOm5vbmU=") == 404
+            assert served.ask("PUT", "/-/account", served.ask("GET", "/-/account")[1])[0] == 204
+            assert served.create("A") == 201
         account = FakeAccount.load(saved)
         assert (account.api_key, len(account.roles)) == ("sesame", 8)
         account.assert_roles({"A": {"ROLE_READ"}})

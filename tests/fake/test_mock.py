@@ -22,7 +22,7 @@ from arize_roles_async import (
     RateLimitError,
 )
 from arize_roles_fake import FakeAccount, RolesServer, mock_arize
-from tests.support.clients import ONCE, account_at_noon, passed
+from tests.support.clients import ONCE, account_at_noon, passed, use
 from tests.support.processes import ran
 
 
@@ -118,6 +118,14 @@ class TestScope:
             await roles.list()
         with mock_arize(), pytest.raises(ClientStateError, match="closed"):
             await roles.with_options(timeout=1).list()
+
+    async def test_slots(self) -> None:
+        """A client sends as many requests at once as outside of the block."""
+        with mock_arize(account_at_noon()) as account:
+            account.slow_down(1)
+            async with AiohttpRolesClient(max_concurrency=2) as roles:
+                await asyncio.gather(*[use(roles) for _ in range(6)])
+        assert passed(account) == 3.0
 
     async def test_own_clock(self) -> None:
         """A rate limit of an account holds back no call to the service, nor to another account."""

@@ -118,6 +118,7 @@ def test_secrets(run: Run) -> None:
     run(
         """
     import logging
+    import os
     import subprocess
     import sys
     import urllib.parse
@@ -176,6 +177,10 @@ def test_secrets(run: Run) -> None:
         print("nothing", end="")
         assert capsys.readouterr() == ("nothing", "")
 
+    def test_harmless_bytes(capfdbinary):
+        os.write(1, b"\\xff")
+        assert capfdbinary.readouterr() == (b"\\xff", b"")
+
     @pytest.mark.filterwarnings("default")
     def test_harmless_warning():
         warnings.warn("old")
@@ -183,7 +188,7 @@ def test_secrets(run: Run) -> None:
         *SECRETS,
         *("-o", "log_level=WARNING"),
         mode="auto",
-        passed=13,
+        passed=14,
         errors=10,
         warnings=1,
     ).stdout.no_fnmatch_line("ERROR *harmless*")
