@@ -169,5 +169,5 @@ def _with_headers(request: Request, call: Call) -> Request:
     """Return a request with its type and the key, which a frame that may raise must not hold."""
     headers = {**request.headers, "Authorization": f"Bearer {call.keys[-1].reveal()}"}
     if request.body is not None:
-        headers.setdefault("Content-Type", "application/json")
+        headers["Content-Type"] = "application/json"
     return msgspec.structs.replace(request, headers=headers)

@@ -152,7 +152,6 @@ class Call(msgspec.Struct, eq=False):
     def go_on_with(self, operation: str) -> None:
         """Go on with another operation, since the outcome of the one before is known."""
         self.operation = operation
-        self._doubt = _Doubt.NONE
         self._first_sent = None
         self._begun = -math.inf
 

@@ -62,6 +62,15 @@ class TestSharedWalk:
         assert isinstance(other, Role)
         assert operations(account) == ["list", "list"]
 
+    async def test_error_of_each(self) -> None:
+        """The calls of a walk that failed have an error each, to which others may add."""
+        roles = FakeRolesClient()
+        roles.account.fail("list", 403)
+        calls = (roles.get(role="A"), roles.get(role="B"))
+        one, other = await asyncio.gather(*calls, return_exceptions=True)
+        assert type(one) is type(other) is ForbiddenError
+        assert one is not other
+
     async def test_later_call(self) -> None:
         """A call that comes after a walk began has a walk of its own, after that one."""
         account = account_of(101)

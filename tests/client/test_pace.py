@@ -123,6 +123,13 @@ class TestGoal:
             pace.note_refused(now + 0.001, now + 0.041, 1.0)
         assert self.start(pace) == round(0.85 * part, 4)
 
+    def test_late_refusal(self) -> None:
+        """A refusal of what was sent before the last hold does not lower the rate."""
+        pace = refused_pace()
+        now = send_until(pace, 100.0)
+        pace.note_refused(9.97, now, 1.0)
+        assert self.start(pace) >= 1.0
+
     def test_after_a_long_hold(self) -> None:
         """If a refusal costs more than two seconds, the rate takes two holds to its goal."""
         pace = refused_at(50.0, seconds=30.0)

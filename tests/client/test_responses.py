@@ -141,6 +141,7 @@ class TestData:
             ("[]", ": must be an object, not list"),
             ("{", ": is not valid JSON: "),
             ('{"name": "\ud800"}', ": is not valid JSON: "),
+            pytest.param('{"":' * 100_000, ": is not valid JSON: ", id="deep"),
         ],
     )
     def test_other_kind(self, given: Any, message: str) -> None:  # noqa: ANN401

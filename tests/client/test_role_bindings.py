@@ -254,7 +254,8 @@ class TestEnsure:
         stale: dict[str, Any] = {"body": bind(account).to_json(), "headers": json}
         for status in ends:
             account.fail("role_bindings.update", status, **(stale if status == 200 else {}))
-        with nullcontext() if ends == [200, 200] else pytest.raises(OutcomeUnknownError):
+        unknown = pytest.raises(OutcomeUnknownError, match=r"of role_bindings\.update is unknown")
+        with nullcontext() if ends == [200, 200] else unknown:
             made = await bindings.ensure(**TARGET, role_id=EDITOR)
             assert account.bindings("Editor") == (made,)
 

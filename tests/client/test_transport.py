@@ -21,7 +21,8 @@ from arize_roles_async import (
 )
 from arize_roles_async.transport import HttpRolesClient, HttpTransport, Request, Response
 from arize_roles_fake import make_role
-from tests.support.clients import ONCE
+from tests.support.clients import ONCE, use
+from tests.support.event_loop import settle, until
 
 KEY = "a-secret-key"
 ID = "Um9sZToxOmFiYw=="
@@ -106,9 +107,11 @@ class TestFailure:
             with pytest.raises(error) as caught:
                 await getattr(roles, method)(role_id=ID)
             # An error of ours counts as it says: of this change, nothing was sent.
-            answer.side_effect = RolesConnectionError("no connection")
+            answer.side_effect = ours = RolesConnectionError("no connection")
+            ours.add_note(KEY)
             with pytest.raises(RolesConnectionError, match=r"^no connection$"):
                 await getattr(roles, method)(role_id=ID)
+            assert not hasattr(ours, "__notes__")
         failure = caught.value if method == "get" else caught.value.__cause__
         assert isinstance(failure, RolesConnectionError)
         assert failure.sent
@@ -158,6 +161,19 @@ class TestClient:
         with pytest.raises(ClientStateError):
             await roles.get(role_id=ID)
         assert transport.calls == ["open", "aclose"]
+
+    async def test_cancelled_close(self) -> None:
+        """A close that is cancelled while it waits closes the transport at once."""
+        transport = ScriptedTransport(answer_never)
+        roles = HttpRolesClient(transport, KEY, timeout=1.0)
+        call = asyncio.create_task(use(roles))
+        await until(lambda: transport.requests)
+        closing = asyncio.create_task(roles.aclose(grace=9.0))
+        await settle()
+        closing.cancel()
+        await asyncio.wait([call, closing])
+        assert transport.calls == ["open", "send", "aclose"]
+        assert isinstance(call.exception(), ClientStateError)
 
     @pytest.mark.parametrize("is_own", [False, True])
     async def test_closed_by_call(self, *, is_own: bool) -> None:

@@ -88,7 +88,7 @@ def ago(seconds: float) -> dict[str, object]:
         # As a service writes it that compares names loosely: somebody else's, or the one.
         ({"name": "MADE"}, [LOST, refusal(409)], "unknown: ConflictError"),
         ({"name": "MADE"}, [LOST, LOST, LOST], "unknown: RolesConnectionError"),
-        ({"name": "MADE", **ago(2.0)}, [LOST, refusal(409)], "ConflictError"),
+        ({"name": " MADE ", **ago(2.0)}, [LOST, refusal(409)], "ConflictError"),
         (None, [LOST, refusal(409)], "unknown: ConflictError"),
         # A 503 of the service that was right, and one that was wrong.
         (None, [DOWN, refusal(404)], "NotFoundError"),
