@@ -16,7 +16,7 @@ _CREATED: Final = "When it was created; timezone-aware."
 _IN_ORDER: Final = {"doc": "In the service's order."}
 
 
-@attr.frozen(kw_only=True)
+@attr.frozen(kw_only=True, field_transformer=models.shortened)
 class AccountRole(models.Model):
     """The role that a user has in the whole account, beside those of role bindings."""
 
@@ -33,8 +33,8 @@ class User(models.Model):
     """A user of the account, or the bot user of a service key, which has no address."""
 
     id: models.Id = attr.field(metadata=models.ID)
-    email: str | None = models.optional("Unique, except for expired invitations.", repr=repr)
-    name: str | None = models.optional("For display; several users may have one name.", repr=repr)
+    email: str | None = models.optional("Unique, except for expired invitations.")
+    name: str | None = models.optional("For display; several users may have one name.")
     status: str | None = models.optional("`ACTIVE`, `INVITED` or `EXPIRED`.")
     role: AccountRole | None = models.optional("The user's role in the whole account.")
     is_developer: bool | None = models.optional("Whether the user has developer access.")

@@ -223,9 +223,9 @@ async def test_cause_of_another_client(account: FakeAccount) -> None:
 
 async def test_found_as_one(account: FakeAccount, by_name: ByName) -> None:
     """Awaited, the bindings are one response, which becomes JSON and back."""
-    binding = account.bind("Analyst", user="ada@example.com", resource="Space:ML")
+    binding = account.bind("Analyst", user="ada@example.com", resource="Project:ML/churn")
     found = await by_name.find()
-    names = {"user": "ada@example.com", "role": "Analyst", "resource": "ML"}
+    names = {"user": "ada@example.com", "role": "Analyst", "resource": "churn", "in_space": "ML"}
     assert found.to_dict()["role_bindings"] == [binding.to_dict() | names]
     assert type(found).from_json(found.to_json()) == found
     assert await by_name.find().all() == found

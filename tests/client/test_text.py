@@ -13,6 +13,7 @@ from arize_roles_async import (
     NamedBinding,
     Permission,
     RolesError,
+    User,
     Violation,
 )
 from arize_roles_async._values.text import nearest, one_line, printable, quoted
@@ -57,11 +58,13 @@ def test_quoted(value: object, shown: str) -> None:
 
 
 HOSTILE = "::error::\x1b[2J\n::x\u202e##[group]\x9b##vso[y]"
+COMMAND = r"##(vso)?\[|(?m:^\s*::)"
 ROLES_FILE = '[roles]\nA = {permissions = ["ROLE_READ"]}'
 SHOWN: dict[str, Callable[[str], object]] = {
     "AccountRole": lambda text: AccountRole(type=text),
     "NamedBinding": lambda text: named(text, None),
     "NamedBinding, with names": lambda text: named(text, text),
+    "User": lambda text: User(id=text, email=text, name=text),
     "Role": lambda text: make_role(name=text, description=text),
     "Violation": lambda text: Violation(text, text),
     "RolesError": RolesError,
@@ -103,14 +106,14 @@ class TestPrintable:
         """So is every text of ours that shows what others wrote; that of a plan has lines."""
         text = form(SHOWN[name](HOSTILE))
         assert text.replace("\n", "").isprintable()
-        assert form is repr or not re.search(r"##(vso)?\[|(?m:^\s*::)", text)
+        assert (form, name) == (repr, "Violation") or not re.search(COMMAND, text)
         assert name == "Plan" or "\n" not in text
 
     @given(st.lists(st.sampled_from(["#", "[", "vso", ":", "\n", " ", "\x1b", "\\"])).map("".join))
     def test_nothing_left(self, text: str) -> None:
         """Of any text nothing is left that a runner takes for a command, and it stays so."""
         shown = printable(text)
-        assert not re.search(r"##(vso)?\[|(?m:^\s*::)", shown)
+        assert not re.search(COMMAND, shown)
         assert printable(shown) == shown
 
 
