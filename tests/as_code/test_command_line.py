@@ -73,6 +73,7 @@ def test_refused(
 ) -> None:
     """Whatever is wrong with a command is trouble before any request."""
     shell.write("any.toml", 'absent = ["D"]')
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)  # As where the output is a file.
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     status, output, errors = shell(command)
@@ -279,8 +280,9 @@ class TestWho:
         assert (status, output) == (2, "")
         assert errors.startswith("error: no role is named 'Anlyst'")
 
-    def test_csv(self, bound: Shell) -> None:
+    def test_csv(self, bound: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
         """Every field is a column; an apostrophe is before what a spreadsheet would run."""
+        monkeypatch.setattr(sys, "stderr", None)  # As after `2>&-`.
         heading = "id,role_id,user_id,resource_type,resource_id,created_at,updated_at,"
         for name, field in {
             "a, b - c = d; e": '"a, b - c = d; e"',

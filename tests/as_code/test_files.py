@@ -234,12 +234,15 @@ class TestSeveral:
         ]
 
     def test_unreadable(self) -> None:
-        """Every file that cannot be read is named, with what is wrong in the others."""
+        """Every file that cannot be read is named, with what is wrong in the others, and why."""
         Path("d").mkdir()
         write(b="[roles.B]")
         for name in ("d/a", "d/b"):
             Path(f"{name}.toml").write_bytes(b"\xff")
-        gone, *latin, other = refused("none.toml", "d", "b.toml")
+        with pytest.raises(ValidationError) as caught:
+            load("none.toml", "d", "b.toml")
+        assert isinstance(caught.value.__cause__, FileNotFoundError)
+        gone, *latin, other = map(str, caught.value.violations)
         assert gone.startswith("none.toml: is unreadable: [Errno 2] ")
         assert [each.partition(":")[0] for each in latin] == ["d/a.toml", "d/b.toml"]
         assert other == 'b.toml:1: roles."B".permissions: must hold at least one permission'
@@ -247,9 +250,9 @@ class TestSeveral:
     @pytest.mark.parametrize(
         ("broken", "message"),
         [
-            *((f"\n{mark}\n", CONFLICT) for mark in ("<<<<<<< HEAD", "=======", ">>>>>>> A\r")),
+            *((f"\n{m}\n", CONFLICT) for m in ("<<<<<<< A", "=======", "=======\r", ">>>>>>> A")),
             *((text, ": is not valid TOML: ") for text in ("= 5", "\0", "absent = []\nroles = ~")),
-            *((text, ": is not valid TOML: ") for text in ('x = """\n[roles.B]', "a = [\n[")),
+            *((text, ":2: is not valid TOML: ") for text in ('x = """\n[roles.B]', "a = [\n[")),
             ("a = " + "[" * 10_000, ": is not valid TOML: "),  # Python gives up on it
         ],
     )

@@ -317,7 +317,9 @@ async def test_export() -> None:
         new=["NEW_READ"],
     )
     assert (await plan(roles, loads(exported.to_toml()))).changes == ()
-    assert (await export(roles, anchored=True)).anchor == role_id("B")
+    anchored = await export(roles, anchored=True)
+    assert anchored.anchor == role_id("B")
+    assert "for any account" not in str(await plan(roles, anchored))
     with pytest.raises(PlanError, match=r"^anchor: the account has no custom role$"):
         await export(FakeRolesClient(account_of()), anchored=True)
 

@@ -57,6 +57,13 @@ def test_open(
     assert errors.endswith(doubt)
 
 
+def test_failed(shell: Shell) -> None:
+    """A run that fails after a signal says why it failed."""
+    shell.account.fail("update", 401)
+    shell.account.acts = {3: sending(signal.SIGTERM)}
+    assert '\n  update "B old" -> "B" was not made: PATCH ' in shell("apply --yes roles.toml")[2]
+
+
 def test_wait(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """A look at a role, in which a run waits after a failed attempt, ends at once."""
 

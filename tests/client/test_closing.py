@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import aiohttp
@@ -17,7 +17,7 @@ from arize_roles_async import (
     RolesConnectionError,
     Timeouts,
 )
-from arize_roles_fake import FakeRolesClient
+from arize_roles_fake import FakeRolesClient, mock_arize
 from tests.support.clients import ONCE, account_at_noon, create, passed, use
 from tests.support.event_loop import settle, until
 from tests.support.raw_http import PAGE, scripted
@@ -73,12 +73,21 @@ class TestResolving:
     """While the name of the host is resolved."""
 
     async def test_session(self, resolving: list[str]) -> None:
-        """Closing the lent session ends its calls with an error, though no client notices it."""
+        """Closing the lent session ends its calls with an error, also after a cancellation."""
+
+        async def use_later(roles: AiohttpRolesClient) -> None:
+            with suppress(asyncio.CancelledError):
+                await asyncio.get_running_loop().create_future()
+            await use(roles)
+
         async with lent() as session:
-            call = asyncio.create_task(create(client("https://one.example", session=session)))
+            call = asyncio.create_task(use_later(client("https://one.example", session=session)))
+            await asyncio.sleep(0)
+            call.cancel()
             await until(lambda: resolving)
             await session.close()
-            await ends(call, ClientStateError, "^the session is closed$")
+            (ended,) = await asyncio.gather(call, return_exceptions=True)
+        assert repr(ended) == "ClientStateError('the session is closed')"
 
     @pytest.mark.parametrize("closed", [False, True])
     async def test_cancelled(self, resolving: list[str], *, closed: bool) -> None:
@@ -125,14 +134,16 @@ async def test_body(closed: str, *, change: bool) -> None:
 
 
 @pytest.mark.parametrize(("grace", "seconds"), [(3.0, 3.0), (10.0, 5.0)])
-async def test_grace(grace: float, seconds: float) -> None:
+@pytest.mark.parametrize("mocked", [False, True])
+async def test_grace(grace: float, seconds: float, *, mocked: bool) -> None:
     """The fake counts its grace on the account's clock, until the calls have ended."""
     account = account_at_noon()
     account.slow_down(5.0)
-    roles = FakeRolesClient(account)
-    call = asyncio.create_task(use(roles))
-    await until(lambda: len(account.calls))
-    await roles.aclose(grace=grace)
+    with mock_arize(account):
+        roles = AiohttpRolesClient() if mocked else FakeRolesClient(account)
+        call = asyncio.create_task(use(roles))
+        await until(lambda: len(account.calls))
+        await roles.aclose(grace=grace)
     assert passed(account) == seconds
     (ended,) = await asyncio.gather(call, return_exceptions=True)
     assert isinstance(ended, ClientStateError) is (grace < 5.0)

@@ -6,14 +6,17 @@ import gc
 import logging
 import ssl
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any, cast
+from unittest.mock import Mock
 
 import aiohttp
 import attrs
 import pytest
 from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
+from aiohttp.client_proto import ResponseHandler
+from yarl import URL
 
 from arize_roles_async import (
     AiohttpRolesClient,
@@ -184,6 +187,25 @@ class TestFailed:
             assert asked[4:] == [3, 3]
             await until(lambda: all(peer.lost for peer in server.peers[:3]))
 
+    async def test_unharmed(self, refusing_port: int) -> None:
+        """A request to another place, which the error names, or a 503 closes no connection."""
+        answers, places = [PAGE, http_response(503), PAGE], [f"127.0.0.1:{refusing_port}"]
+
+        async def redirect(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+            if server.peers and places:
+                request.url = URL(f"http://{places.pop()}")
+            return await handler(request)
+
+        async with (
+            serve(lambda peer: peer.transport.write(answers.pop(0))) as server,
+            over(server.url, redirect) as roles,
+        ):
+            await roles.list()
+            with pytest.raises(RolesConnectionError, match=f"cannot connect to {places[0]}: "):
+                await roles.list()
+            await roles.with_options(retry=SOON).list()
+            assert len(server.peers) == 1
+
     async def test_order(self) -> None:
         """One that breaks later makes no connection good that another break has put in doubt."""
         async with serve(silent) as server, client(server.url, retry=ONCE) as roles:
@@ -258,6 +280,23 @@ class TestStray:
             assert not caught.value.sent
             assert len(await roles.list()) == 0
             assert len(server.peers) == 2
+
+
+@pytest.mark.parametrize("error", [None, AttributeError("'NoneType' has none")])
+async def test_closed(error: Exception | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A close that is cancelled, or cannot close one connection, leaves none open."""
+    async with serve(page) as server:
+        await use(roles := AiohttpRolesClient("key", base_url=server.url))
+        closing = asyncio.create_task(roles.aclose())
+        if error:
+            monkeypatch.setattr(ResponseHandler, "close", Mock(side_effect=error))
+        else:
+            asyncio.get_running_loop().call_soon(closing.cancel)
+        # What a caller holds of the cancellation keeps the session.
+        with nullcontext() if error else pytest.raises(asyncio.CancelledError) as _held:
+            await closing
+        await settle()
+        assert server.peers[0].lost
 
 
 class TestDropped:

@@ -163,14 +163,16 @@ class TestRaises:
                 await create(roles)
 
     async def test_status(self) -> None:
-        """A middleware that raises for a status has the call end in that status."""
+        """A middleware that raises for a status has the call end in that of a failure."""
 
         async def check(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
             response = await handler(request)
             response.raise_for_status()
+            await response.json()
             return response
 
-        answers = http_response(503), http_response(404, b"{}", "X-Request-Id: r-1")
+        page = http_response(200, b"<title>Maintenance</title>", "Content-Type: text/html")
+        answers = page, http_response(503), http_response(404, b"{}", "X-Request-Id: r-1")
         async with (
             scripted(*answers) as server,
             over(server.url, check, retry=SOON) as roles,

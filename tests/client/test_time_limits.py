@@ -1,6 +1,7 @@
 """The time limits of a client, over one timer, on a clock that the test moves."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -50,8 +51,9 @@ def cancellations() -> int:
 
 class TestBlock:
     @pytest.mark.parametrize("limit", ["total", "read"])
-    async def test_cancelled(self, limit: str, clock: LoopClock, limits: TimeLimits) -> None:
-        """The cancellation of somebody else goes on its way, whatever limit is over just then."""
+    @pytest.mark.parametrize("by", ["cancellation", "closing"])
+    async def test_ends(self, by: str, limit: str, clock: LoopClock, limits: TimeLimits) -> None:
+        """A cancellation, or the end of the client, wins over a limit that is over just then."""
         running = block(limits, 500.0 if limit == "total" else 3000.0)
 
         async def call() -> None:
@@ -67,8 +69,9 @@ class TestBlock:
         task = asyncio.create_task(call())
         await asyncio.sleep(0)
         clock.skip(500.0)
-        asyncio.get_running_loop().call_soon(task.cancel)
-        with pytest.raises(asyncio.CancelledError):
+        cancels = by == "cancellation"
+        asyncio.get_running_loop().call_soon(task.cancel if cancels else limits.close)
+        with pytest.raises(asyncio.CancelledError if cancels else ClientStateError):
             await task
 
     async def test_while_cancelled(self, clock: LoopClock, limits: TimeLimits) -> None:
@@ -100,6 +103,20 @@ class TestBlock:
             except asyncio.CancelledError:
                 raise OSError("while it ended") from None
         assert cancellations() == 0
+
+    async def test_many(self, clock: LoopClock, limits: TimeLimits) -> None:
+        """Of many that are due, a hundred end before other tasks run, and no error keeps frames."""
+        blocks = [block(limits, 500.0) for _ in range(250)]
+        tasks = [asyncio.create_task(wait_in(each)) for each in blocks]
+        await asyncio.sleep(0)
+        clock.skip(500.0)
+        seen = {0}
+        while max(seen) < 250:
+            await asyncio.sleep(0)
+            seen.add(sum(each.expired for each in blocks))
+        assert seen == {0, 100, 200, 250}
+        errors: list[Any] = await asyncio.gather(*tasks, return_exceptions=True)
+        assert {error.__context__.__traceback__ for error in errors} == {None}
 
 
 class TestSilence:

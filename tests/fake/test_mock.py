@@ -57,6 +57,15 @@ async def test_lent_session() -> None:
             assert not session.closed
 
 
+def test_dropped() -> None:
+    """A client may also be dropped once its event loop has ended, as one of the service may."""
+    with mock_arize():
+        roles = AiohttpRolesClient()
+        asyncio.run(use(roles))
+        del roles
+        gc.collect()
+
+
 def key_in_environment(*_: object) -> str | None:
     return os.environ.get("ARIZE_API_KEY")
 
