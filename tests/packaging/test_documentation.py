@@ -13,7 +13,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import aiohttp
 import attrs
@@ -34,7 +34,7 @@ from arize_roles_async import (
 )
 from arize_roles_async import __main__ as command
 from arize_roles_async._aiohttp import config as _config
-from arize_roles_async._values.errors import STATUS_ERRORS
+from arize_roles_async._values.errors import STATUS_ERRORS, status_error_class
 from arize_roles_async._values.options import retry_delay
 from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer, contract
 from arize_roles_fake.__main__ import main
@@ -187,15 +187,63 @@ def test_figure(page: str, phrase: str, place: str) -> None:
     assert phrase.format(pkgutil.resolve_name(place)) in flat(page)
 
 
+Call = Callable[[Any, Any], Any]
+
+
 def unbind(client: FakeRolesClient, account: Any) -> Any:  # noqa: ANN401
     """Delete a binding, and lose the answer."""
     account.fail("role_bindings.delete", "lost", when="after")
     return client.role_bindings.delete(binding_id=account.bindings()[0].id)
 
 
+def update(client: FakeRolesClient, _: object) -> Any:  # noqa: ANN401
+    """Update a role by its name."""
+    return client.update(role="A", description="New.")
+
+
+def failing(failure: str | int, **options: Any) -> Call:  # noqa: ANN401
+    """Return an update that fails so."""
+    return lambda c, a: (a.fail("update", failure, **options), update(c, a))[1]
+
+
+def meanwhile(act: Call, operation: str, call: Call) -> Call:
+    """Return a call during which something else is done, before an answer comes."""
+
+    async def run(client: Any, account: Any) -> None:  # noqa: ANN401
+        with account.block(operation) as blocked:
+            under_way = asyncio.ensure_future(call(client, account))
+            await blocked.reached()
+            await act(client, account)
+        await under_way
+
+    return run
+
+
+def raising(error: Exception) -> Call:
+    """Return a create for which a middleware of a lent session raises an error."""
+
+    async def middleware(*_: object) -> Any:  # noqa: ANN401
+        raise error
+
+    async def run(*_: object) -> None:
+        async with aiohttp.ClientSession(middlewares=[middleware]) as session:
+            client = AiohttpRolesClient("key", session=session, retry=RetryPolicy(attempts=1))
+            await client.create(name="B", permissions=["ROLE_READ"])
+
+    return run
+
+
+async def in_threads(client: FakeRolesClient, _: object) -> None:
+    """Call a client of this event loop in another thread."""
+    await client.list()
+    await asyncio.to_thread(lambda: asyncio.run(client.list().all()))
+
+
 FILE: Final = as_code.loads('absent = ["A"]')
-RAISED: Final[list[tuple[str, str, Callable[[Any, Any], Any]]]] = [
+RAISED: Final[list[tuple[str, str, Call]]] = [
     ("bulk-work", "with a", lambda c, a: (a.fail("list", 429, retry_after=99), c.list())[1]),
+    ("closing", "ends in a", meanwhile(lambda c, _: c.aclose(), "list", lambda c, _: c.list())),
+    ("closing", "was sent in an", meanwhile(lambda c, _: c.aclose(), "update", update)),
     ("configuration", "wrong value raises a", lambda _c, _a: AiohttpRolesClient("key", region="")),
     (
         "configuration",
@@ -203,6 +251,23 @@ RAISED: Final[list[tuple[str, str, Callable[[Any, Any], Any]]]] = [
         lambda _c, _a: AiohttpRolesClient("key", ca_file="f", verify=False),
     ),
     ("errors-and-retries", "ends in a", lambda c, a: (a.fail("list", 503, times=3), c.list())[1]),
+    ("errors-and-retries", "``` -", failing("lost", times=3)),
+    (
+        "errors-and-retries",
+        "reading the account. -",
+        meanwhile(lambda c, a: c.update(role_id=a.roles[0].id, name="B"), "list", update),
+    ),
+    ("errors-and-retries", "same moment. - A", failing(404, body="<html>")),
+    ("errors-and-retries", "changed nothing: a", failing(429, body="<html>", times=None)),
+    ("errors-and-retries", ", and a", lambda c, _: c.delete(role="none")),
+    ("errors-and-retries", "client raises an", failing("lost", times=3)),
+    ("errors-and-retries", "or an `OSError`: a", raising(OSError())),
+    (
+        "errors-and-retries",
+        "an answer is a",
+        raising(aiohttp.ClientResponseError(cast("Any", None), (), status=404)),
+    ),
+    ("errors-and-retries", "before a change was sent, a", raising(KeyError())),
     ("failures", "`role_bindings.delete` ends in", unbind),
     ("paging", "It ends in an", lambda c, a: (a.shorten_pages(*[0] * 100), c.list().all())[1]),
     ("paging", "None raises a", lambda c, _: c.list(is_predefined=None)),
@@ -213,11 +278,12 @@ RAISED: Final[list[tuple[str, str, Callable[[Any, Any], Any]]]] = [
     ("role-bindings", "lost answer raises an", unbind),
     ("roles-as-code-in-python", "and raises", lambda c, _: as_code.apply(c, FILE, expected="3-0")),
     ("roles-as-code-in-python", "it raises", lambda c, _: as_code.apply(c, FILE, max_removals=0)),
+    ("threads", "at once get a", in_threads),
 ]
 
 
 @pytest.mark.parametrize(("page", "phrase", "call"), RAISED)
-async def test_raised(page: str, phrase: str, call: Callable[[Any, Any], Any]) -> None:
+async def test_raised(page: str, phrase: str, call: Call) -> None:
     """A call raises the error that a page names."""
     account = FakeAccount()
     account.add_role("A", ["ROLE_READ"])
@@ -245,6 +311,12 @@ def test_readme_errors() -> None:
     assert named == {n for n in arize_roles_async.__all__ if n.endswith("Error")}
     for status, error in STATUS_ERRORS.items():
         assert re.search(rf"`{error.__name__}`[^|]*\|[^|]*\b({status}|{status // 100}xx)\b", table)
+    assert all(issubclass(getattr(arize_roles_async, name), RolesError) for name in named)
+    plain = status_error_class(418, from_service=True).__name__
+    assert "Every error is a `RolesError`, " in table
+    assert f"plain `{plain}`. So is a gateway's own answer, except a 429 or 5xx." in table
+    kept = {s for s in range(400, 600) if status_error_class(s, from_service=False) != StatusError}
+    assert kept == {429, *range(500, 600)}
 
 
 @pytest.mark.parametrize("path", [*ROOT.glob("*.md"), *ROOT.glob("arize_roles_*/**/*.md")])
