@@ -33,9 +33,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("demo", help="start the server and drive it with the real client")
     server = _add_serve(commands)
     chosen = parser.parse_args(arguments)
-    if reconfigure := getattr(sys.stdout, "reconfigure", None):
-        # A name that its encoding lacks would end the command after its work.
-        reconfigure(encoding="utf-8")
     if chosen.command == "demo":
         from arize_roles_fake._server.demo import demo
 

@@ -148,7 +148,7 @@ class Control:
     # Accounts and keys
 
     def _add(self, _: _Served, body: bytes) -> _Answer:
-        data = account_file.decode(body.decode("utf-8-sig")) if body.strip() else None
+        data = account_file.decode(body.decode()) if body.strip() else None
         account = self._new_account(data, {f"fake-{secrets.token_hex(8)}": None}, None)
         self._served[account.api_key] = _Served(account)
         return web.json_response({"api_key": account.api_key}, status=201)
@@ -162,7 +162,7 @@ class Control:
         return web.Response(text=served.account.dump(), content_type="application/json")
 
     def _replace(self, served: _Served, body: bytes) -> None:
-        data = account_file.decode(body.decode("utf-8-sig"))
+        data = account_file.decode(body.decode())
         served.serve(self._new_account(data, keys_of(served.account), served))
 
     def _new_account(

@@ -165,10 +165,6 @@ _DOCUMENTED: Final = {
 """The title of each status that the reference documents, and the anchor in its type."""
 TITLES: Final = {
     **{each.value: each.phrase for each in HTTPStatus if each >= HTTPStatus.BAD_REQUEST},
-    # The fake answers with these by itself, and Python changed some of its phrases.
-    405: "Method Not Allowed",
-    413: "Content Too Large",
-    415: "Unsupported Media Type",
     **{status: title for status, (title, _) in _DOCUMENTED.items()},
 }
 """The titles of failures: those of the reference, and otherwise HTTP's own."""

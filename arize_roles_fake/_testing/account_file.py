@@ -112,7 +112,7 @@ class _Versioned(msgspec.Struct, frozen=True):
 def decode(text: str) -> AccountData:
     """Return the account that JSON text holds, or raise `ValueError`, which says where it errs."""
     try:
-        return _decoded(text)
+        return _decoded(text.removeprefix("\ufeff"))
     # The errors of the oldest msgspec are no ValueError.
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         hint = f" ({_OLDER})" if '"bindings"' in text else ""
@@ -142,10 +142,10 @@ def loaded(source: str | Path) -> Generator[AccountData]:
 
     Errors of the block name the file, too.
     """
-    text = str(source).removeprefix("\ufeff")
-    is_text = text.lstrip().startswith("{")
+    text = str(source)
+    is_text = text.removeprefix("\ufeff").lstrip().startswith("{")
     try:
-        yield decode(text if is_text else Path(source).read_text("utf-8-sig"))
+        yield decode(text if is_text else Path(source).read_text("utf-8"))
     except ValueError as error:
         if is_text:
             raise
