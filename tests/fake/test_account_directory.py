@@ -188,6 +188,7 @@ def test_rights_on_space(permissions: list[str], seen: list[str]) -> None:
     """A key sees a space on which it may do anything, and none on which it may do nothing."""
     account = FakeAccount(resources=["Space:ML"])
     account.add_key("key", grants=(), on={"Space:ML": permissions})
+    assert got(account, "spaces", "Space:Ops")[0] == 404
     in_space = f"projects?space_id={quote(account.id('Space:ML'))}"
     status, _ = answer(account, f"GET /v2/{in_space}", Authorization="Bearer key")
     assert status == (200 if seen else 404)

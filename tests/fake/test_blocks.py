@@ -107,8 +107,9 @@ class TestBlock:
             "block('get', about='A') kept 0 of 2 requests open within 0.01 s; the calls that came "
             "since it began:\n  list(limit=50) -> 200"
         )
-        with account.block() as blocked, pytest.raises(TimeoutError, match=r"began: none$"):
+        with pytest.raises(TimeoutError, match=r"began: none$"), account.block() as blocked:
             await blocked.reached(timeout=0.0)
+        await roles.list()  # It has ended, although it raised.
         account.clear_faults()
 
     @everywhere

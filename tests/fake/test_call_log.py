@@ -81,6 +81,7 @@ async def test_printed(account: FakeAccount) -> None:
     [
         ("PUT /v2/roles?a=b", None, "PUT /v2/roles", {"a": "b"}),
         ("GET /v2/roles/a/b", None, "GET /v2/roles/a/b", {}),
+        ("GET /v2/roles/", None, "GET /v2/roles/", {}),
         ("POST /v2/roles", b"{", "create", {"body": b"{"}),
         ("POST /v2/roles", b"[1]", "create", {"body": [1]}),
         ("POST /v2/roles", b'{"name": 1}', "create", {"name": 1}),

@@ -195,6 +195,8 @@ class TestBody:
         error = caught.value
         assert type(error) is StatusError
         assert account.api_key not in str(error)
+        account.fail("list", 502, body=b"")
+        assert ask(account, "GET /v2/roles").headers["Content-Type"].startswith("text/html")
         assert (error.status, error.from_service, error.request_id) == (404, False, "edge-77")
 
     async def test_overtaken(self, account: FakeAccount, roles: RolesClient) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -87,9 +88,10 @@ def test_next_number() -> None:
 class TestOther:
     """The IDs of one account in another one."""
 
-    def test_binding(self) -> None:
+    @pytest.mark.parametrize("file", [{"roles": []}, {"roles": [], "tenant": ""}])
+    def test_binding(self, file: dict[str, Any]) -> None:
         """There is no such user, although no user is declared, and no such space or binding."""
-        one, two = FakeAccount(), FakeAccount()
+        one, two = FakeAccount(), FakeAccount.load(json.dumps(file))
         bound = one.bind("Admin", user="ada", resource="Space:1")
         assert request_binding(two, bound.user_id, "Space:1") == 404
         assert request_binding(two, "ada", bound.resource_id) == 403

@@ -110,6 +110,7 @@ def walk(
         assert pagination["has_more"] is ("next_cursor" in pagination)
         if not pagination["has_more"]:
             return
+        assert pagination["next_cursor"] != asked.get("cursor")
         asked["cursor"] = pagination["next_cursor"]
         filters = filters[::-1]  # They are the same in any order.
 
