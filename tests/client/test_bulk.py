@@ -18,7 +18,6 @@ from arize_roles_async import (
     Response,
     RolesClient,
     RolesTimeoutError,
-    Timeouts,
 )
 from arize_roles_async._calls.call import Call
 from arize_roles_async._calls.pace import Pace
@@ -97,14 +96,6 @@ class TestFailure:
             assert f"(times sent: {times})" in str(error)
         assert account.now() == begun
         assert len(account.calls) == 1
-
-    async def test_after_a_hold(self) -> None:
-        """A call that was sent after a hold, and got no answer, took too long."""
-        account = account_at_noon()
-        account.fail("list", 429, times=1, retry_after=3)
-        account.fail("list", "silent", times=1)
-        with pytest.raises(RolesTimeoutError):
-            await FakeRolesClient(account, timeout=Timeouts(total=10.0, read=None)).list()
 
     async def test_other_failure(self) -> None:
         """Under a hold, a call that another failure asks to wait longer does so."""

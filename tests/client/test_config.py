@@ -408,15 +408,18 @@ async def test_no_effect(name: str, value: object, tmp_path: Path) -> None:
         ("ca_file", 5, "ca_file must be a path, not int"),
         ("proxy", 5, "proxy must be a string, not int"),
         ("allow_http", 1, "allow_http must be True or False, not int"),
+        ("background", 1, "background must be True or False, not int"),
+        ("name", 5, "name must be a string, not int"),
     ],
 )
 def test_types(argument: str, value: object, message: str) -> None:
     """An argument of a wrong type is refused where it is given, to a client, a copy or the fake."""
     given: dict[str, Any] = {argument: value}
     real, fake = functools.partial(AiohttpRolesClient, api_key="a-key"), FakeRolesClient
-    makes: list[Callable[..., object]] = [real]
+    copies: list[Callable[..., object]] = [real().with_options, fake().with_options]
+    makes = copies if argument in {"background", "name"} else [real]
     if argument in {"api_key", "timeout", "retry"}:
-        makes += [fake, real().with_options, fake().with_options]
+        makes += [fake, *copies]
     for make in makes:
         with pytest.raises(ConfigurationError) as caught:
             make(**given)

@@ -200,26 +200,32 @@ class TestEnsure:
             await getattr(other, method)(**TARGET, **role)
 
     @pytest.mark.parametrize(
-        ("failure", "role_id", "end"),
-        [(None, "Um9sZTowOm5vbmU=", NotFoundError), (409, EDITOR, ConflictError)],
+        ("is_there", "failure", "requests"),
+        [
+            (False, None, "list create"),
+            (True, None, "list update list"),
+            (True, 409, "list update list"),
+        ],
     )
     async def test_other_refusal(
         self,
         account: FakeAccount,
         bindings: RoleBindingsClient,
         *,
+        is_there: bool,
         failure: Any,  # noqa: ANN401 - as in `fail`
-        role_id: str,
-        end: type[StatusError],
+        requests: str,
     ) -> None:
         """The error for a role that is not there, or a conflict of an update, names no right."""
-        bind(account)
+        if is_there:
+            bind(account)
         if failure:
             account.fail("role_bindings.update", failure)
-        with pytest.raises(end) as caught:
+        role_id = EDITOR if failure else "Um9sZTowOm5vbmU="
+        with pytest.raises(ConflictError if failure else NotFoundError) as caught:
             await bindings.ensure(**TARGET, role_id=role_id)
         assert "ROLE_BINDING" not in str(caught.value)
-        assert asked(account) == ["list", "update", "list"]
+        assert asked(account) == requests.split()
 
     @pytest.mark.parametrize(
         ("act", "requests"),
