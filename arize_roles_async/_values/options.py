@@ -29,9 +29,7 @@ _RETRIED_READS: Final = _RETRIED | {500}
 def check_type(argument: str, value: object, expected: type | UnionType, noun: str) -> None:
     """Raise a `ConfigurationError`, which does not show the value, if its type is not expected."""
     if not isinstance(value, expected):
-        what = type(value).__name__
-        del value  # A traceback may show the variables of this frame.
-        raise ConfigurationError(f"{argument} must be {noun}, not {what}")
+        raise ConfigurationError(f"{argument} must be {noun}, not {type(value).__name__}")
 
 
 def check_seconds(name: str, value: object, *, zero: bool = False) -> None:

@@ -79,7 +79,8 @@ class TestFunction:
     )
     async def test_no_key(self, connect: Connect, key: object, message: str) -> None:
         """A function that returns no key, or raises, has nothing sent, and costs no slot."""
-        account, keys = two_keys(), Keys(key, "fake-api-key")
+        account = FakeAccount(api_key="k" * 4096)
+        keys = Keys(key, account.api_key)
         async with connect(account, api_key=keys, retry=SOON, max_concurrency=1) as roles:
             with pytest.raises(ConfigurationError) as caught:
                 await roles.list()

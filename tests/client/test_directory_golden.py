@@ -141,5 +141,5 @@ def test_shown() -> None:
     assert repr(User(id="a")).endswith("created_at=None)")
     users = ListUsersResponse.of([user])
     assert users == ListUsersResponse.of((user,))
-    assert list(users.to_df()["role"]) == ["Analyst"]
+    assert list(users.to_df(convert_dtypes=False)["role"]) == ["Analyst"]
     assert str(AccountRole(type="PREDEFINED")) == "PREDEFINED"

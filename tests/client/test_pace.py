@@ -127,8 +127,7 @@ class TestGoal:
     def test_late_refusal(self) -> None:
         """A refusal of what was sent before the last hold does not lower the rate."""
         pace = refused_pace()
-        now = send_until(pace, 100.0)
-        pace.note_refused(9.97, now, 1.0)
+        pace.note_refused(9.97, send_until(pace, 100.0), 1.0)
         assert self.start(pace) >= 1.0
 
     def test_after_a_long_hold(self) -> None:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arize_roles_async import Request, Response
+from arize_roles_async import Request, Response, RolesError
 from arize_roles_async._wire.problems import invalid_response, parse_problem, status_error
 from arize_roles_async._wire.redaction import redact, redacted_cause
 from arize_roles_async._wire.secrets import Secret
@@ -123,9 +123,10 @@ def test_echo(key: str, write: Callable[[str], str], before: int, times: int, st
 
 
 def test_kept() -> None:
-    """An error without a secret is kept as a cause; one with a password, as what it says."""
+    """A short error without a secret is kept as a cause; one with a password, as what it says."""
     safe, unsafe = OSError("no vault"), OSError("http://user:hunter2@vault")
     assert redacted_cause(safe, Secret(LONG)) is safe
+    assert type(redacted_cause(OSError("x" * 1_501), Secret(LONG))) is RolesError
     shown = redacted_cause(unsafe, Secret(LONG))
     assert repr(shown) == "RolesError('OSError: http://user:[password]@vault')"
 

@@ -161,6 +161,7 @@ def test_fields() -> None:
     _, field = PaginationMetadata.model_fields.values()
     described = (field.name, field.type, field.required, field.doc)
     assert described == ("next_cursor", "str | None", False, "The cursor of the next page; opaque.")
+    assert not Model.model_fields
 
 
 @pytest.mark.parametrize(

@@ -395,6 +395,8 @@ async def test_raised(
             ]
         ),
         lambda: FakeRolesClient(api_key=NEW, max_concurrency=0),
+        lambda: FakeRolesClient().with_options(api_key=NEW, timeout=-1.0),
+        lambda: HttpRolesClient(Mock(HttpTransport), NEW, max_concurrency=0),
         lambda: FakeAccount(api_key=f"{NEW} "),
         lambda: FakeAccount().add_key(f"{NEW} "),
         lambda: FakeAccount().add_key(NEW, grants=["ROLE_RAED"]),

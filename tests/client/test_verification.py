@@ -90,6 +90,7 @@ def ago(seconds: float) -> dict[str, object]:
         ({"name": "MADE"}, [LOST, LOST, LOST], "unknown: RolesConnectionError"),
         ({"name": " MADE ", **ago(2.0)}, [LOST, refusal(409)], "ConflictError"),
         (None, [LOST, refusal(409)], "unknown: ConflictError"),
+        (None, [LOST, refusal(403)], "ForbiddenError"),
         # A 503 of the service that was right, and one that was wrong.
         (None, [DOWN, refusal(404)], "NotFoundError"),
         (None, [DOWN_AFTER, refusal(403)], "done"),
