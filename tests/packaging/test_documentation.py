@@ -153,6 +153,13 @@ def test_readme_example(
 
 
 FIGURES: Final = [
+    (
+        "CHANGELOG",
+        "whose `format_version` is {} |",
+        "arize_roles_async.as_code.planning:FORMAT_VERSION",
+    ),
+    ("CHANGELOG", "now begin with `{}` |", "arize_roles_async.as_code.planning:CHECKSUM_FORMAT"),
+    ("CHANGELOG", '| `"{}"` |', "arize_roles_fake._account.account:DEFAULT_API_KEY"),
     ("api-keys", "at most {:,} characters", "arize_roles_async._calls.api_key:_MAX_KEY"),
     ("api-keys", "a key of {} char", "arize_roles_async._wire.redaction:_UNMISTAKABLE"),
     ("api-keys", "beginning of {} char", "arize_roles_async._wire.redaction:_RECOGNIZED"),
@@ -176,9 +183,9 @@ FIGURES: Final = [
 
 
 def flat(page: str) -> str:
-    """Return the text of a page of either guide in one line."""
-    (path,) = ROOT.glob(f"arize_roles_*/guide/{page}.md")
-    return " ".join(path.read_text("utf-8").split())
+    """Return a page of either guide, or the newest entry of the CHANGELOG, in one line."""
+    path, *_ = (*ROOT.glob(f"arize_roles_*/guide/{page}.md"), ROOT / f"{page}.md")
+    return " ".join(path.read_text("utf-8").partition("\n## [0.5.0]")[0].split())
 
 
 @pytest.mark.parametrize(("page", "phrase", "place"), FIGURES)
