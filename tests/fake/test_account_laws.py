@@ -155,10 +155,18 @@ def bind_again(account: FakeAccount) -> None:
     account.bind(account.add_role("B"), user="ada", resource="Space:1")
 
 
+def rebind(account: FakeAccount) -> None:
+    account.advance(60)
+    binding, role = account.bindings()[0], account.add_role("B")
+    answer(account, f"PATCH /v2/role-bindings/{quote(binding.id)}", {"role_id": role.id})
+    assert account.bindings()[0].updated_at > binding.updated_at
+
+
 KEPT: Final[list[Act]] = [
     given_and_deleted,
     named_as_id,
     bind_again,
+    rebind,
     lambda a: a.add_role("Newer", ["COMET_LAUNCH"], created_at=START - timedelta(days=1)),
     lambda a: a.block_user("ada"),
     lambda a: a.bind("A", user="VXNlcjo=", resource="UHJvamVjdDox"),

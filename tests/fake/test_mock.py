@@ -319,7 +319,12 @@ with mock_arize({"a": FakeAccount(), "b": FakeAccount()}) as accounts:
 
     def test_allowed(self) -> None:
         """Under pytest an argument of the block allows them as well; another word is refused."""
-        with mock_arize(unused_faults="allow") as account:
+        account = FakeAccount()
+
+        @mock_arize(account, unused_faults="allow")
+        def script() -> None:
             account.fail("list", 503)
+
+        script()
         with pytest.raises(ValueError, match="unused_faults must be 'error' or 'allow', not 'no'"):
             mock_arize(unused_faults="no")  # type: ignore[call-overload] # pyright: ignore[reportArgumentType, reportCallIssue]

@@ -29,12 +29,12 @@ LIST = b"GET /v2/roles HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer fake-api-
 
 def test_thread() -> None:
     """A server in a thread ends with its block, and may run again, perhaps at another port."""
-    server = RolesServer()
+    server = RolesServer(host="::1")
     for _ in range(2):
         before = {*threading.enumerate()}
         with server, urllib.request.urlopen(server.url) as answer:  # noqa: S310
             assert answer.status == 200
-            assert server.url.startswith("http://127.0.0.1:")
+            assert server.url.startswith("http://[::1]:")
             # A program that forgets to stop it ends all the same.
             assert all(each.daemon for each in {*threading.enumerate()} - before)
         assert {*threading.enumerate()} == before
