@@ -5,6 +5,7 @@ import asyncio
 import builtins
 import functools
 import inspect
+import itertools
 import logging
 import pkgutil
 import re
@@ -153,11 +154,7 @@ def test_readme_example(
 
 
 FIGURES: Final = [
-    (
-        "CHANGELOG",
-        "whose `format_version` is {} |",
-        "arize_roles_async.as_code.planning:FORMAT_VERSION",
-    ),
+    ("CHANGELOG", "version` is {}", "arize_roles_async.as_code.planning:FORMAT_VERSION"),
     ("CHANGELOG", "now begin with `{}` |", "arize_roles_async.as_code.planning:CHECKSUM_FORMAT"),
     ("CHANGELOG", '| `"{}"` |', "arize_roles_fake._account.account:DEFAULT_API_KEY"),
     ("api-keys", "at most {:,} characters", "arize_roles_async._calls.api_key:_MAX_KEY"),
@@ -246,8 +243,12 @@ async def in_threads(client: FakeRolesClient, _: object) -> None:
     await asyncio.to_thread(lambda: asyncio.run(client.list().all()))
 
 
+KEYS: Final = itertools.cycle(("old", "new")).__next__
 FILE: Final = as_code.loads('absent = ["A"]')
 RAISED: Final[list[tuple[str, str, Call]]] = [
+    ("api-keys", "Any other is a", lambda _c, _a: AiohttpRolesClient("\u00e9")),
+    ("api-keys", "A second 401 is an", lambda _, a: FakeRolesClient(a, api_key=KEYS).list()),
+    ("api-keys", "raises a", lambda _, a: FakeRolesClient(a, api_key=lambda: str(1 / 0)).list()),
     ("bulk-work", "with a", lambda c, a: (a.fail("list", 429, retry_after=99), c.list())[1]),
     ("closing", "ends in a", meanwhile(lambda c, _: c.aclose(), "list", lambda c, _: c.list())),
     ("closing", "was sent in an", meanwhile(lambda c, _: c.aclose(), "update", update)),
@@ -267,7 +268,6 @@ RAISED: Final[list[tuple[str, str, Call]]] = [
     ("errors-and-retries", "same moment. - A", failing(404, body="<html>")),
     ("errors-and-retries", "changed nothing: a", failing(429, body="<html>", times=None)),
     ("errors-and-retries", ", and a", lambda c, _: c.delete(role="none")),
-    ("errors-and-retries", "client raises an", failing("lost", times=3)),
     ("errors-and-retries", "or an `OSError`: a", raising(OSError())),
     (
         "errors-and-retries",
