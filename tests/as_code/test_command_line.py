@@ -24,6 +24,7 @@ def test_round(shell: Shell) -> None:
     assert shell("plan --exit-code --comment out roles.toml") == (1, NOTED, "")
     (checksum,) = re.findall(r"(?m)^  checksum (\S+)$", Path("out").read_text("utf-8"))
     assert shell(f"apply --checksum {checksum} roles.toml") == (0, f"{TEXT}{''.join(MADE)}", "")
+    assert shell.status("plan --exit-code roles.toml") == 1  # One role is not declared.
     shell.write("others.toml", 'ignored = ["Undeclared"]')
     assert shell.status("plan --exit-code roles.toml others.toml") == 0
     status, exported, _ = shell("export")

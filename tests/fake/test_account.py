@@ -159,6 +159,8 @@ class TestAddRole:
         )
         newer = make_role(permissions=["COMET_LAUNCH"] * 2)
         assert newer.permissions == (UnknownPermission("COMET_LAUNCH"),)
+        with pytest.raises(ValueError, match="a role"):
+            make_role(permissions=["\ud800"])
 
     def test_predefined(self) -> None:
         """Each predefined role is as it is written down, oldest first."""
