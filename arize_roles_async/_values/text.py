@@ -89,9 +89,8 @@ def alike(text: str, known: Iterable[str], cutoff: float) -> list[str]:
     """
     import difflib
 
-    asked = _beginning(text.strip())
     capitals = {_beginning(each): each for each in known}
-    found = difflib.get_close_matches(asked, capitals, len(capitals) or 1, cutoff)
+    found = difflib.get_close_matches(_beginning(text), capitals, len(capitals) or 1, cutoff)
     return [capitals[each] for each in found]
 
 

@@ -318,7 +318,7 @@ async def test_clients(make: Callable[[], ArizeClient]) -> None:
     protocols: tuple[Any, ...] = (RolesClient, ArizeClient, RoleBindingsClient, Directory)
     kinds = [[each for each in protocols if isinstance(x, each)] for x in (roles, *others)]
     assert kinds == [[RolesClient, ArizeClient], [RoleBindingsClient], [Directory], []]
-    assert roles.directory is roles.directory
+    assert [roles.role_bindings, roles.directory] == others[:2]
     assert roles.with_options(timeout=3.0).directory is not roles.directory
     await roles.directory.aclose()
     with pytest.raises(RuntimeError, match="closed"):
