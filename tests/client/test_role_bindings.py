@@ -312,3 +312,13 @@ async def test_padding(account: FakeAccount, bindings: RoleBindingsClient) -> No
     bare = {"role_id": ANALYST.rstrip("="), "resource_id": SPACE.rstrip("=")}
     assert [each async for each in bindings.find(**bare)] == [made]
     assert await bindings.remove(**{**TARGET, "resource_id": bare["resource_id"]})
+
+
+async def test_refused_since() -> None:
+    """If somebody changed a binding since, a 503 that was wrong may have come before that."""
+    account = before("GET", give)
+    made = bind(account)
+    for status in (503, 403):
+        account.fail("role_bindings.update", status)
+    with pytest.raises(OutcomeUnknownError):
+        await FakeRolesClient(account).role_bindings.update(binding_id=made.id, role_id=EDITOR)
