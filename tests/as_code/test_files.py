@@ -232,6 +232,8 @@ class TestSeveral:
             f"{place}: {key}: must be the same in all files that have it"
             for place in ("a.toml:1", "c.toml:2")
         ]
+        write(c=f'{key} = "One"')
+        assert getattr(load("a.toml", "c.toml"), key) == "One"
 
     def test_unreadable(self) -> None:
         """Every file that cannot be read is named, with what is wrong in the others, and why."""

@@ -68,10 +68,11 @@ class TestAuthority:
         assert handshakes.call_count == 1
         assert server.requests == []
 
-    async def test_no_verify(self, tmp_path: Path) -> None:
+    @LENT
+    async def test_no_verify(self, tmp_path: Path, *, lent: bool) -> None:
         """A client with `verify=False` does not verify."""
-        context = Authority(tmp_path).wrong_host()
-        async with scripted(PAGE, tls=context) as server, client(server.url, verify=False) as roles:
+        context, off = Authority(tmp_path).wrong_host(), {"verify": False, "lent": lent}
+        async with scripted(PAGE, tls=context) as server, client(server.url, **off) as roles:
             assert len(await roles.list()) == 0
 
     @LENT
