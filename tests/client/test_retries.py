@@ -35,6 +35,7 @@ async def test_counted(failing: Literal["list", "update"], free: list[int], fail
     counts[failing] += failures - (failures == 2)
     assert {each: len(account.calls_of(each)) for each in ("list", "update")} == counts
     assert free[:1] != [401] or account.calls[1].at == account.calls[0].at
+    assert max(call.attempt for call in account.calls) == max(counts.values())
 
 
 @pytest.mark.parametrize(("asked", "calls"), [(20, {11, 12}), (21, {1})])
