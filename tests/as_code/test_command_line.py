@@ -110,7 +110,7 @@ class TestProcesses:
     def test_device(self, shell: Shell) -> None:
         """`/dev/stdout` is no file: what a redirect leads to keeps what it has."""
         shell.write("summary", "before\n")
-        assert shell.script("plan --comment /dev/stdout roles.toml >> summary")[0] == 0
+        assert shell.script("plan --comment /dev/stdout roles.toml >> summary") == (0, "", "")
         summary = masked((shell.folder / "summary").read_text("utf-8"))
         assert summary.startswith("before\n```diff\n")
         assert summary.endswith(NOTED)
