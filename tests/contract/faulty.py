@@ -224,7 +224,8 @@ def others(value: Any) -> Ways:
     elif isinstance(value, list | tuple):
         yield from _others_of_list(tuple(value))
     elif isinstance(value, Wrapper):
-        methods = {name for name in dir(value) if not name.startswith("_")} - {"aclose"}
+        public = {name for name in dir(value) if not name.startswith("_")} - {"aclose"}
+        methods = [name for name in public if hasattr(value, name)]
         yield "lookalike", SimpleNamespace(**{name: getattr(value, name) for name in methods})
     else:
         yield from _others_of_one(value)

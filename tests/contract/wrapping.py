@@ -35,6 +35,21 @@ class Wrapper:
         await self.aclose()
 
 
+class Passed:
+    """A method of the inner client; only on the class does Python 3.12 find those of a protocol."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, wrapper: Any, _: type) -> Any:
+        return wrapper.__getattr__(self._name)
+
+
+METHODS = "aclose list get create update delete find ensure remove users spaces projects get_user "
+for name in (METHODS + "get_space get_project").split():
+    setattr(Wrapper, name, Passed(name))
+
+
 class CacheOfSeconds(Wrapper):
     """Remembers what it read with its key for some seconds, or until it changes something."""
 
