@@ -265,6 +265,9 @@ class TestSeveral:
         assert first.startswith("a.toml:")
         assert message in first
         assert second == 'b.toml:1: roles."B".permissions: must hold at least one permission'
+        with pytest.raises(ValidationError) as caught:
+            load("b.toml", "a.toml")
+        assert caught.value.__cause__ is not None
 
 
 SETS = """

@@ -15,7 +15,10 @@ import pytest
 from arize_roles_async import (
     ConfigurationError,
     Permission,
+    Request,
+    Response,
     Role,
+    ServerError,
     UnknownPermission,
 )
 from arize_roles_fake import (
@@ -183,6 +186,17 @@ def test_date(key: str) -> None:
         account.advance(seconds)
         reply = ask(account, "GET /v2/roles", key=key)
         assert reply.headers["Date"] == f"Thu, 01 Jan 2026 12:00:0{shown} GMT"
+
+
+async def test_plain_response() -> None:
+    """An account of a test's own may answer with what a transport answers with."""
+
+    class Down(FakeAccount):
+        def handle(self, request: Request) -> Response:
+            return Response(status=500 if request.target else 0, headers={}, body=b"")
+
+    with pytest.raises(ServerError):
+        await FakeRolesClient(Down()).list()
 
 
 def test_no_key(account: FakeAccount) -> None:
