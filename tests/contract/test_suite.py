@@ -315,12 +315,13 @@ class TestOverride:
         assert type("TestSub", (base,), {})
         assert overridden(pytest.mark.xfail(reason="no case here"))
 
-    def test_by_a_value(self) -> None:
+    @pytest.mark.parametrize("contract", [RolesContract, RoleBindingsContract, DirectoryContract])
+    def test_by_a_value(self, contract: type) -> None:
         """A test that is made something else, here or in another base, would vanish as silently."""
-        given: dict[str, Any] = {"test_name_case": None}
-        mixin = type("Mixin", (), given)
-        for bases, members in (((RolesContract,), given), ((mixin, RolesContract), {})):
-            with pytest.raises(TypeError, match=r"TestMixed\.test_name_case overrides a rule"):
+        rule = next(name for name in vars(contract) if name.startswith("test_"))
+        mixin = type("Mixin", (), {rule: None})
+        for bases, members in (((contract,), {rule: None}), ((mixin, contract), {})):
+            with pytest.raises(TypeError, match=rf"TestMixed\.{rule} overrides a rule"):
                 type("TestMixed", bases, members)
 
 
