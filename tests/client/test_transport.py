@@ -62,6 +62,14 @@ async def answer_never(request: Request) -> Response:
     raise AssertionError
 
 
+@pytest.mark.parametrize("name", ["open", "send", "aclose"])
+def test_incomplete(name: str) -> None:
+    """A transport that lacks a method is refused at once."""
+    transport = type("Incomplete", (ScriptedTransport,), {name: getattr(HttpTransport, name)})
+    with pytest.raises(TypeError, match=name):
+        transport(answer_role)
+
+
 class TestRequest:
     async def test_complete(self) -> None:
         """A request comes to the transport complete: with its key, its type and its limits."""
