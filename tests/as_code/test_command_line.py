@@ -241,6 +241,41 @@ class TestPlan:
         assert shell("plan --exit-code roles.toml") == (2, "", "error: RuntimeError\n")
 
 
+@pytest.mark.parametrize(
+    ("command", "fault", "meaning"),
+    [
+        ("plan roles.toml", (), "success"),
+        ("plan --exit-code roles.toml", (), "`plan --exit-code`: a change, "),
+        ("plan --exit-code none.toml", (), ", or a role that is neither declared nor ignored"),
+        ("export", (), "`export`: a role that breaks the rules of a file was left out"),
+        ("fmt --check none.toml", (), "`fmt --check`: a file would change"),
+        ("apply --yes roles.toml", ("list", 403), "an error, and no change was tried"),
+        ("destroy", (), "also wrong arguments"),
+        ("apply --yes roles.toml", ("delete", 400), "not all were made: some were refused"),
+        ("apply --yes roles.toml", ("create", 403), ", failed"),
+        ("apply --yes roles.toml", ("update", 401), ", or were not reached"),
+    ],
+)
+def test_table(shell: Shell, command: str, fault: Any, meaning: str) -> None:  # noqa: ANN401
+    """The guide's table has every exit status, each with what it means."""
+    guide = (ROOT / "arize_roles_async/guide/roles-as-code.md").read_text("utf-8")
+    rows = re.findall(r"(?m)^\| (\d) \| (.+) \|$", guide)
+    shell.account.add_role("Ü", ["ROLE_READ"])
+    shell.write("none.toml", 'absent = ["Z", "Y"]')
+    if fault:
+        shell.account.fail(*fault, times=None)
+    assert [int(status) for status, text in rows if meaning in text] == [shell.status(command)]
+    assert [status for status, _ in rows] == [*"0123"]
+
+
+def test_entry(shell: Shell) -> None:
+    """The CHANGELOG has the status of an `apply` that made no change, tried or not."""
+    shell.account.fail("list", 403)
+    shell.account.fail("update", 401)
+    untried, tried = (shell.status("apply --yes roles.toml") for _ in range(2))
+    assert f"made none | {tried}: with {untried}, no " in (ROOT / "CHANGELOG.md").read_text("utf-8")
+
+
 def test_standard_input(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file may be the standard input, also with a mark of its encoding."""
     for given, status in ((f"\ufeff{FILE}", 0), ("[", 2)):

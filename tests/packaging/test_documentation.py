@@ -165,6 +165,11 @@ FIGURES: Final = [
     ("bulk-work", "by up to {:.0f} s", "arize_roles_async._calls.pace:_LONGEST_EXTENSION"),
     ("bulk-work", "out, {:,.0f} s at most", "arize_roles_async._values.options:LONGEST_WAIT"),
     ("bulk-work", "but 429 for {:.0f} s", "arize_roles_async._calls.call:_REFUSED_TOO_LONG"),
+    (
+        "configuration",
+        "speaks HTTP/{0[version].major}.{0[version].minor}, as",
+        "aiohttp:ClientSession.__init__.__kwdefaults__",
+    ),
     ("errors-and-retries", "first {} that", "arize_roles_async._values.text:MAX_ALIKE"),
     ("errors-and-retries", "than {:.0f} s off", "arize_roles_async._calls.call:_CLOCK_ERROR"),
     ("paging", "{} empty pages", "arize_roles_async._calls.paging:_MAX_EMPTY"),
