@@ -11,6 +11,7 @@ from arize_roles_async._directory.models import Project, Space, User
 from arize_roles_async._values.models import Aware, Id
 from arize_roles_async._values.permissions import Permissions
 from arize_roles_fake._service.ids import Ids
+from arize_roles_fake._testing.make_role import writable
 
 FORMAT: Final = 2
 """The format of account files; a file by hand needs none."""
@@ -131,7 +132,7 @@ def _decoded(text: str) -> AccountData:
     data = msgspec.json.decode(text, type=AccountData)
     Ids(data.tenant or "")
     # The account's time goes on from there, so the last year is left free.
-    if data.now is not None and data.now.year > _LAST_YEAR:
+    if data.now is not None and writable(data.now).year > _LAST_YEAR:
         raise ValueError(f"now must be in the years 1 to {_LAST_YEAR} in UTC")
     return data
 

@@ -161,6 +161,10 @@ class TestLoad:
             ),
             ('{"roles": [], "now": "9999-12-31T23:59:59Z"}', YEARS),
             (
+                '{"roles": [], "now": "0001-01-01T00:00:00+14:00"}',
+                f"{NO_FILE}timestamps must be in the years 1 to 9999 in UTC",
+            ),
+            (
                 '{"roles": [{"name": "A", "updated_at": "9999-12-31T23:00:00-14:00"}]}',
                 "timestamps must be in the years 1 to 9999 in UTC",
             ),
