@@ -109,7 +109,7 @@ def _false_error(service: Service, error: Exception) -> Iterator[str]:  # noqa: 
                 yield "nothing was changed"
         case client.ConflictError() if is_ensure and 0 < sum(x in {"404", "409"} for x in ends) < 3:
             yield "gave up before the third round"
-        case client.ServerError(status=503) if all(service.own.values()):
+        case client.ServerError(status=503) | client.RateLimitError() if all(service.own.values()):
             pass  # The service itself said that it did nothing.
         case client.InvalidResponseError() if made is ("change was made" in f"{error}"):
             pass
