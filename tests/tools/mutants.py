@@ -58,10 +58,14 @@ class Change:
 
 def by_hand(root: Path) -> Iterator[Change]:
     """Yield the faults that somebody thought of: a text that stands once in a module."""
-    for fault in tomllib.loads((root / "tests/data/faults.toml").read_text("utf-8"))["fault"]:
-        source, before = (root / fault["file"]).read_text("utf-8"), fault["before"]
-        changed = source.replace(before, fault["after"]) if source.count(before) == 1 else None
-        yield Change(fault["file"], fault["breaks"], changed)
+    faults: dict[str, dict[str, tuple[str, str]]] = tomllib.loads(
+        (root / "tests/data/faults.toml").read_text("utf-8")
+    )
+    for file, by_promise in faults.items():
+        source = (root / file).read_text("utf-8")
+        for breaks, (before, after) in by_promise.items():
+            changed = source.replace(before, after) if source.count(before) == 1 else None
+            yield Change(file, breaks, changed)
 
 
 def drawn(root: Path, files: Sequence[str], seed: int) -> Iterator[Change]:
