@@ -18,7 +18,7 @@ from typing import Final, TypeAlias, TypeVar, cast
 
 import msgspec
 
-from arize_roles_async._calls.resource import Resource
+from arize_roles_async._calls.collection import Collection
 from arize_roles_async._values.errors import (
     ClientStateError,
     ConfigurationError,
@@ -32,7 +32,7 @@ from arize_roles_async._values.errors import (
     StatusError,
 )
 from arize_roles_async._values.options import RetryPolicy, Timeouts, retry_delay
-from arize_roles_async._values.text import extend
+from arize_roles_async._values.text import append
 from arize_roles_async._wire.problems import invalid_response, status_error
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import SUCCESS, Response
@@ -97,7 +97,7 @@ class FindOutcome(msgspec.Struct, frozen=True):
 class Call(msgspec.Struct, eq=False):
     """One call of a client's method. Times are seconds on the driver's clock."""
 
-    resource: Resource
+    collection: Collection
     operation: str
     timeouts: Timeouts
     retry: RetryPolicy
@@ -122,9 +122,9 @@ class Call(msgspec.Struct, eq=False):
     """The request under way may have reached the service."""
     lacked_time: bool = False
     """It failed for lack of time; a call with more time might have gone on."""
-    held_for: float | None = None
+    rate_limited_for: float | None = None
     """Seconds for which the rate limit holds the request back."""
-    _forgiven: int = 0
+    _uncounted: int = 0
     _last_429: RateLimitError | None = None
     """Of the request under way."""
     _is_change: bool = False
@@ -145,22 +145,22 @@ class Call(msgspec.Struct, eq=False):
     def start_request(self, request: Request) -> None:
         self.request = request
         self._is_change = request.method != "GET"
-        self.attempts_of_request = self._forgiven = 0
+        self.attempts_of_request = self._uncounted = 0
         self._last_429 = None
         self.in_flight = False
 
-    def go_on_with(self, operation: str) -> None:
+    def next_operation(self, operation: str) -> None:
         """Go on with another operation, since the outcome of the one before is known."""
         self.operation = operation
         self._first_sent = None
         self._begun = -math.inf
 
-    def trust(self, step: FindOutcome) -> None:
+    def note_not_made(self, step: FindOutcome) -> None:
         """Note that the account shows no change: none is made, if no attempt can still make it."""
         if step.all_refused:
             self._doubt = _Doubt.NONE
 
-    def doubt_change(self) -> None:
+    def note_made(self) -> None:
         """Note that the change was made, but that the account does not show it."""
         self._doubt = _Doubt.MAYBE_APPLIED
 
@@ -195,7 +195,7 @@ class Call(msgspec.Struct, eq=False):
         For the first five minutes, a 429 only delays the request and does not count as an attempt
         of the retry policy.
         """
-        self._forgiven += refused_for < _REFUSED_TOO_LONG
+        self._uncounted += refused_for < _REFUSED_TOO_LONG
 
     def receive(
         self, outcome: Response | RolesError, decode: Callable[[Request, Response], _T], now: float
@@ -226,7 +226,7 @@ class Call(msgspec.Struct, eq=False):
         if odd is not None:
             return self.fail(odd, now)
         if response.status not in SUCCESS:
-            hint = self.resource.hint(request, response.status)
+            hint = self.collection.hint(request, response.status)
             failure = status_error(request, response, hint)
             return cast("_T", self._receive_refusal(failure, now))
         return decode(request, response)
@@ -237,10 +237,10 @@ class Call(msgspec.Struct, eq=False):
         if is_unauthorized and len(self.keys) == 1:
             self.in_flight = False
             # The key failed, and not the request.
-            self._forgiven += 1
+            self._uncounted += 1
             return AskKey(failure, 0.0)
         if self._is_change and self._doubt > _Doubt.NONE and failure.from_service:
-            is_made = self.resource.verdicts.get((self.operation, failure.status))
+            is_made = self.collection.verdicts.get((self.operation, failure.status))
             if is_made is False:
                 raise failure
             if is_made:
@@ -259,7 +259,7 @@ class Call(msgspec.Struct, eq=False):
             failure.attempts = self.attempts_in_all
         if self._is_change and isinstance(failure, InvalidResponseError):
             return FindOutcome(failure)
-        counted = max(1, self.attempts_of_request - self._forgiven)
+        counted = max(1, self.attempts_of_request - self._uncounted)
         delay = retry_delay(self.retry, failure, attempt=counted, change=self._is_change)
         # If the delay exceeds the deadline, raise this error now; a timeout would say less.
         if delay is not None and now + delay < self.deadline:
@@ -269,7 +269,7 @@ class Call(msgspec.Struct, eq=False):
                 self._last_429 = failure
             return Retry(failure, delay)
         if delay is not None and isinstance(failure, RateLimitError):
-            extend(failure, f" (times sent: {self.attempts_of_request})")
+            append(failure, f" (times sent: {self.attempts_of_request})")
         self.lacked_time = delay is not None
         return self.conclude(failure)
 
@@ -325,7 +325,7 @@ class Call(msgspec.Struct, eq=False):
         return self.outcome_unknown(failure) if self._is_change and self.maybe_applied else failure
 
     def _lateness(self) -> RolesError:
-        if self.held_for is None:
+        if self.rate_limited_for is None:
             return RolesTimeoutError(
                 f"{self.operation} took too long",
                 seconds=self.timeouts.total or 0.0,
@@ -334,18 +334,18 @@ class Call(msgspec.Struct, eq=False):
             )
         request, last = self.request, self._last_429
         limit, most = "RetryPolicy.max_retry_after", self.retry.max_retry_after
-        if most is None or most >= self.held_for:
+        if most is None or most >= self.rate_limited_for:
             limit, most = "Timeouts.total", self.timeouts.total or 0.0
         error = RateLimitError(
             f"{request} cannot be sent in time: the rate limit lets no request out of the queue "
-            f"for another {self.held_for:.3g} s, and {limit} is {most:g} s "
+            f"for another {self.rate_limited_for:.3g} s, and {limit} is {most:g} s "
             f"(times sent: {self.attempts_of_request})",
             problem=None if last is None else last.problem,
             from_service=last is not None and last.from_service,
             method=request.method,
             path=request.path,
             request_id=None if last is None else last.request_id,
-            retry_after=self.held_for,
+            retry_after=self.rate_limited_for,
         )
         error.__cause__ = last
         return error

@@ -11,10 +11,10 @@ from msgspec import UNSET, UnsetType
 
 from arize_roles_async._calls.api_key import ApiKey, KeySource
 from arize_roles_async._calls.call import FindOutcome
+from arize_roles_async._calls.collection import Collection
 from arize_roles_async._calls.driver import DrivenCall, Shared
 from arize_roles_async._calls.protocol import Client
 from arize_roles_async._calls.queue import BACKGROUND
-from arize_roles_async._calls.resource import Resource
 from arize_roles_async._values.errors import ClientStateError, NotFoundError
 from arize_roles_async._values.options import RetryPolicy, Timeouts, check_seconds, check_type
 from arize_roles_async._wire.secrets import takes_secrets
@@ -81,7 +81,7 @@ async def expect_gone(
 class BaseClient(Client, Generic[_L_co]):
     """The part of a client that is the same for every resource."""
 
-    _resource: ClassVar[Resource]
+    _collection: ClassVar[Collection]
     _background = False
     _whole: DrivenCall[object] | None = None
     """The call that the client's calls are parts of."""
@@ -161,7 +161,7 @@ class BaseClient(Client, Generic[_L_co]):
         await self.aclose()
 
     def _begin(
-        self, operation: str, name: str | None = None, resource: Resource | None = None
+        self, operation: str, name: str | None = None, collection: Collection | None = None
     ) -> DrivenCall[_L_co]:
         """Begin a call, which keeps its driver from start to end, and runs in its `time_limit`."""
         driver = self._shared.driver_now(self._driver)
@@ -171,7 +171,7 @@ class BaseClient(Client, Generic[_L_co]):
             driver.check_state()
         key = driver.key_source.fixed
         call = DrivenCall(
-            resource or self._resource,
+            collection or self._collection,
             operation,
             self._timeouts,
             self._retry,

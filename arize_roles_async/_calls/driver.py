@@ -11,9 +11,9 @@ from msgspec import UnsetType
 
 from arize_roles_async._calls.api_key import KeySource
 from arize_roles_async._calls.call import AskKey, Call, FindOutcome, Retry
+from arize_roles_async._calls.collection import Collection
 from arize_roles_async._calls.pace import Pace
 from arize_roles_async._calls.queue import Queue, Slots, Waiter
-from arize_roles_async._calls.resource import Resource
 from arize_roles_async._calls.transport import Event, Transport
 from arize_roles_async._values.errors import (
     InvalidResponseError,
@@ -65,13 +65,13 @@ class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
         """
         return self.driver.send(self, request, decode, find_outcome)
 
-    def get_page(self, resource: Resource, model: type[_P], page: PageRequest) -> Awaitable[_P]:
+    def get_page(self, collection: Collection, model: type[_P], page: PageRequest) -> Awaitable[_P]:
         decode = functools.partial(decode_page, model, page.limit)
-        return self.driver.send(self, page_request(resource.path, page), decode)
+        return self.driver.send(self, page_request(collection.path, page), decode)
 
-    def get_item(self, resource: Resource, model: type[_M], item_id: str) -> Awaitable[_M]:
+    def get_item(self, collection: Collection, model: type[_M], item_id: str) -> Awaitable[_M]:
         decode = functools.partial(decode_item, model, "id", item_id)
-        return self.driver.send(self, item_request("GET", resource.path, item_id), decode)
+        return self.driver.send(self, item_request("GET", collection.path, item_id), decode)
 
 
 class Shared(Generic[_L_co]):
@@ -122,7 +122,7 @@ class Driver(Generic[_L_co]):
 
     def check_state(self) -> None:
         if self.transport.check_state():
-            self.slots.restart()
+            self.slots.reset()
         if self._queue.queues is not self.slots.queues:
             self._queue = Queue(self.slots, self.pace)
             self.lookup = self._new_lookup()
@@ -242,12 +242,12 @@ class Driver(Generic[_L_co]):
         except BaseException:
             # The limit on the time of the call may have ended the wait.
             if queue.is_limited:
-                call.held_for = pace.wait(transport.now())
+                call.rate_limited_for = pace.wait(transport.now())
             queue.leave(waiter)
             raise
         if seconds is None:
             if pace.limited:
-                call.held_for = pace.wait(now)
+                call.rate_limited_for = pace.wait(now)
             queue.leave(waiter)
             if event is None:
                 # A caller that tries again in a loop must let other tasks run.
@@ -262,7 +262,7 @@ async def _outcome(call: Call, step: FindOutcome, found: Awaitable[_T | UnsetTyp
         result = await found
     except RolesError as error:
         if error is step.failure:
-            call.trust(step)
+            call.note_not_made(step)
             raise
         raise call.outcome_unknown(step.failure, error) from error
     if isinstance(result, UnsetType):

@@ -38,13 +38,13 @@ class Slots:
         self.number: int = number
         self.turns: Iterator[int] = count()
         """Each call that begins takes one."""
-        self.restart()
+        self.reset()
 
-    def restart(self) -> None:
+    def reset(self) -> None:
         """Forget the state of a closed event loop."""
         self.free: int = self.number
         self.queues: set[Queue] = set()
-        """Those in which calls wait; another set after a restart."""
+        """Those in which calls wait; another set after a reset."""
 
     def next_waiter(self) -> Waiter | None:
         """Return the call that gets the next slot; None if no call waits for a slot."""
@@ -90,7 +90,7 @@ class Queue:
         return True
 
     def exit(self) -> None:
-        # A restart has counted the slots anew.
+        # A reset has counted the slots anew.
         if self.queues is self._slots.queues:
             free = self._slots.free = self._slots.free + 1
             if free == 1:

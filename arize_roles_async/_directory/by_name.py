@@ -19,7 +19,7 @@ from arize_roles_async._role_bindings.protocol import RoleBindingsClient
 from arize_roles_async._roles.protocol import RolesClient
 from arize_roles_async._values import errors
 from arize_roles_async._values.requests import PageRequest, check, is_id, name_or_id_flaw
-from arize_roles_async._values.text import extend, quoted
+from arize_roles_async._values.text import append, quoted
 
 _T = TypeVar("_T")
 _KINDS: Final = {
@@ -262,7 +262,7 @@ def _naming(given: dict[str, str]) -> Generator[None]:
     try:
         yield
     except errors.RolesError as error:
-        extend(error, f" ({', '.join(f'{name} {quoted(text)}' for name, text in given.items())})")
+        append(error, f" ({', '.join(f'{name} {quoted(text)}' for name, text in given.items())})")
         raise
 
 

@@ -14,10 +14,10 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from arize_roles_async._calls.client import BaseClient
+from arize_roles_async._calls.collection import Collection
 from arize_roles_async._calls.driver import DrivenCall
 from arize_roles_async._calls.notices import pre_release
 from arize_roles_async._calls.paging import Pages
-from arize_roles_async._calls.resource import Resource
 from arize_roles_async._directory import models
 from arize_roles_async._directory.models import Project, Space, User
 from arize_roles_async._directory.operations import PROJECTS, SPACES, USERS
@@ -33,7 +33,7 @@ from arize_roles_async._values.requests import (
     is_id,
     name_or_id_flaw,
 )
-from arize_roles_async._values.text import MAX_CLOSEST, extend, quoted
+from arize_roles_async._values.text import MAX_CLOSEST, append, quoted
 
 _T = TypeVar("_T", bound=User | Space | Project)
 _P = TypeVar("_P", bound=ListResponse[object])
@@ -46,7 +46,7 @@ class _Named(msgspec.Struct, Generic[_T, _P], frozen=True):
     """What is looked up by its name: users, spaces or projects."""
 
     noun: str
-    resource: Resource
+    collection: Collection
     model: type[_T]
     page: type[_P]
     pages: Callable[..., Pages[Any, _P, _T]]
@@ -68,7 +68,7 @@ beta = pre_release("directory", "BETA", errors.BetaWarning)
 
 
 class BaseDirectory(BaseClient[object], Directory):
-    _resource = USERS
+    _collection = USERS
 
     @beta
     def users(
@@ -82,7 +82,7 @@ class BaseDirectory(BaseClient[object], Directory):
             return await self._get(_USERS, user)
         except errors.ForbiddenError as error:
             if not is_id(user):
-                extend(error, "; a user that is given by its ID needs no right to list users")
+                append(error, "; a user that is given by its ID needs no right to list users")
             raise
 
     @beta
@@ -112,18 +112,18 @@ class BaseDirectory(BaseClient[object], Directory):
         return await self._get(_PROJECTS, project, in_space)
 
     async def _page(self, kind: _Named[_T, _P], page: PageRequest) -> _P:
-        call = self._begin(kind.resource.operations[0], resource=kind.resource)
+        call = self._begin(kind.collection.operations[0], collection=kind.collection)
         with call.time_limit:
             if isinstance(page, FindProjects) and not isinstance(page.in_space, UnsetType):
                 # The ID is not kept: another space may have the name at the next page.
                 space_id = await _space_id(call, page.in_space)
                 page = replace(page, in_space=UNSET, space_id=space_id)
-            return await call.get_page(kind.resource, kind.page, page)
+            return await call.get_page(kind.collection, kind.page, page)
 
     async def _get(self, kind: _Named[_T, Any], text: str, in_space: str | UnsetType = UNSET) -> _T:
         flaw = flaw_if_given(partial(in_space_flaw, project=text), in_space)
         check((kind.noun, name_or_id_flaw(kind.noun, text)), ("in_space", flaw))
-        call = self._begin(kind.resource.operations[1], resource=kind.resource)
+        call = self._begin(kind.collection.operations[1], collection=kind.collection)
         with call.time_limit:
             return await _find(call, kind, text, in_space)
 
@@ -137,11 +137,11 @@ async def _find(
 ) -> _T:
     """Return the item with an ID, or the one that has a name."""
     if is_id(text):
-        return await call.get_item(kind.resource, kind.model, text)
+        return await call.get_item(kind.collection, kind.model, text)
     filters = {kind.named_by: text}
     if not isinstance(in_space, UnsetType):
         filters["space_id"] = await _space_id(call, in_space)
-    fetch = partial(call.get_page, kind.resource, kind.page)
+    fetch = partial(call.get_page, kind.collection, kind.page)
     return await _only(kind, text, kind.pages(fetch, **filters))
 
 
@@ -163,7 +163,7 @@ async def _only(kind: _Named[_T, Any], name: str, listing: Pages[Any, Any, _T]) 
             name=name,
             closest=closest,
             method="GET",
-            path=kind.resource.path,
+            path=kind.collection.path,
         )
     are_named = "have the address" if kind is _USERS else "are named"
     instead = "in_space or one of their IDs" if kind is _PROJECTS else "one of their IDs"

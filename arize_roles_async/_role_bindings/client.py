@@ -38,7 +38,7 @@ from arize_roles_async._values.errors import (
     StatusError,
 )
 from arize_roles_async._values.requests import check, id_flaw, is_same_id
-from arize_roles_async._values.text import extend
+from arize_roles_async._values.text import append
 from arize_roles_async._wire.decode import decode_item
 from arize_roles_async._wire.request import create_request, item_request
 
@@ -49,7 +49,7 @@ beta = pre_release("role_bindings", "BETA", BetaWarning)
 
 
 class BaseRoleBindingsClient(BaseClient[object], RoleBindingsClient):
-    _resource = ROLE_BINDINGS
+    _collection = ROLE_BINDINGS
 
     @beta
     def list(
@@ -140,10 +140,10 @@ class BaseRoleBindingsClient(BaseClient[object], RoleBindingsClient):
                     failure, before = error, found
             assert failure is not None  # noqa: S101 - each round failed
             if isinstance(failure, ConflictError) and before is None:
-                extend(failure, _HIDDEN)
+                append(failure, _HIDDEN)
             # If the answer names the role, there is no such role.
             elif isinstance(failure, NotFoundError) and new.role_id not in str(failure):
-                extend(failure, _NO_ROLE_OR_RIGHT)
+                append(failure, _NO_ROLE_OR_RIGHT)
             raise failure
 
     @beta
@@ -156,14 +156,14 @@ class BaseRoleBindingsClient(BaseClient[object], RoleBindingsClient):
             found = await self._find(call, target)
             if found is None:
                 return False
-            call.go_on_with("role_bindings.delete")
+            call.next_operation("role_bindings.delete")
             try:
                 await self._delete(call, found.id, was_seen=True)
             except NotFoundError as error:
                 left = await self._find(call, target)
                 if left is None or left.id != found.id:
                     return call.maybe_applied
-                extend(error, _NO_RIGHT)
+                append(error, _NO_RIGHT)
                 raise
             return True
 
@@ -195,16 +195,16 @@ class BaseRoleBindingsClient(BaseClient[object], RoleBindingsClient):
     ) -> RoleBinding:
         """Create a binding, or change the role of the one that was found."""
         if found is None:
-            call.go_on_with("role_bindings.create")
+            call.next_operation("role_bindings.create")
             given = await self._create(call, new, adopts=True)
         else:
-            call.go_on_with("role_bindings.update")
+            call.next_operation("role_bindings.update")
             given = await self._update(call, found.id, new.role_id)
         for _ in range(_ROUNDS - 1):
             if is_same_id(given.role_id, new.role_id):
                 return given
             # Somebody has changed it since. If this fails, the change was made all the same.
-            call.doubt_change()
+            call.note_made()
             given = await self._update(call, given.id, new.role_id)
         return _expect_role(call, given, new.role_id)
 

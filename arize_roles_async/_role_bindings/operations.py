@@ -2,7 +2,7 @@
 
 from typing import Final, Literal, get_args
 
-from arize_roles_async._calls.resource import Resource
+from arize_roles_async._calls.collection import Collection
 
 BindingOperation = Literal[
     "role_bindings.list",
@@ -13,6 +13,6 @@ BindingOperation = Literal[
 ]
 
 # No refusal shows whether a change was made: the key may have lost the right to see the binding.
-ROLE_BINDINGS: Final = Resource(
+ROLE_BINDINGS: Final = Collection(
     path="/v2/role-bindings", operations=get_args(BindingOperation), id_argument="binding_id"
 )

@@ -42,7 +42,7 @@ alpha = pre_release("roles", "ALPHA (BETA in Arize's newest clients)", AlphaWarn
 
 
 class BaseRolesClient(BaseClient[NameLookup], RolesClient):  # ty: ignore[conflicting-metaclass] - as RolesClient
-    _resource = ROLES
+    _collection = ROLES
 
     @alpha
     def list(

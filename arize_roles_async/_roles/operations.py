@@ -3,7 +3,7 @@
 from typing import Final, Literal, get_args
 from urllib.parse import unquote
 
-from arize_roles_async._calls.resource import Resource
+from arize_roles_async._calls.collection import Collection
 from arize_roles_async._values.requests import id_kind
 from arize_roles_async._values.text import quoted
 from arize_roles_async._wire.request import Request
@@ -15,7 +15,7 @@ NO_SUCH_ROLE: Final = frozenset({400, 404})
 _CONFLICT: Final = 409
 
 
-class _Roles(Resource, frozen=True):
+class _Roles(Collection, frozen=True):
     def hint(self, request: Request, status: int) -> str:
         role_id = unquote(request.path.removeprefix(self.path)[1:])
         if role_id and status == _CONFLICT and request.method == "DELETE":

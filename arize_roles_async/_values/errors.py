@@ -27,7 +27,7 @@ All of them can be copied and pickled: everything beside the message has a defau
 
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from arize_roles_async._values.text import extended, one_line
+from arize_roles_async._values.text import appended, one_line
 
 if TYPE_CHECKING:
     from arize_roles_async._values.details import ProblemDetails, Violation
@@ -297,7 +297,7 @@ class RolesTimeoutError(RolesError, TimeoutError):
 
     def __str__(self) -> str:
         tries = f"{self.attempts} attempt{'' if self.attempts == 1 else 's'}"
-        return extended(self.args[0], f" ({self.limit} limit of {self.seconds:g} s, {tries})")
+        return appended(self.args[0], f" ({self.limit} limit of {self.seconds:g} s, {tries})")
 
 
 class OutcomeUnknownError(RolesError):

@@ -162,7 +162,7 @@ class ListResponse(Model, Sequence[_T_co]):
     __slots__ = ()
 
     pagination: PaginationMetadata
-    _collection: ClassVar[str]
+    _items_field: ClassVar[str]
     """The field with the items."""
     _model: ClassVar[type[Model]]
     """The class of an item."""
@@ -171,21 +171,21 @@ class ListResponse(Model, Sequence[_T_co]):
     def __attrs_init_subclass__(cls) -> None:
         model: Any = cls
         items = attr.fields(model)[0]
-        cls._collection, cls._model = items.name, items.type.__args__[0]
+        cls._items_field, cls._model = items.name, items.type.__args__[0]
 
     @classmethod
     def of(cls, items: Iterable[Any]) -> Self:
         """Return items that no other follows as one response."""
         pagination = PaginationMetadata(has_more=False)
-        members: dict[str, object] = {cls._collection: tuple(items), "pagination": pagination}
+        members: dict[str, object] = {cls._items_field: tuple(items), "pagination": pagination}
         return cls(**members)
 
     def _items(self) -> tuple[_T_co, ...]:
-        items: tuple[_T_co, ...] = getattr(self, self._collection)
+        items: tuple[_T_co, ...] = getattr(self, self._items_field)
         return items
 
     def __len__(self) -> int:
-        return len(getattr(self, self._collection))
+        return len(getattr(self, self._items_field))
 
     def __iter__(self) -> Iterator[_T_co]:
         return iter(self._items())

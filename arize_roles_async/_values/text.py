@@ -32,15 +32,15 @@ def _cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def extended(message: str, more: str) -> str:
+def appended(message: str, more: str) -> str:
     """Return a message with more at its end; a long message is cut, and the end is kept."""
     return one_line(message, MAX_MESSAGE - len(more)) + more
 
 
-def extend(error: Exception, more: str) -> None:
+def append(error: Exception, more: str) -> None:
     """Add more to the end of an error's message."""
     # Not its text, which a limit that ran out is added to.
-    error.args = (extended(error.args[0], more),)
+    error.args = (appended(error.args[0], more),)
 
 
 def quoted(value: object, limit: int = _MAX_QUOTED) -> str:

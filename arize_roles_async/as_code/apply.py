@@ -170,9 +170,9 @@ async def apply(
         ApplyError: A change was refused or failed, or its answer differs from what was asked.
         RolesError: As from `plan`; nothing was changed.
     """
-    is_fit = on_change is None or (callable(on_change) and not iscoroutinefunction(on_change))
+    is_valid = on_change is None or (callable(on_change) and not iscoroutinefunction(on_change))
     check(
-        ("on_change", None if is_fit else "must be a function, and not async"),
+        ("on_change", None if is_valid else "must be a function, and not async"),
         ("max_removals", _removals_flaw(max_removals)),
     )
     planned = await read_plan(roles, declaration)
@@ -325,8 +325,8 @@ class Run:
 
 
 def _removals_flaw(limit: object) -> str | None:
-    is_fit = limit is None or re.fullmatch("[0-9]{1,9}%?", str(limit))
-    return None if is_fit else f"must be a number, or a share such as '30%', not {quoted(limit)}"
+    is_valid = limit is None or re.fullmatch("[0-9]{1,9}%?", str(limit))
+    return None if is_valid else f"must be a number, or a share such as '30%', not {quoted(limit)}"
 
 
 def check_plan(planned: Plan, expected: Plan | str | None, limit: int | str | None) -> None:

@@ -17,7 +17,7 @@ FIELDS: Final[dict[str, Table]] = _SCHEMA["properties"]
 ROLE_FIELDS: Final[dict[str, Table]] = _SCHEMA["definitions"]["role"]["properties"]
 """Those of a role. The permissions come last: without them, a role is refused, so no file that was
 cut short has a part of one."""
-KNOWN: Final[tuple[list[str], ...]] = ([*FIELDS], [], [*ROLE_FIELDS])
+FIELDS_BY_DEPTH: Final[tuple[list[str], ...]] = ([*FIELDS], [], [*ROLE_FIELDS])
 """The fields that are known in each place of a path; names stand in the others."""
 
 

@@ -13,7 +13,7 @@ import attr
 from arize_roles_async import ValidationError, Violation
 from arize_roles_async._values.errors import validation_error
 from arize_roles_async._values.text import printable
-from arize_roles_async.as_code.schema import KNOWN, Table
+from arize_roles_async.as_code.schema import FIELDS_BY_DEPTH, Table
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9 _.-]*")
 MAX_FILE: Final = 32 * 1024 * 1024
@@ -115,7 +115,7 @@ class File:
         places: dict[str, int] = {}
         for line, parts, _, texts in statements(self.text):
             path = ""
-            for part, known in zip(parts, KNOWN, strict=False):
+            for part, known in zip(parts, FIELDS_BY_DEPTH, strict=False):
                 path += f".{part}" if part in known else f".{quote(part)}"
                 places.setdefault(path[1:], line)
             for at, text in texts:
@@ -132,8 +132,10 @@ def formatted(name: str, text: str) -> str:
     parsed(name, text)
     parts, done = list[str](), 0
     for _, path, value, _ in statements(text):
-        is_known = all(part in known or not known for part, known in zip(path, KNOWN, strict=False))
-        if is_known and len(path) <= len(KNOWN):
+        is_known = all(
+            part in known or not known for part, known in zip(path, FIELDS_BY_DEPTH, strict=False)
+        )
+        if is_known and len(path) <= len(FIELDS_BY_DEPTH):
             parts += [text[done : value.start], _listed(text[value])]
             done = value.stop
     return "".join([*parts, text[done:]])

@@ -269,7 +269,7 @@ class TestTime:
         """A call that a rate limit holds back ends in that limit's error, with what it knows."""
         driver = Driver("create")
         driver.feed(REFUSED)
-        driver.call.held_for = 12.34
+        driver.call.rate_limited_for = 12.34
         error = driver.call.interrupted()
         assert type(error) is RateLimitError
         assert str(error) == (
@@ -279,7 +279,7 @@ class TestTime:
         assert (error.status, error.method, error.path) == (429, "POST", "/v2/roles")
         assert (error.retry_after, error.from_service, error.__cause__) == (12.34, False, None)
         driver = Driver("create", ceiling=60.0)
-        driver.call.held_for = 100.0
+        driver.call.rate_limited_for = 100.0
         error = driver.call.interrupted()
         assert "another 100 s, and RetryPolicy.max_retry_after is 60 s" in str(error)
 
@@ -288,7 +288,7 @@ class TestTime:
         driver = Driver("create")
         driver.feed(page(429))
         driver.feed(words(429, detail="Slow down."))
-        driver.call.held_for = 12.34
+        driver.call.rate_limited_for = 12.34
         error = driver.call.not_sent_in_time()
         assert isinstance(error, RateLimitError)
         assert isinstance(error.__cause__, RateLimitError)
@@ -310,7 +310,7 @@ class TestTime:
         """A retry that cannot be sent in time leaves a change open only if an attempt did."""
         driver = Driver(operation)
         driver.feed(outcome)
-        driver.call.held_for = 40.0
+        driver.call.rate_limited_for = 40.0
         assert type(driver.call.not_sent_in_time()) is error
         assert driver.call.lacked_time
 

@@ -28,7 +28,7 @@ def test_another_loop() -> None:
     slots = Slots(1)
     left = Queue(slots, Pace())
     assert left.enter()
-    slots.restart()
+    slots.reset()
     following = Queue(slots, Pace())
     assert following.enter()
     left.exit()

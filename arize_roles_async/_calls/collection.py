@@ -5,7 +5,7 @@ import msgspec
 from arize_roles_async._wire.request import Request
 
 
-class Resource(msgspec.Struct, frozen=True, kw_only=True):
+class Collection(msgspec.Struct, frozen=True, kw_only=True):
     """A collection of the API, and what its answers mean."""
 
     path: str
