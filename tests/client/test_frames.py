@@ -3,21 +3,25 @@
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any, cast
+from types import NoneType
+from typing import Any, cast, get_args, get_origin, get_type_hints
 
 import attrs
 import pandas as pd
 import pytest
 
 from arize_roles_async import (
+    AccountRole,
     ListRolesResponse,
     MissingExtraError,
     Permission,
     Role,
+    RoleBindingResourceType,
     RolesError,
     UnknownPermission,
     ValidationError,
 )
+from arize_roles_async._values.models import ListResponse
 
 INDIA = timezone(timedelta(hours=5, minutes=30))
 TIME = "datetime64[us, UTC]"
@@ -115,24 +119,40 @@ class TestPandas:
             page().to_df(exclude_none=cast("Any", "some"))
 
 
-def test_polars() -> None:
-    """A polars frame holds the values of the roles, and has the same schema for any roles."""
-    engineer = attrs.asdict(ENGINEER) | {
-        "permissions": ["PROJECT_READ", "ZEBRA_READ"],
-        "updated_at": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
-    }
-    unnamed = attrs.evolve(ENGINEER, description=None, permissions=None)
-    assert page(ENGINEER, unnamed).to_polars().rows(named=True) == [
-        engineer,
-        engineer | {"description": None, "permissions": None},
-    ]
-    for roles in ((ENGINEER,), (WITHHELD,), ()):
-        schema = page(*roles).to_polars().schema
-        assert [*schema] == [*engineer]
-        assert [*map(str, schema.values())] == [
-            *("String", "String", "String", "List(String)", "Boolean"),
-            *["Datetime(time_unit='us', time_zone='UTC')"] * 2,
-        ]
+MOMENT = datetime(2026, 1, 2, 8, 34, 5, tzinfo=INDIA)
+ADMIN = AccountRole(type="PREDEFINED", name="ADMIN")
+# By the type of a field: a value, and that in a frame; the column's type in pandas and polars.
+KINDS: dict[type, tuple[object, object, str, str]] = {
+    str: ("a", "a", "string", "String"),
+    RoleBindingResourceType: (RoleBindingResourceType.SPACE, "SPACE", "string", "String"),
+    AccountRole: (ADMIN, "ADMIN", "string", "String"),
+    bool: (True, True, "boolean", "Boolean"),
+    tuple: ((Permission.ROLE_READ,), ["ROLE_READ"], "object", "List(String)"),
+    datetime: (MOMENT, MOMENT, TIME, "Datetime(time_unit='us', time_zone='UTC')"),
+}
+# attrs makes a class with slots anew, so each is there twice, but once with fields.
+PAGES = [each for each in ListResponse.__subclasses__() if attrs.has(each)]
+
+
+@pytest.mark.parametrize("kind", PAGES)
+def test_columns(kind: Any) -> None:  # noqa: ANN401 - a page of any model
+    """Each field of each model is a column of its type in both frames, whatever it holds."""
+    model = get_args(get_type_hints(kind)[attrs.fields(kind)[0].name])[0]
+    types = get_type_hints(model)
+    hints = {x.name: get_args(types[x.name]) or (types[x.name],) for x in attrs.fields(model)}
+    kinds = {name: get_origin(each[0]) or each[0] for name, each in hints.items()}
+    rows = {n: KINDS.get(each, KINDS[RoleBindingResourceType]) for n, each in kinds.items()}
+    full = model(**{name: row[0] for name, row in rows.items()})
+    bare = attrs.evolve(full, **{name: None for name in rows if NoneType in hints[name]})
+    shown = {name: row[1] for name, row in rows.items()}
+    empty = {name: None if NoneType in hints[name] else value for name, value in shown.items()}
+    for items, values in (((full, bare), [shown, empty]), ((bare,), [empty]), ((), [])):
+        polars = kind.of(items).to_polars()
+        assert polars.rows(named=True) == values
+        assert [*map(str, polars.schema.values())] == [row[3] for row in rows.values()]
+        pandas = kind.of(items).to_df(exclude_none=False)
+        assert pandas.dtypes.map(str).to_dict() == {name: row[2] for name, row in rows.items()}
+        assert pandas.astype("object").where(pandas.notna(), None).to_dict("records") == values
 
 
 @pytest.mark.parametrize("roles", [(ENGINEER, VIEWER, NEWER, EMPTY), ()])

@@ -27,6 +27,7 @@ from arize_roles_async import (
     RetryPolicy,
     RolesConnectionError,
     RolesError,
+    RolesTimeoutError,
     ServerError,
     Timeouts,
 )
@@ -273,6 +274,40 @@ class TestOptions:
 
 
 RESOURCES = ("", *(name for name, each in vars(ArizeClient).items() if type(each) is property))
+READS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "": ("get", lambda client: client.get(role_id=ROLE_ID)),
+    "role_bindings": ("role_bindings.list", lambda client: client.list(resource_type="SPACE")),
+    "directory": ("users.list", lambda client: client.users()),
+    "by_name": ("role_bindings.list", lambda client: client.find(user="VXNlcjox")),
+}
+"""Of each resource, a read, and the request that it sends."""
+
+
+@pytest.mark.parametrize("resource", RESOURCES)
+async def test_of_copies(resource: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Each option of a copy counts for the calls of each of its resources."""
+    caplog.set_level(logging.DEBUG, "arize_roles_async")
+    account = account_at_noon()
+    account.add_key(KEYS[1])
+    operation, read = READS[resource]
+    account.slow_down(2.0)
+    account.fail(operation, 503)
+    async with FakeRolesClient(account, max_concurrency=1) as first:
+        assert getattr(first, resource, None) or first  # A copy has its own, with its options.
+        last = first.with_options(background=True).with_options(api_key=KEYS[1], name="two")
+        once = last.with_options(retry=RetryPolicy(attempts=1))
+        calls = [first.list(), read(getattr(once, resource, once)), first.list()]
+        _, failure, _ = await asyncio.gather(*calls, return_exceptions=True)
+        assert isinstance(failure, ServerError)
+        assert [(each.operation, each.api_key) for each in account.calls][:3] == [
+            *[("list", KEYS[0])] * 2,
+            (operation, KEYS[1]),
+        ]
+        assert {vars(record)["client"] for record in caplog.records} == {None, "two"}
+        hurried = last.with_options(timeout=1.0)
+        with pytest.raises(RolesTimeoutError) as caught:
+            await read(getattr(hurried, resource, hurried))
+        assert caught.value.seconds == 1.0
 
 
 async def outcomes(client: Any, *calls: tuple[str, str, Arguments]) -> list[object]:  # noqa: ANN401

@@ -156,9 +156,17 @@ READ = "as it is base64 of a text with a colon: to reach a role of that name, fi
     ],
 )
 def test_hint(line: str, status: int, hint: str) -> None:
-    """The error for an ID says what takes a name; that for a role in use, what finds its users."""
+    """The error for an ID says what takes a name; that for a role in use, what finds its users.
+
+    A gateway's own answer says nothing of the service, so it has no hint.
+    """
     method, target = line.split()
-    assert ROLES.hint(Request(method=method, target=target), status) == hint
+    request = Request(method=method, target=target)
+    assert ROLES.hint(request, status) == hint
+    problem = b'{"title": "Resource not found", "status": %d}' % status
+    for body, end in ((problem, f"Resource not found{hint}"), (b"<p>", "'<p>'")):
+        answer = Response(status=status, headers={}, body=body)
+        assert str(status_error(request, answer, hint)).endswith(end)
 
 
 async def test_hinted() -> None:
