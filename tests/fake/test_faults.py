@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from typing import Any
 
 import anyio
@@ -73,6 +74,29 @@ async def test_matches(
             with contextlib.suppress(RolesError):
                 await CALLS[operation](roles, {"role": role.id})
     assert [call.outcome for call in account.calls] == outcomes
+
+
+@pytest.mark.parametrize("end", ["clear_faults", "reset"])
+@pytest.mark.parametrize("failure", [503, "lost", ServerError, RolesConnectionError])
+async def test_ended_meanwhile(
+    end: str,
+    failure: Any,
+    account: FakeAccount,
+    monkeypatch: pytest.MonkeyPatch,  # noqa: ANN401
+) -> None:
+    """A script that ends between two attempts of a call strikes the first one alone."""
+
+    def between(_: logging.LogRecord) -> bool:
+        getattr(account, end)()
+        return False
+
+    log = logging.getLogger("arize_roles_async")
+    monkeypatch.setattr(log, "filters", [between])
+    log.setLevel(logging.INFO)  # A record is made where an attempt has failed.
+    account.fail("list", failure, times=None)
+    assert len(await FakeRolesClient(account).list()) == 0
+    assert account.unused_faults == ()
+    log.setLevel(logging.NOTSET)
 
 
 @pytest.mark.parametrize(
