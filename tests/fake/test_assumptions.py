@@ -42,28 +42,31 @@ def test_own_name() -> None:
 @pytest.mark.parametrize(
     ("value", "digits"), [("microseconds", 123_456), ("milliseconds", 123_000), ("seconds", 0)]
 )
-def test_timestamps(value: str, digits: int) -> None:
-    """Every time of a record is cut, whether the account sets it, a test or a change."""
-    account = assuming(timestamps=value)
-    account.advance(0.123_456)
-    account.add_role("A", created_at=account.now(), updated_at=account.now())
-    made = account.bind("A", user="ada@example.com", resource="Project:1")
-    assert answer(account, "POST /v2/roles", {"name": "B", "permissions": ["TAG_READ"]})[0] == 201
-    assert request_binding(account, "eve@example.com", "Space:1") == 201
-    role_id = account.roles[0].id
-    for line, body in (
-        (f"PATCH /v2/roles/{quote(role_id)}", {"name": "C"}),
-        (f"PATCH /v2/role-bindings/{quote(made.id)}", {"role_id": role_id}),
-    ):
-        assert answer(account, line, body)[0] == 200
+def test_timestamps(value: Any, digits: int) -> None:  # noqa: ANN401
+    """Every time of a record is cut, whether the account sets it, a test, a change or a file."""
+    account, finest = assuming(timestamps=value), assuming()
+    for each in (account, finest):
+        each.advance(0.123_456)
+        each.add_role("A", created_at=each.now(), updated_at=each.now())
+        made = each.bind("A", user="ada@example.com", resource="Project:1")
+        assert answer(each, "POST /v2/roles", {"name": "B", "permissions": ["TAG_READ"]})[0] == 201
+        assert request_binding(each, "eve@example.com", "Space:1") == 201
+        role_id = each.roles[0].id
+        for line, body in (
+            (f"PATCH /v2/roles/{quote(role_id)}", {"name": "C"}),
+            (f"PATCH /v2/role-bindings/{quote(made.id)}", {"role_id": role_id}),
+        ):
+            assert answer(each, line, body)[0] == 200
     lists = ("roles", "role-bindings?resource_type=SPACE", "role-bindings?resource_type=PROJECT")
-    text = "".join(
-        str(answer(account, f"GET /v2/{each}")[1])
-        for each in (*lists, "users", "spaces", "projects")
-    )
-    times = re.findall(r"_at': '([^']+)'", text)
-    assert len(times) == 13
-    assert {datetime.fromisoformat(each).microsecond for each in times} == {digits}
+    loaded = FakeAccount.load(finest.dump(), assumptions=Assumptions(timestamps=value))
+    for each in (account, loaded):
+        text = "".join(
+            str(answer(each, f"GET /v2/{name}")[1])
+            for name in (*lists, "users", "spaces", "projects")
+        )
+        times = re.findall(r"_at': '([^']+)'", text)
+        assert len(times) == 13
+        assert {datetime.fromisoformat(time).microsecond for time in times} == {digits}
 
 
 @pytest.mark.parametrize(

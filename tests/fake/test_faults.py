@@ -80,9 +80,9 @@ async def test_matches(
 @pytest.mark.parametrize("failure", [503, "lost", ServerError, RolesConnectionError])
 async def test_ended_meanwhile(
     end: str,
-    failure: Any,
+    failure: Any,  # noqa: ANN401
     account: FakeAccount,
-    monkeypatch: pytest.MonkeyPatch,  # noqa: ANN401
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A script that ends between two attempts of a call strikes the first one alone."""
 
