@@ -3,9 +3,10 @@
 import math
 import warnings
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Literal, assert_never
+from typing import TYPE_CHECKING, Final, Literal, TypeVar, assert_never
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -40,6 +41,9 @@ from arize_roles_fake._testing.timeline import (
 
 if TYPE_CHECKING:
     from arize_roles_fake._testing.loops import Loop
+
+_CallT = TypeVar("_CallT", bound=Call)
+_CallT_co = TypeVar("_CallT_co", bound=Call, covariant=True)
 
 _PROXY_AUTHENTICATION_REQUIRED: Final = 407
 
@@ -140,7 +144,7 @@ class AccountTransport(Transport):
         self._loop: Loop | None = None
         self._timeline: Timeline
         """The sleeps of its calls; set with the loop."""
-        self.calls: set[_AccountTimeLimit] = set()
+        self.calls: set[_AccountTimeLimit[Call]] = set()
         """The limits of the calls under way."""
         self._closing: set[Sleep] = set()
         """The sleeps of `aclose` for the end of the last call."""
@@ -255,15 +259,15 @@ class AccountTransport(Transport):
     def event(self, call: Call) -> Event:
         return _Event(call.deadline, self._timeline, self.now)
 
-    def time_limit(self, call: Call) -> TimeLimit:
+    def time_limit(self, call: _CallT) -> TimeLimit[_CallT]:
         self._timeline.note_event()
         return _AccountTimeLimit(call, self)
 
-    def note_begin(self, limit: "_AccountTimeLimit", call: Call) -> None:
+    def note_begin(self, limit: "_AccountTimeLimit[Call]", call: Call) -> None:
         self.calls.add(limit)
         self._timeline.calls.add(call)
 
-    def note_end(self, limit: "_AccountTimeLimit", call: Call) -> None:
+    def note_end(self, limit: "_AccountTimeLimit[Call]", call: Call) -> None:
         self.calls.discard(limit)
         self._timeline.calls.discard(call)
         if not self.calls:
@@ -312,16 +316,17 @@ class _TimeIsUpError(Exception):
     """Leaves a call whose total time has passed on the account's clock."""
 
 
-class _AccountTimeLimit(TimeLimit):
-    def __init__(self, call: Call, transport: AccountTransport) -> None:
+class _AccountTimeLimit(AbstractContextManager[_CallT_co, None]):
+    def __init__(self, call: _CallT_co, transport: AccountTransport) -> None:
         self._call = call
         self._transport = transport
         self.scope = anyio.CancelScope()
         self.client_call = ClientCall()
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> _CallT_co:
         self.scope.__enter__()
         self._transport.note_begin(self, self._call)
+        return self._call
 
     def __exit__(
         self,

@@ -25,8 +25,8 @@ from arize_roles_fake._testing.recorder import (
 from arize_roles_fake._testing.timeline import Clock, SharedTime
 
 if TYPE_CHECKING:
-    from arize_roles_async._aiohttp.client import AiohttpTransport
     from arize_roles_async._aiohttp.hooks import AiohttpShared
+    from arize_roles_async._aiohttp.transport import AiohttpTransport
 
 _A = TypeVar("_A", FakeAccount, Mapping[str, FakeAccount])
 _F = TypeVar("_F", bound=Callable[..., Any])

@@ -1,5 +1,6 @@
 """Translates aiohttp's failures into our own errors, without secrets in text, causes and frames."""
 
+import asyncio
 import re
 import ssl
 from typing import Final
@@ -9,7 +10,7 @@ from yarl import URL
 
 from arize_roles_async._aiohttp.config import Config
 from arize_roles_async._aiohttp.internals import proxy_of
-from arize_roles_async._aiohttp.time_limits import Phase
+from arize_roles_async._aiohttp.time_limits import AsyncioTimeLimit, Phase
 from arize_roles_async._calls.transport import Call
 from arize_roles_async._values.errors import (
     ClientStateError,
@@ -18,9 +19,14 @@ from arize_roles_async._values.errors import (
     RolesError,
     RolesTimeoutError,
 )
-from arize_roles_async._wire.redaction import redacted
+from arize_roles_async._values.json import MAX_BODY
+from arize_roles_async._wire.problems import invalid_response
+from arize_roles_async._wire.redaction import redacted, redacted_cause
 from arize_roles_async._wire.request import Request
+from arize_roles_async._wire.response import SUCCESS, Response
+from arize_roles_async._wire.secrets import without_frames
 
+_PROXY_AUTHENTICATION_REQUIRED: Final = 407
 # The alerts of a TLS server that requires a client certificate, or refuses the one it got.
 _CERTIFICATE_WANTED: Final = (
     "CERTIFICATE_REQUIRED|ALERT_(BAD_CERTIFICATE|CERTIFICATE_|UNKNOWN_CA|HANDSHAKE_FAILURE)"
@@ -37,7 +43,41 @@ class Failures:
         self._own_proxy = config.proxy
         self._lent = lent
 
-    def translate(
+    def mapped(
+        self,
+        error: BaseException,
+        request: Request,
+        call: Call,
+        limit: AsyncioTimeLimit[Call],
+        *,
+        session_closed: bool,
+    ) -> BaseException:
+        """Return our own error for what an attempt ended in, or the caller's cancellation."""
+        if isinstance(error, ClientStateError):
+            return ClientStateError(str(error))
+        if isinstance(error, asyncio.CancelledError):
+            if (phase := limit.catch()) is not None:
+                return self._timeout(request, call, phase)
+            # aiohttp cancels what it waits for when a session is closed: a resolver, a connection.
+            if limit.is_cancelled(session_closed=session_closed):
+                return without_frames(error, holds_no_headers)
+            closed = aiohttp.ClientConnectionError("the session was closed")
+            return self._translated(request, closed, call, session_closed=session_closed)
+        if not isinstance(error, Exception):
+            return error
+        failure = self._translated(request, error, call, session_closed=session_closed)
+        failure.__cause__ = without_frames(redacted_cause(error, *call.keys), holds_no_headers)
+        return failure
+
+    def check(self, request: Request, answer: Response) -> None:
+        """Raise for an answer that is a proxy's refusal, or too long."""
+        if answer.status == _PROXY_AUTHENTICATION_REQUIRED:
+            raise self._proxy_refusal(request)
+        # For a failure the status counts, however long its body is.
+        if len(answer.body) > MAX_BODY and answer.status in SUCCESS:
+            raise invalid_response(request, answer, f"it is longer than {MAX_BODY >> 20} MiB")
+
+    def _translated(
         self, request: Request, failure: Exception, call: Call, *, session_closed: bool
     ) -> RolesError:
         """Return our own error for a failure of aiohttp."""
@@ -57,17 +97,17 @@ class Failures:
             case aiohttp.ClientConnectorError(host=host, port=port, os_error=cause):
                 whom = self._route if host == self._host else f"{host}:{port}"
                 why = f"cannot connect to {whom}"
-            case aiohttp.ConnectionTimeoutError() if not call.in_flight:
-                return self.timeout(request, call, "connect")
+            case aiohttp.ConnectionTimeoutError() if not call.exchange.in_flight:
+                return self._timeout(request, call, "connect")
             case aiohttp.ClientHttpProxyError(status=407):
-                return self.proxy_refusal(request)
+                return self._proxy_refusal(request)
             case aiohttp.ClientHttpProxyError():
                 why = f"{self._proxy} refused to connect to {self._service}"
-            case _ if session_closed and not call.in_flight:
+            case _ if session_closed and not call.exchange.in_flight:
                 return ClientStateError("the session is closed")
             case aiohttp.ClientError() | OSError():
                 why = "the connection failed before the complete response arrived"
-                sent = call.in_flight
+                sent = call.exchange.in_flight
             case _:
                 why = "a middleware or tracer of the session, or what patches it, raised"
                 return ConfigurationError(f"{request}: {why} {redacted(failure, *call.keys)}")
@@ -75,15 +115,15 @@ class Failures:
         message = f"{request}: {why}: {what}"
         return RolesConnectionError(message, certificate=certificate, sent=sent)
 
-    def timeout(self, request: Request, call: Call, phase: Phase) -> RolesTimeoutError:
+    def _timeout(self, request: Request, call: Call, phase: Phase) -> RolesTimeoutError:
         """Return the error of an attempt of which a phase took too long."""
         what = "no answer" if phase == "read" else f"no connection to {self._route}"
         seconds: float | None = getattr(call.timeouts, phase)
         return RolesTimeoutError(
-            f"{request}: {what}", limit=phase, seconds=seconds or 0.0, sent=call.in_flight
+            f"{request}: {what}", limit=phase, seconds=seconds or 0.0, sent=call.exchange.in_flight
         )
 
-    def proxy_refusal(self, request: Request) -> RolesConnectionError:
+    def _proxy_refusal(self, request: Request) -> RolesConnectionError:
         url = self._proxy_url
         separate = None if self._lent is None else proxy_of(self._lent)[1]
         if url and url.user is None and separate is None:

@@ -9,14 +9,17 @@ import asyncio
 import math
 import os
 from collections.abc import Awaitable
-from contextlib import suppress
-from typing import Any, Final, Literal, TypeAlias
+from contextlib import AbstractContextManager, suppress
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 from arize_roles_async._calls.transport import Call, Event, TimeLimit, Transport
 from arize_roles_async._values.errors import ClientStateError
 
 Phase: TypeAlias = Literal["connect", "read"]
 """A phase of an attempt, with a limit of its own: connecting, or silence of the service."""
+
+_CallT = TypeVar("_CallT", bound=Call)
+_CallT_co = TypeVar("_CallT_co", bound=Call, covariant=True)
 
 _EXPIRED_PER_STEP: Final = 100
 """Limits that expire in one step of the event loop; a tenth of those that are due, if more."""
@@ -29,7 +32,7 @@ class TimeLimits:
         self.now = loop.time
         """Returns the seconds on the clock of the limits; a test replaces it."""
         self._loop = loop
-        self._running: set[AsyncioTimeLimit] = set()
+        self._running: set[AsyncioTimeLimit[Call]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self.due = math.inf
         self._ended: asyncio.Event | None = None
@@ -37,13 +40,13 @@ class TimeLimits:
         self.is_closed = False
         """The client is closed, which ends every block."""
 
-    def add(self, limit: "AsyncioTimeLimit") -> None:
+    def add(self, limit: "AsyncioTimeLimit[Call]") -> None:
         """Add a limit; call it again when the deadline of the limit has changed."""
         self._running.add(limit)
         if limit.deadline < self.due:
             self._wake_at(limit.deadline)
 
-    def discard(self, limit: "AsyncioTimeLimit") -> None:
+    def discard(self, limit: "AsyncioTimeLimit[Call]") -> None:
         self._running.discard(limit)
         if self._ended is not None:
             self._ended.set()
@@ -66,7 +69,7 @@ class TimeLimits:
             limit.expire()
         self._wake_at(self._earliest())
 
-    def _others(self) -> list["AsyncioTimeLimit"]:
+    def _others(self) -> list["AsyncioTimeLimit[Call]"]:
         """Return the blocks that the running task is not in."""
         running = asyncio.current_task()
         return [each for each in self._running if each.task is not running]
@@ -92,14 +95,14 @@ class TimeLimits:
         self._wake_at(self._earliest())
 
 
-class AsyncioTimeLimit(TimeLimit):
+class AsyncioTimeLimit(AbstractContextManager[_CallT_co, None]):
     """The block that a call runs in: it is cancelled, and raises, when the call's time is up.
 
     Like `asyncio.timeout`, but the call makes the error, the timer is shared, and a part of the
     block may have an earlier limit. The block ends in the same way when the client is closed.
     """
 
-    def __init__(self, all_limits: TimeLimits, call: Call) -> None:
+    def __init__(self, all_limits: TimeLimits, call: _CallT_co) -> None:
         self._call = call
         self._all = all_limits
         self.deadline = call.deadline
@@ -110,12 +113,13 @@ class AsyncioTimeLimit(TimeLimit):
         self.expired = False
         """The block was cancelled, or is over."""
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> _CallT_co:
         # Every call runs in a task.
         task: Any = asyncio.current_task()
         self.task = task
         self._cancelling = task.cancelling()
         self._all.add(self)
+        return self._call
 
     def __exit__(self, _: object, exc: BaseException | None, traceback: object, /) -> None:
         self._all.discard(self)
@@ -240,7 +244,7 @@ class AsyncioTransport(Transport):
         del call  # Its limit ends the wait.
         return TimedEvent()
 
-    def time_limit(self, call: Call) -> TimeLimit:
+    def time_limit(self, call: _CallT) -> TimeLimit[_CallT]:
         return AsyncioTimeLimit(self.time_limits, call)
 
 

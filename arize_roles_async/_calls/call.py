@@ -12,13 +12,14 @@ service may be wrong about that, so after a later refusal the account is read, t
 
 import math
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from enum import IntEnum, auto
 from typing import Final, TypeAlias, TypeVar, cast
 
 import msgspec
 
 from arize_roles_async._calls.collection import Collection
+from arize_roles_async._calls.retries import retry_delay
 from arize_roles_async._values.errors import (
     ClientStateError,
     ConfigurationError,
@@ -31,7 +32,7 @@ from arize_roles_async._values.errors import (
     ServerError,
     StatusError,
 )
-from arize_roles_async._values.options import RetryPolicy, Timeouts, retry_delay
+from arize_roles_async._values.options import RetryPolicy, Timeouts
 from arize_roles_async._values.text import append
 from arize_roles_async._wire.problems import invalid_response, status_error
 from arize_roles_async._wire.request import Request
@@ -40,9 +41,10 @@ from arize_roles_async._wire.retry_after import http_date
 from arize_roles_async._wire.secrets import Secret
 
 _T = TypeVar("_T")
+_CallT = TypeVar("_CallT", bound="Call")
 
-TimeLimit: TypeAlias = AbstractContextManager[None]
-"""The block that a call runs in, which raises `Call.interrupted()` when the call's time is up."""
+TimeLimit: TypeAlias = AbstractContextManager[_CallT, None]
+"""The block of a call, which it has: it raises `Call.interrupted()` when the call's time is up."""
 
 
 class _Doubt(IntEnum):
@@ -94,6 +96,23 @@ class FindOutcome(msgspec.Struct, frozen=True):
     """No attempt can still make the change: the service has said of each that it did nothing."""
 
 
+class Exchange(msgspec.Struct, eq=False):
+    """One request of a call, and what is known of its attempts."""
+
+    request: Request = Request(method="", target="")
+    attempts: int = 0
+    """Those that were started."""
+    uncounted: int = 0
+    """Those that do not count for the retry policy."""
+    last_429: RateLimitError | None = None
+    in_flight: bool = False
+    """It may have reached the service."""
+
+    @property
+    def is_change(self) -> bool:
+        return self.request.method != "GET"
+
+
 class Call(msgspec.Struct, eq=False):
     """One call of a client's method. Times are seconds on the driver's clock."""
 
@@ -103,51 +122,30 @@ class Call(msgspec.Struct, eq=False):
     retry: RetryPolicy
     sent_at: float
     """The time of the last attempt; before the first one, that of the call."""
-    name: str | None = None
-    """The name by which it looks for an item."""
     turn: int = 0
     """Its turn in the queue, by when it began and whether it goes after all others."""
     keys: tuple[Secret[str], ...] = ()
     """The API keys that it has sent, the one in use last; empty if it asks for one later."""
     deadline: float = math.inf
-    time_limit: TimeLimit = nullcontext()
+    time_limit: "TimeLimit[Call] | None" = None
     """The block that the call runs in, which its transport makes."""
-    request: Request = Request(method="", target="")
-    """The request under way."""
-    attempts_in_all: int = 0
-    """Attempts that were started, over every request of the call."""
-    attempts_of_request: int = 0
-    """Attempts of the request under way that were started."""
-    in_flight: bool = False
-    """The request under way may have reached the service."""
+    exchange: Exchange = msgspec.field(default_factory=Exchange)
+    """That under way."""
+    attempts: int = 0
+    """Attempts that were started, over every exchange."""
     lacked_time: bool = False
     """It failed for lack of time; a call with more time might have gone on."""
     rate_limited_for: float | None = None
     """Seconds for which the rate limit holds the request back."""
-    _uncounted: int = 0
-    _last_429: RateLimitError | None = None
-    """Of the request under way."""
-    _is_change: bool = False
     _doubt: _Doubt = _Doubt.NONE
     _first_sent: float | None = None
     _begun: float = -math.inf
     """When the first attempt was sent on the service's clock, by the `Date` of the answers."""
 
-    def __post_init__(self) -> None:
-        if self.timeouts.total is not None:
-            self.deadline = self.sent_at + self.timeouts.total
-
     @property
     def maybe_applied(self) -> bool:
         """The service may have made the change without an answer that says so."""
         return self._doubt is _Doubt.MAYBE_APPLIED
-
-    def start_request(self, request: Request) -> None:
-        self.request = request
-        self._is_change = request.method != "GET"
-        self.attempts_of_request = self._uncounted = 0
-        self._last_429 = None
-        self.in_flight = False
 
     def next_operation(self, operation: str) -> None:
         """Go on with another operation, since the outcome of the one before is known."""
@@ -173,8 +171,8 @@ class Call(msgspec.Struct, eq=False):
 
     def start_attempt(self) -> None:
         """Count an attempt; nothing of it was sent yet."""
-        self.attempts_in_all += 1
-        self.attempts_of_request += 1
+        self.attempts += 1
+        self.exchange.attempts += 1
 
     def mark_sent(self, now: float) -> None:
         """Note that the request under way may reach the service from now on.
@@ -182,11 +180,12 @@ class Call(msgspec.Struct, eq=False):
         Where something else sends it a second time within an attempt, nobody knows what the first
         time did.
         """
-        if self.in_flight and self._is_change:
+        exchange = self.exchange
+        if exchange.in_flight and exchange.is_change:
             self._doubt = _Doubt.MAYBE_APPLIED
-        self.in_flight = True
+        exchange.in_flight = True
         self.sent_at = now
-        if self._first_sent is None and self.request.method in {"POST", "PATCH"}:
+        if self._first_sent is None and exchange.request.method in {"POST", "PATCH"}:
             self._first_sent = now
 
     def note_refusal(self, refused_for: float) -> None:
@@ -195,7 +194,7 @@ class Call(msgspec.Struct, eq=False):
         For the first five minutes, a 429 only delays the request and does not count as an attempt
         of the retry policy.
         """
-        self._uncounted += refused_for < _REFUSED_TOO_LONG
+        self.exchange.uncounted += refused_for < _REFUSED_TOO_LONG
 
     def receive(
         self, outcome: Response | RolesError, decode: Callable[[Request, Response], _T], now: float
@@ -207,9 +206,9 @@ class Call(msgspec.Struct, eq=False):
         """
         if isinstance(outcome, RolesError):
             return self.fail(outcome, now)
-        request, response = self.request, outcome
+        request, response = self.exchange.request, outcome
         odd: RolesError | None = None
-        if self._is_change and response.status in SUCCESS:
+        if self.exchange.is_change and response.status in SUCCESS:
             try:
                 if response.status in _DOCUMENTED[request.method]:
                     return decode(request, response)
@@ -235,11 +234,11 @@ class Call(msgspec.Struct, eq=False):
         """Take a refusal; None is the result of a deletion that an earlier attempt made."""
         is_unauthorized = failure.status == _UNAUTHORIZED and failure.from_service
         if is_unauthorized and len(self.keys) == 1:
-            self.in_flight = False
+            self.exchange.in_flight = False
             # The key failed, and not the request.
-            self._uncounted += 1
+            self.exchange.uncounted += 1
             return AskKey(failure, 0.0)
-        if self._is_change and self._doubt > _Doubt.NONE and failure.from_service:
+        if self.exchange.is_change and self._doubt > _Doubt.NONE and failure.from_service:
             is_made = self.collection.verdicts.get((self.operation, failure.status))
             if is_made is False:
                 raise failure
@@ -252,24 +251,25 @@ class Call(msgspec.Struct, eq=False):
 
     def fail(self, failure: RolesError, now: float) -> Retry | FindOutcome:
         """Take the error that an attempt ended in; return the next step, or raise as `receive`."""
-        if self._is_change:
-            self._doubt = max(self._doubt, _doubt_after(failure, in_flight=self.in_flight))
-        self.in_flight = False
+        exchange, is_change = self.exchange, self.exchange.is_change
+        if is_change:
+            self._doubt = max(self._doubt, _doubt_after(failure, in_flight=exchange.in_flight))
+        exchange.in_flight = False
         if isinstance(failure, RolesTimeoutError):
-            failure.attempts = self.attempts_in_all
-        if self._is_change and isinstance(failure, InvalidResponseError):
+            failure.attempts = self.attempts
+        if is_change and isinstance(failure, InvalidResponseError):
             return FindOutcome(failure)
-        counted = max(1, self.attempts_of_request - self._uncounted)
-        delay = retry_delay(self.retry, failure, attempt=counted, change=self._is_change)
+        counted = max(1, exchange.attempts - exchange.uncounted)
+        delay = retry_delay(self.retry, failure, attempt=counted, change=is_change)
         # If the delay exceeds the deadline, raise this error now; a timeout would say less.
         if delay is not None and now + delay < self.deadline:
             if isinstance(failure, RateLimitError):
                 # Kept only here, where it is not raised: an error that was raised holds this call
                 # by its frames, and only the garbage collector would free the two.
-                self._last_429 = failure
+                exchange.last_429 = failure
             return Retry(failure, delay)
         if delay is not None and isinstance(failure, RateLimitError):
-            append(failure, f" (times sent: {self.attempts_of_request})")
+            append(failure, f" (times sent: {exchange.attempts})")
         self.lacked_time = delay is not None
         return self.conclude(failure)
 
@@ -278,7 +278,7 @@ class Call(msgspec.Struct, eq=False):
 
         If it needs no check, or none would help, this raises the error that ends the call.
         """
-        if self._is_change and isinstance(failure, _CHECKED) and self._doubt > _Doubt.NONE:
+        if self.exchange.is_change and isinstance(failure, _CHECKED) and self._doubt > _Doubt.NONE:
             all_refused = not self.maybe_applied
             is_refused = isinstance(failure, StatusError) and failure.status in _NOT_DONE
             if not (all_refused and is_refused):
@@ -302,7 +302,7 @@ class Call(msgspec.Struct, eq=False):
         error = OutcomeUnknownError(
             message,
             operation=self.operation,
-            attempts=self.attempts_in_all,
+            attempts=self.attempts,
             request_id=failure.request_id,
         )
         error.__cause__ = check_failure or failure
@@ -311,7 +311,7 @@ class Call(msgspec.Struct, eq=False):
     def interrupted(self, *, is_closed: bool = False) -> RolesError:
         """Return the error of a call whose client is closed, or else whose time is up."""
         failure = ClientStateError("the client is closed") if is_closed else self._lateness()
-        if self.maybe_applied or (self._is_change and self.in_flight):
+        if self.maybe_applied or (self.exchange.is_change and self.exchange.in_flight):
             return self.outcome_unknown(failure)
         return failure
 
@@ -322,24 +322,28 @@ class Call(msgspec.Struct, eq=False):
 
     def end(self, failure: RolesError) -> RolesError:
         """Return the error of a call that ends in a failure between two attempts."""
-        return self.outcome_unknown(failure) if self._is_change and self.maybe_applied else failure
+        return (
+            self.outcome_unknown(failure)
+            if self.exchange.is_change and self.maybe_applied
+            else failure
+        )
 
     def _lateness(self) -> RolesError:
         if self.rate_limited_for is None:
             return RolesTimeoutError(
                 f"{self.operation} took too long",
                 seconds=self.timeouts.total or 0.0,
-                attempts=self.attempts_in_all,
-                sent=self.in_flight,
+                attempts=self.attempts,
+                sent=self.exchange.in_flight,
             )
-        request, last = self.request, self._last_429
+        request, last = self.exchange.request, self.exchange.last_429
         limit, most = "RetryPolicy.max_retry_after", self.retry.max_retry_after
         if most is None or most >= self.rate_limited_for:
             limit, most = "Timeouts.total", self.timeouts.total or 0.0
         error = RateLimitError(
             f"{request} cannot be sent in time: the rate limit lets no request out of the queue "
             f"for another {self.rate_limited_for:.3g} s, and {limit} is {most:g} s "
-            f"(times sent: {self.attempts_of_request})",
+            f"(times sent: {self.exchange.attempts})",
             problem=None if last is None else last.problem,
             from_service=last is not None and last.from_service,
             method=request.method,

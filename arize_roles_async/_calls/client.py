@@ -1,51 +1,58 @@
 """A client without methods: its options, its end, and the calls that its methods begin."""
 
 import time
-from collections.abc import Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import ClassVar, Generic, NoReturn, Self, TypeVar, cast
 
 import attr
+import msgspec
 from msgspec import UNSET, UnsetType
 
 from arize_roles_async._calls.api_key import ApiKey, KeySource
-from arize_roles_async._calls.call import FindOutcome
+from arize_roles_async._calls.call import FindOutcome, TimeLimit
 from arize_roles_async._calls.collection import Collection
-from arize_roles_async._calls.driver import DrivenCall, Shared
+from arize_roles_async._calls.driver import DrivenCall, Options, Shared
 from arize_roles_async._calls.protocol import Client
-from arize_roles_async._calls.queue import BACKGROUND
-from arize_roles_async._values.errors import ClientStateError, NotFoundError
-from arize_roles_async._values.options import RetryPolicy, Timeouts, check_seconds, check_type
+from arize_roles_async._values.errors import ClientStateError, NotFoundError, RolesTimeoutError
+from arize_roles_async._values.options import RetryPolicy, Timeouts, check_seconds
 from arize_roles_async._wire.secrets import takes_secrets
 
 _L_co = TypeVar("_L_co", covariant=True)
-_T = TypeVar("_T")
-_ClientT = TypeVar("_ClientT", bound="BaseClient[object]")
+_ClientT = TypeVar("_ClientT")
 
 
-def begin(client: object, operation: str) -> DrivenCall[object] | None:
-    """Begin a call of a client of ours, which other calls may be parts of."""
-    ours = _ours(client)
-    return None if ours is None else ours._begin(operation)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+@asynccontextmanager
+async def one_call(
+    client: object, operation: str
+) -> AsyncGenerator[Callable[[_ClientT], _ClientT]]:
+    """Make calls of several clients one call, whose time the block has; they may go on after it.
 
-
-def part_of(call: DrivenCall[object] | None, client: _T) -> _T:
-    """Return a client whose calls are parts of a call, if there is one and the client is of ours.
-
-    The parts end with the call at the latest, and begin although the client is closing.
+    Yields what returns a client whose calls are parts of the call: they end with it at the latest,
+    and begin although the client is closing. If either client is not of ours, each has limits of
+    its own.
     """
-    ours = _ours(client)
-    if call is None or ours is None:
+    if not isinstance(client, BaseClient):
+        yield lambda each: each
+        return
+    begun = cast("BaseClient[object]", client)._begin(operation)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    with begun as call:
+        try:
+            yield partial(_part_of, call)
+        except RolesTimeoutError as error:
+            if call.now() < call.deadline:
+                raise
+            raise call.interrupted() from error
+
+
+def _part_of(call: DrivenCall[object], client: _ClientT) -> _ClientT:
+    if not isinstance(client, BaseClient):
         return client
-    copy = ours._copy_as(type(ours))  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    copy = client._copy_as(type(client))  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     vars(copy)["_whole"] = call
-    return cast("_T", copy)
-
-
-def _ours(client: object) -> "BaseClient[object] | None":
-    # Not `isinstance`, after which its type is known in part alone.
-    return cast("BaseClient[object]", client) if issubclass(type(client), BaseClient) else None
+    return copy
 
 
 def may_be_since(call: DrivenCall[object], moment: datetime) -> bool:
@@ -55,7 +62,7 @@ def may_be_since(call: DrivenCall[object], moment: datetime) -> bool:
     how exactly the service writes times.
     """
     stands_for = 1e-3 if moment.microsecond else 1.0
-    earliest = call.created_since(call.driver.transport.now(), time.time())
+    earliest = call.created_since(call.now(), time.time())
     return moment.timestamp() + stands_for > earliest
 
 
@@ -82,10 +89,8 @@ class BaseClient(Client, Generic[_L_co]):
     """The part of a client that is the same for every resource."""
 
     _collection: ClassVar[Collection]
-    _background = False
     _whole: DrivenCall[object] | None = None
     """The call that the client's calls are parts of."""
-    _name: str | None = None
 
     def __init__(
         self,
@@ -94,9 +99,10 @@ class BaseClient(Client, Generic[_L_co]):
         timeout: float | Timeouts | None,
         retry: RetryPolicy | None,
     ) -> None:
-        self._timeouts = timeout if isinstance(timeout, Timeouts) else Timeouts(total=timeout)
-        self._retry = RetryPolicy() if retry is None else retry
-        check_type("retry", self._retry, RetryPolicy, "a RetryPolicy")
+        self._options = Options(
+            timeouts=timeout if isinstance(timeout, Timeouts) else Timeouts(total=timeout),
+            retry=RetryPolicy() if retry is None else retry,
+        )
         self._shared = shared
         self._key_source = source
         self._driver = shared.driver(source)
@@ -112,23 +118,14 @@ class BaseClient(Client, Generic[_L_co]):
         name: str | UnsetType = UNSET,
     ) -> Self:
         other = self._copy_as(type(self))
-        if not isinstance(timeout, Timeouts):
-            timeout = (
-                self._timeouts if timeout is UNSET else attr.evolve(self._timeouts, total=timeout)
-            )
-        BaseClient.__init__(  # pyright: ignore[reportUnknownMemberType] - generic
-            other,
-            self._shared,
-            self._key_source if api_key is UNSET else KeySource(api_key),
-            timeout,
-            self._retry if retry is UNSET else retry,
-        )
-        if background is not UNSET:
-            check_type("background", background, bool, "True or False")
-            other._background = background  # noqa: SLF001 - of a copy
-        if name is not UNSET:
-            check_type("name", name, str, "a string")
-            other._name = name  # noqa: SLF001 - of a copy
+        if not isinstance(timeout, Timeouts | UnsetType):
+            timeout = attr.evolve(self._options.timeouts, total=timeout)
+        given = {"timeouts": timeout, "retry": retry, "background": background, "name": name}
+        changes = {option: value for option, value in given.items() if value is not UNSET}
+        other._options = msgspec.structs.replace(self._options, **changes)  # noqa: SLF001 - of a copy
+        if api_key is not UNSET:
+            other._key_source = KeySource(api_key)  # noqa: SLF001 - of a copy
+            other._driver = self._shared.driver(other._key_source)  # noqa: SLF001 - of a copy
         return other
 
     def _copy_as(self, kind: type[_ClientT]) -> _ClientT:
@@ -161,30 +158,8 @@ class BaseClient(Client, Generic[_L_co]):
         await self.aclose()
 
     def _begin(
-        self, operation: str, name: str | None = None, collection: Collection | None = None
-    ) -> DrivenCall[_L_co]:
-        """Begin a call, which keeps its driver from start to end, and runs in its `time_limit`."""
+        self, operation: str, collection: Collection | None = None
+    ) -> TimeLimit[DrivenCall[_L_co]]:
+        """Begin a call, and return the block that it runs in."""
         driver = self._shared.driver_now(self._driver)
-        whole = self._whole
-        # A part of a call under way may begin although the client is closing.
-        if whole is None or whole.driver.transport is not driver.transport:
-            driver.check_state()
-        key = driver.key_source.fixed
-        call = DrivenCall(
-            collection or self._collection,
-            operation,
-            self._timeouts,
-            self._retry,
-            driver.transport.now(),
-            name,
-            next(driver.slots.turns) + BACKGROUND * self._background,
-            () if key is None else (key,),
-            driver=driver,
-            lookup=driver.lookup,
-            client=self._name,
-        )
-        if whole is not None:
-            left = whole.deadline - whole.driver.transport.now()
-            call.deadline = min(call.deadline, call.sent_at + left)
-        call.time_limit = driver.transport.time_limit(call)
-        return call
+        return driver.begin(collection or self._collection, operation, self._options, self._whole)

@@ -1,4 +1,4 @@
-"""Runs the calls of a client: waits, sends, logs, and asks the call machine for the next step."""
+"""Calls that run: each waits, sends, logs, and asks the call machine for the next step."""
 
 import functools
 import logging
@@ -10,10 +10,10 @@ import msgspec
 from msgspec import UnsetType
 
 from arize_roles_async._calls.api_key import KeySource
-from arize_roles_async._calls.call import AskKey, Call, FindOutcome, Retry
+from arize_roles_async._calls.call import AskKey, Call, Exchange, FindOutcome, Retry, TimeLimit
 from arize_roles_async._calls.collection import Collection
 from arize_roles_async._calls.pace import Pace
-from arize_roles_async._calls.queue import Queue, Slots, Waiter
+from arize_roles_async._calls.queue import BACKGROUND, Queue, Slots, Waiter
 from arize_roles_async._calls.transport import Event, Transport
 from arize_roles_async._values.errors import (
     InvalidResponseError,
@@ -22,7 +22,7 @@ from arize_roles_async._values.errors import (
     StatusError,
 )
 from arize_roles_async._values.models import ListResponse, Model
-from arize_roles_async._values.options import check_count
+from arize_roles_async._values.options import RetryPolicy, Timeouts, check_count, check_type
 from arize_roles_async._values.requests import PageRequest
 from arize_roles_async._values.text import one_line
 from arize_roles_async._wire.decode import decode_item, decode_page
@@ -43,35 +43,172 @@ _MAX_TITLE: Final = 100
 _MAX_DRIVERS: Final = 1_000
 
 
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client is given for its calls."""
+
+    timeouts: Timeouts
+    retry: RetryPolicy
+    background: bool = False
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        check_type("retry", self.retry, RetryPolicy, "a RetryPolicy")
+        check_type("background", self.background, bool, "True or False")
+        check_type("name", self.name, str | None, "a string")
+
+
 class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
-    """A call, and the driver that runs it from start to end."""
+    """A call that sends its requests, again if that may help; it keeps its driver to the end."""
 
     driver: "Driver[_L_co]"
     lookup: _L_co
     """That of its key."""
-    client: str | None = None
+    client: str | None
     """The name of its client, for the log."""
 
-    def change(
+    def now(self) -> float:
+        return self.driver.transport.now()
+
+    def event(self) -> Event:
+        """Return a new event that the call waits for."""
+        return self.driver.transport.event(self)
+
+    async def get_page(self, collection: Collection, model: type[_P], page: PageRequest) -> _P:
+        decode = functools.partial(decode_page, model, page.limit)
+        return await self.send(page_request(collection.path, page), decode)
+
+    async def get_item(self, collection: Collection, model: type[_M], item_id: str) -> _M:
+        decode = functools.partial(decode_item, model, {"id": item_id})
+        return await self.send(item_request("GET", collection.path, item_id), decode)
+
+    async def send(
         self,
         request: Request,
         decode: Callable[[Request, Response], _T],
-        find_outcome: Callable[[FindOutcome], Awaitable[_T | UnsetType]],
-    ) -> Awaitable[_T]:
-        """Make a change, and return the result that `decode` makes of the answer.
+        find_outcome: Callable[[FindOutcome], Awaitable[_T | UnsetType]] | None = None,
+    ) -> _T:
+        """Send a request, and return the result that `decode` makes of the answer.
 
-        After a failure, `find_outcome` reads the account again: it returns the result, or raises
-        the failure if the change was not made, or returns UNSET if the account does not show it.
+        After the failure of a change, `find_outcome` reads the account again: it returns the
+        result, or raises the failure if the change was not made, or returns UNSET if the account
+        does not show it.
         """
-        return self.driver.send(self, request, decode, find_outcome)
+        transport, queue, pace = self.driver.transport, self.driver.queue, self.driver.pace
+        exchange = Exchange(request)
+        self.exchange = exchange
+        queued_at = transport.now()
+        while True:
+            started, is_logged = queued_at, logger.isEnabledFor(logging.DEBUG)
+            if not queue.enter():
+                started = await self._wait_in_queue(queue, queued_at)
+            outcome: Response | RolesError
+            try:
+                waited = started - queued_at
+                has_to_prepare = not self.keys or (waited and is_logged)
+                if has_to_prepare and not await self._prepare(waited):
+                    continue
+                self.start_attempt()
+                outcome = await transport.send(request, self)
+            except RolesError as error:
+                outcome = error
+            finally:
+                queue.exit()
+            now = transport.now()
+            if is_logged:
+                _log(self, outcome, now - started)
+            if isinstance(outcome, Response) and (pace.limited or outcome.status == _TOO_MANY):
+                _note_pace(queue, self, outcome, now)
+            step = self.receive(outcome, decode, now)
+            if isinstance(step, AskKey):
+                step = await self._ask_other_key(step)
+            if isinstance(step, Retry):
+                queued_at = await self._wait_to_retry(step, outcome, started, now)
+                retries = {"sdk-retry-count": str(exchange.attempts)}
+                request = msgspec.structs.replace(request, headers=retries)
+            elif isinstance(step, FindOutcome):
+                assert find_outcome is not None  # noqa: S101 - only a change has this step
+                return await self._outcome(step, find_outcome(step))
+            else:
+                return step
 
-    def get_page(self, collection: Collection, model: type[_P], page: PageRequest) -> Awaitable[_P]:
-        decode = functools.partial(decode_page, model, page.limit)
-        return self.driver.send(self, page_request(collection.path, page), decode)
+    async def _prepare(self, waited: float) -> bool:
+        """Ask for the key, if there is none; return False if a hold began: it must queue again."""
+        if waited and logger.isEnabledFor(logging.DEBUG):
+            message, extra = "%s waited %.3f s in the queue", _fields(self, waited)
+            logger.debug(message, str(self.exchange.request), waited, extra=extra)
+        held_until = self.driver.pace.held_until
+        # Only after the wait, in which a key may expire.
+        if not self.keys:
+            await self.driver.ask_key(self)
+        return self.driver.pace.held_until == held_until
 
-    def get_item(self, collection: Collection, model: type[_M], item_id: str) -> Awaitable[_M]:
-        decode = functools.partial(decode_item, model, "id", item_id)
-        return self.driver.send(self, item_request("GET", collection.path, item_id), decode)
+    async def _wait_to_retry(
+        self, step: Retry, outcome: Response | RolesError, started: float, ended: float
+    ) -> float:
+        """Wait after an attempt until the next may join the queue, and return the time of that."""
+        logger.info(
+            "%s: attempt %d failed, the next in %.2f s: %s (request id %s)",
+            *(str(self.exchange.request), self.exchange.attempts, step.delay),
+            *(_in_log(step.failure), step.failure.request_id),
+            extra=_fields(self, ended - started, outcome),
+        )
+        if isinstance(step.failure, RateLimitError):
+            return ended  # It waits in the queue, as all do under a rate limit.
+        await self.event().wait(step.delay)
+        return self.now()
+
+    async def _ask_other_key(self, step: AskKey) -> Retry | FindOutcome:
+        """Send another key from now on, after one was refused, or return how the call ends."""
+        failure = step.failure
+        try:
+            if await self.driver.ask_key(self):
+                return step
+        except RolesError as error:
+            failure = error
+        return self.conclude(failure)
+
+    async def _wait_in_queue(self, queue: Queue, now: float) -> float:
+        """Wait until the request may go, and return the time of that."""
+        pace = queue.pace
+        waiter = Waiter(self.turn, self.deadline, self.retry.max_retry_after or math.inf)
+        queue.join(waiter)
+        event: Event | None = None
+        try:
+            while seconds := queue.ask(waiter, now):
+                event = self.event()
+                waiter.wake = event.set
+                # Clocks may tick late.
+                earliest = now if await event.wait(seconds) else now + seconds
+                now = max(earliest, self.now())
+                waiter.deadline = self.deadline  # A transport that moves its clock moves it, too.
+        except BaseException:
+            # The limit on the time of the call may have ended the wait.
+            if queue.is_limited:
+                self.rate_limited_for = pace.wait(self.now())
+            queue.leave(waiter)
+            raise
+        if seconds is None:
+            if pace.limited:
+                self.rate_limited_for = pace.wait(now)
+            queue.leave(waiter)
+            if event is None:
+                # A caller that tries again in a loop must let other tasks run.
+                await self.event().wait(0.0)
+            raise self.not_sent_in_time()
+        return now
+
+    async def _outcome(self, step: FindOutcome, found: Awaitable[_T | UnsetType]) -> _T:
+        """Return the result of a change that the account shows, or raise the error of the call."""
+        try:
+            result = await found
+        except RolesError as error:
+            if error is step.failure:
+                self.note_not_made(step)
+                raise
+            raise self.outcome_unknown(step.failure, error) from error
+        if isinstance(result, UnsetType):
+            raise self.outcome_unknown(step.failure)
+        return result
 
 
 class Shared(Generic[_L_co]):
@@ -101,10 +238,9 @@ class Shared(Generic[_L_co]):
 
 
 class Driver(Generic[_L_co]):
-    """Runs the calls of a client and of its copies that send one API key.
+    """What the calls of a client and of its copies that send one API key share.
 
-    It owns all that belongs to the key: the requests that wait, the pace under a rate limit, and
-    the names that were seen.
+    These are the requests that wait, the pace under a rate limit, and the names that were seen.
     """
 
     def __init__(
@@ -113,7 +249,7 @@ class Driver(Generic[_L_co]):
         self.transport: Transport = transport
         self.pace: Pace = Pace()
         self.slots: Slots = slots
-        self._queue = Queue(slots, self.pace)
+        self.queue: Queue = Queue(slots, self.pace)
         self.key_source: KeySource = source
         self._key = source.fixed
         """The key that was sent last, to which the names belong."""
@@ -123,9 +259,42 @@ class Driver(Generic[_L_co]):
     def check_state(self) -> None:
         if self.transport.check_state():
             self.slots.reset()
-        if self._queue.queues is not self.slots.queues:
-            self._queue = Queue(self.slots, self.pace)
+        if self.queue.queues is not self.slots.queues:
+            self.queue = Queue(self.slots, self.pace)
             self.lookup = self._new_lookup()
+
+    def begin(
+        self,
+        collection: Collection,
+        operation: str,
+        options: "Options",
+        whole: DrivenCall[object] | None,
+    ) -> TimeLimit[DrivenCall[_L_co]]:
+        """Begin a call, perhaps as a part of another one, and return the block that it runs in."""
+        transport = self.transport
+        # A part of a call under way may begin although the client is closing.
+        if whole is None or whole.driver.transport is not transport:
+            self.check_state()
+        now, key = transport.now(), self.key_source.fixed
+        total = options.timeouts.total
+        deadline = math.inf if total is None else now + total
+        if whole is not None:
+            deadline = min(deadline, now + whole.deadline - whole.now())
+        call = DrivenCall(
+            collection,
+            operation,
+            options.timeouts,
+            options.retry,
+            now,
+            next(self.slots.turns) + BACKGROUND * options.background,
+            () if key is None else (key,),
+            deadline,
+            driver=self,
+            lookup=self.lookup,
+            client=options.name,
+        )
+        limit = call.time_limit = transport.time_limit(call)
+        return limit
 
     async def ask_key(self, call: DrivenCall[object]) -> bool:
         """Have a call send the key that there is now; return whether it is another one."""
@@ -136,138 +305,6 @@ class Driver(Generic[_L_co]):
             self._key = key
         call.lookup = self.lookup
         return call.use_key(key)
-
-    async def send(
-        self,
-        call: DrivenCall[object],
-        request: Request,
-        decode: Callable[[Request, Response], _T],
-        find_outcome: Callable[[FindOutcome], Awaitable[_T | UnsetType]] | None = None,
-    ) -> _T:
-        """Send a request of a call, again if that may help; see `DrivenCall.change`."""
-        transport, queue, pace = self.transport, self._queue, self.pace
-        call.start_request(request)
-        queued_at = transport.now()
-        while True:
-            started, is_logged = queued_at, logger.isEnabledFor(logging.DEBUG)
-            if not queue.enter():
-                started = await self._wait_in_queue(call, queue, queued_at)
-            outcome: Response | RolesError
-            try:
-                waited = started - queued_at
-                has_to_prepare = not call.keys or (waited and is_logged)
-                if has_to_prepare and not await self._prepare(call, waited):
-                    continue
-                call.start_attempt()
-                outcome = await transport.send(request, call)
-            except RolesError as error:
-                outcome = error
-            finally:
-                queue.exit()
-            now = transport.now()
-            if is_logged:
-                _log(call, outcome, now - started)
-            if isinstance(outcome, Response) and (pace.limited or outcome.status == _TOO_MANY):
-                _note_pace(queue, call, outcome, now)
-            step = call.receive(outcome, decode, now)
-            if isinstance(step, AskKey):
-                step = await self._ask_other_key(call, step)
-            if isinstance(step, Retry):
-                queued_at = await self._wait_to_retry(call, step, outcome, started, now)
-                retries = {"sdk-retry-count": str(call.attempts_of_request)}
-                request = msgspec.structs.replace(request, headers=retries)
-            elif isinstance(step, FindOutcome):
-                assert find_outcome is not None  # noqa: S101 - only a change has this step
-                return await _outcome(call, step, find_outcome(step))
-            else:
-                return step
-
-    async def _prepare(self, call: DrivenCall[object], waited: float) -> bool:
-        """Have a call send a key; return False if a hold began, so it must queue again."""
-        if waited and logger.isEnabledFor(logging.DEBUG):
-            message, extra = "%s waited %.3f s in the queue", _fields(call, waited)
-            logger.debug(message, str(call.request), waited, extra=extra)
-        held_until = self.pace.held_until
-        # Only after the wait, in which a key may expire.
-        if not call.keys:
-            await self.ask_key(call)
-        return self.pace.held_until == held_until
-
-    async def _wait_to_retry(
-        self,
-        call: DrivenCall[object],
-        step: Retry,
-        outcome: Response | RolesError,
-        started: float,
-        ended: float,
-    ) -> float:
-        """Wait after an attempt until the next may join the queue, and return the time of that."""
-        logger.info(
-            "%s: attempt %d failed, the next in %.2f s: %s (request id %s)",
-            *(str(call.request), call.attempts_of_request, step.delay),
-            *(_in_log(step.failure), step.failure.request_id),
-            extra=_fields(call, ended - started, outcome),
-        )
-        if isinstance(step.failure, RateLimitError):
-            return ended  # It waits in the queue, as all do under a rate limit.
-        await self.transport.event(call).wait(step.delay)
-        return self.transport.now()
-
-    async def _ask_other_key(self, call: DrivenCall[object], step: AskKey) -> Retry | FindOutcome:
-        """Have a call send another key after one was refused, or return how it ends."""
-        failure = step.failure
-        try:
-            if await self.ask_key(call):
-                return step
-        except RolesError as error:
-            failure = error
-        return call.conclude(failure)
-
-    async def _wait_in_queue(self, call: DrivenCall[object], queue: Queue, now: float) -> float:
-        """Wait until the request may go, and return the time of that."""
-        transport, pace = self.transport, queue.pace
-        waiter = Waiter(call.turn, call.deadline, call.retry.max_retry_after or math.inf)
-        queue.join(waiter)
-        event: Event | None = None
-        try:
-            while seconds := queue.ask(waiter, now):
-                event = transport.event(call)
-                waiter.wake = event.set
-                if await event.wait(seconds):
-                    now = transport.now()
-                else:
-                    # Clocks may tick late.
-                    now = max(now + seconds, transport.now())
-                waiter.deadline = call.deadline  # A transport that moves its clock moves it, too.
-        except BaseException:
-            # The limit on the time of the call may have ended the wait.
-            if queue.is_limited:
-                call.rate_limited_for = pace.wait(transport.now())
-            queue.leave(waiter)
-            raise
-        if seconds is None:
-            if pace.limited:
-                call.rate_limited_for = pace.wait(now)
-            queue.leave(waiter)
-            if event is None:
-                # A caller that tries again in a loop must let other tasks run.
-                await transport.event(call).wait(0.0)
-            raise call.not_sent_in_time()
-        return now
-
-
-async def _outcome(call: Call, step: FindOutcome, found: Awaitable[_T | UnsetType]) -> _T:
-    """Return the result of a change that the account shows, or raise the error of the call."""
-    try:
-        result = await found
-    except RolesError as error:
-        if error is step.failure:
-            call.note_not_made(step)
-            raise
-        raise call.outcome_unknown(step.failure, error) from error
-    if isinstance(result, UnsetType):
-        raise call.outcome_unknown(step.failure)
-    return result
 
 
 def _note_pace(queue: Queue, call: DrivenCall[object], response: Response, now: float) -> None:
@@ -292,9 +329,9 @@ def _log(call: DrivenCall[object], outcome: Response | RolesError, seconds: floa
     logger.debug(
         # As text: the query of a request, which a record would keep, may hold an address.
         "%s: %s on attempt %d after %.1f ms (request id %s)",
-        str(call.request),
+        str(call.exchange.request),
         outcome.status if isinstance(outcome, Response) else _in_log(outcome),
-        *(call.attempts_of_request, seconds * 1000.0, fields["request_id"]),
+        *(call.exchange.attempts, seconds * 1000.0, fields["request_id"]),
         extra=fields,
     )
 
@@ -313,7 +350,7 @@ def _fields(
     call: DrivenCall[object], seconds: float, outcome: Response | RolesError | None = None
 ) -> dict[str, object]:
     """Return the fields of a log record, perhaps about an attempt, which JSON loggers write."""
-    request = call.request
+    request = call.exchange.request
     fields: dict[str, object] = {
         "host": call.driver.transport.host,
         "client": call.client,
@@ -328,5 +365,5 @@ def _fields(
         else:
             request_id = outcome.request_id
         status = getattr(outcome, "status", None)
-        fields |= {"attempt": call.attempts_of_request, "status": status, "request_id": request_id}
+        fields |= {"attempt": call.exchange.attempts, "status": status, "request_id": request_id}
     return fields

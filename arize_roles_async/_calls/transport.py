@@ -2,13 +2,15 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from arize_roles_async._calls.api_key import KeySource
 from arize_roles_async._calls.call import Call, TimeLimit
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_async._wire.secrets import Secret
+
+_CallT = TypeVar("_CallT", bound=Call)
 
 __all__ = ["Call", "Event", "Request", "Response", "TimeLimit", "Transport"]
 
@@ -67,7 +69,7 @@ class Transport(ABC):
         """Return a new event of the running event loop, which a call waits for."""
 
     @abstractmethod
-    def time_limit(self, call: Call) -> TimeLimit:
+    def time_limit(self, call: _CallT) -> TimeLimit[_CallT]:
         """Return the block that a call runs in, which ends at `call.deadline`."""
 
     @abstractmethod

@@ -1,14 +1,13 @@
 """Role bindings by the names of users, roles, spaces and projects, over anybody's clients."""
 
 from collections.abc import Awaitable, Callable, Generator, Iterable
-from contextlib import contextmanager, nullcontext, suppress
-from typing import Any, Final, TypeVar, cast, overload
+from contextlib import contextmanager, suppress
+from typing import Any, Final, TypeVar, overload
 
 import attr
 from msgspec import UNSET, UnsetType
 
-from arize_roles_async._calls.client import begin, part_of
-from arize_roles_async._calls.driver import DrivenCall
+from arize_roles_async._calls.client import one_call
 from arize_roles_async._calls.notices import pre_release
 from arize_roles_async._calls.paging import Pages
 from arize_roles_async._directory.models import NamedBinding, NamedBindings
@@ -22,13 +21,6 @@ from arize_roles_async._values.requests import PageRequest, check, is_id, name_o
 from arize_roles_async._values.text import append, quoted
 
 _T = TypeVar("_T")
-_KINDS: Final = {
-    "role": ("get", "list"),
-    "user": ("get_user", "users"),
-    "space": ("get_space", "spaces"),
-    "project": ("get_project", "projects"),
-}
-"""The methods that get one of a kind, and that list all, in the order of the errors."""
 _MAX_SINGLE: Final = 20
 """Names of a kind that are looked up singly; for more, some pages of their list are read first."""
 _IDS_PER_PAGE: Final = 10
@@ -102,7 +94,7 @@ class ByName:
             ForbiddenError: The key may not list users or roles, or not bind there.
         """
         given = _given(user=user, role=role, space=space, project=project, in_space=in_space)
-        return cast("RoleBinding", await self._change("ensure", given))
+        return await self._change(given, lambda bindings, ids: bindings.ensure(**ids))
 
     @overload
     async def remove(self, *, user: str, space: str) -> bool: ...
@@ -127,7 +119,7 @@ class ByName:
             True if this call removed a binding, as of `RoleBindingsClient.remove`.
         """
         given = _given(user=user, space=space, project=project, in_space=in_space)
-        return cast("bool", await self._change("remove", given))
+        return await self._change(given, lambda bindings, ids: bindings.remove(**ids))
 
     @beta
     def find(
@@ -157,57 +149,24 @@ class ByName:
         given = _given(needs_place=False, user=user, role=role, **place)
         return FoundBindings(lambda _: self._find(given))
 
-    async def _change(self, method: str, given: dict[str, str]) -> object:
+    async def _change(
+        self,
+        given: dict[str, str],
+        change: Callable[[RoleBindingsClient, dict[str, str]], Awaitable[_T]],
+    ) -> _T:
         """Make a change of the binding of what has the given names."""
         kind = RoleBindingResourceType["PROJECT" if "project" in given else "SPACE"]
-        bindings = self._role_bindings
-        whole = begin(bindings, "the look-up of the names")
         with _naming(given):
-            with nullcontext() if whole is None else whole.time_limit:
-                ids = await self._look_up(given, whole)
+            async with one_call(self._role_bindings, "the look-up of the names") as part:
+                ids = await _look_up(given, part(self._roles), part(self._directory))
             # Begins at once, so there is always a part that a closing client waits for.
-            change = getattr(part_of(whole, bindings), method)
-            return await change(resource_type=kind, **ids)
+            return await change(part(self._role_bindings), {"resource_type": kind, **ids})
 
     async def _find(self, given: dict[str, str]) -> NamedBindings:
         with _naming(given):
-            ids = await self._look_up(given)
+            ids = await _look_up(given, self._roles, self._directory)
             found = [each async for each in self._role_bindings.find(**ids)]
             return await self._named(found)
-
-    async def _look_up(
-        self, given: dict[str, str], whole: DrivenCall[object] | None = None
-    ) -> dict[str, str]:
-        """Return the IDs of what has the given names, by the arguments that take them.
-
-        If the look-ups are parts of a whole call, they end with it.
-        """
-
-        async def look_up(kind: str) -> str:
-            text = given[kind]
-            if is_id(text):
-                return text
-            get, _ = self._methods(kind, whole)
-            around = {"in_space": given.get("in_space", UNSET)} if kind == "project" else {}
-            found: str = (await get(**{kind: text}, **around)).id
-            return found
-
-        try:
-            ids = await _at_once(look_up, [kind for kind in _KINDS if kind in given])
-        except errors.RolesTimeoutError as error:
-            if whole is None or whole.driver.transport.now() < whole.deadline:
-                raise
-            raise whole.interrupted() from error
-        argument = {"user": "user_id", "role": "role_id"}
-        return {argument.get(kind, "resource_id"): ids[kind] for kind in ids}
-
-    def _methods(
-        self, kind: str, whole: DrivenCall[object] | None = None
-    ) -> tuple[Callable[..., Awaitable[Any]], Callable[[], Pages[Any, Any, Any]]]:
-        """Return what gets one of a kind, and what lists all."""
-        client = part_of(whole, self._roles if kind == "role" else self._directory)
-        get, listing = _KINDS[kind]
-        return getattr(client, get), getattr(client, listing)
 
     async def _named(self, bindings: list[RoleBinding]) -> NamedBindings:
         """Return bindings with the names that the key may see."""
@@ -236,7 +195,15 @@ class ByName:
 
     async def _by_id(self, kind: str, ids: set[str]) -> dict[str, Any]:
         """Return the items of a kind with some IDs, by these; None is one that the key hides."""
-        get, listing = self._methods(kind)
+        directory = self._directory
+        listings: dict[str, Callable[[], Pages[Any, Any, Any]]] = {
+            "role": self._roles.list,
+            "user": directory.users,
+            "space": directory.spaces,
+            "project": directory.projects,
+        }
+        listing = listings[kind]
+        get = _getters(self._roles, directory)[kind]
         found: dict[str, Any] = {}
         # A text that is no ID would be taken for a name.
         left = {each for each in ids if is_id(each)}
@@ -254,6 +221,35 @@ class ByName:
                     return found
             return found | await _at_once(lambda each: get(**{kind: each}), left, _HIDDEN)
         return found
+
+
+def _getters(roles: RolesClient, directory: Directory) -> dict[str, Callable[..., Awaitable[Any]]]:
+    """Return the methods that get one of each kind, in the order of the errors."""
+    return {
+        "role": roles.get,
+        "user": directory.get_user,
+        "space": directory.get_space,
+        "project": directory.get_project,
+    }
+
+
+async def _look_up(
+    given: dict[str, str], roles: RolesClient, directory: Directory
+) -> dict[str, str]:
+    """Return the IDs of what has the given names, by the arguments that take them."""
+    getters = _getters(roles, directory)
+
+    async def look_up(kind: str) -> str:
+        text = given[kind]
+        if is_id(text):
+            return text
+        around = {"in_space": given.get("in_space", UNSET)} if kind == "project" else {}
+        found: str = (await getters[kind](**{kind: text}, **around)).id
+        return found
+
+    ids = await _at_once(look_up, [kind for kind in getters if kind in given])
+    argument = {"user": "user_id", "role": "role_id"}
+    return {argument.get(kind, "resource_id"): ids[kind] for kind in ids}
 
 
 @contextmanager

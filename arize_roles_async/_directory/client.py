@@ -112,8 +112,7 @@ class BaseDirectory(BaseClient[object], Directory):
         return await self._get(_PROJECTS, project, in_space)
 
     async def _page(self, kind: _Named[_T, _P], page: PageRequest) -> _P:
-        call = self._begin(kind.collection.operations[0], collection=kind.collection)
-        with call.time_limit:
+        with self._begin(kind.collection.operations[0], collection=kind.collection) as call:
             if isinstance(page, FindProjects) and not isinstance(page.in_space, UnsetType):
                 # The ID is not kept: another space may have the name at the next page.
                 space_id = await _space_id(call, page.in_space)
@@ -123,8 +122,7 @@ class BaseDirectory(BaseClient[object], Directory):
     async def _get(self, kind: _Named[_T, Any], text: str, in_space: str | UnsetType = UNSET) -> _T:
         flaw = flaw_if_given(partial(in_space_flaw, project=text), in_space)
         check((kind.noun, name_or_id_flaw(kind.noun, text)), ("in_space", flaw))
-        call = self._begin(kind.collection.operations[1], collection=kind.collection)
-        with call.time_limit:
+        with self._begin(kind.collection.operations[1], collection=kind.collection) as call:
             return await _find(call, kind, text, in_space)
 
 

@@ -8,6 +8,7 @@ import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Final
 
+import msgspec
 from msgspec import UNSET, UnsetType
 
 from arize_roles_async._calls.call import FindOutcome
@@ -71,8 +72,7 @@ class BaseRoleBindingsClient(BaseClient[object], RoleBindingsClient):
     @beta
     async def get(self, *, binding_id: str) -> RoleBinding:
         check(("binding_id", id_flaw(binding_id, "role binding")))
-        call = self._begin("role_bindings.get")
-        with call.time_limit:
+        with self._begin("role_bindings.get") as call:
             return await call.get_item(ROLE_BINDINGS, RoleBinding, binding_id)
 
     @beta
@@ -87,8 +87,7 @@ class BaseRoleBindingsClient(BaseClient[object], RoleBindingsClient):
         new = CreateRoleBinding(
             user_id=user_id, role_id=role_id, resource_type=resource_type, resource_id=resource_id
         )
-        call = self._begin("role_bindings.create")
-        with call.time_limit:
+        with self._begin("role_bindings.create") as call:
             return await self._create(call, new)
 
     @beta
@@ -97,16 +96,13 @@ class BaseRoleBindingsClient(BaseClient[object], RoleBindingsClient):
             ("binding_id", id_flaw(binding_id, "role binding")),
             ("role_id", id_flaw(role_id, "role")),
         )
-        call = self._begin("role_bindings.update")
-        with call.time_limit:
-            updated = await self._update(call, binding_id, role_id)
-            return _expect_role(call, updated, role_id)
+        with self._begin("role_bindings.update") as call:
+            return await self._update(call, binding_id, role_id)
 
     @beta
     async def delete(self, *, binding_id: str) -> None:
         check(("binding_id", id_flaw(binding_id, "role binding")))
-        call = self._begin("role_bindings.delete")
-        with call.time_limit:
+        with self._begin("role_bindings.delete") as call:
             await self._delete(call, binding_id, was_seen=False)
 
     @beta
@@ -121,42 +117,32 @@ class BaseRoleBindingsClient(BaseClient[object], RoleBindingsClient):
         new = CreateRoleBinding(
             user_id=user_id, role_id=role_id, resource_type=resource_type, resource_id=resource_id
         )
-        call = self._begin("role_bindings.list")
-        with call.time_limit:
-            failure: ConflictError | NotFoundError | None = None
-            before: RoleBinding | None = None
+        with self._begin("role_bindings.list") as call:
+            tried: _Refused | None = None
             for _ in range(_ROUNDS):
-                found = await self._find(call, new)
-                if found is not None and is_same_id(found.role_id, new.role_id):
-                    return found
-                # A binding that is as before shows that nobody else hindered the change.
-                if failure is not None and found is not None and found == before:
+                result = await self._give_once(call, new, tried)
+                if isinstance(result, RoleBinding):
+                    return result
+                is_stuck, tried = result is tried, result
+                if is_stuck:
                     break
-                try:
-                    return await self._give(call, found, new)
-                except (ConflictError, NotFoundError) as error:
-                    if found is None and isinstance(error, NotFoundError):
-                        raise  # There is no such role.
-                    failure, before = error, found
-            assert failure is not None  # noqa: S101 - each round failed
-            if isinstance(failure, ConflictError) and before is None:
-                append(failure, _HIDDEN)
+            assert tried is not None  # noqa: S101 - each round failed
+            if isinstance(tried.failure, ConflictError) and tried.found is None:
+                append(tried.failure, _HIDDEN)
             # If the answer names the role, there is no such role.
-            elif isinstance(failure, NotFoundError) and new.role_id not in str(failure):
-                append(failure, _NO_ROLE_OR_RIGHT)
-            raise failure
+            elif isinstance(tried.failure, NotFoundError) and new.role_id not in str(tried.failure):
+                append(tried.failure, _NO_ROLE_OR_RIGHT)
+            raise tried.failure
 
     @beta
     async def remove(
         self, *, user_id: str, resource_type: RoleBindingResourceType | str, resource_id: str
     ) -> bool:
         target = Target(user_id=user_id, resource_type=resource_type, resource_id=resource_id)
-        call = self._begin("role_bindings.list")
-        with call.time_limit:
+        with self._begin("role_bindings.list") as call:
             found = await self._find(call, target)
             if found is None:
                 return False
-            call.next_operation("role_bindings.delete")
             try:
                 await self._delete(call, found.id, was_seen=True)
             except NotFoundError as error:
@@ -186,47 +172,67 @@ class BaseRoleBindingsClient(BaseClient[object], RoleBindingsClient):
         return _Found(self._list_page, types, wanted)
 
     async def _list_page(self, page: ListRoleBindings) -> ListRoleBindingsResponse:
-        call = self._begin("role_bindings.list")
-        with call.time_limit:
+        with self._begin("role_bindings.list") as call:
             return await call.get_page(ROLE_BINDINGS, ListRoleBindingsResponse, page)
+
+    async def _give_once(
+        self, call: DrivenCall[object], new: CreateRoleBinding, tried: "_Refused | None"
+    ) -> "RoleBinding | _Refused":
+        """Look, and give the role unless the user has it; return what was refused, and why."""
+        found = await self._find(call, new)
+        if found is not None and is_same_id(found.role_id, new.role_id):
+            return found
+        # A binding that is as before shows that nobody else hindered the change.
+        if tried is not None and found is not None and found == tried.found:
+            return tried
+        try:
+            return await self._give(call, found, new)
+        except (ConflictError, NotFoundError) as error:
+            if found is None and isinstance(error, NotFoundError):
+                raise  # There is no such role.
+            return _Refused(error, found)
 
     async def _give(
         self, call: DrivenCall[object], found: RoleBinding | None, new: CreateRoleBinding
     ) -> RoleBinding:
         """Create a binding, or change the role of the one that was found."""
         if found is None:
-            call.next_operation("role_bindings.create")
             given = await self._create(call, new, adopts=True)
         else:
-            call.next_operation("role_bindings.update")
-            given = await self._update(call, found.id, new.role_id)
-        for _ in range(_ROUNDS - 1):
+            given = await self._update(call, found.id, new.role_id, adopts=True)
+        for is_last in (False, True):
             if is_same_id(given.role_id, new.role_id):
-                return given
+                break
             # Somebody has changed it since. If this fails, the change was made all the same.
             call.note_made()
-            given = await self._update(call, given.id, new.role_id)
-        return _expect_role(call, given, new.role_id)
+            given = await self._update(call, given.id, new.role_id, adopts=not is_last)
+        return given
 
     async def _create(
         self, call: DrivenCall[object], new: CreateRoleBinding, *, adopts: bool = False
     ) -> RoleBinding:
-        return await call.change(
+        call.next_operation("role_bindings.create")
+        return await call.send(
             create_request(ROLE_BINDINGS.path, new),
-            functools.partial(decode_item, RoleBinding, "user_id", new.user_id),
+            functools.partial(decode_item, RoleBinding, msgspec.structs.asdict(new)),
             lambda step: self._find_created(call, new, step, adopts=adopts),
         )
 
-    async def _update(self, call: DrivenCall[object], binding_id: str, role_id: str) -> RoleBinding:
-        changes = UpdateRoleBinding(role_id=role_id)
-        return await call.change(
-            item_request("PATCH", ROLE_BINDINGS.path, binding_id, changes),
-            functools.partial(decode_item, RoleBinding, "id", binding_id),
-            lambda step: self._find_updated(call, binding_id, role_id, step),
+    async def _update(
+        self, call: DrivenCall[object], binding_id: str, role_id: str, *, adopts: bool = False
+    ) -> RoleBinding:
+        call.next_operation("role_bindings.update")
+        return await call.send(
+            item_request(
+                "PATCH", ROLE_BINDINGS.path, binding_id, UpdateRoleBinding(role_id=role_id)
+            ),
+            functools.partial(decode_item, RoleBinding, {"id": binding_id, "role_id": role_id}),
+            lambda step: self._find_updated(call, binding_id, role_id, step, adopts=adopts),
         )
 
     async def _delete(self, call: DrivenCall[object], binding_id: str, *, was_seen: bool) -> None:
-        await call.change(
+        call.next_operation("role_bindings.delete")
+        await call.send(
             item_request("DELETE", ROLE_BINDINGS.path, binding_id),
             lambda _, __: None,
             lambda step: expect_gone(
@@ -257,11 +263,18 @@ class BaseRoleBindingsClient(BaseClient[object], RoleBindingsClient):
         return UNSET
 
     async def _find_updated(
-        self, call: DrivenCall[object], binding_id: str, role_id: str, step: FindOutcome
+        self,
+        call: DrivenCall[object],
+        binding_id: str,
+        role_id: str,
+        step: FindOutcome,
+        *,
+        adopts: bool,
     ) -> RoleBinding | UnsetType:
-        """Return the binding if it has the role that this call gave it."""
+        """Return the binding if it has the role that this call gave it, or another if it adopts."""
         binding = await call.get_item(ROLE_BINDINGS, RoleBinding, binding_id)
-        if is_same_id(binding.role_id, role_id):
+        is_answered = isinstance(step.failure, InvalidResponseError)
+        if is_same_id(binding.role_id, role_id) or (adopts and is_answered):
             return binding
         # If somebody changed it since, this call may have changed it first.
         if step.all_refused and not may_be_since(call, binding.updated_at):
@@ -269,12 +282,11 @@ class BaseRoleBindingsClient(BaseClient[object], RoleBindingsClient):
         return UNSET
 
 
-def _expect_role(call: DrivenCall[object], given: RoleBinding, role_id: str) -> RoleBinding:
-    """Return a binding that was changed, if it has the role; else its outcome is unknown."""
-    if is_same_id(given.role_id, role_id):
-        return given
-    other = InvalidResponseError("the answer holds a binding of another role")
-    raise call.outcome_unknown(other)
+class _Refused(msgspec.Struct, frozen=True):
+    """A change of `ensure` that was refused, and the binding that was there before."""
+
+    failure: ConflictError | NotFoundError
+    found: RoleBinding | None
 
 
 _HIDDEN: Final = "; the key sees no such binding, so it may lack ROLE_BINDING_READ on the resource"

@@ -27,16 +27,12 @@ from arize_roles_async._values.errors import (
     AlphaWarning,
     ConflictError,
     ForbiddenError,
-    RoleRenamedError,
     validation_error,
 )
 from arize_roles_async._values.permissions import PermissionsArgument
-from arize_roles_async._values.requests import check, id_flaw, is_id, name_or_id_flaw
-from arize_roles_async._values.text import quoted
-from arize_roles_async._wire.decode import decode, decode_item
-from arize_roles_async._wire.problems import invalid_response
-from arize_roles_async._wire.request import Request, create_request, item_request
-from arize_roles_async._wire.response import Response
+from arize_roles_async._values.requests import check, id_flaw, is_id, is_same_name, name_or_id_flaw
+from arize_roles_async._wire.decode import decode_item
+from arize_roles_async._wire.request import create_request, item_request
 
 alpha = pre_release("roles", "ALPHA (BETA in Arize's newest clients)", AlphaWarning)
 
@@ -61,8 +57,7 @@ class BaseRolesClient(BaseClient[NameLookup], RolesClient):  # ty: ignore[confli
     @alpha
     async def get(self, *, role_id: str | None = None, role: str | None = None) -> Role:
         target, is_name = _parse_target(role_id, role)
-        call = self._begin("get", target if is_name else None)
-        with call.time_limit:
+        with self._begin("get") as call:
             return await (self._find(call, target) if is_name else self._get(call, target))
 
     @alpha
@@ -74,11 +69,10 @@ class BaseRolesClient(BaseClient[NameLookup], RolesClient):  # ty: ignore[confli
             permissions=normalize_permissions(permissions),
             description=UNSET if description is None else description,
         )
-        call = self._begin("create")
-        with call.time_limit:
-            role = await call.change(
+        with self._begin("create") as call:
+            role = await call.send(
                 create_request(ROLES.path, new),
-                functools.partial(_expect_name, new.name),
+                functools.partial(decode_item, Role, {"name": new.name}),
                 lambda step: self._find_created(call, new, step),
             )
             call.lookup.learn([role])
@@ -118,28 +112,15 @@ class BaseRolesClient(BaseClient[NameLookup], RolesClient):  # ty: ignore[confli
             description=description,
             permissions=UNSET if permissions is None else normalize_permissions(permissions),
         )
-        call = self._begin("update", target if is_name else None)
-        with call.time_limit:
+        with self._begin("update") as call:
             found_id = (await self._find(call, target)).id if is_name else target
-            updated, response = await call.change(
+            asked = {"id": found_id}
+            updated = await call.send(
                 item_request("PATCH", ROLES.path, found_id, changes),
-                lambda asked, answer: (decode_item(Role, "id", found_id, asked, answer), answer),
+                functools.partial(decode_item, Role, asked),
                 lambda step: self._find_updated(call, found_id, changes, step),
             )
             call.lookup.learn([updated])
-            if is_name and changes.name is UNSET and updated.name != target:
-                renamed = RoleRenamedError(
-                    f"the role {quoted(target)} was renamed to {quoted(updated.name)} before the "
-                    f"update, which was made to the renamed role (ID {quoted(updated.id)})",
-                    name=target,
-                    renamed_to=updated.name,
-                    role_id=updated.id,
-                    request_id=None if response is None else response.header("X-Request-Id"),
-                )
-                if call.maybe_applied:
-                    # An earlier attempt may have reached the role before it was renamed.
-                    raise call.outcome_unknown(renamed)
-                raise renamed
             return updated
 
     @overload
@@ -149,18 +130,16 @@ class BaseRolesClient(BaseClient[NameLookup], RolesClient):  # ty: ignore[confli
     @alpha
     async def delete(self, *, role_id: str | None = None, role: str | None = None) -> None:
         target, is_name = _parse_target(role_id, role)
-        call = self._begin("delete", target if is_name else None)
-        with call.time_limit:
+        with self._begin("delete") as call:
             found_id = (await self._find(call, target)).id if is_name else target
-            await call.change(
+            await call.send(
                 item_request("DELETE", ROLES.path, found_id),
                 lambda _, __: None,  # A 204 has no body.
                 lambda step: expect_gone(self._get(call, found_id), step, was_seen=True),
             )
 
     async def _list_page(self, page: ListRoles) -> ListRolesResponse:
-        call = self._begin("list")
-        with call.time_limit:
+        with self._begin("list") as call:
             return await self._fetch(call, page)
 
     async def _fetch(self, call: DrivenCall[NameLookup], page: ListRoles) -> ListRolesResponse:
@@ -180,7 +159,7 @@ class BaseRolesClient(BaseClient[NameLookup], RolesClient):  # ty: ignore[confli
         return await call.lookup.find(name, call, fetch, get)
 
     # These read the account again to find out whether a change was made, after the failure of its
-    # last attempt: see `DrivenCall.change`.
+    # last attempt: see `DrivenCall.send`.
 
     async def _find_created(
         self, call: DrivenCall[NameLookup], new: CreateRole, step: FindOutcome
@@ -210,21 +189,19 @@ class BaseRolesClient(BaseClient[NameLookup], RolesClient):  # ty: ignore[confli
         async for role in RolePages(functools.partial(self._fetch, call)):
             if role.name == name:
                 return role
-            if _casefolded(role.name) == _casefolded(name):
+            if is_same_name(role.name, name):
                 similar = role
         return similar
 
     async def _find_updated(
         self, call: DrivenCall[NameLookup], role_id: str, changes: UpdateRole, step: FindOutcome
-    ) -> tuple[Role, Response | None] | UnsetType:
+    ) -> Role | UnsetType:
         """Return the role if it is as this call requested."""
         # A role that is gone may have been deleted after this call changed it.
         role = await self._get(call, role_id)
-        # The account does not show whether a rename came before or after the update.
-        expected = call.name or role.name if changes.name is UNSET else changes.name
-        if _matches(role, changes) and role.name == expected:
-            return role, None
-        is_taken = changes.name is not UNSET and _casefolded(changes.name) != _casefolded(role.name)
+        if _matches(role, changes):
+            return role
+        is_taken = changes.name is not UNSET and not is_same_name(changes.name, role.name)
         # If somebody changed it since, this call may have changed it first.
         is_untouched = not may_be_since(call, role.updated_at)
         is_conflict = is_taken and isinstance(step.failure, ConflictError)
@@ -244,20 +221,10 @@ def _parse_target(role_id: str | None, role: str | None) -> tuple[str, bool]:
     raise validation_error(("role_id, role", "exactly one must be given"))
 
 
-def _expect_name(name: str, request: Request, response: Response) -> Role:
-    role = decode(Role, request, response)
-    if _casefolded(role.name) != _casefolded(name):
-        raise invalid_response(request, response, "it holds a role with another name")
-    return role
-
-
-def _casefolded(name: str) -> str:
-    """Return a name as the service might compare it: without case and outer spaces."""
-    return name.strip().casefold()
-
-
 def _matches(role: Role, asked: CreateRole | UpdateRole) -> bool:
-    """Return whether a role has the requested description and permissions."""
+    """Return whether a role is as requested."""
+    if asked.name is not UNSET and role.name != asked.name:
+        return False
     is_kept = asked.description is UNSET and isinstance(asked, UpdateRole)
     if not is_kept and (role.description or "") != (asked.description or ""):
         return False

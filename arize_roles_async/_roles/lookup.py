@@ -63,7 +63,7 @@ class _SharedWalk(Walk[ListRoles, ListRolesResponse]):
                 await self._fetch_page(call, fetch)
             else:
                 # Until the role is found, the walk is over, or there may be a page to fetch.
-                event = call.driver.transport.event(call)
+                event = call.event()
                 self.waiting[event] = name
                 try:
                     await event.wait(math.inf)

@@ -150,6 +150,9 @@ class RolesClient(Client, Protocol, metaclass=_RolesClientType):
     ) -> Role:
         """Change a custom role; omitted arguments keep their values.
 
+        The change goes to what had the name at the look-up, also if it is renamed before the change
+        and another role takes the name; so does that of `delete`.
+
         Args:
             role_id: Its ID, used as it is.
             role: Its ID or its name, distinguished as in `get`.
@@ -163,8 +166,6 @@ class RolesClient(Client, Protocol, metaclass=_RolesClientType):
         Raises:
             NotFoundError: There is no such role.
             ConflictError: The new name is another role's.
-            RoleRenamedError: The role with the name was renamed at the same moment, and the change
-                was made to it. Not detected when the call itself sets `name`.
             ForbiddenError: The role is predefined, or the key lacks `ROLE_UPDATE`.
             OutcomeUnknownError: The change may have been made.
         """

@@ -17,7 +17,6 @@
         RolesConnectionError
         RolesTimeoutError               also TimeoutError
         OutcomeUnknownError
-        RoleRenamedError
         AmbiguousNameError
         InvalidResponseError
 
@@ -305,9 +304,8 @@ class OutcomeUnknownError(RolesError):
 
     No complete response arrived, or one that does not show the outcome. Check whether the change
     was applied before you retry. `__cause__` is the last failure: a `RolesTimeoutError`,
-    `RolesConnectionError`, `StatusError` or `InvalidResponseError`; a `ClientStateError` if the
-    client was closed before the next attempt; or a `RoleRenamedError` if an update by name found a
-    renamed role, which an earlier attempt may have reached under its old name.
+    `RolesConnectionError`, `StatusError` or `InvalidResponseError`; or a `ClientStateError` if the
+    client was closed before the next attempt.
 
     Attributes:
         operation: `create`, `update` or `delete`, for a role binding `role_bindings.create` and
@@ -326,34 +324,6 @@ class OutcomeUnknownError(RolesError):
         super().__init__(message)
         self.operation = operation
         self.attempts = attempts
-        self.request_id = request_id
-
-
-class RoleRenamedError(RolesError):
-    """An update by name changed a role that had another name by then.
-
-    The role that had the name was renamed between the search for its ID and the change. The
-    message names both. The role now has the new description and permissions.
-
-    Attributes:
-        name: The name that the call gave.
-        renamed_to: The name of the role that was changed.
-        role_id: Its ID.
-    """
-
-    def __init__(
-        self,
-        message: str = "",
-        *,
-        name: str = "",
-        renamed_to: str = "",
-        role_id: str = "",
-        request_id: str | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.name = name
-        self.renamed_to = renamed_to
-        self.role_id = role_id
         self.request_id = request_id
 
 

@@ -1,20 +1,12 @@
 """Options of a call: time limits and retries."""
 
-import math
-import random
 import sys
 from types import UnionType
 from typing import Final, cast
 
 import attr
 
-from arize_roles_async._values.errors import (
-    ConfigurationError,
-    RolesConnectionError,
-    RolesError,
-    RolesTimeoutError,
-    StatusError,
-)
+from arize_roles_async._values.errors import ConfigurationError
 from arize_roles_async._values.text import quoted
 
 _LARGEST: Final = sys.float_info.max
@@ -22,8 +14,6 @@ DEFAULT_TIMEOUT: Final = 30.0
 """Seconds for a whole call, unless a client is given others."""
 LONGEST_WAIT: Final = 3600.0
 """Seconds for which one answer stops a call or a client at most, whatever its `Retry-After`."""
-_RETRIED: Final = frozenset({429, 502, 503, 504})
-_RETRIED_READS: Final = _RETRIED | {500}
 
 
 def check_type(argument: str, value: object, expected: type | UnionType, noun: str) -> None:
@@ -110,27 +100,3 @@ class RetryPolicy:
         for name in ("backoff", "max_backoff", "max_retry_after"):
             if (seconds := getattr(self, name)) is not None or name != "max_retry_after":
                 check_seconds(f"RetryPolicy.{name}", seconds)
-
-
-def retry_delay(
-    retry: RetryPolicy, failure: RolesError, *, attempt: int, change: bool
-) -> float | None:
-    """Return the seconds to wait before the next attempt, or None if there must be none.
-
-    Attempts are counted from 1. A 500 ends a call that makes a change.
-    """
-    if attempt >= retry.attempts or not _may_be_retried(failure, change=change):
-        return None
-    if isinstance(failure, StatusError) and failure.retry_after is not None:
-        is_too_long = failure.retry_after > (retry.max_retry_after or math.inf)
-        return None if is_too_long else min(failure.retry_after, LONGEST_WAIT)
-    ceiling = min(retry.max_backoff, retry.backoff * 2.0 ** min(attempt - 1, 60))
-    return random.uniform(0.0, ceiling)  # noqa: S311 - jitter, no secret
-
-
-def _may_be_retried(failure: RolesError, *, change: bool) -> bool:
-    if isinstance(failure, StatusError):
-        return failure.status in (_RETRIED if change else _RETRIED_READS)
-    if isinstance(failure, RolesConnectionError):
-        return not (failure.certificate or failure.credentials)
-    return isinstance(failure, RolesTimeoutError)

@@ -117,6 +117,11 @@ def is_same_id(one: str, other: str) -> bool:
     return one.rstrip("=") == other.rstrip("=")
 
 
+def is_same_name(one: str, other: str) -> bool:
+    """Return whether two names are the same to a service that ignores case and outer spaces."""
+    return one.strip().casefold() == other.strip().casefold()
+
+
 def check(*messages: tuple[str, str | None]) -> None:
     """Raise one `ValidationError` for all fields whose rule returned a message."""
     broken = [(field, message) for field, message in messages if message is not None]

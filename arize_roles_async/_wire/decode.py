@@ -2,6 +2,7 @@
 
 import functools
 import threading
+from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -9,7 +10,7 @@ import msgspec
 from arize_roles_async._values.errors import ValidationError, validation_error
 from arize_roles_async._values.json import has_too_many_values, parse_json
 from arize_roles_async._values.models import ListResponse, Model
-from arize_roles_async._values.requests import is_same_id
+from arize_roles_async._values.requests import is_same_id, is_same_name
 from arize_roles_async._wire.problems import invalid_response
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
@@ -46,13 +47,15 @@ def decode_page(model: type[_P], limit: int, request: Request, response: Respons
 
 
 def decode_item(
-    model: type[_T], field: str, value: str, request: Request, response: Response
+    model: type[_T], asked: Mapping[str, str], request: Request, response: Response
 ) -> _T:
-    """Return the item that an answer holds, in which a field has the ID that was asked for."""
+    """Return the item that an answer holds, in which each of these fields is as asked for."""
     item = decode(model, request, response)
-    if not is_same_id(getattr(item, field), value):
-        why = f"it holds another {field} than was asked for"
-        raise invalid_response(request, response, why)
+    for field, value in asked.items():
+        is_same = is_same_name if field == "name" else is_same_id
+        if not is_same(getattr(item, field), value):
+            why = f"it holds another {field} than was asked for"
+            raise invalid_response(request, response, why)
     return item
 
 

@@ -8,9 +8,10 @@ from typing import Any, Final
 import attr
 
 from arize_roles_async import RolesClient, RolesError, __version__
-from arize_roles_async._calls.client import begin, part_of
+from arize_roles_async._calls.client import one_call
+from arize_roles_async._calls.retries import retry_delay
 from arize_roles_async._values import errors
-from arize_roles_async._values.options import RetryPolicy, retry_delay
+from arize_roles_async._values.options import RetryPolicy
 from arize_roles_async._values.requests import check
 from arize_roles_async._values.text import quoted
 from arize_roles_async.as_code.declaration import Declaration
@@ -255,8 +256,8 @@ class Run:
     async def _make(self, change: Change) -> None:
         """Make a change, in as many attempts as it takes."""
         # Its calls have the time of one together, and all the grace of a client that closes.
-        whole = begin(self._client, "apply")
-        roles = part_of(whole, self._client)
+        async with one_call(self._client, "apply") as part:
+            roles = part(self._client)
         spent = 0
         while True:
             self._permit()

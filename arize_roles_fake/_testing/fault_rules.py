@@ -14,7 +14,6 @@ from arize_roles_async._values.errors import (
     InvalidResponseError,
     MissingExtraError,
     OutcomeUnknownError,
-    RoleRenamedError,
     RolesConnectionError,
     RolesError,
     RolesTimeoutError,
@@ -70,10 +69,6 @@ _NOT_SCRIPTED: Final[dict[type[RolesError], str]] = {
     ClientStateError: "a client raises it once it is closed",
     AmbiguousNameError: "a look-up raises it if two records have the name; add_space adds a second",
     MissingExtraError: "a conversion raises it if a package is not installed",
-    RoleRenamedError: (
-        "an update by name raises it if another client renames the role between the call's list "
-        "and its update; slow_down leaves time for that"
-    ),
 }
 """The causes of the error classes that no answer leads to."""
 

@@ -24,7 +24,7 @@ from arize_roles_async import (
     StatusError,
     Timeouts,
 )
-from arize_roles_async._calls.call import Call, FindOutcome, Retry
+from arize_roles_async._calls.call import Call, Exchange, FindOutcome, Retry
 from arize_roles_async._roles.operations import ROLES
 from arize_roles_async._wire.decode import decode
 
@@ -68,8 +68,9 @@ class Driver:
         self.now = 100.0
         self.request = Request(method=METHODS[operation], target="/v2/roles")
         retry = RetryPolicy(attempts=attempts, backoff=1.0, max_retry_after=ceiling)
-        self.call = Call(ROLES, operation, Timeouts(total=total), retry, self.now)
-        self.call.start_request(self.request)
+        timeouts = Timeouts(total=total)
+        self.call = Call(ROLES, operation, timeouts, retry, self.now, deadline=self.now + total)
+        self.call.exchange = Exchange(self.request)
 
     def send(self) -> None:
         self.call.start_attempt()
@@ -251,7 +252,7 @@ class TestTime:
         for outcome in outcomes:
             driver.feed(outcome)
         if outcomes:
-            driver.call.start_request(Request(method="GET", target="/v2/roles"))
+            driver.call.exchange = Exchange(Request(method="GET", target="/v2/roles"))
         driver.send()
         for is_closed in (True, False):
             error = driver.call.interrupted(is_closed=is_closed)
@@ -259,8 +260,8 @@ class TestTime:
             assert error.attempts == len(outcomes) + 1
         assert isinstance(error.__cause__, RolesTimeoutError)
         assert (error.__cause__.attempts, error.__cause__.sent) == (len(outcomes) + 1, True)
-        driver.call.start_request(Request(method="GET", target="/v2/roles"))
-        assert not driver.call.in_flight
+        driver.call.exchange = Exchange(Request(method="GET", target="/v2/roles"))
+        assert not driver.call.exchange.in_flight
         late = RolesTimeoutError("slow", limit="connect")
         assert isinstance(driver.feed(late), Retry)
         assert late.attempts == len(outcomes) + 2
@@ -295,7 +296,7 @@ class TestTime:
         assert error.problem == ProblemDetails(title="A title", status=429, detail="Slow down.")
         assert error.from_service
         assert error.retry_after == 12.34
-        driver.call.start_request(Request(method="GET", target="/v2/roles"))
+        driver.call.exchange = Exchange(Request(method="GET", target="/v2/roles"))
         assert driver.call.interrupted().__cause__ is None
 
     @pytest.mark.parametrize(
@@ -353,7 +354,7 @@ class TestCreatedSince:
         """The `Date` of a check of the account shows the time of a change that had no answer."""
         driver = Driver("create")
         driver.feed(BROKEN)
-        driver.call.start_request(Request(method="GET", target="/v2/roles"))
+        driver.call.exchange = Exchange(Request(method="GET", target="/v2/roles"))
         driver.now += 3.0
         driver.feed(msgspec.structs.replace(DONE["get"], headers=self.dated(200, 10.0).headers))
         assert self.since(driver) == pytest.approx(6.5)

@@ -15,8 +15,9 @@ import uvloop
 from hypothesis import settings
 
 from arize_roles_async import ConflictError, OutcomeUnknownError
-from arize_roles_async._aiohttp.connections import Attempt, UsedConnection
+from arize_roles_async._aiohttp.connections import UsedConnection
 from arize_roles_async._aiohttp.time_limits import TimedEvent
+from arize_roles_async._aiohttp.transport import Attempt
 from arize_roles_async._calls.call import Call
 from arize_roles_async._calls.queue import Queue
 from arize_roles_async._directory import client as directory

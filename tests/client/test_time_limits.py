@@ -1,6 +1,7 @@
 """The time limits of a client, over one timer, on a clock that the test moves."""
 
 import asyncio
+import math
 from typing import Any
 
 import pytest
@@ -23,17 +24,21 @@ async def limits(clock: LoopClock) -> TimeLimits:
     return TimeLimits(asyncio.get_running_loop())
 
 
-def block(limits: TimeLimits, seconds: float | None, *, read: float = 500.0) -> AsyncioTimeLimit:
+def block(
+    limits: TimeLimits, seconds: float | None, *, read: float = 500.0
+) -> AsyncioTimeLimit[Call]:
     """Return the block of a call that begins now and may take so long."""
-    timeouts = Timeouts(total=seconds, read=read)
-    return AsyncioTimeLimit(limits, Call(ROLES, "list", timeouts, RetryPolicy(), limits.now()))
+    timeouts, now = Timeouts(total=seconds, read=read), limits.now()
+    deadline = math.inf if seconds is None else now + seconds
+    call = Call(ROLES, "list", timeouts, RetryPolicy(), now, deadline=deadline)
+    return AsyncioTimeLimit(limits, call)
 
 
 async def forever() -> None:
     await asyncio.get_running_loop().create_future()
 
 
-async def wait_in(running: AsyncioTimeLimit) -> None:
+async def wait_in(running: AsyncioTimeLimit[Call]) -> None:
     """Wait in a block, and take a while to end."""
     with running:
         try:

@@ -1,6 +1,5 @@
 """Scripted failures of an account: which calls a fault strikes, and how these end."""
 
-import asyncio
 import contextlib
 import logging
 from typing import Any
@@ -18,7 +17,6 @@ from arize_roles_async import (
     Permission,
     RateLimitError,
     RetryPolicy,
-    RoleRenamedError,
     RolesClient,
     RolesConnectionError,
     RolesError,
@@ -32,7 +30,6 @@ from tests.fake.test_same_results import CALLS
 from tests.support.clients import (
     account_at_noon,
     ask,
-    both_clients,
     create,
     in_process,
     three_clients,
@@ -167,19 +164,6 @@ async def test_sent(failure: Any, sent: bool, message: str) -> None:  # noqa: AN
             await roles.list()
     assert isinstance(caught.value, RolesConnectionError | RolesTimeoutError)
     assert (caught.value.sent, str(caught.value)) == (sent, f"GET /v2/roles: {message}")
-
-
-@both_clients
-async def test_renamed(account: FakeAccount, roles: RolesClient) -> None:
-    """An update by name meets another client's rename in the way that `fail` describes."""
-    role = account.add_role("A", ROLE_READ)
-    account.slow_down(0.02, operation="list")
-    update = asyncio.ensure_future(roles.update(role="A", description="Text."))
-    while not account.calls_of("list"):  # noqa: ASYNC110 - nobody sets an event
-        await asyncio.sleep(0)
-    assert ask(account, f"PATCH /v2/roles/{role.id}", b'{"name": "B"}').status == 200
-    with pytest.raises(RoleRenamedError):
-        await update
 
 
 @three_clients

@@ -35,8 +35,8 @@ from arize_roles_async import (
 )
 from arize_roles_async import __main__ as command
 from arize_roles_async._aiohttp import config as _config
+from arize_roles_async._calls.retries import retry_delay
 from arize_roles_async._values.errors import STATUS_ERRORS, status_error_class
-from arize_roles_async._values.options import retry_delay
 from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer, contract
 from arize_roles_fake.__main__ import main
 from tests.support.documentation import README, ROOT, Docstring, docstrings, pages
@@ -265,12 +265,7 @@ RAISED: Final[list[tuple[str, str, Call]]] = [
     ),
     ("errors-and-retries", "ends in a", lambda c, a: (a.fail("list", 503, times=3), c.list())[1]),
     ("errors-and-retries", "``` -", failing("lost", times=3)),
-    (
-        "errors-and-retries",
-        "reading the account. -",
-        meanwhile(lambda c, a: c.update(role_id=a.roles[0].id, name="B"), "list", update),
-    ),
-    ("errors-and-retries", "same moment. - A", failing(404, body="<html>")),
+    ("errors-and-retries", "reading the account. - A", failing(404, body="<html>")),
     ("errors-and-retries", "changed nothing: a", failing(429, body="<html>", times=None)),
     ("errors-and-retries", ", and a", lambda c, _: c.delete(role="none")),
     ("errors-and-retries", "or an `OSError`: a", raising(OSError())),
