@@ -19,14 +19,10 @@ from arize_roles_async._values.errors import (
     RolesError,
     RolesTimeoutError,
 )
-from arize_roles_async._values.json import MAX_BODY
-from arize_roles_async._wire.problems import invalid_response
 from arize_roles_async._wire.redaction import redacted, redacted_cause
 from arize_roles_async._wire.request import Request
-from arize_roles_async._wire.response import SUCCESS, Response
 from arize_roles_async._wire.secrets import without_frames
 
-_PROXY_AUTHENTICATION_REQUIRED: Final = 407
 # The alerts of a TLS server that requires a client certificate, or refuses the one it got.
 _CERTIFICATE_WANTED: Final = (
     "CERTIFICATE_REQUIRED|ALERT_(BAD_CERTIFICATE|CERTIFICATE_|UNKNOWN_CA|HANDSHAKE_FAILURE)"
@@ -69,14 +65,6 @@ class Failures:
         failure.__cause__ = without_frames(redacted_cause(error, *call.keys), holds_no_headers)
         return failure
 
-    def check(self, request: Request, answer: Response) -> None:
-        """Raise for an answer that is a proxy's refusal, or too long."""
-        if answer.status == _PROXY_AUTHENTICATION_REQUIRED:
-            raise self._proxy_refusal(request)
-        # For a failure the status counts, however long its body is.
-        if len(answer.body) > MAX_BODY and answer.status in SUCCESS:
-            raise invalid_response(request, answer, f"it is longer than {MAX_BODY >> 20} MiB")
-
     def _translated(
         self, request: Request, failure: Exception, call: Call, *, session_closed: bool
     ) -> RolesError:
@@ -100,7 +88,7 @@ class Failures:
             case aiohttp.ConnectionTimeoutError() if not call.exchange.in_flight:
                 return self._timeout(request, call, "connect")
             case aiohttp.ClientHttpProxyError(status=407):
-                return self._proxy_refusal(request)
+                return self.proxy_refusal(request)
             case aiohttp.ClientHttpProxyError():
                 why = f"{self._proxy} refused to connect to {self._service}"
             case _ if session_closed and not call.exchange.in_flight:
@@ -123,7 +111,7 @@ class Failures:
             f"{request}: {what}", limit=phase, seconds=seconds or 0.0, sent=call.exchange.in_flight
         )
 
-    def _proxy_refusal(self, request: Request) -> RolesConnectionError:
+    def proxy_refusal(self, request: Request) -> RolesConnectionError:
         url = self._proxy_url
         separate = None if self._lent is None else proxy_of(self._lent)[1]
         if url and url.user is None and separate is None:

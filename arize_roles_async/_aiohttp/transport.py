@@ -37,9 +37,10 @@ from arize_roles_async._calls.transport import Call
 from arize_roles_async._values.errors import ClientStateError, ConfigurationError
 from arize_roles_async._values.json import MAX_BODY
 from arize_roles_async._version import __version__
+from arize_roles_async._wire.problems import invalid_response
 from arize_roles_async._wire.redaction import redacted_cause
 from arize_roles_async._wire.request import Request
-from arize_roles_async._wire.response import Response
+from arize_roles_async._wire.response import SUCCESS, Response
 from arize_roles_async._wire.secrets import Secret
 
 if TYPE_CHECKING:  # Where aiohttp lacks one of these, `check_aiohttp` says so.
@@ -295,7 +296,11 @@ class AiohttpTransport(AsyncioTransport):
             if not (failure is error or isinstance(failure, ClientStateError)):
                 attempt.distrust()
         else:
-            self._failures.check(request, answer)
+            if answer.status == _PROXY_AUTHENTICATION_REQUIRED:
+                raise self._failures.proxy_refusal(request)
+            # For a failure the status counts, however long its body is.
+            if len(answer.body) > MAX_BODY and answer.status in SUCCESS:
+                raise invalid_response(request, answer, f"it is longer than {MAX_BODY >> 20} MiB")
             return answer
         finally:
             attempt.end()

@@ -1,10 +1,10 @@
 """A client without methods: its options, its end, and the calls that its methods begin."""
 
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable
 from contextlib import asynccontextmanager
 from datetime import datetime
-from functools import cached_property, partial
+from functools import cached_property
 from typing import ClassVar, Generic, NoReturn, Self, TypeVar, cast
 
 import attr
@@ -21,38 +21,46 @@ from arize_roles_async._values.options import RetryPolicy, Timeouts, check_secon
 from arize_roles_async._wire.secrets import takes_secrets
 
 _L_co = TypeVar("_L_co", covariant=True)
-_ClientT = TypeVar("_ClientT")
+_T = TypeVar("_T")
+_ClientT = TypeVar("_ClientT", bound="BaseClient[object]")
+
+
+class Parts:
+    """Makes the calls of clients of ours parts of one call, if there is one.
+
+    They end with it at the latest, and begin although the client is closing.
+    """
+
+    def __init__(self, call: DrivenCall[object] | None) -> None:
+        self._call = call
+
+    def of(self, client: _T) -> _T:
+        """Return a client whose calls are parts."""
+        if self._call is None or not issubclass(type(client), BaseClient):
+            return client
+        ours = cast("BaseClient[object]", client)
+        copy = ours._copy_as(type(ours))  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        vars(copy)["_whole"] = self._call
+        return cast("_T", copy)
 
 
 @asynccontextmanager
-async def one_call(
-    client: object, operation: str
-) -> AsyncGenerator[Callable[[_ClientT], _ClientT]]:
-    """Make calls of several clients one call, whose time the block has; they may go on after it.
+async def one_call(client: object, operation: str) -> AsyncGenerator[Parts]:
+    """Let a block have the time of one call of a client, if it is of ours.
 
-    Yields what returns a client whose calls are parts of the call: they end with it at the latest,
-    and begin although the client is closing. If either client is not of ours, each has limits of
-    its own.
+    Yields what makes other calls parts of that call, in the block and after it.
     """
-    if not isinstance(client, BaseClient):
-        yield lambda each: each
+    if not issubclass(type(client), BaseClient):
+        yield Parts(None)
         return
-    begun = cast("BaseClient[object]", client)._begin(operation)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-    with begun as call:
+    ours = cast("BaseClient[object]", client)
+    with ours._begin(operation) as call:  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         try:
-            yield partial(_part_of, call)
+            yield Parts(call)
         except RolesTimeoutError as error:
             if call.now() < call.deadline:
                 raise
             raise call.interrupted() from error
-
-
-def _part_of(call: DrivenCall[object], client: _ClientT) -> _ClientT:
-    if not isinstance(client, BaseClient):
-        return client
-    copy = client._copy_as(type(client))  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-    vars(copy)["_whole"] = call
-    return copy
 
 
 def may_be_since(call: DrivenCall[object], moment: datetime) -> bool:

@@ -157,10 +157,10 @@ class ByName:
         """Make a change of the binding of what has the given names."""
         kind = RoleBindingResourceType["PROJECT" if "project" in given else "SPACE"]
         with _naming(given):
-            async with one_call(self._role_bindings, "the look-up of the names") as part:
-                ids = await _look_up(given, part(self._roles), part(self._directory))
+            async with one_call(self._role_bindings, "the look-up of the names") as parts:
+                ids = await _look_up(given, parts.of(self._roles), parts.of(self._directory))
             # Begins at once, so there is always a part that a closing client waits for.
-            return await change(part(self._role_bindings), {"resource_type": kind, **ids})
+            return await change(parts.of(self._role_bindings), {"resource_type": kind, **ids})
 
     async def _find(self, given: dict[str, str]) -> NamedBindings:
         with _naming(given):

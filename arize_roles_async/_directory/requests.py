@@ -13,8 +13,6 @@ from msgspec import UNSET, UnsetType
 from arize_roles_async._values.requests import (
     MAX_NAME,
     PageRequest,
-    check,
-    flaw_if_given,
     id_flaw,
     is_id,
     name_or_id_flaw,
@@ -46,9 +44,9 @@ class _FilteredPage(PageRequest, frozen=True, kw_only=True):
     """One page to list, with filters."""
 
     def __post_init__(self) -> None:
-        given = ((name, getattr(self, name, UNSET), rule) for name, rule in _FILTERS.items())
-        flaws = ((name, flaw_if_given(rule, value)) for name, value, rule in given)
-        check(*flaws, *self._page_flaws())
+        given = ((name, getattr(self, name, UNSET)) for name in _FILTERS)
+        flaws = [(name, _FILTERS[name](value)) for name, value in given if value is not UNSET]
+        self._check(*flaws)
 
 
 class ListUsers(_FilteredPage, frozen=True, kw_only=True):

@@ -72,8 +72,5 @@ class ListRoleBindings(PageRequest, frozen=True, kw_only=True):
     user_id: str | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        check(
-            ("resource_type", resource_type_flaw(self.resource_type)),
-            self._id_flaw("user_id"),
-            *self._page_flaws(),
-        )
+        kind = ("resource_type", resource_type_flaw(self.resource_type))
+        self._check(kind, self._id_flaw("user_id"))

@@ -49,7 +49,8 @@ def name_flaw(name: object) -> str | None:
 
 def description_flaw(description: object) -> str | None:
     """Return what is wrong with a role's description, or None."""
-    return None if description == "" else text_flaw(description, MAX_DESCRIPTION)
+    is_none = description is UNSET or description == ""
+    return None if is_none else text_flaw(description, MAX_DESCRIPTION)
 
 
 def permissions_flaw(permissions: object) -> str | None:
@@ -111,7 +112,7 @@ class CreateRole(msgspec.Struct, frozen=True, kw_only=True):
         check(
             ("name", name_flaw(self.name)),
             ("permissions", permissions_flaw(self.permissions)),
-            ("description", flaw_if_given(description_flaw, self.description)),
+            ("description", description_flaw(self.description)),
         )
 
 
@@ -135,7 +136,7 @@ class UpdateRole(msgspec.Struct, frozen=True, kw_only=True):
         check(
             ("name", flaw_if_given(name_flaw, self.name)),
             ("permissions", flaw_if_given(permissions_flaw, self.permissions)),
-            ("description", flaw_if_given(description_flaw, description)),
+            ("description", description_flaw(description)),
         )
 
 
@@ -145,5 +146,4 @@ class ListRoles(PageRequest, frozen=True, kw_only=True):
     is_predefined: bool | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        flaw = flaw_if_given(filter_flaw, self.is_predefined)
-        check(*self._page_flaws(), ("is_predefined", flaw))
+        self._check(("is_predefined", flaw_if_given(filter_flaw, self.is_predefined)))

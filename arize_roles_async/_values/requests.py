@@ -152,9 +152,7 @@ class PageRequest(IdRequest, frozen=True, kw_only=True):
     limit: int = DEFAULT_LIMIT
     cursor: str | None = None
 
-    def _page_flaws(self) -> tuple[tuple[str, str | None], ...]:
-        """Return what is wrong with each of its fields, for `check`."""
-        return (
-            ("limit", limit_flaw(self.limit)),
-            ("cursor", None if self.cursor is None else id_flaw(self.cursor)),
-        )
+    def _check(self, *flaws: tuple[str, str | None]) -> None:
+        """Check its own fields, beside those of a subclass."""
+        cursor = None if self.cursor is None else id_flaw(self.cursor)
+        check(*flaws, ("limit", limit_flaw(self.limit)), ("cursor", cursor))

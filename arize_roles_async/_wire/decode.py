@@ -52,8 +52,8 @@ def decode_item(
     """Return the item that an answer holds, in which each of these fields is as asked for."""
     item = decode(model, request, response)
     for field, value in asked.items():
-        is_same = is_same_name if field == "name" else is_same_id
-        if not is_same(getattr(item, field), value):
+        found, is_same = getattr(item, field), is_same_name if field == "name" else is_same_id
+        if found != value and not is_same(found, value):
             why = f"it holds another {field} than was asked for"
             raise invalid_response(request, response, why)
     return item

@@ -256,8 +256,8 @@ class Run:
     async def _make(self, change: Change) -> None:
         """Make a change, in as many attempts as it takes."""
         # Its calls have the time of one together, and all the grace of a client that closes.
-        async with one_call(self._client, "apply") as part:
-            roles = part(self._client)
+        async with one_call(self._client, "apply") as parts:
+            roles = parts.of(self._client)
         spent = 0
         while True:
             self._permit()

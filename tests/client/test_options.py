@@ -274,7 +274,7 @@ class TestOptions:
 
 
 RESOURCES = ("", *(name for name, each in vars(ArizeClient).items() if type(each) is property))
-READS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+READS: dict[str, tuple[Any, Callable[[Any], Any]]] = {
     "": ("get", lambda client: client.get(role_id=ROLE_ID)),
     "role_bindings": ("role_bindings.list", lambda client: client.list(resource_type="SPACE")),
     "directory": ("users.list", lambda client: client.users()),
