@@ -143,7 +143,7 @@ class _Run:
         if command == "fmt":
             return self._fmt()
         if command == "schema":
-            _show(json.dumps(schema(), indent=2))
+            _show(_json(schema(), indent=2))
             return 0
         if command in {"export", "who"}:
             return asyncio.run(self._export() if command == "export" else self._who())
@@ -186,10 +186,11 @@ class _Run:
         sought = {name: getattr(self._chosen, name) for name in _SOUGHT}
         async with self._connected() as roles:
             found = await roles.by_name.find(**sought)
-        if self._form == "json":
-            _show(found.to_json())
+        if self._form == "csv":
+            # Of data, only a terminal gets less than what the library returns.
+            _show(to_csv(found), is_raw=not sys.stdout.isatty())
         else:
-            _show(to_csv(found) if self._form == "csv" else to_columns(found))
+            _show(_json(found.to_dict()) if self._form == "json" else to_columns(found))
         none = "" if found else "; it sees none without ROLE_BINDING_READ"
         _say(f"note: {len(found)} role bindings; those that the key may not see are left out{none}")
         return 0
@@ -209,7 +210,7 @@ class _Run:
         chosen, plan = self._chosen, asyncio.run(self._planned(declaration))
         self._comment(plan.to_markdown())
         if chosen.comment != "-":
-            _show(json.dumps(plan.to_dict()) if self._form == "json" else str(plan))
+            _show(_json(plan.to_dict()) if self._form == "json" else str(plan))
         return 1 if chosen.exit_code and (plan.changes or plan.undeclared) else 0
 
     def _comment(self, markdown: str) -> None:
@@ -300,7 +301,7 @@ class _Run:
         if self._received and result.reason and not isinstance(error, as_code.ApplyError):
             result = attr.evolve(result, reason=f"stopped by {self._received}")
         if self._form == "json":
-            _try_to_show(json.dumps({**result.to_dict(), "kind": self._kind(error)}))
+            _try_to_show(_json({**result.to_dict(), "kind": self._kind(error)}))
         if not (result.reason or result.refused):
             return 0
         _say("error: " + "\n  ".join(result.lines()))
@@ -328,7 +329,7 @@ class _Run:
             result = attr.evolve(as_code.ApplyError().result, reason="; ".join(texts))
             ended = attr.evolve(result, plan=plan or result.plan).to_dict()
             about = {"checksum": plan and plan.checksum, "kind": self._kind(error), "errors": texts}
-            _try_to_show(json.dumps(ended | about))
+            _try_to_show(_json(ended | about))
 
 
 def to_columns(bindings: Sequence[client.NamedBinding]) -> str:
@@ -347,6 +348,11 @@ def to_csv(bindings: Sequence[client.NamedBinding]) -> str:
         row = each.to_dict().items()
         writer.writerow({name: re.sub(_FORMULA, r"\1'", text) for name, text in row})
     return out.getvalue().rstrip("\n")
+
+
+def _json(data: object, indent: int | None = None) -> str:
+    """Return JSON in which what a terminal obeys is escaped; `printable` does so for runners."""
+    return json.dumps(data, indent=indent).replace("\x7f", r"\u007f")
 
 
 def _is_agreed(plan: as_code.Plan) -> bool:

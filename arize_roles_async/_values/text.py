@@ -61,13 +61,13 @@ def printable(text: str) -> str:
     """Return what is shown of a text that others wrote, so that no terminal or log obeys it.
 
     Control characters, escape sequences, marks that reverse the direction of writing, and
-    surrogates become `�`, except the newline. The commands that the runners of GitHub and
-    Azure find in any line of a log (`##[…]`, `##vso[…]`, and `::…::` at its start) get an escape,
-    which JSON, TOML and Python read back.
+    surrogates become `�`, except the newline. The commands that runners find in any line of a log
+    (`##word[…]`, as for Azure and TeamCity, and GitHub's `::…::` at its start) get an escape, which
+    JSON, TOML and Python read back.
     """
     if not text.replace("\n", "").isprintable():
         text = "".join(c if c.isprintable() or c == "\n" else "�" for c in text)
-    text = re.sub(r"(?i)##(?=(?:vso)?\[)", r"#\\u0023", text)
+    text = re.sub(r"##(?=\w*\[)", r"#\\u0023", text)
     return re.sub(r"(?m)^( *):(?=:)", r"\1\\u003a", text)
 
 

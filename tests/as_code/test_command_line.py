@@ -1,9 +1,11 @@
 """The commands of `python -m arize_roles_async`: what they print, and their exit statuses."""
 
+import csv
 import io
 import json
 import os
 import re
+import shlex
 import sys
 import tomllib
 from importlib import import_module
@@ -209,15 +211,36 @@ class TestPlan:
         status, output, _ = shell("plan --comment - roles.toml")
         assert (status, output[:16]) == (2, "```diff\n! error:")
 
-    def test_runner(self, shell: Shell) -> None:
-        """A runner finds no command of its own in any output, and the names read back the same."""
-        hostile = 'x ##[add-mask]" \\##vso[task.complete]'
-        shell.account.add_role(hostile, ["ROLE_READ"])
-        plan, exported = shell("plan --comment out roles.toml")[1], shell("export")[1]
-        shell.write("a.toml", "[roles]\n'x ##[group]' = {permissions = ['a ##vso[b]']}")
-        shown = plan + exported + Path("out").read_text("utf-8") + shell("plan a.toml")[2]
-        assert (shown.count(r"#\u0023"), "##" in shown) == (9, False)
-        assert hostile in tomllib.loads(exported)["roles"]
+    @pytest.mark.parametrize(
+        "name",
+        [
+            'x ##[add-mask]" \\##vso[task.complete]',
+            "##teamcity[setParameter name='env.LD_PRELOAD' value='x']",
+            "x\n::error::\n```\x1b[2J",
+            "```",
+        ],
+        ids=["Azure", "TeamCity", "GitHub and a terminal", "fence"],
+    )
+    def test_hostile(self, shell: Shell, name: str) -> None:
+        """No output has a command or ends its fence, and what programs read is the name."""
+        shell.account.add_role(name, ["ROLE_READ"])
+        shell.account.bind(name, user="ada", resource="Space:1")
+        shell.write(f"{name}.toml", "[roles.{0}]\npermissions = [{0}]".format(json.dumps(name)))
+        bad = shlex.quote(f"{name}.toml")
+        commands = [
+            *(f"plan --comment out{n} {file}" for n, file in enumerate(["roles.toml", bad])),
+            *(f"{each} {bad}" for each in ("check", "fmt", "plan --format json", "apply --yes")),
+            *("plan --format json roles.toml", "export", "who", "who --format json"),
+            f"who --role {shlex.quote(name + 'x')}",
+        ]
+        outputs = {each: [*shell(each)[1:]] for each in commands}
+        comments = [Path(f"out{n}").read_text("utf-8") for n in range(2)]
+        for text in [*comments, *(text for each in outputs.values() for text in each)]:
+            assert text.replace("\n", "").isprintable()
+            assert not re.search(r"##\w*\[|(?m:^\s*::)", text)
+        assert [text.count("```") for text in comments] == [4, 2]
+        assert name in json.loads(outputs["plan --format json roles.toml"][0])["undeclared"]
+        assert "`" in name or name in tomllib.loads(outputs["export"][0])["roles"]
 
     def test_export(self, shell: Shell) -> None:
         """An export is UTF-8; a role that no file may declare is named, with status 1."""
@@ -315,6 +338,42 @@ class TestWho:
         status, output, errors = bound("who --role Anlyst")
         assert (status, output) == (2, "")
         assert errors.startswith("error: no role is named 'Anlyst'")
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            *(
+                "a\xa0b",
+                "\U0001f469\u200d\U0001f469\u200d\U0001f467",
+                "a##[b",
+                "##teamcity[c",
+                "::d",
+            ),
+            *(
+                '"',
+                "a\r\nb",
+                "a\nb",
+                "\x1b[2J",
+                "\x7f",
+                "\x85",
+                "\u2028",
+                "\u202ea",
+                "\0",
+                "\\u0041",
+                " ",
+            ),
+            "d\u200b",
+        ],
+        ids=ascii,
+    )
+    def test_data(self, bound: Shell, name: str) -> None:
+        """What a program reads from JSON and CSV is the name, whatever is in it."""
+        bound.account.add_space(name, id=bound.account.id("Space:ML"))
+        command = "who --role 'Data Analyst' --format"
+        (found,) = json.loads(bound(f"{command} json")[1])["role_bindings"]
+        (row,) = csv.DictReader(io.StringIO(bound(f"{command} csv")[1], newline=""))
+        assert (found["resource"], row["resource"]) == (name, name)
+        assert row == {**dict.fromkeys(row, ""), **found}
 
     def test_csv(self, bound: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
         """Every field is a column; an apostrophe is before what a spreadsheet would run."""

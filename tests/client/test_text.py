@@ -57,8 +57,8 @@ def test_quoted(value: object, shown: str) -> None:
     assert quoted(value) == shown
 
 
-HOSTILE = "::error::\x1b[2J\n::x\u202e##[group]\x9b##vso[y]"
-COMMAND = r"##(vso)?\[|(?m:^\s*::)"
+HOSTILE = "::error::\x1b[2J\n::x\u202e##[group]\x9b##vso[y]##teamcity[z]"
+COMMAND = r"##\w*\[|(?m:^\s*::)"
 ROLES_FILE = '[roles]\nA = {permissions = ["ROLE_READ"]}'
 SHOWN: dict[str, Callable[[str], object]] = {
     "AccountRole": lambda text: AccountRole(type=text),
@@ -92,8 +92,9 @@ class TestPrintable:
             ("x ##[add-mask]y", r"x #\u0023[add-mask]y"),
             ("###[group]", r"##\u0023[group]"),
             ("##vso[task.x]##VSO[", r"#\u0023vso[task.x]#\u0023VSO["),
+            ("##teamcity[setParameter]", r"#\u0023teamcity[setParameter]"),
             ("a\n  ::stop-commands::x", "a\n  \\u003a:stop-commands::x"),
-            ("a ::b:: # [c] ##", "a ::b:: # [c] ##"),
+            ("a ::b:: # [c] ## d[e] ##", "a ::b:: # [c] ## d[e] ##"),
         ],
     )
     def test_shown(self, text: str, shown: str) -> None:
