@@ -6,24 +6,31 @@ from typing import Final
 
 from arize_roles_async._values.errors import RolesError
 from arize_roles_async._values.text import MAX_MESSAGE
-from arize_roles_async._wire.secrets import Secret, linked
+from arize_roles_async._wire.secrets import Secret, linked, takes_secrets
 
 _API_KEY: Final = "[API key]"
 _UNMISTAKABLE: Final = 8
 _RECOGNIZED: Final = 16
 """Characters of a key that is cut: with fewer, its beginning may stay in a text."""
-_CUT: Final = 8 * _RECOGNIZED
-"""Characters left out where a text is cut: one of a key takes up to 8, such as `&lowbar;`."""
+_END: Final = 24
+"""Characters of the end of a longer key that are recognized."""
+_CUT: Final = 16 * _RECOGNIZED
+"""Characters left out where a text is cut: one of a key takes 16, such as `&amp;amp;lowbar;`."""
 _NAMES: Final = {"+": "plus", ".": "period", "/": "sol", "=": "equals", "_": "lowbar"}
 """The names of characters of a key in HTML."""
+_NULS: Final = r"(?:\0|\\{1,3}x00){0,3}"
+"""The pattern of what is before a character in UTF-16 and UTF-32, also as Python shows bytes."""
 _ANY: Final = (
-    r"(?:[\w.~+=-]|\\{0,3}/|\\{1,3}u00[0-9A-Fa-f]{2}|%(?:25){0,2}[0-9A-Fa-f]{2}|&#?\w{1,8};)"
+    rf"(?:{_NULS}(?:[\w.~+=-]|\\{{0,3}}/|(?:\\{{1,3}}u00|%(?:25){{0,2}})[0-9A-Fa-f]{{2}}"
+    r"|&(?:amp;){0,2}#?\w{1,8};))"
 )
 """The pattern of any character of a key, however it is written."""
+_PART: Final = r"[\0\w.~+/=&;#%\\-]"
 # A pattern and not a compiled one: most programs that import this never need it.
 _USERINFO: Final = r"(://[^\s/@:]*:)[^\s/@]+@"
 
 
+@takes_secrets
 def redact(text: str, *keys: Secret[str]) -> str:
     """Return a text with `[API key]` in place of each key.
 
@@ -33,7 +40,8 @@ def redact(text: str, *keys: Secret[str]) -> str:
     """
     # The longest first: another key may be its beginning, and would leave its rest behind.
     for key in sorted((each.reveal() for each in keys), key=len, reverse=True):
-        text = _pattern(key).sub(_API_KEY, text)
+        for pattern in _patterns(key):
+            text = pattern.sub(_API_KEY, text)
     return text
 
 
@@ -67,20 +75,22 @@ def redacted_cause(error: BaseException, *keys: Secret[str]) -> BaseException:
 
 
 @functools.lru_cache(maxsize=128)
-def _pattern(key: str) -> re.Pattern[str]:
-    """Return the pattern of a key: its beginning, and as many more characters as it has, or fewer.
-
-    So it is linear and soon made, however long the key is.
-    """
-    pattern = "".join(sign if sign.isalnum() else _written(sign) for sign in key[:_RECOGNIZED])
+def _patterns(key: str) -> list[re.Pattern[str]]:
+    """Return the patterns of a key's beginning and end; a long key makes no pattern slow."""
+    pattern = _NULS.join(map(_written, key[:_RECOGNIZED]))
     if len(key) < _UNMISTAKABLE:
         pattern = rf"(?i:(?<=bearer\s)|(?<=bearer%20)){pattern}"
-    return re.compile(f"{pattern}{_ANY}{{0,{max(0, len(key) - _RECOGNIZED)}}}+", re.ASCII)
+    patterns = [f"{pattern}{_ANY}{{0,{max(0, len(key) - _RECOGNIZED)}}}+"]
+    if len(key) > _END:
+        patterns.append(rf"(?<!{_PART}){_PART}*{_NULS.join(map(_written, key[-_END:]))}")
+    return [re.compile(each, re.ASCII) for each in patterns]
 
 
 def _written(sign: str) -> str:
     """Return the pattern of a character of a key as it is, or as JSON, URLs and HTML write it."""
     number = f"{ord(sign):x}"
-    html = rf"&(?:#0{{0,2}}{ord(sign)}|#x0{{0,2}}{number}|{_NAMES.get(sign, number)});"
+    html = (
+        rf"&(?:amp;){{0,2}}(?:#0{{0,2}}{ord(sign)}|#x0{{0,2}}{number}|{_NAMES.get(sign, number)});"
+    )
     escaped = rf"%(?:25){{0,2}}{number}|\\{{1,3}}u00{number}|{html}"
-    return rf"(?:\\{{0,3}}{re.escape(sign)}|(?i:{escaped}))"
+    return sign if sign.isalnum() else rf"(?:\\{{0,3}}{re.escape(sign)}|(?i:{escaped}))"

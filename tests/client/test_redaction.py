@@ -44,6 +44,10 @@ WRITINGS: dict[str, Callable[[str], str]] = {
     **ONCE,
     "percent-encoded, twice": lambda text: quote(quote(text, safe=""), safe=""),
     "JSON, twice": lambda text: ONCE["JSON"](ONCE["JSON"](text)),
+    "HTML, twice": lambda text: html.escape(ONCE["HTML by number"](text)),
+    "HTML, three times": lambda text: html.escape(html.escape(ONCE["HTML by name"](text))),
+    "UTF-16": lambda text: text.encode("utf-16-be").decode(),
+    "UTF-32, as Python shows bytes": lambda text: repr(text.encode("utf-32-le"))[2:-1],
 }
 WRITTEN = pytest.mark.parametrize("write", WRITINGS.values(), ids=WRITINGS)
 
@@ -59,7 +63,10 @@ WRITTEN = pytest.mark.parametrize("write", WRITINGS.values(), ids=WRITINGS)
         ("Authorization: Bearer%20test", "test", "Authorization: Bearer%20[API key]"),
         ("the key is 1234567", "1234567", "the key is 1234567"),
         ("the key is 12345678", "12345678", "the key is [API key]"),
+        (f"…{'b' * 24}", f"{'a' * 40}{'b' * 24}", "…[API key]"),
+        (f"the end is {'a' * 8}{'b' * 24}!", f"{'a' * 40}{'b' * 24}", "the end is [API key]!"),
         # What is not found.
+        (f"…{'b' * 23}", f"{'a' * 40}{'b' * 23}", f"…{'b' * 23}"),
         ("the key is ABCDEFGH", "abcdefgh", "the key is ABCDEFGH"),
         ("abcd\nefgh", "abcdefgh", "abcd\nefgh"),
         ("%61bcdefgh", "abcdefgh", "%61bcdefgh"),
@@ -87,13 +94,18 @@ def test_several(key: str, order: int) -> None:
 @pytest.mark.parametrize("key", [LONG, *(f"a{sign}bcdefgh" for sign in SIGNS)])
 def test_written(write: Callable[[str], str], key: str) -> None:
     """Each sign of a key may be written as JSON, URLs and HTML do; the judge of echoes reads it."""
-    assert key in read(f"<{write(key)}>")
-    assert redact(f"<{write(key)}>", Secret(key)) == "<[API key]>"
+    for known in (key, f"{'x' * 24}{key:->24}"):
+        text = write(known[-24:])
+        assert known[-24:] in read(f"<{text}>")
+        assert re.fullmatch(
+            r"<(\\x00|\0)*\[API key\](\\x00|\0)*>", redact(f"<{text}>", Secret(known))
+        )
 
 
 def read(text: str) -> str:
-    """Return a text as somebody reads it who undoes what is written otherwise, twice."""
-    for _ in range(2):
+    """Return a text as somebody reads it who undoes what is written otherwise, three times."""
+    text = re.sub(r"\\x00|[\0�]", "", text)
+    for _ in range(3):
         text = re.sub(r"\\+u00([0-9a-fA-F]{2})", lambda found: chr(int(found[1], 16)), text)
         text = html.unescape(unquote(text)).replace("\\", "")
     return text

@@ -32,6 +32,7 @@ from arize_roles_async import (
     RolesTimeoutError,
     Timeouts,
 )
+from arize_roles_async._wire.secrets import Secret
 from arize_roles_async.transport import HttpRolesClient, HttpTransport
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from tests.support.clients import LENT, ONCE, SOON, create, own_or_lent, use
@@ -42,6 +43,7 @@ from tests.support.sizes import sized
 # The two keys of a rotation.
 OLD = "ak-0123/4567+89_x.~ab"
 NEW = "zk-8901/second+key_~.=="
+SENT = (Secret(OLD), Secret(NEW))
 KEY = f"{OLD}|{NEW}"
 """What echoes both."""
 ESCAPED = KEY.replace("/", r"\/").replace("+", r"\u002B")
@@ -402,6 +404,7 @@ async def test_raised(
         lambda: FakeAccount().add_key(NEW, grants=["ROLE_RAED"]),
         lambda: FakeAccount().remove_key(NEW),
         functools.partial(cast("Any", FakeAccount), api_key=NEW, assumptions=5),
+        lambda: Response(status=400, headers={}, body=b"", keys=SENT).redacted(cast("str", b"no")),
     ],
 )
 def test_refused(make: Callable[[], object], failing: Failing) -> None:
