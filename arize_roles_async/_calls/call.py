@@ -96,10 +96,12 @@ class FindOutcome(msgspec.Struct, frozen=True):
     """No attempt can still make the change: the service has said of each that it did nothing."""
 
 
-class Exchange(msgspec.Struct, eq=False):
+# `gc=False`, as `Request`: what it keeps was not raised, and refers to no call.
+class Exchange(msgspec.Struct, eq=False, gc=False):
     """One request of a call, and what is known of its attempts."""
 
     request: Request = Request(method="", target="")
+    is_change: bool = False
     attempts: int = 0
     """Those that were started."""
     uncounted: int = 0
@@ -107,10 +109,6 @@ class Exchange(msgspec.Struct, eq=False):
     last_429: RateLimitError | None = None
     in_flight: bool = False
     """It may have reached the service."""
-
-    @property
-    def is_change(self) -> bool:
-        return self.request.method != "GET"
 
 
 class Call(msgspec.Struct, eq=False):

@@ -41,6 +41,8 @@ _L_co = TypeVar("_L_co", covariant=True)
 _TOO_MANY: Final = 429
 _MAX_TITLE: Final = 100
 _MAX_DRIVERS: Final = 1_000
+_NO_EXCHANGE: Final = Exchange()
+"""That of every call before it sends something: one, since making it takes time."""
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,9 +79,9 @@ class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
         decode = functools.partial(decode_page, model, page.limit)
         return await self.send(page_request(collection.path, page), decode)
 
-    async def get_item(self, collection: Collection, model: type[_M], item_id: str) -> _M:
+    def get_item(self, collection: Collection, model: type[_M], item_id: str) -> Awaitable[_M]:
         decode = functools.partial(decode_item, model, {"id": item_id})
-        return await self.send(item_request("GET", collection.path, item_id), decode)
+        return self.send(item_request("GET", collection.path, item_id), decode)
 
     async def send(
         self,
@@ -94,8 +96,7 @@ class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
         does not show it.
         """
         transport, queue, pace = self.driver.transport, self.driver.queue, self.driver.pace
-        exchange = Exchange(request)
-        self.exchange = exchange
+        exchange = self.exchange = Exchange(request, request.method != "GET")
         queued_at = transport.now()
         while True:
             started, is_logged = queued_at, logger.isEnabledFor(logging.DEBUG)
@@ -289,6 +290,7 @@ class Driver(Generic[_L_co]):
             next(self.slots.turns) + BACKGROUND * options.background,
             () if key is None else (key,),
             deadline,
+            exchange=_NO_EXCHANGE,
             driver=self,
             lookup=self.lookup,
             client=options.name,

@@ -32,6 +32,7 @@ ROLE: Final = b"""{"id": "Um9sZToxOmFCY0Q=", "name": "Role", "is_predefined": fa
 "permissions": ["ROLE_READ"], "created_at": "2026-01-01T12:00:00Z",
 "updated_at": "2026-01-01T12:00:00Z"}"""
 METHODS: Final = {"get": "GET", "create": "POST", "update": "PATCH", "delete": "DELETE"}
+READ: Final = Request(method="GET", target="/v2/roles")
 NOON: Final = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
@@ -70,7 +71,7 @@ class Driver:
         retry = RetryPolicy(attempts=attempts, backoff=1.0, max_retry_after=ceiling)
         timeouts = Timeouts(total=total)
         self.call = Call(ROLES, operation, timeouts, retry, self.now, deadline=self.now + total)
-        self.call.exchange = Exchange(self.request)
+        self.call.exchange = Exchange(self.request, operation != "get")
 
     def send(self) -> None:
         self.call.start_attempt()
@@ -252,7 +253,7 @@ class TestTime:
         for outcome in outcomes:
             driver.feed(outcome)
         if outcomes:
-            driver.call.exchange = Exchange(Request(method="GET", target="/v2/roles"))
+            driver.call.exchange = Exchange(READ, is_change=False)
         driver.send()
         for is_closed in (True, False):
             error = driver.call.interrupted(is_closed=is_closed)
@@ -260,7 +261,7 @@ class TestTime:
             assert error.attempts == len(outcomes) + 1
         assert isinstance(error.__cause__, RolesTimeoutError)
         assert (error.__cause__.attempts, error.__cause__.sent) == (len(outcomes) + 1, True)
-        driver.call.exchange = Exchange(Request(method="GET", target="/v2/roles"))
+        driver.call.exchange = Exchange(READ, is_change=False)
         assert not driver.call.exchange.in_flight
         late = RolesTimeoutError("slow", limit="connect")
         assert isinstance(driver.feed(late), Retry)
@@ -296,7 +297,7 @@ class TestTime:
         assert error.problem == ProblemDetails(title="A title", status=429, detail="Slow down.")
         assert error.from_service
         assert error.retry_after == 12.34
-        driver.call.exchange = Exchange(Request(method="GET", target="/v2/roles"))
+        driver.call.exchange = Exchange(READ, is_change=False)
         assert driver.call.interrupted().__cause__ is None
 
     @pytest.mark.parametrize(
@@ -354,7 +355,7 @@ class TestCreatedSince:
         """The `Date` of a check of the account shows the time of a change that had no answer."""
         driver = Driver("create")
         driver.feed(BROKEN)
-        driver.call.exchange = Exchange(Request(method="GET", target="/v2/roles"))
+        driver.call.exchange = Exchange(READ, is_change=False)
         driver.now += 3.0
         driver.feed(msgspec.structs.replace(DONE["get"], headers=self.dated(200, 10.0).headers))
         assert self.since(driver) == pytest.approx(6.5)
