@@ -75,9 +75,9 @@ class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
         """Return a new event that the call waits for."""
         return self.driver.transport.event(self)
 
-    async def get_page(self, collection: Collection, model: type[_P], page: PageRequest) -> _P:
+    def get_page(self, collection: Collection, model: type[_P], page: PageRequest) -> Awaitable[_P]:
         decode = functools.partial(decode_page, model, page.limit)
-        return await self.send(page_request(collection.path, page), decode)
+        return self.send(page_request(collection.path, page), decode)
 
     def get_item(self, collection: Collection, model: type[_M], item_id: str) -> Awaitable[_M]:
         decode = functools.partial(decode_item, model, {"id": item_id})
@@ -170,22 +170,22 @@ class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
 
     async def _wait_in_queue(self, queue: Queue, now: float) -> float:
         """Wait until the request may go, and return the time of that."""
-        pace = queue.pace
+        transport, pace = self.driver.transport, queue.pace
         waiter = Waiter(self.turn, self.deadline, self.retry.max_retry_after or math.inf)
         queue.join(waiter)
         event: Event | None = None
         try:
             while seconds := queue.ask(waiter, now):
-                event = self.event()
+                event = transport.event(self)
                 waiter.wake = event.set
                 # Clocks may tick late.
                 earliest = now if await event.wait(seconds) else now + seconds
-                now = max(earliest, self.now())
+                now = max(earliest, transport.now())
                 waiter.deadline = self.deadline  # A transport that moves its clock moves it, too.
         except BaseException:
             # The limit on the time of the call may have ended the wait.
             if queue.is_limited:
-                self.rate_limited_for = pace.wait(self.now())
+                self.rate_limited_for = pace.wait(transport.now())
             queue.leave(waiter)
             raise
         if seconds is None:

@@ -135,8 +135,8 @@ class Walk(AsyncIterator[_P], Generic[_R, _P]):
         finally:
             self.is_fetching = False
         self.next = None
-        self._empty = 0 if len(page) else self._empty + 1
         if page.pagination.has_more:
+            self._empty = 0 if len(page) else self._empty + 1
             cursor = self._new_cursor(page, asked)
             self.next = replace(asked, cursor=cursor)
         return page
