@@ -19,7 +19,7 @@ else:
     ByName = Directory = RoleBindingsClient = Any
 
 
-@runtime_checkable  # ty: ignore[conflicting-metaclass] - as RolesClient
+@runtime_checkable
 class ArizeClient(RolesClient, Protocol):
     """A `RolesClient` that leads to role bindings, to names, and to the clients of these.
 

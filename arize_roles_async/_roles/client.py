@@ -37,7 +37,7 @@ from arize_roles_async._wire.request import create_request, item_request
 alpha = pre_release("roles", "ALPHA (BETA in Arize's newest clients)", AlphaWarning)
 
 
-class BaseRolesClient(BaseClient[NameLookup], RolesClient):  # ty: ignore[conflicting-metaclass] - as RolesClient
+class BaseRolesClient(BaseClient[NameLookup], RolesClient):
     _collection = ROLES
 
     @alpha

@@ -1,6 +1,6 @@
 """The protocol that applications type against."""
 
-from typing import TYPE_CHECKING, Protocol, overload, runtime_checkable
+from typing import Protocol, overload, runtime_checkable
 
 from msgspec import UNSET, UnsetType
 
@@ -9,27 +9,9 @@ from arize_roles_async._roles.models import Role
 from arize_roles_async._roles.pages import RolePages
 from arize_roles_async._values.permissions import PermissionsArgument
 
-if TYPE_CHECKING:
-    from abc import ABCMeta as _ProtocolType
-else:
-    # The class of protocols, for which there is no public name.
-    _ProtocolType = type(Protocol)
 
-
-class _RolesClientType(_ProtocolType):
-    """Lets `isinstance` take no client of role bindings, which has these methods and more.
-
-    A class that inherits from the protocol, as our clients do, may have methods of these names.
-    """
-
-    def __instancecheck__(cls, instance: object) -> bool:  # noqa: N805 - of a class
-        is_of_bindings = all(hasattr(instance, name) for name in ("ensure", "remove", "find"))
-        is_one = super().__instancecheck__(instance) and not is_of_bindings
-        return is_one or not {cls}.isdisjoint(type(instance).__mro__)
-
-
-@runtime_checkable  # ty: ignore[conflicting-metaclass] - of one that it does not see
-class RolesClient(Client, Protocol, metaclass=_RolesClientType):
+@runtime_checkable
+class RolesClient(Client, Protocol):
     """Arize's roles API, as an application sees it.
 
     `AiohttpRolesClient` talks to the service and `arize_roles_fake.FakeRolesClient` to an account
