@@ -54,6 +54,9 @@ class _Doubt(IntEnum):
     UNAVAILABLE = auto()
     """The service said that it did nothing."""
     MAYBE_APPLIED = auto()
+    ELSEWHERE = auto()
+    """Perhaps applied in another account, since another key is sent now: what an answer does not
+    show may be there."""
 
 
 # The statuses that the reference documents for a change that was made, and 200 for a create.
@@ -133,6 +136,8 @@ class Call(msgspec.Struct, eq=False):
     """Attempts that were started, over every exchange."""
     lacked_time: bool = False
     """It failed for lack of time; a call with more time might have gone on."""
+    is_asking_key: bool = False
+    """It waits for the function that returns the key."""
     rate_limited_for: float | None = None
     """Seconds for which the rate limit holds the request back."""
     _doubt: _Doubt = _Doubt.NONE
@@ -143,7 +148,12 @@ class Call(msgspec.Struct, eq=False):
     @property
     def maybe_applied(self) -> bool:
         """The service may have made the change without an answer that says so."""
-        return self._doubt is _Doubt.MAYBE_APPLIED
+        return self._doubt >= _Doubt.MAYBE_APPLIED
+
+    @property
+    def may_be_elsewhere(self) -> bool:
+        """The service may have made the change in the account of an earlier key."""
+        return self._doubt is _Doubt.ELSEWHERE
 
     def next_operation(self, operation: str) -> None:
         """Go on with another operation, since the outcome of the one before is known."""
@@ -158,13 +168,15 @@ class Call(msgspec.Struct, eq=False):
 
     def note_made(self) -> None:
         """Note that the change was made, but that the account does not show it."""
-        self._doubt = _Doubt.MAYBE_APPLIED
+        self._doubt = max(self._doubt, _Doubt.MAYBE_APPLIED)
 
     def use_key(self, key: Secret[str]) -> bool:
         """Send a key from now on, and return whether it is another one than before."""
         if self.keys and self.keys[-1].reveal() == key.reveal():
             return False
         self.keys += (key,)
+        if self.maybe_applied:
+            self._doubt = _Doubt.ELSEWHERE
         return True
 
     def start_attempt(self) -> None:
@@ -180,7 +192,7 @@ class Call(msgspec.Struct, eq=False):
         """
         exchange = self.exchange
         if exchange.in_flight and exchange.is_change:
-            self._doubt = _Doubt.MAYBE_APPLIED
+            self.note_made()
         exchange.in_flight = True
         self.sent_at = now
         if self._first_sent is None and exchange.request.method in {"POST", "PATCH"}:
@@ -215,18 +227,24 @@ class Call(msgspec.Struct, eq=False):
                 )
             except InvalidResponseError as error:
                 odd = error
+        if odd is not None:
+            return self.fail(odd, now)
+        if response.status in SUCCESS:
+            result = decode(request, response)
+            self._note_time(response, now)
+            return result
+        failure = status_error(request, response, self.collection.hint(request, response.status))
+        if failure.from_service:
+            self._note_time(response, now)
+        return cast("_T", self._receive_refusal(failure, now))
+
+    def _note_time(self, response: Response, now: float) -> None:
+        """Note the service's clock by its own answer: a gateway's may be wrong."""
         if self._first_sent is not None:
             # A reading can be too early but never too late, so the latest is the most exact. The
             # text, which may echo a key, is not kept.
             moment = http_date(response.headers.get("Date", "")) or -math.inf
             self._begun = max(self._begun, moment - (now - self._first_sent))
-        if odd is not None:
-            return self.fail(odd, now)
-        if response.status not in SUCCESS:
-            hint = self.collection.hint(request, response.status)
-            failure = status_error(request, response, hint)
-            return cast("_T", self._receive_refusal(failure, now))
-        return decode(request, response)
 
     def _receive_refusal(self, failure: StatusError, now: float) -> Retry | FindOutcome | None:
         """Take a refusal; None is the result of a deletion that an earlier attempt made."""
@@ -238,6 +256,8 @@ class Call(msgspec.Struct, eq=False):
             return AskKey(failure, 0.0)
         if self.exchange.is_change and self._doubt > _Doubt.NONE and failure.from_service:
             is_made = self.collection.verdicts.get((self.operation, failure.status))
+            if is_made is not None and self.may_be_elsewhere:
+                raise self.outcome_unknown(failure)
             if is_made is False:
                 raise failure
             if is_made:
@@ -281,7 +301,7 @@ class Call(msgspec.Struct, eq=False):
             is_refused = isinstance(failure, StatusError) and failure.status in _NOT_DONE
             if not (all_refused and is_refused):
                 # The call may run out of time before the account has shown it.
-                self._doubt = _Doubt.MAYBE_APPLIED
+                self.note_made()
                 return FindOutcome(failure, all_refused=all_refused)
         raise self.end(failure)
 
@@ -328,8 +348,9 @@ class Call(msgspec.Struct, eq=False):
 
     def _lateness(self) -> RolesError:
         if self.rate_limited_for is None:
+            what = "the function given as api_key" if self.is_asking_key else self.operation
             return RolesTimeoutError(
-                f"{self.operation} took too long",
+                f"{what} took too long",
                 seconds=self.timeouts.total or 0.0,
                 attempts=self.attempts,
                 sent=self.exchange.in_flight,

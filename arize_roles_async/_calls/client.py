@@ -16,7 +16,13 @@ from arize_roles_async._calls.call import FindOutcome, TimeLimit
 from arize_roles_async._calls.collection import Collection
 from arize_roles_async._calls.driver import DrivenCall, Options, Shared
 from arize_roles_async._calls.protocol import Client
-from arize_roles_async._values.errors import ClientStateError, NotFoundError, RolesTimeoutError
+from arize_roles_async._calls.retries import retry_delay
+from arize_roles_async._values.errors import (
+    ClientStateError,
+    NotFoundError,
+    RolesError,
+    RolesTimeoutError,
+)
 from arize_roles_async._values.options import RetryPolicy, Timeouts, check_seconds
 from arize_roles_async._wire.secrets import takes_secrets
 
@@ -43,6 +49,18 @@ class Parts:
         vars(copy)["_whole"] = self._call
         return cast("_T", copy)
 
+    async def wait_to_retry(self, failure: RolesError, *, attempt: int) -> bool:
+        """Wait as a call does before a change is tried again; return False if it must not be."""
+        from anyio import sleep
+
+        call = self._call
+        retry = RetryPolicy() if call is None else call.retry
+        delay = retry_delay(retry, failure, attempt=attempt, change=True)
+        if delay is None or (call is not None and call.now() + delay >= call.deadline):
+            return False
+        await (sleep(delay) if call is None else call.event().wait(delay))
+        return True
+
 
 @asynccontextmanager
 async def one_call(client: object, operation: str) -> AsyncGenerator[Parts]:
@@ -54,10 +72,17 @@ async def one_call(client: object, operation: str) -> AsyncGenerator[Parts]:
         yield Parts(None)
         return
     ours = cast("BaseClient[object]", client)
+    # Imported here, since most programs need none.
+    from anyio import Lock
+
     with ours._begin(operation) as call:  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        call.one_asks = Lock()
+        if not call.keys:
+            await call.driver.ask_key(call)
         try:
             yield Parts(call)
         except RolesTimeoutError as error:
+            error.attempts = call.attempts
             if call.now() < call.deadline:
                 raise
             raise call.interrupted() from error

@@ -4,7 +4,8 @@ import functools
 import logging
 import math
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Generic, TypeVar
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 import msgspec
 from msgspec import UnsetType
@@ -29,6 +30,9 @@ from arize_roles_async._wire.decode import decode_item, decode_page
 from arize_roles_async._wire.request import Request, item_request, page_request
 from arize_roles_async._wire.response import Response
 from arize_roles_async._wire.retry_after import retry_after
+
+if TYPE_CHECKING:
+    from arize_roles_async._wire.secrets import Secret
 
 logger: Final = logging.getLogger("arize_roles_async")
 
@@ -67,6 +71,15 @@ class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
     """That of its key."""
     client: str | None
     """The name of its client, for the log."""
+    whole: "DrivenCall[object] | None" = None
+    """The call that it is a part of: they share the key, the time and the number of attempts."""
+    one_asks: AbstractAsyncContextManager[None] = nullcontext()
+    """Of a whole: the block of the part that asks for another key."""
+
+    def start_attempt(self) -> None:
+        super().start_attempt()
+        if self.whole is not None:
+            self.whole.attempts += 1
 
     def now(self) -> float:
         return self.driver.transport.now()
@@ -203,11 +216,14 @@ class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
         try:
             result = await found
         except RolesError as error:
-            if error is step.failure:
-                self.note_not_made(step)
-                raise
-            raise self.outcome_unknown(step.failure, error) from error
-        if isinstance(result, UnsetType):
+            if error is not step.failure:
+                raise self.outcome_unknown(step.failure, error) from error
+            if self.may_be_elsewhere:
+                raise self.outcome_unknown(error) from error
+            self.note_not_made(step)
+            raise
+        # What was deleted is not in another account, either.
+        if isinstance(result, UnsetType) or (result is None and self.may_be_elsewhere):
             raise self.outcome_unknown(step.failure)
         return result
 
@@ -277,10 +293,14 @@ class Driver(Generic[_L_co]):
         if whole is None or whole.driver.transport is not transport:
             self.check_state()
         now, key = transport.now(), self.key_source.fixed
+        lookup = self.lookup
+        keys: tuple[Secret[str], ...] = () if key is None else (key,)
         total = options.timeouts.total
         deadline = math.inf if total is None else now + total
         if whole is not None:
             deadline = min(deadline, now + whole.deadline - whole.now())
+            if whole.driver is self:
+                keys, lookup = whole.keys, cast("_L_co", whole.lookup)
         call = DrivenCall(
             collection,
             operation,
@@ -288,24 +308,37 @@ class Driver(Generic[_L_co]):
             options.retry,
             now,
             next(self.slots.turns) + BACKGROUND * options.background,
-            () if key is None else (key,),
+            keys,
             deadline,
             exchange=_NO_EXCHANGE,
             driver=self,
-            lookup=self.lookup,
+            lookup=lookup,
             client=options.name,
+            whole=whole,
+            attempts=0 if whole is None else whole.attempts,
         )
         limit = call.time_limit = transport.time_limit(call)
         return limit
 
     async def ask_key(self, call: DrivenCall[object]) -> bool:
         """Have a call send the key that there is now; return whether it is another one."""
-        key = await self.transport.ask_key(self.key_source, call)
+        whole = call if call.whole is None or call.whole.driver is not self else call.whole
+        call.is_asking_key = True
+        async with whole.one_asks:
+            if whole is call:
+                key = await self.transport.ask_key(self.key_source, call)
+            elif whole.keys == call.keys:
+                whole.is_asking_key = True
+                key = await self.transport.ask_key(self.key_source, call)
+                whole.keys += (key,)
+            else:
+                key = whole.keys[-1]
+        whole.is_asking_key = call.is_asking_key = False
         if self._key is None or key.reveal() != self._key.reveal():
             # It may be of another account, so it shares no walk and knows no name.
             self.lookup = self._new_lookup()
             self._key = key
-        call.lookup = self.lookup
+        whole.lookup = call.lookup = self.lookup
         return call.use_key(key)
 
 

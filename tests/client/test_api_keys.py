@@ -194,6 +194,21 @@ class TestRefused:
         assert sent(account) == keys
         assert source.asked == 2
 
+    @pytest.mark.parametrize("faults", [["lost after", 401, 502], ["lost", 401, 404]])
+    async def test_delete(self, connect: Connect, faults: list[Any]) -> None:
+        """The account of another key, which may be another one, proves nothing about a delete."""
+        account, source = two_keys(), Keys("fake-api-key", "other-api-key")
+        account.add_role("Role", ["PROJECT_READ"])
+        made = account.bind("Role", user="ada@example.com", resource="Space:1")
+        for fault in faults:
+            failure, _, when = str(fault).partition(" ")
+            status: Any = int(failure) if failure.isdigit() else failure
+            body = {"body": "<p>"} if status == 502 else {}
+            account.fail("role_bindings.delete", status, when=cast("Any", when or "before"), **body)
+        async with connect(account, api_key=source, retry=SOON) as roles:
+            with pytest.raises(OutcomeUnknownError):
+                await cast("Any", roles).role_bindings.delete(binding_id=made.id)
+
     async def test_gateway(self, connect: Connect) -> None:
         """A 401 of a gateway does not ask for the key again."""
         account, keys = two_keys(), Keys("fake-api-key", "other-api-key")

@@ -1,5 +1,6 @@
 """Role bindings by names: checks, look-ups and changes, and the names in errors."""
 
+import asyncio
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any, cast
@@ -151,10 +152,10 @@ class TestTime:
     @pytest.mark.parametrize(
         ("silent", "what", "attempts"),
         [
-            ("users.list", "the look-up of the names", "0 attempts"),
-            ("spaces.list", "the look-up of the names", "0 attempts"),
-            ("list", "the look-up of the names", "0 attempts"),
-            ("role_bindings.list", "role_bindings.list", "1 attempt"),
+            ("users.list", "the look-up of the names", "3 attempts"),
+            ("spaces.list", "the look-up of the names", "3 attempts"),
+            ("list", "the look-up of the names", "3 attempts"),
+            ("role_bindings.list", "role_bindings.list", "4 attempts"),
         ],
     )
     async def test_parts(self, account: FakeAccount, silent: str, what: str, attempts: str) -> None:
@@ -187,6 +188,31 @@ class TestTime:
             for directory in (unlimited, others):
                 with pytest.raises(RolesTimeoutError, match="the look-up of the names"):
                     await ByName(own, own.role_bindings, directory).remove(**PLACE)
+
+    @pytest.mark.parametrize("after", ["nothing", "401"])
+    async def test_key(self, account: FakeAccount, after: str) -> None:
+        """A function that returns the key is asked once, and again after a 401, for all parts."""
+        account.add_key("other-api-key")
+        keys = iter(["fake-api-key", "other-api-key"])
+        if after == "401":
+            account.fail("any", 401, times=3)
+        roles = in_process(account, api_key=lambda: next(keys))
+        await roles.by_name.ensure(**PLACE, role="Analyst")
+        sent = [call.api_key for call in account.calls]
+        assert sent == ["fake-api-key"] * (3 if after == "401" else 5) + ["other-api-key"] * (
+            5 if after == "401" else 0
+        )
+
+    async def test_slow_key(self, account: FakeAccount) -> None:
+        """An error names the function that returns the key, where that took too long."""
+
+        async def never() -> str:
+            return await asyncio.get_running_loop().create_future()
+
+        async with over_http(account, api_key=never, timeout=0.05) as roles:
+            for call in (roles.list(), cast("Any", roles).by_name.remove(**PLACE)):
+                with pytest.raises(RolesTimeoutError, match="the function given as api_key took"):
+                    await call
 
     async def test_silence(self, account: FakeAccount) -> None:
         """A look-up that ends for silence says so: the call had more time."""

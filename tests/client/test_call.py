@@ -24,9 +24,10 @@ from arize_roles_async import (
     StatusError,
     Timeouts,
 )
-from arize_roles_async._calls.call import Call, Exchange, FindOutcome, Retry
+from arize_roles_async._calls.call import AskKey, Call, Exchange, FindOutcome, Retry
 from arize_roles_async._roles.operations import ROLES
 from arize_roles_async._wire.decode import decode
+from arize_roles_async._wire.secrets import Secret
 
 ROLE: Final = b"""{"id": "Um9sZToxOmFCY0Q=", "name": "Role", "is_predefined": false,
 "permissions": ["ROLE_READ"], "created_at": "2026-01-01T12:00:00Z",
@@ -317,6 +318,18 @@ class TestTime:
         assert driver.call.lacked_time
 
 
+@pytest.mark.parametrize("status", [404, 409])
+def test_other_key(status: int) -> None:
+    """After another key, which may be of another account, no refusal settles a change in doubt."""
+    driver = Driver("delete")
+    assert driver.call.use_key(Secret("a"))
+    driver.feed(BROKEN)
+    assert isinstance(driver.feed(words(401)), AskKey)
+    assert driver.call.use_key(Secret("b"))
+    with pytest.raises(OutcomeUnknownError):
+        driver.feed(words(status))
+
+
 class TestCreatedSince:
     """From which moment on a role can be this call's own, by the service's clock."""
 
@@ -341,6 +354,14 @@ class TestCreatedSince:
         driver.now += later
         driver.feed(self.dated(409, 10.0))
         assert self.since(driver) == pytest.approx(since)
+
+    def test_gateway(self) -> None:
+        """A gateway's `Date`, and that of an answer that makes no sense, are not the service's."""
+        driver = Driver("create")
+        for status, body in ((502, b"<h1>Gateway</h1>"), (201, b"{}")):
+            driver.feed(msgspec.structs.replace(self.dated(status, 90.0), body=body))
+        driver.feed(self.dated(409, 10.0))
+        assert self.since(driver) == pytest.approx(9.5)
 
     @pytest.mark.parametrize("date", [None, "yesterday"])
     def test_no_date(self, date: str | None) -> None:

@@ -250,6 +250,12 @@ class TestEnsure:
         made = await bindings.ensure(**TARGET, role_id=EDITOR)
         assert account.bindings("Editor") == (made,)
         assert asked(account) == ["list", "create", "update", "create", "list", "update"]
+        account.fail("role_bindings.update", "lost", times=None, skip=1)
+        account.unbind("Editor", user=USER, resource=SPACE)
+        account.fail("role_bindings.create", "lost", when="after")
+        with pytest.raises(OutcomeUnknownError) as caught:
+            await bindings.ensure(**TARGET, role_id=EDITOR)
+        assert caught.value.operation == "role_bindings.update"
 
     @pytest.mark.parametrize("ends", [[200, 200], [200, 200, 200], [200, 403]])
     async def test_changed_in_answer(

@@ -1,5 +1,6 @@
 """A change without an answer: the client reads the account to find out whether it was made."""
 
+import json
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Any, Final, Literal, cast
@@ -13,6 +14,7 @@ from arize_roles_async import (
     RolesConnectionError,
     RolesError,
 )
+from arize_roles_async._role_bindings.requests import CreateRoleBinding, UpdateRoleBinding
 from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient
 from tests.support.clients import SOON, START, answer, meddled
 
@@ -206,6 +208,46 @@ async def test_read_fails(account: FakeAccount, roles: FakeRolesClient) -> None:
         ) as caught:
             await call
         assert type(caught.value.__cause__) is RolesConnectionError
+
+
+OTHERS: Final = {
+    "id": "Um9sZUJpbmRpbmc6OTphQmNE",
+    "user_id": "VXNlcjpvdGhlcg==",
+    "role_id": "Um9sZTpvdGhlcg==",
+    "resource_type": "PROJECT",
+    "resource_id": "U3BhY2U6b3RoZXI=",
+}
+ASKED: Final = [
+    *(("create", field) for field in CreateRoleBinding.__struct_fields__),
+    *(("update", field) for field in ("id", *UpdateRoleBinding.__struct_fields__)),
+]
+
+
+@pytest.mark.parametrize(("method", "field"), ASKED)
+async def test_other_answer(
+    account: FakeAccount, roles: FakeRolesClient, method: str, field: str
+) -> None:
+    """An answer that shows something else than was asked for has the account read once."""
+    account.add_role("Analyst", id=BINDING["role_id"])
+    account.add_role("Editor", id="Um9sZToxOmI=")
+    account.add_user("ada@example.com", id=BINDING["user_id"])
+    account.add_space("ML", id=BINDING["resource_id"])
+    given = BINDING
+    if method == "update":
+        made = await roles.role_bindings.create(**BINDING)
+        given = {"binding_id": made.id, "role_id": "Um9sZToxOmI="}
+    about = {**BINDING, **given, "id": given.get("binding_id", "Um9sZUJpbmRpbmc6MTpi")}
+    times = {"created_at": "2026-01-01T12:00:00Z", "updated_at": "2026-01-01T12:00:00Z"}
+    account.fail(
+        cast("Any", f"role_bindings.{method}"),
+        201 if method == "create" else 200,
+        body=json.dumps({**about, **times, field: OTHERS[field]}),
+        headers={"Content-Type": "application/json", "X-Request-Id": "r"},
+        when="after",
+    )
+    before = len(account.calls)
+    assert (await getattr(roles.role_bindings, method)(**given),) == account.bindings()
+    assert len(account.calls) == before + 2
 
 
 def rename(account: FakeAccount) -> None:

@@ -171,6 +171,7 @@ FIGURES: Final = [
         "aiohttp:ClientSession.__init__.__kwdefaults__",
     ),
     ("errors-and-retries", "first {} that", "arize_roles_async._values.text:MAX_ALIKE"),
+    ("errors-and-retries", "by more than {} s", "arize_roles_async._calls.call:_DATE_ERROR"),
     ("errors-and-retries", "than {:.0f} s off", "arize_roles_async._calls.call:_CLOCK_ERROR"),
     ("paging", "{} empty pages", "arize_roles_async._calls.paging:_MAX_EMPTY"),
     ("performance", "names of {:,} roles", "arize_roles_async._roles.lookup:_MAX_KNOWN"),
