@@ -11,6 +11,7 @@ an argument breaks. It makes its listings with `RolePages.from_fetch`.
 """
 
 import asyncio
+import traceback
 from abc import ABC, abstractmethod
 
 import msgspec
@@ -31,7 +32,7 @@ from arize_roles_async._roles.requests import (
 from arize_roles_async._values.errors import ClientStateError, RolesConnectionError, RolesError
 from arize_roles_async._values.options import DEFAULT_TIMEOUT, RetryPolicy, Timeouts
 from arize_roles_async._values.requests import is_id
-from arize_roles_async._wire.redaction import redact, redacted, redacted_cause
+from arize_roles_async._wire.redaction import redact, redacted
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_async._wire.secrets import takes_secrets, without_frames
@@ -79,7 +80,8 @@ class HttpTransport(ABC):
                 have reached the service, and a change counts as not made.
             RolesTimeoutError: The limit for connecting or for silence ran out; `sent` as above.
             Exception: Others become a `RolesConnectionError` with `sent=True`, so a change may
-                have been made.
+                have been made. The cause of an error is kept as text, with the lines of its
+                traceback as a note.
         """
 
     @abstractmethod
@@ -126,15 +128,12 @@ class _Adapter(AsyncioTransport):
     async def send(self, request: Request, call: Call) -> Response:
         if self.time_limits.is_closed:
             raise ClientStateError("the client is closed")
-        complete = _with_headers(request, call)
         # Only the transport knows when the request leaves, so it counts as sent from here on.
         call.mark_sent(self.now())
-        # Frames of the HTTP library may hold the headers, and so the key.
-        own = type(self._transport).__module__.__eq__
         failure: RolesError
         cause: BaseException | None
         try:
-            response = await self._transport.send(complete, call.timeouts)
+            response = await self._transport.send(_with_headers(request, call), call.timeouts)
         except RolesError as error:
             failure, cause = error, error.__cause__
             error.args = (redact(str(error.args[0]), *call.keys),)
@@ -143,14 +142,19 @@ class _Adapter(AsyncioTransport):
             why = f"{request}: the transport raised {redacted(error, *call.keys)}"
             failure, cause = RolesConnectionError(why, sent=True), error
         except BaseException as error:  # noqa: BLE001 - raised again
-            raise without_frames(error, own)  # noqa: B904 - it is the same one
+            error.__cause__ = error.__context__ = None
+            raise without_frames(error)  # noqa: B904 - it is the same one
         else:
             headers = CIMultiDict(response.headers)
             return msgspec.structs.replace(response, headers=headers, keys=call.keys)
-        # Raised outside the handler, so that it carries no exception but its cause.
-        failure.__context__ = None
-        failure.__cause__ = cause = cause and redacted_cause(cause, *call.keys)
-        raise without_frames(failure, own)
+        # Raised outside the handler, so that it carries no exception but its cause, as text: errors
+        # and frames of an HTTP library hold the request with the key.
+        failure.__context__ = failure.__cause__ = None
+        if cause is not None:
+            where = "".join(traceback.format_tb(cause.__traceback__))
+            failure.__cause__ = cause = RolesError(redacted(cause, *call.keys))
+            cause.add_note(redact(where, *call.keys))
+        raise without_frames(failure)
 
     async def aclose(self, grace: float) -> None:
         if self._loop is not (loop := running_loop()):

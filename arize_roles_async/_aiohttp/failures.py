@@ -27,6 +27,11 @@ from arize_roles_async._wire.secrets import without_frames
 _CERTIFICATE_WANTED: Final = (
     "CERTIFICATE_REQUIRED|ALERT_(BAD_CERTIFICATE|CERTIFICATE_|UNKNOWN_CA|HANDSHAKE_FAILURE)"
 )
+_BEFORE_SOCKET: Final = {
+    *("aiohttp.client", "aiohttp.client_middlewares", "aiohttp.tracing"),
+    "arize_roles_async._aiohttp.transport",
+}
+"""Modules whose frames lead to those of middlewares and tracers."""
 
 
 class Failures:
@@ -56,13 +61,13 @@ class Failures:
                 return self._timeout(request, call, phase)
             # aiohttp cancels what it waits for when a session is closed: a resolver, a connection.
             if limit.is_cancelled(session_closed=session_closed):
-                return without_frames(error, holds_no_headers)
+                return without_frames(error, _stays)
             closed = aiohttp.ClientConnectionError("the session was closed")
             return self._translated(request, closed, call, session_closed=session_closed)
         if not isinstance(error, Exception):
-            return error
+            return without_frames(error, _stays)
         failure = self._translated(request, error, call, session_closed=session_closed)
-        failure.__cause__ = without_frames(redacted_cause(error, *call.keys), holds_no_headers)
+        failure.__cause__ = without_frames(redacted_cause(error, *call.keys), _stays)
         return failure
 
     def _translated(
@@ -152,9 +157,14 @@ def _tls_error(failure: BaseException | None) -> ssl.SSLError | None:
     return found
 
 
-def holds_no_headers(module: str) -> bool:
-    """Return whether the frames of a module hold no request with its headers."""
-    return not module.startswith(("arize_roles_async._aiohttp.", "aiohttp.", "asyncio."))
+def _stays(module: str) -> bool | None:
+    """Return whether a frame is of a middleware or tracer; None is where a socket's frames begin.
+
+    A body's error has the frames of who wrote the request, in any module.
+    """
+    if module in _BEFORE_SOCKET:
+        return False
+    return None if module.startswith(("aiohttp.", "asyncio.")) else True
 
 
 def _host_and_port(url: URL) -> str:

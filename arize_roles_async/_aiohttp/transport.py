@@ -41,7 +41,7 @@ from arize_roles_async._wire.problems import invalid_response
 from arize_roles_async._wire.redaction import redacted_cause
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import SUCCESS, Response
-from arize_roles_async._wire.secrets import Secret
+from arize_roles_async._wire.secrets import Secret, without_frames
 
 if TYPE_CHECKING:  # Where aiohttp lacks one of these, `check_aiohttp` says so.
     from aiohttp.connector import Connection
@@ -99,7 +99,8 @@ class Attempt:
             except NotReusableError:
                 continue
             except BaseException as error:
-                failure = self._without_key(error)
+                # Whoever is between here and the socket has the request with the key.
+                failure = without_frames(self._without_key(error))
                 # A middleware may cancel a request that has already reached the service.
                 self._failure = failure
                 if failure is error:
@@ -108,11 +109,11 @@ class Attempt:
             raise failure
 
     def _without_key(self, error: BaseException) -> BaseException:
-        """Return an error, or one that says the same if it quotes an answer that echoes the key.
+        """Return an error, or one that says the same if it quotes the key, as an echo does.
 
         Tracers see it, and write it to their spans.
         """
-        if not (self.answers and isinstance(error, aiohttp.ClientError)):
+        if not (self.answers and isinstance(error, Exception)):
             return error
         safe = redacted_cause(error, *self.call.keys)
         return error if safe is error else aiohttp.ClientError(str(safe))

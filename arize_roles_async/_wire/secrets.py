@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Iterable
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Generic, NoReturn, TypeVar, cast
 
 _E = TypeVar("_E", bound=BaseException)
@@ -43,23 +43,30 @@ def linked(error: BaseException) -> Iterable[BaseException]:
     return found.values()
 
 
-def without_frames(error: _E, keep: Callable[[str], bool] = lambda _: False) -> _E:
+def without_frames(error: _E, stays: Callable[[str], bool | None] = lambda _: None) -> _E:
     """Return an error after removing frames that may hold a secret from its traceback.
 
-    Debuggers and reporters show the variables of frames. Those of all that it hangs on go, too,
-    except in modules whose names `keep` takes.
+    Debuggers and reporters show the variables of frames. `stays` says of a frame's module whether
+    the frame stays; None removes it with all that it called. What the error hangs on keeps frames
+    only if it was raised below one that stays: others may come from a callback that writes.
     """
+    outer: set[FrameType] | None = None
     for link in linked(error):
-        kept: TracebackType | None = None
-        frames: list[TracebackType] = []
+        kept = list[TracebackType]()
         frame = link.__traceback__
-        while frame is not None:
-            frames.append(frame)
-            frame = frame.tb_next
-        for frame in reversed(frames):
-            if keep(frame.tb_frame.f_globals.get("__name__", "")):
-                kept = TracebackType(kept, frame.tb_frame, frame.tb_lasti, frame.tb_lineno)
-        link.__traceback__ = kept
+        if outer is None or (frame is not None and frame.tb_frame in outer):
+            while frame is not None:
+                verdict = stays(frame.tb_frame.f_globals.get("__name__", ""))
+                if verdict is None:
+                    break
+                kept += [frame] * verdict
+                frame = frame.tb_next
+        outer = {each.tb_frame for each in kept} if outer is None else outer
+        link.__traceback__ = None
+        for each in reversed(kept):
+            link.__traceback__ = TracebackType(
+                link.__traceback__, each.tb_frame, each.tb_lasti, each.tb_lineno
+            )
     return error
 
 

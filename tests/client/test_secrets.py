@@ -4,6 +4,8 @@ import asyncio
 import functools
 import logging
 import pickle
+import socket
+import ssl
 import traceback
 import warnings
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Sequence
@@ -15,7 +17,10 @@ from unittest.mock import AsyncMock, Mock
 
 import aiohttp
 import pytest
+import uvloop
+from aiohttp import ThreadedResolver
 from aiohttp.http_writer import StreamWriter
+from multidict import CIMultiDict
 from opentelemetry.instrumentation.aiohttp_client import AioHttpClientInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -39,6 +44,7 @@ from tests.support.clients import LENT, ONCE, SOON, create, own_or_lent, use
 from tests.support.event_loop import until
 from tests.support.raw_http import http_response, scripted
 from tests.support.sizes import sized
+from tests.support.tls import Authority
 
 # The two keys of a rotation.
 OLD = "ak-0123/4567+89_x.~ab"
@@ -72,7 +78,7 @@ def texts(error: BaseException) -> list[str]:
     """Return every text that an exception shows, and those that it hangs on."""
     shown = ["".join(traceback.format_exception(error))]
     for link in chain(error):
-        shown += [str(link), repr(link), repr(link.args), repr(getattr(link, "__notes__", []))]
+        shown += [str(link), repr(link), repr(link.args), str(traverse(vars(link)))]
         if isinstance(link, RolesError):
             shown += [repr(vars(link)), pickle.dumps(link).decode("latin-1")]
     return shown
@@ -261,6 +267,119 @@ class TestFailures:
         assert any(is_shown(text) for text in by_rich(control.value))
 
 
+PLANTED = """
+def fail(*held, **more):
+    kept = key
+    if error is not None and (is_anyway or b"Bearer" in b"".join(each_bytes(held))):
+        exc, globals()["error"] = error, None
+        if isinstance(exc.__cause__, KeyError):
+            exc.__cause__ = grown(exc.__cause__, held)
+        raise exc
+    return original(*held, **more)
+
+def grown(exc, held):
+    try:
+        raise exc
+    except KeyError as caught:
+        return caught
+"""
+"""The code of somebody between the client and the socket, whose frames hold what is written."""
+RAISED: dict[str, Callable[[], BaseException]] = {
+    "reset": lambda: ConnectionResetError(104, "reset"),
+    "time": lambda: TimeoutError("late"),
+    "resolver": lambda: socket.gaierror(-2, "unknown"),
+    "OpenSSL": lambda: ssl.SSLError(1, "[SSL: BAD_LENGTH] bad length"),
+    "certificate": lambda: ssl.SSLCertVerificationError(1, "not trusted"),
+    "aiohttp": lambda: aiohttp.ClientOSError(32, "broken"),
+    "mistake": lambda: RuntimeError("a mistake"),
+    "group": lambda: ExceptionGroup("several", [OSError("one"), KeyError("two")]),
+    "note": lambda: linked("__notes__", [f"Authorization: Bearer {OLD}"]),
+    "cause": lambda: linked("__cause__", KeyError("no")),
+}
+RAISING: dict[str, tuple[object, str]] = {
+    "socket": (asyncio.selector_events._SelectorSocketTransport, "write"),  # type: ignore[attr-defined] # noqa: SLF001 - planted
+    "OpenSSL": (ssl.SSLObject, "write"),
+    "writer": (StreamWriter, "write_headers"),
+    "pool": (aiohttp.TCPConnector, "connect"),
+    "connection": (aiohttp.TCPConnector, "_create_connection"),
+    "resolver": (ThreadedResolver, "resolve"),
+    "body": (aiohttp.StreamReader, "_read_nowait"),
+}
+"""Where an error is raised: each with the bytes of the request, or before there are any."""
+
+
+def each_bytes(held: object) -> list[bytes]:
+    """Return the bytes in arguments."""
+    if isinstance(held, bytes | bytearray | memoryview):
+        return [bytes(held)]
+    if isinstance(held, CIMultiDict):
+        return [str(held).encode()]
+    return (
+        [part for each in held for part in each_bytes(each)]
+        if isinstance(held, list | tuple)
+        else []
+    )
+
+
+ANYWAY = {"pool", "connection", "resolver", "body"}
+ON_THE_WAY = [
+    (place, error, way)
+    for place, error, way in product(RAISING, RAISED, ["http", "https", "tunnel", "uvloop"])
+    if (place == "OpenSSL") <= (way != "http")
+    and (place == "socket") <= (way == "http")
+    and (place == "resolver") <= (way != "tunnel")
+    and (error == "note") <= (place not in ANYWAY)
+]
+
+
+@pytest.mark.parametrize("row", sized(ON_THE_WAY[::3], ON_THE_WAY), ids="-".join)
+@LENT
+def test_on_the_way(
+    row: tuple[str, str, str],
+    failing: Failing,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    lent: bool,
+) -> None:
+    """Whatever is raised between the client and the socket, whoever wrote it, shows no key."""
+    place, error, way = row
+    owner, name = RAISING[place]
+    names: dict[str, Any] = {
+        "original": getattr(owner, name),
+        "each_bytes": each_bytes,
+        "error": RAISED[error](),
+        "key": OLD,
+        "is_anyway": place in ANYWAY,
+    }
+    exec(compile(PLANTED, "of-no-test.py", "exec"), names)  # noqa: S102 - our own text
+    monkeypatch.setattr(owner, name, names["fail"])
+    authority = Authority(tmp_path)
+
+    async def read(request: Any, handler: Any) -> Any:  # noqa: ANN401 - aiohttp's
+        response = await handler(request)
+        await response.content.readany()
+        return response
+
+    async def call() -> None:
+        server = authority.right()
+        tls = {"https": {"tls": server}, "uvloop": {"tls": server}, "tunnel": {"tunnel": server}}
+        begun = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"
+        async with scripted(begun, b"", **tls.get(way, {})) as script:
+            url = script.url.replace("127.0.0.1", "localhost")
+            options: dict[str, Any] = {"ca_file": authority.pem, "timeout": 2.0}
+            if way == "tunnel":
+                url, options["proxy"] = "https://localhost:9", script.url
+            options["of_session"] = {"middlewares": [read]}
+            async with client(url, lent=lent, **options) as roles:
+                with failing():
+                    await roles.list()
+        assert names["error"] is None
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop if way == "uvloop" else None) as runner:
+        runner.run(call())
+
+
 @EACH_CALL
 @pytest.mark.parametrize(
     "failure", [RolesConnectionError, RolesTimeoutError, "silent", "lost", "malformed", 418]
@@ -294,15 +413,20 @@ async def send(request, timeouts):
     try:
         await end()
     except OSError as error:
+        error.request = request
         raise Error(str(error)) from error
 """
 
 
-@pytest.mark.parametrize("ending", ["cancelled", "timeout", "error"])
-async def test_library(ending: str, failing: Failing) -> None:
-    """Frames of the HTTP library of a transport, which hold the headers, show no key."""
-    end = AsyncMock(side_effect=OSError(NEW)) if ending == "error" else asyncio.Event().wait
-    names: dict[str, Any] = {"end": end, "Error": RolesConnectionError}
+@pytest.mark.parametrize("is_own", [False, True])
+@pytest.mark.parametrize("ending", ["cancelled", "timeout", "error", "error of ours"])
+async def test_library(ending: str, failing: Failing, *, is_own: bool) -> None:
+    """Frames and errors of a transport and its library, which hold the headers, show no key."""
+    end = AsyncMock(side_effect=OSError(NEW)) if "error" in ending else asyncio.Event().wait
+    of_library = KeyError if ending == "error" else RolesConnectionError
+    # As in the transport's own module.
+    names: dict[str, Any] = {"end": end, "Error": of_library}
+    names |= {"__name__": "unittest.mock"} if is_own else {}
     exec(compile(LIBRARY, "of-no-test.py", "exec"), names)  # noqa: S102 - our own text
     transport = Mock(HttpTransport, send=Mock(side_effect=names["send"]))
     roles = HttpRolesClient(transport, NEW, retry=ONCE, timeout=0.02 if ending == "timeout" else 9)
@@ -310,8 +434,10 @@ async def test_library(ending: str, failing: Failing) -> None:
     await until(lambda: transport.send.called)
     if ending == "cancelled":
         task.cancel()
-    with failing(asyncio.CancelledError if ending == "cancelled" else RolesError):
+    with failing(asyncio.CancelledError if ending == "cancelled" else RolesError) as caught:
         await task
+    if "error" in ending:
+        assert type(caught.value.__cause__) is RolesError
 
 
 def linked(name: str, value: object, error: Exception | None = None) -> Exception:

@@ -4,6 +4,7 @@ import ast
 import asyncio
 import builtins
 import functools
+import gzip
 import inspect
 import itertools
 import logging
@@ -11,6 +12,7 @@ import pkgutil
 import re
 import runpy
 import subprocess
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -26,6 +28,7 @@ import arize_roles_async
 import arize_roles_fake
 from arize_roles_async import (
     AiohttpRolesClient,
+    InvalidResponseError,
     Permission,
     RetryPolicy,
     RolesError,
@@ -40,6 +43,7 @@ from arize_roles_async._values.errors import STATUS_ERRORS, status_error_class
 from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer, contract
 from arize_roles_fake.__main__ import main
 from tests.support.documentation import README, ROOT, Docstring, docstrings, pages
+from tests.support.raw_http import http_response, scripted
 from tests.support.serving import Served, serving
 
 # Loaded for good: pytester forgets the modules that a page loads, and these load once a process.
@@ -106,6 +110,26 @@ def test_guide_client(pytester: pytest.Pytester) -> None:
     rules = [name for suite in suites for name in dir(suite) if name.startswith("test_")]
     assert ended.keys() == {"passed"}
     assert ended["passed"] >= len(rules)
+
+
+async def test_guide_limit() -> None:
+    """It reads no more of a body than a limit, and unpacks none."""
+    names: dict[str, Any] = {}
+    client, *_ = PAGES["arize_roles_fake/guide/contract.md"].partition("class TestService(")
+    exec(client, names)  # noqa: S102 - our own text
+    packed = http_response(200, gzip.compress(bytes(1 << 26)), "Content-Encoding: gzip")
+    async with (
+        scripted(packed, http_response(200, bytes(1 << 25))) as server,
+        names["HttpxRolesClient"]("fake-api-key", base_url=server.url) as roles,
+    ):
+        tracemalloc.start()
+        for _ in range(2):
+            with pytest.raises(InvalidResponseError):
+                await roles.list()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    # The second answer itself, which this process writes, takes 32 MiB.
+    assert peak < 1 << 26
 
 
 @pytest.mark.parametrize("docstring", DOCSTRINGS, ids=[each.title for each in DOCSTRINGS])

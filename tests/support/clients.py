@@ -3,9 +3,10 @@
 import asyncio
 import json
 import math
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any, Literal, cast
 
 import aiohttp
@@ -159,11 +160,13 @@ async def own_or_lent(
     base_url: str,
     *,
     lent: bool = False,
+    of_session: Mapping[str, Any] = MappingProxyType({}),
     **options: Any,  # noqa: ANN401 - the client's
 ) -> AsyncGenerator[AiohttpRolesClient]:
     """Return a client over a session of its own, or over one that it is lent."""
     async with AsyncExitStack() as stack:
-        session = await stack.enter_async_context(aiohttp.ClientSession()) if lent else None
+        made = aiohttp.ClientSession(**of_session) if lent else None
+        session = await stack.enter_async_context(made) if made else None
         roles = make(api_key, base_url=base_url, session=session, **options)
         yield await stack.enter_async_context(roles)
 
