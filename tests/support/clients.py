@@ -3,7 +3,7 @@
 import asyncio
 import json
 import math
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
@@ -160,7 +160,7 @@ async def own_or_lent(
     base_url: str,
     *,
     lent: bool = False,
-    of_session: Mapping[str, Any] = MappingProxyType({}),
+    of_session: Any = MappingProxyType({}),  # noqa: ANN401 - its options
     **options: Any,  # noqa: ANN401 - the client's
 ) -> AsyncGenerator[AiohttpRolesClient]:
     """Return a client over a session of its own, or over one that it is lent."""
