@@ -203,7 +203,7 @@ class TestRefused:
         for fault in faults:
             failure, _, when = str(fault).partition(" ")
             status: Any = int(failure) if failure.isdigit() else failure
-            body = {"body": "<p>"} if status == 502 else {}
+            body: dict[str, Any] = {"body": "<p>"} if status == 502 else {}
             account.fail("role_bindings.delete", status, when=cast("Any", when or "before"), **body)
         async with connect(account, api_key=source, retry=SOON) as roles:
             with pytest.raises(OutcomeUnknownError):
