@@ -5,7 +5,7 @@ import logging
 import math
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 from msgspec import UnsetType
@@ -30,9 +30,6 @@ from arize_roles_async._wire.decode import decode_item, decode_page
 from arize_roles_async._wire.request import Request, item_request, page_request
 from arize_roles_async._wire.response import Response
 from arize_roles_async._wire.retry_after import retry_after
-
-if TYPE_CHECKING:
-    from arize_roles_async._wire.secrets import Secret
 
 logger: Final = logging.getLogger("arize_roles_async")
 
@@ -293,14 +290,10 @@ class Driver(Generic[_L_co]):
         if whole is None or whole.driver.transport is not transport:
             self.check_state()
         now, key = transport.now(), self.key_source.fixed
-        lookup = self.lookup
-        keys: tuple[Secret[str], ...] = () if key is None else (key,)
         total = options.timeouts.total
         deadline = math.inf if total is None else now + total
         if whole is not None:
             deadline = min(deadline, now + whole.deadline - whole.now())
-            if whole.driver is self:
-                keys, lookup = whole.keys, cast("_L_co", whole.lookup)
         call = DrivenCall(
             collection,
             operation,
@@ -308,11 +301,11 @@ class Driver(Generic[_L_co]):
             options.retry,
             now,
             next(self.slots.turns) + BACKGROUND * options.background,
-            keys,
+            () if key is None else (key,),
             deadline,
             exchange=_NO_EXCHANGE,
             driver=self,
-            lookup=lookup,
+            lookup=self.lookup,
             client=options.name,
             whole=whole,
             attempts=0 if whole is None else whole.attempts,
@@ -338,7 +331,7 @@ class Driver(Generic[_L_co]):
             # It may be of another account, so it shares no walk and knows no name.
             self.lookup = self._new_lookup()
             self._key = key
-        whole.lookup = call.lookup = self.lookup
+        call.lookup = self.lookup
         return call.use_key(key)
 
 

@@ -194,20 +194,29 @@ class TestRefused:
         assert sent(account) == keys
         assert source.asked == 2
 
-    @pytest.mark.parametrize("faults", [["lost after", 401, 502], ["lost", 401, 404]])
-    async def test_delete(self, connect: Connect, faults: list[Any]) -> None:
+    @pytest.mark.parametrize(("when", "last"), [("after", 502), ("before", 404)])
+    async def test_delete(self, connect: Connect, when: Any, last: Any) -> None:  # noqa: ANN401
         """The account of another key, which may be another one, proves nothing about a delete."""
         account, source = two_keys(), Keys("fake-api-key", "other-api-key")
         account.add_role("Role", ["PROJECT_READ"])
         made = account.bind("Role", user="ada@example.com", resource="Space:1")
-        for fault in faults:
-            failure, _, when = str(fault).partition(" ")
-            status: Any = int(failure) if failure.isdigit() else failure
-            body: dict[str, Any] = {"body": "<p>"} if status == 502 else {}
-            account.fail("role_bindings.delete", status, when=cast("Any", when or "before"), **body)
+        account.fail("role_bindings.delete", "lost", when=when)
+        account.fail("role_bindings.delete", 401)
+        account.fail("role_bindings.delete", last)
         async with connect(account, api_key=source, retry=SOON) as roles:
             with pytest.raises(OutcomeUnknownError):
                 await cast("Any", roles).role_bindings.delete(binding_id=made.id)
+
+    async def test_delete_role(self, connect: Connect) -> None:
+        """A role that the account of another key does not have need not be deleted."""
+        account, source = two_keys(), Keys("fake-api-key", "other-api-key")
+        role = account.add_role("Role")
+        account.fail("delete", "lost", when="after")
+        account.fail("delete", 401)
+        account.fail("delete", 502, body="<p>", times=2)
+        async with connect(account, api_key=source, retry=SOON) as roles:
+            with pytest.raises(OutcomeUnknownError):
+                await roles.delete(role_id=role.id)
 
     async def test_gateway(self, connect: Connect) -> None:
         """A 401 of a gateway does not ask for the key again."""

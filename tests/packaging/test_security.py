@@ -35,7 +35,7 @@ HELD = {
         "After a 401": "secrets:test_echo api_keys:test_gateway",
         "If it returns another": "secrets:test_raised",
         "A second 401": "api_keys:test_rotation",
-        "The new key may": "api_keys:test_delete",
+        "The new key may": "api_keys:test_delete api_keys:test_delete_role",
         "If the function raises": "api_keys:test_no_key api_keys:test_create",
         "Messages, log lines": "secrets:test_echo secrets:test_raised",
         "If an answer": "secrets:test_echo secrets:test_raised",
