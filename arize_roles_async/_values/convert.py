@@ -86,6 +86,9 @@ _CONVERTER: Final = cattrs.Converter(detailed_validation=True, omit_if_default=T
 # cattrs itself would convert None to "None", and "false" to True.
 _CONVERTER.register_structure_hook(str, _structure_value)
 _CONVERTER.register_structure_hook(bool, _structure_value)
+_CONVERTER.register_structure_hook(int, _structure_value)
+# A member of a problem that is not documented may be anything.
+_CONVERTER.register_structure_hook_func(lambda kind: kind is object, _structure_value)
 _CONVERTER.register_structure_hook_func(_is_annotated, _structure_value)
 _CONVERTER.register_structure_hook_factory(attrs.has, _model_factory)
 _CONVERTER.register_structure_hook_factory(_is_tuple_of_models, _items_factory)

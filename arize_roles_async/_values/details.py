@@ -8,6 +8,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import attr
 
+from arize_roles_async._values.models import Model, optional
 from arize_roles_async._values.text import one_line
 
 
@@ -25,24 +26,27 @@ class Violation:
 
 
 @attr.frozen(kw_only=True)
-class ProblemDetails:
+class ProblemDetails(Model):
     """The body of a failure, a problem document (RFC 9457). An absent member is None."""
 
-    title: str | None = None
-    status: int | None = None
-    type: str | None = None
-    detail: str | None = None
-    instance: str | None = None
-    entitlement: str | None = None
-    """On a 403: the entitlement that the account's plan lacks or has used up."""
-    limit: int | None = None
-    """On a 403: the number that the plan allows."""
-    current_count: int | None = None
-    """On a 403: the number that exists."""
-    required_plan: str | None = None
-    """On a 403: the plan that would allow it, `PRO` or `ENTERPRISE`."""
-    extra: Mapping[str, object] = attr.field(factory=dict[str, object], hash=False)
-    """Other members, such as `error_code` and `request_id`."""
+    title: str | None = optional("What went wrong, in general.")
+    status: int | None = optional("The HTTP status.")
+    type: str | None = optional("A link to the documentation of the error.")
+    detail: str | None = optional("What went wrong this time.")
+    instance: str | None = optional("The occurrence of the failure.")
+    entitlement: str | None = optional(
+        "On a 403: the entitlement that the account's plan lacks or has used up."
+    )
+    limit: int | None = optional("On a 403: the number that the plan allows.")
+    current_count: int | None = optional("On a 403: the number that exists.")
+    required_plan: str | None = optional(
+        "On a 403: the plan that would allow it, `PRO` or `ENTERPRISE`."
+    )
+    extra: Mapping[str, object] = attr.field(
+        factory=dict[str, object],
+        hash=False,
+        metadata={"doc": "Other members, such as `error_code` and `request_id`."},
+    )
 
 
 @attr.frozen(kw_only=True)
@@ -73,6 +77,8 @@ def describe(model: type[attr.AttrsInstance]) -> dict[str, FieldInfo]:
 def _type_text(kind: Any) -> str:  # noqa: ANN401 - a type
     if get_origin(kind) is tuple:
         return f"tuple[{_type_text(get_args(kind)[0])}, ...]"
+    if get_origin(kind) is Mapping:
+        return f"Mapping[{', '.join(map(_type_text, get_args(kind)))}]"
     if kinds := get_args(kind):
         return " | ".join(map(_type_text, kinds))
     return "None" if kind is type(None) else str(kind.__name__)

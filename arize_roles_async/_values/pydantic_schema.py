@@ -4,6 +4,7 @@ Kept apart because only pydantic imports it, which is not a dependency of this p
 """
 
 import functools
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final, NotRequired, cast, get_args, get_origin, get_type_hints
 
@@ -38,8 +39,9 @@ def make_schema(model: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noq
     return core_schema.no_info_wrap_validator_function(
         validate,
         data,
-        serialization=core_schema.plain_serializer_function_ser_schema(
-            model.to_dict, return_schema=data
+        # The inner serializer knows what the application excludes.
+        serialization=core_schema.wrap_serializer_function_ser_schema(
+            lambda value, serialize: serialize(model.to_dict(value)), schema=data
         ),
     )
 
@@ -61,6 +63,8 @@ def _json_form(model: Any) -> Any:  # noqa: ANN401 - types
 
 def _in_json(kind: Any) -> Any:  # noqa: ANN401 - types
     """Return the type of a field in JSON; a union is that of a type and None."""
+    if get_origin(kind) is Mapping:
+        return dict[str, object]
     if get_origin(kind) is tuple:
         item: Any = _in_json(get_args(kind)[0])
         return list[item]

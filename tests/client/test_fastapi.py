@@ -1,6 +1,8 @@
 """The FastAPI application of the documentation, over the real client and with the fake in it."""
 
 import json
+from dataclasses import make_dataclass
+from types import GenericAlias
 from typing import Any
 
 import attrs
@@ -9,7 +11,13 @@ import pytest
 from fastapi import FastAPI
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from arize_roles_async import ClientStateError, ListRoleBindingsResponse, Role
+from arize_roles_async import (
+    ClientStateError,
+    ListRoleBindingsResponse,
+    NamedBinding,
+    ProblemDetails,
+    Role,
+)
 from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer, make_role
 from tests.support.documentation import definitions
 
@@ -94,6 +102,83 @@ def test_pydantic_bindings() -> None:
     assert pages.validate_json(pages.dump_json(page)) == page
     schema = pages.json_schema()["$defs"]["RoleBinding"]["properties"]["resource_type"]
     assert schema["type"] == "string"
+
+
+def test_pydantic_others() -> None:
+    """A pydantic model may hold a binding with its names, and the problem document of an error."""
+    data = FakeAccount().bind("Admin", user="ada@example.com", resource="Space:1").to_dict()
+    for model, given in (
+        (NamedBinding, data | {"user": "ada@example.com"}),
+        (ProblemDetails, {"title": "Busy", "status": 503, "extra": {"request_id": ["r", 1]}}),
+    ):
+        adapter: TypeAdapter[Any] = TypeAdapter(model)
+        loaded = adapter.validate_python(given)
+        assert isinstance(loaded, model)
+        assert (adapter.dump_python(loaded), adapter.validate_json(json.dumps(given))) == (
+            given,
+            loaded,
+        )
+        assert adapter.json_schema()["properties"].keys() >= given.keys()
+
+
+OPTIONS: list[dict[str, Any]] = [
+    {},
+    {"exclude": {"name", "permissions"}},
+    {"include": {"name", "created_at"}},
+    {"include": {"name", "permissions"}, "exclude": {"permissions"}},
+    {"exclude_none": True},
+    {"exclude_unset": True},
+    {"exclude_defaults": True},
+    {"by_alias": True},
+]
+"""What an application passes to `model_dump`, and with the prefix `response_model_` to FastAPI."""
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=lambda options: "-".join(options) or "none")
+class TestDumpOptions:
+    """Each option does to a role what it does to a dataclass of its fields."""
+
+    role = make_role(name="AI Engineer", permissions=["PROJECT_READ"], description="Looks.")
+    Plain: Any = make_dataclass("Plain", [(name, object) for name in role.to_dict()])
+    both = ((Role, role), (Plain, Plain(**role.to_dict())))
+
+    @pytest.mark.parametrize("mode", ["python", "json"])
+    def test_model_dump(self, options: dict[str, Any], mode: Any) -> None:  # noqa: ANN401
+        """Alone, and in a list."""
+        inner: dict[str, Any] = {
+            name: {"__all__": value} if name in {"include", "exclude"} else value
+            for name, value in options.items()
+        }
+
+        def dump(kind: Any, item: object) -> list[object]:  # noqa: ANN401 - a type
+            kinds: Any = GenericAlias(list, (kind,))
+            alone, items = TypeAdapter[Any](kind), TypeAdapter[Any](kinds)
+            return [
+                alone.dump_python(item, mode=mode, **options),
+                json.loads(alone.dump_json(item, **options)),
+                items.dump_python([item], mode=mode, **inner),
+                json.loads(items.dump_json([item], **inner)),
+            ]
+
+        ours, plain = [dump(*each) for each in self.both]
+        assert ours == plain
+
+    async def test_fastapi(self, options: dict[str, Any]) -> None:
+        """As a response of FastAPI."""
+        app = FastAPI()
+        named = {f"response_model_{name}": value for name, value in options.items()}
+
+        def add(kind: Any, item: object) -> None:  # noqa: ANN401 - a type
+            async def answer() -> object:
+                return item
+
+            app.add_api_route(f"/{kind.__name__}", answer, response_model=kind, **named)
+
+        for each in self.both:
+            add(*each)
+        async with caller(app) as http:
+            ours, plain = [(await http.get(f"/{kind.__name__}")).json() for kind, _ in self.both]
+        assert ours == plain
 
 
 def test_pydantic_error() -> None:
