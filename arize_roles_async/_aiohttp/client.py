@@ -7,7 +7,7 @@ import aiohttp
 
 from arize_roles_async._aiohttp.config import Config
 from arize_roles_async._aiohttp.hooks import AiohttpShared
-from arize_roles_async._aiohttp.internals import check_aiohttp
+from arize_roles_async._aiohttp.internals import check_aiohttp, proxy_of
 from arize_roles_async._aiohttp.transport import AiohttpTransport
 from arize_roles_async._arize import BaseArizeClient
 from arize_roles_async._calls.api_key import ApiKey
@@ -72,7 +72,7 @@ class AiohttpRolesClient(BaseArizeClient):
             ignored, except by a lent session with `trust_env=True`. The proxy does not see the key,
             unless the service's URL is plain http.
         allow_http: Whether the key may go over plain http to a host, or through a proxy, that is
-            not loopback.
+            not loopback, wherever the proxy comes from.
 
     Raises:
         ConfigurationError: A value is missing, malformed, of another type, or excludes another.
@@ -100,6 +100,7 @@ class AiohttpRolesClient(BaseArizeClient):
     ) -> None:
         check_type("session", session, aiohttp.ClientSession | None, "an aiohttp.ClientSession")
         check_aiohttp(session)
+        lent_proxy = None if session is None else proxy_of(session)[0]
         config = Config(
             api_key=api_key,
             base_url=base_url,
@@ -110,6 +111,7 @@ class AiohttpRolesClient(BaseArizeClient):
             headers=headers,
             allow_http=allow_http,
             lent_session=session is not None,
+            lent_proxy=str(lent_proxy) if lent_proxy else None,
         )
         _check_session(session, config)
         # Not the connector's own limit, which would starve some of the calls that wait.

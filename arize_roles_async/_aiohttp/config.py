@@ -59,6 +59,7 @@ class Config:
         headers: Mapping[str, str] | None = None,
         allow_http: bool = False,
         lent_session: bool = False,
+        lent_proxy: str | None = None,
     ) -> None:
         text = str | None
         check_type("base_url", base_url, text, "a string")
@@ -74,7 +75,13 @@ class Config:
         self.key_source = KeySource(key)
         url = _proxy(proxy, lent_session=lent_session)
         self.proxy = None if url is None else Secret(url)
-        self.base_url = _checked_url(*_base_url(base_url, region), url, allow_http=allow_http)
+        self.allow_http = allow_http
+        self.base_url = _checked_url(*_base_url(base_url, region))
+        parts = urlsplit(self.base_url)
+        if parts.scheme == "http" and not allow_http:
+            via = url or lent_proxy
+            if flaw := flaw_of_plain_http(parts.hostname, via and urlsplit(via).hostname):
+                raise ConfigurationError(flaw)
         self.verify = verify
         """None if a lent session decides."""
         if verify is None and not lent_session:
@@ -145,18 +152,21 @@ def _port(variable: str) -> str:
     return f":{int(value)}" if int(value) else ""
 
 
-def _checked_url(url: str, variables: list[str], proxy: str | None, *, allow_http: bool) -> str:
+def _checked_url(url: str, variables: list[str]) -> str:
     if flaw := _flaw_of_base_url(url):
         raise ConfigurationError(f"the base URL{_from(variables)} {flaw}")
-    parts = urlsplit(url.rstrip("/"))
-    if parts.scheme == "http" and not allow_http:
-        for host, what in zip(_hosts(parts.geturl(), proxy), ("", "the proxy "), strict=False):
-            if not is_loopback(host):
-                raise ConfigurationError(
-                    f"plain http would send the API key to {what}{host} unprotected; use https, "
-                    "or pass allow_http=True"
-                )
-    return parts.geturl()
+    return urlsplit(url.rstrip("/")).geturl()
+
+
+def flaw_of_plain_http(host: str | None, proxy: str | None) -> str | None:
+    """Return what is wrong with plain http to a host, perhaps through a proxy, or None."""
+    for each, what in ((host, ""), (proxy, "the proxy ")):
+        if each and not is_loopback(each):
+            return (
+                f"plain http would send the API key to {what}{each} unprotected; use https, or "
+                "pass allow_http=True"
+            )
+    return None
 
 
 def _hosts(url: str, proxy: str | None) -> list[str]:

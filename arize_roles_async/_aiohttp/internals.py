@@ -23,7 +23,7 @@ OF_CLASSES: Final = (
     *("client_proto.ResponseHandler.closed", "client_proto.ResponseHandler.should_close"),
 )
 _OF_A_SESSION: Final = ("_default_proxy", "_default_proxy_auth", "_loop", "_middlewares")
-_OF_A_REQUEST: Final = ("_traces", "headers")
+_OF_A_REQUEST: Final = ("_traces", "headers", "proxy", "url")
 
 loop_of: Callable[[aiohttp.ClientSession], asyncio.AbstractEventLoop] = attrgetter("_loop")
 middlewares_of: Callable[[aiohttp.ClientSession], Sequence[aiohttp.ClientMiddlewareType]]

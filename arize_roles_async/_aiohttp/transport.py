@@ -17,7 +17,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from arize_roles_async._aiohttp import hooks
-from arize_roles_async._aiohttp.config import Config
+from arize_roles_async._aiohttp.config import Config, flaw_of_plain_http
 from arize_roles_async._aiohttp.connections import (
     Connections,
     NotReusableError,
@@ -71,8 +71,11 @@ class Attempt:
         limit: AsyncioTimeLimit[Call],
         connections: Connections,
         headers: Secret[CIMultiDict[str]],
+        *,
+        allow_http: bool,
     ) -> None:
         self.call = call
+        self._allow_http = allow_http
         self.limit = limit
         self.connections = connections
         self._headers = headers  # Nothing before the socket sees these.
@@ -89,6 +92,11 @@ class Attempt:
     ) -> aiohttp.ClientResponse:
         if self._failure is not None:
             raise self._failure
+        # Only now is it known whether there is a proxy, from whatever place.
+        if request.url.scheme == "http" and not self._allow_http:
+            flaw = flaw_of_plain_http(request.url.host, request.proxy and request.proxy.host)
+            if flaw is not None:
+                raise ClientStateError(flaw)
         if hooks.before_sending is not None:
             hooks.before_sending(request)
         self.traces = traces_of(request)
@@ -288,7 +296,8 @@ class AiohttpTransport(AsyncioTransport):
         if self.time_limits.is_closed:
             raise ClientStateError("the client is closed")
         limit: Any = call.time_limit  # An `AsyncioTimeLimit`.
-        attempt = Attempt(call, limit, self._connections, self._headers)
+        allowed = self._config.allow_http
+        attempt = Attempt(call, limit, self._connections, self._headers, allow_http=allowed)
         try:
             answer = await self._exchange(request, attempt)
         except BaseException as error:  # noqa: BLE001 - raised below

@@ -26,9 +26,12 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from rich.pretty import traverse
+from yarl import URL
 
 from arize_roles_async import (
     AiohttpRolesClient,
+    ClientStateError,
+    ConfigurationError,
     Request,
     Response,
     RolesClient,
@@ -42,7 +45,7 @@ from arize_roles_async.transport import HttpRolesClient, HttpTransport
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from tests.support.clients import LENT, ONCE, SOON, create, own_or_lent, use
 from tests.support.event_loop import until
-from tests.support.raw_http import http_response, scripted
+from tests.support.raw_http import PAGE, http_response, scripted
 from tests.support.sizes import sized
 from tests.support.tls import Authority
 
@@ -537,6 +540,67 @@ def test_refused(make: Callable[[], object], failing: Failing) -> None:
     """Arguments that are refused show no key."""
     with failing(Exception):
         make()
+
+
+class Here(aiohttp.abc.AbstractResolver):
+    """Finds every host on this machine."""
+
+    async def resolve(self, host: str, port: int = 0, family: int = 0) -> Any:  # noqa: ANN401
+        del host, family
+        return [
+            {"hostname": "", "host": "127.0.0.1", "port": port, "family": 2, "proto": 0, "flags": 0}
+        ]
+
+    async def close(self) -> None: ...
+
+
+@pytest.mark.parametrize("allow_http", [False, True])
+@pytest.mark.parametrize("host", ["elsewhere.example", "127.0.0.1"])
+@pytest.mark.parametrize("place", ["proxy=", "session", "trust_env", "middleware", "URL"])
+async def test_proxy_in_plain_http(
+    place: str, host: str, failing: Failing, monkeypatch: pytest.MonkeyPatch, *, allow_http: bool
+) -> None:
+    """Over plain http the key goes to no other machine, wherever a proxy comes from."""
+
+    async def lead(request: Any, handler: Any) -> Any:  # noqa: ANN401 - aiohttp's
+        if place == "middleware":
+            request.proxy = URL(proxy)
+        elif place == "URL":
+            request.url = URL(proxy).with_path("/")
+        return await handler(request)
+
+    async with scripted(PAGE) as script:
+        proxy = script.url.replace("127.0.0.1", host)
+        monkeypatch.setenv("http_proxy", proxy)
+        async with aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(resolver=Here()),
+            trust_env=place == "trust_env",
+            proxy=proxy if place == "session" else None,
+            middlewares=[lead],
+        ) as session:
+            given = {"proxy": proxy} if place == "proxy=" else {}
+
+            async def call() -> None:
+                # Another name of this machine: the request goes to the proxy alone.
+                url = "http://localhost:9"
+                options: Any = {
+                    "session": session,
+                    "allow_http": allow_http,
+                    "retry": ONCE,
+                    **given,
+                }
+                await AiohttpRolesClient(OLD, base_url=url, **options).list()
+
+            if allow_http or host == "127.0.0.1":
+                await call()
+            else:
+                where = f"the proxy {host}" if place != "URL" else host
+                # At once, where the client can know it.
+                at_once = place in {"proxy=", "session"}
+                kind = ConfigurationError if at_once else ClientStateError
+                with failing(kind, match=f"would send the API key to {where} unpro"):
+                    await call()
+        assert len(script.requests) == (allow_http or host == "127.0.0.1")
 
 
 async def test_reprs() -> None:
