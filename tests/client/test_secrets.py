@@ -19,8 +19,8 @@ import aiohttp
 import pytest
 import uvloop
 from aiohttp import ThreadedResolver
+from aiohttp.abc import AbstractResolver
 from aiohttp.http_writer import StreamWriter
-from multidict import CIMultiDict
 from opentelemetry.instrumentation.aiohttp_client import AioHttpClientInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -313,15 +313,12 @@ RAISING: dict[str, tuple[object, str]] = {
 
 def each_bytes(held: object) -> list[bytes]:
     """Return the bytes in arguments."""
-    if isinstance(held, bytes | bytearray | memoryview):
-        return [bytes(held)]
-    if isinstance(held, CIMultiDict):
-        return [str(held).encode()]
-    return (
-        [part for each in held for part in each_bytes(each)]
-        if isinstance(held, list | tuple)
-        else []
-    )
+    if isinstance(held, tuple | list):
+        parts = cast("Sequence[object]", held)
+        return [found for each in parts for found in each_bytes(each)]
+    if isinstance(held, memoryview):
+        return [held.tobytes()]
+    return [held if isinstance(held, bytes) else str(held).encode()]
 
 
 ANYWAY = {"pool", "connection", "resolver", "body"}
@@ -542,7 +539,7 @@ def test_refused(make: Callable[[], object], failing: Failing) -> None:
         make()
 
 
-class Here(aiohttp.abc.AbstractResolver):
+class Here(AbstractResolver):
     """Finds every host on this machine."""
 
     async def resolve(self, host: str, port: int = 0, family: int = 0) -> Any:  # noqa: ANN401
