@@ -14,11 +14,12 @@ import pytest
 import uvloop
 from hypothesis import settings
 
-from arize_roles_async import ConflictError, OutcomeUnknownError
+from arize_roles_async import ConflictError, OutcomeUnknownError, Response
 from arize_roles_async._aiohttp.connections import UsedConnection
 from arize_roles_async._aiohttp.time_limits import TimedEvent
 from arize_roles_async._aiohttp.transport import Attempt
 from arize_roles_async._calls.call import Call
+from arize_roles_async._calls.client import Parts
 from arize_roles_async._calls.queue import Queue
 from arize_roles_async._directory import client as directory
 from arize_roles_async._role_bindings.client import BaseRoleBindingsClient as Bindings
@@ -67,6 +68,7 @@ def found_over_sockets(loop: Any, folder: Path, rounds: int) -> Iterator[str]:  
 ENSURE: Final = Bindings.ensure
 REMOVE: Final = Bindings.remove
 CALL: Final[Any] = Attempt.__call__
+RECEIVE: Final[Any] = Call.receive
 
 
 async def ensure_any_role(bindings: Bindings, **target: Any) -> Any:  # noqa: ANN401
@@ -97,6 +99,12 @@ def forget_failure(attempt: Attempt, *given: object) -> object:
     return CALL(attempt, *given)
 
 
+def read_any_clock(call: Call, outcome: Any, *given: Any) -> object:  # noqa: ANN401
+    if isinstance(outcome, Response):
+        call._note_time(outcome, given[-1])  # noqa: SLF001
+    return RECEIVE(call, outcome, *given)
+
+
 A_404: Final = {("role_bindings.delete", 404): True}
 PLANTED: Final = {
     "a lost attempt is forgotten": (
@@ -110,6 +118,18 @@ PLANTED: Final = {
     "a role of any age is the call's own": (
         *("roles.create", patch.object(Call, "created_since", return_value=0.0)),
         "it was there before",
+    ),
+    "a gateway's clock is the service's": (
+        *("roles.create", patch.object(Call, "receive", read_any_clock)),
+        "changed, and raised",
+    ),
+    "the account of another key shows what was made": (
+        *("roles.delete", patch.object(Call, "may_be_elsewhere", new=False)),
+        "nothing was deleted",
+    ),
+    "each part asks for a key": (
+        *("by_name", patch.object(Parts, "of", lambda _, each: each)),
+        "the key was asked for too often",
     ),
     "a 404 means that a delete was made": (
         *("role_bindings.delete", patch.dict(ROLE_BINDINGS.verdicts, A_404)),

@@ -5,6 +5,8 @@ It is a small fake account for one call of `tests.tools.judge`, which notes what
 
 import json
 from collections.abc import Callable, Mapping
+from datetime import timedelta
+from email.utils import format_datetime
 from random import Random
 from typing import Any, Final, NamedTuple, cast
 
@@ -54,6 +56,10 @@ class Story:
     """What others do before a request, by its number."""
     attempts: int = 3
     total: float | None = None
+    ahead: float = 0.0
+    """Seconds that the clock of gateways is ahead of the service's."""
+    has_other_key: bool = False
+    """After a 401, the key function returns the key of another account."""
 
 
 class Moment(NamedTuple):
@@ -75,6 +81,12 @@ class TroubledService(FakeAccount):
         super().__init__(predefined=False, assumptions=Assumptions(**settings), **options)
         self.story, self.resource = story, story.method.partition(".")[0]
         self.key, self.in_process = f"key-of-the-call-{story.seed}", "clock" in options
+        self.other_key, self.asked = f"key-of-others-{story.seed}", 0
+        self.other = FakeAccount(api_key=self.other_key, predefined=False, clock=self.now)
+        """The account of that key, which is empty and stays so: the key cannot create."""
+        self.other.add_key(
+            self.other_key, grants=("ROLE_READ", "ROLE_UPDATE", "ROLE_DELETE", "USER_READ")
+        )
         self.own: dict[str, bool] = {}
         """What the call's requests changed, by IDs; True if the answers said they did not."""
         self.deleted: set[str] = set()
@@ -138,6 +150,15 @@ class TroubledService(FakeAccount):
         elif self.resource == "roles" and share < 0.7:
             self.add_key(self.key, grants=("ROLE_READ",))
 
+    def api_key_now(self) -> str:
+        """Return the key of the call as its function does."""
+        self.asked += 1
+        is_other = self.story.has_other_key and "401" in self.ends()
+        return self.other_key if is_other else self.key
+
+    def ends(self) -> list[str]:
+        return [end for *_, end in self.requests]
+
     def changes(self) -> list[str]:
         """Return what became of the requests for a change."""
         return [end for method, _, _, end in self.requests if method != "GET"]
@@ -177,6 +198,8 @@ class TroubledService(FakeAccount):
             self._carry_out(self.late.pop())
         number = 1 + [method != "GET" for method, *_ in self.requests].count(is_change)
         fault = self.story.faults.get(f"{'change' if is_change else 'read'} {number}")
+        if request.headers["Authorization"].endswith(self.other_key):
+            fault = None
         reply = self._carry_out(request) if fault is None else self._reply(request, fault)
         self.requests.append((request.method, request.path, retries, fault or f"{reply.status}"))
         return msgspec.structs.replace(reply, delay=self.drawn.choice([0.0, 0.1, 0.9]))
@@ -185,7 +208,8 @@ class TroubledService(FakeAccount):
         what, _, when = fault.partition(" ")
         status = what.removeprefix("page")
         if what not in AFTER:
-            page: Any = {"body": "<html>Busy"} if what != status else {}
+            date = format_datetime(self.now() + timedelta(seconds=self.story.ahead), usegmt=True)
+            page: Any = {"body": "<html>Busy", "headers": {"Date": date}} if what != status else {}
             failure: Any = int(status) if status.isdecimal() else what.replace("late", "lost")
             self.fail("any", failure, when=cast("Any", when or "before"), **page)
         if what == "late":
@@ -203,7 +227,8 @@ class TroubledService(FakeAccount):
         return reply
 
     def _carry_out(self, request: Request, *, is_denied: bool = False) -> Reply:
-        reply = reply_of(super().handle(request))
+        is_other = request.headers["Authorization"].endswith(self.other_key)
+        reply = reply_of(self.other.handle(request) if is_other else super().handle(request))
         self._note(is_denied=is_denied)
         return reply
 

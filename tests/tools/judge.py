@@ -12,6 +12,7 @@ by what the account did with each request:
 - `OutcomeUnknownError` comes only if an answer was lost or odd.
 - No right goes to a user or place that did not have the given name, and one of two is not picked.
 - No attempt is sent twice.
+- The function of the key is asked once, and after a 401 again, perhaps for another account's key.
 - Over sockets, no call is stuck, and no task and no connection is left.
 
 The guide ("What no client can know") says where an end cannot be true: there it is not judged.
@@ -44,6 +45,9 @@ NAMED: Final = {"user", "role", "space", "project"}
 CLEAR: Final = {"refused", "200", "201", "204", "401", "403", "404", "409", "429"}
 """The ends of requests that leave no doubt of what they did."""
 DENIED: Final = {"503 before", "503 after"}
+AHEAD: Final = (0.0, -90.0, 5.0, 90.0)
+OTHER_KEYS: Final = 0.3
+"""Part of the calls whose function may return the key of another account."""
 SLOTS: Final = 8
 
 
@@ -56,7 +60,10 @@ def random_story(drawn: Random, methods: Iterable[str] = METHODS) -> Story:
     others = {number: drawn.choice(acts) for number in range(1, 9) if drawn.random() < share}
     precision, total = drawn.choice(PRECISIONS), drawn.choice([None, None, 2.0, 30.0])
     seed, attempts = drawn.randrange(2**32), drawn.randint(1, 4)
-    return Story(method, seed, precision, faults, others, attempts, total)
+    ahead, has_other_key = drawn.choice(AHEAD), drawn.random() < OTHER_KEYS
+    if has_other_key:
+        faults |= {f"change {drawn.randint(1, 3)}": "401"}
+    return Story(method, seed, precision, faults, others, attempts, total, ahead, has_other_key)
 
 
 def pairs(drawn: Random) -> Iterator[Story]:
@@ -67,7 +74,8 @@ def pairs(drawn: Random) -> Iterator[Story]:
     for method, one, two, precision in itertools.product(METHODS, FAULTS, FAULTS, PRECISIONS):
         acts = {drawn.randint(1, 6): drawn.choice(ACTS[method.partition(".")[0]]) for _ in range(2)}
         seed, faults = drawn.randrange(2**32), {"change 1": one, "change 2": two}
-        yield Story(method, seed, precision, faults, acts)
+        ahead, has_other_key = drawn.choice(AHEAD), drawn.random() < OTHER_KEYS
+        yield Story(method, seed, precision, faults, acts, 3, None, ahead, has_other_key)
 
 
 def flaws(service: Service, end: Any) -> Iterator[str]:  # noqa: ANN401 - of any method
@@ -77,6 +85,8 @@ def flaws(service: Service, end: Any) -> Iterator[str]:  # noqa: ANN401 - of any
     sent = Counter(each[:3] for each in service.requests if each[0] != "GET")
     if service.resource == "roles" and max(sent.values(), default=0) > 1:
         yield "an attempt was sent twice"
+    if service.asked > 1 + ("401" in service.ends()):
+        yield "the key was asked for too often"
     if not isinstance(end, Exception):
         if not faults & {"twice", "spoiled"}:
             yield from _untrue(service, end)
@@ -191,7 +201,7 @@ async def judged(story: Story) -> list[str]:
     service = Service(story, clock=lambda: START)
     began, total = service.now(), story.total
     retry = client.RetryPolicy(attempts=story.attempts, backoff=1e-9)
-    roles = FakeRolesClient(service, api_key=service.key, timeout=total, retry=retry)
+    roles = FakeRolesClient(service, api_key=service.api_key_now, timeout=total, retry=retry)
     end = await _called(roles, service)
     took = (service.now() - began).total_seconds() - service.jumped
     is_late = total is not None and took > total + 0.01
@@ -255,10 +265,10 @@ async def over_sockets(stories: Iterable[Story], drawn: Random, tls: Authority) 
         # Each request arrives: a connection breaks, and none is refused. Answers may be late.
         faults = {key: x.replace("refused", "lost before") for key, x in story.faults.items()}
         service = Service(attrs.evolve(story, faults=faults, total=8.0))
-        server.services[service.key] = service
+        server.services |= dict.fromkeys((service.key, service.other_key), service)
         limits = client.Timeouts(total=8.0, connect=5.0, read=read)
         retry = client.RetryPolicy(attempts=story.attempts, backoff=1e-9)
-        copy = roles.with_options(api_key=service.key, timeout=limits, retry=retry)
+        copy = roles.with_options(api_key=service.api_key_now, timeout=limits, retry=retry)
         return service, asyncio.create_task(_called(copy, service))
 
     async with await asyncio.start_server(server.serve, host, 0, ssl=tls.right()) as listening:
