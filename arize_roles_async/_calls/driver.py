@@ -4,7 +4,7 @@ import functools
 import logging
 import math
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
@@ -126,7 +126,7 @@ class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
                 queue.exit()
             now = transport.now()
             if is_logged:
-                _log(self, outcome, now - started)
+                _log_attempt(self, outcome, now - started)
             if isinstance(outcome, Response) and (pace.limited or outcome.status == _TOO_MANY):
                 _note_pace(queue, self, outcome, now)
             step = self.receive(outcome, decode, now)
@@ -144,9 +144,9 @@ class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
 
     async def _prepare(self, waited: float) -> bool:
         """Ask for the key, if there is none; return False if a hold began: it must queue again."""
-        if waited and logger.isEnabledFor(logging.DEBUG):
-            message, extra = "%s waited %.3f s in the queue", _fields(self, waited)
-            logger.debug(message, str(self.exchange.request), waited, extra=extra)
+        if waited:
+            message = "%s waited %.3f s in the queue"
+            _log(self, logging.DEBUG, waited, None, message, str(self.exchange.request), waited)
         held_until = self.driver.pace.held_until
         # Only after the wait, in which a key may expire.
         if not self.keys:
@@ -157,11 +157,11 @@ class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
         self, step: Retry, outcome: Response | RolesError, started: float, ended: float
     ) -> float:
         """Wait after an attempt until the next may join the queue, and return the time of that."""
-        logger.info(
+        _log(
+            *(self, logging.INFO, ended - started, outcome),
             "%s: attempt %d failed, the next in %.2f s: %s (request id %s)",
             *(str(self.exchange.request), self.exchange.attempts, step.delay),
             *(_in_log(step.failure), step.failure.request_id),
-            extra=_fields(self, ended - started, outcome),
         )
         if isinstance(step.failure, RateLimitError):
             return ended  # It waits in the queue, as all do under a rate limit.
@@ -345,23 +345,37 @@ def _note_pace(queue: Queue, call: DrivenCall[object], response: Response, now: 
     queue.hold(call.sent_at, now, retry_after(response.headers) or 0.0)
     call.note_refusal(now - pace.refused_since)
     if not was_limited:
-        logger.debug(
-            "the service limits the rate: requests wait %.3g s, then go at the rate that it grants",
-            pace.wait(now),
-            extra=_fields(call, pace.wait(now)),
+        wait = pace.wait(now)
+        message = (
+            "the service limits the rate: requests wait %.3g s, then go at the rate that it grants"
         )
+        _log(call, logging.DEBUG, wait, None, message, wait)
 
 
-def _log(call: DrivenCall[object], outcome: Response | RolesError, seconds: float) -> None:
-    fields = _fields(call, seconds, outcome)
-    logger.debug(
+def _log_attempt(call: DrivenCall[object], outcome: Response | RolesError, seconds: float) -> None:
+    _log(
+        *(call, logging.DEBUG, seconds, outcome),
         # As text: the query of a request, which a record would keep, may hold an address.
         "%s: %s on attempt %d after %.1f ms (request id %s)",
         str(call.exchange.request),
         outcome.status if isinstance(outcome, Response) else _in_log(outcome),
-        *(call.exchange.attempts, seconds * 1000.0, fields["request_id"]),
-        extra=fields,
+        *(call.exchange.attempts, seconds * 1000.0, _request_id(outcome)),
     )
+
+
+def _log(
+    call: DrivenCall[object],
+    level: int,
+    seconds: float,
+    outcome: Response | RolesError | None,
+    message: str,
+    *args: object,
+) -> None:
+    """Write a record of the log, perhaps about an attempt."""
+    # What the application made of the log must not end a call, whose change may have been made.
+    with suppress(Exception):
+        if logger.isEnabledFor(level):
+            logger.log(level, message, *args, extra=_fields(call, seconds, outcome))
 
 
 def _in_log(failure: RolesError) -> str:
@@ -374,24 +388,31 @@ def _in_log(failure: RolesError) -> str:
     return " ".join(words)
 
 
+def _request_id(outcome: Response | RolesError) -> str | None:
+    if isinstance(outcome, Response):
+        return outcome.header("X-Request-Id")
+    return outcome.request_id
+
+
 def _fields(
-    call: DrivenCall[object], seconds: float, outcome: Response | RolesError | None = None
+    call: DrivenCall[object], seconds: float, outcome: Response | RolesError | None
 ) -> dict[str, object]:
-    """Return the fields of a log record, perhaps about an attempt, which JSON loggers write."""
-    request = call.exchange.request
+    """Return the fields of a log record, which JSON loggers write.
+
+    Applications add fields of their own, such as `request_id`, and `logging` allows a name once.
+    """
     fields: dict[str, object] = {
-        "host": call.driver.transport.host,
-        "client": call.client,
-        "operation": call.operation,
-        "method": request.method,
-        "path": request.path,
-        "seconds": seconds,
+        "arize_host": call.driver.transport.host,
+        "arize_client": call.client,
+        "arize_operation": call.operation,
+        "arize_method": call.exchange.request.method,
+        "arize_path": call.exchange.request.path,
+        "arize_seconds": seconds,
     }
     if outcome is not None:
-        if isinstance(outcome, Response):
-            request_id = outcome.header("X-Request-Id")
-        else:
-            request_id = outcome.request_id
-        status = getattr(outcome, "status", None)
-        fields |= {"attempt": call.exchange.attempts, "status": status, "request_id": request_id}
+        fields |= {
+            "arize_attempt": call.exchange.attempts,
+            "arize_status": getattr(outcome, "status", None),
+            "arize_request_id": _request_id(outcome),
+        }
     return fields

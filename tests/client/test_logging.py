@@ -2,8 +2,9 @@
 
 import functools
 import logging
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 import pytest
@@ -20,6 +21,7 @@ from tests.support.clients import SOON, Connect, account_at_noon, both_clients, 
 from tests.support.documentation import examples
 from tests.support.raw_http import http_response, scripted
 
+LOGGER: Final = logging.getLogger("arize_roles_async")
 CONFIGURATION = Path(arize_roles_async.__file__).parent / "guide" / "configuration.md"
 PROBLEM = b'{"title": "Busy", "status": 503, "detail": "Ada is at it"}'
 
@@ -49,7 +51,9 @@ class TestLog:
             said.format(path, 2, "0.00", "RolesConnectionError", None),
         ]
         names = ("method", "path", "attempt", "status", "request_id")
-        assert [(r.levelname, *(vars(r)[name] for name in names)) for r in log.records] == [
+        assert [
+            (r.levelname, *(vars(r)[f"arize_{name}"] for name in names)) for r in log.records
+        ] == [
             ("DEBUG", "GET", "/v2/roles", 1, 200, None),
             ("DEBUG", "PATCH", path, 1, 503, "req-7"),
             ("INFO", "PATCH", path, 1, 503, "req-7"),
@@ -57,7 +61,7 @@ class TestLog:
             ("INFO", "PATCH", path, 2, None, None),
             ("DEBUG", "PATCH", path, 3, 200, None),
         ]
-        assert {vars(record)["operation"] for record in log.records} == {"update"}
+        assert {vars(record)["arize_operation"] for record in log.records} == {"update"}
 
     @both_clients
     async def test_client(self, connect: Connect, log: pytest.LogCaptureFixture) -> None:
@@ -69,7 +73,7 @@ class TestLog:
                 await each.list()
             records: list[Any] = log.records
             host = URL(roles.base_url).authority if isinstance(roles, AiohttpRolesClient) else None
-        assert [(r.client, r.host) for r in records] == [
+        assert [(r.arize_client, r.arize_host) for r in records] == [
             *((None, host), ("acme", host), ("acme", host))
         ]
 
@@ -106,7 +110,59 @@ class TestLog:
             "GET /v2/roles waited 2.000 s in the queue",
             "GET /v2/roles: 200 on attempt 2 after 1250.0 ms (request id None)",
         ]
-        assert [vars(record)["seconds"] for record in debug] == [1.25, 2.0, 2.0, 1.25]
+        assert [vars(record)["arize_seconds"] for record in debug] == [1.25, 2.0, 2.0, 1.25]
+
+
+ATTRIBUTES: Final = ("host", "client", "operation", "method", "path", "seconds", "attempt")
+"""With `status` and `request_id`, what applications name their own attributes of records."""
+
+
+def broken(*_: object, **__: object) -> Any:  # noqa: ANN401 - as what it stands for
+    raise OSError("the log is full")
+
+
+def with_factory(patch: pytest.MonkeyPatch, **attributes: str) -> None:
+    """Add attributes to each record, as the cookbook of `logging` does."""
+    make = logging.getLogRecordFactory()
+
+    def make_more(*args: Any, **options: Any) -> logging.LogRecord:  # noqa: ANN401
+        record = make(*args, **options)
+        vars(record).update(attributes)
+        return record
+
+    patch.setattr(logging, "_logRecordFactory", make_more)
+
+
+SET_UPS: Final[dict[str, Callable[[pytest.MonkeyPatch], None]]] = {
+    "attributes": lambda patch: with_factory(
+        patch, **dict.fromkeys((*ATTRIBUTES, "status", "request_id"), "mine")
+    ),
+    "factory": lambda patch: patch.setattr(logging, "_logRecordFactory", broken),
+    "filter": lambda patch: patch.setattr(LOGGER, "filters", [broken]),
+    "handler": lambda patch: patch.setattr(logging.Handler, "handle", broken),
+}
+"""What an application does to the log, by a name."""
+
+
+@pytest.mark.parametrize("level", [logging.DEBUG, logging.INFO])
+@pytest.mark.parametrize("set_up", SET_UPS)
+@both_clients
+async def test_set_ups(
+    connect: Connect, set_up: str, level: int, log: pytest.LogCaptureFixture
+) -> None:
+    """A log that raises, or that has attributes of its own, decides nothing of a call."""
+    account = account_at_noon()
+    role = account.add_role("A", ["ROLE_READ"])
+    account.fail("update", 503, retry_after=0)
+    account.fail("update", 429, retry_after=0)
+    log.set_level(level, logger=LOGGER.name)
+    async with connect(account, retry=RetryPolicy(attempts=3, backoff=1e-9)) as roles:
+        with pytest.MonkeyPatch.context() as patch:
+            SET_UPS[set_up](patch)
+            updated = await roles.update(role_id=role.id, description="B")
+    assert updated.description == "B"
+    mine = [vars(each).get("request_id") for each in log.records if each.name == LOGGER.name]
+    assert set(mine) == ({"mine"} if set_up == "attributes" else set())
 
 
 @pytest.mark.parametrize("is_filtered", [False, True])

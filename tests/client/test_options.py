@@ -216,7 +216,7 @@ class TestOptions:
         log, names = logging.getLogger("arize_roles_async"), list[str | None]()
 
         def note(record: logging.LogRecord) -> None:
-            names.append(vars(record)["client"])
+            names.append(vars(record)["arize_client"])
 
         async def use() -> list[object]:
             async with FakeRolesClient(account, max_concurrency=1, timeout=None) as first:
@@ -303,7 +303,7 @@ async def test_of_copies(resource: str, caplog: pytest.LogCaptureFixture) -> Non
             *[("list", KEYS[0])] * 2,
             (operation, KEYS[1]),
         ]
-        assert {vars(record)["client"] for record in caplog.records} == {None, "two"}
+        assert {vars(record)["arize_client"] for record in caplog.records} == {None, "two"}
         hurried = last.with_options(timeout=1.0)
         with pytest.raises(RolesTimeoutError) as caught:
             await read(getattr(hurried, resource, hurried))
