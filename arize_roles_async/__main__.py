@@ -64,6 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unknown:
         instead = [f"; {new}" for old, new in _GONE.items() if old in " ".join(unknown)]
         parser.error(f"unrecognized arguments: {' '.join(unknown)}{''.join(instead)}")
+    if getattr(chosen, "comment", None) == "/dev/stdout":
+        chosen.comment = "-"
     if getattr(chosen, "comment", None) == "-" and chosen.format != "text":
         parser.error("--comment - prints Markdown alone: leave --format out")
     for notice in (client.AlphaWarning, client.BetaWarning):
@@ -103,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
         "default 30%% if the account has ten or more custom roles",
     )
     apply.add_argument(
-        "--any-account", action="store_true", help="let --yes use files without account and anchor"
+        "--any-account", action="store_true", help="let --yes use files without an anchor"
     )
     for command in (plan, apply):
         command.add_argument("--format", choices=("text", "json"), default="text")
@@ -223,14 +225,14 @@ class _Run:
         chosen = self._chosen
         is_shown = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
         is_asked = not chosen.yes and chosen.checksum is None
-        is_tied = declaration.account is not None or declaration.anchor is not None
         if "ARIZE_ROLES_MAX_REMOVALS" in os.environ:
             raise client.ConfigurationError(
                 "ARIZE_ROLES_MAX_REMOVALS limits nothing any more: unset it, pass --max-removals"
             )
-        if chosen.yes and not (is_tied or is_shown or chosen.any_account):
+        if chosen.yes and not (declaration.anchor or is_shown or chosen.any_account):
             raise client.ConfigurationError(
-                "these files fit any account: add account or anchor to one, or pass --any-account"
+                "these files fit any account: add the anchor that `arize-roles export --anchor` "
+                "prints to one, or pass --any-account"
             )
         if is_asked and not is_shown:
             raise client.ConfigurationError(

@@ -7,13 +7,13 @@ from arize_roles_async.as_code.apply import (
     ApplyError,
     ApplyResult,
     Refusal,
-    StalePlanError,
     TooManyRemovalsError,
     apply,
 )
 from arize_roles_async.as_code.declaration import Declaration, DeclaredRole
 from arize_roles_async.as_code.files import load, loads
 from arize_roles_async.as_code.planning import Change, Plan, PlanError, compare, export, plan
+from arize_roles_async.as_code.steps import StalePlanError
 from arize_roles_async.as_code.toml import FileViolation
 
 __all__ = [

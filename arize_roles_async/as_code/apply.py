@@ -9,7 +9,6 @@ import attr
 
 from arize_roles_async import RolesClient, RolesError, __version__
 from arize_roles_async._calls.client import one_call
-from arize_roles_async._calls.retries import retry_delay
 from arize_roles_async._values import errors
 from arize_roles_async._values.options import RetryPolicy
 from arize_roles_async._values.requests import check
@@ -21,10 +20,9 @@ from arize_roles_async.as_code.planning import (
     Change,
     Plan,
     PlanError,
-    differing,
     read_plan,
 )
-from arize_roles_async.as_code.toml import quote
+from arize_roles_async.as_code.steps import StalePlanError, Step, leaves_open, step_of
 
 _MOST_REMOVALS, _FEW_ROLES = "30%", 10
 """The limit unless one is given, as octoDNS has it, and of how many custom roles or more."""
@@ -33,7 +31,7 @@ _REFUSALS: Final = {400, 403, 404, 409, 422}
 _ONCE: Final = RetryPolicy(attempts=1)
 _FAILED, _LIMITED = 20, 3
 """The weights of an attempt that fails, and of one that a rate limit refuses: three of the former
-or 20 of the latter end a change. The reading before the next one waits."""
+or 20 of the latter end a change, if the client's policy has three."""
 
 
 @attr.frozen(kw_only=True)
@@ -103,17 +101,6 @@ class ApplyResult:
         }
 
 
-class StalePlanError(RolesError):
-    """The account or the declaration has changed since the plan was made.
-
-    Raised by `apply`, before any change, if the plan is not the expected one. As the cause of an
-    `ApplyError` it names a role that differs from the plan; that role was not changed.
-    """
-
-    plan: Plan | None = None
-    """The plan of the account as it is now; None if the error names a role."""
-
-
 class TooManyRemovalsError(PlanError):
     """The plan deletes, or takes permissions from, more roles than allowed; nothing was changed."""
 
@@ -144,7 +131,8 @@ async def apply(
     Each role is read again before each attempt to update or delete it. If it differs from the plan,
     it stays; only a change between that reading and our own request is not noticed. A role that is
     already as declared, or already gone where it should be, counts as made. Each change has the
-    time of one call, and three attempts, or 20 that a rate limit refuses.
+    time of one call of the client, and its `RetryPolicy`: three attempts unless given, or 20 that a
+    rate limit refuses, with the waits between them.
 
     A change that is refused (400, 403, 404, 409, 422) stops no other one but each update that takes
     a permission which it should have given. Any other failure ends the run: a key that is refused,
@@ -195,8 +183,12 @@ class Run:
         """How far the run came; the whole of it once `finish` has ended in whatever way."""
         self.is_sending: bool = False
         """A request is under way that may make a change."""
+        self.waits_for: str | None = None
+        """The change that the run makes, and why it has to be tried again."""
         self._client, self._permit = client, permit
         self._begun: Change | None = None
+        self._is_tried = False
+        """A request was sent that makes the change."""
         self._is_open = False
         """A request was sent that may have made the change, and its answer does not show it."""
 
@@ -216,7 +208,7 @@ class Run:
                 withheld.update(change.gives if is_update else ())
         except BaseException as error:
             is_error = isinstance(error, RolesError)
-            has_failed = self._is_open or (is_error and not isinstance(error, StoppedError))
+            has_failed = self._is_tried or (is_error and not isinstance(error, StoppedError))
             self.result = attr.evolve(
                 self.result,
                 failed=self._begun if has_failed else None,
@@ -236,9 +228,10 @@ class Run:
         self, change: Change, on_change: Callable[[Change], object] | None
     ) -> RolesError | None:
         """Make a change, unless somebody else made it; return the error if it was refused."""
-        self._begun, self._is_open, result = change, False, self.result
+        self._begun, self._is_tried, self._is_open = change, False, False
+        result = self.result
         try:
-            await self._make(change)
+            await self._make(step_of(change))
         except RolesError as error:
             is_refusal = getattr(error, "status", None) in _REFUSALS
             if self._is_open or not (is_refusal or isinstance(error, StalePlanError)):
@@ -247,82 +240,47 @@ class Run:
             refusal = Refusal(change=change, reason=str(error), is_blocked=is_blocked)
             self.result = attr.evolve(result, refused=(*result.refused, refusal))
             return error
+        finally:
+            self.waits_for = None
         self.result = attr.evolve(result, made=(*result.made, change))
-        self._begun = None
+        self._begun, self._is_tried, self._is_open = None, False, False
         if on_change is not None:
             on_change(change)
         return None
 
-    async def _make(self, change: Change) -> None:
+    async def _make(self, step: Step) -> None:
         """Make a change, in as many attempts as it takes."""
         # Its calls have the time of one together, and all the grace of a client that closes.
         async with one_call(self._client, "apply") as parts:
-            roles = parts.of(self._client)
-        spent = 0
+            client = parts.of(self._client)
+        once, spent = client.with_options(retry=_ONCE), 0
         while True:
             self._permit()
-            # Nobody has to look before a first create: a name that is taken is refused.
-            if change.before or spent:
-                if await self._is_made(roles, change):
+            if step.looks_first or spent:
+                if await step.is_made(client):
                     return
                 self._permit()
-            try:
-                await self._send(roles, change)
-            except RolesError as error:
-                cause = error.__cause__ if isinstance(error, errors.OutcomeUnknownError) else None
-                failure = cause if isinstance(cause, RolesError) else error
-                spent += _LIMITED if isinstance(failure, errors.RateLimitError) else _FAILED
-                attempt = spent // _FAILED or 1
-                if retry_delay(RetryPolicy(), failure, attempt=attempt, change=True) is None:
-                    raise
-            else:
+            if (failure := await self._send(step, client, once)) is None:
                 return
+            cause = failure.__cause__ if isinstance(failure, errors.OutcomeUnknownError) else None
+            shown = cause if isinstance(cause, RolesError) else failure
+            spent += _LIMITED if isinstance(shown, errors.RateLimitError) else _FAILED
+            self.waits_for = f"{self._begun}: {shown}"
+            if not await parts.wait_to_retry(shown, attempt=spent // _FAILED or 1):
+                raise failure
 
-    async def _is_made(self, roles: RolesClient, change: Change) -> bool:
-        """Return whether a change is made already; raise if its role is not as the plan saw it."""
-        before, after = change.before, change.after
-        if before is None:
-            named = [role async for role in roles.list() if after and role.name == after.name]
-            return bool(named) and not differing(after, named[0])
+    async def _send(self, step: Step, client: RolesClient, once: RolesClient) -> RolesError | None:
+        """Send a change once; return the error unless it was made."""
+        was_open, self._is_open = self._is_open, True
+        self._is_tried = self.is_sending = True
         try:
-            now = await roles.get(role_id=before.id)
-        except errors.NotFoundError as error:
-            if after is None:
-                return True
-            gone = f"{quote(after.name)} was deleted since the plan was made"
-            raise StalePlanError(gone) from error
-        fields = " and ".join(differing(before, now))
-        if not fields or not differing(after, now):
-            return bool(fields)
-        raise StalePlanError(f"{quote(before.name)} has another {fields} since the plan was made")
-
-    async def _send(self, roles: RolesClient, change: Change) -> None:
-        before, after, once = change.before, change.after, roles.with_options(retry=_ONCE)
-        role_id = before.id if before else ""
-        was_open, self._is_open, self.is_sending = self._is_open, True, True
-        try:
-            if after is None:
-                await once.delete(role_id=role_id)
-                return
-            fields: dict[str, Any] = {f: getattr(after, f) for f in differing(before, after)}
-            asked = once.update(role_id=role_id, **fields) if before else once.create(**fields)
-            if others := " and ".join(differing(await asked, after)):
-                raise errors.InvalidResponseError(f"the answer has a different {others}")
+            await step.send(once)
         except RolesError as error:
-            # The role is gone, whoever deleted it.
-            if after is None and isinstance(error.__cause__ or error, errors.NotFoundError):
-                return
-            # A gateway's 4xx says nothing about the change; the client looked after its 5xx.
-            is_gateways = isinstance(error, errors.StatusError) and not error.from_service
-            is_sure = isinstance(error, errors.ServerError | errors.RateLimitError)
-            is_unknown = isinstance(error, errors.OutcomeUnknownError | errors.InvalidResponseError)
-            self._is_open = was_open or is_unknown or (is_gateways and not is_sure)
-            # An earlier attempt, or another run, may have made the role that has the name.
-            is_taken = before is None and isinstance(error, errors.ConflictError)
-            if not (is_taken and await self._is_made(roles, change)):
-                raise
+            self._is_open = was_open or leaves_open(error)
+            return None if await step.is_settled(client, error) else error
         finally:
             self.is_sending = False
+        return None
 
 
 def _removals_flaw(limit: object) -> str | None:

@@ -158,7 +158,7 @@ class Plan:
     host: str | None = None
     """The host of its service, which the client talks to."""
     fits_any_account: bool = False
-    """True if the declaration has neither a label nor an anchor, so that no account is refused."""
+    """True if the declaration has no anchor, so that no account is refused."""
     predefined: tuple[Role, ...] = ()
     notes: tuple[str, ...] = ()
     """Hints that belong to no change."""
@@ -209,7 +209,7 @@ class Plan:
 
     def _lines(self) -> Iterator[_Line]:
         if self.fits_any_account:
-            yield _ALWAYS, "  for any account, since no file has account or anchor"
+            yield _ALWAYS, "  for any account, since no file has an anchor"
         if self.where:
             yield _ALWAYS, f"  account {self.where}"
         for change in self.changes:
@@ -334,7 +334,7 @@ def compare(roles: Iterable[Role], declaration: Declaration, *, host: str | None
         custom_roles=sum(not role.is_predefined for role in by_name.values()),
         account=declaration.account,
         host=host,
-        fits_any_account=declaration.account is None and declaration.anchor is None,
+        fits_any_account=declaration.anchor is None,
         predefined=tuple(role for role in by_name.values() if role.is_predefined),
         notes=tuple(notes),
     )

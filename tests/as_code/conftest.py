@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from arize_roles_fake import RolesServer
+from tests.as_code.accounts import role_id
 from tests.as_code.shell import KEY, Account, Shell
 
 
@@ -33,7 +34,7 @@ def shell(
     monkeypatch.chdir(tmp_path)
     served = Account()
     for name in ("B old", "D", "Same", "Undeclared"):
-        served.add_role(name, ["ROLE_READ"])
+        served.add_role(name, ["ROLE_READ"], id=role_id(name))
     with RolesServer(served) as server:
         monkeypatch.setenv("ARIZE_API_KEY", KEY)
         monkeypatch.setenv("ARIZE_BASE_URL", server.url)

@@ -23,6 +23,7 @@ from tests.support.processes import LONGEST_WAIT, MEASURED, clean_environment, r
 KEY: Final = "secret-of-the-test-4711"
 FILE: Final = """\
 account = "staging"
+anchor = "Um9sZTpTYW1l"
 absent = ["D"]
 
 [roles."B"]

@@ -9,7 +9,7 @@ from unittest.mock import AsyncMock
 import attrs
 import pytest
 
-from arize_roles_async import Role, ValidationError
+from arize_roles_async import RetryPolicy, Role, ValidationError
 from arize_roles_async.as_code import (
     ApplyError,
     Change,
@@ -19,6 +19,7 @@ from arize_roles_async.as_code import (
     apply,
     plan,
 )
+from arize_roles_async.as_code.apply import Run
 from arize_roles_fake import FakeRolesClient
 from tests.as_code.accounts import (
     HELD,
@@ -155,6 +156,21 @@ async def test_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
     assert texts(made) == ['update "B old" -> "B"', 'update "C"']
 
 
+async def test_callback_raises() -> None:
+    """A change counts as made before its callback is called, which may raise."""
+    account = account_of("A", "B")
+    run = Run(FakeRolesClient(account), await plan(FakeRolesClient(account), UPDATE))
+
+    def fail(_: Change) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await run.finish(fail)
+    result = run.result
+    assert (texts(result.made), result.failed) == (['update "A"'], None)
+    assert texts(result.not_reached) == ['update "B"']
+
+
 async def test_dependent() -> None:
     """What a refused update should have given is not taken from others; all else is made."""
     account = account_of()
@@ -209,13 +225,37 @@ async def test_removals(
 
 
 class TestWaiting:
-    @pytest.mark.parametrize(("fault", "attempts"), [(503, 3), (429, 20)])
-    async def test_attempts(self, fault: int, attempts: int) -> None:
-        """A failed attempt counts as one of three, and one that a rate limit refuses as less."""
+    @pytest.mark.parametrize(
+        ("fault", "policy", "attempts", "seconds"),
+        [
+            *((503, {}, 3, 10.0), (429, {}, 20, 95.0), (503, {"attempts": 5}, 5, 20.0)),
+            *((429, {"attempts": 1}, 1, 0.0), (503, {"max_retry_after": 4.0}, 1, 0.0)),
+        ],
+    )
+    async def test_attempts(
+        self, fault: int, policy: dict[str, Any], attempts: int, seconds: float
+    ) -> None:
+        """A change waits between its attempts, of which the client's policy has so many; one that
+        a rate limit refuses counts less."""
         account = account_of("A", "B")
-        account.fail("update", fault, times=None)
-        await ended(FakeRolesClient(account, timeout=None), UPDATE)
+        account.fail("update", fault, times=None, retry_after=5)
+        retry, began = RetryPolicy(**policy), account.now()
+        await ended(FakeRolesClient(account, timeout=None, retry=retry), UPDATE)
         assert len(account.calls_of("update")) == attempts
+        assert (account.now() - began).total_seconds() >= seconds
+
+    async def test_outage(self) -> None:
+        """An outage of writes that is longer than a `Retry-After` ends no run."""
+        account = account_of("A", "B")
+        account.fail("update", 503, times=2, retry_after=5)
+        assert len((await ended(FakeRolesClient(account), UPDATE)).made) == 2
+
+    async def test_deadline(self) -> None:
+        """A wait that the time of a call does not allow ends the run at once."""
+        account = account_of("A", "B")
+        account.fail("update", 503, times=None, retry_after=40)
+        assert (await ended(FakeRolesClient(account), UPDATE)).failed
+        assert len(account.calls_of("update")) == 1
 
     async def test_closed(self) -> None:
         """The grace of a client that is closed is for the change under way, also in a wait."""

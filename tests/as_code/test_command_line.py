@@ -59,7 +59,7 @@ def test_scripts() -> None:
             "no API key: pass api_key, or set ARIZE_API_KEY",
         ),
         ("apply roles.toml", {}, "apply can ask only on a terminal; pass --yes or --checksum"),
-        ("apply --yes any.toml", {}, "these files fit any account: add account or anchor to one, "),
+        ("apply --yes any.toml", {}, "these files fit any account: add the anchor that "),
         (
             "apply --yes roles.toml",
             {"ARIZE_ROLES_MAX_REMOVALS": "0"},
@@ -110,12 +110,12 @@ class TestProcesses:
         assert changes(shell.account) == []
 
     def test_device(self, shell: Shell) -> None:
-        """`/dev/stdout` is no file: what a redirect leads to keeps what it has."""
+        """`/dev/stdout` is taken for `-`: what a redirect leads to keeps what it has."""
         shell.write("summary", "before\n")
         assert shell.script("plan --comment /dev/stdout roles.toml >> summary") == (0, "", "")
         summary = masked((shell.folder / "summary").read_text("utf-8"))
         assert summary.startswith("before\n```diff\n")
-        assert summary.endswith(NOTED)
+        assert summary.endswith("\n</details>\n")
 
     @pytest.mark.parametrize(("command", "status"), [("check", 0), ("plan --exit-code", 2)])
     def test_broken_library(self, shell: Shell, command: str, status: int) -> None:

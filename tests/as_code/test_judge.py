@@ -2,7 +2,6 @@
 
 import pytest
 
-from arize_roles_async.as_code.apply import Run
 from tests.support.sizes import sized
 from tests.tools.judge_as_code import Case
 
@@ -21,6 +20,7 @@ def test_says_no(monkeypatch: pytest.MonkeyPatch) -> None:
     async def never_made(*_: object) -> bool:
         return False
 
-    monkeypatch.setattr(Run, "_is_made", never_made)
+    for step in ("_UpdateRole", "_DeleteRole"):
+        monkeypatch.setattr(f"arize_roles_async.as_code.steps.{step}.is_made", never_made)
     found = (wrong for seed in range(200) for wrong in Case(seed).judge())
     assert any("was made without a look" in wrong for wrong in found)

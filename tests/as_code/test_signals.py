@@ -78,6 +78,15 @@ def test_wait(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     assert errors.startswith("error: made: 0 of 3, not reached: 3\n  stopped by SIGTERM\n")
 
 
+def test_between(shell: Shell) -> None:
+    """The wait after an attempt that was refused ends at once; its change was tried."""
+    shell.account.fail("update", 429, retry_after=20)
+    shell.account.acts = {3: sending(signal.SIGTERM)}
+    status, _, errors = shell("apply --yes roles.toml")
+    assert status == 3
+    assert '\n  update "B old" -> "B" was not made: stopped by SIGTERM\n' in errors
+
+
 def test_walk(shell: Shell) -> None:
     """A walk ends at once."""
     shell.account.fail("list", "silent")
