@@ -1,5 +1,6 @@
 """A release: the entry of its version, and a lower bound for every direct dependency."""
 
+import json
 import re
 
 import pytest
@@ -31,6 +32,17 @@ def test_newest_entry() -> None:
     assert headings[0] == "### Upgrading"
     assert len(set(headings)) == len(headings)
     assert len(set(lines)) == len(lines)
+
+
+def test_npm() -> None:
+    """What CI installs from npm is pinned by its contents, and runs no scripts."""
+    installs = re.findall(r"npm (?:ci|i|install|exec) .*|npx .*", (ROOT / ".ci/run").read_text())
+    assert installs
+    assert all(each.startswith("npm ci --ignore-scripts ") for each in installs)
+    lock = json.loads((ROOT / "tests/data/official_client/package-lock.json").read_text())
+    names = lock["packages"].keys() - {""}
+    assert "node_modules/@arizeai/ax-client" in names
+    assert all(lock["packages"][name]["integrity"].startswith("sha512-") for name in names)
 
 
 def test_lower_bounds() -> None:
