@@ -328,7 +328,7 @@ async def test_log(account: FakeAccount, caplog: pytest.LogCaptureFixture) -> No
     directory = roles.directory
     for listed in (directory.users(email="ada"), directory.spaces(), directory.projects()):
         await listed
-    operations = {vars(record)["operation"] for record in caplog.records}
+    operations = {vars(record)["arize_operation"] for record in caplog.records}
     lists = {f"{each}.list" for each in ("role_bindings", "users", "spaces", "projects")}
     assert operations == lists | {"users.get", "spaces.get"}
     assert "/v2/users" in caplog.text
