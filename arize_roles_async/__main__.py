@@ -5,12 +5,16 @@ import asyncio
 import csv
 import io
 import json
+import logging
 import os
 import re
+import shutil
 import signal
 import sys
 import threading
+import time
 import warnings
+from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -42,6 +46,15 @@ _FORMULA: Final = r"(^|[;\t\r\n])(?=\s*[=+@＝＋－＠﹦﹢﹣﹫-])"  # noqa:
 """Where a spreadsheet runs the rest of a text, also where a semicolon or tab separates cells."""
 _GRACE: Final = 5.0
 """Seconds that the request under way has to end after a first signal."""
+_LONG: Final = 5.0
+"""Seconds of a wait after which it is shown."""
+_PERIOD: Final = 0.2
+"""Seconds between two looks at how far the run is."""
+_AS_TYPED: Final = {
+    r"(?<=raise )max_removals$|^max_removals(?=: )": "--max-removals",
+    r"role_bindings\.find\(role_id='([^']+)'\) shows": r"`arize-roles who --role \1` shows",
+}
+"""Words of the library in its errors, and what to type instead."""
 # Of all that there are: Windows has no SIGHUP.
 _SIGNALS: Final = [s for s in signal.Signals if s.name in {"SIGINT", "SIGTERM", "SIGHUP"}]
 _EPILOG: Final = """The key is ARIZE_API_KEY, and the address is in the variables that Arize's own
@@ -138,6 +151,7 @@ class _Run:
         self._received: str | None = None
         """The name of the first signal."""
         self._is_ending = False
+        self._watch = _Watch()
 
     def command(self) -> int:
         """Run the command and return its exit status."""
@@ -181,13 +195,15 @@ class _Run:
     @asynccontextmanager
     async def _connected(self) -> "AsyncGenerator[client.AiohttpRolesClient]":
         self._task = asyncio.current_task()
-        async with client.AiohttpRolesClient() as roles:
+        async with client.AiohttpRolesClient() as roles, self._watch.shown():
             yield roles
 
     async def _who(self) -> int:
         sought = {name: getattr(self._chosen, name) for name in _SOUGHT}
         async with self._connected() as roles:
-            found = await roles.by_name.find(**sought)
+            found = client.NamedBindings.of(
+                sorted(await roles.by_name.find(**sought), key=_by_names)
+            )
         if self._form == "csv":
             # Of data, only a terminal gets less than what the library returns.
             _show(to_csv(found), is_raw=not sys.stdout.isatty())
@@ -253,7 +269,7 @@ class _Run:
             check_plan(plan, self._chosen.checksum, self._chosen.max_removals)
             # A space, before the JSON, shows whether the rest can be written.
             _show(" ", end="") if self._form == "json" else _show("" if is_asked else str(plan))
-            self._run = Run(roles, plan, self._permit)
+            self._run = self._watch.run = Run(roles, plan, self._permit)
             await self._run.finish(self._made)
 
     def _permit(self) -> None:
@@ -261,6 +277,7 @@ class _Run:
             raise StoppedError(f"stopped by {self._received}")
 
     def _made(self, change: as_code.Change) -> None:
+        self._watch.clear()
         if self._form != "json":
             _try_to_show(f"  made: {change}")
 
@@ -302,6 +319,8 @@ class _Run:
             return status
         if self._received and result.reason and not isinstance(error, as_code.ApplyError):
             result = attr.evolve(result, reason=f"stopped by {self._received}")
+        refused = [attr.evolve(each, reason=_typed(each.reason)) for each in result.refused]
+        result = attr.evolve(result, refused=tuple(refused))
         if self._form == "json":
             _try_to_show(_json({**result.to_dict(), "kind": self._kind(error)}))
         if not (result.reason or result.refused):
@@ -318,6 +337,7 @@ class _Run:
         texts = [*map(str, getattr(error, "violations", ()))] or [
             str(error) or type(error).__name__
         ]
+        texts = [*map(_typed, texts)]
         if self._received:
             plan, texts = None, [f"stopped by {self._received}"]
         elif plan:
@@ -334,11 +354,89 @@ class _Run:
             _try_to_show(_json(ended | about))
 
 
+class _Watch(logging.Handler):
+    """Shows on the standard error how far a run is, and for what it has waited for long.
+
+    On a terminal it is one line, which is written over; else there is a line for a long wait alone.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.run: Run | None = None
+        self._read = Counter[str]()
+        self._failure = ""
+        self._is_terminal = sys.stderr is not None and sys.stderr.isatty()
+        self._since = time.monotonic()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Note an answer, or why a request has to wait."""
+        if getattr(record, "arize_status", None) in {200, 201, 204}:
+            self._read[vars(record)["arize_operation"]] += 1
+            self._failure, self._since = "", time.monotonic()
+        else:
+            self._failure = record.getMessage()
+
+    @asynccontextmanager
+    async def shown(self) -> "AsyncGenerator[None]":
+        """Show it while a block runs."""
+        logger = logging.getLogger(client.__name__)
+        before, self._since = logger.level, time.monotonic()
+        logger.addHandler(self)
+        logger.setLevel(logging.DEBUG)
+        task = asyncio.create_task(self._show())
+        try:
+            yield
+        finally:
+            task.cancel()
+            logger.removeHandler(self)
+            logger.setLevel(before)
+            self.clear()
+
+    async def _show(self) -> None:
+        said = 0.0
+        while True:
+            await asyncio.sleep(_PERIOD)
+            waited = time.monotonic() - self._since
+            why = (self.run and self.run.waits_for) or self._failure or "an answer"
+            text = f"waiting for {waited:.0f} s: {why}" if waited >= _LONG else self._progress()
+            if self._is_terminal and text:
+                width = shutil.get_terminal_size().columns - 1
+                self._write(f"\r\x1b[K{one_line(printable(text), width)}")
+            elif waited >= _LONG and said != self._since:
+                said = self._since
+                _say(text)
+
+    def _progress(self) -> str:
+        if self.run is not None:
+            result = self.run.result
+            return f"made {len(result.made)} of {len(result.plan.changes)}"
+        counts = [f"{number} of {operation}" for operation, number in self._read.items()]
+        return f"requests answered: {', '.join(counts)}" if counts else ""
+
+    def clear(self) -> None:
+        """Take the line away, since another follows."""
+        if self._is_terminal:
+            self._write("\r\x1b[K")
+
+    def _write(self, text: str) -> None:
+        with suppress(OSError):
+            sys.stderr.write(text)
+            sys.stderr.flush()
+
+
 def to_columns(bindings: Sequence[client.NamedBinding]) -> str:
     """Return a line a binding: the user, the role, and the place."""
     rows = [[*in_words(each)] for each in bindings]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+
+
+def _by_names(binding: client.NamedBinding) -> tuple[str, ...]:
+    """Return by what `who` sorts its rows, so that a list of yesterday can be compared."""
+    names = (binding.in_space, binding.resource, binding.user, binding.role)
+    # Those on spaces first, as everywhere.
+    first = "" if binding.resource_type == "SPACE" else binding.resource_type
+    return (first, *(text or "" for text in names), binding.resource_id, binding.user_id)
 
 
 def to_csv(bindings: Sequence[client.NamedBinding]) -> str:
@@ -366,6 +464,13 @@ def _is_agreed(plan: as_code.Plan) -> bool:
         return input().lower() in {"y", "yes"}
     except EOFError:
         return False
+
+
+def _typed(text: str) -> str:
+    """Return an error's text with options and commands as they are typed."""
+    for pattern, typed in _AS_TYPED.items():
+        text = re.sub(pattern, typed, text)
+    return text
 
 
 def _say(*lines: str) -> None:

@@ -7,7 +7,9 @@ import os
 import re
 import shlex
 import sys
+import threading
 import tomllib
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -164,15 +166,16 @@ class TestApply:
         status, output, _ = shell("apply --yes --format=json --max-removals x roles.toml")
         refused = json.loads(output)
         assert (status, refused["kind"], refused["made"]) == (2, "ValidationError", [])
-        assert refused["reason"].startswith("max_removals: must be a number, or a share ")
+        assert refused["reason"].startswith("--max-removals: must be a number, or a share ")
         assert refused.keys() == {*blocked, "errors"}
 
     def test_max_removals(self, shell: Shell) -> None:
-        """Too many removals are shown and refused."""
+        """Too many removals are shown and refused, with the option as it is typed."""
         why = "1 of 4 custom roles would be deleted or lose permissions, and the limit is 0; "
         status, output, errors = shell("apply --yes --max-removals 0 roles.toml")
         assert (status, output) == (2, "")
         assert errors.startswith(f"{TEXT}error: nothing was changed: {why}")
+        assert errors.endswith(" or raise --max-removals\n")
         assert changes(shell.account) == []
         shell.write("any.toml", 'absent = ["D"]')
         assert shell.status("apply --yes --max-removals 25% --any-account any.toml") == 0
@@ -185,6 +188,53 @@ class TestApply:
         assert there == ["StalePlanError", "SUM", "staging", "HOST"]
         why = "the plan differs from the expected one; the plan's checksum is now SUM"
         assert shell(command) == (2, "", f"{TEXT}error: nothing was changed: {why}\n")
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class TestProgress:
+    """While a request is answered late, the standard error shows what the run waits for."""
+
+    @pytest.fixture
+    def late(self, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+        def plant(number: int, stream: io.StringIO, until: str) -> None:
+            shown = threading.Event()
+
+            def write(text: str) -> int:
+                if until in text:
+                    shown.set()
+                return io.StringIO.write(stream, text)
+
+            monkeypatch.setattr(stream, "write", write)
+            monkeypatch.setattr(sys, "stderr", stream)
+            monkeypatch.setattr("arize_roles_async.__main__._PERIOD", 0.001)
+            shell.account.acts = {number: lambda: shown.wait(30)}
+
+        return plant
+
+    def test_wait(self, shell: Shell, late: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ANN401
+        """A wait that is long has one line, with what for and how long."""
+        monkeypatch.setattr("arize_roles_async.__main__._LONG", 0.0)
+        late(2, stream := io.StringIO(), "waiting for 0 s: an answer")
+        assert shell.status("apply --yes roles.toml") == 0
+        assert set(stream.getvalue().splitlines()) == {"waiting for 0 s: an answer"}
+
+    @pytest.mark.parametrize(
+        ("command", "number", "text"),
+        [
+            ("apply --yes roles.toml", 3, "made 0 of 3"),
+            ("plan roles.toml", 2, "requests answered: 1 of list"),
+            ("who", 2, "requests answered: 1 of role_bindings.list"),
+        ],
+    )
+    def test_terminal(self, shell: Shell, late: Any, command: str, number: int, text: str) -> None:  # noqa: ANN401
+        """On a terminal a line that is written over shows how far it is."""
+        late(number, stream := Terminal(), f"\r\x1b[K{text}")
+        assert shell.status(command) == 0
+        assert stream.getvalue().rpartition("note: ")[0].endswith("\r\x1b[K") or command != "who"
 
 
 class TestPlan:
@@ -321,8 +371,8 @@ class TestWho:
         churn = "ada@example.com  Same{}  project 'churn' in space 'ML'\n"
         lines = {
             "": (
-                "eve@example.com  Same          space 'ML'\n"
-                f"ada@example.com  Data Analyst  space 'ML'\n{churn.format(' ' * 8)}"
+                "ada@example.com  Data Analyst  space 'ML'\n"
+                f"eve@example.com  Same          space 'ML'\n{churn.format(' ' * 8)}"
             ),
             "--role Same --space ML": "eve@example.com  Same  space 'ML'\n",
             "--project churn --in-space ML": churn.format(""),
