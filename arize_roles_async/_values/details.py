@@ -8,8 +8,8 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import attr
 
-from arize_roles_async._values.models import Model, optional
-from arize_roles_async._values.text import one_line
+from arize_roles_async._values.models import Model, optional, shortened
+from arize_roles_async._values.text import one_line, quoted
 
 
 @attr.frozen
@@ -25,7 +25,7 @@ class Violation:
         return one_line(f"{self.field}: {self.message}")
 
 
-@attr.frozen(kw_only=True)
+@attr.frozen(kw_only=True, field_transformer=shortened)
 class ProblemDetails(Model):
     """The body of a failure, a problem document (RFC 9457). An absent member is None."""
 
@@ -45,6 +45,7 @@ class ProblemDetails(Model):
     extra: Mapping[str, object] = attr.field(
         factory=dict[str, object],
         hash=False,
+        repr=quoted,
         metadata={"doc": "Other members, such as `error_code` and `request_id`."},
     )
 

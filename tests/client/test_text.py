@@ -12,6 +12,7 @@ from arize_roles_async import (
     AccountRole,
     NamedBinding,
     Permission,
+    ProblemDetails,
     RolesError,
     User,
     Violation,
@@ -67,6 +68,7 @@ SHOWN: dict[str, Callable[[str], object]] = {
     "User": lambda text: User(id=text, email=text, name=text),
     "Role": lambda text: make_role(name=text, description=text),
     "Violation": lambda text: Violation(text, text),
+    "ProblemDetails": lambda text: ProblemDetails(title=text, detail=text, extra={text: text}),
     "RolesError": RolesError,
     "Plan": lambda text: compare(
         [make_role(name="A", description=text, permissions=[cast("Any", text)])], loads(ROLES_FILE)
