@@ -25,7 +25,7 @@ A client over another HTTP library is made with `arize_roles_async.transport`.
 
 from typing import TYPE_CHECKING
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from arize_roles_async._calls.api_key import ApiKey
 from arize_roles_async._roles.models import Role
@@ -145,6 +145,7 @@ __all__ = [
     "Timeouts",
     "UnknownPermission",
     "UnprocessableEntityError",
+    "UnsetType",
     "User",
     "ValidationError",
     "Violation",

@@ -152,7 +152,7 @@ class Model:
 class PaginationMetadata(Model):
     """The position of a page in its listing."""
 
-    has_more: bool = attr.field(metadata={"doc": "Whether roles follow this page."})
+    has_more: bool = attr.field(metadata={"doc": "Whether more follow this page."})
     next_cursor: str | None = optional("The cursor of the next page; opaque.")
 
 

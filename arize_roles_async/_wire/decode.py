@@ -1,9 +1,10 @@
 """Responses as objects and pages, or as the error that names the field."""
 
 import functools
+import math
 import threading
 from collections.abc import Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import msgspec
 
@@ -18,6 +19,7 @@ from arize_roles_async._wire.response import Response
 _T = TypeVar("_T", bound=Model)
 _P = TypeVar("_P", bound=ListResponse[object])
 
+_TOO_LONG: Final = "it holds {} items, more than the limit of {}"
 _MAX_UNCOUNTED: Final = 400_000
 """Bytes of a page whose values are not counted before it is decoded."""
 
@@ -39,10 +41,9 @@ def _decoder(model: type) -> "msgspec.json.Decoder[Any]":
 
 def decode_page(model: type[_P], limit: int, request: Request, response: Response) -> _P:
     """Return the page that an answer holds, of at most `limit` items."""
-    page = decode(model, request, response)
+    page = decode(model, request, response, limit)
     if len(page) > limit:
-        why = f"it holds {len(page)} items, more than the limit of {limit}"
-        raise invalid_response(request, response, why)
+        raise invalid_response(request, response, _TOO_LONG.format(len(page), limit))
     return page
 
 
@@ -59,11 +60,12 @@ def decode_item(
     return item
 
 
-def decode(model: type[_T], request: Request, response: Response) -> _T:
+def decode(model: type[_T], request: Request, response: Response, limit: float = math.inf) -> _T:
     """Return the object of a model that an answer holds, or raise `InvalidResponseError`."""
     if "json" not in response.headers.get("Content-Type", "application/json"):
         media_type = response.header("Content-Type") or ""
-        raise invalid_response(request, response, f"its type is {media_type[:80]!a}, not JSON")
+        if "json" not in media_type.lower():
+            raise invalid_response(request, response, f"its type is {media_type[:80]!a}, not JSON")
     # Counting takes half as long as decoding. A page of today's longest roles is below this bound,
     # and a body below it holds too few values to matter.
     if len(response.body) <= _MAX_UNCOUNTED or not has_too_many_values(response.body):
@@ -75,15 +77,15 @@ def decode(model: type[_T], request: Request, response: Response) -> _T:
             pass
         else:
             return decoded
-    return _decode_slow(model, request, response)
+    return _decode_slow(model, request, response, limit)
 
 
-def _decode_slow(model: type[_T], request: Request, response: Response) -> _T:
+def _decode_slow(model: type[_T], request: Request, response: Response, limit: float) -> _T:
     """Raise an error that names the wrong field, or return a value that only msgspec refuses."""
     from arize_roles_async._values.convert import from_dict
 
     try:
-        return from_dict(model, parse_json(response.body))
+        return from_dict(model, _parse(response.body, limit))
     except ValidationError as error:
         broken = [(each.field, response.redacted(each.message)) for each in error.violations]
     except ValueError as error:
@@ -91,3 +93,19 @@ def _decode_slow(model: type[_T], request: Request, response: Response) -> _T:
     # Made again, since the first one hangs on errors and frames that hold the body.
     refused = validation_error(*broken)
     raise invalid_response(request, response, str(refused)) from refused
+
+
+def _parse(body: bytes, limit: float) -> object:
+    """Return the value of JSON, whose lists are no longer than a page may be."""
+    # Before its fields are compared, which takes 0.2 s for 28,000 items.
+    data = parse_json(body)
+    length = max(_lengths(data), default=0)
+    if length > limit:
+        raise ValueError(_TOO_LONG.format(length, limit))
+    return data
+
+
+def _lengths(data: object) -> list[int]:
+    """Return the lengths of the lists in an object."""
+    fields = cast("dict[str, object]", data) if isinstance(data, dict) else {}
+    return [len(cast("list[object]", each)) for each in fields.values() if isinstance(each, list)]

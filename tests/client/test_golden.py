@@ -220,6 +220,12 @@ class TestAnswers:
             found = await roles.get(role_id=ROLE_ID)
         assert found.created_at.isoformat() == moment
 
+    @pytest.mark.parametrize("kind", ["Application/JSON;charset=utf-8", "application/x.JSON"])
+    async def test_media_type(self, kind: str) -> None:
+        """A media type has no case."""
+        async with client(answer(ROLE, 200, kind)) as (roles, _):
+            assert (await roles.get(role_id=ROLE_ID)).id == ROLE_ID
+
     async def test_problem(self) -> None:
         """A problem becomes the error of its status."""
         body = b"""{"type":"https://arize.com/docs/ax/rest-reference/errors#x","title":"A title",

@@ -139,6 +139,10 @@ async def test_newer_type() -> None:
             *(InvalidResponseError, "it holds 2 items, more than the limit of 1"),
         ),
         (
+            *("list", {"resource_type": "SPACE", "limit": 1}, page(BINDING, b"{}")),
+            *(InvalidResponseError, "it holds 2 items, more than the limit of 1"),
+        ),
+        (
             *("create", {**CREATE, "user_id": "VXNlcjoyOmFCY0Q="}, answer(BINDING, 201)),
             *(OutcomeUnknownError, "another user_id than was asked for"),
         ),

@@ -20,7 +20,8 @@ def test_interface() -> None:
 def test_name(module: str, name: str) -> None:
     """The source and the annotations of every public class and function can be read."""
     member = getattr(MODULES[module], name)
-    if inspect.isclass(member) or inspect.isfunction(member):
+    # One is the type of `UNSET`, which is msgspec's and written in C.
+    if (inspect.isclass(member) or inspect.isfunction(member)) and member.__module__ != "msgspec":
         assert f" {name}" in inspect.getsource(member)
     parts = dict(inspect.getmembers(member)).values() if isinstance(member, type) else ()
     for each in (member, *parts):
