@@ -24,3 +24,14 @@ def test_says_no(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"arize_roles_async.as_code.steps.{step}.is_made", never_made)
     found = (wrong for seed in range(200) for wrong in Case(seed).judge())
     assert any("was made without a look" in wrong for wrong in found)
+
+
+def test_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It finds a run that makes its attempts at once."""
+
+    async def at_once(*_: object, attempt: int) -> bool:
+        return attempt < 3
+
+    monkeypatch.setattr("arize_roles_async._calls.client.Parts.wait_to_retry", at_once)
+    found = (wrong for seed in range(200) for wrong in Case(seed).judge())
+    assert any("did not wait" in wrong for wrong in found)

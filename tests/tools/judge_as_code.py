@@ -35,7 +35,17 @@ OURS, THEIRS = "ours-4711", "theirs-4712"
 PERMISSIONS: Final = ["DATASET_READ", "PROJECT_READ", "ROLE_READ", "TAG_READ"]
 REFUSALS: Final = {400, 403, 404, 409, 422}
 """The statuses that stop one change."""
-KINDS: Final = ["fault", "fault", "drift", "second", "signal", "signals", *6 * ["refusal", "wait"]]
+KINDS: Final = [
+    "fault",
+    "fault",
+    "outage",
+    "outage",
+    "drift",
+    "second",
+    "signal",
+    "signals",
+    *6 * ["refusal", "wait"],
+]
 
 Content = tuple[str, str | None, frozenset[str]]
 State = dict[str, Content]
@@ -115,6 +125,9 @@ class Entry:
     before: State
     after: State
     is_answered: bool
+    time: datetime
+    retry_after: float
+    """Seconds for which the answer says to wait, if it is a 503."""
 
     @property
     def effect(self) -> tuple[Content | None, Content | None] | None:
@@ -122,6 +135,11 @@ class Entry:
         for role_id, _ in self.before.items() ^ self.after.items():
             return self.before.get(role_id), self.after.get(role_id)
         return None
+
+    def is_same(self, other: "Entry") -> bool:
+        """Return whether another request makes the same change."""
+        same = (self.method, self.role_id, self.name) == (other.method, other.role_id, other.name)
+        return same and self.method != "GET"
 
     def is_list(self) -> bool:
         return self.method == "GET" and self.role_id is None
@@ -175,7 +193,9 @@ class Stage(FakeAccount):
         given: dict[str, Any] = msgspec.json.decode(request.body or b"{}")
         role_id = unquote(path[3]) if len(path) > 3 else None
         about = (request.method, role_id, given.get("name"), reply.status)
-        self.entries.append(Entry(*about, before, self.state(), reply.broken is None))
+        seconds = float(reply.headers.get("Retry-After", 0)) if reply.status == 503 else 0.0
+        seen = (before, self.state(), reply.broken is None, self.now(), seconds)
+        self.entries.append(Entry(*about, *seen))
         if number in self.events:
             self.let_happen(self.events[number])
         if self.in_wait and not self.entries[-1].is_list():
@@ -268,7 +288,8 @@ class Case:
         )
         self.wrong: list[str] = []
         self.is_quiet = rng.random() < 0.25
-        """Nothing happens during the run."""
+        """Nothing happens during the run, but an outage that a call waits out."""
+        self.outages = 0
 
     def expect(self, holds: bool, what: str) -> None:  # noqa: FBT001
         if not holds:
@@ -278,8 +299,10 @@ class Case:
         """Run the case and return what was wrong with it."""
         reviewed = self.review() if self.rng.random() < 0.3 else None
         if not self.is_quiet:
-            for _ in range(self.rng.randint(1, 2)):
+            troubles = self.rng.randint(1, 2)
+            for _ in range(troubles):
                 self.plan_trouble()
+            self.is_quiet = self.outages == troubles == 1
         self.judge_run(reviewed)
         self.judge_next_run()
         return self.wrong
@@ -351,6 +374,11 @@ class Case:
             account.fail(operation, fault, when=when, skip=skip, times=times)
             if operation == "create":  # So that nothing shows whether it was made.
                 account.fail("list", 500, skip=1, times=3)
+        elif kind == "outage":
+            # Of writes, for longer than each says, and over before the last attempt.
+            self.outages += 1
+            for change in ("create", "update", "delete"):
+                account.fail(change, 503, retry_after=rng.choice([1, 3, 5]), times=2)
         elif kind == "wait":
             fault, after = rng.choice([429, 429, 503, "silent"]), rng.choice([None, 1, 8])
             options: Any = {"when": "after"} if fault == "silent" else {"retry_after": after}
@@ -422,6 +450,11 @@ class Case:
         """Judge what each request did, and return the steps that were made."""
         made: list[Step] = []
         for number, entry in enumerate(self.account.entries):
+            earlier = [e for e in self.account.entries[:number] if e.is_same(entry)]
+            is_early = earlier and entry.time < earlier[-1].time + timedelta(
+                seconds=earlier[-1].retry_after
+            )
+            self.expect(not is_early, f"{entry} did not wait as long as {earlier[-1:]} says")
             if (effect := entry.effect) is None:
                 continue
             step = next((step for step in steps if entry.is_for(step)), None)
