@@ -12,13 +12,7 @@ from arize_roles_async._aiohttp.config import Config
 from arize_roles_async._aiohttp.internals import proxy_of
 from arize_roles_async._aiohttp.time_limits import AsyncioTimeLimit, Phase
 from arize_roles_async._calls.transport import Call
-from arize_roles_async._values.errors import (
-    ClientStateError,
-    ConfigurationError,
-    RolesConnectionError,
-    RolesError,
-    RolesTimeoutError,
-)
+from arize_roles_async._values import errors
 from arize_roles_async._wire.redaction import redacted, redacted_cause
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.secrets import without_frames
@@ -54,8 +48,8 @@ class Failures:
         session_closed: bool,
     ) -> BaseException:
         """Return our own error for what an attempt ended in, or the caller's cancellation."""
-        if isinstance(error, ClientStateError):
-            return ClientStateError(str(error))
+        if isinstance(error, errors.ClientStateError):
+            return errors.ClientStateError(str(error))
         if isinstance(error, asyncio.CancelledError):
             if (phase := limit.catch()) is not None:
                 return self._timeout(request, call, phase)
@@ -72,7 +66,7 @@ class Failures:
 
     def _translated(
         self, request: Request, failure: Exception, call: Call, *, session_closed: bool
-    ) -> RolesError:
+    ) -> errors.RolesError:
         """Return our own error for a failure of aiohttp."""
         tls = _tls_error(failure)
         cause: BaseException = tls or failure
@@ -97,26 +91,27 @@ class Failures:
             case aiohttp.ClientHttpProxyError():
                 why = f"{self._proxy} refused to connect to {self._service}"
             case _ if session_closed and not call.exchange.in_flight:
-                return ClientStateError("the session is closed")
+                return errors.ClientStateError("the session is closed")
             case aiohttp.ClientError() | OSError():
                 why = "the connection failed before the complete response arrived"
                 sent = call.exchange.in_flight
             case _:
                 why = "a middleware or tracer of the session, or what patches it, raised"
-                return ConfigurationError(f"{request}: {why} {redacted(failure, *call.keys)}")
+                what = redacted(failure, *call.keys)
+                return errors.ConfigurationError(f"{request}: {why} {what}")
         what = getattr(tls, "verify_message", None) or redacted(cause, *call.keys)
         message = f"{request}: {why}: {what}"
-        return RolesConnectionError(message, certificate=certificate, sent=sent)
+        return errors.RolesConnectionError(message, certificate=certificate, sent=sent)
 
-    def _timeout(self, request: Request, call: Call, phase: Phase) -> RolesTimeoutError:
+    def _timeout(self, request: Request, call: Call, phase: Phase) -> errors.RolesTimeoutError:
         """Return the error of an attempt of which a phase took too long."""
         what = "no answer" if phase == "read" else f"no connection to {self._route}"
         seconds: float | None = getattr(call.timeouts, phase)
-        return RolesTimeoutError(
+        return errors.RolesTimeoutError(
             f"{request}: {what}", limit=phase, seconds=seconds or 0.0, sent=call.exchange.in_flight
         )
 
-    def proxy_refusal(self, request: Request) -> RolesConnectionError:
+    def proxy_refusal(self, request: Request) -> errors.RolesConnectionError:
         url = self._proxy_url
         separate = None if self._lent is None else proxy_of(self._lent)[1]
         if url and url.user is None and separate is None:
@@ -126,7 +121,7 @@ class Failures:
                 "refused the credentials of the client (407): check the user and password in the "
                 "proxy's URL"
             )
-        return RolesConnectionError(f"{request}: {self._proxy} {why}", credentials=True)
+        return errors.RolesConnectionError(f"{request}: {self._proxy} {why}", credentials=True)
 
     @property
     def _proxy(self) -> str:

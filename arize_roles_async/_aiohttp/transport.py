@@ -25,13 +25,7 @@ from arize_roles_async._aiohttp.connections import (
     keep_read_buffers,
 )
 from arize_roles_async._aiohttp.failures import Failures
-from arize_roles_async._aiohttp.internals import (
-    Inner,
-    body_of,
-    loop_of,
-    middlewares_of,
-    traces_of,
-)
+from arize_roles_async._aiohttp.internals import Inner, body_of, loop_of, middlewares_of, traces_of
 from arize_roles_async._aiohttp.time_limits import AsyncioTimeLimit, AsyncioTransport, running_loop
 from arize_roles_async._calls.transport import Call
 from arize_roles_async._values.errors import ClientStateError, ConfigurationError

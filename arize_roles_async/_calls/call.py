@@ -20,18 +20,7 @@ import msgspec
 
 from arize_roles_async._calls.collection import Collection
 from arize_roles_async._calls.retries import retry_delay
-from arize_roles_async._values.errors import (
-    ClientStateError,
-    ConfigurationError,
-    InvalidResponseError,
-    OutcomeUnknownError,
-    RateLimitError,
-    RolesConnectionError,
-    RolesError,
-    RolesTimeoutError,
-    ServerError,
-    StatusError,
-)
+from arize_roles_async._values import errors
 from arize_roles_async._values.options import RetryPolicy, Timeouts
 from arize_roles_async._values.text import append
 from arize_roles_async._wire.problems import invalid_response, status_error
@@ -42,6 +31,9 @@ from arize_roles_async._wire.secrets import Secret
 
 _T = TypeVar("_T")
 _CallT = TypeVar("_CallT", bound="Call")
+
+Outcome: TypeAlias = Response | errors.RolesError
+"""Of an attempt."""
 
 TimeLimit: TypeAlias = AbstractContextManager[_CallT, None]
 """The block of a call, which it has: it raises `Call.interrupted()` when the call's time is up."""
@@ -64,7 +56,7 @@ _DOCUMENTED: Final = {"POST": {200, 201}, "PATCH": {200}, "DELETE": {204}}
 _UNAUTHORIZED: Final = 401
 _NOT_DONE: Final = {429, 503}
 """The statuses with which the service says that it did nothing."""
-_CHECKED: Final = (StatusError, RolesConnectionError, RolesTimeoutError)
+_CHECKED: Final = (errors.StatusError, errors.RolesConnectionError, errors.RolesTimeoutError)
 """The failures after which the account can be read; another request would fail like the last one
 after any other."""
 
@@ -80,7 +72,7 @@ _REFUSED_TOO_LONG: Final = 300.0
 class Retry(msgspec.Struct, frozen=True):
     """Send the request again after `delay` seconds."""
 
-    failure: RolesError
+    failure: errors.RolesError
     delay: float
 
 
@@ -94,7 +86,7 @@ class FindOutcome(msgspec.Struct, frozen=True):
     If the account shows that it was not made, `failure` ends the call.
     """
 
-    failure: RolesError
+    failure: errors.RolesError
     all_refused: bool = False
     """No attempt can still make the change: the service has said of each that it did nothing."""
 
@@ -109,7 +101,7 @@ class Exchange(msgspec.Struct, eq=False, gc=False):
     """Those that were started."""
     uncounted: int = 0
     """Those that do not count for the retry policy."""
-    last_429: RateLimitError | None = None
+    last_429: errors.RateLimitError | None = None
     in_flight: bool = False
     """It may have reached the service."""
 
@@ -207,17 +199,17 @@ class Call(msgspec.Struct, eq=False):
         self.exchange.uncounted += refused_for < _REFUSED_TOO_LONG
 
     def receive(
-        self, outcome: Response | RolesError, decode: Callable[[Request, Response], _T], now: float
+        self, outcome: Outcome, decode: Callable[[Request, Response], _T], now: float
     ) -> _T | Retry | FindOutcome:
         """Take the outcome of an attempt, and return the result or the next step.
 
         `decode` makes the result of a documented answer, or raises `InvalidResponseError`. Raises
         the error that ends the call.
         """
-        if isinstance(outcome, RolesError):
+        if isinstance(outcome, errors.RolesError):
             return self.fail(outcome, now)
         request, response = self.exchange.request, outcome
-        odd: RolesError | None = None
+        odd: errors.RolesError | None = None
         if self.exchange.is_change and response.status in SUCCESS:
             try:
                 if response.status in _DOCUMENTED[request.method]:
@@ -225,7 +217,7 @@ class Call(msgspec.Struct, eq=False):
                 odd = invalid_response(
                     request, response, "it is not a documented answer to a change"
                 )
-            except InvalidResponseError as error:
+            except errors.InvalidResponseError as error:
                 odd = error
         if odd is not None:
             return self.fail(odd, now)
@@ -246,7 +238,9 @@ class Call(msgspec.Struct, eq=False):
             moment = http_date(response.headers.get("Date", "")) or -math.inf
             self._begun = max(self._begun, moment - (now - self._first_sent))
 
-    def _receive_refusal(self, failure: StatusError, now: float) -> Retry | FindOutcome | None:
+    def _receive_refusal(
+        self, failure: errors.StatusError, now: float
+    ) -> Retry | FindOutcome | None:
         """Take a refusal; None is the result of a deletion that an earlier attempt made."""
         is_unauthorized = failure.status == _UNAUTHORIZED and failure.from_service
         if is_unauthorized and len(self.keys) == 1:
@@ -267,38 +261,38 @@ class Call(msgspec.Struct, eq=False):
                 raise self.outcome_unknown(failure)
         return self.fail(failure, now)
 
-    def fail(self, failure: RolesError, now: float) -> Retry | FindOutcome:
+    def fail(self, failure: errors.RolesError, now: float) -> Retry | FindOutcome:
         """Take the error that an attempt ended in; return the next step, or raise as `receive`."""
         exchange, is_change = self.exchange, self.exchange.is_change
         if is_change:
             self._doubt = max(self._doubt, _doubt_after(failure, in_flight=exchange.in_flight))
         exchange.in_flight = False
-        if isinstance(failure, RolesTimeoutError):
+        if isinstance(failure, errors.RolesTimeoutError):
             failure.attempts = self.attempts
-        if is_change and isinstance(failure, InvalidResponseError):
+        if is_change and isinstance(failure, errors.InvalidResponseError):
             return FindOutcome(failure)
         counted = max(1, exchange.attempts - exchange.uncounted)
         delay = retry_delay(self.retry, failure, attempt=counted, change=is_change)
         # If the delay exceeds the deadline, raise this error now; a timeout would say less.
         if delay is not None and now + delay < self.deadline:
-            if isinstance(failure, RateLimitError):
+            if isinstance(failure, errors.RateLimitError):
                 # Kept only here, where it is not raised: an error that was raised holds this call
                 # by its frames, and only the garbage collector would free the two.
                 exchange.last_429 = failure
             return Retry(failure, delay)
-        if delay is not None and isinstance(failure, RateLimitError):
+        if delay is not None and isinstance(failure, errors.RateLimitError):
             append(failure, f" (times sent: {exchange.attempts})")
         self.lacked_time = delay is not None
         return self.conclude(failure)
 
-    def conclude(self, failure: RolesError) -> FindOutcome:
+    def conclude(self, failure: errors.RolesError) -> FindOutcome:
         """Take the failure after which there is no other attempt; return how to check the change.
 
         If it needs no check, or none would help, this raises the error that ends the call.
         """
         if self.exchange.is_change and isinstance(failure, _CHECKED) and self._doubt > _Doubt.NONE:
             all_refused = not self.maybe_applied
-            is_refused = isinstance(failure, StatusError) and failure.status in _NOT_DONE
+            is_refused = isinstance(failure, errors.StatusError) and failure.status in _NOT_DONE
             if not (all_refused and is_refused):
                 # The call may run out of time before the account has shown it.
                 self.note_made()
@@ -306,8 +300,8 @@ class Call(msgspec.Struct, eq=False):
         raise self.end(failure)
 
     def outcome_unknown(
-        self, failure: RolesError, check_failure: RolesError | None = None
-    ) -> OutcomeUnknownError:
+        self, failure: errors.RolesError, check_failure: errors.RolesError | None = None
+    ) -> errors.OutcomeUnknownError:
         """Return the error of a change that may have been made, and of a failed check of that.
 
         Its cause is the error of the check, or else the failure.
@@ -317,28 +311,25 @@ class Call(msgspec.Struct, eq=False):
         )
         if check_failure is not None:
             message += f"; checking whether it was made failed: {check_failure}"
-        error = OutcomeUnknownError(
-            message,
-            operation=self.operation,
-            attempts=self.attempts,
-            request_id=failure.request_id,
+        error = errors.OutcomeUnknownError(
+            message, operation=self.operation, attempts=self.attempts, request_id=failure.request_id
         )
         error.__cause__ = check_failure or failure
         return error
 
-    def interrupted(self, *, is_closed: bool = False) -> RolesError:
+    def interrupted(self, *, is_closed: bool = False) -> errors.RolesError:
         """Return the error of a call whose client is closed, or else whose time is up."""
-        failure = ClientStateError("the client is closed") if is_closed else self._lateness()
+        failure = errors.ClientStateError("the client is closed") if is_closed else self._lateness()
         if self.maybe_applied or (self.exchange.is_change and self.exchange.in_flight):
             return self.outcome_unknown(failure)
         return failure
 
-    def not_sent_in_time(self) -> RolesError:
+    def not_sent_in_time(self) -> errors.RolesError:
         """Return the error of a call whose time would be up before its request may be sent."""
         self.lacked_time = True
         return self.end(self._lateness())
 
-    def end(self, failure: RolesError) -> RolesError:
+    def end(self, failure: errors.RolesError) -> errors.RolesError:
         """Return the error of a call that ends in a failure between two attempts."""
         return (
             self.outcome_unknown(failure)
@@ -346,10 +337,10 @@ class Call(msgspec.Struct, eq=False):
             else failure
         )
 
-    def _lateness(self) -> RolesError:
+    def _lateness(self) -> errors.RolesError:
         if self.rate_limited_for is None:
             what = "the function given as api_key" if self.is_asking_key else self.operation
-            return RolesTimeoutError(
+            return errors.RolesTimeoutError(
                 f"{what} took too long",
                 seconds=self.timeouts.total or 0.0,
                 attempts=self.attempts,
@@ -359,7 +350,7 @@ class Call(msgspec.Struct, eq=False):
         limit, most = "RetryPolicy.max_retry_after", self.retry.max_retry_after
         if most is None or most >= self.rate_limited_for:
             limit, most = "Timeouts.total", self.timeouts.total or 0.0
-        error = RateLimitError(
+        error = errors.RateLimitError(
             f"{request} cannot be sent in time: the rate limit lets no request out of the queue "
             f"for another {self.rate_limited_for:.3g} s, and {limit} is {most:g} s "
             f"(times sent: {self.exchange.attempts})",
@@ -386,19 +377,19 @@ class Call(msgspec.Struct, eq=False):
         return wall_clock - (now - first_sent) - _CLOCK_ERROR
 
 
-def _doubt_after(failure: RolesError, *, in_flight: bool) -> _Doubt:
+def _doubt_after(failure: errors.RolesError, *, in_flight: bool) -> _Doubt:
     """Return the doubt about a change that an attempt with this failure leaves.
 
     A gateway's 5xx may mean that its connection broke after the service had the request.
     """
     match failure:
-        case ServerError(from_service=True, status=503):
+        case errors.ServerError(from_service=True, status=503):
             return _Doubt.UNAVAILABLE
-        case ServerError() | InvalidResponseError():
+        case errors.ServerError() | errors.InvalidResponseError():
             return _Doubt.MAYBE_APPLIED
-        case RolesConnectionError(sent=True) | RolesTimeoutError(sent=True):
+        case errors.RolesConnectionError(sent=True) | errors.RolesTimeoutError(sent=True):
             return _Doubt.MAYBE_APPLIED
-        case ConfigurationError() | ClientStateError() if in_flight:
+        case errors.ConfigurationError() | errors.ClientStateError() if in_flight:
             # A middleware of a lent session may have failed when it read the answer, or kept it.
             return _Doubt.MAYBE_APPLIED
         case _:

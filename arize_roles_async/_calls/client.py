@@ -17,12 +17,7 @@ from arize_roles_async._calls.collection import Collection
 from arize_roles_async._calls.driver import DrivenCall, Options, Shared
 from arize_roles_async._calls.protocol import Client
 from arize_roles_async._calls.retries import retry_delay
-from arize_roles_async._values.errors import (
-    ClientStateError,
-    NotFoundError,
-    RolesError,
-    RolesTimeoutError,
-)
+from arize_roles_async._values import errors
 from arize_roles_async._values.options import RetryPolicy, Timeouts, check_seconds
 from arize_roles_async._wire.secrets import takes_secrets
 
@@ -49,7 +44,7 @@ class Parts:
         vars(copy)["_whole"] = self._call
         return cast("_T", copy)
 
-    async def wait_to_retry(self, failure: RolesError, *, attempt: int) -> bool:
+    async def wait_to_retry(self, failure: errors.RolesError, *, attempt: int) -> bool:
         """Wait as a call does before a change is tried again; return False if it must not be."""
         from anyio import sleep
 
@@ -81,7 +76,7 @@ async def one_call(client: object, operation: str) -> AsyncGenerator[Parts]:
             await call.driver.ask_key(call)
         try:
             yield Parts(call)
-        except RolesTimeoutError as error:
+        except errors.RolesTimeoutError as error:
             error.attempts = call.attempts
             if call.now() < call.deadline:
                 raise
@@ -109,11 +104,11 @@ async def expect_gone(
     """
     try:
         await found
-    except NotFoundError:
+    except errors.NotFoundError:
         # If the service did nothing, as it says, somebody else has deleted it.
         return None if was_seen and not step.all_refused else UNSET
     # If it is there after a 404, the key lacks the right to delete it.
-    if step.all_refused or isinstance(step.failure, NotFoundError):
+    if step.all_refused or isinstance(step.failure, errors.NotFoundError):
         raise step.failure
     return UNSET
 
@@ -174,7 +169,7 @@ class BaseClient(Client, Generic[_L_co]):
         return f"<{type(self).__name__.removeprefix('Base')}>"
 
     def __reduce__(self) -> NoReturn:
-        raise ClientStateError(
+        raise errors.ClientStateError(
             "a client cannot be pickled or copied, since it holds the API key and connections; "
             "make one in each process"
         )

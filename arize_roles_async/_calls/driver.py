@@ -11,17 +11,20 @@ import msgspec
 from msgspec import UnsetType
 
 from arize_roles_async._calls.api_key import KeySource
-from arize_roles_async._calls.call import AskKey, Call, Exchange, FindOutcome, Retry, TimeLimit
+from arize_roles_async._calls.call import (
+    AskKey,
+    Call,
+    Exchange,
+    FindOutcome,
+    Outcome,
+    Retry,
+    TimeLimit,
+)
 from arize_roles_async._calls.collection import Collection
 from arize_roles_async._calls.pace import Pace
 from arize_roles_async._calls.queue import BACKGROUND, Queue, Slots, Waiter
 from arize_roles_async._calls.transport import Event, Transport
-from arize_roles_async._values.errors import (
-    InvalidResponseError,
-    RateLimitError,
-    RolesError,
-    StatusError,
-)
+from arize_roles_async._values import errors
 from arize_roles_async._values.models import ListResponse, Model
 from arize_roles_async._values.options import RetryPolicy, Timeouts, check_count, check_type
 from arize_roles_async._values.requests import PageRequest
@@ -112,7 +115,7 @@ class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
             started, is_logged = queued_at, logger.isEnabledFor(logging.DEBUG)
             if not queue.enter():
                 started = await self._wait_in_queue(queue, queued_at)
-            outcome: Response | RolesError
+            outcome: Outcome
             try:
                 waited = started - queued_at
                 has_to_prepare = not self.keys or (waited and is_logged)
@@ -120,7 +123,7 @@ class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
                     continue
                 self.start_attempt()
                 outcome = await transport.send(request, self)
-            except RolesError as error:
+            except errors.RolesError as error:
                 outcome = error
             finally:
                 queue.exit()
@@ -154,7 +157,7 @@ class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
         return self.driver.pace.held_until == held_until
 
     async def _wait_to_retry(
-        self, step: Retry, outcome: Response | RolesError, started: float, ended: float
+        self, step: Retry, outcome: Outcome, started: float, ended: float
     ) -> float:
         """Wait after an attempt until the next may join the queue, and return the time of that."""
         _log(
@@ -163,7 +166,7 @@ class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
             *(str(self.exchange.request), self.exchange.attempts, step.delay),
             *(_in_log(step.failure), step.failure.request_id),
         )
-        if isinstance(step.failure, RateLimitError):
+        if isinstance(step.failure, errors.RateLimitError):
             return ended  # It waits in the queue, as all do under a rate limit.
         await self.event().wait(step.delay)
         return self.now()
@@ -174,7 +177,7 @@ class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
         try:
             if await self.driver.ask_key(self):
                 return step
-        except RolesError as error:
+        except errors.RolesError as error:
             failure = error
         return self.conclude(failure)
 
@@ -212,7 +215,7 @@ class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
         """Return the result of a change that the account shows, or raise the error of the call."""
         try:
             result = await found
-        except RolesError as error:
+        except errors.RolesError as error:
             if error is not step.failure:
                 raise self.outcome_unknown(step.failure, error) from error
             if self.may_be_elsewhere:
@@ -352,7 +355,7 @@ def _note_pace(queue: Queue, call: DrivenCall[object], response: Response, now: 
         _log(call, logging.DEBUG, wait, None, message, wait)
 
 
-def _log_attempt(call: DrivenCall[object], outcome: Response | RolesError, seconds: float) -> None:
+def _log_attempt(call: DrivenCall[object], outcome: Outcome, seconds: float) -> None:
     _log(
         *(call, logging.DEBUG, seconds, outcome),
         # As text: the query of a request, which a record would keep, may hold an address.
@@ -367,7 +370,7 @@ def _log(
     call: DrivenCall[object],
     level: int,
     seconds: float,
-    outcome: Response | RolesError | None,
+    outcome: Outcome | None,
     message: str,
     *args: object,
 ) -> None:
@@ -378,25 +381,23 @@ def _log(
             logger.log(level, message, *args, extra=_fields(call, seconds, outcome))
 
 
-def _in_log(failure: RolesError) -> str:
+def _in_log(failure: errors.RolesError) -> str:
     """Return what a record says of a failure, which may quote more of an answer than a log may."""
     words = [type(failure).__name__]
-    if isinstance(failure, StatusError | InvalidResponseError):
+    if isinstance(failure, errors.StatusError | errors.InvalidResponseError):
         words.append(str(failure.status))
-    if isinstance(failure, StatusError) and failure.problem is not None:
+    if isinstance(failure, errors.StatusError) and failure.problem is not None:
         words.append(one_line(failure.problem.title or "", _MAX_TITLE))
     return " ".join(words)
 
 
-def _request_id(outcome: Response | RolesError) -> str | None:
+def _request_id(outcome: Outcome) -> str | None:
     if isinstance(outcome, Response):
         return outcome.header("X-Request-Id")
     return outcome.request_id
 
 
-def _fields(
-    call: DrivenCall[object], seconds: float, outcome: Response | RolesError | None
-) -> dict[str, object]:
+def _fields(call: DrivenCall[object], seconds: float, outcome: Outcome | None) -> dict[str, object]:
     """Return the fields of a log record, which JSON loggers write.
 
     Applications add fields of their own, such as `request_id`, and `logging` allows a name once.

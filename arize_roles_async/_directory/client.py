@@ -25,14 +25,8 @@ from arize_roles_async._directory.pages import ProjectPages, SpacePages, UserPag
 from arize_roles_async._directory.protocol import Directory
 from arize_roles_async._directory.requests import FindProjects, in_space_flaw
 from arize_roles_async._values import errors
+from arize_roles_async._values import requests as rules
 from arize_roles_async._values.models import ListResponse
-from arize_roles_async._values.requests import (
-    PageRequest,
-    check,
-    flaw_if_given,
-    is_id,
-    name_or_id_flaw,
-)
 from arize_roles_async._values.text import MAX_CLOSEST, append, quoted
 
 _T = TypeVar("_T", bound=User | Space | Project)
@@ -81,7 +75,7 @@ class BaseDirectory(BaseClient[object], Directory):
         try:
             return await self._get(_USERS, user)
         except errors.ForbiddenError as error:
-            if not is_id(user):
+            if not rules.is_id(user):
                 append(error, "; a user that is given by its ID needs no right to list users")
             raise
 
@@ -111,7 +105,7 @@ class BaseDirectory(BaseClient[object], Directory):
     async def get_project(self, *, project: str, in_space: str | UnsetType = UNSET) -> Project:
         return await self._get(_PROJECTS, project, in_space)
 
-    async def _page(self, kind: _Named[_T, _P], page: PageRequest) -> _P:
+    async def _page(self, kind: _Named[_T, _P], page: rules.PageRequest) -> _P:
         with self._begin(kind.collection.operations[0], collection=kind.collection) as call:
             if isinstance(page, FindProjects) and not isinstance(page.in_space, UnsetType):
                 # The ID is not kept: another space may have the name at the next page.
@@ -120,21 +114,21 @@ class BaseDirectory(BaseClient[object], Directory):
             return await call.get_page(kind.collection, kind.page, page)
 
     async def _get(self, kind: _Named[_T, Any], text: str, in_space: str | UnsetType = UNSET) -> _T:
-        flaw = flaw_if_given(partial(in_space_flaw, project=text), in_space)
-        check((kind.noun, name_or_id_flaw(kind.noun, text)), ("in_space", flaw))
+        flaw = rules.flaw_if_given(partial(in_space_flaw, project=text), in_space)
+        rules.check((kind.noun, rules.name_or_id_flaw(kind.noun, text)), ("in_space", flaw))
         with self._begin(kind.collection.operations[1], collection=kind.collection) as call:
             return await _find(call, kind, text, in_space)
 
 
 async def _space_id(call: DrivenCall[object], space: str) -> str:
-    return space if is_id(space) else (await _find(call, _SPACES, space)).id
+    return space if rules.is_id(space) else (await _find(call, _SPACES, space)).id
 
 
 async def _find(
     call: DrivenCall[object], kind: _Named[_T, Any], text: str, in_space: str | UnsetType = UNSET
 ) -> _T:
     """Return the item with an ID, or the one that has a name."""
-    if is_id(text):
+    if rules.is_id(text):
         return await call.get_item(kind.collection, kind.model, text)
     filters = {kind.named_by: text}
     if not isinstance(in_space, UnsetType):

@@ -10,37 +10,30 @@ from typing import Final
 
 from msgspec import UNSET, UnsetType
 
-from arize_roles_async._values.requests import (
-    MAX_NAME,
-    PageRequest,
-    id_flaw,
-    is_id,
-    name_or_id_flaw,
-    text_flaw,
-)
+from arize_roles_async._values import requests as rules
 
-_name_flaw: Final = partial(text_flaw, longest=MAX_NAME)
+_name_flaw: Final = partial(rules.text_flaw, longest=rules.MAX_NAME)
 
 
 def in_space_flaw(in_space: object, project: object) -> str | None:
     """Return what is wrong with the space that a project is looked for in, or None."""
-    if isinstance(project, str) and is_id(project):
+    if isinstance(project, str) and rules.is_id(project):
         return "must be left out where the project is an ID"
-    return name_or_id_flaw("space", in_space)
+    return rules.name_or_id_flaw("space", in_space)
 
 
 _FILTERS: Final[dict[str, Callable[[object], str | None]]] = {
     "email": _name_flaw,
     "name": _name_flaw,
-    "in_space": partial(name_or_id_flaw, "space"),
-    "space_id": id_flaw,
+    "in_space": partial(rules.name_or_id_flaw, "space"),
+    "space_id": rules.id_flaw,
     # Those of the service that no method of the client has.
-    "org_id": id_flaw,
+    "org_id": rules.id_flaw,
     "space_name": _name_flaw,
 }
 
 
-class _FilteredPage(PageRequest, frozen=True, kw_only=True):
+class _FilteredPage(rules.PageRequest, frozen=True, kw_only=True):
     """One page to list, with filters."""
 
     def __post_init__(self) -> None:

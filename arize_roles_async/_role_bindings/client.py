@@ -31,13 +31,7 @@ from arize_roles_async._role_bindings.requests import (
     UpdateRoleBinding,
     resource_id_flaw,
 )
-from arize_roles_async._values.errors import (
-    BetaWarning,
-    ConflictError,
-    InvalidResponseError,
-    NotFoundError,
-    StatusError,
-)
+from arize_roles_async._values import errors
 from arize_roles_async._values.requests import check, id_flaw, is_same_id
 from arize_roles_async._values.text import append
 from arize_roles_async._wire.decode import decode_item
@@ -46,7 +40,7 @@ from arize_roles_async._wire.request import create_request, item_request
 _ROUNDS: Final = 3
 _FOUND_BY: Final = {"role_id": "role", "user_id": "user", "resource_id": "space or project"}
 
-beta = pre_release("role_bindings", "BETA", BetaWarning)
+beta = pre_release("role_bindings", "BETA", errors.BetaWarning)
 
 
 class BaseRoleBindingsClient(BaseClient[object], RoleBindingsClient):
@@ -127,10 +121,12 @@ class BaseRoleBindingsClient(BaseClient[object], RoleBindingsClient):
                 if is_stuck:
                     break
             assert tried is not None  # noqa: S101 - each round failed
-            if isinstance(tried.failure, ConflictError) and tried.found is None:
+            if isinstance(tried.failure, errors.ConflictError) and tried.found is None:
                 append(tried.failure, _HIDDEN)
             # If the answer names the role, there is no such role.
-            elif isinstance(tried.failure, NotFoundError) and new.role_id not in str(tried.failure):
+            elif isinstance(tried.failure, errors.NotFoundError) and new.role_id not in str(
+                tried.failure
+            ):
                 append(tried.failure, _NO_ROLE_OR_RIGHT)
             raise tried.failure
 
@@ -145,7 +141,7 @@ class BaseRoleBindingsClient(BaseClient[object], RoleBindingsClient):
                 return False
             try:
                 await self._delete(call, found.id, was_seen=True)
-            except NotFoundError as error:
+            except errors.NotFoundError as error:
                 left = await self._find(call, target)
                 if left is None or left.id != found.id:
                     return call.maybe_applied
@@ -187,8 +183,8 @@ class BaseRoleBindingsClient(BaseClient[object], RoleBindingsClient):
             return tried
         try:
             return await self._give(call, found, new)
-        except (ConflictError, NotFoundError) as error:
-            if found is None and isinstance(error, NotFoundError):
+        except (errors.ConflictError, errors.NotFoundError) as error:
+            if found is None and isinstance(error, errors.NotFoundError):
                 raise  # There is no such role.
             return _Refused(error, found)
 
@@ -258,7 +254,7 @@ class BaseRoleBindingsClient(BaseClient[object], RoleBindingsClient):
         if is_new and (adopts or has_role or found.updated_at > found.created_at):
             return found
         # If the one that is there is older, this call made none.
-        if isinstance(step.failure, StatusError) and not is_new:
+        if isinstance(step.failure, errors.StatusError) and not is_new:
             raise step.failure
         return UNSET
 
@@ -273,7 +269,7 @@ class BaseRoleBindingsClient(BaseClient[object], RoleBindingsClient):
     ) -> RoleBinding | UnsetType:
         """Return the binding if it has the role that this call gave it, or another if it adopts."""
         binding = await call.get_item(ROLE_BINDINGS, RoleBinding, binding_id)
-        is_answered = isinstance(step.failure, InvalidResponseError)
+        is_answered = isinstance(step.failure, errors.InvalidResponseError)
         if is_same_id(binding.role_id, role_id) or (adopts and is_answered):
             return binding
         # If somebody changed it since, this call may have changed it first.
@@ -285,7 +281,7 @@ class BaseRoleBindingsClient(BaseClient[object], RoleBindingsClient):
 class _Refused(msgspec.Struct, frozen=True):
     """A change of `ensure` that was refused, and the binding that was there before."""
 
-    failure: ConflictError | NotFoundError
+    failure: errors.ConflictError | errors.NotFoundError
     found: RoleBinding | None
 
 

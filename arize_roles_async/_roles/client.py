@@ -23,18 +23,13 @@ from arize_roles_async._roles.requests import (
     UpdateRole,
     normalize_permissions,
 )
-from arize_roles_async._values.errors import (
-    AlphaWarning,
-    ConflictError,
-    ForbiddenError,
-    validation_error,
-)
+from arize_roles_async._values import errors
 from arize_roles_async._values.permissions import PermissionsArgument
 from arize_roles_async._values.requests import check, id_flaw, is_id, is_same_name, name_or_id_flaw
 from arize_roles_async._wire.decode import decode_item
 from arize_roles_async._wire.request import create_request, item_request
 
-alpha = pre_release("roles", "ALPHA (BETA in Arize's newest clients)", AlphaWarning)
+alpha = pre_release("roles", "ALPHA (BETA in Arize's newest clients)", errors.AlphaWarning)
 
 
 class BaseRolesClient(BaseClient[NameLookup], RolesClient):
@@ -169,7 +164,7 @@ class BaseRolesClient(BaseClient[NameLookup], RolesClient):
         found = await self._find_similar(call, new.name)
         if found is None:
             # If it was taken and nobody has it any longer, this call may have made that role.
-            in_doubt = isinstance(failure, ConflictError)
+            in_doubt = isinstance(failure, errors.ConflictError)
         else:
             is_new = not found.is_predefined and may_be_since(call, found.created_at)
             is_as_asked = _matches(found, new) or found.updated_at > found.created_at
@@ -178,7 +173,9 @@ class BaseRolesClient(BaseClient[NameLookup], RolesClient):
             # Whoever has made it since, this call may have made it first.
             in_doubt = is_new or found.permissions is None
         # After other failures, an earlier attempt may still make the role.
-        is_final = step.all_refused or isinstance(failure, ConflictError | ForbiddenError)
+        is_final = step.all_refused or isinstance(
+            failure, errors.ConflictError | errors.ForbiddenError
+        )
         if is_final and not in_doubt:
             raise failure
         return UNSET
@@ -204,7 +201,7 @@ class BaseRolesClient(BaseClient[NameLookup], RolesClient):
         is_taken = changes.name is not UNSET and not is_same_name(changes.name, role.name)
         # If somebody changed it since, this call may have changed it first.
         is_untouched = not may_be_since(call, role.updated_at)
-        is_conflict = is_taken and isinstance(step.failure, ConflictError)
+        is_conflict = is_taken and isinstance(step.failure, errors.ConflictError)
         if is_conflict or (step.all_refused and is_untouched):
             raise step.failure
         return UNSET
@@ -218,7 +215,7 @@ def _parse_target(role_id: str | None, role: str | None) -> tuple[str, bool]:
     if role_id is None and role is not None:
         check(("role", name_or_id_flaw("role", role)))
         return role, not is_id(role)
-    raise validation_error(("role_id, role", "exactly one must be given"))
+    raise errors.validation_error(("role_id, role", "exactly one must be given"))
 
 
 def _matches(role: Role, asked: CreateRole | UpdateRole) -> bool:

@@ -7,20 +7,13 @@ from typing import Final, cast
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from arize_roles_async._values import requests as rules
 from arize_roles_async._values.errors import validation_error
 from arize_roles_async._values.permissions import (
     AnyPermission,
     Permission,
     UnknownPermission,
     known_permission,
-)
-from arize_roles_async._values.requests import (
-    MAX_NAME,
-    PageRequest,
-    check,
-    flaw_if_given,
-    is_collection,
-    text_flaw,
 )
 from arize_roles_async._values.text import nearest, quoted, type_name
 
@@ -36,8 +29,8 @@ def name_flaw(name: object) -> str | None:
     """Return what is wrong with a role's name, or None."""
     if not isinstance(name, str):
         return f"must be a string, not {type_name(name)}"
-    if not 1 <= len(name) <= MAX_NAME:
-        return f"must have 1 to {MAX_NAME} characters, not {len(name)}"
+    if not 1 <= len(name) <= rules.MAX_NAME:
+        return f"must have 1 to {rules.MAX_NAME} characters, not {len(name)}"
     if not _ALLOWED_IN_NAME.issuperset(name):
         refused = "".join(dict.fromkeys(c for c in name if c not in _ALLOWED_IN_NAME))
         return (
@@ -50,7 +43,7 @@ def name_flaw(name: object) -> str | None:
 def description_flaw(description: object) -> str | None:
     """Return what is wrong with a role's description, or None."""
     is_none = description is UNSET or description == ""
-    return None if is_none else text_flaw(description, MAX_DESCRIPTION)
+    return None if is_none else rules.text_flaw(description, MAX_DESCRIPTION)
 
 
 def permissions_flaw(permissions: object) -> str | None:
@@ -68,12 +61,12 @@ def permissions_flaw(permissions: object) -> str | None:
 
 
 def _can_be_sent(permission: object) -> bool:
-    return isinstance(permission, UnknownPermission) and text_flaw(permission) is None
+    return isinstance(permission, UnknownPermission) and rules.text_flaw(permission) is None
 
 
 def _refused_permission(value: object) -> str:
     if isinstance(value, UnknownPermission):
-        return f"{quoted(value)} {text_flaw(value)}"
+        return f"{quoted(value)} {rules.text_flaw(value)}"
     if not isinstance(value, str):
         return f"must hold permissions or their identifiers, not {type_name(value)}"
     return f"{quoted(value)} is not a known permission; did you mean {nearest(value, Permission)}?"
@@ -92,7 +85,7 @@ def normalize_permissions(permissions: Iterable[AnyPermission | str]) -> tuple[A
     A value that is no collection is returned unchanged, for the rule to refuse.
     """
     given: object = permissions
-    if is_collection(permissions):
+    if rules.is_collection(permissions):
         members = [(isinstance(p, str) and known_permission(p)) or p for p in permissions]
         try:
             given = tuple(dict.fromkeys(members))
@@ -109,7 +102,7 @@ class CreateRole(msgspec.Struct, frozen=True, kw_only=True):
     description: str | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        check(
+        rules.check(
             ("name", name_flaw(self.name)),
             ("permissions", permissions_flaw(self.permissions)),
             ("description", description_flaw(self.description)),
@@ -133,17 +126,17 @@ class UpdateRole(msgspec.Struct, frozen=True, kw_only=True):
                 ("name, description, permissions", "at least one must be given to change")
             )
         description = UNSET if self.description is None else self.description
-        check(
-            ("name", flaw_if_given(name_flaw, self.name)),
-            ("permissions", flaw_if_given(permissions_flaw, self.permissions)),
+        rules.check(
+            ("name", rules.flaw_if_given(name_flaw, self.name)),
+            ("permissions", rules.flaw_if_given(permissions_flaw, self.permissions)),
             ("description", description_flaw(description)),
         )
 
 
-class ListRoles(PageRequest, frozen=True, kw_only=True):
+class ListRoles(rules.PageRequest, frozen=True, kw_only=True):
     """One page of roles to list."""
 
     is_predefined: bool | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        self._check(("is_predefined", flaw_if_given(filter_flaw, self.is_predefined)))
+        self._check(("is_predefined", rules.flaw_if_given(filter_flaw, self.is_predefined)))
