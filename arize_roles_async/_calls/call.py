@@ -11,6 +11,7 @@ service may be wrong about that, so after a later refusal the account is read, t
 """
 
 import math
+import random
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from enum import IntEnum, auto
@@ -19,9 +20,8 @@ from typing import Final, TypeAlias, TypeVar, cast
 import msgspec
 
 from arize_roles_async._calls.collection import Collection
-from arize_roles_async._calls.retries import retry_delay
 from arize_roles_async._values import errors
-from arize_roles_async._values.options import RetryPolicy, Timeouts
+from arize_roles_async._values.options import LONGEST_WAIT, RetryPolicy, Timeouts
 from arize_roles_async._values.text import append
 from arize_roles_async._wire.problems import invalid_response, status_error
 from arize_roles_async._wire.request import Request
@@ -54,6 +54,8 @@ class _Doubt(IntEnum):
 # The statuses that the reference documents for a change that was made, and 200 for a create.
 _DOCUMENTED: Final = {"POST": {200, 201}, "PATCH": {200}, "DELETE": {204}}
 _UNAUTHORIZED: Final = 401
+_RETRIED: Final = frozenset({429, 502, 503, 504})
+_RETRIED_READS: Final = _RETRIED | {500}
 _NOT_DONE: Final = {429, 503}
 """The statuses with which the service says that it did nothing."""
 _CHECKED: Final = (errors.StatusError, errors.RolesConnectionError, errors.RolesTimeoutError)
@@ -394,3 +396,27 @@ def _doubt_after(failure: errors.RolesError, *, in_flight: bool) -> _Doubt:
             return _Doubt.MAYBE_APPLIED
         case _:
             return _Doubt.NONE
+
+
+def retry_delay(
+    retry: RetryPolicy, failure: errors.RolesError, *, attempt: int, change: bool
+) -> float | None:
+    """Return the seconds to wait before the next attempt, or None if there must be none.
+
+    Attempts are counted from 1. A 500 ends a call that makes a change.
+    """
+    if attempt >= retry.attempts or not _may_be_retried(failure, change=change):
+        return None
+    if isinstance(failure, errors.StatusError) and failure.retry_after is not None:
+        is_too_long = failure.retry_after > (retry.max_retry_after or math.inf)
+        return None if is_too_long else min(failure.retry_after, LONGEST_WAIT)
+    ceiling = min(retry.max_backoff, retry.backoff * 2.0 ** min(attempt - 1, 60))
+    return random.uniform(0.0, ceiling)  # noqa: S311 - jitter, no secret
+
+
+def _may_be_retried(failure: errors.RolesError, *, change: bool) -> bool:
+    if isinstance(failure, errors.StatusError):
+        return failure.status in (_RETRIED if change else _RETRIED_READS)
+    if isinstance(failure, errors.RolesConnectionError):
+        return not (failure.certificate or failure.credentials)
+    return isinstance(failure, errors.RolesTimeoutError)

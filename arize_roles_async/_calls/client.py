@@ -12,11 +12,10 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from arize_roles_async._calls.api_key import ApiKey, KeySource
-from arize_roles_async._calls.call import FindOutcome, TimeLimit
+from arize_roles_async._calls.call import FindOutcome, TimeLimit, retry_delay
 from arize_roles_async._calls.collection import Collection
 from arize_roles_async._calls.driver import DrivenCall, Options, Shared
 from arize_roles_async._calls.protocol import Client
-from arize_roles_async._calls.retries import retry_delay
 from arize_roles_async._values import errors
 from arize_roles_async._values.options import RetryPolicy, Timeouts, check_seconds
 from arize_roles_async._wire.secrets import takes_secrets

@@ -31,7 +31,7 @@ from arize_roles_async import (
     ServerError,
     Timeouts,
 )
-from arize_roles_async._calls.retries import retry_delay
+from arize_roles_async._calls.call import retry_delay
 from arize_roles_async._wire.retry_after import retry_after
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from tests.support.clients import START, account_at_noon, passed

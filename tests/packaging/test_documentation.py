@@ -38,7 +38,7 @@ from arize_roles_async import (
 )
 from arize_roles_async import __main__ as command
 from arize_roles_async._aiohttp import config as _config
-from arize_roles_async._calls.retries import retry_delay
+from arize_roles_async._calls.call import retry_delay
 from arize_roles_async._values.errors import STATUS_ERRORS, status_error_class
 from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer, contract
 from arize_roles_fake.__main__ import main
