@@ -52,7 +52,8 @@ _PERIOD: Final = 0.2
 """Seconds between two looks at how far the run is."""
 _AS_TYPED: Final = {
     r"(?<=raise )max_removals$|^max_removals(?=: )": "--max-removals",
-    r"role_bindings\.find\(role_id='([^']+)'\) shows": r"`arize-roles who --role \1` shows",
+    # Of an ID alone: others may write what a shell would run.
+    r"role_bindings\.find\(role_id='(\w[\w+/=-]*)'\) shows": r"`arize-roles who --role \1` shows",
 }
 """Words of the library in its errors, and what to type instead."""
 # Of all that there are: Windows has no SIGHUP.

@@ -169,6 +169,15 @@ class TestApply:
         assert refused["reason"].startswith("--max-removals: must be a number, or a share ")
         assert refused.keys() == {*blocked, "errors"}
 
+    def test_typed(self, shell: Shell) -> None:
+        """An error names a command to type only with an ID, and never what others wrote."""
+        for found in ("Um9sZTox", "$(reboot)", "`reboot`", "a b", "-x"):
+            detail = f"role_bindings.find(role_id='{found}') shows"
+            body = json.dumps({"title": "Conflict", "status": 409, "detail": detail})
+            shell.account.fail("list", 409, body=body)
+            errors = shell("plan roles.toml")[2]
+            assert (f"`arize-roles who --role {found}` shows" in errors) == (found == "Um9sZTox")
+
     def test_max_removals(self, shell: Shell) -> None:
         """Too many removals are shown and refused, with the option as it is typed."""
         why = "1 of 4 custom roles would be deleted or lose permissions, and the limit is 0; "
