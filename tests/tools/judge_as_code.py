@@ -194,8 +194,8 @@ class Stage(FakeAccount):
         role_id = unquote(path[3]) if len(path) > 3 else None
         about = (request.method, role_id, given.get("name"), reply.status)
         seconds = float(reply.headers.get("Retry-After", 0)) if reply.status == 503 else 0.0
-        seen = (before, self.state(), reply.broken is None, self.now(), seconds)
-        self.entries.append(Entry(*about, *seen))
+        seen = (before, self.state(), reply.broken is None)
+        self.entries.append(Entry(*about, *seen, time=self.now(), retry_after=seconds))
         if number in self.events:
             self.let_happen(self.events[number])
         if self.in_wait and not self.entries[-1].is_list():
@@ -377,7 +377,8 @@ class Case:
         elif kind == "outage":
             # Of writes, for longer than each says, and over before the last attempt.
             self.outages += 1
-            for change in ("create", "update", "delete"):
+            writes: tuple[Any, ...] = ("create", "update", "delete")
+            for change in writes:
                 account.fail(change, 503, retry_after=rng.choice([1, 3, 5]), times=2)
         elif kind == "wait":
             fault, after = rng.choice([429, 429, 503, "silent"]), rng.choice([None, 1, 8])
