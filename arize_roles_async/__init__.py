@@ -31,30 +31,8 @@ from arize_roles_async._calls.api_key import ApiKey
 from arize_roles_async._roles.models import Role
 from arize_roles_async._roles.pages import RolePages
 from arize_roles_async._roles.protocol import RolesClient
-from arize_roles_async._values.errors import (
-    AlphaWarning,
-    AmbiguousNameError,
-    AuthenticationError,
-    BadRequestError,
-    BetaWarning,
-    ClientStateError,
-    ConfigurationError,
-    ConflictError,
-    ForbiddenError,
-    InsecureWarning,
-    InvalidResponseError,
-    MissingExtraError,
-    NotFoundError,
-    OutcomeUnknownError,
-    RateLimitError,
-    RolesConnectionError,
-    RolesError,
-    RolesTimeoutError,
-    ServerError,
-    StatusError,
-    UnprocessableEntityError,
-    ValidationError,
-)
+from arize_roles_async._values import errors as _errors
+from arize_roles_async._values.errors import *  # noqa: F403
 from arize_roles_async._values.models import PaginationMetadata
 from arize_roles_async._values.options import RetryPolicy, Timeouts
 from arize_roles_async._values.permissions import (
@@ -103,32 +81,17 @@ if TYPE_CHECKING:
 __all__ = [
     "UNSET",
     "AiohttpRolesClient",
-    "AlphaWarning",
-    "AmbiguousNameError",
     "AnyPermission",
     "ApiKey",
     "ArizeClient",
-    "AuthenticationError",
-    "BadRequestError",
-    "BetaWarning",
     "ByName",
-    "ClientStateError",
-    "ConfigurationError",
-    "ConflictError",
     "Directory",
-    "ForbiddenError",
-    "InsecureWarning",
-    "InvalidResponseError",
-    "MissingExtraError",
     "NamedBinding",
-    "NotFoundError",
-    "OutcomeUnknownError",
     "PaginationMetadata",
     "Permission",
     "PermissionsArgument",
     "ProblemDetails",
     "Project",
-    "RateLimitError",
     "RetryPolicy",
     "Role",
     "RoleBinding",
@@ -136,21 +99,15 @@ __all__ = [
     "RoleBindingsClient",
     "RolePages",
     "RolesClient",
-    "RolesConnectionError",
-    "RolesError",
-    "RolesTimeoutError",
-    "ServerError",
     "Space",
-    "StatusError",
     "Timeouts",
     "UnknownPermission",
-    "UnprocessableEntityError",
     "UnsetType",
     "User",
-    "ValidationError",
     "Violation",
     "__version__",
 ]
+__all__ += _errors.__all__
 
 
 def __dir__() -> list[str]:

@@ -89,11 +89,14 @@ class Config:
         self.headers = Secret(_headers(headers or {}))
         """Headers of each request, beside the key."""
         self.ca_file = _ca_file(ca_file, lent_session=lent_session)
-        trust = ["ca_file"] if ca_file is not None else _set("ARIZE_SSL_CA_CERT")[: verify is None]
-        if trust and self.verify is False:
+        if self.verify is not False:
+            return
+        # An argument that turns the check off wins over the variable.
+        variables = _set("ARIZE_SSL_CA_CERT") if verify is None else []
+        for name in ["ca_file"] if ca_file is not None else variables:
             off = "verify=False" if verify is False else f"{_VERIFY}={os.environ[_VERIFY]}"
             raise ConfigurationError(
-                f"{trust[0]} says whom to trust, and {off} to trust everybody: leave one out"
+                f"{name} says whom to trust, and {off} to trust everybody: leave one out"
             )
 
 

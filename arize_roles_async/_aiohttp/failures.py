@@ -51,8 +51,8 @@ class Failures:
         if isinstance(error, errors.ClientStateError):
             return errors.ClientStateError(str(error))
         if isinstance(error, asyncio.CancelledError):
-            if (phase := limit.catch()) is not None:
-                return self._timeout(request, call, phase)
+            if limit.catch():
+                return self._timeout(request, call, limit.phase)
             # aiohttp cancels what it waits for when a session is closed: a resolver, a connection.
             if limit.is_cancelled(session_closed=session_closed):
                 return without_frames(error, _stays)

@@ -108,7 +108,7 @@ class AsyncioTimeLimit(AbstractContextManager[_CallT_co, None]):
         self.deadline = call.deadline
         self.task: asyncio.Task[object]
         # Set here, since a name that is new to calls under way would give each a dictionary.
-        self._phase: Phase = "read"
+        self.phase: Phase = "read"
         self._cancelling: int
         self.expired = False
         """The block was cancelled, or is over."""
@@ -141,23 +141,20 @@ class AsyncioTimeLimit(AbstractContextManager[_CallT_co, None]):
             raise asyncio.CancelledError
         call, now = self._call, self._all.now()
         seconds = call.timeouts.read if phase == "read" else call.timeouts.connect
-        self._phase = phase
+        self.phase = phase
         self.deadline = call.deadline if seconds is None else min(call.deadline, now + seconds)
         if self.deadline < self._all.due:
             self._all.add(self)
         return now
 
-    def catch(self) -> Phase | None:
-        """Undo a cancellation by the limit on a phase, and return the phase.
-
-        After any other cancellation, or when the client was closed, there is none.
-        """
+    def catch(self) -> bool:
+        """Undo a cancellation by the limit on `phase`; return False if there is another."""
         if not self.expired or self._all.is_closed or self.deadline == self._call.deadline:
-            return None
+            return False
         self.expired = False
         self.deadline = self._call.deadline
         self._all.add(self)
-        return self._phase if self._uncancel() else None
+        return self._uncancel()
 
     def is_cancelled(self, *, session_closed: bool) -> bool:
         """Return whether the task was cancelled, and not a future, as at the end of a session."""

@@ -62,8 +62,6 @@ beta = pre_release("directory", "BETA", errors.BetaWarning)
 
 
 class BaseDirectory(BaseClient[object], Directory):
-    _collection = USERS
-
     @beta
     def users(
         self, *, email: str | UnsetType = UNSET, limit: int | None = None, cursor: str | None = None
@@ -106,7 +104,7 @@ class BaseDirectory(BaseClient[object], Directory):
         return await self._get(_PROJECTS, project, in_space)
 
     async def _page(self, kind: _Named[_T, _P], page: rules.PageRequest) -> _P:
-        with self._begin(kind.collection.operations[0], collection=kind.collection) as call:
+        with self._begin(f"{kind.noun}s.list", kind.collection) as call:
             if isinstance(page, FindProjects) and not isinstance(page.in_space, UnsetType):
                 # The ID is not kept: another space may have the name at the next page.
                 space_id = await _space_id(call, page.in_space)
@@ -116,7 +114,7 @@ class BaseDirectory(BaseClient[object], Directory):
     async def _get(self, kind: _Named[_T, Any], text: str, in_space: str | UnsetType = UNSET) -> _T:
         flaw = rules.flaw_if_given(partial(in_space_flaw, project=text), in_space)
         rules.check((kind.noun, rules.name_or_id_flaw(kind.noun, text)), ("in_space", flaw))
-        with self._begin(kind.collection.operations[1], collection=kind.collection) as call:
+        with self._begin(f"{kind.noun}s.get", kind.collection) as call:
             return await _find(call, kind, text, in_space)
 
 

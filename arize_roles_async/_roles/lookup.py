@@ -126,8 +126,8 @@ class NameLookup:
             with self._join(name, limits, fetch) as shared:
                 # Every call of this moment joins before one of them sends a request.
                 await checkpoint()
-                looking = sum(walk.calls for walk in shared.walks)
-                if known_id is None or len(self.ids) <= (looking - 1) * MAX_LIMIT:
+                pages = sum(walk.calls for walk in shared.walks) - 1  # As others send requests.
+                if known_id is None or len(self.ids) <= pages * MAX_LIMIT:
                     return await shared.find(name, call, fetch)
             try:
                 role = await get(known_id)

@@ -34,6 +34,31 @@ else:
     # For `typing.get_type_hints`, as are those of other modules.
     ProblemDetails = Violation = Any
 
+__all__ = [
+    "AlphaWarning",
+    "AmbiguousNameError",
+    "AuthenticationError",
+    "BadRequestError",
+    "BetaWarning",
+    "ClientStateError",
+    "ConfigurationError",
+    "ConflictError",
+    "ForbiddenError",
+    "InsecureWarning",
+    "InvalidResponseError",
+    "MissingExtraError",
+    "NotFoundError",
+    "OutcomeUnknownError",
+    "RateLimitError",
+    "RolesConnectionError",
+    "RolesError",
+    "RolesTimeoutError",
+    "ServerError",
+    "StatusError",
+    "UnprocessableEntityError",
+    "ValidationError",
+]
+
 _MAX_VIOLATIONS: Final = 10
 
 

@@ -136,7 +136,7 @@ class TestSilence:
             await clock.pass_by(2400.0)
             seen.append("continues")
             await clock.pass_by(100.0)
-        assert seen == [("read", 0), "continues"]
+        assert seen == [(True, 0), "continues"]
 
 
 class TestTimer:
