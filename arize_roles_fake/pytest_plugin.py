@@ -8,6 +8,7 @@ client nor aiohttp, since pytest imports it in every project that has the packag
 import os
 import sys
 from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from functools import partial
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -54,6 +55,8 @@ _MAX_CALLS: Final = 50
 """Limit on the calls of an account in a report."""
 
 _recorder_key = pytest.StashKey[Recorder]()
+_counted_key = pytest.StashKey[list[pytest.Mark]]()
+"""The markers that have set up an account, of the test, class or module that it belongs to."""
 _written_key = pytest.StashKey[TestOutput]()
 
 # Variables that lead Arize's clients elsewhere, or conflict with those that `arize_env` sets.
@@ -112,22 +115,13 @@ def _refuse(request: "ClientRequest") -> None:
 
 
 @pytest.fixture
-def fake_account(request: pytest.FixtureRequest) -> "FakeAccount":
+def fake_account() -> "FakeAccount":
     """Return the test's own account, set up by its `arize_roles` markers.
 
     Markers of the module and the class count, too. The roles of all of them are added; of other
     arguments those of the inner one count.
     """
-    account = arize_roles_fake.FakeAccount()
-    _set_up(account, request.node)
-    return account
-
-
-def _set_up(account: "FakeAccount", item: pytest.Item) -> None:
-    """Set up the account of a test by its markers, from the outermost in."""
-    item.stash[_recorder_key].account = account
-    for marker in [*item.iter_markers("arize_roles")][::-1]:
-        arize_roles(account, *marker.args, **marker.kwargs)
+    return arize_roles_fake.FakeAccount()
 
 
 # Named like the marker: the `TypeError` of a marker with wrong arguments shows this name.
@@ -238,19 +232,23 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 def pytest_fixture_setup(
     fixturedef: "pytest.FixtureDef[Any]", request: pytest.FixtureRequest
 ) -> Generator[None, object, object]:
-    """Ask no test about faults that a fixture scripts for several tests.
+    """Set up the account of `fake_account`, also a suite's own, by the markers around its scope.
 
-    The markers of a test count for the account of a suite's own `fake_account`, too.
+    No test is asked about faults that a fixture scripts for several tests.
     """
-    if fixturedef.scope != "function":
-        with recorders[-1].paused():
-            return (yield)
-    value = yield
-    if fixturedef.argname == "fake_account" and isinstance(value, arize_roles_fake.FakeAccount):
-        item: pytest.Item = request.node
-        if item.stash[_recorder_key].account is not value:
-            _set_up(value, item)
-    return value
+    node: pytest.Item = request.node
+    recorder = node.stash.get(_recorder_key, None)  # Only a test has one.
+    with nullcontext() if recorder else recorders[-1].paused():
+        value = yield
+        is_account = isinstance(value, arize_roles_fake.FakeAccount)
+        if fixturedef.argname == "fake_account" and is_account:
+            if recorder is None or recorder.account is not value:
+                node.stash[_counted_key] = marks = [*node.iter_markers("arize_roles")][::-1]
+                for mark in marks:
+                    arize_roles(value, *mark.args, **mark.kwargs)
+            if recorder is not None:
+                recorder.account = value
+        return value
 
 
 @pytest.hookimpl(wrapper=True)
@@ -305,13 +303,16 @@ def _hide_frames() -> None:
 
 def _flaws(item: pytest.Item, recorder: Recorder) -> str:
     """Return the reason why a test is an error although nothing failed; empty for none."""
-    if recorder.passed is not None and recorder.account is None:
-        marks = (mark for mark in item.own_markers if mark.name == "arize_roles")
-        if any(mark.args or mark.kwargs.keys() - {"unused_faults"} for mark in marks):
+    counted = [mark for node in item.listchain() for mark in node.stash.get(_counted_key, ())]
+    for mark in item.iter_markers("arize_roles") if recorder.passed is not None else ():
+        # Of those around it, a test may need none.
+        is_meant = mark in item.own_markers or "fake_account" in getattr(item, "fixturenames", ())
+        is_empty = not (mark.args or mark.kwargs.keys() - {"unused_faults"})
+        if is_meant and not is_empty and mark not in counted:
             return (
                 "the marker arize_roles sets up the account of fake_account, and the test uses "
                 "none of the fixtures fake_account, fake_roles, mocked_arize, roles_server and "
-                "arize_env, or the suite's own fake_account has a wider scope than a function"
+                "arize_env, or the suite's own fake_account has a wider scope than the marker"
             )
     if not recorder.passed:
         return ""

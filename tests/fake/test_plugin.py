@@ -124,7 +124,7 @@ MARKERS: Final[Suite] = (
             pass
     """,
     {"passed": 7, "errors": 1},
-    ["*or the suite's own fake_account has a wider scope than a function"],
+    ["*or the suite's own fake_account has a wider scope than the marker"],
 )
 """Markers count for the account of any fixture of the suite, the outermost first, in one test."""
 

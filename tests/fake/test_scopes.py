@@ -129,3 +129,54 @@ def test_every_pair(run: Run, pytester: pytest.Pytester, monkeypatch: pytest.Mon
     assert lines.count("  update fails with 503, 1 time: struck 0 requests") == len(NAMES)
     assert "  delete fails with 503, 1 time: struck 0 requests" not in lines
     assert os.environ.get("ARIZE_API_KEY") == before
+
+
+MARKED = """
+import asyncio
+import pytest
+from arize_roles_async import ForbiddenError
+from arize_roles_fake import FakeAccount, FakeRolesClient
+
+mark = pytest.mark.arize_roles(grants=["ROLE_READ"])
+{module}
+
+@pytest.fixture(scope="{scope}")
+def fake_account():
+    return FakeAccount()
+
+{class_}
+class TestIt:
+    {test}
+    @pytest.mark.parametrize("name", ["A", "B"])
+    def test_it(self, fake_account, name):
+        async def create():
+            async with FakeRolesClient(fake_account) as roles:
+                await roles.create(name=name, permissions=["ROLE_READ"])
+
+        if {counts}:
+            with pytest.raises(ForbiddenError):
+                asyncio.run(create())
+        else:
+            asyncio.run(create())  # It passes, and the marker is an error.
+"""
+COUNTS = {
+    "function": ("test", "class_", "module"),
+    "class": ("class_", "module"),
+    "module": ("module",),
+    "session": (),
+}
+"""The places of a marker that set up an account of each scope."""
+
+
+def test_markers(run: Run, pytester: pytest.Pytester) -> None:
+    """A marker counts for an account of its own scope or a narrower one, else it is an error."""
+    files = {}
+    for scope, place in product(COUNTS, ("test", "class_", "module")):
+        marks = {"test": "", "class_": "", "module": ""}
+        marks[place] = "pytestmark = mark" if place == "module" else "@mark"
+        counts = place in COUNTS[scope]
+        files[f"test_{scope}_{place}"] = MARKED.format(scope=scope, counts=counts, **marks)
+    pytester.makepyfile(**files)
+    lines = run("", passed=24, errors=12).outlines
+    wider = "or the suite's own fake_account has a wider scope than the marker"
+    assert sum(line.endswith(wider) for line in lines) == 12
