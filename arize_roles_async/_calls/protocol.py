@@ -25,7 +25,9 @@ class Client(Protocol):
 
         Omitted options keep their values. All copies share `max_concurrency`. Copies with the same
         key share the rate under a rate limit and the names that were looked up; different keys
-        share neither. A client keeps these for the thousand keys that were used last.
+        share neither. A client keeps these for the thousand keys that were used last. A copy has
+        the class of its client, and shares the attributes that a subclass has set, such as a cache:
+        the guide's page `api-keys` shows one that keeps the roles of each key apart.
 
         Args:
             api_key: Another API key, or a function that returns it, as `AiohttpRolesClient` takes

@@ -25,7 +25,7 @@ from arize_roles_async import (
     StatusError,
 )
 from arize_roles_async.transport import HttpRolesClient, HttpTransport
-from arize_roles_fake import FakeAccount, FakeRolesClient
+from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer
 from tests.support.clients import SOON, Connect, account_at_noon, both_clients, create, passed, use
 from tests.support.documentation import definitions
 from tests.support.event_loop import settle, until
@@ -283,6 +283,22 @@ async def test_many(others: int, operations: list[str]) -> None:
     await roles.with_options(api_key="other-api-key", timeout=60.0).get(role="Role")
     assert [call.operation for call in account.calls[before:]] == operations
     assert (passed(account) - began >= 30.0) is (operations == ["get"])
+
+
+async def test_subclass(arize_env: RolesServer) -> None:
+    """A copy shares what a subclass has set, except where it has its own, as in the guide."""
+    arize_env.account.add_role("A", ["ROLE_READ"])
+    arize_env.account.add_key("other-api-key")
+    kind = definitions("arize_roles_async/guide/api-keys.md")["RolesWithCache"]
+    own = arize_env.account.api_key
+    async with kind(own) as roles:
+        other = roles.with_options(api_key="other-api-key")
+        for each in (roles, other, roles, other):
+            assert (await each.cached("A")).name == "A"
+        assert sent(arize_env.account) == [own, "other-api-key"]
+        del kind.with_options
+        copied = roles.with_options(api_key="other-api-key")
+        assert (type(copied), copied.cache) == (kind, roles.cache)
 
 
 async def test_rotation() -> None:

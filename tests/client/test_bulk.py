@@ -1,17 +1,19 @@
 """Many calls at once under a rate limit, on the account's clock."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from anyio.lowlevel import checkpoint
 
 import arize_roles_async
 from arize_roles_async import (
+    ArizeClient,
     ListRolesResponse,
     RateLimitError,
     Request,
@@ -180,22 +182,49 @@ async def test_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [sent - START.timestamp() for sent in noted] == [5.0, 13.0]
 
 
-async def test_by_name(capsys: pytest.CaptureFixture[str]) -> None:
-    """The guide's function for many people sends two requests for each, and says how each ended."""
-    people = [f"User{number}@example.com" for number in range(100)]
-    twins = [f"twin{number}@example.com" for number in range(2)]
-    account = account_at_noon(users=[*map(str.lower, people), *twins], resources=["Space:ML"])
-    account.add_role("Analyst", ["PROJECT_READ"])
-    account.add_user("Twin0@example.com", status="EXPIRED")
-    account.fail("role_bindings.create", 403, about="user7@example.com")
+PEOPLE: Final = [f"User{number}@example.com" for number in range(100)]
+
+
+async def join_all(roles: ArizeClient, people: list[str]) -> None:
+    """Run the guide's function for many people."""
     names: dict[str, Any] = {"asyncio": asyncio}
     exec(examples((GUIDE / "bulk-work.md").read_text("utf-8"))[-1], names)  # noqa: S102 - our own
-    async with FakeRolesClient(account) as roles:
-        await names["join_all"](roles, [*people, "twin0@example.com", "?"], "Analyst", "ML")
+    await names["join_all"](roles, people, "Analyst", "ML")
+
+
+async def test_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    """The guide's function for many people sends what differs, and says how each ended."""
+    twins = [f"twin{number}@example.com" for number in range(2)]
+    account = account_at_noon(users=[*map(str.lower, PEOPLE), *twins], resources=["Space:ML"])
+    role_id = account.add_role("Analyst", ["PROJECT_READ"]).id
+    account.add_role("Other", ["PROJECT_READ"])
+    account.add_user("Twin0@example.com", status="EXPIRED")
+    for user, role in (("user0@example.com", "Analyst"), ("user1@example.com", "Other")):
+        account.bind(role, user=user, resource="Space:ML")
+    account.fail("role_bindings.create", 403, about="user7@example.com")
+    await join_all(FakeRolesClient(account), [*PEOPLE, "twin0@example.com", "?"])
     said = capsys.readouterr().out.splitlines()
     assert [each.partition(",")[0] for each in said] == [f"{n} of 102" for n in range(1, 103)]
     assert sum(each.endswith(": done") for each in said) == len(account.bindings()) == 99
+    assert {each.role_id for each in account.bindings()} == {role_id}
     for person, how in (("User7@example.com", "POST"), ("twin0@", "2 users"), ("?", "0 users")):
         assert sum(f", {person}" in each and how in each for each in said) == 1
-    # The names of all take four.
-    assert len(account.calls) == 2 * 100 + 4
+    # The names of all and what there is take five; one person has the role, and one another.
+    sent = Counter(call.operation for call in account.calls)
+    assert (sent["role_bindings.create"], sent["role_bindings.update"]) == (98, 1)
+    assert sent.total() == 98 + 1 + 5
+
+
+async def test_cancelled() -> None:
+    """A cancellation in its middle ends it: no request follows."""
+    account = account_at_noon(users=[*map(str.lower, PEOPLE)], resources=["Space:ML"])
+    account.add_role("Analyst", ["PROJECT_READ"])
+    account.limit_rate(10.0, burst=20)
+    joining = asyncio.create_task(join_all(FakeRolesClient(account), PEOPLE))
+    while len(account.bindings()) < 10:
+        await checkpoint()
+    joining.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await joining
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert len(account.bindings()) < 20

@@ -13,7 +13,7 @@ import re
 import runpy
 import subprocess
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Final, cast
@@ -38,6 +38,7 @@ from arize_roles_async import (
 )
 from arize_roles_async import __main__ as command
 from arize_roles_async._aiohttp import config as _config
+from arize_roles_async._aiohttp.transport import AiohttpTransport
 from arize_roles_async._calls.call import retry_delay
 from arize_roles_async._values.errors import STATUS_ERRORS, status_error_class
 from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer, contract
@@ -94,6 +95,46 @@ def test_page(page: str, pytester: pytest.Pytester, arize_env: RolesServer) -> N
     ended = pytester.runpytest_inprocess().parseoutcomes()
     assert ended["passed"]
     assert ended.keys() <= {"passed", "skipped"}
+
+
+PROGRAMS: Final = [
+    page for page, text in PAGES.items() if "asyncio.run(" in text and not IS_TEST.search(text)
+]
+
+
+@pytest.mark.parametrize("page", PROGRAMS)
+def test_cancelled(
+    page: str, pytester: pytest.Pytester, arize_env: RolesServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program of a page that is cancelled in its middle sends nothing more."""
+    run_whole, send, file = asyncio.run, AiohttpTransport.send, pytester.makepyfile(PAGES[page])
+    sent, cancel_at, later = itertools.count(1), 0, list[int]()
+
+    def run(program: Coroutine[Any, Any, None]) -> None:
+        async def cancelled() -> None:
+            async def send_or_cancel(*request: Any) -> Any:  # noqa: ANN401
+                if next(sent) == cancel_at:
+                    task.cancel()
+                return await send(*request)
+
+            task = asyncio.create_task(program)
+            monkeypatch.setattr(AiohttpTransport, "send", send_or_cancel)
+            await asyncio.wait([task])
+            ended = next(sent)
+            if others := asyncio.all_tasks() - {asyncio.current_task()}:
+                await asyncio.wait(others)
+            later.append(next(sent) - ended - 1)
+
+        run_whole(cancelled())
+
+    monkeypatch.setattr(asyncio, "run", run)
+    for part in (0, 2):
+        cancel_at = part and next(sent) // part
+        sent = itertools.count(1)
+        arize_env.account.reset()
+        populate(arize_env.account)
+        runpy.run_path(str(file), run_name="__main__")
+    assert set(later) == {0}
 
 
 @pytest.mark.full

@@ -45,6 +45,8 @@ HELD = {
         "It does not find": "redaction:test_redact",
         "The frames of the function": "middlewares:test_mistake",
         "`with_options": "api_keys:test_slots",
+        "A copy has": "api_keys:test_subclass",
+        "Without its": "api_keys:test_subclass",
         "All copies": "api_keys:test_slots",
         "Copies with the same": "api_keys:test_kinds",
         "A client keeps both": "api_keys:test_many",
