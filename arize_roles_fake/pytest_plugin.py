@@ -240,8 +240,8 @@ def pytest_fixture_setup(
     recorder = node.stash.get(_recorder_key, None)  # Only a test has one.
     with nullcontext() if recorder else recorders[-1].paused():
         value = yield
-        is_account = isinstance(value, arize_roles_fake.FakeAccount)
-        if fixturedef.argname == "fake_account" and is_account:
+        is_named = fixturedef.argname == "fake_account"
+        if is_named and isinstance(value, arize_roles_fake.FakeAccount):
             if recorder is None or recorder.account is not value:
                 node.stash[_counted_key] = marks = [*node.iter_markers("arize_roles")][::-1]
                 for mark in marks:

@@ -170,7 +170,7 @@ COUNTS = {
 
 def test_markers(run: Run, pytester: pytest.Pytester) -> None:
     """A marker counts for an account of its own scope or a narrower one, else it is an error."""
-    files = {}
+    files = dict[str, str]()
     for scope, place in product(COUNTS, ("test", "class_", "module")):
         marks = {"test": "", "class_": "", "module": ""}
         marks[place] = "pytestmark = mark" if place == "module" else "@mark"
