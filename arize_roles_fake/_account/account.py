@@ -11,6 +11,7 @@ from typing import Final, cast
 
 import msgspec
 
+from arize_roles_async._directory.models import Project, Space, User
 from arize_roles_async._values.text import type_name
 from arize_roles_async._values.writing import write_file
 from arize_roles_async._wire.request import Request
@@ -390,6 +391,15 @@ class FakeAccount(Contents, Script, Assertions):
 def keys_of(account: FakeAccount) -> Keys:
     """Return the API keys of an account, with what each grants."""
     return account._key_data()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+
+
+def entries_of(
+    account: FakeAccount,
+) -> tuple[tuple[User, ...], tuple[Space, ...], tuple[Project, ...]]:
+    """Return the users, spaces and projects of an account, newest first."""
+    records = account._records  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    users, spaces, projects = records.users, records.spaces, records.projects
+    return users.in_order()[::-1], spaces.in_order()[::-1], projects.in_order()[::-1]
 
 
 @functools.lru_cache  # Formatting takes longer than most of an answer.

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import json
 import re
-import shutil
 import urllib.request
 from pathlib import Path
 from urllib.parse import quote
@@ -14,11 +13,10 @@ import pytest
 from arize_roles_fake import FakeAccount, RolesServer
 from arize_roles_fake._server.refusals import is_local_request
 from arize_roles_fake._server.web_page import web_page
+from tests.support.browser import CHROMIUM, browser
 from tests.support.clients import ask
-from tests.support.processes import ran
 from tests.support.serving import Served
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+from tests.support.sizes import sized
 
 PAGE = Path(__file__).parents[1] / "data" / "page.html"
 
@@ -30,10 +28,13 @@ class TestContent:
         """Whatever a caller sent is text on the page: no markup, and nothing that turns it."""
         account.add_role("<script>alert(1)</script>", ["<b>_<i>"], description='"><img src=x>')
         account.add_role("abc\u202edef\x1b[31m", description="\u2066\x00")
+        account.bind("<script>alert(1)</script>", user="<s>", resource="Space:<s>")
+        account.add_user("<s>@<s>", name="<s>")
+        account.add_project("<s>", space="<s>")
         for method, target in (("<u>", "/<u>?<u>=<u>"), ("GET", "/v2/\u202e\x1b")):
             ask(account, f"{method} {target}", key="")
         text = web_page(account)
-        for markup in ("<script>alert", "<b>", "<i>", "<img", "<u>"):
+        for markup in ("<script>alert", "<b>", "<i>", "<img", "<u>", "<s>"):
             assert markup not in text
         assert "abc�def�[31m" in text
         assert not set(text) & set("\u202e\u2066\x1b\x00")
@@ -49,30 +50,40 @@ class TestContent:
         for key in ("fake-api-key", "wrong"):
             ask(account, "GET /v2/roles?cursor=fake-api-key", key=key)
         text = re.sub("(?s)(<(style|script)>).*?</", r"\1</", web_page(account))
-        lines = re.sub("<(tr|tbody|h1|h2|p|div class|script)\\b", r"\n<\1", text).splitlines()
-        shown = [line for line in lines if "data-permission" not in line or "●" in line]
-        assert [*filter("<tbody>".__ne__, shown)] == PAGE.read_text("utf-8").splitlines()
+        lines = re.sub("<(tr|tbody|section|h1|h2|p|div|script)\\b", r"\n<\1", text).splitlines()
+        shown = [line for line in lines if "unused" not in line and line != "<tbody>"]
+        assert shown == PAGE.read_text("utf-8").splitlines()
 
     def test_cut(self) -> None:
         """A large account and a long log are cut, and say so."""
         account = FakeAccount(predefined=False)
-        assert web_page(account).count('<p class="text">None') == 2
         account.add_role("Auditor", is_predefined=True)
         for number in range(102):
-            text = web_page(account) if number > 98 else ""
-            assert (f"{number} custom and 1 predefined roles. " in text) is (number == 99)
-            assert (f"{number} in all; the first 100 are shown." in text) is (number == 101)
             account.add_role(f"Team {number}")
-            account.bind("Auditor", user=f"{number}", resource="Space:<1>")
+            account.bind("Auditor", user=f"{number}", resource=f"Project:ML/{number}")
+            account.add_space(f"{number}")
             ask(account, f"GET /nothing/{number}", key="")
+            if number == 99:
+                assert web_page(account).count(" are shown") == 2  # one space and one role more
         text = web_page(account)
-        assert "102 custom and 1 predefined roles; the first 100 are shown" in text
+        titles = re.findall("<h2>(.*?) <small>(.*?)</small>", text)
+        assert titles == [
+            ("Last calls", "102; the newest 100 are shown"),
+            ("Role bindings", "102; the newest 100 are shown"),
+            ("Users", "102; the newest 100 are shown"),
+            ("Spaces", "103; the newest 100 are shown"),
+            ("Projects", "102; the newest 100 are shown"),
+            ("Roles by permission", "103, 1 predefined; the newest 100 are shown"),
+        ]
         assert (text.count('scope="col"'), text.count('class="call"')) == (100, 100)
         assert "/nothing/101" in text
+        assert "/nothing/1(" not in text
 
     def test_no_key(self, account: FakeAccount) -> None:
         """No API key is on the page, wherever a caller put it."""
         account.add_key("second")
+        account.add_role("second-key", description="fake-api-key")
+        account.bind("second-key", user="second-key@x", resource="Project:second-key/second-key")
         account.add_key("second-key")
         account.add_key(quotes := "k/~+k=")
         for target in ("/v2/roles?key=second-key", "/second-key", f"/v2/roles/{account.api_key}"):
@@ -87,7 +98,7 @@ class TestContent:
         ask(account, "POST /x", f'{{"name": "{quotes}'.encode(), key="second-key")
         for trace in ("k/~", "k%2F~", "k%2f~"):
             assert trace not in web_page(account)
-        assert web_page(account).count("[API key]") == 8
+        assert web_page(account).count("[API key]") == 21
         assert "-key" not in web_page(account)
         assert account.api_key not in web_page(account)
 
@@ -120,7 +131,8 @@ class TestAccess:
             hashed = base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()
             assert rule == f"{name}-src 'sha256-{hashed}'"
         assert "; ".join(policy[3:]) == (
-            "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+            "connect-src 'self'; img-src data:; "
+            "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         )
         assert text.count("<script") == 1
         assert re.findall(r"(?:src|href)=\"(.*?)\"", text) == ["data:,"]
@@ -152,23 +164,81 @@ class TestAccess:
         assert is_local_request(host, peer) is allowed
 
 
+SEEN = """[...document.querySelectorAll('td')].filter(cell => {
+  const box = cell.getBoundingClientRect();
+  return cell.contains(document.elementFromPoint(box.x + 4, box.y + 4));
+}).map(cell => cell.textContent).join('\\n')"""
+"""The cells that a person sees without scrolling."""
+
+
+HIDE = """window.asked = window.rests = 0; window.isHidden = true;
+Object.defineProperty(document, 'hidden', {get: () => window.isHidden});
+const wait = window.setTimeout;
+window.setTimeout = (go, time) => { if (time == 1000) window.rests += 1; wait(go, 10); };
+window.fetch = async () => { window.asked += 1; throw Error(); };"""
+"""Hides the page, lets its time pass fast, and counts what it asks a server that is gone."""
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
-def test_browser(tmp_path: Path) -> None:
-    """A browser filters by role and by permission, and complains about nothing."""
-    account = FakeAccount(predefined=False)
-    account.add_role("Auditor", ["ROLE_READ"])
-    account.add_role("Analyst", ["DATASET_READ"])
-    account.add_role("Editor", ["ROLE_READ", "DATASET_READ"])
-    with RolesServer(account) as server:
-        command = (
-            *(str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"),
-            *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-            *("--enable-logging=stderr", f"--user-data-dir={tmp_path}", "--dump-dom"),
-            f"{server.url}#role=a&permission=role_re",
-        )
-        shown = ran(*command, check=True)
-    assert "CONSOLE" not in shown.stderr
-    heads = re.findall(r'<th class="role"[^>]*?data-name="(\w+)"( hidden="")?', shown.stdout)
-    assert heads == [("Editor", ' hidden=""'), ("Analyst", ' hidden=""'), ("Auditor", "")]
-    rows = re.findall(r'<tr data-permission="(\w+)">', shown.stdout)
-    assert rows == ["AGENT_ROLE_READ", "ROLE_READ"]
+class TestBrowser:
+    """The page in a browser, which complains about nothing."""
+
+    @pytest.mark.parametrize("size", [(1280, 800), (1280, 600), (480, 800)])
+    @pytest.mark.parametrize("scripting", [True, False])
+    async def test_first_screen(
+        self, tmp_path: Path, size: tuple[int, int], *, scripting: bool
+    ) -> None:
+        """The first screen of a large account has a call and a binding, and no row is too wide."""
+        account = FakeAccount()
+        for number in range(sized(150, 5_000)):
+            account.add_role(f"Team {number}", ["ROLE_READ"])
+            account.bind(f"Team {number}", user=f"u{number}", resource="Space:<b>ML</b>")
+        for number in range(sized(150, 10_000)):
+            ask(account, f"GET /v2/roles?limit={number % 100 + 1}")
+        with RolesServer(account) as server:
+            async with browser(tmp_path) as page:
+                await page.ask("Emulation.setScriptExecutionDisabled", value=not scripting)
+                await page.show(server.url, *size)
+                seen = await page.value(SEEN)
+                wide = await page.value("document.documentElement.scrollWidth > innerWidth")
+                filters = await page.value("document.getElementById('role').offsetWidth > 0")
+        assert "list(limit=50)" in seen
+        assert "Space:<b>ML</b>" in seen
+        assert (wide, filters, page.complaints) == (False, scripting, [])
+
+    async def test_filters(self, account: FakeAccount, tmp_path: Path) -> None:
+        """The URL filters roles and permissions; a switch shows the permissions that none has."""
+        account.add_role("Auditor", ["ROLE_READ"])
+        account.add_role("Analyst", ["DATASET_READ"])
+        account.add_role("Editor", ["ROLE_READ", "DATASET_READ"])
+        visible = "[...document.querySelectorAll('{}')].filter(x => x.offsetWidth).map(x => x.{})"
+        heads = visible.format("th.role", "dataset.name")
+        rows = visible.format(".roles tbody tr", "dataset.permission")
+        with RolesServer(account) as server:
+            async with browser(tmp_path) as page:
+                await page.show(f"{server.url}#role=a&permission=role_re")
+                found = await page.value(heads), await page.value(rows)
+                await page.value("document.getElementById('all').click()")
+                every = await page.value(rows)
+        assert found == (["Auditor"], ["ROLE_READ"])
+        assert every == ["AGENT_ROLE_READ", "ROLE_READ"]
+        assert page.complaints == []
+
+    async def test_live(self, account: FakeAccount, tmp_path: Path) -> None:
+        """The page shows later calls, keeps its filters, rests while hidden, and says its end."""
+        calls = "document.querySelector('table').rows.length"
+        ended = "document.getElementById('gone').offsetWidth > 0"
+        with RolesServer(account) as server:
+            async with browser(tmp_path) as page:
+                await page.show(server.url)
+                await page.value("document.getElementById('role').value = 'typed'")
+                ask(account, "GET /v2/roles")
+                await page.until(f"{calls} == 2")
+                await page.value(HIDE)
+                await page.until("window.rests > 1")
+                rested = await page.value("window.asked"), await page.value(ended)
+                await page.value("window.isHidden = false")
+                await page.until(ended)
+                kept = await page.value("document.getElementById('role').value")
+        assert rested == (0, False)
+        assert kept == "typed"

@@ -1,0 +1,180 @@
+"""Makes the pictures of the guides again: a plan, a failed test's report, and the fake's page.
+
+python -m tests.tools.pictures
+"""
+
+import asyncio
+import html
+import os
+import pty
+import re
+import subprocess
+import sys
+import tempfile
+from base64 import b64decode
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from arize_roles_async import ConflictError
+from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer
+from tests.support.browser import browser
+from tests.support.documentation import ROOT
+
+PLAN: Final = ROOT / "arize_roles_async" / "guide" / "plan.svg"
+REPORT: Final = ROOT / "arize_roles_fake" / "guide" / "report.svg"
+PAGE: Final = ROOT / "arize_roles_fake" / "guide" / "page.png"
+
+ROLES: Final = """\
+account = "staging"
+absent = ["Temp Analyst"]
+
+[roles."Analyst"]
+permissions = ["DATASET_READ", "PROJECT_READ", "TAG_READ"]
+
+[roles."Auditor"]
+permissions = ["PROJECT_READ", "ROLE_READ"]
+"""
+TEST: Final = """\
+from arize_roles_async import Permission, RolesClient
+
+
+async def onboard(roles: RolesClient) -> None:
+    await roles.create(name="AI Engineer", permissions=[Permission.PROJECT_READ])
+
+
+async def test_onboard(fake_account, fake_roles):
+    fake_account.fail("create", 503)
+    await onboard(fake_roles)
+    fake_account.assert_roles({"AI Engineer": {Permission.DATASET_READ}})
+"""
+_COLORS: Final = {"31": "bad", "32": "good", "33": "change", "35": "other", "36": "note"}
+_STYLE: Final = """
+svg { color-scheme: light dark; } rect { fill: #f6f8fa; stroke: #d0d7de; }
+text { font: 13px ui-monospace, Menlo, Consolas, monospace; white-space: pre; fill: #1f2328; }
+.bad { fill: #b3261e; } .good { fill: #116329; } .change { fill: #7d4e00; }
+.other { fill: #6639ba; } .note { fill: #0b5cad; }
+@media (prefers-color-scheme: dark) {
+  rect { fill: #161b22; stroke: #30363d; } text { fill: #e6edf3; }
+  .bad { fill: #ff8f85; } .good { fill: #6fdd8b; } .change { fill: #e3b341; }
+  .other { fill: #d2a8ff; } .note { fill: #79c0ff; } }
+"""
+
+
+def account() -> FakeAccount:
+    """Return the account of all pictures."""
+    made = FakeAccount(
+        api_key="picture", clock=lambda: datetime(2026, 1, 1, 12, tzinfo=UTC), predefined=False
+    )
+    made.add_role("Analyst", ["DATASET_READ", "PROJECT_READ"])
+    made.add_role("Temp Analyst", ["PROJECT_READ"])
+    made.add_role("Reviewer", ["QUEUE_READ"])
+    made.add_user("eve@example.com")
+    made.add_project("churn", space="ML")
+    made.bind("Analyst", user="ada@example.com", resource="Space:ML")
+    made.bind("Reviewer", user="eve@example.com", resource="Project:ML/churn")
+    return made
+
+
+def on_terminal(*command: str, cwd: Path, **variables: str) -> str:
+    """Return what a program prints on a terminal, with its colors."""
+    ours, theirs = pty.openpty()
+    environment = {"PATH": os.environ["PATH"], "TERM": "xterm", "COLUMNS": "96", **variables}
+    environment["PYTHONPATH"] = str(ROOT)
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(command, stdout=theirs, stderr=quiet, cwd=cwd, env=environment):  # noqa: S603
+        os.close(theirs)
+        printed = b""
+        while chunk := _read(ours):
+            printed += chunk
+    os.close(ours)
+    return printed.decode().replace("\r\n", "\n")
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65_536)
+    except OSError:  # On Linux this is its end.
+        return b""
+
+
+def plan() -> str:
+    """Return the plan for the account."""
+    with tempfile.TemporaryDirectory() as folder, RolesServer(account()) as server:
+        (Path(folder) / "roles.toml").write_text(ROLES)
+        printed = on_terminal(
+            *(sys.executable, "-m", "arize_roles_async", "plan", "roles.toml"),
+            cwd=Path(folder),
+            ARIZE_API_KEY="picture",
+            ARIZE_BASE_URL=server.url,
+        )
+    # The checksum is also that of the address.
+    shown = re.sub(r"(?<=checksum 3-)\w+", "1494edeb…", printed)
+    return svg("arize-roles plan roles.toml", re.sub(r"127[.\d]+:\d+", "api.arize.com", shown))
+
+
+def report() -> str:
+    """Return the report of a test that fails."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "test_onboard.py").write_text(TEST)
+        options = "-q --no-header --tb=short --code-highlight=no -p no:cacheprovider"
+        options += " -o asyncio_mode=auto -o asyncio_default_fixture_loop_scope=function"
+        ignored = "-W ignore::arize_roles_async.AlphaWarning"
+        printed = on_terminal(
+            *(sys.executable, "-m", "pytest", *options.split(), *ignored.split()), cwd=Path(folder)
+        )
+    printed = re.sub(r"\d\d:\d\d:\d\d\.\d+", "12:00:00.000000", printed)
+    return svg("pytest", re.sub(r" in \d.*?s", "", printed))
+
+
+def svg(command: str, printed: str) -> str:
+    """Return what a command printed as a picture, whose text is text."""
+    lines = [f"$ {command}", *printed.rstrip().split("\n")]
+    rows: list[str] = []
+    for number, line in enumerate(lines):
+        parts = re.split(r"\x1b\[([\d;]*)m", line)
+        kinds = ["", *(_kind(code) for code in parts[1::2])]
+        spans = "".join(
+            f'<tspan class="{kind}">{html.escape(text)}</tspan>' if kind else html.escape(text)
+            for kind, text in zip(kinds, parts[::2], strict=True)
+            if text
+        )
+        rows.append(f'<text x="12" y="{24 + 18 * number}">{spans}</text>')
+    width = 24 + 8 * max(len(re.sub(r"\x1b\[[\d;]*m", "", line)) for line in lines)
+    height = 20 + 18 * len(lines)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}">'
+        f"<style>{_STYLE}</style>\n"
+        f'<rect x=".5" y=".5" width="{width - 1}" height="{height - 1}" rx="6"/>\n'
+        + "\n".join(rows)
+        + "\n</svg>\n"
+    )
+
+
+def _kind(codes: str) -> str:
+    return next((_COLORS[code] for code in codes.split(";") if code in _COLORS), "")
+
+
+async def page() -> bytes:
+    """Return the fake's page after a few calls."""
+    shown = account()
+    roles = FakeRolesClient(shown)
+    shown.fail("create", 503)
+    await roles.create(name="AI Engineer", permissions=["DATASET_READ", "PROJECT_READ"])
+    await roles.by_name.ensure(user="ada@example.com", role="AI Engineer", space="ML")
+    with suppress(ConflictError):
+        await roles.delete(role="Reviewer")
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
+        RolesServer(shown) as server,
+    ):
+        async with browser(Path(folder)) as seen:
+            await seen.show(server.url, 1280, 860)
+            return b64decode((await seen.ask("Page.captureScreenshot"))["data"])
+
+
+if __name__ == "__main__":
+    PLAN.write_text(plan(), "utf-8")
+    REPORT.write_text(report(), "utf-8")
+    PAGE.write_bytes(asyncio.run(page()))
