@@ -196,12 +196,12 @@ class AccountTransport(Transport):
             )
         )
         reply = reply_of(answer)
-        if reply.broken not in {"refused", "unreachable"}:
+        if reply.breakage not in {"refused", "unreachable"}:
             call.mark_sent(began.timestamp())
         if reply.blocked is not None:
             with waiting_in_real_time(self._clock):
                 await reply.blocked.keep_open()
-        if reply.broken is not None or reply.delay:
+        if reply.breakage is not None or reply.delay:
             await self._deliver(reply, began, request, call)
         if reply.status == _PROXY_AUTHENTICATION_REQUIRED:
             raise RolesConnectionError(
@@ -214,7 +214,7 @@ class AccountTransport(Transport):
         """Delay or break a reply on its way, as the test scripted, up to the limits of the call."""
         seconds = reply.delay
         limit: Literal["connect", "read"] = "read"
-        match reply.broken:
+        match reply.breakage:
             case "refused":
                 raise RolesConnectionError(f"{request}: the connection was refused")
             case "unreachable":
@@ -224,7 +224,7 @@ class AccountTransport(Transport):
             case "lost" | "truncated" | "malformed" | "undecodable" | None:
                 pass
             case _:
-                assert_never(reply.broken)
+                assert_never(reply.breakage)
         bound = call.timeouts.connect if limit == "connect" else call.timeouts.read
         bound = math.inf if bound is None else bound
         left = max(0.0, call.deadline - began.timestamp())
@@ -242,7 +242,7 @@ class AccountTransport(Transport):
             raise RolesTimeoutError(
                 f"{request}: no {missing}", limit=limit, seconds=bound, sent=limit == "read"
             )
-        if reply.broken in {"lost", "truncated", "undecodable"}:
+        if reply.breakage in {"lost", "truncated", "undecodable"}:
             raise RolesConnectionError(
                 f"{request}: the connection failed before the complete response arrived", sent=True
             )

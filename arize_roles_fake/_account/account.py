@@ -40,9 +40,9 @@ from arize_roles_fake._testing.call_log import CallLog, LoggedCall
 from arize_roles_fake._testing.fault_rules import Breakage
 from arize_roles_fake._testing.faults import Reply, ScriptedFault, failed_answer
 from arize_roles_fake._testing.incoming import (
-    CallFilter,
     IncomingRequest,
     InProcessRequest,
+    Matcher,
     incoming_of,
 )
 from arize_roles_fake._testing.limits import Latency
@@ -52,7 +52,7 @@ from arize_roles_fake._testing.recorder import running_recorder
 DEFAULT_API_KEY: Final = "fake-api-key"
 """The API key of `python -m arize_roles_fake serve`; other accounts have keys of their own."""
 
-_NO_LATENCY: Final = Latency(CallFilter("any", None), 0.0, real_time=False)
+_NO_LATENCY: Final = Latency(Matcher("any", None), 0.0, real_time=False)
 
 
 class FakeAccount(Contents, Script, Assertions):
@@ -242,8 +242,8 @@ class FakeAccount(Contents, Script, Assertions):
         for entry in directory.entries():
             self._add_entry(entry)
         records.blocked.update(map(ids.of_user, directory.blocked))
-        roles.given.update(data.deleted_ids, (each.id or "" for each in data.roles))
-        bindings.given.update(each.id or "" for each in data.role_bindings)
+        roles.foreign_ids.update(data.deleted_ids, (each.id or "" for each in data.roles))
+        bindings.foreign_ids.update(each.id or "" for each in data.role_bindings)
         for each in reversed(data.roles):
             fields = msgspec.structs.asdict(each)
             if each.id is not None and roles.by_id(each.id) is not None:
@@ -334,8 +334,8 @@ class FakeAccount(Contents, Script, Assertions):
             operation, attempt = operation_of(request), 1 + _retries(request)
             call = self._faults.call_of(request, attempt)
             incoming = incoming_of(self._state, operation, request, call, attempt)
-            answer, broken = self._answer(key, incoming)
-            if broken or answer.status >= 400:  # noqa: PLR2004 - a failure
+            answer, breakage = self._answer(key, incoming)
+            if breakage or answer.status >= 400:  # noqa: PLR2004 - a failure
                 self._faults.note_failure(incoming)
             latencies = self._scripted_as(Latency)[::-1]
             latency = next((each for each in latencies if each.calls.match(incoming)), _NO_LATENCY)
@@ -347,7 +347,7 @@ class FakeAccount(Contents, Script, Assertions):
                 headers={"Date": _http_date(int(now.timestamp())), **answer.headers},
                 body=answer.body,
                 delay=latency.seconds,
-                broken=broken,
+                breakage=breakage,
                 real_time=latency.real_time,
                 blocked=next((each for each in blocks if each.calls.match(incoming)), None),
             )
@@ -357,7 +357,7 @@ class FakeAccount(Contents, Script, Assertions):
                 user=incoming.user,
                 resource=incoming.resource,
                 api_key=key.reveal(),
-                outcome=broken or answer.status,
+                outcome=breakage or answer.status,
                 duration=latency.seconds,
                 attempt=attempt,
                 at=now,

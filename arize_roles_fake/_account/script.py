@@ -11,11 +11,11 @@ from arize_roles_fake._testing import limits
 from arize_roles_fake._testing.blocked import Blocked
 from arize_roles_fake._testing.fault_rules import Breakage, FaultArguments, When
 from arize_roles_fake._testing.faults import Fault, Faults, ScriptedFault
-from arize_roles_fake._testing.incoming import CallFilter
+from arize_roles_fake._testing.incoming import Matcher
 from arize_roles_fake._testing.limits import Latency, ShortPages, TokenBucket
-from arize_roles_fake._testing.recorder import Scripted, running_recorder, unused_of
+from arize_roles_fake._testing.recorder import Expectation, running_recorder, unused_of
 
-_S = TypeVar("_S", bound=Scripted)
+_S = TypeVar("_S", bound=Expectation)
 
 
 class Script:
@@ -25,7 +25,7 @@ class Script:
     # Set by `clear_faults`.
     _faults: Faults
     _bucket: TokenBucket | None
-    _scripted: list[Scripted]
+    _scripted: list[Expectation]
 
     def fail(
         self,
@@ -72,7 +72,7 @@ class Script:
                 `Content-Length`, are refused.
 
         Returns:
-            The fault, whose `struck_requests` counts the requests that it made fail.
+            The fault, whose `failed_requests` counts the requests that it made fail.
 
         Raises:
             ValueError: The arguments contradict one another, or the fault could never strike. For
@@ -142,7 +142,7 @@ class Script:
         Raises:
             ValueError: `seconds` is below 0, or no call can match.
         """
-        self._script(Latency(CallFilter(operation, about), seconds, real_time))
+        self._script(Latency(Matcher(operation, about), seconds, real_time))
 
     @contextmanager
     def block(
@@ -171,7 +171,7 @@ class Script:
         Raises:
             ValueError: No call can match.
         """
-        blocked = self._script(Blocked(CallFilter(operation, about)))
+        blocked = self._script(Blocked(Matcher(operation, about)))
         try:
             yield blocked
         finally:
@@ -210,6 +210,6 @@ class Script:
     def _next_page_size(self, collection: str) -> int | None:
         operation = "list" if collection == "roles" else f"{collection}.list"
         for pages in self._scripted_as(ShortPages):
-            if pages.sizes and pages.operation in {"any", operation}:
-                return pages.sizes.pop(0)
+            if pages.remaining and pages.operation in {"any", operation}:
+                return pages.remaining.pop(0)
         return limits.every_page

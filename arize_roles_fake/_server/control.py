@@ -266,7 +266,7 @@ def _as_json(fault: ScriptedFault) -> dict[str, object]:
     arguments = attrs.asdict(fault.arguments)
     given = arguments.pop("given")
     arguments["failure"] = given.__name__ if isinstance(given, type) else given
-    return {"fault": arguments, "struck_requests": fault.struck_requests}
+    return {"fault": arguments, "failed_requests": fault.failed_requests}
 
 
 class _Body(msgspec.Struct, forbid_unknown_fields=True):

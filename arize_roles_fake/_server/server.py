@@ -213,7 +213,7 @@ async def _accept_pending() -> None:
 async def _deliver(request: web.Request, reply: Reply) -> web.StreamResponse:
     """Send a reply, or drop the connection as the test scripted."""
     response = web.StreamResponse(status=reply.status, headers=reply.headers)
-    match reply.broken:
+    match reply.breakage:
         case None | "malformed" | "undecodable":
             body = reply.body or None
             return web.Response(status=reply.status, headers=reply.headers, body=body)
@@ -228,7 +228,7 @@ async def _deliver(request: web.Request, reply: Reply) -> web.StreamResponse:
         case "lost" | "refused":
             pass
         case _:
-            assert_never(reply.broken)
+            assert_never(reply.breakage)
     if request.transport is not None:
         request.transport.abort()
     return response

@@ -73,7 +73,7 @@ class Store(Generic[Record]):
         self._ids: dict[Hashable, str] = {}
         self._positions: dict[str, Position] = {}
         self._lists: dict[Hashable, list[tuple[Position, str]]] = {}
-        self.given: set[str] = set()
+        self.foreign_ids: set[str] = set()
         """The IDs, not made here, that records have, had, or are to have."""
         self.created: int = 0
         """The number of records that were ever added, from which the next ID is made."""
@@ -95,13 +95,13 @@ class Store(Generic[Record]):
 
     def next_id(self) -> str:
         """Return the ID that the next record gets, the same in every run."""
-        while (chosen := self._new_ids.numbered(self._kind, self.created + 1)) in self.given:
+        while (chosen := self._new_ids.numbered(self._kind, self.created + 1)) in self.foreign_ids:
             self.created += 1
         return chosen
 
     def deleted_ids(self) -> set[str]:
         """Return the IDs, not made here, of records that are deleted."""
-        gone = self.given - self._records.keys()
+        gone = self.foreign_ids - self._records.keys()
         made = (self._new_ids.numbered(self._kind, each + 1) for each in range(self.created))
         return gone and gone.difference(made)
 
@@ -114,7 +114,7 @@ class Store(Generic[Record]):
         else:
             self.created += 1
             if record.id != self._new_ids.numbered(self._kind, self.created):
-                self.given.add(record.id)
+                self.foreign_ids.add(record.id)
             moment = record.created_at
             assert moment is not None  # noqa: S101 - the account writes every field
             self._positions[record.id] = (moment, self.created)

@@ -8,7 +8,7 @@ from typing import Final
 import anyio
 
 from arize_roles_async._values.errors import ClientStateError
-from arize_roles_fake._testing.incoming import CallFilter
+from arize_roles_fake._testing.incoming import Matcher
 from arize_roles_fake._testing.loops import call_soon, running_loop
 
 MAX_SECONDS: Final = 60.0
@@ -18,8 +18,8 @@ MAX_SECONDS: Final = 60.0
 class Blocked:
     """The calls that `FakeAccount.block` keeps open, in any event loop and any thread."""
 
-    def __init__(self, calls: CallFilter) -> None:
-        self.calls: CallFilter = calls
+    def __init__(self, calls: Matcher) -> None:
+        self.calls: Matcher = calls
         self.arrived: list[object] = []
         """Every logged call since the block began."""
         self._lock = threading.Lock()

@@ -25,7 +25,7 @@ from arize_roles_async._values.options import is_count
 from arize_roles_async._values.requests import text_flaw
 from arize_roles_async._values.text import quoted, type_name
 from arize_roles_fake._service.service import METHODS, OPERATIONS, verb
-from arize_roles_fake._testing.incoming import CallFilter
+from arize_roles_fake._testing.incoming import Matcher
 
 _CHANGES: Final = tuple(each for each in OPERATIONS if METHODS[verb(each)] != "GET")
 _DELETES: Final = tuple(each for each in OPERATIONS if verb(each) == "delete")
@@ -74,7 +74,7 @@ _NOT_SCRIPTED: Final[dict[type[RolesError], str]] = {
 
 
 @attrs.frozen(kw_only=True)
-class FaultArguments(CallFilter):
+class FaultArguments(Matcher):
     """The arguments of `FakeAccount.fail`, which agree and can strike a call."""
 
     given: int | type[RolesError] | Breakage = attrs.field(alias="failure")

@@ -24,30 +24,30 @@ _MAX_FAILED: Final = 1000
 class Fault:
     """A failure that was scripted with `FakeAccount.fail`."""
 
-    struck_requests: int = 0
+    failed_requests: int = 0
     """The number of requests that it made fail."""
 
 
 @attrs.define(eq=False, repr=False)
 class ScriptedFault(Fault):
     arguments: FaultArguments
-    struck_requests: int = 0
+    failed_requests: int = 0
     seen: int = 0
     """The number of requests that it could have made fail, counted for `skip`."""
-    strikes: int = 0
+    times_used: int = 0
     """The number of times that it struck, counted for `times`: once a call for an error class."""
 
     def __repr__(self) -> str:
         return f"<Fault: {self}>"
 
     def __str__(self) -> str:
-        return f"{self.arguments}: struck {counted(self.struck_requests, 'request')}"
+        return f"{self.arguments}: struck {counted(self.failed_requests, 'request')}"
 
     def unused(self) -> str | None:
         times, operation = self.arguments.times, self.arguments.operation
-        if self.strikes >= (1 if times is None else times):
+        if self.times_used >= (1 if times is None else times):
             return None
-        if verb(operation) != "get" or self.strikes:
+        if verb(operation) != "get" or self.times_used:
             return str(self)
         return f"{self} (a look-up by a name is a {operation.removesuffix('get')}list)"
 
@@ -61,7 +61,7 @@ class ScriptedFault(Fault):
     def is_due(self) -> bool:
         """Whether it strikes the request that it saw last."""
         times = self.arguments.times
-        return self.seen > self.arguments.skip and (times is None or self.strikes < times)
+        return self.seen > self.arguments.skip and (times is None or self.times_used < times)
 
 
 class Faults:
@@ -112,10 +112,10 @@ class Faults:
             fault = next((each for each in seen if each.is_due), None)
             if fault is None:
                 return None
-            fault.strikes += 1
+            fault.times_used += 1
             if fault.arguments.every_attempt:
                 self._striking[incoming.call] = fault
-        fault.struck_requests += 1
+        fault.failed_requests += 1
         return fault.arguments
 
 
@@ -128,7 +128,7 @@ class Reply(Response, frozen=True, kw_only=True):
 
     delay: float = 0.0
     """Seconds until the answer is sent."""
-    broken: Breakage | None = None
+    breakage: Breakage | None = None
     """The way in which the answer breaks off; None if it arrives whole."""
     real_time: bool = False
     """True if `delay` is in real seconds in process, too."""

@@ -13,7 +13,7 @@ from arize_roles_fake._service.wire import parse_id, parse_json, query_of
 
 
 @attrs.frozen
-class CallFilter:
+class Matcher:
     """The calls that a fault, a latency or `FakeAccount.block` applies to; some call can match."""
 
     operation: str
@@ -64,7 +64,7 @@ class InProcessRequest(Request, frozen=True, kw_only=True):
 
 @attrs.define(kw_only=True, eq=False)
 class IncomingRequest:
-    """A request, everything that a `CallFilter` compares, and what the log says of it."""
+    """A request, everything that a `Matcher` compares, and what the log says of it."""
 
     request: Request
     operation: str

@@ -10,7 +10,7 @@ import attrs
 from arize_roles_async._values.options import is_count
 from arize_roles_async._values.text import quoted
 from arize_roles_fake._service.service import OPERATIONS, verb
-from arize_roles_fake._testing.incoming import CallFilter
+from arize_roles_fake._testing.incoming import Matcher
 
 _LISTS: Final = tuple(each for each in OPERATIONS if verb(each) == "list")
 
@@ -19,7 +19,7 @@ _LISTS: Final = tuple(each for each in OPERATIONS if verb(each) == "list")
 class Latency:
     """The latency of the answers to some calls, as `FakeAccount.slow_down` takes it."""
 
-    calls: CallFilter
+    calls: Matcher
     seconds: float
     real_time: bool
     """True for real seconds in process, too."""
@@ -30,7 +30,7 @@ class Latency:
             raise ValueError(f"seconds must be 0 or more, not {self.seconds}")
 
     def unused(self) -> str | None:
-        is_of_all = self.calls == CallFilter("any", None)
+        is_of_all = self.calls == Matcher("any", None)
         if self.was_used or is_of_all or not self.seconds:
             return None
         return f"slow_down of {self.calls}: no call was delayed"
@@ -50,11 +50,11 @@ class ShortPages:
         for size in sizes:
             if not is_count(size):
                 raise ValueError(f"sizes must be an integer of 0 or more, not {quoted(size)}")
-        self.sizes: list[int] = [*sizes]
+        self.remaining: list[int] = [*sizes]
         """The sizes of the pages that are still to come."""
 
     def unused(self) -> str | None:
-        left = ", ".join(map(str, self.sizes))
+        left = ", ".join(map(str, self.remaining))
         of = "" if self.operation == "any" else f" of {self.operation}"
         return f"shorten_pages({left}){of}: asked for no further page" if left else None
 

@@ -12,7 +12,7 @@ UnusedFaults = Literal["error", "allow"]
 """The two ways to end a test whose faults have struck less often than scripted."""
 
 
-class Scripted(Protocol):
+class Expectation(Protocol):
     """A failure, a latency, a block or short pages, as a test scripted them."""
 
     def unused(self) -> str | None:
@@ -49,7 +49,7 @@ class Recorder:
         """What to do once the test has ended, with its fixtures."""
         self.passed: bool | None = None
         """Whether the test itself passed; None if it was not run."""
-        self._scripted: list[tuple[object, Scripted]] = []
+        self._scripted: list[tuple[object, Expectation]] = []
         self._is_paused = is_paused
 
     @contextmanager
@@ -74,7 +74,7 @@ class Recorder:
         first = {} if own is None else {id(own): (own, len(own.calls))}
         return [*(first | self._asked).values()]
 
-    def note_script(self, account: object, scripted: Scripted) -> None:
+    def note_script(self, account: object, scripted: Expectation) -> None:
         if not self._is_paused:
             self._scripted.append((account, scripted))
 
@@ -91,7 +91,7 @@ def check_unused_faults(word: object) -> None:
         raise ValueError(f"unused_faults must be 'error' or 'allow', not {word!r}")
 
 
-def unused_of(scripted: Iterable[Scripted]) -> Iterator[str]:
+def unused_of(scripted: Iterable[Expectation]) -> Iterator[str]:
     """Yield a line for each that has not struck as often as scripted."""
     return (line for each in scripted if (line := each.unused()) is not None)
 

@@ -76,7 +76,7 @@ def test_about(operation: str) -> None:
         given = body and {key: ids.get(str(text), text) for key, text in body.items()}
         fault = account.fail("any", 503, about=ids.get(name, name))
         assert (answer(account, asked, given)[0] == 503) is (name in about)
-        assert fault.struck_requests == (name in about)
+        assert fault.failed_requests == (name in about)
         found = account.calls_of(operation, about=ids.get(name, name))  # type: ignore[arg-type]
         assert len(found) == (name in about)
 

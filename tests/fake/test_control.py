@@ -96,7 +96,7 @@ def test_faults(served: Served, fault: dict[str, Any]) -> None:
         assert ask(served, "POST faults", given) == (204, None)
         ask(served, "POST faults", {"operation": "delete", "failure": 503})
         served.ask("DELETE", "/v2/roles/Um9sZTo5OmFhYWE=")
-        unused = [{"fault": whole, "struck_requests": 0}]
+        unused = [{"fault": whole, "failed_requests": 0}]
         assert ask(served, "POST reset") == (200, {"unused_faults": unused})
 
 

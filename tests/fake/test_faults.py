@@ -183,7 +183,7 @@ async def test_known(account: FakeAccount, roles: RolesClient) -> None:
     await roles.get(role="A")
     fault = account.fail("get", NotFoundError)
     assert await roles.get(role="A") == role
-    assert fault.struck_requests == 1
+    assert fault.failed_requests == 1
 
 
 HTML = "<html><h1>404 Not Found</h1><hr>nginx</html>"

@@ -117,7 +117,7 @@ async def result(connect: Connect, case: Case) -> tuple[str, list[str], int]:
         except RolesError as error:
             ended = type(error).__name__
     there = [role.name for role in account.roles]
-    return ended, [*there, *(each.role_id for each in account.bindings())], struck.struck_requests
+    return ended, [*there, *(each.role_id for each in account.bindings())], struck.failed_requests
 
 
 @pytest.mark.parametrize(

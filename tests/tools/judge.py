@@ -244,7 +244,7 @@ class Server:
         body = asked.body or None
         request = client.Request(method=method, target=target, headers=headers, body=body)
         reply = reply_of(service.handle(request))
-        if reply.broken == "silent":
+        if reply.breakage == "silent":
             await reader.read()
             return False
         answer = http_response(reply.status, reply.body, *map(": ".join, reply.headers.items()))
@@ -252,8 +252,8 @@ class Server:
         if service.requests[-1][3] == "spoiled":
             spoiled = answer[:at] + drawn.randbytes(3) + answer[at:]
             answer = drawn.choice([answer, answer * 2, drawn.randbytes(60), spoiled])
-        writer.write(answer if reply.broken is None else answer[: drawn.choice([0, at])])
-        return reply.broken is None
+        writer.write(answer if reply.breakage is None else answer[: drawn.choice([0, at])])
+        return reply.breakage is None
 
 
 async def over_sockets(stories: Iterable[Story], drawn: Random, tls: Authority) -> list[str]:

@@ -194,12 +194,12 @@ class Stage(FakeAccount):
         role_id = unquote(path[3]) if len(path) > 3 else None
         about = (request.method, role_id, given.get("name"), reply.status)
         seconds = float(reply.headers.get("Retry-After", 0)) if reply.status == 503 else 0.0
-        seen = (before, self.state(), reply.broken is None)
+        seen = (before, self.state(), reply.breakage is None)
         self.entries.append(Entry(*about, *seen, time=self.now(), retry_after=seconds))
         if number in self.events:
             self.let_happen(self.events[number])
         if self.in_wait and not self.entries[-1].is_list():
-            self.due = self.now() + self.wait_before * (reply.broken != "silent")
+            self.due = self.now() + self.wait_before * (reply.breakage != "silent")
         return reply
 
     def advance(self, seconds: float) -> None:
