@@ -29,8 +29,8 @@ from msgspec import UNSET, UnsetType
 
 from arize_roles_async._calls.api_key import ApiKey
 from arize_roles_async._roles.models import Role
-from arize_roles_async._roles.pages import RolePages
 from arize_roles_async._roles.protocol import RolesClient
+from arize_roles_async._roles.requests import RolePages
 from arize_roles_async._values import errors as _errors
 from arize_roles_async._values.errors import *  # noqa: F403
 from arize_roles_async._values.models import PaginationMetadata
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
         Space,
         User,
     )
-    from arize_roles_async._directory.pages import (
+    from arize_roles_async._directory.requests import (
         ProjectPages as ProjectPages,
         SpacePages as SpacePages,
         UserPages as UserPages,
@@ -71,7 +71,7 @@ if TYPE_CHECKING:
         RoleBinding,
         RoleBindingResourceType,
     )
-    from arize_roles_async._role_bindings.pages import RoleBindingPages as RoleBindingPages
+    from arize_roles_async._role_bindings.requests import RoleBindingPages as RoleBindingPages
     from arize_roles_async._role_bindings.protocol import RoleBindingsClient
     from arize_roles_async._roles.models import ListRolesResponse as ListRolesResponse
     from arize_roles_async._values.details import FieldInfo as FieldInfo, ProblemDetails, Violation
@@ -122,10 +122,10 @@ _ON_DEMAND = {
     "_directory.by_name": "ByName FoundBindings",
     "_directory.models": "AccountRole ListProjectsResponse ListSpacesResponse ListUsersResponse "
     "NamedBinding NamedBindings Project Space User",
-    "_directory.pages": "ProjectPages SpacePages UserPages",
+    "_directory.requests": "ProjectPages SpacePages UserPages",
     "_directory.protocol": "Directory",
     "_role_bindings.models": "ListRoleBindingsResponse RoleBinding RoleBindingResourceType",
-    "_role_bindings.pages": "RoleBindingPages",
+    "_role_bindings.requests": "RoleBindingPages",
     "_role_bindings.protocol": "RoleBindingsClient",
     "_roles.models": "ListRolesResponse",
     "_values.details": "FieldInfo ProblemDetails Violation",

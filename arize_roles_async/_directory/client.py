@@ -21,9 +21,14 @@ from arize_roles_async._calls.paging import Pages
 from arize_roles_async._directory import models
 from arize_roles_async._directory.models import Project, Space, User
 from arize_roles_async._directory.operations import PROJECTS, SPACES, USERS
-from arize_roles_async._directory.pages import ProjectPages, SpacePages, UserPages
 from arize_roles_async._directory.protocol import Directory
-from arize_roles_async._directory.requests import FindProjects, in_space_flaw
+from arize_roles_async._directory.requests import (
+    FindProjects,
+    ProjectPages,
+    SpacePages,
+    UserPages,
+    in_space_flaw,
+)
 from arize_roles_async._values import errors
 from arize_roles_async._values import requests as rules
 from arize_roles_async._values.models import ListResponse

@@ -6,7 +6,7 @@ from msgspec import UNSET, UnsetType
 
 from arize_roles_async._calls.protocol import Client
 from arize_roles_async._directory.models import Project, Space, User
-from arize_roles_async._directory.pages import ProjectPages, SpacePages, UserPages
+from arize_roles_async._directory.requests import ProjectPages, SpacePages, UserPages
 
 
 @runtime_checkable

@@ -10,6 +10,8 @@ from typing import Final
 
 from msgspec import UNSET, UnsetType
 
+from arize_roles_async._calls.paging import Pages
+from arize_roles_async._directory import models
 from arize_roles_async._values import requests as rules
 
 _name_flaw: Final = partial(rules.text_flaw, longest=rules.MAX_NAME)
@@ -65,3 +67,24 @@ class FindProjects(ListProjects, frozen=True, kw_only=True):
     """One page of projects to list, of a space that is given by its name or ID."""
 
     in_space: str | UnsetType = UNSET
+
+
+class UserPages(Pages[ListUsers, models.ListUsersResponse, models.User]):
+    """A listing of users, made and used as `RolePages` is."""
+
+    _noun = "users"
+    _request_type = ListUsers
+
+
+class SpacePages(Pages[ListSpaces, models.ListSpacesResponse, models.Space]):
+    """A listing of spaces, made and used as `RolePages` is."""
+
+    _noun = "spaces"
+    _request_type = ListSpaces
+
+
+class ProjectPages(Pages[FindProjects, models.ListProjectsResponse, models.Project]):
+    """A listing of projects, made and used as `RolePages` is."""
+
+    _noun = "projects"
+    _request_type = FindProjects

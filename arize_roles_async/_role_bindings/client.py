@@ -22,11 +22,11 @@ from arize_roles_async._role_bindings.models import (
     RoleBindingResourceType,
 )
 from arize_roles_async._role_bindings.operations import ROLE_BINDINGS
-from arize_roles_async._role_bindings.pages import RoleBindingPages
 from arize_roles_async._role_bindings.protocol import RoleBindingsClient
 from arize_roles_async._role_bindings.requests import (
     CreateRoleBinding,
     ListRoleBindings,
+    RoleBindingPages,
     Target,
     UpdateRoleBinding,
     resource_id_flaw,

@@ -7,7 +7,7 @@ from msgspec import UNSET, UnsetType
 
 from arize_roles_async._calls.protocol import Client
 from arize_roles_async._role_bindings.models import RoleBinding, RoleBindingResourceType
-from arize_roles_async._role_bindings.pages import RoleBindingPages
+from arize_roles_async._role_bindings.requests import RoleBindingPages
 
 
 @runtime_checkable

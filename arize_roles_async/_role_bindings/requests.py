@@ -4,6 +4,8 @@ from typing import Final
 
 from msgspec import UNSET, UnsetType
 
+from arize_roles_async._calls.paging import Pages
+from arize_roles_async._role_bindings.models import ListRoleBindingsResponse, RoleBinding
 from arize_roles_async._values.requests import ID_KINDS, IdRequest, PageRequest, check, id_flaw
 from arize_roles_async._values.text import nearest, quoted, type_name
 
@@ -74,3 +76,10 @@ class ListRoleBindings(PageRequest, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         kind = ("resource_type", resource_type_flaw(self.resource_type))
         self._check(kind, self._id_flaw("user_id"))
+
+
+class RoleBindingPages(Pages[ListRoleBindings, ListRoleBindingsResponse, RoleBinding]):
+    """A listing of role bindings, made and used as `RolePages` is."""
+
+    _noun = "role bindings"
+    _request_type = ListRoleBindings

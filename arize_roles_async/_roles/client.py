@@ -15,11 +15,11 @@ from arize_roles_async._calls.notices import pre_release
 from arize_roles_async._roles.lookup import NameLookup
 from arize_roles_async._roles.models import ListRolesResponse, Role
 from arize_roles_async._roles.operations import ROLES
-from arize_roles_async._roles.pages import RolePages
 from arize_roles_async._roles.protocol import RolesClient
 from arize_roles_async._roles.requests import (
     CreateRole,
     ListRoles,
+    RolePages,
     UpdateRole,
     normalize_permissions,
 )

@@ -6,7 +6,7 @@ from msgspec import UNSET, UnsetType
 
 from arize_roles_async._calls.protocol import Client
 from arize_roles_async._roles.models import Role
-from arize_roles_async._roles.pages import RolePages
+from arize_roles_async._roles.requests import RolePages
 from arize_roles_async._values.permissions import PermissionsArgument
 
 

@@ -7,6 +7,8 @@ from typing import Final, cast
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from arize_roles_async._calls.paging import Pages
+from arize_roles_async._roles.models import ListRolesResponse, Role
 from arize_roles_async._values import requests as rules
 from arize_roles_async._values.errors import validation_error
 from arize_roles_async._values.permissions import (
@@ -140,3 +142,16 @@ class ListRoles(rules.PageRequest, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         self._check(("is_predefined", rules.flaw_if_given(filter_flaw, self.is_predefined)))
+
+
+class RolePages(Pages[ListRoles, ListRolesResponse, Role]):
+    """A listing that sends its requests only when it is awaited or iterated.
+
+    `await roles.list()` gives one page, `async for role in roles.list()` every role, page after
+    page, and `await roles.list().all()` every role in one `ListRolesResponse`. Nothing is sent
+    before that, and each starts afresh. Clients make listings; a client of your own makes one with
+    `from_fetch`.
+    """
+
+    _noun = "roles"
+    _request_type = ListRoles
