@@ -362,6 +362,7 @@ class FakeAccount(Contents, Script, Assertions):
                 attempt=attempt,
                 at=now,
                 request=request,
+                about=incoming.about,
             )
             self._log.add(logged)
             for each in blocks:

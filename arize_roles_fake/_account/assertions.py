@@ -8,6 +8,7 @@ from arize_roles_fake._service.service import OPERATIONS, Operation
 from arize_roles_fake._service.state import State
 from arize_roles_fake._testing.call_log import CallLog, LoggedCall
 from arize_roles_fake._testing.expectations import binding_differences, role_differences
+from arize_roles_fake._testing.incoming import Matcher
 from arize_roles_fake._testing.make_role import reject_string
 
 
@@ -32,22 +33,12 @@ class Assertions:
             about: Return only calls about this role, user, space or project, as in `fail`.
 
         Raises:
-            ValueError: There is no such operation.
+            ValueError: There is no such operation, or no call of it can be about that.
         """
         if operation not in OPERATIONS:
             raise ValueError(f"operation must be one of {', '.join(OPERATIONS)}, not {operation!r}")
-        found = [call for call in self.calls if call.operation == operation]
-        if about is None:
-            return tuple(found)
-        role = self._state.records.roles.by_id(about)
-        name, label = about if role is None else role.name, self._state.ids.label(about)
-        return tuple(
-            call
-            for call in found
-            if call.role == name
-            or label in {call.user, call.resource}
-            or about in call.arguments.values()
-        )
+        wanted = Matcher(operation, about)
+        return tuple(filter(wanted.match, self.calls))
 
     def assert_roles(
         self,

@@ -45,6 +45,8 @@ class LoggedCall:
     """The label of the user that the call is about, or None."""
     resource: str | None = attrs.field(default=None, repr=False)
     """The label of the space or project that the call is about, or None."""
+    about: frozenset[str | None] = attrs.field(default=frozenset(), repr=False, eq=False)
+    """The names, labels and IDs of all that the call is about."""
 
     @property
     def host(self) -> str | None:

@@ -1,7 +1,7 @@
 """A request as the account's controls see it: what it is about, and which calls a test means."""
 
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 
@@ -10,6 +10,9 @@ from arize_roles_async._wire.request import Request
 from arize_roles_fake._service.service import BY_ID, OPERATIONS
 from arize_roles_fake._service.state import State
 from arize_roles_fake._service.wire import parse_id, parse_json, query_of
+
+if TYPE_CHECKING:
+    from arize_roles_fake._testing.call_log import LoggedCall
 
 
 @attrs.frozen
@@ -43,11 +46,9 @@ class Matcher:
         elif self.operation == "create" and is_id(self.about):
             yield "about must be a name for create, as the role has no ID yet"
 
-    def match(self, incoming: "IncomingRequest") -> bool:
+    def match(self, call: "IncomingRequest | LoggedCall") -> bool:
         operations = OPERATIONS if self.operation == "any" else (self.operation,)
-        return incoming.operation in operations and (
-            self.about is None or self.about in incoming.about
-        )
+        return call.operation in operations and (self.about is None or self.about in call.about)
 
 
 class ClientCall:
