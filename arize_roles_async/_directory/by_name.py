@@ -219,8 +219,8 @@ class ByName:
                         break
                 else:
                     return found
-            return found | await _at_once(lambda each: get(**{kind: each}), left, _HIDDEN)
-        return found
+        # A key may see an item that it may not list.
+        return found | await _at_once(lambda each: get(**{kind: each}), left, _HIDDEN)
 
 
 def _getters(roles: RolesClient, directory: Directory) -> dict[str, Callable[..., Awaitable[Any]]]:

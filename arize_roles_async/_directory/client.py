@@ -19,7 +19,7 @@ from arize_roles_async._calls.driver import DrivenCall
 from arize_roles_async._calls.notices import pre_release
 from arize_roles_async._calls.paging import Pages
 from arize_roles_async._directory import models
-from arize_roles_async._directory.models import Project, Space, User
+from arize_roles_async._directory.models import ListProjectsResponse, Project, Space, User
 from arize_roles_async._directory.operations import PROJECTS, SPACES, USERS
 from arize_roles_async._directory.protocol import Directory
 from arize_roles_async._directory.requests import (
@@ -60,7 +60,7 @@ _SPACES: Final = _Named(
     "space", SPACES, Space, models.ListSpacesResponse, SpacePages, "name", "organization_id"
 )
 _PROJECTS: Final = _Named(
-    "project", PROJECTS, Project, models.ListProjectsResponse, ProjectPages, "name", "space_id"
+    "project", PROJECTS, Project, ListProjectsResponse, ProjectPages, "name", "space_id"
 )
 
 beta = pre_release("directory", "BETA", errors.BetaWarning)
@@ -101,7 +101,7 @@ class BaseDirectory(BaseClient[object], Directory):
         limit: int | None = None,
         cursor: str | None = None,
     ) -> ProjectPages:
-        fetch = partial(self._page, _PROJECTS)
+        fetch = partial(self._projects_page, [])
         return ProjectPages(fetch, limit=limit, cursor=cursor, name=name, in_space=in_space)
 
     @beta
@@ -110,11 +110,17 @@ class BaseDirectory(BaseClient[object], Directory):
 
     async def _page(self, kind: _Named[_T, _P], page: rules.PageRequest) -> _P:
         with self._begin(f"{kind.noun}s.list", kind.collection) as call:
-            if isinstance(page, FindProjects) and not isinstance(page.in_space, UnsetType):
-                # The ID is not kept: another space may have the name at the next page.
-                space_id = await _space_id(call, page.in_space)
-                page = replace(page, in_space=UNSET, space_id=space_id)
             return await call.get_page(kind.collection, kind.page, page)
+
+    async def _projects_page(self, found: list[str], page: FindProjects) -> ListProjectsResponse:
+        """Return a page; `found` has the ID of the space of its walk."""
+        with self._begin("projects.list", PROJECTS) as call:
+            if not isinstance(page.in_space, UnsetType):
+                # Once a walk, whose cursors are of one space: another may take the name meanwhile.
+                if page.cursor is None or not found:
+                    found[:] = [await _space_id(call, page.in_space)]
+                page = replace(page, in_space=UNSET, space_id=found[0])
+            return await call.get_page(PROJECTS, ListProjectsResponse, page)
 
     async def _get(self, kind: _Named[_T, Any], text: str, in_space: str | UnsetType = UNSET) -> _T:
         flaw = rules.flaw_if_given(partial(in_space_flaw, project=text), in_space)
@@ -144,7 +150,8 @@ async def _only(kind: _Named[_T, Any], name: str, listing: Pages[Any, Any, _T]) 
     """Return the one item that has a name, given the list of all that contain it."""
     is_same = _is_same_address if kind is _USERS else operator.eq
     found = [(getattr(each, kind.named_by) or "", each) async for each in listing]
-    matches = [each for text, each in found if is_same(text, name)]
+    # By their IDs: an item may be on two pages, where others were added between these.
+    matches = [*{each.id: each for text, each in found if is_same(text, name)}.values()]
     if len(matches) == 1:
         return matches[0]
     if not matches:

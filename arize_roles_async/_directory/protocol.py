@@ -82,7 +82,7 @@ class Directory(Client, Protocol):
         """List projects, as `users` lists users: `name` is a part of the name, whatever the case.
 
         With `in_space`, the exact name or the ID of a space, only the projects of that space are
-        listed. A name is looked up for each page, with the errors of `get_space`.
+        listed. A name is looked up once a walk, with its first page and the errors of `get_space`.
         """
         ...
 

@@ -270,6 +270,17 @@ async def test_hidden_names(account: FakeAccount, users: int) -> None:
     assert str(first) == f"{ids[0]} has {ids[1]} on project '{ids[2]}'"
 
 
+@pytest.mark.arize_roles(unused_faults="allow")
+@pytest.mark.parametrize("users", [20, 21])
+async def test_hidden_list(account: FakeAccount, by_name: ByName, users: int) -> None:
+    """Where the key may not list users, each is read singly, however many there are."""
+    for number in range(users):
+        account.bind("Analyst", user=f"u{number}@example.com", resource="Space:ML")
+    account.fail("users.list", 403, times=None)
+    shown = {each.user for each in await by_name.find()}
+    assert shown == {f"u{number}@example.com" for number in range(users)}
+
+
 @pytest.mark.parametrize(
     ("others", "users", "requests"),
     [
