@@ -77,11 +77,9 @@ class Config:
         self.proxy = None if url is None else Secret(url)
         self.allow_http = allow_http
         self.base_url = _checked_url(*_base_url(base_url, region))
-        parts = urlsplit(self.base_url)
-        if parts.scheme == "http" and not allow_http:
-            via = url or lent_proxy
-            if flaw := flaw_of_plain_http(parts.hostname, via and urlsplit(via).hostname):
-                raise ConfigurationError(flaw)
+        flaw = flaw_of_plain_http(*_hosts(self.base_url, url or lent_proxy))
+        if self.base_url.startswith("http:") and not allow_http and flaw is not None:
+            raise ConfigurationError(flaw)
         self.verify = verify
         """None if a lent session decides."""
         if verify is None and not lent_session:
@@ -161,7 +159,7 @@ def _checked_url(url: str, variables: list[str]) -> str:
     return urlsplit(url.rstrip("/")).geturl()
 
 
-def flaw_of_plain_http(host: str | None, proxy: str | None) -> str | None:
+def flaw_of_plain_http(host: str, proxy: str | None = None) -> str | None:
     """Return what is wrong with plain http to a host, perhaps through a proxy, or None."""
     for each, what in ((host, ""), (proxy, "the proxy ")):
         if each and not is_loopback(each):

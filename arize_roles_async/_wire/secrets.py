@@ -54,11 +54,11 @@ def without_frames(error: _E, stays: Callable[[str], bool | None] = lambda _: No
     for link in linked(error):
         kept = list[TracebackType]()
         frame = link.__traceback__
-        if outer is None or (frame is not None and frame.tb_frame in outer):
-            while frame is not None:
-                verdict = stays(frame.tb_frame.f_globals.get("__name__", ""))
-                if verdict is None:
-                    break
+        if outer is None or (frame and frame.tb_frame in outer):
+            while (
+                frame
+                and (verdict := stays(frame.tb_frame.f_globals.get("__name__", ""))) is not None
+            ):
                 kept += [frame] * verdict
                 frame = frame.tb_next
         outer = {each.tb_frame for each in kept} if outer is None else outer
