@@ -143,7 +143,7 @@ class _Adapter(AsyncioTransport):
             failure, cause = RolesConnectionError(why, sent=True), error
         except BaseException as error:  # noqa: BLE001 - raised again
             error.__cause__ = error.__context__ = None
-            raise without_frames(error)  # noqa: B904 - it is the same one
+            raise without_frames(error, None)  # noqa: B904 - it is the same one
         else:
             headers = CIMultiDict(response.headers)
             return msgspec.structs.replace(response, headers=headers, keys=call.keys)
@@ -154,7 +154,7 @@ class _Adapter(AsyncioTransport):
             where = "".join(traceback.format_tb(cause.__traceback__))
             failure.__cause__ = cause = RolesError(redacted(cause, *call.keys))
             cause.add_note(redact(where, *call.keys))
-        raise without_frames(failure)
+        raise without_frames(failure, None)
 
     async def aclose(self, grace: float) -> None:
         if self._loop is not (loop := running_loop()):

@@ -46,6 +46,7 @@ class Failures:
         limit: AsyncioTimeLimit[Call],
         *,
         session_closed: bool,
+        handled: BaseException | None,
     ) -> BaseException:
         """Return our own error for what an attempt ended in, or the caller's cancellation."""
         if isinstance(error, errors.ClientStateError):
@@ -55,13 +56,14 @@ class Failures:
                 return self._timeout(request, call, limit.phase)
             # aiohttp cancels what it waits for when a session is closed: a resolver, a connection.
             if limit.is_cancelled(session_closed=session_closed):
-                return without_frames(error, _stays)
+                return without_frames(error, handled, _stays)
             closed = aiohttp.ClientConnectionError("the session was closed")
             return self._translated(request, closed, call, session_closed=session_closed)
         if not isinstance(error, Exception):
-            return without_frames(error, _stays)
+            return without_frames(error, handled, _stays)
         failure = self._translated(request, error, call, session_closed=session_closed)
-        failure.__cause__ = without_frames(redacted_cause(error, *call.keys), _stays)
+        safe = redacted_cause(error, *call.keys)
+        failure.__cause__ = without_frames(safe, handled, _stays)
         return failure
 
     def _translated(

@@ -4,6 +4,7 @@ import asyncio
 import functools
 import re
 import ssl
+import sys
 import warnings
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -95,6 +96,7 @@ class Attempt:
             hooks.before_sending(request)
         self.traces = traces_of(request)
         request.attempt = self
+        handled = sys.exception()
         while True:
             try:
                 return await handler(request)
@@ -102,7 +104,7 @@ class Attempt:
                 continue
             except BaseException as error:
                 # Whoever is between here and the socket has the request with the key.
-                failure = without_frames(self._without_key(error))
+                failure = without_frames(self._without_key(error), handled)
                 # A middleware may cancel a request that has already reached the service.
                 self._failure = failure
                 if failure is error:
@@ -292,11 +294,14 @@ class AiohttpTransport(AsyncioTransport):
         limit: Any = call.time_limit  # An `AsyncioTimeLimit`.
         allowed = self._config.allow_http
         attempt = Attempt(call, limit, self._connections, self._headers, allow_http=allowed)
+        handled = sys.exception()
         try:
             answer = await self._exchange(request, attempt)
         except BaseException as error:  # noqa: BLE001 - raised below
             closed = self._session.closed
-            failure = self._failures.mapped(error, request, call, limit, session_closed=closed)
+            failure = self._failures.mapped(
+                error, request, call, limit, session_closed=closed, handled=handled
+            )
             if not (failure is error or isinstance(failure, ClientStateError)):
                 attempt.distrust()
         else:

@@ -1,6 +1,7 @@
 """Keeping the API key out of reprs, and out of the frames of a traceback."""
 
 import functools
+import sys
 from collections.abc import Callable, Iterable
 from types import FrameType, TracebackType
 from typing import Generic, NoReturn, TypeVar, cast
@@ -29,13 +30,16 @@ class Secret(Generic[_T_co]):
         return self._value
 
 
-def linked(error: BaseException) -> Iterable[BaseException]:
-    """Return an error and all that it hangs on: causes, contexts, and the members of groups."""
+def linked(error: BaseException, handled: BaseException | None = None) -> Iterable[BaseException]:
+    """Return an error and all that it hangs on: causes, contexts, and the members of groups.
+
+    Without what the caller handles, which is the context of all that is raised meanwhile.
+    """
     found: dict[int, BaseException] = {}
     waiting: list[BaseException | None] = [error]
     while waiting:
         link = waiting.pop()
-        if link is not None and id(link) not in found:
+        if link is not None and link is not handled and id(link) not in found:
             found[id(link)] = link
             waiting += link.__cause__, link.__context__
             if isinstance(link, BaseExceptionGroup):
@@ -43,15 +47,21 @@ def linked(error: BaseException) -> Iterable[BaseException]:
     return found.values()
 
 
-def without_frames(error: _E, stays: Callable[[str], bool | None] = lambda _: None) -> _E:
+def without_frames(
+    error: _E,
+    handled: BaseException | None,
+    stays: Callable[[str], bool | None] = lambda _: None,
+) -> _E:
     """Return an error after removing frames that may hold a secret from its traceback.
+
+    What the caller handled before keeps its frames.
 
     Debuggers and reporters show the variables of frames. `stays` says of a frame's module whether
     the frame stays; None removes it with all that it called. What the error hangs on keeps frames
     only if it was raised below one that stays: others may come from a callback that writes.
     """
     outer: set[FrameType] | None = None
-    for link in linked(error):
+    for link in linked(error, handled):
         kept = list[TracebackType]()
         frame = link.__traceback__
         if outer is None or (frame and frame.tb_frame in outer):
@@ -75,10 +85,11 @@ def takes_secrets(function: _F) -> _F:
 
     @functools.wraps(function)
     def call(*args: object, **kwargs: object) -> object:
+        handled = sys.exception()
         try:
             return function(*args, **kwargs)
         except BaseException as error:  # noqa: BLE001 - raised again below
             del args, kwargs
-            raise without_frames(error)  # noqa: B904 - it is the same one
+            raise without_frames(error, handled)  # noqa: B904 - it is the same one
 
     return cast("_F", call)

@@ -551,6 +551,32 @@ async def test_proxy_in_plain_http(
         assert len(script.requests) == (allow_http or host == "127.0.0.1")
 
 
+@pytest.mark.parametrize("kind", ["own", "lent", "cancelled", "made", "transport"])
+async def test_handled(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the application handles as it calls keeps its frames."""
+    monkeypatch.setattr(aiohttp.TCPConnector, "connect", Mock(side_effect=OSError))
+
+    async def call() -> None:
+        if kind == "made":
+            AiohttpRolesClient(f"{OLD} ")
+        if kind == "transport":
+            mock = Mock(HttpTransport, send=AsyncMock(side_effect=OSError))
+            await HttpRolesClient(mock, OLD, retry=ONCE).list()
+        async with client("http://localhost:9", lent=kind == "lent") as roles:
+            if kind == "cancelled":
+                cast("Any", asyncio.current_task()).cancel()
+            await roles.list()
+
+    try:
+        int("of the application")
+    except ValueError as error:
+        with pytest.raises((RolesError, asyncio.CancelledError)):
+            await call()
+        handled = error
+    frames = [frame.f_code.co_name for frame, _ in traceback.walk_tb(handled.__traceback__)]
+    assert frames == ["test_handled"]
+
+
 async def test_reprs() -> None:
     """Reprs and warnings show no key."""
     account = FakeAccount(api_key=NEW)
