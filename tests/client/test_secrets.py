@@ -567,6 +567,7 @@ async def test_handled(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
                 cast("Any", asyncio.current_task()).cancel()
             await roles.list()
 
+    handled = BaseException()
     try:
         int("of the application")
     except ValueError as error:
