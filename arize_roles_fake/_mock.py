@@ -4,7 +4,6 @@ import functools
 import inspect
 import os
 import threading
-import unittest
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast, overload
 from weakref import WeakKeyDictionary
@@ -58,9 +57,7 @@ def mock_arize(accounts: Any = None, *, unused_faults: UnusedFaults = "error") -
     own service. In the block, `ARIZE_API_KEY` holds a key of the account. The block covers the
     whole process with all its threads; of nested blocks the inner one counts.
 
-    As a decorator of functions and coroutine functions, it puts the block around each call; as one
-    of a class, around each of its tests, also those that it inherits or that a class in it has, and
-    in a `unittest.TestCase` around `setUp`, too.
+    As a decorator of functions and coroutine functions, it puts the block around each call.
 
     Args:
         accounts: The account; a fresh one by default. Any key that it does not have counts as its
@@ -126,14 +123,17 @@ class MockArize(Generic[_A]):
                 raise AssertionError(report)
 
     def __call__(self, tested: _F) -> _F:
-        """Return a function with the block around each of its calls, or a class with such tests.
+        """Return a function with the block around each of its calls.
 
         Raises:
-            TypeError: `tested` is a generator function.
+            TypeError: `tested` is a class or a generator function.
         """
         if inspect.isclass(tested):
-            self._decorate_class(tested)
-            return cast("_F", tested)
+            raise TypeError(
+                "mock_arize decorates no classes: write "
+                '@pytest.mark.usefixtures("mocked_arize") above the class, or '
+                "self.enterContext(mock_arize()) in the setUp of a unittest.TestCase"
+            )
         if inspect.isgeneratorfunction(tested) or inspect.isasyncgenfunction(tested):
             raise TypeError("mock_arize decorates no generators: use `with mock_arize()` inside")
 
@@ -151,27 +151,6 @@ class MockArize(Generic[_A]):
 
     def _again(self) -> "MockArize[_A]":
         return MockArize(self._accounts, self._unused_faults)
-
-    def _decorate_class(self, tests: type[object]) -> None:
-        if issubclass(tests, unittest.TestCase):
-            set_up = tests.setUp
-
-            @functools.wraps(set_up)
-            def enter_and_set_up(case: unittest.TestCase) -> None:
-                case.enterContext(self._again())
-                set_up(case)
-
-            setattr(tests, "setUp", enter_and_set_up)  # noqa: B010 - its parameter is not `self`
-            return
-        # Also those that it inherits, which would call the service.
-        for name in dir(tests):
-            value: Any = inspect.getattr_static(tests, name)
-            if name.startswith("test") and inspect.isfunction(value):
-                setattr(tests, name, self(value))
-            elif name.startswith("test") and type(value) in {staticmethod, classmethod}:
-                setattr(tests, name, type(value)(self(value.__func__)))
-            elif name.startswith("Test") and inspect.isclass(value):
-                setattr(tests, name, self(type(name, (value,), {"__module__": value.__module__})))
 
 
 class _Mock:

@@ -2,13 +2,11 @@
 
 import asyncio
 import gc
-import inspect
 import os
 import sys
 import unittest
 from collections.abc import AsyncGenerator
 from functools import partial
-from typing import Any
 
 import aiohttp
 import pytest
@@ -240,38 +238,26 @@ class TestDecorator:
             mock_arize()(fixture)
 
     def test_class(self) -> None:
-        """Of a class, around each test of any kind, its own or inherited, and around no other."""
+        """A class is refused, with what to write instead for pytest and for unittest."""
+        with pytest.raises(TypeError) as caught:
+            mock_arize()(TestScope)
+        assert '@pytest.mark.usefixtures("mocked_arize") above the class' in str(caught.value)
+        assert "self.enterContext(mock_arize()) in the setUp of a" in str(caught.value)
 
-        async def test(*_: object) -> int:
-            return await count_roles()
+    @pytest.mark.usefixtures("mocked_arize")
+    class TestMarked:
+        """A class of tests with the fixture."""
 
-        def test_sync(*_: object) -> int:
-            return asyncio.run(test())
-
-        kinds: list[Any] = [test, test_sync, staticmethod(test), classmethod(test_sync)]
-        tests = {f"test_{number}": kind for number, kind in enumerate(kinds)}
-        tests["test_inner"] = None
-        inner = type("TestInner", (), {**tests, "helper": key_in_environment})
-        base = type("Base", (), {**tests, "TestInner": inner, "helper": key_in_environment})
-        mixed = type("TestMixed", (type("Own", (), {}), base), {})
-        before = key_in_environment()
-        for own in (base, mixed):
-            decorated: Any = mock_arize()(type(own.__name__, (own,), {}))
-            for each in (decorated(), decorated.TestInner()):
-                assert each.helper() == before
-                for number in range(len(kinds)):
-                    answer = getattr(each, f"test_{number}")()
-                    assert (asyncio.run(answer) if inspect.iscoroutine(answer) else answer) == 7
-        # Those of the base are as they were.
-        assert vars(base)["test_1"] is test_sync
-        assert vars(inner)["test_1"] is test_sync
+        async def test_it(self) -> None:
+            """The block is around each test."""
+            assert await count_roles() == 7
 
     def test_unittest(self) -> None:
-        """Of a TestCase, around setUp and the test; its account is a fresh one for each."""
+        """In the setUp of a TestCase, around the rest of it and the test, each with its account."""
 
-        @mock_arize()
         class TestIt(unittest.TestCase):
             def setUp(self) -> None:
+                self.enterContext(mock_arize())
                 asyncio.run(create())
 
             def test_one(self) -> None:
