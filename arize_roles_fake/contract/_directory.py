@@ -16,7 +16,8 @@ from arize_roles_async import (
     Project,
     Space,
 )
-from arize_roles_fake.contract._suite import Call, PlacesSuite, walk, with_client
+from arize_roles_fake.contract._any_client import PlacesSuite
+from arize_roles_fake.contract._suite import Call, walk, with_client
 
 # IDs of nothing: "User:0:none" and so on, in strict base64.
 _NO_USER: Final = "VXNlcjowOm5vbmU="
@@ -29,6 +30,8 @@ _NO_NAME: Final = "Nothing has this name"
 class DirectoryContract(PlacesSuite, is_contract=True):
     """Subclass this, define its abstract methods, and name the subclass `Test...`."""
 
+    _protocol = Directory
+
     @abstractmethod
     def open_client(self) -> AbstractAsyncContextManager[Directory]:
         """Return a new client for each call, which is closed at the end of the block.
@@ -38,6 +41,7 @@ class DirectoryContract(PlacesSuite, is_contract=True):
 
     def _calls(self, directory: Directory) -> list[Call]:
         return [
+            Call(directory, "users"),
             Call(directory.users(), "all"),
             Call(directory.spaces(), "all"),
             Call(directory.projects(), "all"),
@@ -51,7 +55,7 @@ class DirectoryContract(PlacesSuite, is_contract=True):
             Call(directory, "get_project", project=_NO_NAME, in_space=_NO_NAME),
         ]
 
-    async def _items(self, directory: Directory) -> list[tuple[str, Any, str]]:
+    async def _named(self, directory: Directory) -> list[tuple[str, Any, str]]:
         """Return a user, a space and the project, each with its kind and its address or name."""
         user = await directory.get_user(user=self.user_ids()[0])
         if not user.email:
@@ -60,6 +64,19 @@ class DirectoryContract(PlacesSuite, is_contract=True):
         project = await directory.get_project(project=self.project_ids()[0])
         named = [("space", space, space.name), ("project", project, project.name)]
         return [("user", user, user.email), *named]
+
+    async def _items(self, directory: Directory) -> list[Any]:
+        return [item for _, item, _ in await self._named(directory)]
+
+    def _reads(self, directory: Directory, item: Any) -> list[Call]:  # noqa: ANN401 - of any kind
+        kind = type(item).__name__.lower()
+        named, name = ("email", item.email) if kind == "user" else ("name", item.name)
+        reads = [Call(directory, f"get_{kind}", **{kind: given}) for given in (item.id, name)]
+        reads += [Call(directory, f"{kind}s", **filters) for filters in ({}, {named: name})]
+        if kind == "project":
+            reads.append(Call(directory, "projects", in_space=item.space_id))
+            reads.append(Call(directory, "get_project", project=name, in_space=item.space_id))
+        return reads
 
     async def _in_space(self, directory: Directory) -> tuple[Project, Space, str]:
         """Return the project, the space that it is in, and the ID of another space."""
@@ -98,7 +115,7 @@ class DirectoryContract(PlacesSuite, is_contract=True):
     @with_client
     async def test_get(self, directory: Directory) -> None:
         """Each is found by its ID, and by its whole address or its exact name."""
-        items = await self._items(directory)
+        items = await self._named(directory)
         ids = [self.user_ids()[0], self.space_ids()[0], self.project_ids()[0]]
         assert [item.id for _, item, _ in items] == ids
         for kind, item, name in self._each(items):
@@ -107,7 +124,7 @@ class DirectoryContract(PlacesSuite, is_contract=True):
     @with_client
     async def test_address(self, directory: Directory) -> None:
         """An address is found in any case of its ASCII letters; a part finds and names nobody."""
-        (_, user, address), *_ = await self._items(directory)
+        (_, user, address), *_ = await self._named(directory)
         assert await directory.get_user(user=address.swapcase()) == user
         for given in self._each((address[1:], address[:-1], f"x{address}", _NO_ADDRESS)):
             with pytest.raises(NotFoundError) as caught:
@@ -117,7 +134,7 @@ class DirectoryContract(PlacesSuite, is_contract=True):
     @with_client
     async def test_other_name(self, directory: Directory) -> None:
         """A part of a name, or one in other case, is not found."""
-        _, *places = await self._items(directory)
+        _, *places = await self._named(directory)
         for kind, _, name in places:
             for given in self._each({name[:-1], name.swapcase(), _NO_NAME} - {"", name}):
                 with pytest.raises(NotFoundError) as caught:
@@ -146,7 +163,7 @@ class DirectoryContract(PlacesSuite, is_contract=True):
     async def test_list(self, directory: Directory) -> None:
         """A list is filtered by a part of the address or the name, whatever the case."""
         ids = {"user": self.user_ids(), "space": self.space_ids(), "project": self.project_ids()}
-        for kind, item, name in await self._items(directory):
+        for kind, item, name in await self._named(directory):
             listing: Any = getattr(directory, f"{kind}s")
             named = "email" if kind == "user" else "name"
             assert {each.id for each in await walk(listing())} >= {*ids[kind]}
@@ -211,7 +228,7 @@ class DirectoryContract(PlacesSuite, is_contract=True):
     @with_client
     async def test_without_user_read(self, directory: Directory) -> None:
         """Without `USER_READ` the list of users is a 403, and a user's ID a 404."""
-        (_, user, address), *_ = await self._items(directory)
+        (_, user, address), *_ = await self._named(directory)
         key = self.other_key(grants=(Permission.SPACE_READ,))
         limited = directory.with_options(api_key=key)
         with pytest.raises(ForbiddenError):
@@ -225,7 +242,7 @@ class DirectoryContract(PlacesSuite, is_contract=True):
     @with_client
     async def test_hidden_places(self, directory: Directory) -> None:
         """Spaces and projects that the key may not see are left out of lists, and are a 404."""
-        _, *places = await self._items(directory)
+        _, *places = await self._named(directory)
         _, space, _ = places[0]
         on = {space.id: (Permission.SPACE_READ,)}
         there = directory.with_options(api_key=self.other_key(grants=(), on=on))

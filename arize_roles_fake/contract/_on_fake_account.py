@@ -12,7 +12,8 @@ import pytest
 from arize_roles_async import Permission
 from arize_roles_async._wire.request import Request
 from arize_roles_fake import FakeAccount, RolesServer
-from arize_roles_fake.contract._suite import PlacesSuite
+from arize_roles_fake.contract._any_client import PlacesSuite
+from arize_roles_fake.contract._suite import MAX_ROUNDS
 
 _USERS: Final = ("ada@example.com", "eve@example.com")
 _SPACES: Final = ("Space:ML", "Space:Ops")
@@ -89,6 +90,15 @@ class OnFakeAccount(PlacesSuite):
     async def undecodable_answers(self) -> AsyncGenerator[None]:
         """Answer with bodies that cannot be decoded in a block."""
         self.account.fail("any", "undecodable", times=None)
+        try:
+            yield
+        finally:
+            self.account.clear_faults()
+
+    @asynccontextmanager
+    async def short_pages(self) -> AsyncGenerator[None]:
+        """Shorten every page to one item in a block."""
+        self.account.shorten_pages(*[1] * MAX_ROUNDS)
         try:
             yield
         finally:

@@ -2,8 +2,8 @@
 
 import itertools
 from abc import abstractmethod
-from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
 from datetime import timedelta
 from typing import Any, Final
 
@@ -17,14 +17,14 @@ from arize_roles_async import (
     NotFoundError,
     Permission,
     ProblemDetails,
-    RetryPolicy,
     RoleBinding,
     RoleBindingResourceType,
     RoleBindingsClient,
     RolesClient,
     StatusError,
 )
-from arize_roles_fake.contract._suite import LONG_AGO, PAUSES, Call, PlacesSuite, walk, with_client
+from arize_roles_fake.contract._any_client import PlacesSuite
+from arize_roles_fake.contract._suite import LONG_AGO, PAUSES, Call, walk, with_client
 
 # IDs of nothing: "RoleBinding:0:none" and so on, in strict base64.
 _NO_BINDING: Final = "Um9sZUJpbmRpbmc6MDpub25l"
@@ -46,6 +46,8 @@ _DELETE: Final = Permission.ROLE_BINDING_DELETE
 class RoleBindingsContract(PlacesSuite, is_contract=True):
     """Subclass this, define its abstract methods, and name the subclass `Test...`."""
 
+    _protocol = RoleBindingsClient
+
     @abstractmethod
     def open_client(self) -> AbstractAsyncContextManager[RoleBindingsClient]:
         """Return a new client for each call, which is closed at the end of the block.
@@ -61,11 +63,54 @@ class RoleBindingsContract(PlacesSuite, is_contract=True):
 
     def _calls(self, bindings: RoleBindingsClient) -> list[Call]:
         return [
+            Call(bindings, "list", resource_type="SPACE"),
             Call(bindings.list(resource_type="SPACE"), "all"),
             Call(aiter(bindings.find(role_id=_NO_ROLE)), "__anext__"),
             *_calls_on(bindings, _NO_BINDING),
             *_calls_at(bindings, _NO_PLACE),
         ]
+
+    async def _items(self, bindings: RoleBindingsClient) -> list[RoleBinding]:
+        return [await self._bind(bindings, resource=each) for each in (0, 2)]
+
+    def _reads(self, bindings: RoleBindingsClient, item: RoleBinding) -> list[Call]:
+        kind, user_id = item.resource_type, item.user_id
+        return [
+            Call(bindings, "get", binding_id=item.id),
+            Call(bindings, "list", resource_type=kind),
+            Call(bindings, "list", resource_type=kind, user_id=user_id),
+            Call(bindings, "find", role_id=item.role_id),
+            Call(bindings, "find", user_id=user_id, resource_id=item.resource_id),
+        ]
+
+    def _unsure(self, bindings: RoleBindingsClient, item: RoleBinding) -> dict[str, Call]:
+        _, update, delete = _calls_on(bindings, item.id, role_id=item.role_id)
+        create = Call(bindings, "create", role_id=item.role_id, **self._place(1, 1))
+        operations = {"create": create, "update": update, "delete": delete}
+        return {f"role_bindings.{name}": call for name, call in operations.items()}
+
+    async def _changes(
+        self, clients: Iterator[RoleBindingsClient]
+    ) -> AsyncIterator[tuple[RoleBindingsClient, Sequence[RoleBinding], Sequence[RoleBinding]]]:
+        roles = itertools.cycle([await self._make_role() for _ in range(3)])
+        stays = await self._bind(next(clients), 1, 0)
+        for resource in (0, 2):
+            place = self._place(resource=resource)
+            for make, remove, gone in (("create", "remove", True), ("ensure", "delete", None)):
+                client = next(clients)
+                made: Any = await Call(client, make, role_id=next(roles), **place)()
+                with pytest.raises(ConflictError):
+                    await client.create(role_id=next(roles), **place)
+                yield client, (stays, made), ()
+                for change in ("ensure", "update"):
+                    client, before = next(clients), made
+                    given = {"binding_id": made.id} if change == "update" else place
+                    made = await Call(client, change, role_id=next(roles), **given)()
+                    yield client, (stays, made), (before,)
+                client, before = next(clients), made
+                given = {"binding_id": made.id} if remove == "delete" else place
+                assert await Call(client, remove, **given)() is gone
+                yield client, (stays,), (before,)
 
     async def _clean_up(self, bindings: RoleBindingsClient) -> None:
         if not self._names:
@@ -189,6 +234,9 @@ class RoleBindingsContract(PlacesSuite, is_contract=True):
         The service also refuses those of another kind, and any ID that is none.
         """
         made = await self._bind(bindings)
+        with suppress(NotFoundError):
+            await bindings.list(resource_type="SPACE", user_id=_NO_USER)
+            raise LookupError("the account must know its users and resources: declare them")
         place = {**self._place(resource=1), "role_id": made.role_id}
         refusals: list[tuple[dict[str, str], type[StatusError]]] = [
             ({"role_id": _NO_ROLE}, NotFoundError),
@@ -353,32 +401,6 @@ class RoleBindingsContract(PlacesSuite, is_contract=True):
         filters = {"role_id": role_id, "user_id": user_id, "resource_id": space_id}
         assert await walk(bindings.find(**filters)) == [space]
         assert await walk(bindings.find(**{**filters, "user_id": other.user_id})) == []
-
-    # Several clients of an account, their options and their end
-
-    @with_client
-    async def test_with_options(self, bindings: RoleBindingsClient) -> None:
-        """`with_options` returns a client over the same connections; each is of this protocol."""
-        other = bindings.with_options(timeout=20.0, retry=RetryPolicy(), background=True, name="A")
-        for client in self._each((bindings, other)):
-            assert isinstance(client, RoleBindingsClient)
-        made = await self._bind(other)
-        assert await bindings.get(binding_id=made.id) == made
-
-    @with_client
-    async def test_other_sees(self, bindings: RoleBindingsClient) -> None:
-        """Every client sees what another one writes, within `max_staleness`."""
-        async with self.open_client() as other:
-            await self._listed(other)
-            made, role_id = await self._bind(bindings), await self._make_role()
-            await self.outlast_caches()
-            assert await self._listed(other) == [made]
-            changed = await bindings.update(binding_id=made.id, role_id=role_id)
-            await self.outlast_caches()
-            assert await other.get(binding_id=made.id) == changed
-            await bindings.delete(binding_id=made.id)
-            await self.outlast_caches()
-            await self._all_raise(NotFoundError, _calls_on(other, made.id, role_id=role_id))
 
     @with_client
     async def test_status_error(self, bindings: RoleBindingsClient) -> None:

@@ -6,7 +6,7 @@ import itertools
 import pickle
 import secrets
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from datetime import timedelta
 from typing import Any, Final
@@ -15,45 +15,34 @@ import anyio
 import anyio.to_thread
 import attrs
 import pytest
-from anyio.lowlevel import checkpoint
 
 from arize_roles_async import (
     UNSET,
-    ApiKey,
-    AuthenticationError,
-    ClientStateError,
-    ConfigurationError,
     ConflictError,
     ForbiddenError,
-    InvalidResponseError,
     ListRolesResponse,
     NotFoundError,
-    OutcomeUnknownError,
     Permission,
     ProblemDetails,
     RateLimitError,
     RetryPolicy,
     Role,
     RolesClient,
-    RolesConnectionError,
     RolesError,
-    RolesTimeoutError,
     StatusError,
     UnknownPermission,
 )
 from arize_roles_async._values.errors import STATUS_ERRORS
+from arize_roles_fake.contract._any_client import AnyClient
 from arize_roles_fake.contract._suite import (
     LONG_AGO,
     MAX_ROUNDS,
     PAUSES,
     Call,
-    Suite,
-    rule,
     together,
     walk,
     with_client,
 )
-from arize_roles_fake.pytest_plugin import NOT_RUN
 
 # IDs of no role: text with a colon in strict base64 ("Role:0:none"), and odd texts, which would
 # leave the roles' path unless they are sent as one segment of it.
@@ -67,8 +56,10 @@ _UNITS: Final = {"microseconds": 1, "milliseconds": 1000, "seconds": 1_000_000}
 """Microseconds by the assumption about the precision of times."""
 
 
-class RolesContract(Suite, is_contract=True):
+class RolesContract(AnyClient, is_contract=True):
     """Subclass this, define `open_client`, and name the subclass `Test...`."""
+
+    _protocol = RolesClient
 
     @abstractmethod
     def open_client(self) -> AbstractAsyncContextManager[RolesClient]:
@@ -83,6 +74,7 @@ class RolesContract(Suite, is_contract=True):
         return tuple(await walk(roles.list(is_predefined=False)))
 
     def _calls(self, roles: RolesClient) -> list[Call]:
+        __tracebackhide__ = True
         return [
             Call(roles, "list"),
             Call(roles.list(), "all"),
@@ -92,6 +84,50 @@ class RolesContract(Suite, is_contract=True):
             *_calls_on(roles, role_id=_NO_ID),
             *_calls_on(roles, role=self._unique("Nobody")),
         ]
+
+    async def _items(self, roles: RolesClient) -> list[Role]:
+        return [await self._make(roles, description="Made.")]
+
+    def _reads(self, roles: RolesClient, role: Role) -> list[Call]:
+        return [
+            Call(roles, "get", role_id=role.id),
+            Call(roles, "get", role=role.name),
+            Call(roles, "get", role=role.id),
+            Call(roles, "list", is_predefined=False),
+        ]
+
+    def _unsure(self, roles: RolesClient, role: Role) -> dict[str, Call]:
+        _, update, delete = _calls_on(roles, role_id=role.id)
+        return {"create": self._creating(roles), "update": update, "delete": delete}
+
+    async def _changes(
+        self, clients: Iterator[RolesClient]
+    ) -> AsyncIterator[tuple[RolesClient, Sequence[Role], Sequence[Role]]]:
+        client = next(clients)
+        other, role = [await self._make(client) for _ in range(2)]
+        yield client, (other, role), ()
+        for target in ({"role_id": "id"}, {"role": "name"}):
+
+            def named(role: Role, target: dict[str, str] = target) -> dict[str, Any]:
+                return {name: getattr(role, field) for name, field in target.items()}
+
+            for change in ("description", "permissions", "name"):
+                client, before = next(clients), role
+                value: Any = self._unique("Changed")
+                value = ["DATASET_READ"] if change == "permissions" else value
+                role = await client.update(**named(role), **{change: value})
+                with pytest.raises(ConflictError):
+                    await client.update(**named(role), name=other.name, description="Never.")
+                yield client, (other, role), (before,)
+            client, before = next(clients), role
+            await client.delete(**named(role))
+            yield client, (other,), (before,)
+            if self._assumed("deleted_name") == "free":
+                client = next(clients)
+                role = await client.create(name=before.name, permissions=["PROJECT_READ"])
+                yield client, (other, role), (before,)
+            else:
+                role = await self._make(client)
 
     async def _clean_up(self, roles: RolesClient) -> None:
         await self._delete_roles(roles)
@@ -821,165 +857,7 @@ class RolesContract(Suite, is_contract=True):
         assert len(set(pages)) == 1
         assert len({role, await roles.get(role_id=role.id), other}) == 2
 
-    # Options, event loops, and the end of a client
-
-    @with_client
-    async def test_with_options(self, roles: RolesClient) -> None:
-        """`with_options` returns a client over the same connections; each is a `RolesClient`.
-
-        A background call has the same result as any other, also beside others.
-        """
-        role, clients = await self._make(roles), [roles, roles.with_options(background=True)]
-        clients += [each.with_options(timeout=20.0, background=False, name="A") for each in clients]
-
-        async def get_and_make(client: RolesClient) -> None:
-            assert isinstance(client, RolesClient)
-            assert await client.get(role_id=role.id) == role
-            made = await self._make(client)
-            assert await roles.get(role_id=made.id) == made
-
-        await together(*[functools.partial(get_and_make, client) for client in clients])
-
-    @with_client
-    async def test_options_refused(self, roles: RolesClient) -> None:
-        """A time limit is above 0."""
-        for timeout in self._each((0, -1.0, float("nan"), float("inf"), True)):
-            with pytest.raises(ConfigurationError):
-                roles.with_options(timeout=timeout)
-
-    @with_client
-    async def test_memory(self, roles: RolesClient) -> None:
-        """What a client has read is there for no other key, and not after `aclose`."""
-        role = await self._make(roles)
-        async with self.open_client() as other:
-            stranger = other.with_options(api_key=f"made-up-{secrets.token_hex()}")
-            for target in ({"role_id": role.id}, {"role": role.name}):
-                assert await other.get(**target) == role
-                await self._all_raise(AuthenticationError, [Call(stranger, "get", **target)])
-                assert await other.get(**target) == role
-            await other.aclose()
-            calls = [Call(other, "get", role_id=role.id), Call(other, "get", role=role.name)]
-            await self._all_raise(ClientStateError, calls)
-
-    @with_client
-    async def test_close_gently(self, roles: RolesClient) -> None:
-        """During its grace, `aclose` lets calls under way end, and refuses new ones."""
-        role = await self._make(roles)
-        read: list[Role] = []
-        async with self.open_client() as other:
-
-            async def get() -> None:
-                read.append(await other.get(role_id=role.id))
-
-            async def close() -> None:
-                await _let_others_begin()
-                await other.aclose(grace=20.0)
-
-            async def come_late() -> None:
-                await _let_others_begin()
-                await _let_others_begin()
-                with pytest.raises(ClientStateError):
-                    await other.list()
-
-            await together(*[get] * 5, close, come_late)
-        assert read == [role] * 5
-
-    @with_client
-    async def test_bad_grace(self, roles: RolesClient) -> None:
-        """A grace is a number of seconds, 0 or more; any other leaves the client open."""
-        graces: list[Any] = [-1, -0.5, float("nan"), float("inf"), True, None, "5"]
-        for grace in self._each(graces):
-            with pytest.raises(ConfigurationError):
-                await roles.aclose(grace=grace)
-            await roles.list()
-
-    @with_client
-    async def test_close_shared(self, roles: RolesClient) -> None:
-        """Closing a client or its copy closes both; `aclose` may be called twice."""
-        for close_the_other in self._each((True, False)):
-            async with self.open_client() as first:
-                second = first.with_options(timeout=20.0)
-                await second.list()
-                for _ in range(2):
-                    await (second if close_the_other else first).aclose()
-                with pytest.raises(ClientStateError):
-                    await (first if close_the_other else second).list()
-        await roles.list()
-
-    @rule
-    def test_next_loop(self) -> None:
-        """A client whose event loop was closed opens again in the next one."""
-        client = self.open_client()
-        if not isinstance(client, RolesClient):
-            pytest.skip(f"{NOT_RUN}: open_client of {type(self).__name__} returns no client")
-
-        async def use() -> None:
-            await client.list()
-
-        async def close() -> None:
-            await client.aclose()
-
-        for main in (use, use, close):
-            self._run(main)
-
-    @with_client
-    async def test_two_loops(self, roles: RolesClient) -> None:
-        """Two event loops that are open at once cannot share a client."""
-
-        async def use() -> None:
-            with pytest.raises(ClientStateError):
-                await roles.list()
-
-        await roles.list()
-        await self.outlast_caches()
-        await anyio.to_thread.run_sync(self._run, use)
-        await roles.list()
-
-    # Every client of an account sees what another client writes, within `max_staleness`
-
-    async def _finds(self, roles: RolesClient, *there: Role, missing: tuple[str, ...] = ()) -> None:
-        """Assert that a client finds exactly these roles under these names, by every way."""
-        await self.outlast_caches()
-        for role in there:
-            assert await roles.get(role_id=role.id) == role
-        for role in there:
-            assert await roles.get(role=role.name) == role
-        for name in missing:
-            with pytest.raises(NotFoundError):
-                await roles.get(role=name)
-        names = {role.name for role in there}.union(missing)
-        listed = await walk(roles.list(is_predefined=False))
-        assert {role for role in listed if role.name in names} == set(there)
-
-    @with_client
-    async def test_other_sees(self, roles: RolesClient) -> None:
-        """A client that has read a role, or missed it, sees what another client makes of it."""
-        name, new_name = self._unique("Before"), self._unique("After")
-        async with self.open_client() as other:
-            await self._finds(other, missing=(name, new_name))
-            role = await roles.create(name=name, permissions=["PROJECT_READ"], description="First.")
-            await self._finds(other, role, missing=(new_name,))
-            role = await roles.update(role_id=role.id, permissions=["DATASET_READ"])
-            await self._finds(other, role)
-            renamed = await roles.update(role_id=role.id, name=new_name, description=None)
-            await self._finds(other, renamed, missing=(name,))
-            again = await other.create(name=name, permissions=["PROJECT_READ"])
-            await self._finds(roles, renamed, again)
-
-    @with_client
-    async def test_other_sees_delete(self, roles: RolesClient) -> None:
-        """A role that one client deleted is gone for every other client too."""
-        role = await self._make(roles)
-        async with self.open_client() as other:
-            await self._finds(other, role)
-            await roles.delete(role_id=role.id)
-            await self.outlast_caches()
-            await self._all_raise(self._refusal("unknown_id"), _calls_on(other, role_id=role.id))
-            await self._all_raise(NotFoundError, _calls_on(other, role=role.name))
-            await self._finds(other, missing=(role.name,))
-            if self._assumed("deleted_name") == "free":
-                again = await other.create(name=role.name, permissions=["PROJECT_READ"])
-                await self._finds(roles, again)
+    # Two clients, and keys that lack grants, which need `other_key`
 
     @with_client
     async def test_name_race(self, roles: RolesClient) -> None:
@@ -995,9 +873,8 @@ class RolesContract(Suite, is_contract=True):
             await together(*[functools.partial(create, each) for each in [roles, other] * 2])
             assert len(made) == 1
             for client in (roles, other):
-                await self._finds(client, made[0])
-
-    # Keys that change or lack grants; rules of a second valid key need `other_key`
+                await self.outlast_caches()
+                await self._finds(client, made)
 
     async def _all_forbidden(self, calls: Iterable[Call]) -> None:
         """Expect a 403 of each call for lack of a grant, which no other plan would change."""
@@ -1008,95 +885,6 @@ class RolesContract(Suite, is_contract=True):
             problem = _problem(caught.value)
             plan = (problem.entitlement, problem.limit, problem.current_count)
             assert (problem.status, *plan, problem.required_plan) == (403, None, None, None, None)
-
-    @with_client
-    async def test_key_function(self, roles: RolesClient) -> None:
-        """A function, synchronous or asynchronous, is called once for the key of each call."""
-        role, key, asked = await self._make(roles), self.other_key(), 0
-
-        def get_key() -> str:
-            nonlocal asked
-            asked += 1
-            return key
-
-        async def fetch_key() -> str:
-            await checkpoint()
-            return get_key()
-
-        functions: list[ApiKey] = [get_key, fetch_key]
-        for function in self._each(functions):
-            asked = 0
-            other = roles.with_options(api_key=function)
-            for number in (1, 2):
-                assert role in await other.list()
-                assert asked == number
-                await self.outlast_caches()
-            changed = await other.update(role=role.name, description="Changed.")
-            assert changed.description == "Changed."
-            role = await other.update(role_id=role.id, description=None)
-            assert await other.get(role=role.name) == role
-
-    @with_client
-    async def test_key_refused(self, roles: RolesClient) -> None:
-        """After a 401 the function is called again, and another key is tried, once."""
-        key, made_up = self.other_key(), f"made-up-{secrets.token_hex()}"
-        given: list[list[str]] = [[made_up, key], [made_up, made_up], [made_up, f"{made_up}2", key]]
-        for keys in self._each(given):
-            left = iter(keys)
-            other = roles.with_options(api_key=lambda left=left: next(left))  # type: ignore[misc]
-            if keys[1] == key:
-                await self._make(other)
-            else:
-                with pytest.raises(AuthenticationError):
-                    await self._make(other)
-            assert len([*left]) == len(keys) - 2
-
-    @with_client
-    async def test_key_function_fails(self, roles: RolesClient) -> None:
-        """A function that fails is a `ConfigurationError`, with its error as the cause."""
-
-        class VaultError(Exception):
-            pass
-
-        def fail() -> str:
-            raise VaultError
-
-        async def fail_later() -> str:
-            await checkpoint()
-            raise VaultError
-
-        functions: list[ApiKey] = [fail, fail_later]
-        for function in self._each(functions):
-            other = roles.with_options(api_key=function)
-            for _ in range(50):
-                with pytest.raises(ConfigurationError) as caught:
-                    await other.list()
-                assert isinstance(caught.value.__cause__, VaultError)
-        await roles.list()
-
-    @with_client
-    async def test_key_not_text(self, roles: RolesClient) -> None:
-        """A key is what a bearer token may be; any other is refused, also a function's."""
-        keys: list[Any] = ["", "a key", "kéy", "key\n", '"key"', "k=y", b"key", 5, None]
-        for key in self._each(keys):
-            with pytest.raises(ConfigurationError):
-                roles.with_options(api_key=key)
-            other = roles.with_options(api_key=lambda key=key: key)  # type: ignore[misc]
-            with pytest.raises(ConfigurationError):
-                await other.list()
-
-    @with_client
-    async def test_key_in_time(self, roles: RolesClient) -> None:
-        """The time of the function counts against the limit of the call."""
-
-        async def never() -> str:
-            while True:
-                await anyio.sleep_forever()
-
-        other = roles.with_options(api_key=never)
-        with pytest.raises(RolesTimeoutError):
-            await other.with_options(timeout=0.05).list()
-        await roles.list()
 
     @with_client
     async def test_write_without_read(self, roles: RolesClient) -> None:
@@ -1162,19 +950,6 @@ class RolesContract(Suite, is_contract=True):
             assert (await roles.create(name=name, permissions=["PROJECT_READ"])).name == name
 
     @with_client
-    async def test_undecodable(self, roles: RolesClient) -> None:
-        """A body that cannot be decoded is no answer: a change may have been made."""
-        role, name = await self._make(roles), self._unique("Perhaps")
-        once = roles.with_options(retry=RetryPolicy(attempts=1))
-        get, *changes = _calls_on(once, role_id=role.id)
-        create = Call(once, "create", name=name, permissions=["PROJECT_READ"])
-        async with self.undecodable_answers():
-            for read in self._each([Call(once, "list"), get]):
-                with pytest.raises((RolesConnectionError, InvalidResponseError)):
-                    await read()
-            await self._all_raise(OutcomeUnknownError, [create, *changes])
-
-    @with_client
     async def test_rate_limited(self, roles: RolesClient) -> None:
         """A 429 is a `RateLimitError` with the seconds to wait, and nothing was done."""
         role, name = await self._make(roles), self._unique("Never")
@@ -1212,11 +987,8 @@ def _calls_on(roles: object, **target: object) -> list[Call]:
     ]
 
 
-async def _let_others_begin() -> None:
-    """Let tasks that were started begin: trio runs those of one step in a random order."""
-    for _ in range(5):
-        await checkpoint()
-
-
 async def _predefined(roles: RolesClient) -> Role:
-    return (await roles.list(is_predefined=True, limit=1)).roles[0]
+    page = await roles.list(is_predefined=True, limit=1)
+    if not page.roles:
+        raise LookupError("the account must have a predefined role")
+    return page.roles[0]

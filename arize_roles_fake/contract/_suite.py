@@ -7,7 +7,6 @@ import asyncio
 import functools
 import secrets
 import sys
-import traceback
 import warnings
 from abc import ABCMeta, abstractmethod
 from collections.abc import (
@@ -18,7 +17,6 @@ from collections.abc import (
     Iterable,
     Iterator,
     Mapping,
-    Sequence,
 )
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from datetime import UTC, datetime
@@ -30,13 +28,10 @@ from anyio.lowlevel import checkpoint
 
 from arize_roles_async import (
     AlphaWarning,
-    AuthenticationError,
     BetaWarning,
-    ClientStateError,
     Permission,
     Role,
     RolesClient,
-    RolesError,
     StatusError,
     ValidationError,
 )
@@ -77,8 +72,17 @@ class Call:
 
     def __call__(self) -> Awaitable[object]:
         __tracebackhide__ = True
-        call: Callable[..., Awaitable[object]] = getattr(self._client, self._method)
-        return call(*self._args, **self._arguments)
+        begun: Awaitable[object] = self._begin()
+        return begun
+
+    async def found(self) -> list[Any]:
+        """Return the item that the call finds, or every item of a listing."""
+        __tracebackhide__ = True
+        begun = self._begin()
+        return await walk(begun) if isinstance(begun, AsyncIterable) else [await begun]
+
+    def _begin(self) -> Any:  # noqa: ANN401 - of any method
+        return getattr(self._client, self._method)(*self._args, **self._arguments)
 
     def __repr__(self) -> str:
         arguments = [repr(value) for value in self._args]
@@ -200,10 +204,6 @@ class Suite(metaclass=_SuiteType):
     def open_client(self) -> AbstractAsyncContextManager[Any]:
         """Return a new client for each call, which is closed at the end of the block."""
 
-    @abstractmethod
-    def _calls(self, client: Any, /) -> list[Call]:  # noqa: ANN401 - a client of any resource
-        """Return a call of each method, which changes nothing; the first one finds something."""
-
     def other_key(self, *, grants: Iterable[Permission] | None = None) -> str:  # noqa: ARG002
         """Return an API key of the test's account that is not the client's. Optional.
 
@@ -228,6 +228,10 @@ class Suite(metaclass=_SuiteType):
         """Return a block in which no answer's body can be decoded, as a broken gzip. Optional."""
         return self._not_offered("undecodable_answers")
 
+    def short_pages(self) -> AbstractAsyncContextManager[None]:
+        """Return a block in which every page of a list has at most one item. Optional."""
+        return self._not_offered("short_pages")
+
     async def post_role(self, body: Mapping[str, object]) -> int:  # noqa: ARG002
         """Send a body to `/v2/roles` as it is, and return the status. Optional.
 
@@ -237,56 +241,6 @@ class Suite(metaclass=_SuiteType):
 
     async def _clean_up(self, client: Any, /) -> None:  # noqa: ANN401 - the same
         """Delete what the test made; nothing, where nothing can be made."""
-
-    @with_client
-    async def test_cancel_call(self, client: Any) -> None:  # noqa: ANN401 - the same
-        """No method swallows a cancellation, and the client stays usable."""
-        calls = self._calls(client)
-        for call in self._each(calls):
-            assert await self._ends_cancelled(call)
-            await calls[0]()
-
-    @with_client
-    async def test_call_after_close(self, client: Any) -> None:  # noqa: ANN401 - the same
-        """After `aclose` every call of a client and its copies is an error."""
-        del client  # It cleans up, so another one is closed.
-        async with self.open_client() as other:
-            copied = other.with_options(timeout=20.0)
-            calls = [*self._calls(other), *self._calls(copied), Call(other, "__aenter__")]
-            await other.aclose(grace=0.0)
-            await self._all_raise(ClientStateError, calls)
-
-    @with_client
-    async def test_key_of_copy(self, client: Any) -> None:  # noqa: ANN401 - the same
-        """A copy is of the client's class and sends its own key: a made-up one is a 401.
-
-        The key is asked for once more after a 401, and for nothing else: no call is made again.
-        """
-        asked = 0
-
-        def get_key() -> str:
-            nonlocal asked
-            asked += 1
-            return f"made-up-{secrets.token_hex()}"
-
-        stranger = client.with_options(api_key=get_key)
-        assert type(stranger) is type(client)
-        for number, call in enumerate(self._each(self._calls(stranger)), 1):
-            with pytest.raises(AuthenticationError):
-                await call()
-            assert asked == 2 * number
-
-    @with_client
-    async def test_key_in_errors(self, client: Any) -> None:  # noqa: ANN401 - the same
-        """No error holds the key of the call, in its text, its fields, its notes or its causes."""
-        for key in self._each((self.other_key(), f"made-up-{secrets.token_hex()}")):
-            for call in self._calls(client.with_options(api_key=key)):
-                try:
-                    await call()
-                except (RolesError, StopAsyncIteration) as error:
-                    texts = [*traceback.format_exception(error), repr(error), repr(vars(error))]
-                    if any(key in text for text in texts):
-                        pytest.fail(f"the {type(error).__name__} of {call!r} holds the API key")
 
     async def _end(self, client: object) -> None:
         """Clean up; an error in this does not replace the test's failure."""
@@ -410,39 +364,6 @@ class Suite(metaclass=_SuiteType):
             scope.cancel()
             await call()
         return scope.cancelled_caught
-
-
-class PlacesSuite(Suite):
-    """The base of contracts about users, and the spaces and projects where they have roles."""
-
-    @abstractmethod
-    def user_ids(self) -> Sequence[str]:
-        """Return the IDs of two users, who have no role on these three resources.
-
-        Nobody else has the address of one of them.
-        """
-
-    @abstractmethod
-    def space_ids(self) -> Sequence[str]:
-        """Return the IDs of two spaces with names that no other has."""
-
-    @abstractmethod
-    def project_ids(self) -> Sequence[str]:
-        """Return the ID of a project with a name that no other has."""
-
-    def other_key(
-        self,
-        *,
-        grants: Iterable[Permission] | None = None,
-        on: Mapping[str, Iterable[Permission]] | None = None,  # noqa: ARG002
-    ) -> str:
-        """Return an API key of the test's account that is not the client's. Optional.
-
-        Args:
-            grants: The permissions that it grants everywhere; all by default.
-            on: Those that it grants on single resources besides, by the IDs of these.
-        """
-        return super().other_key(grants=grants)
 
 
 async def walk(

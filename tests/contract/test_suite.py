@@ -30,9 +30,11 @@ NEED_AN_OFFER = [
     "test_key_function",
     "test_key_in_errors",
     "test_key_refused",
+    "test_memory_of_key",
     "test_one_grant_each",
     "test_plan_used_up",
     "test_rate_limited",
+    "test_short_pages",
     "test_undecodable",
     "test_write_without_read",
 ]
@@ -235,11 +237,11 @@ class TestNotAsked:
         result.stdout.fnmatch_lines(
             [
                 "*rules of the contract that were not run*",
-                f"TestClient does not offer other_key: {', '.join(['test_*'] * 5)}",
+                f"TestClient does not offer other_key: {', '.join(['test_*'] * 7)}",
                 "TestClient does not offer plan_used_up: test_plan_used_up",
                 "TestClient does not offer post_role: test_duplicate_permissions",
                 "TestClient does not offer rate_limited: test_rate_limited",
-                "TestClient does not offer undecodable_answers: test_undecodable",
+                "TestClient does not offer short_pages: test_short_pages",
             ]
         )
         for name in NEED_AN_OFFER:
@@ -274,7 +276,7 @@ class TestOnFakeAccount:
     async def test_as_before(self) -> None:
         """A rule that fails in a block of the account leaves the account as it was."""
         suite = FakeSuite()
-        blocks = (suite.plan_used_up(), suite.rate_limited(retry_after=7))
+        blocks = (suite.plan_used_up(), suite.rate_limited(retry_after=7), suite.short_pages())
         for block in (*blocks, suite.undecodable_answers()):
             with pytest.raises(LookupError):
                 async with block:
@@ -389,7 +391,7 @@ def test_real_time(monkeypatch: pytest.MonkeyPatch) -> None:
         max_staleness = 3.0
 
     monkeypatch.setattr(anyio, "sleep", sleep)
-    FakeSuite().test_other_sees()
+    FakeSuite().test_memory()
     assert waits == []
-    StaleSuite().test_other_sees()
-    assert waits == [3.02] * 5
+    StaleSuite().test_memory()
+    assert waits == [3.02] * 11

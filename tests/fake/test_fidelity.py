@@ -17,11 +17,12 @@ FIDELITY = files("arize_roles_fake").joinpath("FIDELITY.md").read_text("utf-8")
 def test_contract_tests() -> None:
     """It names every test of each contract, and no other."""
     before, _, rest = FIDELITY.partition("\n## Role bindings\n")
+    of_any = before.partition("\n## Any client\n")[2]
     of_bindings, _, of_directory = rest.partition("\n## Users, spaces and projects\n")
     for text, suite in (
         (before, contract.RolesContract),
-        (of_bindings, contract.RoleBindingsContract),
-        (of_directory, contract.DirectoryContract),
+        (of_any + of_bindings, contract.RoleBindingsContract),
+        (of_any + of_directory, contract.DirectoryContract),
     ):
         there = [name for name in dir(suite) if name.startswith("test_")]
         assert {*re.findall(r"`(test_\w+)`", text)} == {*there}

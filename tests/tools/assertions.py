@@ -36,7 +36,7 @@ from unittest import mock
 import attrs
 import pytest
 
-from arize_roles_fake.contract import _directory, _role_bindings, _roles, _suite
+from arize_roles_fake.contract import _any_client, _directory, _role_bindings, _roles, _suite
 from tests.contract import (
     faulty,
     test_assumptions,
@@ -49,11 +49,11 @@ from tests.support.processes import ROOT
 from tests.support.time_limit import TooLongError
 
 FILE: Final = ROOT / "tests" / "data" / "contract.toml"
-MODULES: Final = (_suite, _roles, _role_bindings, _directory)
+MODULES: Final = (_suite, _any_client, _roles, _role_bindings, _directory)
 LISTS: Final = ("_calls", "_calls_on", "_calls_at")
 """The functions besides the rules of which everything is deleted, and not only assertions."""
 BLOCKS: Final = ("pytest.raises", "self._refused_if")
-HELPERS: Final = ("self._all_raise", "self._all_invalid", "self._all_forbidden", "self._sees")
+HELPERS: Final = ("self._all_raise", "self._all_invalid", "self._all_forbidden", "self._finds")
 MOST: Final = 6
 """Limit on the calls of a method in which the search for a fault breaks one, the first ones."""
 BUDGET: Final = 60.0
@@ -267,7 +267,7 @@ def unseen(pattern: str = "", *, is_search: bool = False) -> list[Deletion]:
             own = {each for each in left if each.owner in owners and each.function in names}
             if own:
                 left -= own
-                of_rule = {rule, *LISTS} if hasattr(_suite.Suite, rule) else {rule}
+                of_rule = {rule, *LISTS} if hasattr(_any_client.AnyClient, rule) else {rule}
                 search = searched(of, rule, own, of_rule) if is_search else ()
                 listed = rows[contract].get(rule, [])
                 found = [*judged(of, rule, own, chain(listed, search))]

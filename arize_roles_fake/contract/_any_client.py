@@ -1,0 +1,490 @@
+"""The rules of a client of any resource: its memory, keys, options, event loops and end."""
+
+# ruff: noqa: ANN401 - a client of any resource, and its items
+
+import itertools
+import secrets
+import traceback
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, ClassVar
+
+import anyio
+import anyio.to_thread
+import pytest
+from anyio.lowlevel import checkpoint
+
+from arize_roles_async import (
+    UNSET,
+    ApiKey,
+    AuthenticationError,
+    ClientStateError,
+    ConfigurationError,
+    InvalidResponseError,
+    OutcomeUnknownError,
+    Permission,
+    RetryPolicy,
+    RolesConnectionError,
+    RolesError,
+    RolesTimeoutError,
+    StatusError,
+)
+from arize_roles_fake.contract._suite import Call, Suite, rule, together, with_client
+from arize_roles_fake.pytest_plugin import NOT_RUN
+
+
+class AnyClient(Suite):
+    """The base of every contract."""
+
+    _protocol: ClassVar[type]
+
+    @abstractmethod
+    def _calls(self, client: Any, /) -> list[Call]:
+        """Return a call of each method, which changes nothing; the first one reads a page."""
+
+    @abstractmethod
+    async def _items(self, client: Any, /) -> list[Any]:
+        """Return items that are there, one of each kind, which the test makes if it can."""
+
+    @abstractmethod
+    def _reads(self, client: Any, item: Any, /) -> list[Call]:
+        """Return a call for each way to find an item: by its ID, its name, and in lists."""
+
+    def _unsure(self, client: Any, item: Any, /) -> dict[str, Call]:  # noqa: ARG002
+        """Return the changes that send one request, by their operations; nothing by default."""
+        return {}
+
+    async def _changes(
+        self, clients: Iterator[Any]
+    ) -> AsyncIterator[tuple[Any, Sequence[Any], Sequence[Any]]]:
+        """Make changes, each with the next client; yield it, what is there, and what was before."""
+        client = next(clients)
+        yield client, await self._items(client), ()
+
+    async def _finds(self, client: Any, there: Iterable[Any], before: Iterable[Any] = ()) -> None:
+        """Assert that a client finds exactly these items, by every way to these and others."""
+        __tracebackhide__ = True
+        there, ids = [*there], {each.id for each in (*there, *before)}
+        wanted: dict[str, tuple[Call, list[Any]]] = {}
+        for item in (*there, *before):
+            for read in self._reads(client, item):
+                found = wanted.setdefault(repr(read), (read, []))[1]
+                if item in there and item not in found:
+                    found.append(item)
+        for read, items in self._each(wanted.values()):
+            seen = [each for each in await _found(read) if each.id in ids]
+            assert len(seen) == len(items)
+            assert {*seen} == {*items}
+
+    # What a client remembers
+
+    @with_client
+    async def test_memory(self, client: Any) -> None:
+        """Each way to find an item shows each change at once, by whatever way it was made.
+
+        So it is for copies, and within `max_staleness` for other clients of the account.
+        """
+        async with self.open_client() as other:
+            copied = client.with_options(timeout=20.0).with_options(name="A")
+            clients = (client, other, copied)
+            async for by, there, before in self._changes(itertools.cycle(clients)):
+                await self._finds(by, there, before)
+                await self.outlast_caches()
+                for each in self._each(clients):
+                    await self._finds(each, there, before)
+
+    @with_client
+    async def test_memory_of_key(self, client: Any) -> None:
+        """What was read with a key is there for no other, also of a function, nor after `aclose`.
+
+        Two functions are two keys.
+        """
+        items = await self._items(client)
+        blind = self.other_key(grants=())
+        made_up = f"made-up-{secrets.token_hex()}"
+        keys: list[ApiKey] = [blind, lambda: blind]
+        strange: list[ApiKey] = [made_up, lambda: made_up]
+        async with self.open_client() as other:
+            for _ in range(2):
+                await self._finds(other, items)
+                for key in self._each(keys):
+                    await self._finds(other.with_options(api_key=key), (), items)
+                for key in strange:
+                    stranger = other.with_options(api_key=key)
+                    reads = itertools.chain(*[self._reads(stranger, each) for each in items])
+                    await self._all_raise(AuthenticationError, map(_finding, reads))
+            seeing = other.with_options(api_key=self.other_key)
+            await self._finds(seeing, items)
+            await other.aclose()
+            reads = itertools.chain(*[self._reads(other, each) for each in items])
+            await self._all_raise(ClientStateError, map(_finding, reads))
+
+    @with_client
+    async def test_short_pages(self, client: Any) -> None:
+        """Each way to find an item is the same over pages of one item."""
+        items = await self._items(client)
+        reads = [read for item in items for read in self._reads(client, item)]
+        before = [await _found(read) for read in reads]
+        await self.outlast_caches()
+        async with self.short_pages():
+            for read, found in self._each(zip(reads, before, strict=True)):
+                assert await _found(read) == found
+
+    @with_client
+    async def test_undecodable(self, client: Any) -> None:
+        """A body that cannot be decoded is no answer: a change may have been made.
+
+        Its call is sent once. Afterwards a client reads what is there.
+        """
+        asked, key = 0, self.other_key()
+
+        def get_key() -> str:
+            nonlocal asked
+            asked += 1
+            return key
+
+        once = client.with_options(api_key=get_key, retry=RetryPolicy(attempts=1))
+        async with self.open_client() as other:
+            for item in await self._items(client):
+                await self._finds(once, [item])
+                for operation, call in self._each(self._unsure(once, item).items()):
+                    async with self.undecodable_answers():
+                        for read in self._reads(once, item):
+                            await self.outlast_caches()
+                            with pytest.raises((RolesConnectionError, InvalidResponseError)):
+                                await _finding(read)()
+                        asked = 0
+                        with pytest.raises(OutcomeUnknownError) as caught:
+                            await call()
+                    error = caught.value
+                    assert (error.operation, asked) == (operation, 1)
+                    assert 1 <= error.attempts <= 2  # It may have looked for what it made.
+                    assert isinstance(error.__cause__, RolesError)
+                    for pair in zip(self._reads(once, item), self._reads(other, item), strict=True):
+                        mine, others = [await _found(read) for read in pair]
+                        assert mine == others
+                    await self.outlast_caches()
+
+    @with_client
+    async def test_cancel_call(self, client: Any) -> None:
+        """No method swallows a cancellation, and the client stays usable, also after fifty."""
+        calls = self._calls(client)
+        for call in self._each(calls):
+            assert await self._ends_cancelled(call)
+            await calls[0]()
+        for call in self._each(calls):
+            for _ in range(50):
+                await self._ends_cancelled(call)
+            with anyio.fail_after(20.0), suppress(StatusError, StopAsyncIteration):
+                await call()
+
+    # Options of copies
+
+    @with_client
+    async def test_with_options(self, client: Any) -> None:
+        """`with_options` returns a client over the same connections; each is of this protocol.
+
+        A background call has the same result as any other, also beside others.
+        """
+        items, background = await self._items(client), client.with_options(background=True)
+        clients = [client, background]
+        clients += [
+            each.with_options(timeout=20.0, retry=RetryPolicy(), background=False, name="A")
+            for each in clients
+        ]
+        for each in self._each(clients):
+            assert isinstance(each, self._protocol)
+        await together(*[lambda each=each: self._finds(each, items) for each in clients])
+
+    @with_client
+    async def test_options_refused(self, client: Any) -> None:
+        """A time limit is above 0."""
+        for timeout in self._each((0, -1.0, float("nan"), float("inf"), True)):
+            with pytest.raises(ConfigurationError):
+                client.with_options(timeout=timeout)
+
+    @with_client
+    async def test_options_in_turn(self, client: Any) -> None:
+        """A copy of a copy has the last time limit that was given; None is none."""
+        # Before the 401, the key of a made-up function takes longer than the limit.
+        short, slow = 0.01, 0.03
+
+        async def get_key() -> str:
+            await anyio.sleep(slow)
+            return f"made-up-{secrets.token_hex()}"
+
+        copied = client.with_options(api_key=get_key)
+        given: list[tuple[Any, type[RolesError]]] = [
+            (short, RolesTimeoutError),
+            (UNSET, RolesTimeoutError),
+            (None, AuthenticationError),
+            (UNSET, AuthenticationError),
+            (short, RolesTimeoutError),
+            (20.0, AuthenticationError),
+        ]
+        for timeout, error in self._each(given):
+            copied = copied.with_options(timeout=timeout).with_options(name="A")
+            for call in self._calls(copied)[:2]:
+                with pytest.raises(error):
+                    await call()
+        await self._calls(client)[0]()
+
+    # Keys that change; rules of a second valid key need `other_key`
+
+    @with_client
+    async def test_key_of_copy(self, client: Any) -> None:
+        """A copy is of the client's class and sends its own key: a made-up one is a 401.
+
+        The key is asked for once more after a 401, and for nothing else: no call is made again.
+        """
+        asked = 0
+
+        def get_key() -> str:
+            nonlocal asked
+            asked += 1
+            return f"made-up-{secrets.token_hex()}"
+
+        stranger = client.with_options(api_key=get_key)
+        assert type(stranger) is type(client)
+        for number, call in enumerate(self._each(self._calls(stranger)), 1):
+            with pytest.raises(AuthenticationError):
+                await call()
+            assert asked == 2 * number
+
+    @with_client
+    async def test_key_in_errors(self, client: Any) -> None:
+        """No error holds the key of the call, in its text, its fields, its notes or its causes."""
+        for key in self._each((self.other_key(), f"made-up-{secrets.token_hex()}")):
+            for call in self._calls(client.with_options(api_key=key)):
+                try:
+                    await call()
+                except (RolesError, StopAsyncIteration) as error:
+                    texts = [*traceback.format_exception(error), repr(error), repr(vars(error))]
+                    if any(key in text for text in texts):
+                        pytest.fail(f"the {type(error).__name__} of {call!r} holds the API key")
+
+    @with_client
+    async def test_key_function(self, client: Any) -> None:
+        """A function, synchronous or asynchronous, is called once for the key of each call."""
+        items, key, asked = await self._items(client), self.other_key(), 0
+
+        def get_key() -> str:
+            nonlocal asked
+            asked += 1
+            return key
+
+        async def fetch_key() -> str:
+            await checkpoint()
+            return get_key()
+
+        functions: list[ApiKey] = [get_key, fetch_key]
+        for function in self._each(functions):
+            other = client.with_options(api_key=function)
+            await self._finds(other, items)
+            asked = 0
+            for number in (1, 2):
+                await self.outlast_caches()
+                await self._calls(other)[0]()
+                assert asked == number
+
+    @with_client
+    async def test_key_refused(self, client: Any) -> None:
+        """After a 401 the function is called again, and another key is tried, once."""
+        key, made_up = self.other_key(), f"made-up-{secrets.token_hex()}"
+        given: list[list[str]] = [[made_up, key], [made_up, made_up], [made_up, f"{made_up}2", key]]
+        for keys in self._each(given):
+            left = iter(keys)
+            read = self._calls(client.with_options(api_key=lambda left=left: next(left)))[0]
+            if keys[1] == key:
+                await read()
+            else:
+                with pytest.raises(AuthenticationError):
+                    await read()
+            assert len([*left]) == len(keys) - 2
+
+    @with_client
+    async def test_key_function_fails(self, client: Any) -> None:
+        """A function that fails is a `ConfigurationError`, with its error as the cause."""
+
+        class VaultError(Exception):
+            pass
+
+        def fail() -> str:
+            raise VaultError
+
+        async def fail_later() -> str:
+            await checkpoint()
+            raise VaultError
+
+        functions: list[ApiKey] = [fail, fail_later]
+        for function in self._each(functions):
+            read = self._calls(client.with_options(api_key=function))[0]
+            for _ in range(50):
+                with pytest.raises(ConfigurationError) as caught:
+                    await read()
+                assert isinstance(caught.value.__cause__, VaultError)
+        await self._calls(client)[0]()
+
+    @with_client
+    async def test_key_not_text(self, client: Any) -> None:
+        """A key is what a bearer token may be; any other is refused, also a function's."""
+        keys: list[Any] = ["", "a key", "kéy", "key\n", '"key"', "k=y", b"key", 5, None]
+        for key in self._each(keys):
+            with pytest.raises(ConfigurationError):
+                client.with_options(api_key=key)
+            other = client.with_options(api_key=lambda key=key: key)
+            with pytest.raises(ConfigurationError):
+                await self._calls(other)[0]()
+
+    @with_client
+    async def test_key_in_time(self, client: Any) -> None:
+        """The time of the function counts against the limit of the call."""
+
+        async def never() -> str:
+            while True:
+                await anyio.sleep_forever()
+
+        other = client.with_options(api_key=never)
+        with pytest.raises(RolesTimeoutError):
+            await self._calls(other.with_options(timeout=0.05))[0]()
+        await self._calls(client)[0]()
+
+    # The end of a client, and event loops
+
+    @with_client
+    async def test_call_after_close(self, client: Any) -> None:
+        """After `aclose` every call of a client and its copies is an error."""
+        del client  # It cleans up, so another one is closed.
+        async with self.open_client() as other:
+            copied = other.with_options(timeout=20.0)
+            calls = [*self._calls(other), *self._calls(copied), Call(other, "__aenter__")]
+            await other.aclose(grace=0.0)
+            await self._all_raise(ClientStateError, calls)
+
+    @with_client
+    async def test_close_gently(self, client: Any) -> None:
+        """During its grace, `aclose` lets calls under way end, and refuses new ones."""
+        del client
+        read: list[object] = []
+        async with self.open_client() as other:
+
+            async def get() -> None:
+                read.append(await self._calls(other)[0]())
+
+            async def close() -> None:
+                await _let_others_begin()
+                await other.aclose(grace=20.0)
+
+            async def come_late() -> None:
+                await _let_others_begin()
+                await _let_others_begin()
+                with pytest.raises(ClientStateError):
+                    await self._calls(other)[0]()
+
+            await together(*[get] * 5, close, come_late)
+        assert len(read) == 5
+
+    @with_client
+    async def test_bad_grace(self, client: Any) -> None:
+        """A grace is a number of seconds, 0 or more; any other leaves the client open."""
+        graces: list[Any] = [-1, -0.5, float("nan"), float("inf"), True, None, "5"]
+        for grace in self._each(graces):
+            with pytest.raises(ConfigurationError):
+                await client.aclose(grace=grace)
+            await self._calls(client)[0]()
+
+    @with_client
+    async def test_close_shared(self, client: Any) -> None:
+        """Closing a client or its copy closes both; `aclose` may be called twice."""
+        for close_the_other in self._each((True, False)):
+            async with self.open_client() as first:
+                second = first.with_options(timeout=20.0)
+                await self._calls(second)[0]()
+                for _ in range(2):
+                    await (second if close_the_other else first).aclose()
+                with pytest.raises(ClientStateError):
+                    await self._calls(first if close_the_other else second)[0]()
+        await self._calls(client)[0]()
+
+    @rule
+    def test_next_loop(self) -> None:
+        """A client whose event loop was closed opens again in the next one."""
+        client: Any = self.open_client()
+        if not isinstance(client, self._protocol):
+            pytest.skip(f"{NOT_RUN}: open_client of {type(self).__name__} returns no client")
+
+        async def use() -> None:
+            await self._calls(client)[0]()
+
+        async def close() -> None:
+            await Call(client, "aclose")()
+
+        for main in (use, use, close):
+            self._run(main)
+
+    @with_client
+    async def test_two_loops(self, client: Any) -> None:
+        """Two event loops that are open at once cannot share a client."""
+
+        async def use() -> None:
+            with pytest.raises(ClientStateError):
+                await self._calls(client)[0]()
+
+        await self._calls(client)[0]()
+        await self.outlast_caches()
+        await anyio.to_thread.run_sync(self._run, use)
+        await self._calls(client)[0]()
+
+
+class PlacesSuite(AnyClient):
+    """The base of contracts about users, and the spaces and projects where they have roles."""
+
+    @abstractmethod
+    def user_ids(self) -> Sequence[str]:
+        """Return the IDs of two users, who have no role on these three resources.
+
+        Nobody else has the address of one of them.
+        """
+
+    @abstractmethod
+    def space_ids(self) -> Sequence[str]:
+        """Return the IDs of two spaces with names that no other has."""
+
+    @abstractmethod
+    def project_ids(self) -> Sequence[str]:
+        """Return the ID of a project with a name that no other has."""
+
+    def other_key(
+        self,
+        *,
+        grants: Iterable[Permission] | None = None,
+        on: Mapping[str, Iterable[Permission]] | None = None,  # noqa: ARG002
+    ) -> str:
+        """Return an API key of the test's account that is not the client's. Optional.
+
+        Args:
+            grants: The permissions that it grants everywhere; all by default.
+            on: Those that it grants on single resources besides, by the IDs of these.
+        """
+        return super().other_key(grants=grants)
+
+
+def _finding(read: Call) -> Callable[[], Any]:
+    return read.found
+
+
+async def _found(read: Call) -> list[Any]:
+    """Return what a call finds, which is nothing if it is refused."""
+    try:
+        return await read.found()
+    except StatusError as error:
+        if isinstance(error, AuthenticationError):
+            raise
+        return []
+
+
+async def _let_others_begin() -> None:
+    """Let tasks that were started begin: trio runs those of one step in a random order."""
+    for _ in range(5):
+        await checkpoint()
