@@ -12,7 +12,6 @@ from datetime import timedelta
 from typing import Any, Final
 
 import anyio
-import anyio.to_thread
 import attrs
 import pytest
 

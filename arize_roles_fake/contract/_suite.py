@@ -78,8 +78,9 @@ class Call:
     async def found(self) -> list[Any]:
         """Return the item that the call finds, or every item of a listing."""
         __tracebackhide__ = True
-        begun = self._begin()
-        return await walk(begun) if isinstance(begun, AsyncIterable) else [await begun]
+        begun: Any = self._begin()
+        is_listing = hasattr(begun, "__aiter__")
+        return await walk(begun) if is_listing else [await begun]
 
     def _begin(self) -> Any:  # noqa: ANN401 - of any method
         return getattr(self._client, self._method)(*self._args, **self._arguments)
