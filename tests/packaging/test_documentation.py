@@ -43,7 +43,7 @@ from arize_roles_async._calls.call import retry_delay
 from arize_roles_async._values.errors import STATUS_ERRORS, status_error_class
 from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer, contract
 from arize_roles_fake.__main__ import main
-from tests.support.documentation import README, ROOT, Docstring, docstrings, pages
+from tests.support.documentation import README, ROOT, Docstring, docstrings, examples, pages
 from tests.support.raw_http import http_response, scripted
 from tests.support.serving import Served, serving
 
@@ -90,7 +90,7 @@ def test_page(page: str, pytester: pytest.Pytester, arize_env: RolesServer) -> N
     if not IS_TEST.search(PAGES[page]):
         runpy.run_path(str(file), run_name="__main__")
         return
-    notices = re.findall('"(ignore::.+?)"', README)
+    notices = re.findall('"(ignore::.+?)"', (CLIENT_GUIDE / "errors-and-retries.md").read_text())
     pytester.makeini(INI + "\n  ".join(notices))
     ended = pytester.runpytest_inprocess().parseoutcomes()
     assert ended["passed"]
@@ -212,10 +212,27 @@ def test_readme_example(
         runpy.run_path(str(file))
 
     said = capsys.readouterr().out
-    assert "AI Engineer (<Permission.PROJECT_READ: 'PROJECT_READ'>, " in said
-    assert "ada@example.com has AI Engineer on space 'ML'" in said
-    assert "no role is named 'AI Enginer'; similar names: 'AI Engineer'" in said
-    account.assert_roles({})
+    assert said == "ada@example.com has AI Engineer on space 'ML'\n"
+    assert f"It prints `{said.rstrip()}`" in README
+    account.assert_roles({"AI Engineer": {"PROJECT_READ"}})
+
+
+def test_readme_face() -> None:
+    """The README is short, its first Python stands at its top, and its figures are measured."""
+    lines = README.splitlines()
+    assert len(README.split()) <= 600
+    assert lines.index("```python") < 40
+    assert len(examples(README)[0].splitlines()) <= 15
+    measured = flat("performance")
+    found = re.findall(r"[\d.]+ to [\d.]*\d", README.replace("3.11 to 3.15", ""))
+    assert len(found) == 5
+    assert [each for each in found if f" {each} |" not in measured] == []
+
+
+def test_size() -> None:
+    """The guides and the README have at most 2,400 lines."""
+    pages = [ROOT / "README.md", *ROOT.glob("arize_roles_*/guide/*.md")]
+    assert sum(len(page.read_text("utf-8").splitlines()) for page in pages) <= 2_400
 
 
 FIGURES: Final = [
@@ -376,9 +393,10 @@ def test_not_registered() -> None:
         assert "arize-roles-async[" not in text
 
 
-def test_readme_errors() -> None:
-    """The README names every error."""
-    table = README.partition("## Errors")[2].partition("\n## ")[0]
+def test_errors() -> None:
+    """The page on errors begins with a table of every error."""
+    page = (CLIENT_GUIDE / "errors-and-retries.md").read_text("utf-8")
+    table = page.partition("\n## ")[0]
     named = set(re.findall(r"`(\w+Error)`", table)) - {"ValueError", "TimeoutError", "ImportError"}
 
     assert named == {n for n in arize_roles_async.__all__ if n.endswith("Error")}
