@@ -49,28 +49,20 @@ if TYPE_CHECKING:
     from arize_roles_async._aiohttp.client import AiohttpRolesClient
     from arize_roles_async._arize import ArizeClient
     from arize_roles_async._directory.by_name import ByName, FoundBindings as FoundBindings
-    from arize_roles_async._directory.models import (
-        AccountRole as AccountRole,
-        ListProjectsResponse as ListProjectsResponse,
-        ListSpacesResponse as ListSpacesResponse,
-        ListUsersResponse as ListUsersResponse,
-        NamedBinding,
-        NamedBindings as NamedBindings,
-        Project,
-        Space,
-        User,
-    )
-    from arize_roles_async._directory.requests import (
-        ProjectPages as ProjectPages,
-        SpacePages as SpacePages,
-        UserPages as UserPages,
-    )
+    from arize_roles_async._directory.models import AccountRole as AccountRole
+    from arize_roles_async._directory.models import ListProjectsResponse as ListProjectsResponse
+    from arize_roles_async._directory.models import ListSpacesResponse as ListSpacesResponse
+    from arize_roles_async._directory.models import ListUsersResponse as ListUsersResponse
+    from arize_roles_async._directory.models import NamedBinding, NamedBindings as NamedBindings
+    from arize_roles_async._directory.models import Project, Space, User
+    from arize_roles_async._directory.requests import ProjectPages as ProjectPages
+    from arize_roles_async._directory.requests import SpacePages as SpacePages
+    from arize_roles_async._directory.requests import UserPages as UserPages
     from arize_roles_async._directory.protocol import Directory
     from arize_roles_async._role_bindings.models import (
         ListRoleBindingsResponse as ListRoleBindingsResponse,
-        RoleBinding,
-        RoleBindingResourceType,
     )
+    from arize_roles_async._role_bindings.models import RoleBinding, RoleBindingResourceType
     from arize_roles_async._role_bindings.requests import RoleBindingPages as RoleBindingPages
     from arize_roles_async._role_bindings.protocol import RoleBindingsClient
     from arize_roles_async._roles.models import ListRolesResponse as ListRolesResponse

@@ -112,23 +112,22 @@ class BaseRoleBindingsClient(BaseClient[object], RoleBindingsClient):
             user_id=user_id, role_id=role_id, resource_type=resource_type, resource_id=resource_id
         )
         with self._begin("role_bindings.list") as call:
-            tried: _Refused | None = None
+            refused: tuple[errors.StatusError, RoleBinding | None] | None = None
             for _ in range(_ROUNDS):
-                result = await self._give_once(call, new, tried)
-                if isinstance(result, RoleBinding):
-                    return result
-                is_stuck, tried = result is tried, result
-                if is_stuck:
+                found = await self._find(call, new)
+                if found is not None and is_same_id(found.role_id, new.role_id):
+                    return found
+                # A binding that is as before shows that nobody else hindered the change.
+                if refused is not None and found is not None and found == refused[1]:
                     break
-            assert tried is not None  # noqa: S101 - each round failed
-            if isinstance(tried.failure, errors.ConflictError) and tried.found is None:
-                append(tried.failure, _HIDDEN)
-            # If the answer names the role, there is no such role.
-            elif isinstance(tried.failure, errors.NotFoundError) and new.role_id not in str(
-                tried.failure
-            ):
-                append(tried.failure, _NO_ROLE_OR_RIGHT)
-            raise tried.failure
+                try:
+                    return await self._give(call, found, new)
+                except (errors.ConflictError, errors.NotFoundError) as error:
+                    if found is None and isinstance(error, errors.NotFoundError):
+                        raise  # There is no such role.
+                    refused = error, found
+            assert refused is not None  # noqa: S101 - each round failed
+            raise _explained(*refused, new.role_id)
 
     @beta
     async def remove(
@@ -170,23 +169,6 @@ class BaseRoleBindingsClient(BaseClient[object], RoleBindingsClient):
     async def _list_page(self, page: ListRoleBindings) -> ListRoleBindingsResponse:
         with self._begin("role_bindings.list") as call:
             return await call.get_page(ROLE_BINDINGS, ListRoleBindingsResponse, page)
-
-    async def _give_once(
-        self, call: DrivenCall[object], new: CreateRoleBinding, tried: "_Refused | None"
-    ) -> "RoleBinding | _Refused":
-        """Look, and give the role unless the user has it; return what was refused, and why."""
-        found = await self._find(call, new)
-        if found is not None and is_same_id(found.role_id, new.role_id):
-            return found
-        # A binding that is as before shows that nobody else hindered the change.
-        if tried is not None and found is not None and found == tried.found:
-            return tried
-        try:
-            return await self._give(call, found, new)
-        except (errors.ConflictError, errors.NotFoundError) as error:
-            if found is None and isinstance(error, errors.NotFoundError):
-                raise  # There is no such role.
-            return _Refused(error, found)
 
     async def _give(
         self, call: DrivenCall[object], found: RoleBinding | None, new: CreateRoleBinding
@@ -278,11 +260,16 @@ class BaseRoleBindingsClient(BaseClient[object], RoleBindingsClient):
         return UNSET
 
 
-class _Refused(msgspec.Struct, frozen=True):
-    """A change of `ensure` that was refused, and the binding that was there before."""
-
-    failure: errors.ConflictError | errors.NotFoundError
-    found: RoleBinding | None
+def _explained(
+    failure: errors.StatusError, found: RoleBinding | None, role_id: str
+) -> errors.StatusError:
+    """Return the failure of `ensure`, with what may be its cause."""
+    if isinstance(failure, errors.ConflictError) and found is None:
+        append(failure, _HIDDEN)
+    # If the answer names the role, there is no such role.
+    elif isinstance(failure, errors.NotFoundError) and role_id not in str(failure):
+        append(failure, _NO_ROLE_OR_RIGHT)
+    return failure
 
 
 _HIDDEN: Final = "; the key sees no such binding, so it may lack ROLE_BINDING_READ on the resource"
