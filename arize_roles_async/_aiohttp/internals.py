@@ -40,7 +40,7 @@ _RESOLVERS: Final = attrgetter("_resolve_host.__module__", "_resolver.__class__.
 
 def check_aiohttp(lent: aiohttp.ClientSession | None) -> None:
     """Raise `ConfigurationError` if aiohttp, or a lent session, lacks something a client uses."""
-    missing = [name for name in OF_CLASSES if not _has(aiohttp, name)]
+    missing = _missing("", aiohttp, OF_CLASSES)
     if not missing:
         # A client may be made where no loop runs; a request only asks it whether it debugs.
         loop: Inner = SimpleNamespace(get_debug=bool)
@@ -72,12 +72,11 @@ def resolves_names_itself(connector: aiohttp.BaseConnector | None) -> bool:
 
 
 def _missing(owner: str, found: object, names: Iterable[str]) -> list[str]:
-    return [f"{owner}.{name}" for name in names if not hasattr(found, name)]
-
-
-def _has(found: object, path: str) -> bool:
-    try:
-        attrgetter(path)(found)
-    except AttributeError:
-        return False
-    return True
+    """Return the names, or paths of names, that something lacks."""
+    missing: list[str] = []
+    for name in names:
+        try:
+            attrgetter(name)(found)
+        except AttributeError:
+            missing.append(f"{owner}.{name}".lstrip("."))
+    return missing

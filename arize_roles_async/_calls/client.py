@@ -1,7 +1,7 @@
 """A client without methods: its options, its end, and the calls that its methods begin."""
 
 import time
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import cached_property
@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from arize_roles_async._calls.api_key import ApiKey, KeySource
-from arize_roles_async._calls.call import FindOutcome, TimeLimit, retry_delay
+from arize_roles_async._calls.call import TimeLimit, retry_delay
 from arize_roles_async._calls.collection import Collection
 from arize_roles_async._calls.driver import DrivenCall, Options, Shared
 from arize_roles_async._calls.protocol import Client
@@ -91,25 +91,6 @@ def may_be_since(call: DrivenCall[object], moment: datetime) -> bool:
     stands_for = 1e-3 if moment.microsecond else 1.0
     earliest = call.created_since(call.now(), time.time())
     return moment.timestamp() + stands_for > earliest
-
-
-async def expect_gone(
-    found: Awaitable[object], step: FindOutcome, *, was_seen: bool
-) -> UnsetType | None:
-    """Return None if a call has deleted the item that `found` gets, or UNSET if that is open.
-
-    Raises:
-        RolesError: The failure of the change: the item is still there.
-    """
-    try:
-        await found
-    except errors.NotFoundError:
-        # If the service did nothing, as it says, somebody else has deleted it.
-        return None if was_seen and not step.all_refused else UNSET
-    # If it is there after a 404, the key lacks the right to delete it.
-    if step.all_refused or isinstance(step.failure, errors.NotFoundError):
-        raise step.failure
-    return UNSET
 
 
 class BaseClient(Client, Generic[_L_co]):

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
-from msgspec import UnsetType
+from msgspec import UNSET, UnsetType
 
 from arize_roles_async._calls.api_key import KeySource
 from arize_roles_async._calls.call import (
@@ -95,6 +95,25 @@ class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
     def get_item(self, collection: Collection, model: type[_M], item_id: str) -> Awaitable[_M]:
         decode = functools.partial(decode_item, model, {"id": item_id})
         return self.send(item_request("GET", collection.path, item_id), decode)
+
+    def delete_item(
+        self, collection: Collection, model: type[Model], item_id: str, *, was_seen: bool
+    ) -> Awaitable[None]:
+        """Delete an item, which the call may have seen before."""
+
+        async def find_gone(step: FindOutcome) -> UnsetType | None:
+            try:
+                await self.get_item(collection, model, item_id)
+            except errors.NotFoundError:
+                # If the service did nothing, as it says, somebody else has deleted it.
+                return None if was_seen and not step.all_refused else UNSET
+            # If it is there after a 404, the key lacks the right to delete it.
+            if step.all_refused or isinstance(step.failure, errors.NotFoundError):
+                raise step.failure
+            return UNSET
+
+        request = item_request("DELETE", collection.path, item_id)
+        return self.send(request, lambda _, __: None, find_gone)  # A 204 has no body.
 
     async def send(
         self,

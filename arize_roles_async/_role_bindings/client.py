@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from arize_roles_async._calls.call import FindOutcome
-from arize_roles_async._calls.client import BaseClient, expect_gone, may_be_since
+from arize_roles_async._calls.client import BaseClient, may_be_since
 from arize_roles_async._calls.driver import DrivenCall
 from arize_roles_async._calls.notices import pre_release
 from arize_roles_async._calls.paging import Asynchronous
@@ -97,7 +97,7 @@ class BaseRoleBindingsClient(BaseClient[object], RoleBindingsClient):
     async def delete(self, *, binding_id: str) -> None:
         check(("binding_id", id_flaw(binding_id, "role binding")))
         with self._begin("role_bindings.delete") as call:
-            await self._delete(call, binding_id, was_seen=False)
+            await call.delete_item(ROLE_BINDINGS, RoleBinding, binding_id, was_seen=False)
 
     @beta
     async def ensure(
@@ -138,8 +138,9 @@ class BaseRoleBindingsClient(BaseClient[object], RoleBindingsClient):
             found = await self._find(call, target)
             if found is None:
                 return False
+            call.next_operation("role_bindings.delete")
             try:
-                await self._delete(call, found.id, was_seen=True)
+                await call.delete_item(ROLE_BINDINGS, RoleBinding, found.id, was_seen=True)
             except errors.NotFoundError as error:
                 left = await self._find(call, target)
                 if left is None or left.id != found.id:
@@ -206,16 +207,6 @@ class BaseRoleBindingsClient(BaseClient[object], RoleBindingsClient):
             ),
             functools.partial(decode_item, RoleBinding, {"id": binding_id, "role_id": role_id}),
             lambda step: self._find_updated(call, binding_id, role_id, step, adopts=adopts),
-        )
-
-    async def _delete(self, call: DrivenCall[object], binding_id: str, *, was_seen: bool) -> None:
-        call.next_operation("role_bindings.delete")
-        await call.send(
-            item_request("DELETE", ROLE_BINDINGS.path, binding_id),
-            lambda _, __: None,
-            lambda step: expect_gone(
-                call.get_item(ROLE_BINDINGS, RoleBinding, binding_id), step, was_seen=was_seen
-            ),
         )
 
     async def _find(self, call: DrivenCall[object], target: Target) -> RoleBinding | None:

@@ -9,7 +9,7 @@ from typing import overload
 from msgspec import UNSET, UnsetType
 
 from arize_roles_async._calls.call import FindOutcome
-from arize_roles_async._calls.client import BaseClient, expect_gone, may_be_since
+from arize_roles_async._calls.client import BaseClient, may_be_since
 from arize_roles_async._calls.driver import DrivenCall
 from arize_roles_async._calls.notices import pre_release
 from arize_roles_async._roles.lookup import NameLookup
@@ -127,11 +127,7 @@ class BaseRolesClient(BaseClient[NameLookup], RolesClient):
         target, is_name = _parse_target(role_id, role)
         with self._begin("delete") as call:
             found_id = (await self._find(call, target)).id if is_name else target
-            await call.send(
-                item_request("DELETE", ROLES.path, found_id),
-                lambda _, __: None,  # A 204 has no body.
-                lambda step: expect_gone(self._get(call, found_id), step, was_seen=True),
-            )
+            await call.delete_item(ROLES, Role, found_id, was_seen=True)
 
     async def _list_page(self, page: ListRoles) -> ListRolesResponse:
         with self._begin("list") as call:
