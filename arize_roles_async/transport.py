@@ -32,6 +32,7 @@ from arize_roles_async._roles.requests import (
 from arize_roles_async._values.errors import ClientStateError, RolesConnectionError, RolesError
 from arize_roles_async._values.options import DEFAULT_TIMEOUT, RetryPolicy, Timeouts
 from arize_roles_async._values.requests import is_id
+from arize_roles_async._values.text import type_name
 from arize_roles_async._wire.redaction import redact, redacted
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
@@ -79,9 +80,9 @@ class HttpTransport(ABC):
             RolesConnectionError: No whole answer came. With `sent=False`, none of the request can
                 have reached the service, and a change counts as not made.
             RolesTimeoutError: The limit for connecting or for silence ran out; `sent` as above.
-            Exception: Others become a `RolesConnectionError` with `sent=True`, so a change may
-                have been made. The cause of an error is kept as text, with the lines of its
-                traceback as a note.
+            Exception: Others, and a result that is no `Response`, become a `RolesConnectionError`
+                with `sent=True`, so a change may have been made. The cause of an error is kept as
+                text, with the lines of its traceback as a note.
         """
 
     @abstractmethod
@@ -133,7 +134,9 @@ class _Adapter(AsyncioTransport):
         failure: RolesError
         cause: BaseException | None
         try:
-            response = await self._transport.send(_with_headers(request, call), call.timeouts)
+            response = _checked(
+                await self._transport.send(_with_headers(request, call), call.timeouts)
+            )
         except RolesError as error:
             failure, cause = error, error.__cause__
             error.args = (redact(str(error.args[0]), *call.keys),)
@@ -167,6 +170,12 @@ class _Adapter(AsyncioTransport):
             if not self.time_limits.is_closed:
                 self.time_limits.close()
                 await self._transport.aclose()
+
+
+def _checked(response: object) -> Response:
+    if not isinstance(response, Response):
+        raise TypeError(f"send must return a Response, not {type_name(response)}")
+    return response
 
 
 def _with_headers(request: Request, call: Call) -> Request:

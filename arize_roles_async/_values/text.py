@@ -43,6 +43,14 @@ def append(error: Exception, more: str) -> None:
     error.args = (appended(error.args[0], more),)
 
 
+def text_of(value: object) -> str:
+    """Return the text of a value of other code, which may have none: Python's words for that."""
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001 - whatever the other code raises
+        return "<exception str() failed>"
+
+
 def quoted(value: object, limit: int = _MAX_QUOTED) -> str:
     """Return a value's `repr`, on one line and printable; of a longer text, of its beginning.
 

@@ -5,7 +5,7 @@ import re
 from typing import Final
 
 from arize_roles_async._values.errors import RolesError
-from arize_roles_async._values.text import MAX_MESSAGE
+from arize_roles_async._values.text import MAX_MESSAGE, text_of
 from arize_roles_async._wire.secrets import Secret, linked, takes_secrets
 
 _API_KEY: Final = "[API key]"
@@ -55,7 +55,7 @@ def beginning(text: str, length: int, *keys: Secret[str]) -> str:
 
 def redacted(error: BaseException, *keys: Secret[str]) -> str:
     """Return the text of an error of other code, without the keys and without passwords of URLs."""
-    text = f"{type(error).__name__}: {error}".removesuffix(": ")
+    text = f"{type(error).__name__}: {text_of(error)}".removesuffix(": ")
     return re.sub(_USERINFO, r"\1[password]@", beginning(text, 2 * MAX_MESSAGE, *keys))
 
 
@@ -67,8 +67,8 @@ def redacted_cause(error: BaseException, *keys: Secret[str]) -> BaseException:
     """
     for link in linked(error):
         # aiohttp's errors quote the request's headers in their repr, and bytes in their arguments.
-        text = f"{link}{link!r}{link.args}{getattr(link, '__notes__', '')}"
-        is_long = len(str(link)) > MAX_MESSAGE or len(text) > 8 * MAX_MESSAGE
+        text = "".join(map(text_of, (link, [link], link.args, getattr(link, "__notes__", ""))))
+        is_long = len(text_of(link)) > MAX_MESSAGE or len(text) > 8 * MAX_MESSAGE
         if is_long or redact(text, *keys) != text or re.search(_USERINFO, text):
             return RolesError(redacted(error, *keys))
     return error

@@ -10,8 +10,14 @@ from urllib.parse import urlsplit
 
 import attr
 
-from arize_roles_async import Role, RolesClient, RolesError, ValidationError, Violation
-from arize_roles_async._arize import BaseArizeClient
+from arize_roles_async import (
+    Role,
+    RoleBindingsClient,
+    RolesClient,
+    RolesError,
+    ValidationError,
+    Violation,
+)
 from arize_roles_async._values import requests as rules
 from arize_roles_async._values.text import alike, printable, type_name
 from arize_roles_async.as_code.declaration import Declaration, DeclaredRole, list_flaw
@@ -246,11 +252,13 @@ async def plan(roles: RolesClient, declaration: Declaration) -> Plan:
     whether users have the role.
     """
     planned = await read_plan(roles, declaration)
-    if not isinstance(roles, BaseArizeClient) or all(each.after for each in planned.changes):
+    # A wrapper may have it only by its `__getattr__`, so it is no `ArizeClient` for `isinstance`.
+    bindings: RoleBindingsClient | None = getattr(roles, "role_bindings", None)
+    if bindings is None or all(each.after for each in planned.changes):
         return planned
     found = Counter[str]()
     try:
-        async for binding in roles.role_bindings.find():
+        async for binding in bindings.find():
             found[binding.role_id] += 1
     except RolesError as error:
         return attr.evolve(planned, notes=(*planned.notes, f"role bindings were not read: {error}"))

@@ -25,6 +25,7 @@ from arize_roles_async.as_code import (
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient, make_role
 from tests.as_code.accounts import account_of, declaration, declared, role_id
+from tests.contract.wrapping import Wrapper
 from tests.support.clients import START
 
 TWO = ("DATASET_READ", "ROLE_READ")
@@ -294,9 +295,11 @@ async def test_users() -> None:
     for user in ("ada", "eve"):
         account.bind("B", user=user, resource="Space:1")
     wanted = declaration(absent=["A", "B"])
-    notes = [each.note for each in (await plan(FakeRolesClient(account), wanted)).changes]
     refused = "the key sees 2 role bindings, so the delete is refused"
-    assert notes == ["the key sees no role binding", refused]
+    wrapped: Any = Wrapper(FakeRolesClient(account))
+    for roles in (FakeRolesClient(account), wrapped):
+        notes = [each.note for each in (await plan(roles, wanted)).changes]
+        assert notes == ["the key sees no role binding", refused]
     account.fail("role_bindings.list", 401)
     made = await plan(FakeRolesClient(account), wanted)
     assert [each.note for each in made.changes] == [None, None]

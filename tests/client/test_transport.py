@@ -4,13 +4,16 @@ import asyncio
 import os
 import re
 from collections.abc import Awaitable, Callable
+from typing import Any
 from unittest.mock import AsyncMock
 
+import aiohttp
 import anyio
 import pytest
 
 from arize_roles_async import (
     AiohttpRolesClient,
+    ArizeClient,
     ClientStateError,
     InvalidResponseError,
     OutcomeUnknownError,
@@ -26,6 +29,18 @@ from tests.support.event_loop import settle, until
 
 KEY = "a-secret-key"
 ID = "Um9sZToxOmFiYw=="
+
+
+class Unreadable:
+    def __repr__(self) -> str:
+        raise LookupError
+
+
+class UnreadableError(Exception):
+    """An error of other code, whose text cannot be read."""
+
+    def __str__(self) -> str:
+        raise LookupError
 
 
 class ScriptedTransport(HttpTransport):
@@ -141,6 +156,39 @@ class TestFailure:
         assert cause.__traceback__ is None
         (where,) = cause.__notes__
         assert re.findall(r", in (\w+)$", where, re.MULTILINE)[-2:] == ["send", "fail"]
+
+    @pytest.mark.parametrize("answer", [None, b"{}", {"status": 200}])
+    async def test_no_response(self, answer: Any) -> None:  # noqa: ANN401
+        """What is no response is a broken connection, and the error says what is expected."""
+        transport = ScriptedTransport(AsyncMock(return_value=answer))
+        async with HttpRolesClient(transport, KEY, retry=ONCE) as roles:
+            with pytest.raises(
+                RolesConnectionError, match="must return a Response, not "
+            ) as caught:
+                await roles.get(role_id=ID)
+            with pytest.raises(OutcomeUnknownError):
+                await roles.delete(role_id=ID)
+        assert caught.value.sent
+        assert str(caught.value.__cause__).startswith("TypeError: ")
+
+    @pytest.mark.parametrize("door", ["key", "transport", "middleware"])
+    async def test_broken_text(self, door: str) -> None:
+        """An error of other code without a readable text ends in ours, with its cause."""
+
+        async def fail(*_: object) -> Any:  # noqa: ANN401
+            raise UnreadableError(Unreadable())
+
+        session = aiohttp.ClientSession(middlewares=(fail,))
+        clients: dict[str, Callable[[], ArizeClient]] = {
+            "key": lambda: HttpRolesClient(ScriptedTransport(answer_role), fail, retry=ONCE),
+            "transport": lambda: HttpRolesClient(ScriptedTransport(fail), KEY, retry=ONCE),
+            "middleware": lambda: AiohttpRolesClient(KEY, session=session, retry=ONCE),
+        }
+        async with session, clients[door]() as roles:
+            with pytest.raises(RolesError, match="UnreadableError") as caught:
+                await roles.get(role_id=ID)
+        cause = caught.value.__cause__
+        assert isinstance(cause, UnreadableError) or "UnreadableError: <" in str(cause)
 
 
 class TestClient:
