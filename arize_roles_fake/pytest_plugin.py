@@ -6,11 +6,9 @@ client nor aiohttp, since pytest imports it in every project that has the packag
 """
 
 import os
-import sys
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from functools import partial
-from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Final, cast
 
 try:
@@ -23,7 +21,6 @@ except ModuleNotFoundError as _error:
     ) from _error
 
 import arize_roles_fake
-from arize_roles_fake._testing.leaks import TestOutput
 from arize_roles_fake._testing.recorder import (
     Recorder,
     check_unused_faults,
@@ -57,7 +54,9 @@ _MAX_CALLS: Final = 50
 _recorder_key = pytest.StashKey[Recorder]()
 _counted_key = pytest.StashKey[list[pytest.Mark]]()
 """The markers that have set up an account, of the test, class or module that it belongs to."""
-_written_key = pytest.StashKey[TestOutput]()
+_written_key = pytest.StashKey["TestOutput"]()
+_output_class_key = pytest.StashKey["type[TestOutput]"]()
+"""Set where keys are searched for; imported early, since a test may take modules away."""
 
 # Variables that lead Arize's clients elsewhere, or conflict with those that `arize_env` sets.
 _CONFLICTING = (
@@ -82,6 +81,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
         limits.every_page = 1
         config.add_cleanup(partial(setattr, limits, "every_page", None))
+    if config.getini(_SECRETS):
+        from arize_roles_fake._testing.leaks import TestOutput
+
+        config.stash[_output_class_key] = TestOutput
     if config.getini(_OFFLINE):
         from arize_roles_async._aiohttp import hooks
 
@@ -221,9 +224,9 @@ def _unused_faults(item: pytest.Item) -> object:
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Collect all that a test writes, where that is searched for keys."""
-    if not item.config.getini(_SECRETS):
+    if _output_class_key not in item.config.stash:
         return (yield)
-    written = item.stash[_written_key] = TestOutput()
+    written = item.stash[_written_key] = item.config.stash[_output_class_key]()
     with written.collected(pytest.CaptureFixture):
         return (yield)
 
@@ -256,8 +259,6 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: "pytest.CallInfo[None]"
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Check the faults of a test that passed, and show the calls of one that failed."""
-    if call.excinfo is not None and "arize_roles_async._values.errors" in sys.modules:
-        _hide_frames()
     report = yield
     recorder = item.stash.get(_recorder_key, None)
     if recorder is None:
@@ -277,28 +278,6 @@ def pytest_runtest_makereport(
     if report.failed:
         _add_calls(report, recorder)
     return report
-
-
-def _hide_frames() -> None:
-    """Hide the frames of both packages before a refusal, which its message explains.
-
-    The frames of a rule of `RolesContract` are shown, and so are all before any other error.
-    """
-    from arize_roles_async import RolesError
-
-    refusals: dict[str, tuple[type[Exception], ...]] = {
-        "arize_roles_async": (RolesError,),
-        "arize_roles_fake": (RolesError, ValueError, LookupError),
-    }
-    for name, module in [*sys.modules.items()]:
-        package, _, rest = name.partition(".")
-        if package in refusals and not rest.startswith("contract"):
-            hide = methodcaller("errisinstance", refusals[package])
-            vars(module)["__tracebackhide__"] = hide
-            # The methods that attrs makes have variables of their own in place of the module's.
-            for each in [*vars(module).values()]:
-                if isinstance(each, type) and "__attrs_attrs__" in vars(each):
-                    vars(each)["__init__"].__globals__["__tracebackhide__"] = hide
 
 
 def _flaws(item: pytest.Item, recorder: Recorder) -> str:

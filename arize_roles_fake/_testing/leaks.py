@@ -5,6 +5,10 @@ import warnings
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
 from typing import Any, Final, cast
+from unittest.mock import patch
+
+from arize_roles_async._wire.redaction import redact
+from arize_roles_async._wire.secrets import Secret
 
 _Call = Callable[..., Any]
 
@@ -22,8 +26,6 @@ class TestOutput:
     @contextmanager
     def collected(self, capture: type[Any]) -> Generator[None]:
         """Collect log records of every level, warnings, and what `capsys` and its like read."""
-        from unittest.mock import patch
-
         logger, catcher = logging.Logger, warnings.catch_warnings
         with (
             patch.object(logger, "isEnabledFor", _is_enabled_for),
@@ -76,21 +78,25 @@ class TestOutput:
 
         The sections of pytest's reports, with their titles, are searched, too.
         """
-        from arize_roles_async._wire.redaction import redact
-        from arize_roles_async._wire.secrets import Secret
-
-        secrets = [Secret(key) for key in keys]
-        texts = [*sections, *self._texts]
-        texts += [("Warning", str(each.message)) for block in self._warnings for each in block]
+        secrets = [Secret(key) for key in keys if key]
+        texts: list[tuple[str, object]] = [*sections, *self._texts]
+        texts += [("Warning", each.message) for block in self._warnings for each in block]
         lines = [
             f"  {title}: {clean}"
             for title, text in texts
-            for line in text.splitlines()
+            for line in _plain(text).splitlines()
             if (clean := redact(line, *secrets)) != line
         ]
         if not lines:
             return ""
         return "\n".join(["the test wrote an API key of a fake account:", *dict.fromkeys(lines)])
+
+
+def _plain(given: object) -> str:
+    """Return the text of what a suite wrote, which may have none."""
+    with suppress(Exception):
+        return str(given)
+    return ""
 
 
 def _is_enabled_for(*_: object) -> bool:

@@ -1,6 +1,5 @@
 """The pytest plugin, as a downstream suite meets it: each test runs a small suite of its own."""
 
-import re
 from collections.abc import Callable
 from typing import Final
 
@@ -323,35 +322,6 @@ def test_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def test_refusals(run: Run) -> None:
-    """The report of a refusal that nobody caught has no frames of the packages; a bug's has."""
-    result = run(
-        """
-    from arize_roles_async import RetryPolicy
-
-    def test_rule(fake_roles):
-        asyncio.run(fake_roles.create(name="", permissions=["ROLE_READ"]))
-
-    def test_account(fake_account):
-        fake_account.slow_down(-1)
-
-    def test_option(fake_account):
-        RetryPolicy(attempts=0)
-
-    def test_bug(fake_account):
-        fake_account.slow_down("1")
-    """,
-        "--tb=short",
-        failed=4,
-    )
-    frames = [line for line in result.outlines if re.search(r":\d+: in \w+$", line)]
-    own = [line for line in frames if "test_refusals.py" in line or "arize_roles_" in line]
-    assert [line.rpartition(" in ")[2] for line in own] == [
-        *("test_rule", "test_account", "test_option"),
-        *("test_bug", "slow_down", "__init__", "__attrs_post_init__"),
-    ]
-
-
 def test_not_used(run: Run, pytester: pytest.Pytester) -> None:
     """Where a suite uses nothing of the plugin, no hook of it can let the plugin fail."""
     pytester.makeconftest(
@@ -396,3 +366,52 @@ def test_not_used(run: Run, pytester: pytest.Pytester) -> None:
     result = run(suite, skipped=3, failed=1, errors=1)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.no_fnmatch_line("*Calls of the fake*")
+
+
+GONE = "sys.modules.update(dict.fromkeys([n for n in sys.modules if n.startswith({!r})]))"
+
+
+@pytest.mark.parametrize("setting", ["arize_roles_secrets", "arize_roles_offline"])
+@pytest.mark.parametrize(
+    "deed",
+    [
+        'sys.modules["arize_roles_async"] = None',
+        GONE.format("arize_roles_async"),
+        GONE.format("arize_roles_"),
+        "for n in [n for n in sys.modules if n.startswith('arize_')]: del sys.modules[n]",
+        "warnings.showwarning = warnings.formatwarning = None",
+        "warnings.simplefilter('error'); warnings.catch_warnings(record=True).__enter__()",
+        "seen.enter_context(warnings.catch_warnings(record=True)); warnings.warn(Speechless())",
+        "logging.getLogger().error('%d', 'text')",
+        "logging.setLoggerClass(type('Own', (logging.Logger,), {'handle': None}))",
+        "logging.getLogger().handle = None",
+        "end(); request.node.add_report_section('call', 'own', Speechless())",
+        "request.node.user_properties.append(None)",
+    ],
+)
+def test_any_deed(run: Run, deed: str, setting: str) -> None:
+    """Whatever a suite does to modules, warnings, loggers and reports, its run ends as without."""
+    suite = f"""
+        import contextlib
+        import logging
+        import sys
+        import warnings
+
+        seen = contextlib.ExitStack()
+
+        class Speechless(UserWarning):
+            def __str__(self):
+                raise RuntimeError("no text")
+
+        @pytest.mark.parametrize("end", [lambda: 1 / 0, lambda: pytest.skip("so"), lambda: None])
+        def test_it(request, end):
+            {deed}
+            end()
+
+        def test_after():
+            pass
+        """
+    alone = run(suite, "-pno:arize_roles_fake", "-q")
+    both = run(suite, "-o", f"{setting}=true", "-q")
+    assert both.ret == alone.ret
+    assert both.parseoutcomes() == alone.parseoutcomes()
