@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from aiohttp import ClientRequest
 
     from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer
+    from arize_roles_fake._testing.leaks import TestOutput
     from arize_roles_fake._testing.recorder import RecordedAccount
 
 NOT_RUN: Final = "rule not run"
@@ -82,9 +83,9 @@ def pytest_configure(config: pytest.Config) -> None:
         limits.every_page = 1
         config.add_cleanup(partial(setattr, limits, "every_page", None))
     if config.getini(_SECRETS):
-        from arize_roles_fake._testing.leaks import TestOutput
+        from arize_roles_fake._testing import leaks
 
-        config.stash[_output_class_key] = TestOutput
+        config.stash[_output_class_key] = leaks.TestOutput
     if config.getini(_OFFLINE):
         from arize_roles_async._aiohttp import hooks
 
