@@ -19,7 +19,6 @@ from arize_roles_fake._account.account import DEFAULT_API_KEY, FakeAccount, keys
 from arize_roles_fake._service.assumptions import Assumptions
 from arize_roles_fake._testing import account_file
 from arize_roles_fake._testing.account_file import AccountData, Keys
-from arize_roles_fake._testing.fault_rules import parse_fault
 
 _KEY_VARIABLE = "ARIZE_FAKE_API_KEY"
 
@@ -94,22 +93,6 @@ def _add_serve(
         **several,
     )
     server.add_argument(
-        "--latency", metavar="SECONDS", type=float, help="latency of each answer, such as 0.2"
-    )
-    server.add_argument(
-        "--rate",
-        metavar="RATE",
-        help="calls a second that pass, such as 20, or 20/5 for at most 5 at once; "
-        "others are answered with 429",
-    )
-    server.add_argument(
-        "--fault",
-        metavar="FAULT",
-        help="a scripted failure: OPERATION:FAILURE[,times=N|always][,skip=N][,when=before|after]"
-        "[,retry_after=SECONDS][,about=NAME]; may be given several times",
-        **several,
-    )
-    server.add_argument(
         "--control",
         nargs="?",
         choices=["loopback", "any"],
@@ -130,7 +113,6 @@ def _account(chosen: argparse.Namespace) -> tuple[FakeAccount, AccountData | Non
         if key is None and file is not None and file.keys is not None:
             keys = file.keys
         account = _make_account(file, keys, chosen, chosen.assume)
-    _set_up(account, chosen)
     if chosen.save is not None:
         # A file that cannot be written is refused before the account can change.
         account.dump(chosen.save)
@@ -155,26 +137,6 @@ def _make_account(
         account_file.encode(msgspec.structs.replace(data, keys=keys)),
         assumptions=Assumptions.parse([*chosen.assume, *settings, *over_file]),
     )
-
-
-def _set_up(account: FakeAccount, chosen: argparse.Namespace) -> None:
-    """Set up latency, rate and faults by the options."""
-    if chosen.latency is not None:
-        account.slow_down(chosen.latency)
-    if chosen.rate is not None:
-        per_second, burst = _rate(chosen.rate)
-        account.limit_rate(per_second, burst=burst)
-    for fault in chosen.fault:
-        account.fail(**parse_fault(fault))
-
-
-def _rate(rate: str) -> tuple[float, int]:
-    per_second, has_burst, burst = rate.partition("/")
-    try:
-        return float(per_second), int(burst) if has_burst else 1
-    except ValueError:
-        example = "calls a second, such as 20, or 20/5"
-        raise ValueError(f"--rate must be {example}, not {rate!r}") from None
 
 
 def _api_key(chosen: argparse.Namespace) -> str | None:
@@ -211,7 +173,6 @@ async def _serve(
     control = Control(
         account,
         lambda data, keys: _make_account(data or file, keys, chosen, () if data else chosen.assume),
-        lambda account: _set_up(account, chosen),
         anywhere=chosen.control == "any",
     )
     is_controlled = chosen.control is not None

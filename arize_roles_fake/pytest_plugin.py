@@ -55,8 +55,8 @@ _MAX_CALLS: Final = 50
 _recorder_key = pytest.StashKey[Recorder]()
 _counted_key = pytest.StashKey[list[pytest.Mark]]()
 """The markers that have set up an account, of the test, class or module that it belongs to."""
-_written_key = pytest.StashKey["TestOutput"]()
-_output_class_key = pytest.StashKey["type[TestOutput]"]()
+_written_key: "pytest.StashKey[TestOutput]" = pytest.StashKey()
+_output_class_key: "pytest.StashKey[type[TestOutput]]" = pytest.StashKey()
 """Set where keys are searched for; imported early, since a test may take modules away."""
 
 # Variables that lead Arize's clients elsewhere, or conflict with those that `arize_env` sets.

@@ -72,7 +72,6 @@ class Control:
     Args:
         account: The account that is served first.
         make_account: Makes an account with some keys: of a file's data, or as it was served first.
-        set_up: Scripts the failures of the command line's options, again after a reset.
         anywhere: Allow callers on other machines.
     """
 
@@ -80,14 +79,12 @@ class Control:
         self,
         account: FakeAccount,
         make_account: Callable[[AccountData | None, Keys], FakeAccount],
-        set_up: Callable[[FakeAccount], None],
         *,
         anywhere: bool,
     ) -> None:
         self._main = _Served(account)
         self._served: dict[str, _Served] = {account.api_key: self._main}
         self._make_account = make_account
-        self._set_up = set_up
         self._anywhere = anywhere
         self._actions: dict[tuple[str, str], Callable[[_Served, bytes], _Answer]] = {
             ("POST", "/-/accounts"): self._add,
@@ -172,9 +169,7 @@ class Control:
         if data is not None and data.keys is not None:
             keys = data.keys
         self._check_keys(keys, but_for)
-        account = self._make_account(data, keys)
-        self._set_up(account)
-        return account
+        return self._make_account(data, keys)
 
     def _check_keys(self, keys: Iterable[str], but_for: _Served | None) -> None:
         if self._anywhere:
@@ -201,7 +196,6 @@ class Control:
             )
         unused = [_as_json(fault) for fault in served.faults if fault.unused() is not None]
         served.first.reset()
-        self._set_up(served.first)
         served.serve(served.first)
         return web.json_response({"unused_faults": unused})
 

@@ -209,25 +209,3 @@ def parse_failure(text: str) -> Any:  # noqa: ANN401 - `Fault` checks it
     """Return the status or the error class that a text names, or the text itself."""
     classes = {each.__name__: each for each in (*_FAILURES, *_NOT_SCRIPTED)}
     return int(text) if text.isdecimal() else classes.get(text, text)
-
-
-def parse_fault(text: str) -> dict[str, Any]:
-    """Parse a line of text, as `serve --fault` takes it, into arguments of `FakeAccount.fail`."""
-    # At the end, because a name may hold commas.
-    text, has_about, about = text.partition(",about=")
-    what, *options = text.split(",")
-    operation, _, failure = what.partition(":")
-    arguments: dict[str, Any] = {"operation": operation, "failure": parse_failure(failure)}
-    if has_about:
-        arguments["about"] = about
-    for option in options:
-        name, _, value = option.partition("=")
-        if name == "when":
-            arguments[name] = value
-        elif name == "times" and value == "always":
-            arguments[name] = None
-        elif name in {"times", "skip", "retry_after"} and value.isdecimal():
-            arguments[name] = int(value)
-        else:
-            raise ValueError(f"{option!r} is not a fault option")
-    return arguments

@@ -8,11 +8,9 @@ from arize_roles_async import (
     InvalidResponseError,
     OutcomeUnknownError,
     RolesConnectionError,
-    ServerError,
     StatusError,
 )
 from arize_roles_fake import FakeAccount
-from arize_roles_fake._testing.fault_rules import parse_fault
 from tests.support.clients import ask
 
 # None of these faults is meant to strike a call.
@@ -150,43 +148,3 @@ def test_unused(account: FakeAccount) -> None:
     )
     account.clear_faults()
     assert not account.unused_faults
-
-
-class TestText:
-    """Faults as text."""
-
-    @pytest.mark.parametrize(
-        ("text", "arguments"),
-        [
-            (
-                "list:429,times=3,skip=1,when=after",
-                {"operation": "list", "failure": 429, "times": 3, "skip": 1, "when": "after"},
-            ),
-            (
-                "get:ServerError,times=always,skip=2,about=A, B,about=C",
-                {
-                    "operation": "get",
-                    "failure": ServerError,
-                    "times": None,
-                    "skip": 2,
-                    "about": "A, B,about=C",
-                },
-            ),
-        ],
-    )
-    def test_parsed(self, text: str, arguments: dict[str, object]) -> None:
-        """A fault can be written as text."""
-        assert parse_fault(text) == arguments
-        FakeAccount().fail(**parse_fault(text))
-
-    @pytest.mark.parametrize(
-        ("text", "message"),
-        [
-            *((f"list:500,{end}", "is not a fault option") for end in ("time=1", "times=x", "")),
-            *((text, "this fault cannot be scripted") for text in ("list", "", "list:", "list:5x")),
-        ],
-    )
-    def test_refused(self, text: str, message: str) -> None:
-        """A text that is not a fault is refused."""
-        with pytest.raises(ValueError, match=message):
-            FakeAccount().fail(**parse_fault(text))

@@ -25,7 +25,6 @@ from arize_roles_async import (
     StatusError,
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient, make_role
-from arize_roles_fake._testing.fault_rules import parse_fault
 from tests.fake.test_same_results import CALLS
 from tests.support.clients import (
     account_at_noon,
@@ -45,27 +44,31 @@ pytestmark = pytest.mark.arize_roles(unused_faults="allow")
     ("faults", "asked", "outcomes"),
     [
         # It lets some calls pass and strikes some.
-        (["list:500,skip=1,times=2"], "list list list list", [200, 500, 500, 200]),
+        ([{"failure": 500, "skip": 1, "times": 2}], "list list list list", [200, 500, 500, 200]),
         # The first strikes until it is used up; each counts every call that matches.
         (
-            ["list:500", "any:503", "list:409,skip=2"],
+            [{"failure": 500}, {"operation": "any", "failure": 503}, {"failure": 409, "skip": 2}],
             "list list list list",
             [500, 503, 409, 200],
         ),
         # It neither strikes nor counts calls of other operations.
-        (["get:404,skip=1"], "list list get get", [200, 200, 200, 404]),
-        (["list:500,times=always"], "list list list", [500, 500, 500]),
+        (
+            [{"operation": "get", "failure": 404, "skip": 1}],
+            "list list get get",
+            [200, 200, 200, 404],
+        ),
+        ([{"failure": 500, "times": None}], "list list list", [500, 500, 500]),
         # One that needs a body passes over deletions.
-        (["any:malformed"], "delete list", [204, "malformed"]),
+        ([{"operation": "any", "failure": "malformed"}], "delete list", [204, "malformed"]),
     ],
 )
 async def test_matches(
-    faults: list[str], asked: str, outcomes: list[int | str], account: FakeAccount
+    faults: list[dict[str, Any]], asked: str, outcomes: list[int | str], account: FakeAccount
 ) -> None:
     """A fault strikes the calls that it matches, in turn with the others."""
     role = account.add_role("A")
     for fault in faults:
-        account.fail(**parse_fault(fault))
+        account.fail(**{"operation": "list", **fault})
     async with in_process(account) as roles:
         for operation in asked.split():
             with contextlib.suppress(RolesError):
