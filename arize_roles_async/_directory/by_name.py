@@ -17,7 +17,7 @@ from arize_roles_async._role_bindings.models import RoleBinding, RoleBindingReso
 from arize_roles_async._role_bindings.protocol import RoleBindingsClient
 from arize_roles_async._roles.protocol import RolesClient
 from arize_roles_async._values import errors
-from arize_roles_async._values.requests import PageRequest, check, is_id, name_or_id_flaw
+from arize_roles_async._values.requests import PageRequest, Text, check, is_id, name_or_id_flaw
 from arize_roles_async._values.text import append, quoted
 
 _T = TypeVar("_T")
@@ -64,7 +64,7 @@ class ByName:
     async def ensure(self, *, user: str, role: str, space: str) -> RoleBinding: ...
     @overload
     async def ensure(
-        self, *, user: str, role: str, project: str, in_space: str | UnsetType = UNSET
+        self, *, user: str, role: str, project: str, in_space: Text = UNSET
     ) -> RoleBinding: ...
     @beta
     async def ensure(
@@ -72,9 +72,9 @@ class ByName:
         *,
         user: str,
         role: str,
-        space: str | UnsetType = UNSET,
-        project: str | UnsetType = UNSET,
-        in_space: str | UnsetType = UNSET,
+        space: Text = UNSET,
+        project: Text = UNSET,
+        in_space: Text = UNSET,
     ) -> RoleBinding:
         """Give a user a role on a space or a project, whatever role the user has there.
 
@@ -99,17 +99,10 @@ class ByName:
     @overload
     async def remove(self, *, user: str, space: str) -> bool: ...
     @overload
-    async def remove(
-        self, *, user: str, project: str, in_space: str | UnsetType = UNSET
-    ) -> bool: ...
+    async def remove(self, *, user: str, project: str, in_space: Text = UNSET) -> bool: ...
     @beta
     async def remove(
-        self,
-        *,
-        user: str,
-        space: str | UnsetType = UNSET,
-        project: str | UnsetType = UNSET,
-        in_space: str | UnsetType = UNSET,
+        self, *, user: str, space: Text = UNSET, project: Text = UNSET, in_space: Text = UNSET
     ) -> bool:
         """Take whatever role a user has on a space or a project away.
 
@@ -125,11 +118,11 @@ class ByName:
     def find(
         self,
         *,
-        user: str | UnsetType = UNSET,
-        role: str | UnsetType = UNSET,
-        space: str | UnsetType = UNSET,
-        project: str | UnsetType = UNSET,
-        in_space: str | UnsetType = UNSET,
+        user: Text = UNSET,
+        role: Text = UNSET,
+        space: Text = UNSET,
+        project: Text = UNSET,
+        in_space: Text = UNSET,
     ) -> "FoundBindings":
         """Find the bindings of a user, a role, a space or a project, with their names.
 
@@ -270,7 +263,7 @@ class FoundBindings(Pages[PageRequest, NamedBindings, NamedBinding]):
     _request_type = PageRequest
 
 
-def _given(*, needs_place: bool = True, **arguments: str | UnsetType) -> dict[str, str]:
+def _given(*, needs_place: bool = True, **arguments: Text) -> dict[str, str]:
     """Return the arguments that were given, or raise one `ValidationError` for all their flaws."""
     given = {name: text for name, text in arguments.items() if not isinstance(text, UnsetType)}
     flaws = [

@@ -69,7 +69,7 @@ beta = pre_release("directory", "BETA", errors.BetaWarning)
 class BaseDirectory(BaseClient[object], Directory):
     @beta
     def users(
-        self, *, email: str | UnsetType = UNSET, limit: int | None = None, cursor: str | None = None
+        self, *, email: rules.Text = UNSET, limit: int | None = None, cursor: str | None = None
     ) -> UserPages:
         return UserPages(partial(self._page, _USERS), limit=limit, cursor=cursor, email=email)
 
@@ -84,7 +84,7 @@ class BaseDirectory(BaseClient[object], Directory):
 
     @beta
     def spaces(
-        self, *, name: str | UnsetType = UNSET, limit: int | None = None, cursor: str | None = None
+        self, *, name: rules.Text = UNSET, limit: int | None = None, cursor: str | None = None
     ) -> SpacePages:
         return SpacePages(partial(self._page, _SPACES), limit=limit, cursor=cursor, name=name)
 
@@ -96,8 +96,8 @@ class BaseDirectory(BaseClient[object], Directory):
     def projects(
         self,
         *,
-        name: str | UnsetType = UNSET,
-        in_space: str | UnsetType = UNSET,
+        name: rules.Text = UNSET,
+        in_space: rules.Text = UNSET,
         limit: int | None = None,
         cursor: str | None = None,
     ) -> ProjectPages:
@@ -105,7 +105,7 @@ class BaseDirectory(BaseClient[object], Directory):
         return ProjectPages(fetch, limit=limit, cursor=cursor, name=name, in_space=in_space)
 
     @beta
-    async def get_project(self, *, project: str, in_space: str | UnsetType = UNSET) -> Project:
+    async def get_project(self, *, project: str, in_space: rules.Text = UNSET) -> Project:
         return await self._get(_PROJECTS, project, in_space)
 
     async def _page(self, kind: _Named[_T, _P], page: rules.PageRequest) -> _P:
@@ -122,7 +122,7 @@ class BaseDirectory(BaseClient[object], Directory):
                 page = replace(page, in_space=UNSET, space_id=found[0])
             return await call.get_page(PROJECTS, ListProjectsResponse, page)
 
-    async def _get(self, kind: _Named[_T, Any], text: str, in_space: str | UnsetType = UNSET) -> _T:
+    async def _get(self, kind: _Named[_T, Any], text: str, in_space: rules.Text = UNSET) -> _T:
         flaw = rules.flaw_if_given(partial(in_space_flaw, project=text), in_space)
         rules.check((kind.noun, rules.name_or_id_flaw(kind.noun, text)), ("in_space", flaw))
         with self._begin(f"{kind.noun}s.get", kind.collection) as call:
@@ -134,7 +134,7 @@ async def _space_id(call: DrivenCall[object], space: str) -> str:
 
 
 async def _find(
-    call: DrivenCall[object], kind: _Named[_T, Any], text: str, in_space: str | UnsetType = UNSET
+    call: DrivenCall[object], kind: _Named[_T, Any], text: str, in_space: rules.Text = UNSET
 ) -> _T:
     """Return the item with an ID, or the one that has a name."""
     if rules.is_id(text):

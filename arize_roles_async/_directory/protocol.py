@@ -2,11 +2,12 @@
 
 from typing import Protocol, runtime_checkable
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
 from arize_roles_async._calls.protocol import Client
 from arize_roles_async._directory.models import Project, Space, User
 from arize_roles_async._directory.requests import ProjectPages, SpacePages, UserPages
+from arize_roles_async._values.requests import Text
 
 
 @runtime_checkable
@@ -25,7 +26,7 @@ class Directory(Client, Protocol):
     """
 
     def users(
-        self, *, email: str | UnsetType = UNSET, limit: int | None = None, cursor: str | None = None
+        self, *, email: Text = UNSET, limit: int | None = None, cursor: str | None = None
     ) -> UserPages:
         """List users: await the result for one page, or iterate it for all, oldest first.
 
@@ -54,7 +55,7 @@ class Directory(Client, Protocol):
         ...
 
     def spaces(
-        self, *, name: str | UnsetType = UNSET, limit: int | None = None, cursor: str | None = None
+        self, *, name: Text = UNSET, limit: int | None = None, cursor: str | None = None
     ) -> SpacePages:
         """List spaces, as `users` lists users: `name` is a part of the name, whatever the case."""
         ...
@@ -74,8 +75,8 @@ class Directory(Client, Protocol):
     def projects(
         self,
         *,
-        name: str | UnsetType = UNSET,
-        in_space: str | UnsetType = UNSET,
+        name: Text = UNSET,
+        in_space: Text = UNSET,
         limit: int | None = None,
         cursor: str | None = None,
     ) -> ProjectPages:
@@ -86,7 +87,7 @@ class Directory(Client, Protocol):
         """
         ...
 
-    async def get_project(self, *, project: str, in_space: str | UnsetType = UNSET) -> Project:
+    async def get_project(self, *, project: str, in_space: Text = UNSET) -> Project:
         """Return one project.
 
         Args:

@@ -18,6 +18,7 @@ from arize_roles_async._calls.notices import pre_release
 from arize_roles_async._calls.paging import Asynchronous
 from arize_roles_async._role_bindings.models import (
     ListRoleBindingsResponse,
+    ResourceTypeArgument,
     RoleBinding,
     RoleBindingResourceType,
 )
@@ -32,7 +33,7 @@ from arize_roles_async._role_bindings.requests import (
     resource_id_flaw,
 )
 from arize_roles_async._values import errors
-from arize_roles_async._values.requests import check, id_flaw, is_same_id
+from arize_roles_async._values.requests import Text, check, id_flaw, is_same_id
 from arize_roles_async._values.text import append
 from arize_roles_async._wire.decode import decode_item
 from arize_roles_async._wire.request import create_request, item_request
@@ -50,8 +51,8 @@ class BaseRoleBindingsClient(BaseClient[object], RoleBindingsClient):
     def list(
         self,
         *,
-        resource_type: RoleBindingResourceType | str,
-        user_id: str | UnsetType = UNSET,
+        resource_type: ResourceTypeArgument,
+        user_id: Text = UNSET,
         limit: int | None = None,
         cursor: str | None = None,
     ) -> RoleBindingPages:
@@ -71,12 +72,7 @@ class BaseRoleBindingsClient(BaseClient[object], RoleBindingsClient):
 
     @beta
     async def create(
-        self,
-        *,
-        user_id: str,
-        role_id: str,
-        resource_type: RoleBindingResourceType | str,
-        resource_id: str,
+        self, *, user_id: str, role_id: str, resource_type: ResourceTypeArgument, resource_id: str
     ) -> RoleBinding:
         new = CreateRoleBinding(
             user_id=user_id, role_id=role_id, resource_type=resource_type, resource_id=resource_id
@@ -101,12 +97,7 @@ class BaseRoleBindingsClient(BaseClient[object], RoleBindingsClient):
 
     @beta
     async def ensure(
-        self,
-        *,
-        user_id: str,
-        role_id: str,
-        resource_type: RoleBindingResourceType | str,
-        resource_id: str,
+        self, *, user_id: str, role_id: str, resource_type: ResourceTypeArgument, resource_id: str
     ) -> RoleBinding:
         new = CreateRoleBinding(
             user_id=user_id, role_id=role_id, resource_type=resource_type, resource_id=resource_id
@@ -131,7 +122,7 @@ class BaseRoleBindingsClient(BaseClient[object], RoleBindingsClient):
 
     @beta
     async def remove(
-        self, *, user_id: str, resource_type: RoleBindingResourceType | str, resource_id: str
+        self, *, user_id: str, resource_type: ResourceTypeArgument, resource_id: str
     ) -> bool:
         target = Target(user_id=user_id, resource_type=resource_type, resource_id=resource_id)
         with self._begin("role_bindings.list") as call:
@@ -151,11 +142,7 @@ class BaseRoleBindingsClient(BaseClient[object], RoleBindingsClient):
 
     @beta
     def find(
-        self,
-        *,
-        role_id: str | UnsetType = UNSET,
-        user_id: str | UnsetType = UNSET,
-        resource_id: str | UnsetType = UNSET,
+        self, *, role_id: Text = UNSET, user_id: Text = UNSET, resource_id: Text = UNSET
     ) -> AsyncIterator[RoleBinding]:
         given = {"role_id": role_id, "user_id": user_id, "resource_id": resource_id}
         wanted = {name: value for name, value in given.items() if not isinstance(value, UnsetType)}

@@ -1,7 +1,7 @@
 """Responses of the service: role bindings, and pages of them."""
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import attr
 import msgspec
@@ -20,6 +20,8 @@ class RoleBindingResourceType(StrEnum):
     SPACE = "SPACE"
     PROJECT = "PROJECT"
 
+
+ResourceTypeArgument: TypeAlias = RoleBindingResourceType | str
 
 if TYPE_CHECKING:
     _ResourceType = RoleBindingResourceType | str

@@ -3,11 +3,15 @@
 from collections.abc import AsyncIterator
 from typing import Protocol, runtime_checkable
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
 from arize_roles_async._calls.protocol import Client
-from arize_roles_async._role_bindings.models import RoleBinding, RoleBindingResourceType
+from arize_roles_async._role_bindings.models import (
+    ResourceTypeArgument,
+    RoleBinding,
+)
 from arize_roles_async._role_bindings.requests import RoleBindingPages
+from arize_roles_async._values.requests import Text
 
 
 @runtime_checkable
@@ -30,8 +34,8 @@ class RoleBindingsClient(Client, Protocol):
     def list(
         self,
         *,
-        resource_type: RoleBindingResourceType | str,
-        user_id: str | UnsetType = UNSET,
+        resource_type: ResourceTypeArgument,
+        user_id: Text = UNSET,
         limit: int | None = None,
         cursor: str | None = None,
     ) -> RoleBindingPages:
@@ -67,12 +71,7 @@ class RoleBindingsClient(Client, Protocol):
         ...
 
     async def create(
-        self,
-        *,
-        user_id: str,
-        role_id: str,
-        resource_type: RoleBindingResourceType | str,
-        resource_id: str,
+        self, *, user_id: str, role_id: str, resource_type: ResourceTypeArgument, resource_id: str
     ) -> RoleBinding:
         """Give a user a role on a space or project.
 
@@ -125,12 +124,7 @@ class RoleBindingsClient(Client, Protocol):
         ...
 
     async def ensure(
-        self,
-        *,
-        user_id: str,
-        role_id: str,
-        resource_type: RoleBindingResourceType | str,
-        resource_id: str,
+        self, *, user_id: str, role_id: str, resource_type: ResourceTypeArgument, resource_id: str
     ) -> RoleBinding:
         """Give a user a role on a space or project, whatever role the user has there.
 
@@ -154,7 +148,7 @@ class RoleBindingsClient(Client, Protocol):
         ...
 
     async def remove(
-        self, *, user_id: str, resource_type: RoleBindingResourceType | str, resource_id: str
+        self, *, user_id: str, resource_type: ResourceTypeArgument, resource_id: str
     ) -> bool:
         """Remove the role that a user has on a space or project, whichever it is.
 
@@ -176,11 +170,7 @@ class RoleBindingsClient(Client, Protocol):
         ...
 
     def find(
-        self,
-        *,
-        role_id: str | UnsetType = UNSET,
-        user_id: str | UnsetType = UNSET,
-        resource_id: str | UnsetType = UNSET,
+        self, *, role_id: Text = UNSET, user_id: Text = UNSET, resource_id: Text = UNSET
     ) -> AsyncIterator[RoleBinding]:
         """Walk the bindings of a role, a user or a resource, on spaces first and then on projects.
 

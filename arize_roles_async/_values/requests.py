@@ -10,14 +10,17 @@ import functools
 import math
 from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
-from typing import ClassVar, Final, TypeGuard
+from typing import ClassVar, Final, TypeAlias, TypeGuard
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from arize_roles_async._values.errors import validation_error
 from arize_roles_async._values.json import MAX_ID
 from arize_roles_async._values.text import quoted, type_name
+
+Text: TypeAlias = str | UnsetType
+"""A text that may be left out."""
 
 MAX_LIMIT: Final = 100
 DEFAULT_LIMIT: Final = 50
