@@ -71,10 +71,16 @@ ALL = {
         # Another thread, since a loop runs in this one.
         "async def test_it(): await asyncio.to_thread(use, given, AiohttpRolesClient)"
     ),
-    "class": decorated("class TestIt:\n    def test_it(self): use(given, AiohttpRolesClient)"),
-    "TestCase": decorated(
-        "class TestIt(unittest.TestCase):\n    def test_it(self): use(given, AiohttpRolesClient)"
-    ),
+    "class": """
+@pytest.mark.usefixtures("mocked_arize")
+class TestIt:
+    def test_it(self, fake_account): use(fake_account, AiohttpRolesClient)
+""",
+    "TestCase": """
+class TestIt(unittest.TestCase):
+    def setUp(self): self.account = self.enterContext(mock_arize())
+    def test_it(self): use(self.account, AiohttpRolesClient)
+""",
     "trio": """
 def test_it():
     account = FakeAccount()
