@@ -134,8 +134,8 @@ class _Adapter(AsyncioTransport):
         failure: RolesError
         cause: BaseException | None
         try:
-            response = _checked(
-                await self._transport.send(_with_headers(request, call), call.timeouts)
+            return _with_keys(
+                await self._transport.send(_with_headers(request, call), call.timeouts), call
             )
         except RolesError as error:
             failure, cause = error, error.__cause__
@@ -147,9 +147,6 @@ class _Adapter(AsyncioTransport):
         except BaseException as error:  # noqa: BLE001 - raised again
             error.__cause__ = error.__context__ = None
             raise without_frames(error, None)  # noqa: B904 - it is the same one
-        else:
-            headers = CIMultiDict(response.headers)
-            return msgspec.structs.replace(response, headers=headers, keys=call.keys)
         # Raised outside the handler, so that it carries no exception but its cause, as text: errors
         # and frames of an HTTP library hold the request with the key.
         failure.__context__ = failure.__cause__ = None
@@ -172,10 +169,12 @@ class _Adapter(AsyncioTransport):
                 await self._transport.aclose()
 
 
-def _checked(response: object) -> Response:
+def _with_keys(response: object, call: Call) -> Response:
+    """Return what a transport returned with the keys that it may echo."""
     if not isinstance(response, Response):
         raise TypeError(f"send must return a Response, not {type_name(response)}")
-    return response
+    headers = CIMultiDict(response.headers)
+    return msgspec.structs.replace(response, headers=headers, keys=call.keys)
 
 
 def _with_headers(request: Request, call: Call) -> Request:
