@@ -101,21 +101,21 @@ class AnyClient(Suite):
         Two functions are two keys.
         """
         items = await self._items(client)
-        blind = self.other_key(grants=())
+        seeing, blind = self.other_key(), self.other_key(grants=())
         made_up = f"made-up-{secrets.token_hex()}"
-        keys: list[ApiKey] = [blind, lambda: blind]
+        keys: list[ApiKey] = [seeing, lambda: seeing, blind, lambda: blind]
         strange: list[ApiKey] = [made_up, lambda: made_up]
         async with self.open_client() as other:
-            for _ in range(2):
-                await self._finds(other, items)
-                for key in self._each(keys):
-                    await self._finds(other.with_options(api_key=key), (), items)
-                for key in strange:
-                    stranger = other.with_options(api_key=key)
-                    reads = itertools.chain(*[self._reads(stranger, each) for each in items])
-                    await self._all_raise(AuthenticationError, map(_finding, reads))
-            seeing = other.with_options(api_key=self.other_key)
-            await self._finds(seeing, items)
+            await self._finds(other, items)
+            for number, key in enumerate(self._each(keys)):
+                sees = number < keys.index(blind)
+                copied = other.with_options(api_key=key)
+                await self._finds(copied, items if sees else (), () if sees else items)
+            for key in self._each(strange):
+                stranger = other.with_options(api_key=key)
+                reads = itertools.chain(*[self._reads(stranger, each) for each in items])
+                await self._all_raise(AuthenticationError, map(_finding, reads))
+            await self._finds(other, items)
             await other.aclose()
             reads = itertools.chain(*[self._reads(other, each) for each in items])
             await self._all_raise(ClientStateError, map(_finding, reads))

@@ -6,6 +6,8 @@ and with `every call: another description` each call. In arguments `…` stands 
 run to run. `opposite; ` before a fault says that the service is the opposite of what is assumed, as
 the suite knows.
 
+A line may also name a client of `STATEFUL`, which is wrong between two calls.
+
 `data/contract.toml` lists faults that each rule has to see, so that nobody weakens a rule unseen.
 """
 
@@ -31,7 +33,14 @@ from typing import Any, Final, Self, cast
 import anyio
 import attrs
 
-from arize_roles_async import RolesError
+from arize_roles_async import (
+    UNSET,
+    NotFoundError,
+    OutcomeUnknownError,
+    PaginationMetadata,
+    RolesError,
+    SpacePages,
+)
 from arize_roles_async._calls.paging import Pages
 from arize_roles_fake import Assumptions
 from arize_roles_fake.contract import DirectoryContract, RoleBindingsContract, RolesContract
@@ -371,6 +380,171 @@ class FaultyDirectorySuite(FakeDirectorySuite):
         return FaultyDirectory(super().open_client(), self.script)
 
 
+class KeepsNames(Wrapper):
+    """Forgets what it found by a name only if a change gives that name."""
+
+    def __init__(self, inner: Any) -> None:
+        super().__init__(inner)
+        self.found: dict[object, Any] = {}
+
+    async def get(self, **target: Any) -> Any:
+        name = target.get("role")
+        if name not in self.found:
+            found = await self.inner.get(**target)
+            if name is None:
+                return found
+            self.found[name] = found
+        return self.found[name]
+
+    async def update(self, **changes: Any) -> Any:
+        self.found.pop(changes.get("role"), None)
+        return await self.inner.update(**changes)
+
+    def with_options(self, **options: Any) -> Self:
+        other = super().with_options(**options)
+        if "api_key" in options:
+            other.found = {}
+        return other
+
+
+class KeepsBindings(Wrapper):
+    """Forgets a binding if it is changed by its ID, and not by its place."""
+
+    def __init__(self, inner: Any) -> None:
+        super().__init__(inner)
+        self.found: dict[str, Any] = {}
+
+    async def get(self, *, binding_id: str) -> Any:
+        if binding_id not in self.found:
+            self.found[binding_id] = await self.inner.get(binding_id=binding_id)
+        return self.found[binding_id]
+
+    async def update(self, **change: Any) -> Any:
+        self.found.pop(change["binding_id"], None)
+        return await self.inner.update(**change)
+
+    async def delete(self, **target: Any) -> None:
+        self.found.pop(target["binding_id"], None)
+        await self.inner.delete(**target)
+
+    def with_options(self, **options: Any) -> Self:
+        other = super().with_options(**options)
+        if "api_key" in options:
+            other.found = {}
+        return other
+
+
+class KeepsMisses(Wrapper):
+    """Remembers which names no role has, also after one has it."""
+
+    def __init__(self, inner: Any) -> None:
+        super().__init__(inner)
+        self.missed: dict[object, Exception] = {}
+
+    async def get(self, **target: Any) -> Any:
+        name = target.get("role")
+        if name in self.missed:
+            raise self.missed[name]
+        try:
+            return await self.inner.get(**target)
+        except NotFoundError as error:
+            if name is not None:
+                self.missed[name] = error
+            raise
+
+    def with_options(self, **options: Any) -> Self:
+        other = super().with_options(**options)
+        if "api_key" in options:
+            other.missed = {}
+        return other
+
+
+class RemembersByKind(Wrapper):
+    """Has one memory for all keys that are functions, and one for those that are text."""
+
+    def __init__(self, inner: Any) -> None:
+        super().__init__(inner)
+        self.found: dict[object, Any] = {}
+        self.kind: object = None
+
+    async def get_space(self, *, space: str) -> Any:
+        place = (self.kind, space)
+        if place not in self.found:
+            self.found[place] = await self.inner.get_space(space=space)
+        return self.found[place]
+
+    def with_options(self, **options: Any) -> Self:
+        other = super().with_options(**options)
+        if "api_key" in options:
+            other.kind = type(options["api_key"])
+        return other
+
+
+class EndsAtShortPage(Wrapper):
+    """Takes a page that is not full for the last one."""
+
+    def spaces(self, **arguments: Any) -> Any:
+        async def fetch(page: Any) -> Any:
+            filters = {} if page.name is UNSET else {"name": page.name}
+            found = await self.inner.spaces(limit=page.limit, cursor=page.cursor, **filters)
+            if len(found) == page.limit:
+                return found
+            return attrs.evolve(found, pagination=PaginationMetadata(has_more=False))
+
+        return SpacePages(fetch, **arguments)
+
+
+class SendsAgain(Wrapper):
+    """Makes a change once more if it is unknown whether it was made."""
+
+    async def delete(self, **target: Any) -> None:
+        try:
+            await self.inner.delete(**target)
+        except OutcomeUnknownError:
+            await self.inner.delete(**target)
+
+
+class LosesSlots(Wrapper):
+    """Gives a slot back only to a call that was not cancelled."""
+
+    def __init__(self, inner: Any) -> None:
+        super().__init__(inner)
+        self.slots = [30]
+
+    async def update(self, **change: Any) -> Any:
+        assert self.slots[0] > 0, "it would wait for ever"
+        self.slots[0] -= 1
+        try:
+            return await self.inner.update(**change)
+        except Exception:
+            self.slots[0] += 1
+            raise
+
+
+class TakesNoneForUnset(Wrapper):
+    """Leaves out of the options of a copy what is None."""
+
+    def with_options(self, **options: Any) -> Self:
+        given = {name: value for name, value in options.items() if value is not None}
+        return super().with_options(**given)
+
+
+STATEFUL: Final[dict[str, type[Wrapper]]] = {
+    each.__name__: each
+    for each in (
+        KeepsNames,
+        KeepsBindings,
+        KeepsMisses,
+        RemembersByKind,
+        EndsAtShortPage,
+        SendsAgain,
+        LosesSlots,
+        TakesNoneForUnset,
+    )
+}
+"""Clients that are right at every single call, and wrong between two."""
+
+
 SUITES: Final[dict[type, Any]] = {
     RolesContract: FaultyRolesSuite,
     RoleBindingsContract: FaultyBindingsSuite,
@@ -382,6 +556,10 @@ def suite(contract: type, fault: str = "") -> Any:
     """Return a suite of a contract whose clients have a fault."""
     service, _, rest = fault.rpartition("; ")
     made = SUITES[contract]()
+    if rest in STATEFUL:
+        client, open_client = STATEFUL[rest], made.open_client
+        made.open_client = lambda: client(open_client())
+        rest = NO_FAULT
     made.assumptions, made.script = SERVICES[service], Script(rest)
     return made
 

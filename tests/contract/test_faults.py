@@ -10,13 +10,22 @@ from typing import Final
 
 import pytest
 
-from tests.contract.faulty import NO_FAULT, SUITES, SWALLOWED, suite
+from tests.contract.faulty import NO_FAULT, STATEFUL, SUITES, SWALLOWED, suite
 from tests.contract.suites import failure
 
 FAULTS: Final[dict[str, dict[str, list[str]]]] = tomllib.loads(
     Path(__file__).parents[1].joinpath("data", "contract.toml").read_text("utf-8")
 )
 CONTRACTS: Final = {contract.__name__: contract for contract in SUITES}
+REMEMBER: Final = (
+    "test_memory",
+    "test_memory_of_key",
+    "test_short_pages",
+    "test_undecodable",
+    "test_cancel_call",
+    "test_options_in_turn",
+)
+"""The rules about what lies between two calls."""
 ROWS: Final = [(contract, rule) for contract, rules in FAULTS.items() for rule in rules]
 
 
@@ -26,6 +35,17 @@ def test_seen(contract: str, rule: str) -> None:
     assert failure(suite(CONTRACTS[contract], NO_FAULT), rule) is None
     for fault in FAULTS[contract][rule]:
         assert failure(suite(CONTRACTS[contract], fault), rule) is not None, fault
+
+
+def test_between_calls() -> None:
+    """Each rule that remembers has a client that fails no other of them."""
+    failed: dict[str, list[str]] = {}
+    for contract, rule in ROWS:
+        for client in STATEFUL.keys() & {*FAULTS[contract][rule]}:
+            suites = ((each, suite(CONTRACTS[contract], client)) for each in REMEMBER)
+            failed[client] = [each for each, made in suites if failure(made, each)]
+    assert failed.keys() == STATEFUL.keys()
+    assert [[rule] for rule in REMEMBER if [rule] not in failed.values()] == []
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
