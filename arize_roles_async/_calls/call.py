@@ -19,7 +19,6 @@ from typing import Final, TypeAlias, TypeVar, cast
 
 import msgspec
 
-from arize_roles_async._calls.collection import Collection
 from arize_roles_async._values import errors
 from arize_roles_async._values.options import LONGEST_WAIT, RetryPolicy, Timeouts
 from arize_roles_async._values.text import append
@@ -69,6 +68,25 @@ _CLOCK_ERROR: Final = 300.0
 
 _REFUSED_TOO_LONG: Final = 300.0
 """Seconds without a grant after which a 429 counts as a failed attempt."""
+
+
+class Collection(msgspec.Struct, frozen=True, kw_only=True):
+    """A collection of the API, and what its answers mean."""
+
+    path: str
+    """The path of the collection; that of an item has the item's ID after it."""
+    operations: tuple[str, ...]
+    """Their names, such as `role_bindings.list`: only those that the resource has."""
+    id_argument: str
+    """The argument of a method that takes an item's ID."""
+    verdicts: dict[tuple[str, int], bool] = {}
+    """The refusals by the service itself, as operation and status, that show whether a change in
+    doubt was made. After any other, the account is read."""
+
+    def hint(self, request: Request, status: int) -> str:
+        """Return the next step after a refusal, for the end of its message, or nothing."""
+        del request, status
+        return ""
 
 
 class Retry(msgspec.Struct, frozen=True):

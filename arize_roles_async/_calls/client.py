@@ -12,8 +12,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from arize_roles_async._calls.api_key import ApiKey, KeySource
-from arize_roles_async._calls.call import TimeLimit, retry_delay
-from arize_roles_async._calls.collection import Collection
+from arize_roles_async._calls.call import Collection, TimeLimit, retry_delay
 from arize_roles_async._calls.driver import DrivenCall, Options, Shared
 from arize_roles_async._calls.protocol import Client
 from arize_roles_async._values import errors

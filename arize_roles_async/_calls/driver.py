@@ -14,13 +14,13 @@ from arize_roles_async._calls.api_key import KeySource
 from arize_roles_async._calls.call import (
     AskKey,
     Call,
+    Collection,
     Exchange,
     FindOutcome,
     Outcome,
     Retry,
     TimeLimit,
 )
-from arize_roles_async._calls.collection import Collection
 from arize_roles_async._calls.pace import Pace
 from arize_roles_async._calls.queue import BACKGROUND, Queue, Slots, Waiter
 from arize_roles_async._calls.transport import Event, Transport

@@ -13,8 +13,8 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
+from arize_roles_async._calls.call import Collection
 from arize_roles_async._calls.client import BaseClient
-from arize_roles_async._calls.collection import Collection
 from arize_roles_async._calls.driver import DrivenCall
 from arize_roles_async._calls.notices import pre_release
 from arize_roles_async._calls.paging import Pages

@@ -2,7 +2,7 @@
 
 from typing import Final, Literal
 
-from arize_roles_async._calls.collection import Collection
+from arize_roles_async._calls.call import Collection
 
 DirectoryOperation = Literal[
     "users.list", "users.get", "spaces.list", "spaces.get", "projects.list", "projects.get"

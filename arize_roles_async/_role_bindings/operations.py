@@ -2,7 +2,7 @@
 
 from typing import Final, Literal, get_args
 
-from arize_roles_async._calls.collection import Collection
+from arize_roles_async._calls.call import Collection
 
 BindingOperation = Literal[
     "role_bindings.list",

@@ -3,7 +3,7 @@
 from typing import Final, Literal, get_args
 from urllib.parse import unquote
 
-from arize_roles_async._calls.collection import Collection
+from arize_roles_async._calls.call import Collection
 from arize_roles_async._values.requests import id_kind
 from arize_roles_async._values.text import quoted
 from arize_roles_async._wire.request import Request
