@@ -343,6 +343,14 @@ RAISED: Final[list[tuple[str, str, Call]]] = [
     ("configuration", "wrong value raises a", lambda _c, _a: AiohttpRolesClient("key", region="")),
     (
         "configuration",
+        "at once with a",
+        lambda c, a: (
+            a.fail("list", 429),
+            c.with_options(retry=RetryPolicy(attempts=1)).list(),
+        )[1],
+    ),
+    (
+        "configuration",
         "=False` raises a",
         lambda _c, _a: AiohttpRolesClient("key", ca_file="f", verify=False),
     ),
