@@ -34,7 +34,7 @@ from arize_roles_async.as_code.planning import TITLE, fenced, read_plan
 from arize_roles_async.as_code.schema import schema
 from arize_roles_async.as_code.toml import formatted
 
-_COLORS: Final = {"+": 32, "-": 31, "!": 33, "?": 35, "#": 36}
+_COLORS: Final = {"+": 32, "-": 31, "!": 33, "~": 33, "?": 35, "#": 36}
 _SOUGHT: Final = {
     "role": "only bindings of this role",
     "user": "only those of the user with this address",
@@ -167,7 +167,8 @@ class _Run:
         # Before the event loop begins, a signal ends even the reading of a pipe.
         declaration = as_code.load(*self._chosen.file)
         if command == "check":
-            _show(f"declared: {len(declaration.roles)}; absent: {len(declaration.absent)}")
+            places = f"; places: {len(declaration.places)}" if declaration.places else ""
+            _show(f"declared: {len(declaration.roles)}; absent: {len(declaration.absent)}{places}")
             return 0
         return (self._plan if command == "plan" else self._apply)(declaration)
 
@@ -230,7 +231,7 @@ class _Run:
         self._comment(plan.to_markdown())
         if chosen.comment != "-":
             _show(_json(plan.to_dict()) if self._form == "json" else str(plan))
-        return 1 if chosen.exit_code and (plan.changes or plan.undeclared) else 0
+        return 1 if chosen.exit_code and not plan.is_as_declared else 0
 
     def _comment(self, markdown: str) -> None:
         if self._chosen.comment == "-":
@@ -259,7 +260,7 @@ class _Run:
             plan = asyncio.run(self._planned(declaration))
             self._task, chosen.checksum = None, plan.checksum
             _show(str(plan))
-            if plan.changes and not _is_agreed(plan):
+            if plan.all_changes and not _is_agreed(plan):
                 raise client.RolesError("nothing was changed")
         asyncio.run(self._change(declaration, is_asked=is_asked))
         return 0
@@ -277,7 +278,7 @@ class _Run:
         if self._received is not None:
             raise StoppedError(f"stopped by {self._received}")
 
-    def _made(self, change: as_code.Change) -> None:
+    def _made(self, change: as_code.Change | as_code.BindingChange) -> None:
         self._watch.clear()
         if self._form != "json":
             _try_to_show(f"  made: {change}")
@@ -410,7 +411,7 @@ class _Watch(logging.Handler):
     def _progress(self) -> str:
         if self.run is not None:
             result = self.run.result
-            return f"made {len(result.made)} of {len(result.plan.changes)}"
+            return f"made {len(result.made)} of {len(result.plan.all_changes)}"
         counts = [f"{number} of {operation}" for operation, number in self._read.items()]
         return f"requests answered: {', '.join(counts)}" if counts else ""
 
@@ -492,7 +493,7 @@ def _try_to_show(text: str) -> None:
 def _show(text: str, end: str = "\n", *, is_raw: bool = False) -> None:
     text = text if is_raw else printable(text)
     if sys.stdout.isatty() and not (is_raw or os.environ.get("NO_COLOR")):
-        text = re.sub(r"(?m)^([-+!?#]) .*", lambda m: f"\x1b[{_COLORS[m[1]]}m{m[0]}\x1b[0m", text)
+        text = re.sub(r"(?m)^([-+!?#~]) .*", lambda m: f"\x1b[{_COLORS[m[1]]}m{m[0]}\x1b[0m", text)
     try:
         # In UTF-8, as a file of roles is, whatever the terminal's encoding.
         sys.stdout.buffer.write(f"{text}{end}".encode())

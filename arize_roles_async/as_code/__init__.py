@@ -10,8 +10,9 @@ from arize_roles_async.as_code.apply import (
     TooManyRemovalsError,
     apply,
 )
-from arize_roles_async.as_code.declaration import Declaration, DeclaredRole
+from arize_roles_async.as_code.declaration import Declaration, DeclaredPlace, DeclaredRole
 from arize_roles_async.as_code.files import load, loads
+from arize_roles_async.as_code.places import BindingChange, PlannedPlace
 from arize_roles_async.as_code.planning import Change, Plan, PlanError, compare, export, plan
 from arize_roles_async.as_code.steps import StalePlanError
 from arize_roles_async.as_code.toml import FileViolation
@@ -19,12 +20,15 @@ from arize_roles_async.as_code.toml import FileViolation
 __all__ = [
     "ApplyError",
     "ApplyResult",
+    "BindingChange",
     "Change",
     "Declaration",
+    "DeclaredPlace",
     "DeclaredRole",
     "FileViolation",
     "Plan",
     "PlanError",
+    "PlannedPlace",
     "Refusal",
     "StalePlanError",
     "TooManyRemovalsError",

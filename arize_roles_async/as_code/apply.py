@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from inspect import iscoroutinefunction
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import attr
 
@@ -14,6 +14,7 @@ from arize_roles_async._values.options import RetryPolicy
 from arize_roles_async._values.requests import check
 from arize_roles_async._values.text import quoted
 from arize_roles_async.as_code.declaration import Declaration
+from arize_roles_async.as_code.places import BindingChange, in_run
 from arize_roles_async.as_code.planning import (
     CHECKSUM_FORMAT,
     FORMAT_VERSION,
@@ -25,7 +26,7 @@ from arize_roles_async.as_code.planning import (
 from arize_roles_async.as_code.steps import StalePlanError, Step, leaves_open, step_of
 
 _MOST_REMOVALS, _FEW_ROLES = "30%", 10
-"""The limit unless one is given, as octoDNS has it, and of how many custom roles or more."""
+"""The limit unless one is given, as octoDNS has it, and of how many roles or bindings, or more."""
 _REFUSALS: Final = {400, 403, 404, 409, 422}
 """The statuses that stop one change; other failures may meet every change, and end the run."""
 _ONCE: Final = RetryPolicy(attempts=1)
@@ -34,11 +35,15 @@ _FAILED, _LIMITED = 20, 3
 or 20 of the latter end a change, if the client's policy has three."""
 
 
+AnyChange: TypeAlias = Change | BindingChange
+"""A change of a role, or of who has it."""
+
+
 @attr.frozen(kw_only=True)
 class Refusal:
     """A change that was refused; it stopped no other one but those that depend on it."""
 
-    change: Change
+    change: AnyChange
     reason: str
     is_blocked: bool = False
     """True for a delete if users have the role."""
@@ -53,11 +58,11 @@ class ApplyResult:
     """The result of a run; `str` of it is one line that begins with the counts."""
 
     plan: Plan
-    made: tuple[Change, ...] = ()
+    made: tuple[AnyChange, ...] = ()
     """The changes that were made, or that somebody else had made already."""
     refused: tuple[Refusal, ...] = ()
     """The changes that the service refused, or whose role is not as the plan saw it."""
-    failed: Change | None = None
+    failed: AnyChange | None = None
     """The change at which the run ended early."""
     may_have_been_made: bool = False
     """True if `failed` may have been made nevertheless, perhaps with another result than asked."""
@@ -65,11 +70,11 @@ class ApplyResult:
     """Why the run ended early; None if it did not."""
 
     @property
-    def not_reached(self) -> tuple[Change, ...]:
+    def not_reached(self) -> tuple[AnyChange, ...]:
         """The changes that were not begun; if the run did not end early, they depend on others."""
         refused = [each.change for each in self.refused]
         begun = {*map(str, [*self.made, *refused, self.failed])}
-        return tuple(each for each in self.plan.changes if str(each) not in begun)
+        return tuple(each for each in self.plan.all_changes if str(each) not in begun)
 
     def __str__(self) -> str:
         return "; ".join(self.lines())
@@ -77,7 +82,7 @@ class ApplyResult:
     def lines(self) -> list[str]:
         """Return the counts, what was refused, why it ended early, and what was not reached."""
         left, outcome = self.not_reached, "may have been" if self.may_have_been_made else "was not"
-        counts = f"made: {len(self.made)} of {len(self.plan.changes)}, not reached: {len(left)}"
+        counts = f"made: {len(self.made)} of {len(self.plan.all_changes)}, not reached: {len(left)}"
         why = f"{self.failed} {outcome} made: {self.reason}" if self.failed else self.reason
         texts = [counts, *map(str, self.refused), why, *(f"not reached: {each}" for each in left)]
         return [*filter(None, texts)]
@@ -124,7 +129,7 @@ async def apply(
     *,
     expected: Plan | str | None = None,
     max_removals: int | str | None = None,
-    on_change: Callable[[Change], object] | None = None,
+    on_change: Callable[[AnyChange], object] | None = None,
 ) -> ApplyResult:
     """Plan again and make the changes, one after another.
 
@@ -186,26 +191,28 @@ class Run:
         self.waits_for: str | None = None
         """The change that the run makes, and why it has to be tried again."""
         self._client, self._permit = client, permit
-        self._begun: Change | None = None
+        self._begun: AnyChange | None = None
         self._is_tried = False
         """A request was sent that makes the change."""
         self._is_open = False
         """A request was sent that may have made the change, and its answer does not show it."""
 
-    async def finish(self, on_change: Callable[[Change], object] | None = None) -> ApplyResult:
+    async def finish(self, on_change: Callable[[AnyChange], object] | None = None) -> ApplyResult:
         """Make every change and return the result; raises as `apply` does."""
         ended_by: BaseException | None = None
         withheld: set[str] = set()
-        """The permissions that updates should have given."""
+        """What changes that were not made should have provided."""
+        created: dict[str, str] = {}
+        """The IDs of the roles that the run created, by their names."""
         try:
-            for change in self.result.plan.changes:
-                is_update = change.action == "update"
-                if not is_update or withheld.isdisjoint(change.takes):
-                    refusal = await self._try(change, on_change)
+            for change in self.result.plan.all_changes:
+                step = step_of(change, created)
+                if withheld.isdisjoint(step.needs):
+                    refusal = await self._try(change, step, on_change)
                     ended_by = ended_by or refusal
                     if refusal is None:
                         continue
-                withheld.update(change.gives if is_update else ())
+                withheld.update(step.provides)
         except BaseException as error:
             is_error = isinstance(error, RolesError)
             has_failed = self._is_tried or (is_error and not isinstance(error, StoppedError))
@@ -225,13 +232,13 @@ class Run:
         raise failure from ended_by
 
     async def _try(
-        self, change: Change, on_change: Callable[[Change], object] | None
+        self, change: AnyChange, step: Step, on_change: Callable[[AnyChange], object] | None
     ) -> RolesError | None:
         """Make a change, unless somebody else made it; return the error if it was refused."""
         self._begun, self._is_tried, self._is_open = change, False, False
         result = self.result
         try:
-            await self._make(step_of(change))
+            await self._make(step)
         except RolesError as error:
             is_refusal = getattr(error, "status", None) in _REFUSALS
             if self._is_open or not (is_refusal or isinstance(error, StalePlanError)):
@@ -303,12 +310,21 @@ def check_plan(planned: Plan, expected: Plan | str | None, limit: int | str | No
         stale = StalePlanError(f"nothing was changed: {why}; {now}")
         stale.plan = planned
         raise stale
-    there, removed = planned.custom_roles, len(planned.removals)
-    text = str((_MOST_REMOVALS if there >= _FEW_ROLES else "100%") if limit is None else limit)
-    if removed > (int(text[:-1]) * there / 100 if text.endswith("%") else int(text)):
-        error = TooManyRemovalsError(
-            f"nothing was changed: {removed} of {there} custom roles would be deleted or lose "
-            f"permissions, and the limit is {text}; expect a reviewed plan, or raise max_removals"
-        )
-        error.plan = planned
-        raise error
+    taken = [each for each in in_run(planned.places) if each.action == "take"]
+    bindings = sum(place.bindings for place in planned.places)
+    for removed, there, what in (
+        (
+            planned.removals,
+            planned.custom_roles,
+            "custom roles would be deleted or lose permissions",
+        ),
+        (taken, bindings, "role bindings on declared places would be taken"),
+    ):
+        text = str((_MOST_REMOVALS if there >= _FEW_ROLES else "100%") if limit is None else limit)
+        if len(removed) > (int(text[:-1]) * there / 100 if text.endswith("%") else int(text)):
+            error = TooManyRemovalsError(
+                f"nothing was changed: {len(removed)} of {there} {what}, and the limit is {text}; "
+                "expect a reviewed plan, or raise max_removals"
+            )
+            error.plan = planned
+            raise error

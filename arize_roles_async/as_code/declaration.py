@@ -1,6 +1,6 @@
 """The declaration: the custom roles that an account should have, and their rules."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, Literal, cast
 
@@ -20,6 +20,8 @@ from arize_roles_async.as_code.schema import FIELDS, ROLE_FIELDS
 from arize_roles_async.as_code.toml import File, quote
 
 _MAX_LABEL: Final = 100
+_LISTED: Final = [*FIELDS][: [*FIELDS].index("sets")]
+"""The fields that are no tables."""
 _NEAR: Final = 0.8
 """How like a known one a typing error is; a guess for a new permission would only mislead."""
 _ONCE: Final = "a name, present or former, may appear only once; to pass one on takes two runs"
@@ -88,6 +90,52 @@ class DeclaredRole:
     origins: Mapping[str, str] = attr.field(factory=dict[str, str], eq=False, repr=False)
 
 
+def _to_pairs(users: Mapping[str, str]) -> dict[str, str]:
+    return {user: users[user] for user in sorted(users)} if isinstance(users, Mapping) else users  # pyright: ignore[reportUnnecessaryIsInstance]
+
+
+def _mapping(_: object, field: Any, users: object) -> None:  # noqa: ANN401 - attrs' own
+    is_valid = isinstance(users, Mapping)
+    rules.check((field.name, None if is_valid else f"must be a mapping, not {type_name(users)}"))
+
+
+@attr.frozen(kw_only=True)
+class DeclaredPlace:
+    """A space or a project, and who should have which role on it; a `Declaration` checks it.
+
+    Whom it does not name is left alone.
+
+    Args:
+        space: The name or ID of the space.
+        project: The name or ID of a project in it; None for the space itself.
+        users: The name of the role that each user should have, by the user's whole address or ID.
+        absent: The addresses or IDs of users who should have no role on it.
+        only: Whether everybody else is to lose a role on it; bot users keep theirs.
+
+    Raises:
+        ValidationError: `users` is no mapping, or `absent` no list of names.
+    """
+
+    space: str
+    project: str | None = None
+    users: Mapping[str, str] = attr.field(
+        factory=dict[str, str], converter=_to_pairs, validator=_mapping
+    )
+    absent: tuple[str, ...] = attr.field(default=(), converter=_to_names, validator=_NAMES)
+    only: bool = False
+
+    @property
+    def name(self) -> str:
+        """Its path in a file."""
+        if self.project is None:
+            return f"spaces.{quote(self.space)}"
+        return f"projects.{quote(self.space)}.{quote(self.project)}"
+
+
+def _to_places(values: "Iterable[DeclaredPlace]") -> "tuple[DeclaredPlace, ...]":
+    return _in_order(values)
+
+
 @attr.frozen(kw_only=True)
 class Declaration:
     """The custom roles that an account should have; a role that it does not name is left alone.
@@ -102,6 +150,8 @@ class Declaration:
             unknown one is taken for a typing error.
         account: A label of the account, such as `staging`, which plans show and checksums cover.
         anchor: The ID of a role that the account has; a plan for any other account is refused.
+        places: Who should have which role where; a space or project that no place names is left
+            alone.
         files: The files that it was read from, in which errors show places.
         notes: The roles that an export left out, and why.
 
@@ -121,6 +171,9 @@ class Declaration:
     anchor: str | None = None
     ignored: tuple[str, ...] = attr.field(default=(), converter=_to_names, validator=_NAMES)
     undeclared: Literal["ignore"] | None = None
+    places: tuple[DeclaredPlace, ...] = attr.field(
+        default=(), converter=_to_places, validator=_list_of("DeclaredPlace objects", DeclaredPlace)
+    )
     files: tuple[File, ...] = attr.field(default=(), eq=False, repr=False)
     notes: tuple[Violation, ...] = attr.field(default=(), eq=False, repr=False)
 
@@ -130,10 +183,15 @@ class Declaration:
     def to_toml(self) -> str:
         """Return it as a file in a fixed order, one permission on a line, the notes as comments."""
         notes = [f"# {quote(note)}\n" for note in self.notes]
-        tables = ["".join(notes), *(_statement(f, getattr(self, f)) for f in [*FIELDS][:-2])]
+        tables = ["".join(notes), *(_statement(f, getattr(self, f)) for f in _LISTED)]
         for role in self.roles:
             fields = [_statement(f, getattr(role, f, None)) for f in ROLE_FIELDS]
             tables.append(f"[roles.{quote(role.name)}]\n{''.join(fields)}")
+        for place in self.places:
+            users = [f"users.{quote(u)} = {quote(role)}\n" for u, role in place.users.items()]
+            # `only` comes after whom it keeps.
+            fields = [*users, _statement("absent", place.absent), "only = true\n" * place.only]
+            tables.append(f"[{place.name}]\n{''.join(fields)}")
         return "\n".join(filter(None, tables))
 
 
@@ -160,6 +218,7 @@ def _messages(declaration: Declaration) -> Iterator[tuple[str, str | None]]:
         yield f"{path}.permissions", permissions_flaw(role.permissions)
         named += [(path, role.name), *((f"{path}.previously", name) for name in role.previously)]
     yield from _unknown(declaration)
+    yield from _place_messages(declaration.places)
     places: defaultdict[str, list[str]] = defaultdict(list)
     for path, name in named:
         if message := rules.text_flaw(name):
@@ -170,6 +229,43 @@ def _messages(declaration: Declaration) -> Iterator[tuple[str, str | None]]:
         for path in dict.fromkeys(paths) if len(paths) > 1 else ():
             item = path if path == f"roles.{quote(name)}" else f"{path}.{quote(name)}"
             yield item, f"is at {' and '.join(paths)}; {_ONCE}"
+
+
+def is_address(user: str) -> bool:
+    """Return whether a user is given by the address, and not by an ID."""
+    return "@" in user
+
+
+def as_compared(user: str) -> str:
+    """Return an address without the case of its ASCII letters; an ID as it is."""
+    # `str.lower` maps more than ASCII.
+    return user.encode().lower().decode() if is_address(user) else user
+
+
+def _place_messages(places: Iterable[DeclaredPlace]) -> Iterator[tuple[str, str | None]]:
+    """Yield what is wrong with places, or None, with its path."""
+    for name, times in Counter(place.name for place in places).items():
+        yield name, "is declared more than once" if times > 1 else None
+    for place in places:
+        kinds = [("space", place.space)]
+        kinds += [] if place.project is None else [("project", place.project)]
+        for kind, text in kinds:
+            yield place.name, rules.name_or_id_flaw(kind, text)
+        if place.only is not True and place.only is not False:
+            yield f"{place.name}.only", "must be true or false"
+        if place.only and not place.users:
+            yield f"{place.name}.only", "needs users, who keep their roles"
+        seen = set[str]()
+        for field in ("users", "absent"):
+            for user in getattr(place, field):
+                path = f"{place.name}.{field}.{quote(user)}"
+                is_named = isinstance(user, str) and (is_address(user) or rules.is_id(user))
+                yield path, None if is_named else "is neither an address nor the ID of a user"
+                if is_named and as_compared(user) in seen:
+                    yield path, "is declared more than once here"
+                seen |= {as_compared(user)} if is_named else set[str]()
+        for user, role in place.users.items():
+            yield f"{place.name}.users.{quote(user)}", name_flaw(role)
 
 
 def _unknown(declaration: Declaration) -> Iterator[tuple[str, str]]:

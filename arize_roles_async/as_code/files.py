@@ -9,22 +9,32 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Final, cast
 
+import attr
 import msgspec
 
 from arize_roles_async import AnyPermission, ValidationError, Violation
 from arize_roles_async._roles.requests import permissions_flaw
 from arize_roles_async._values.errors import validation_error
+from arize_roles_async._values.requests import is_id
 from arize_roles_async._values.text import MAX_SEARCHED, nearest, type_name
-from arize_roles_async.as_code.declaration import Declaration, DeclaredRole, to_permissions
-from arize_roles_async.as_code.schema import FIELDS, ROLE_FIELDS, Table
+from arize_roles_async.as_code.declaration import (
+    Declaration,
+    DeclaredPlace,
+    DeclaredRole,
+    is_address,
+    to_permissions,
+)
+from arize_roles_async.as_code.schema import FIELDS, PLACE_FIELDS, ROLE_FIELDS, Table
 from arize_roles_async.as_code.toml import MAX_FILE, TOO_LARGE, File, FileViolation, parsed, quote
 
+_NO_TEAM: Final = "must be no address and no ID, which stand for a user"
 _PART: Final = r'\.?(?:"(?:\\.|[^"\\])*"|[^."]+)'
 """A part of a path, as `quote` writes it."""
 _KINDS: Final[Mapping[str, tuple[Any, str]]] = {
     "string": (str, "a string"),
     "array": (list[str], "a list of strings"),
     "object": (Table, "a table"),
+    "boolean": (bool, "true or false"),
 }
 
 
@@ -133,6 +143,7 @@ def _merged(
             (name, _fields(role, ROLE_FIELDS, f"roles.{quote(name)}", flaws))
             for name, role in roles.items()
         ]
+        table["places"] = [*_places(table, flaws)]
         tables[file] = table
         broken += with_places(flaws, [file])
     fields: Table = {"files": tuple(tables)}
@@ -152,6 +163,18 @@ def _merged(
         sets[name] = () if message else permissions
     wrong += _unknown_sets(fields["roles"], sets)
     fields["roles"] = [_role(name, sets, role) for name, role in fields["roles"]]
+    teams: dict[str, list[str]] = {}
+    for name, users in (each for table in tables.values() for each in table["teams"].items()):
+        path = f"teams.{quote(name)}"
+        wrong += [Violation(path, "is defined more than once")] if name in teams else []
+        wrong += [Violation(path, _NO_TEAM)] if _is_user(name) else []
+        is_list = isinstance(users, list) and all(isinstance(each, str) for each in users)
+        wrong += [] if is_list else [Violation(path, "must be a list of strings")]
+        teams[name] = users if is_list else []
+    places = [each for table in tables.values() for each in table["places"]]
+    fields["places"] = [
+        _place(space, project, given, teams, wrong) for space, project, given in places
+    ]
     try:
         declaration = Declaration(**fields)
         if not (broken or wrong):
@@ -182,6 +205,61 @@ def _fields(
         except msgspec.ValidationError:
             flaws.append(Violation(f"{prefix}{field}", f"must be {called}"))
     return values
+
+
+def _places(
+    table: Table, flaws: list[Violation]
+) -> Iterator[tuple[str, str | None, Mapping[str, Any]]]:
+    """Yield the space, the project, and the fields of each place of a file."""
+    for space, place in table["spaces"].items():
+        yield space, None, _fields(place, PLACE_FIELDS, f"spaces.{quote(space)}", flaws)
+    for space, projects in table["projects"].items():
+        path = f"projects.{quote(space)}"
+        if not isinstance(projects, dict):
+            flaws.append(Violation(path, "must be a table"))
+            continue
+        for project, place in cast("Table", projects).items():
+            each = _fields(place, PLACE_FIELDS, f"{path}.{quote(project)}", flaws)
+            yield space, project, each
+
+
+def _is_user(name: str) -> bool:
+    return is_address(name) or is_id(name)
+
+
+def _place(
+    space: str,
+    project: str | None,
+    fields: Mapping[str, Any],
+    teams: Mapping[str, Iterable[str]],
+    wrong: list[Violation],
+) -> DeclaredPlace:
+    """Return a place with the users of the teams that it names."""
+    place = DeclaredPlace(space=space, project=project)
+    users: dict[str, str] = {}
+    absent: list[str] = []
+
+    def members(field: str, name: str) -> Iterable[str]:
+        if _is_user(name) or name in teams:
+            return teams.get(name, [name])
+        near = nearest(name, teams) if teams and len(wrong) < MAX_SEARCHED else None
+        hint = f"; did you mean {quote(near)}?" if near else ""
+        path = f"{place.name}.{field}.{quote(name)}"
+        wrong.append(Violation(path, f"is neither a team nor a user's address or ID{hint}"))
+        return ()
+
+    for name, role in fields["users"].items():
+        path = f"{place.name}.users.{quote(name)}"
+        if not isinstance(role, str):
+            wrong.append(Violation(path, "must be the name of a role"))
+            continue
+        for user in members("users", name):
+            if user in users:
+                wrong.append(Violation(path, f"{quote(user)} is declared more than once here"))
+            users[user] = role
+    for name in fields["absent"]:
+        absent += members("absent", name)
+    return attr.evolve(place, users=users, absent=absent, only=bool(fields["only"]))
 
 
 def _unknown_sets(

@@ -22,6 +22,14 @@ from arize_roles_async._values import requests as rules
 from arize_roles_async._values.text import alike, printable, type_name
 from arize_roles_async.as_code.declaration import Declaration, DeclaredRole, list_flaw
 from arize_roles_async.as_code.files import with_places
+from arize_roles_async.as_code.places import (
+    BindingChange,
+    PlannedPlace,
+    RolesAfter,
+    compared,
+    in_run,
+    seen,
+)
 from arize_roles_async.as_code.toml import FileViolation, quote
 
 FORMAT_VERSION: Final = 2
@@ -34,6 +42,7 @@ _SIGNS: Final = {"update": "!", "delete": "-", "create": "+"}
 _ALWAYS, _DELETE, TITLE, _DETAIL, _UNDECLARED = range(5)
 _Line = tuple[int, str]
 """The rank of a line in that order, and its text."""
+_RANKS: Final = {"title": TITLE, "delete": _DELETE, "undeclared": _UNDECLARED}
 _ALIKE: Final = 0.7
 """How like a role's name a new one is, at least, if one of both has the other's permissions."""
 _ALIKE_IF_SAME: Final = 0.5
@@ -152,8 +161,8 @@ class Plan:
     """The changes that make an account as declared; `str` of it is a diff."""
 
     changes: tuple[Change, ...]
-    """The changes in the order of a run: updates that take no permission, deletes, creates, updates
-    that give and take, and those that only take; what moves is given before it is taken."""
+    """The changes of roles: updates that take no permission, deletes, creates, updates that give
+    and take, and those that only take; what moves is given before it is taken."""
     unchanged: tuple[Role, ...]
     undeclared: tuple[Role, ...]
     """The custom roles that the declaration does not name; they stay as they are."""
@@ -168,6 +177,32 @@ class Plan:
     predefined: tuple[Role, ...] = ()
     notes: tuple[str, ...] = ()
     """Hints that belong to no change."""
+    places: tuple[PlannedPlace, ...] = ()
+    """The declared spaces and projects, with the changes of who has which role there."""
+
+    @property
+    def all_changes(self) -> "tuple[Change | BindingChange, ...]":
+        """The changes of roles and of role bindings in the order of a run.
+
+        Users get and lose roles when these exist and have all that they get, and before they lose
+        permissions. A role that users have is deleted last.
+        """
+        bindings = in_run(self.places)
+        left = {each.binding.role_id for each in bindings if each.binding}
+
+        def phase(change: Change) -> int:
+            if change.action == "update":
+                return 1 if change.takes else 0
+            return 2 if change.before and change.before.id in left else 0
+
+        roles = [[each for each in self.changes if phase(each) == n] for n in range(3)]
+        return (*roles[0], *bindings, *roles[1], *roles[2])
+
+    @property
+    def is_as_declared(self) -> bool:
+        """True if the account has all that is declared, and nothing else in its reach."""
+        is_same = all(place.is_as_declared for place in self.places)
+        return is_same and not (self.changes or self.undeclared)
 
     @property
     def where(self) -> str | None:
@@ -188,12 +223,15 @@ class Plan:
         The account is its label, its host, and the IDs of its predefined roles and of the declared
         roles that stay as they are.
         """
-        data = {
+        data: dict[str, object] = {
             "account": self.account,
             "host": self.host,
             "ids": sorted(role.id for role in (*self.predefined, *self.unchanged)),
             "changes": [{**c.to_dict(), "file": None, "note": None} for c in self.changes],
         }
+        if bindings := in_run(self.places):
+            named = ("user", "before", "after")
+            data["bindings"] = [{**c.to_dict(), **dict.fromkeys(named)} for c in bindings]
         text = json.dumps(data, sort_keys=True)
         return CHECKSUM_FORMAT + hashlib.sha256(text.encode()).hexdigest()
 
@@ -209,9 +247,10 @@ class Plan:
         lines = [*self._lines()]
         main = fenced([line for line in lines if line[0] != _UNDECLARED], limit)
         block = fenced([line for line in lines if line[0] == _UNDECLARED])
-        count = f"<details><summary>{len(self.undeclared)} not declared</summary>"
+        others = sum(line[0] == _UNDECLARED for line in lines)
+        count = f"<details><summary>{others} not declared</summary>"
         whole = f"{main}{count}\n\n{block}\n</details>\n"
-        return whole if self.undeclared and len(whole) <= limit else main
+        return whole if others and len(whole) <= limit else main
 
     def _lines(self) -> Iterator[_Line]:
         if self.fits_any_account:
@@ -222,12 +261,24 @@ class Plan:
             yield from _lines(change)
         for role in self.undeclared:
             yield _UNDECLARED, f"? {quote(role.name)} is not declared"
+        for kind, text in (line for place in self.places for line in place.lines()):
+            yield _RANKS[kind], text
         for note in self.notes:
             yield TITLE, f"# {note}"
         actions = Counter[str](change.action for change in self.changes)
         counts = [f"{actions[a]} to {a}" for a in _SIGNS if a in actions] or ["no changes"]
         others = f", {len(self.undeclared)} not declared" if self.undeclared else ""
         yield _ALWAYS, f"  {', '.join(counts)}; {len(self.unchanged)} as declared{others}"
+        if self.places:
+            made = Counter[str](each.action for each in in_run(self.places))
+            counts = [f"{made[a]} to {a}" for a in ("give", "change", "take") if a in made]
+            same = sum(place.unchanged for place in self.places)
+            hand = sum(len(place.undeclared) for place in self.places)
+            waiting = sum(len(place.notes) > 0 for place in self.places)
+            others = f", {hand} not declared" if hand else ""
+            others += f", {waiting} waiting" if waiting else ""
+            what = ", ".join(counts) or "no changes"
+            yield _ALWAYS, f"  role bindings: {what}; {same} as declared{others}"
         yield _ALWAYS, f"  checksum {self.checksum}"
 
     def to_dict(self) -> dict[str, Any]:
@@ -241,6 +292,7 @@ class Plan:
             "unchanged": [role.name for role in self.unchanged],
             "undeclared": [role.name for role in self.undeclared],
             "notes": [*self.notes],
+            **({"places": [place.to_dict() for place in self.places]} if self.places else {}),
             "checksum": self.checksum,
         }
 
@@ -256,7 +308,9 @@ async def plan(roles: RolesClient, declaration: Declaration) -> Plan:
     bindings: RoleBindingsClient | None = getattr(roles, "role_bindings", None)
     if bindings is None or all(each.after for each in planned.changes):
         return planned
+    # Those that this plan takes away are no hindrance.
     found = Counter[str]()
+    moved = Counter(each.binding.role_id for each in in_run(planned.places) if each.binding)
     try:
         async for binding in bindings.find():
             found[binding.role_id] += 1
@@ -264,22 +318,34 @@ async def plan(roles: RolesClient, declaration: Declaration) -> Plan:
         return attr.evolve(planned, notes=(*planned.notes, f"role bindings were not read: {error}"))
 
     def noted(change: Change) -> Change:
-        seen = found[change.before.id] if change.before else 0
-        has = f"{seen} role bindings, so the delete is refused" if seen else "no role binding"
+        role_id = change.before.id if change.before else ""
+        left = found[role_id] - moved[role_id]
+        has = f"{left} role bindings, so the delete is refused" if left else "no role binding"
+        has += " after this plan" if moved[role_id] else ""
         return change if change.after else attr.evolve(change, note=f"the key sees {has}")
 
     return attr.evolve(planned, changes=tuple(map(noted, planned.changes)))
 
 
 async def read_plan(roles: RolesClient, declaration: Declaration) -> Plan:
-    """Return the plan for an account, after one walk over its roles."""
+    """Return the plan for an account, after one walk over its roles, and one a kind for places."""
     _check(declaration)
     host = urlsplit(getattr(roles, "base_url", "")).netloc or None
-    return compare((await roles.list().all()).roles, declaration, host=host)
+    found = (await roles.list().all()).roles
+    planned = compare(found, declaration, host=host)
+    if not declaration.places:
+        return planned
+    after = RolesAfter.of(found, [(each.before, each.after) for each in planned.changes])
+    places, violations = compared(declaration, await seen(roles, declaration.places), after)
+    if violations:
+        raise PlanError(violations=tuple(with_places(violations, declaration.files)))
+    return attr.evolve(planned, places=tuple(places))
 
 
 def compare(roles: Iterable[Role], declaration: Declaration, *, host: str | None = None) -> Plan:
     """Return the changes that make an account of these roles (predefined too) as declared.
+
+    Who has which role is no part of it.
 
     The host is that of the account's service, such as `api.arize.com`. `plan` has the client's, and
     only with the same host are the checksums the same.

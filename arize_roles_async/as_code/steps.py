@@ -1,14 +1,19 @@
 """Steps: how a change of a kind looks at the account, what it sends, and what an answer says."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import attr
 
 from arize_roles_async import Role, RolesClient, RolesError
+from arize_roles_async._arize import ArizeClient
+from arize_roles_async._role_bindings.models import RoleBinding
+from arize_roles_async._role_bindings.protocol import RoleBindingsClient
 from arize_roles_async._values import errors
 from arize_roles_async.as_code.declaration import DeclaredRole
-from arize_roles_async.as_code.planning import Change, differing
+from arize_roles_async.as_code.places import BindingChange
+from arize_roles_async.as_code.planning import Change, differing, only_in
 from arize_roles_async.as_code.toml import quote
 
 
@@ -28,6 +33,16 @@ class Step(ABC):
 
     looks_first: ClassVar[bool] = True
     """False if nobody has to look before a first attempt, since the service refuses a second."""
+
+    @property
+    def needs(self) -> Iterable[str]:
+        """What other changes have to provide first; without it, the change is not tried."""
+        return ()
+
+    @property
+    def provides(self) -> Iterable[str]:
+        """What others may need."""
+        return ()
 
     @abstractmethod
     async def is_made(self, client: RolesClient) -> bool:
@@ -55,15 +70,25 @@ def leaves_open(error: RolesError) -> bool:
 @attr.frozen
 class _CreateRole(Step):
     after: DeclaredRole
+    created: dict[str, str]
     looks_first = False
+
+    @property
+    def provides(self) -> Iterable[str]:
+        return (f"role {self.after.name}",)
 
     async def is_made(self, client: RolesClient) -> bool:
         named = [role async for role in client.list() if role.name == self.after.name]
-        return bool(named) and not differing(self.after, named[0])
+        if not named or differing(self.after, named[0]):
+            return False
+        self.created[self.after.name] = named[0].id
+        return True
 
     async def send(self, client: RolesClient) -> None:
         fields: dict[str, Any] = {f: getattr(self.after, f) for f in differing(None, self.after)}
-        _expect_same(await client.create(**fields), self.after)
+        role = await client.create(**fields)
+        _expect_same(role, self.after)
+        self.created[role.name] = role.id
 
     async def is_settled(self, client: RolesClient, error: RolesError) -> bool:
         # An earlier attempt, or another run, may have made the role that has the name.
@@ -74,6 +99,14 @@ class _CreateRole(Step):
 class _UpdateRole(Step):
     before: Role
     after: DeclaredRole
+
+    @property
+    def needs(self) -> Iterable[str]:
+        return only_in(self.before, self.after)
+
+    @property
+    def provides(self) -> Iterable[str]:
+        return only_in(self.after, self.before)
 
     async def is_made(self, client: RolesClient) -> bool:
         try:
@@ -96,6 +129,10 @@ class _UpdateRole(Step):
 class _DeleteRole(Step):
     before: Role
 
+    @property
+    def needs(self) -> Iterable[str]:
+        return (f"users of {self.before.id}",)
+
     async def is_made(self, client: RolesClient) -> bool:
         try:
             now = await client.get(role_id=self.before.id)
@@ -113,12 +150,134 @@ class _DeleteRole(Step):
         return isinstance(error.__cause__ or error, errors.NotFoundError)
 
 
-def step_of(change: Change) -> Step:
-    """Return how to make a change."""
+@attr.frozen
+class _ChangeOfBinding(Step):
+    """What the three changes of a binding have in common."""
+
+    change: BindingChange
+    created: dict[str, str]
+
+    @property
+    def needs(self) -> Iterable[str]:
+        change = self.change
+        if change.after is not None and change.role_id is None:
+            yield f"role {change.after}"
+        if change.takes_right_to_bind:
+            yield f"binder of {change.resource_id}"
+
+    @property
+    def provides(self) -> Iterable[str]:
+        change = self.change
+        if change.binding is not None:
+            yield f"users of {change.binding.role_id}"
+        if change.gives_right_to_bind:
+            yield f"binder of {change.resource_id}"
+
+    @property
+    def role_id(self) -> str:
+        """The ID of the role that the user gets."""
+        return self.change.role_id or self.created[self.change.after or ""]
+
+
+@attr.frozen
+class _Give(_ChangeOfBinding):
+    looks_first = False
+
+    async def is_made(self, client: RolesClient) -> bool:
+        change = self.change
+        wanted = {"user_id": change.user_id, "resource_id": change.resource_id}
+        async for found in _bindings(client).find(**wanted):
+            if found.role_id != self.role_id:
+                raise _stale_binding(change)
+            return True
+        return False
+
+    async def send(self, client: RolesClient) -> None:
+        await _bindings(client).create(
+            user_id=self.change.user_id,
+            role_id=self.role_id,
+            resource_type=self.change.resource_type,
+            resource_id=self.change.resource_id,
+        )
+
+    async def is_settled(self, client: RolesClient, error: RolesError) -> bool:
+        # The user has a role there, perhaps this one; without a right the key sees none.
+        return isinstance(error, errors.ConflictError) and await self.is_made(client)
+
+
+@attr.frozen
+class _Change(_ChangeOfBinding):
+    async def is_made(self, client: RolesClient) -> bool:
+        now = await _seen(client, self.change)
+        if now is None:
+            raise _stale_binding(self.change)
+        if now.role_id == self.role_id:
+            return True
+        _expect_role(now, self.change)
+        return False
+
+    async def send(self, client: RolesClient) -> None:
+        binding = self.change.binding
+        assert binding is not None  # noqa: S101 - a give has none
+        await _bindings(client).update(binding_id=binding.id, role_id=self.role_id)
+
+
+@attr.frozen
+class _Take(_ChangeOfBinding):
+    async def is_made(self, client: RolesClient) -> bool:
+        now = await _seen(client, self.change)
+        if now is not None:
+            _expect_role(now, self.change)
+        return now is None
+
+    async def send(self, client: RolesClient) -> None:
+        binding = self.change.binding
+        assert binding is not None  # noqa: S101 - a give has none
+        await _bindings(client).delete(binding_id=binding.id)
+
+    async def is_settled(self, client: RolesClient, error: RolesError) -> bool:
+        # It is gone, unless the key lacks the right to take it.
+        is_missing = isinstance(error.__cause__ or error, errors.NotFoundError)
+        return is_missing and await self.is_made(client)
+
+
+def step_of(change: Change | BindingChange, created: dict[str, str]) -> Step:
+    """Return how to make a change; `created` has the IDs of the roles that the run creates."""
+    if isinstance(change, BindingChange):
+        if change.binding is None:
+            return _Give(change, created)
+        return _Take(change, created) if change.after is None else _Change(change, created)
     if change.after is None:
         assert change.before is not None  # noqa: S101 - a change has one of both
         return _DeleteRole(change.before)
-    return _UpdateRole(change.before, change.after) if change.before else _CreateRole(change.after)
+    if change.before is None:
+        return _CreateRole(change.after, created)
+    return _UpdateRole(change.before, change.after)
+
+
+def _bindings(client: RolesClient) -> RoleBindingsClient:
+    assert isinstance(client, ArizeClient)  # noqa: S101 - as `seen` has checked
+    return client.role_bindings
+
+
+async def _seen(client: RolesClient, change: BindingChange) -> RoleBinding | None:
+    """Return the binding of a change as it is now, or None if it is gone."""
+    assert change.binding is not None  # noqa: S101 - a give has none
+    try:
+        return await _bindings(client).get(binding_id=change.binding.id)
+    except errors.NotFoundError:
+        return None
+
+
+def _expect_role(now: RoleBinding, change: BindingChange) -> None:
+    if change.binding is None or now.role_id != change.binding.role_id:
+        raise _stale_binding(change)
+
+
+def _stale_binding(change: BindingChange) -> StalePlanError:
+    return StalePlanError(
+        f"{quote(change.user)} has another role on {change.place}, or none, since the plan was made"
+    )
 
 
 def _stale(before: Role, now: Role) -> StalePlanError:

@@ -13,8 +13,10 @@ import attr
 from arize_roles_async import ValidationError, Violation
 from arize_roles_async._values.errors import validation_error
 from arize_roles_async._values.text import printable
-from arize_roles_async.as_code.schema import FIELDS_BY_DEPTH, Table
+from arize_roles_async.as_code.schema import Table, is_list, known_at
 
+_DEPTH: Final = 5
+"""The parts of the longest path that has a place: a user's on a project."""
 _PLAIN: Final = re.compile(r"[A-Za-z0-9 _.-]*")
 MAX_FILE: Final = 32 * 1024 * 1024
 """Bytes of a file."""
@@ -113,10 +115,11 @@ class File:
     def places(self) -> dict[str, int]:
         """The first line of each field, and of each text in its value, by its path."""
         places: dict[str, int] = {}
-        for line, parts, _, texts in statements(self.text):
+        # One form of line ends, as `tomllib` has it.
+        for line, parts, _, texts in statements(self.text.replace("\r\n", "\n")):
             path = ""
-            for part, known in zip(parts, FIELDS_BY_DEPTH, strict=False):
-                path += f".{part}" if part in known else f".{quote(part)}"
+            for depth, part in enumerate(parts[:_DEPTH]):
+                path += f".{part}" if part in known_at(parts, depth) else f".{quote(part)}"
                 places.setdefault(path[1:], line)
             for at, text in texts:
                 item = tomllib.loads(f"x={text}")["x"]
@@ -132,10 +135,7 @@ def formatted(name: str, text: str) -> str:
     parsed(name, text)
     parts, done = list[str](), 0
     for _, path, value, _ in statements(text):
-        is_known = all(
-            part in known or not known for part, known in zip(path, FIELDS_BY_DEPTH, strict=False)
-        )
-        if is_known and len(path) <= len(FIELDS_BY_DEPTH):
+        if is_list(path):
             parts += [text[done : value.start], _listed(text[value])]
             done = value.stop
     return "".join([*parts, text[done:]])

@@ -127,7 +127,8 @@ class TestRefusing:
                 "Twice",
               ]
         '''
-        keys, more = "is not a key here; the keys are", "absent, ignored, undeclared, sets, roles"
+        keys = "is not a key here; the keys are"
+        more = "absent, ignored, undeclared, sets, roles, teams, spaces, projects"
         twice = f'is at absent and roles."C".previously; {ONCE}'
         none = "must hold at least one permission"
         role_keys = f"{keys} description, previously, include, permissions"

@@ -1,0 +1,435 @@
+"""Who has which role, declared beside the roles: plans of places, and how they are applied."""
+
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from arize_roles_async import ValidationError
+from arize_roles_async.as_code import (
+    ApplyError,
+    ApplyResult,
+    Declaration,
+    DeclaredPlace,
+    PlanError,
+    StalePlanError,
+    TooManyRemovalsError,
+    apply,
+    compare,
+    load,
+    loads,
+    plan,
+)
+from arize_roles_async.as_code.apply import Run
+from arize_roles_fake import FakeAccount, FakeRolesClient
+from tests.as_code.accounts import account_of, declared, role_id
+from tests.support.clients import Connect, both_clients
+
+ADA, BOB, CYD, EVE = (f"{name}@example.com" for name in ("ada", "bob", "cyd", "eve"))
+BINDER = ["ROLE_BINDING_CREATE", "ROLE_BINDING_DELETE"]
+
+
+@pytest.fixture
+def account() -> FakeAccount:
+    """An account in which Ada may bind in the space ML, and two others have a role there."""
+    account = account_of("Viewer", "Editor")
+    account.add_role("Admin", BINDER, id=role_id("Admin"))
+    account.add_space("ML")
+    account.add_project("churn", space="ML")
+    for user in (ADA, BOB, CYD, EVE):
+        account.add_user(user)
+    account.bind("Admin", user=ADA, resource="Space:ML")
+    account.bind("Viewer", user=BOB, resource="Space:ML")
+    account.bind("Viewer", user=EVE, resource="Space:ML")
+    return account
+
+
+def place(users: dict[str, str] | None = None, **fields: Any) -> DeclaredPlace:  # noqa: ANN401
+    return DeclaredPlace(space="ML", users=users or {}, **fields)
+
+
+def only(users: dict[str, str]) -> Declaration:
+    """Return a declaration of all who have a role in ML, for the account above."""
+    return Declaration(places=[place(users, only=True)], anchor=role_id("Viewer"))
+
+
+def held(account: FakeAccount) -> dict[tuple[str, str], str]:
+    """Return the role that each user has on each resource, by names."""
+    roles = {role.id: role.name for role in account.roles}
+    return {
+        (account.label(each.user_id), str(each.resource_type)): roles[each.role_id]
+        for each in account.bindings()
+    }
+
+
+async def violation(account: FakeAccount, wanted: Declaration) -> str:
+    with pytest.raises(PlanError) as caught:
+        await plan(FakeRolesClient(account), wanted)
+    (found,) = caught.value.violations
+    return str(found)
+
+
+@both_clients
+async def test_run(connect: Connect, account: FakeAccount) -> None:
+    """One run moves users and deletes their role, in that order; the next plan is empty."""
+    account.add_role("Old", ["ROLE_READ"], id=role_id("Old"))
+    account.bind("Old", user=BOB, resource="Project:ML/churn")
+    wanted = Declaration(
+        roles=[declared("New")],
+        absent=["Old"],
+        places=[
+            place({CYD: "New", BOB: "Editor"}, absent=[EVE]),
+            DeclaredPlace(space="ML", project="churn", users={BOB: "New"}),
+        ],
+    )
+    made: list[str] = []
+    async with connect(account) as roles:
+        first = await plan(roles, wanted)
+        await apply(
+            roles, wanted, expected=first.checksum, on_change=lambda each: made.append(str(each))
+        )
+        again = await plan(roles, wanted)
+    assert made == [
+        'create "New"',
+        f'give "New" to "{CYD}" on space "ML"',
+        f'change "{BOB}" from "Old" to "New" on project "churn" in space "ML"',
+        f'change "{BOB}" from "Viewer" to "Editor" on space "ML"',
+        f'take "Viewer" from "{EVE}" on space "ML"',
+        'delete "Old"',
+    ]
+    assert again.all_changes == ()
+    assert held(account) == {
+        (ADA, "SPACE"): "Admin",
+        (BOB, "SPACE"): "Editor",
+        (CYD, "SPACE"): "New",
+        (BOB, "PROJECT"): "New",
+    }
+
+
+TEXT = f"""\
+  for any account, since no file has an anchor
+? "Admin" is not declared
+? "Editor" is not declared
+? "Viewer" is not declared
+  space "ML"
++ give "Editor" to "{CYD}"
+~ change "{BOB}" from "Viewer" to "Editor"
+- take "Viewer" from "{EVE}"
+? "{ADA}" has "Admin" on space "ML"
+#     "zoe@example.com" is not there, so "Viewer" waits
+  no changes; 0 as declared, 3 not declared
+  role bindings: 1 to give, 1 to change, 1 to take; 0 as declared, 1 not declared, 1 waiting
+  checksum """
+
+
+async def test_forms(account: FakeAccount) -> None:
+    """A plan shows each place with its changes, what was made by hand, and who waits."""
+    wanted = Declaration(
+        places=[
+            place({CYD: "Editor", BOB.upper(): "Editor", "zoe@example.com": "Viewer"}, absent=[EVE])
+        ]
+    )
+    planned = await plan(FakeRolesClient(account), wanted)
+    assert str(planned).startswith(TEXT)
+    assert not planned.is_as_declared
+    (shown,) = planned.to_dict()["places"]
+    assert [each["action"] for each in shown["changes"]] == ["give", "change", "take"]
+    assert planned.to_markdown().count("?") == 4
+    without = compare(account.roles, attrs.evolve(wanted, places=()))
+    assert "places" not in without.to_dict()
+    assert planned.checksum != without.checksum
+
+
+async def test_only(account: FakeAccount) -> None:
+    """`only` takes the roles of people whom nobody names, and of no bot user or hidden user."""
+    bot = account.add_user(None, id="bot")
+    account.bind("Viewer", user=bot.id, resource="Space:ML")
+    wanted = only({ADA: "Admin", BOB: "Viewer"})
+    await apply(FakeRolesClient(account), wanted, max_removals="100%")
+    assert held(account) == {
+        (ADA, "SPACE"): "Admin",
+        (BOB, "SPACE"): "Viewer",
+        ("bot", "SPACE"): "Viewer",
+    }
+
+
+async def test_waiting(account: FakeAccount) -> None:
+    """While somebody is not there, `only` takes nobody's role: it may be a typing error."""
+    before = held(account)
+    wanted = only({"adda@example.com": "Admin", BOB: "Viewer"})
+    planned = (await apply(FakeRolesClient(account), wanted)).plan
+    assert planned.places[0].notes == (
+        '"adda@example.com" is not there, so "Admin" waits',
+        "so nobody else loses a role here meanwhile",
+    )
+    assert held(account) == before
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        (
+            Declaration(places=[place({ADA: "Viewer"})]),
+            'spaces."ML": nobody would be left on it who ',
+        ),
+        (Declaration(places=[place(absent=[ADA])]), 'spaces."ML": nobody would be left on it who '),
+        (
+            Declaration(roles=[declared("Admin")], places=[place({BOB: "Viewer"})]),
+            'spaces."ML": nobody would be left on it who ',
+        ),
+        (Declaration(places=[place({BOB: "Nobody"})]), "there is no role"),
+        (
+            Declaration(places=[DeclaredPlace(space="XX")]),
+            'spaces."XX": there is no space "XX", as ',
+        ),
+        (
+            Declaration(places=[DeclaredPlace(space="ML", project="X")]),
+            'projects."ML"."X": there is no project "X", as far as the key sees',
+        ),
+        (Declaration(places=[place({ADA: "Admin"}, only=True)]), "only: needs an anchor, since "),
+        (
+            Declaration(places=[DeclaredPlace(space="Two")]),
+            '2 spaces are named "Two"; give an ID: ',
+        ),
+        (
+            Declaration(places=[place({"old@example.com": "Viewer"})]),
+            '2 users have the address; give one of the IDs: "',
+        ),
+    ],
+)
+async def test_refused(account: FakeAccount, wanted: Declaration, message: str) -> None:
+    """What fits no account is refused before anything is changed."""
+    for organization in ("one", "two"):
+        account.add_space("Two", organization=organization)
+    account.add_user("old@example.com", status="EXPIRED", id="VXNlcjox")
+    account.add_user("old@example.com", status="INVITED", id="VXNlcjoy")
+    assert message in await violation(account, wanted)
+
+
+async def test_twice(account: FakeAccount) -> None:
+    """A place or a user that is declared by the name and by the ID is declared twice."""
+    space_id, bob = account.id("Space:ML"), account.id(BOB)
+    by_id = Declaration(places=[place(), DeclaredPlace(space=space_id)])
+    assert "declared more than once, by its name and its ID" in await violation(account, by_id)
+    both = Declaration(places=[place({BOB: "Admin", bob: "Viewer"})])
+    assert "declared more than once here, by the ID" in await violation(account, both)
+    absent = Declaration(places=[place({BOB: "Admin"}, absent=[bob])])
+    assert "declared more than once here" in await violation(account, absent)
+
+
+async def result_of(account: FakeAccount, wanted: Declaration) -> ApplyResult:
+    with pytest.raises(ApplyError) as caught:
+        await apply(FakeRolesClient(account), wanted)
+    return caught.value.result
+
+
+@pytest.mark.parametrize(
+    ("wanted", "user", "role"),
+    [
+        (place({CYD: "Viewer"}), CYD, "Editor"),
+        (place({BOB: "Editor"}), BOB, "Admin"),
+        (place({BOB: "Editor"}), BOB, None),
+        (place(absent=[BOB]), BOB, "Editor"),
+    ],
+)
+async def test_meanwhile(
+    account: FakeAccount, wanted: DeclaredPlace, user: str, role: str | None
+) -> None:
+    """What somebody else gave, changed or took since the plan stays as it is."""
+    planned = await plan(FakeRolesClient(account), Declaration(places=[wanted]))
+    assert planned.all_changes
+    run = Run(FakeRolesClient(account), planned)
+    theirs = account.id(user), account.id("Space:ML")
+    others = FakeRolesClient(account).role_bindings
+    target = {"user_id": theirs[0], "resource_type": "SPACE", "resource_id": theirs[1]}
+    if role is None:
+        await others.remove(**target)
+    else:
+        await others.ensure(**target, role_id=role_id(role))
+    with pytest.raises(ApplyError):
+        await run.finish()
+    (refused,) = run.result.refused
+    assert refused.reason == (
+        f'"{user}" has another role on space "ML", or none, since the plan was made'
+    )
+    assert held(account).get((user, "SPACE")) == role
+
+
+@pytest.mark.parametrize("fault", ["lost", 503])
+async def test_lost(account: FakeAccount, fault: Any) -> None:  # noqa: ANN401
+    """A change whose answer was lost is made once, and counts as made."""
+    for operation in ("create", "update", "delete"):
+        changed: Any = f"role_bindings.{operation}"
+        account.fail(changed, fault, when="after")
+    wanted = Declaration(places=[place({CYD: "Viewer", BOB: "Editor"}, absent=[EVE])])
+    result = await apply(FakeRolesClient(account), wanted)
+    assert len(result.made) == 3
+    assert held(account) == {
+        (ADA, "SPACE"): "Admin",
+        (BOB, "SPACE"): "Editor",
+        (CYD, "SPACE"): "Viewer",
+    }
+
+
+async def test_made_already(account: FakeAccount) -> None:
+    """What somebody else made as declared since the plan counts as made."""
+    wanted = Declaration(places=[place({CYD: "Viewer", BOB: "Editor"}, absent=[EVE])])
+    run = Run(FakeRolesClient(account), await plan(FakeRolesClient(account), wanted))
+    await apply(FakeRolesClient(account), wanted)
+    assert len((await run.finish()).made) == 3
+
+
+@pytest.mark.parametrize(
+    ("fault", "wanted", "refused", "skipped"),
+    [
+        (
+            ("create", "New"),
+            place({CYD: "New"}),
+            'create "New"',
+            [f'give "New" to "{CYD}" on space "ML"'],
+        ),
+        (
+            ("role_bindings.create", CYD),
+            place({CYD: "Admin", ADA: "Viewer"}),
+            f'give "Admin" to "{CYD}" on space "ML"',
+            [f'change "{ADA}" from "Admin" to "Viewer" on space "ML"'],
+        ),
+        (
+            ("role_bindings.delete", None),
+            place({CYD: "Editor"}, absent=[EVE, BOB]),
+            f'take "Viewer" from "{BOB}" on space "ML"',
+            ['delete "Viewer"'],
+        ),
+    ],
+)
+async def test_dependent(
+    account: FakeAccount,
+    fault: tuple[Any, str | None],
+    wanted: DeclaredPlace,
+    refused: str,
+    skipped: list[str],
+) -> None:
+    """A change that depends on a refused one is not tried; all others are."""
+    account.fail(fault[0], 403, about=fault[1])
+    absent = ["Viewer"] if skipped == ['delete "Viewer"'] else []
+    declaration = Declaration(roles=[declared("New")], absent=absent, places=[wanted])
+    result = await result_of(account, declaration)
+    assert [str(each.change) for each in result.refused] == [refused]
+    assert [str(each) for each in result.not_reached] == skipped
+
+
+async def test_removals(account: FakeAccount) -> None:
+    """Takes on declared places are limited as removals from roles are."""
+    for n in range(10):
+        account.bind("Viewer", user=f"user-{n}@example.com", resource="Space:ML")
+    wanted = Declaration(places=[place(absent=[f"user-{n}@example.com" for n in range(4)])])
+    with pytest.raises(
+        TooManyRemovalsError, match="4 of 13 role bindings on declared places would"
+    ):
+        await apply(FakeRolesClient(account), wanted)
+    await apply(FakeRolesClient(account), wanted, max_removals=4)
+    assert len(held(account)) == 9
+
+
+async def test_checksum(account: FakeAccount) -> None:
+    """A plan that was reviewed is refused as soon as another person's change is in it."""
+    wanted = Declaration(places=[place({BOB: "Editor", CYD: "Viewer"})])
+    reviewed = await plan(FakeRolesClient(account), wanted)
+    account.bind("Viewer", user=CYD, resource="Space:ML")
+    with pytest.raises(StalePlanError):
+        await apply(FakeRolesClient(account), wanted, expected=reviewed)
+
+
+async def test_other_client(account: FakeAccount) -> None:
+    """A client of roles alone is refused."""
+
+    class Roles:
+        def __init__(self) -> None:
+            self.list = FakeRolesClient(account).list
+
+    with pytest.raises(ValidationError, match="must be a client with role_bindings and directory"):
+        await plan(Roles(), Declaration(places=[place()]))  # type: ignore[arg-type]
+
+
+FILE = """
+anchor = "Um9sZTpWaWV3ZXI="
+
+[teams]
+data = ["ada@example.com", "bob@example.com"]
+
+[spaces."ML"]
+users."data" = "Admin"
+users."cyd@example.com" = "Viewer"
+absent = ["eve@example.com"]
+only = true
+
+[projects."ML"."churn".users]
+data = "Viewer"
+"""
+
+
+def test_file() -> None:
+    """A file names teams; its places have their members, and what is written reads the same."""
+    read = loads(FILE)
+    assert read.places == (
+        DeclaredPlace(space="ML", project="churn", users={ADA: "Viewer", BOB: "Viewer"}),
+        place({ADA: "Admin", BOB: "Admin", CYD: "Viewer"}, absent=[EVE], only=True),
+    )
+    assert loads(read.to_toml()) == read
+    assert loads(FILE.replace("\n", "\r\n")) == read
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[spaces.S.users]\nx = "A"', 'file:2: spaces."S".users."x": is neither a team nor '),
+        ('[teams]\ndata = []\n[spaces.S.users]\ndat = "A"', '; did you mean "data"?'),
+        ('[teams]\n"a@b" = []', 'file:2: teams."a@b": must be no address and no ID'),
+        ("[teams]\na = 1", 'teams."a": must be a list of strings'),
+        ('[spaces.S.users]\n"a@b" = 1', 'users."a@b": must be the name of a role'),
+        ('[spaces.S.users]\n"a@b" = "A"\n"A@b" = "B"', "is declared more than once here"),
+        ('[spaces.S]\nabsent = ["a@b"]\nusers."a@b" = "A"', "is declared more than once here"),
+        (
+            '[teams]\nt = ["a@b"]\n[spaces.S.users]\nt = "A"\n"a@b" = "B"',
+            '"a@b" is declared more than once here',
+        ),
+        ("[spaces.S]\nonly = true", 'file:2: spaces."S".only: needs users, who keep their roles'),
+        ("[spaces.S]\nonly = 1", 'file:2: spaces."S".only: must be true or false'),
+        ("[spaces]\nS = 1", 'spaces."S": must be a table'),
+        ("[projects]\nS = 1", 'projects."S": must be a table'),
+        ("[projects.S.P]\nx = 1", 'file:2: projects."S"."P"."x": is not a key here; the keys are '),
+        (
+            '[teams]\nt = ["x"]\n[spaces.S.users]\nt = "A"',
+            "is neither an address nor the ID of a user",
+        ),
+        ('[spaces.""]', "must not be empty"),
+    ],
+)
+def test_flaws(text: str, message: str) -> None:
+    """Every violation has its place, also with the line ends of Windows."""
+    with pytest.raises(ValidationError) as caught:
+        loads(text)
+    assert message in str(caught.value)
+    with pytest.raises(ValidationError) as again:
+        loads(text.replace("\n", "\r\n"))
+    assert str(again.value) == str(caught.value)
+
+
+def test_two_files(tmp_path: Path) -> None:
+    """A place or a team is in one file."""
+    for name in ("a.toml", "b.toml"):
+        (tmp_path / name).write_text('[teams]\nt = []\n[spaces.S]\nabsent = ["a@b"]', "utf-8")
+    with pytest.raises(ValidationError) as caught:
+        load(tmp_path)
+    assert len(caught.value.violations) == 4
+
+
+def test_record() -> None:
+    """A place that is made by hand is checked, too."""
+    wrong: Any = {"users": ["a@b"]}
+    with pytest.raises(ValidationError, match="users: must be a mapping, not list"):
+        DeclaredPlace(space="S", **wrong)
+    other: Any = {"only": "yes"}
+    with pytest.raises(ValidationError, match="only: must be true or false"):
+        Declaration(places=[DeclaredPlace(space="S", **other)])
