@@ -168,7 +168,9 @@ def _merged(
         path = f"teams.{quote(name)}"
         wrong += [Violation(path, "is defined more than once")] if name in teams else []
         wrong += [Violation(path, _NO_TEAM)] if _is_user(name) else []
-        is_list = isinstance(users, list) and all(isinstance(each, str) for each in users)
+        is_list = isinstance(users, list) and all(
+            isinstance(each, str) for each in cast("list[object]", users)
+        )
         wrong += [] if is_list else [Violation(path, "must be a list of strings")]
         teams[name] = users if is_list else []
     places = [each for table in tables.values() for each in table["places"]]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from arize_roles_async import Role, RolesClient
-from arize_roles_async.as_code import ApplyError, ApplyResult, Change, Declaration, DeclaredRole
+from arize_roles_async.as_code import ApplyError, ApplyResult, Declaration, DeclaredRole
 from arize_roles_async.as_code.apply import Run
 from arize_roles_async.as_code.planning import read_plan
 from arize_roles_fake import FakeAccount
@@ -74,7 +74,7 @@ def mixed_account() -> FakeAccount:
     return account
 
 
-def texts(changes: Iterable[Change]) -> list[str]:
+def texts(changes: Iterable[object]) -> list[str]:
     return [str(each) for each in changes]
 
 

@@ -12,7 +12,6 @@ import pytest
 from arize_roles_async import RetryPolicy, Role, ValidationError
 from arize_roles_async.as_code import (
     ApplyError,
-    Change,
     Declaration,
     StalePlanError,
     TooManyRemovalsError,
@@ -150,7 +149,7 @@ async def test_contradicted(other: dict[str, Any], named: str) -> None:
 async def test_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
     """A cancelled run ends as such, after its callback got what was made."""
     monkeypatch.setattr(FakeRolesClient, "delete", AsyncMock(side_effect=asyncio.CancelledError))
-    made: list[Change] = []
+    made: list[object] = []
     with pytest.raises(asyncio.CancelledError):
         await apply(FakeRolesClient(mixed_account()), MIXED, on_change=made.append)
     assert texts(made) == ['update "B old" -> "B"', 'update "C"']
@@ -161,7 +160,7 @@ async def test_callback_raises() -> None:
     account = account_of("A", "B")
     run = Run(FakeRolesClient(account), await plan(FakeRolesClient(account), UPDATE))
 
-    def fail(_: Change) -> None:
+    def fail(_: object) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
