@@ -478,9 +478,7 @@ async def _found(read: Call) -> list[Any]:
     """Return what a call finds, which is nothing if it is refused."""
     try:
         return await read.found()
-    except StatusError as error:
-        if isinstance(error, AuthenticationError):
-            raise
+    except StatusError:
         return []
 
 

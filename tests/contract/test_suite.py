@@ -20,7 +20,13 @@ from arize_roles_fake.contract import (
     RolesContract,
 )
 from arize_roles_fake.contract._suite import with_client
-from tests.contract.suites import BlockSuite, FakeDirectorySuite, FakeSuite, contract_tests
+from tests.contract.suites import (
+    BlockSuite,
+    FakeBindingsSuite,
+    FakeDirectorySuite,
+    FakeSuite,
+    contract_tests,
+)
 from tests.contract.wrapping import Wrapper
 
 TESTS = len(contract_tests())
@@ -378,6 +384,20 @@ def test_no_address() -> None:
 
     with pytest.raises(LookupError, match="the first of user_ids must have an address"):
         Bots().test_get()
+
+
+@pytest.mark.parametrize(
+    ("suite", "rule", "message"),
+    [
+        (FakeSuite, "test_name_taken", "the account must have a predefined role"),
+        (FakeBindingsSuite, "test_unknown", "the account must know its users and resources"),
+    ],
+)
+def test_bare_account(suite: type, rule: str, message: str) -> None:
+    """An account that lacks what a rule needs gets an error that says so."""
+    bare: Any = type("Bare", (suite,), {"account": FakeAccount(predefined=False)})
+    with pytest.raises(LookupError, match=message):
+        getattr(bare(), rule)()
 
 
 def test_real_time(monkeypatch: pytest.MonkeyPatch) -> None:
