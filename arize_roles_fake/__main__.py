@@ -35,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if chosen.command == "demo":
         from arize_roles_fake._server.demo import demo
 
-        return asyncio.run(demo())
+        asyncio.run(demo())
+        return 0
     try:
         account, file = _account(chosen)
     except (ValueError, OSError) as error:

@@ -1,6 +1,7 @@
 """`FakeAccount`: the account that a test sets up, breaks and inspects in place of the service."""
 
 import functools
+import inspect
 import math
 import os
 import threading
@@ -207,8 +208,7 @@ class FakeAccount(Contents, Script, Assertions):
             assumptions: As for a new account; the file's by default.
 
         Raises:
-            ValueError: The text is not in this format; the message says where, and what to write
-                in a file of version 0.4 or older.
+            ValueError: The text is not in this format; the message says where.
             OSError: The file cannot be read.
         """
         with account_file.loaded(source) as data:
@@ -242,8 +242,8 @@ class FakeAccount(Contents, Script, Assertions):
         for entry in directory.entries():
             self._add_entry(entry)
         records.blocked.update(map(ids.of_user, directory.blocked))
-        roles.foreign_ids.update(data.deleted_ids, (each.id or "" for each in data.roles))
-        bindings.foreign_ids.update(each.id or "" for each in data.role_bindings)
+        roles.foreign_ids.update(data.deleted_ids, (each.id for each in data.roles if each.id))
+        bindings.foreign_ids.update(each.id for each in data.role_bindings if each.id)
         for each in reversed(data.roles):
             fields = msgspec.structs.asdict(each)
             if each.id is not None and roles.by_id(each.id) is not None:
@@ -387,6 +387,13 @@ class FakeAccount(Contents, Script, Assertions):
             return failed_answer(fault, None)
         answer = answer_of(self._state, incoming.operation, grants, request)
         return (answer, None) if fault is None else failed_answer(fault, answer)
+
+
+for _part in (Contents, Script, Assertions):
+    for _name, _method in vars(_part).items():
+        if inspect.isfunction(_method):
+            # An error about its arguments shows this name.
+            inspect.unwrap(_method).__qualname__ = f"FakeAccount.{_name}"
 
 
 def keys_of(account: FakeAccount) -> Keys:

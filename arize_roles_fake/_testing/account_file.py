@@ -16,11 +16,6 @@ from arize_roles_fake._testing.make_role import writable
 FORMAT: Final = 2
 """The format of account files; a file by hand needs none."""
 
-_OLDER: Final = (
-    'version 0.4 or older wrote it: write "format": 2 and "tenant": "", which keeps its IDs, and '
-    'the "bindings" of a role as "role_bindings": [{"role": …, "user": …, "resource": …}]'
-)
-
 _LAST_YEAR: Final = 9998
 
 
@@ -116,19 +111,15 @@ def decode(text: str) -> AccountData:
         return _decoded(text.removeprefix("\ufeff"))
     # The errors of the oldest msgspec are no ValueError.
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        hint = f" ({_OLDER})" if '"bindings"' in text else ""
-        raise ValueError(f"this is not an account file: {error}{hint}") from error
+        raise ValueError(f"this is not an account file: {error}") from error
 
 
 def _decoded(text: str) -> AccountData:
     found = msgspec.json.decode(text, type=_Versioned).format
-    if found > FORMAT:
+    if found not in {0, FORMAT}:
         raise ValueError(
-            f"it has format {found}, and this version of arize-roles-async reads formats up to "
-            f"{FORMAT}: a later version wrote it"
+            f"it has format {found}, and this version of arize-roles-async reads format {FORMAT}"
         )
-    if found == 1:
-        raise ValueError(f"it has format 1: {_OLDER}")
     data = msgspec.json.decode(text, type=AccountData)
     Ids(data.tenant or "")
     # The account's time goes on from there, so the last year is left free.

@@ -112,6 +112,7 @@ class FaultArguments(Matcher):
             *_operation_flaws(self),
             *_moment_flaws(self),
             *_body_flaws(self),
+            *_retry_flaws(self),
             *_header_flaws(self),
         ]
         if flaws:
@@ -178,24 +179,30 @@ def _body_flaws(fault: FaultArguments) -> Iterator[str]:
         yield f"an answer with {fault.failure} has no body, so body must be empty"
 
 
-def _header_flaws(fault: FaultArguments) -> Iterator[str]:
+def _retry_flaws(fault: FaultArguments) -> Iterator[str]:
     seconds = fault.retry_after
     if seconds is not None and fault.failure not in {429, 503}:
         yield f"only a 429 or a 503 has a retry_after, not {_name(fault)}"
     is_date = isinstance(seconds, str) and re.fullmatch(_HEADER_VALUE, seconds)
     if not (seconds is None or is_date or (is_count(seconds) and int(seconds) < _MAX_SECONDS)):
         yield f"retry_after must be 0 or more, or a date as text, not {quoted(seconds)}"
+
+
+def _header_flaws(fault: FaultArguments) -> Iterator[str]:
     if fault.headers and not isinstance(fault.failure, int):
         yield f"headers need a status as the failure, not {_name(fault)}"
     if not isinstance(cast("object", fault.headers), Mapping):
         yield f"headers must be a mapping, not {type_name(fault.headers)}"
         return
-    for name, value in cast("Mapping[object, object]", fault.headers).items():
+    headers = cast("Mapping[object, object]", fault.headers)
+    if len({str(name).lower() for name in headers}) < len(headers):
+        yield "headers must hold each name once, in upper or lower case"
+    for name, value in headers.items():
         if not (isinstance(name, str) and re.fullmatch(_HEADER_NAME, name)):
             yield f"headers must have names that HTTP allows, not {quoted(name)}"
         elif name.lower() in _FRAMING:
             yield f"headers must not hold {name}, which frames the message"
-        elif name.lower() == "retry-after" and seconds is not None:
+        elif name.lower() == "retry-after" and fault.retry_after is not None:
             yield "headers hold Retry-After, so retry_after must not be given"
         elif not (isinstance(value, str) and re.fullmatch(f"{_HEADER_VALUE}|", value)):
             yield f"headers must have values of printable ASCII, not {quoted(value)} for {name}"

@@ -1,7 +1,7 @@
 """A request as the account's controls see it: what it is about, and which calls a test means."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import attrs
 
@@ -13,6 +13,12 @@ from arize_roles_fake._service.wire import parse_id, parse_json, query_of
 
 if TYPE_CHECKING:
     from arize_roles_fake._testing.call_log import LoggedCall
+
+
+_NAMING: Final = frozenset(
+    {"name", "email", "role_id", "user_id", "resource_id", "space_id", "project_id", "space_name"}
+)
+"""The fields of requests that name what they are about."""
 
 
 @attrs.frozen
@@ -82,7 +88,7 @@ class IncomingRequest:
 def incoming_of(
     state: State, operation: str, request: Request, call: ClientCall, attempt: int
 ) -> IncomingRequest:
-    records, label, path_id = state.records, state.ids.label, parse_id(request.path)
+    records, label, path_id = state.records, state.ids.label_or_id, parse_id(request.path)
     incoming = IncomingRequest(request=request, operation=operation, call=call, attempt=attempt)
     if operation == "create":
         incoming.role = _texts(request).get("name")
@@ -110,7 +116,7 @@ def incoming_of(
 
 
 def _texts(request: Request) -> dict[str, str]:
-    """Return the texts in the query and the body of a request."""
+    """Return the texts in the query and the body of a request that name something."""
     body = parse_json(request.body)
     given = query_of(request) | (cast("dict[str, Any]", body) if isinstance(body, dict) else {})
-    return {name: text for name, text in given.items() if isinstance(text, str)}
+    return {name: text for name, text in given.items() if name in _NAMING and isinstance(text, str)}

@@ -78,7 +78,7 @@ class TestOutput:
 
         The sections of pytest's reports, with their titles, are searched, too.
         """
-        secrets = [Secret(key) for key in keys if key]
+        secrets = [Secret(key) for key in keys]
         texts: list[tuple[str, object]] = [*sections, *self._texts]
         texts += [("Warning", each.message) for block in self._warnings for each in block]
         lines = [

@@ -62,7 +62,7 @@ class Recorder:
             self._is_paused = was_paused
 
     def note_call(self, account: RecordedAccount, keys: Iterable[str]) -> None:
-        self.keys.update(keys)
+        self.keys.update(filter(None, keys))  # A request without a key has an empty one.
         _, count = self._asked.pop(id(account), (account, 0))
         self._asked[id(account)] = account, count + 1
         if len(self._asked) > _MAX_ACCOUNTS:

@@ -57,7 +57,9 @@ REQUESTS: Final[dict[str, tuple[str, dict[str, object] | None, set[str]]]] = {
     "projects.get": ("GET /v2/projects/<Project:ML/churn>", None, PROJECT),
 }
 """A request of each operation, and what it is about; IDs are in angle brackets."""
-NAMES: Final = sorted({name for *_, names in REQUESTS.values() for name in names})
+NO_NAMES: Final = ("SPACE", "d", "ROLE_READ", "ada")
+"""Texts of requests that name nothing."""
+NAMES: Final = sorted({*NO_NAMES, *(name for *_, names in REQUESTS.values() for name in names)})
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -87,6 +89,14 @@ def test_about(operation: str) -> None:
                 find(operation, about=ids.get(name, name))
         else:
             assert len(find(operation, about=ids.get(name, name))) == (name in about)
+
+
+def test_foreign() -> None:
+    """A label is no name of what another account has under it."""
+    account = account_at_noon()
+    account.fail("users.get", 503, about="ada")
+    assert answer(account, f"GET /v2/users/{quote(FakeAccount().id('ada'))}", None)[0] != 503
+    assert account.calls_of("users.get", about="ada") == ()
 
 
 LOOK_UPS: Final[dict[str, Callable[[Any], Awaitable[object]]]] = {

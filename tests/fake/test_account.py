@@ -91,6 +91,19 @@ IMPOSSIBLE: list[tuple[Callable[[Any], object], str]] = [
 ]
 
 
+METHODS = [
+    name for name in dir(FakeAccount) if name[0] != "_" and callable(getattr(FakeAccount, name))
+]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_arguments(name: str) -> None:
+    """An error about the arguments of a method names it as the test wrote it."""
+    method = getattr(FakeAccount(), name)
+    with pytest.raises(TypeError, match=rf"^FakeAccount\.{name}\(\) "):
+        method(nonsense=1)
+
+
 @pytest.mark.parametrize(("act", "message"), IMPOSSIBLE)
 def test_refused(act: Act, message: str) -> None:
     """What is impossible, or cannot be meant, is refused, and changes nothing."""

@@ -112,24 +112,16 @@ class TestLoad:
         loaded.add_role("C")
         assert [each.id == role for each in loaded.roles] == [False, True, False]
         assert [each.id == binding for each in loaded.bindings()] == [False, True]
-
-    @pytest.mark.parametrize("text", ['{"format": 1, "roles": []}', '{"bindings": []}'])
-    def test_older(self, text: str) -> None:
-        """The error about a file of version 0.4 or 0.3 says what to write."""
-        advice = 'version 0.4 or older wrote it: write "format": 2 and "tenant": "", which keeps '
-        with pytest.raises(ValueError, match=f"^{NO_FILE}.*{advice}"):
-            FakeAccount.load(text)
+        assert "deleted_ids" not in FakeAccount.load('{"roles": [{"name": "A"}]}').dump()
 
     @pytest.mark.parametrize(
         ("text", "message"),
         [
             (
                 '{"format": 3, "teams": []}',
-                (
-                    f"{NO_FILE}it has format 3, and this version of arize-roles-async reads "
-                    "formats up to 2: a later version wrote it"
-                ),
+                f"{NO_FILE}it has format 3, and this version of arize-roles-async reads format 2",
             ),
+            ('{"format": 1, "roles": []}', f"{NO_FILE}it has format 1, and "),
             ('{"roles": "\ud800"}', NO_FILE),
             ('{"x": ' + "[" * 100_000, NO_FILE),
             ('{"roles": [{"name": "A", "permisions": []}]}', NO_FILE),

@@ -85,6 +85,10 @@ IMPOSSIBLE: list[tuple[dict[str, Any], str]] = [
         {"headers": {"Content-Length": "1"}},
         "headers must not hold Content-Length, which frames the message",
     ),
+    (
+        {"headers": {"x-a": "1", "X-A": "2"}},
+        "headers must hold each name once, in upper or lower case",
+    ),
     ({"headers": [1]}, "headers must be a mapping, not list"),
     ({"headers": {"X A": "b"}}, "headers must have names that HTTP allows, not 'X A'"),
     (

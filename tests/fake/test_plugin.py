@@ -272,7 +272,8 @@ def test_newest() -> None:
     """Of many accounts the eight that were asked last are in the report, with all their calls."""
     recorder, accounts = Recorder(), [FakeAccount(predefined=False) for _ in range(9)]
     for account in (*accounts[:8], accounts[0], accounts[8]):
-        recorder.note_call(account, ())
+        recorder.note_call(account, ("",))
+    assert recorder.keys == set()
     assert recorder.accounts() == [
         *((account, 1) for account in accounts[2:8]),
         *((accounts[0], 2), (accounts[8], 1)),

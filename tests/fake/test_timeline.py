@@ -15,7 +15,7 @@ import pytest
 
 from arize_roles_async import Role, RolesClient, Timeouts
 from arize_roles_fake import FakeAccount, FakeRolesClient
-from arize_roles_fake._testing.timeline import timeline_of, waiting_in_real_time
+from arize_roles_fake._testing.timeline import SharedTime, timeline_of, waiting_in_real_time
 from tests.support.clients import START, Act, account_at_noon, meddled, passed
 from tests.support.event_loop import on_each_backend
 
@@ -30,6 +30,17 @@ async def run_together(*calls: Callable[[], Coroutine[Any, Any, object]]) -> Non
     async with anyio.create_task_group() as group:
         for call in calls:
             group.start_soon(call)
+
+
+def test_shared() -> None:
+    """Time passes for all accounts of a mock, or for none."""
+    late = FakeAccount(clock=lambda: START.replace(year=9999, month=12, day=31))
+    accounts = [account_at_noon(), late]
+    with pytest.raises(ValueError, match="past the year 9999"):
+        SharedTime([*accounts]).advance(86_400)
+    assert accounts[0].now() == START
+    SharedTime([*accounts]).advance(1)
+    assert accounts[0].now() == START + timedelta(seconds=1)
 
 
 @on_each_backend
