@@ -230,8 +230,11 @@ class Plan:
             "changes": [{**c.to_dict(), "file": None, "note": None} for c in self.changes],
         }
         if bindings := in_run(self.places):
-            named = ("user", "before", "after")
-            data["bindings"] = [{**c.to_dict(), **dict.fromkeys(named)} for c in bindings]
+            # By IDs, since names may change, except that of a role which has no ID yet.
+            data["bindings"] = [
+                {**c.to_dict(), "user": None, "before": None, "after": not c.role_id and c.after}
+                for c in bindings
+            ]
         text = json.dumps(data, sort_keys=True)
         return CHECKSUM_FORMAT + hashlib.sha256(text.encode()).hexdigest()
 

@@ -433,3 +433,11 @@ def test_record() -> None:
     other: Any = {"only": "yes"}
     with pytest.raises(ValidationError, match="only: must be true or false"):
         Declaration(places=[DeclaredPlace(space="S", **other)])
+
+
+async def test_new_roles(account: FakeAccount) -> None:
+    """Which of two roles of the same run a user gets is part of the checksum."""
+    new = [declared("New A"), declared("New B")]
+    wanted = [Declaration(roles=new, places=[place({CYD: role.name})]) for role in new]
+    one, other = [await plan(FakeRolesClient(account), each) for each in wanted]
+    assert one.checksum != other.checksum
