@@ -127,6 +127,9 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument(
         "--anchor", action="store_true", help="tie it to this account, by the oldest custom role"
     )
+    export.add_argument(
+        "--bindings", action="store_true", help="declare who has which role where, too"
+    )
     fmt = commands.add_parser("fmt", help="put the lists of files in order; comments are kept")
     fmt.add_argument("--check", action="store_true", help="only name files that would change")
     who = commands.add_parser("who", help="show who has which role on which space or project")
@@ -217,7 +220,8 @@ class _Run:
 
     async def _export(self) -> int:
         async with self._connected() as roles:
-            exported = await as_code.export(roles, anchored=self._chosen.anchor)
+            chosen = self._chosen
+            exported = await as_code.export(roles, anchored=chosen.anchor, bindings=chosen.bindings)
         _say(*(f"warning: {note}" for note in exported.notes))
         _show(exported.to_toml(), end="")
         return 1 if exported.notes else 0

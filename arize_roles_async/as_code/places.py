@@ -1,7 +1,7 @@
 """Planning of places: who gets, changes and loses which role on a space or a project."""
 
-from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from typing import Any, Final, Literal
 
 import attr
@@ -178,13 +178,16 @@ class RolesAfter:
         return next((name for name, each in self.ids.items() if each == role_id), None)
 
 
-async def seen(client: RolesClient, places: Iterable[DeclaredPlace]) -> Seen:
-    """Read what places need, one walk a kind."""
+def kinds_of(places: Iterable[DeclaredPlace]) -> set[str]:
+    """Return the types of resources that places are."""
+    return {"SPACE" if place.project is None else "PROJECT" for place in places}
+
+
+async def seen(client: RolesClient, kinds: Collection[str] = ("SPACE", "PROJECT")) -> Seen:
+    """Read what places of some kinds need, one walk a kind."""
     if not isinstance(client, BaseArizeClient):
         raise validation_error(("roles", "must be a client with role_bindings and directory"))
     directory = client.directory
-    has_projects = any(place.project is not None for place in places)
-    kinds = {"SPACE" if place.project is None else "PROJECT" for place in places}
     bindings = [
         each
         for kind in sorted(kinds)
@@ -193,7 +196,7 @@ async def seen(client: RolesClient, places: Iterable[DeclaredPlace]) -> Seen:
     return Seen(
         users=tuple([each async for each in directory.users()]),
         spaces=tuple([each async for each in directory.spaces()]),
-        projects=tuple([each async for each in directory.projects()]) if has_projects else (),
+        projects=tuple([each async for each in directory.projects()]) if "PROJECT" in kinds else (),
         bindings=tuple(bindings),
     )
 
@@ -387,6 +390,46 @@ class _Comparison:
         if any(map(self._may_bind, bindings.values())) and not is_left:
             rights = " and ".join(sorted(_BINDS))
             self._refuse("", f"nobody would be left on it who has {rights}")
+
+
+def exported(found: Seen, roles: Iterable[Role]) -> tuple[list[DeclaredPlace], list[Violation]]:
+    """Return the places that a key sees as they are, and what no file can declare."""
+    names = {role.id: role.name for role in roles}
+    spaces = _unique({space.id: space.name for space in found.spaces})
+    projects = {
+        each.id: (each.space_id, each.name) for each in found.projects if each.space_id in spaces
+    }
+    unique = _unique({each: name for each, (_, name) in projects.items()}, projects)
+    users = _unique({user.id: user.email or "" for user in found.users})
+    given = defaultdict[tuple[str, str | None], dict[str, str]](dict)
+    notes: list[Violation] = []
+    for each in found.bindings:
+        space, project = each.resource_id, None
+        if each.resource_id in projects:
+            (space, _), project = projects[each.resource_id], unique[each.resource_id]
+        user, role = users.get(each.user_id), names.get(each.role_id)
+        if space in spaces and user is not None and role is not None:
+            given[spaces[space], project][user] = role
+        else:
+            what = f"{each.user_id} has {each.role_id} on {each.resource_id}"
+            notes.append(Violation("places", f"left out, since the key does not see all: {what}"))
+    places = [DeclaredPlace(space=s, project=p, users=roles) for (s, p), roles in given.items()]
+    return places, notes
+
+
+def _unique(
+    names: Mapping[str, str], around: Mapping[str, tuple[str, str]] | None = None
+) -> dict[str, str]:
+    """Return names by ID, or the ID of what shares its name, or has none that stands for it."""
+
+    def key(each: str) -> tuple[str, str]:
+        return (around[each][0] if around else "", as_compared(names[each]))
+
+    times = Counter(map(key, names))
+    return {
+        each: name if name and times[key(each)] == 1 and not rules.is_id(name) else each
+        for each, name in names.items()
+    }
 
 
 def _in_text(change: BindingChange) -> tuple[int, str]:

@@ -20,14 +20,21 @@ from arize_roles_async import (
 )
 from arize_roles_async._values import requests as rules
 from arize_roles_async._values.text import alike, printable, type_name
-from arize_roles_async.as_code.declaration import Declaration, DeclaredRole, list_flaw
+from arize_roles_async.as_code.declaration import (
+    Declaration,
+    DeclaredPlace,
+    DeclaredRole,
+    list_flaw,
+)
 from arize_roles_async.as_code.files import with_places
 from arize_roles_async.as_code.places import (
     BindingChange,
     PlannedPlace,
     RolesAfter,
     compared,
+    exported,
     in_run,
+    kinds_of,
     seen,
 )
 from arize_roles_async.as_code.toml import FileViolation, quote
@@ -339,7 +346,9 @@ async def read_plan(roles: RolesClient, declaration: Declaration) -> Plan:
     if not declaration.places:
         return planned
     after = RolesAfter.of(found, [(each.before, each.after) for each in planned.changes])
-    places, violations = compared(declaration, await seen(roles, declaration.places), after)
+    places, violations = compared(
+        declaration, await seen(roles, kinds_of(declaration.places)), after
+    )
     if violations:
         raise PlanError(violations=tuple(with_places(violations, declaration.files)))
     return attr.evolve(planned, places=tuple(places))
@@ -483,32 +492,41 @@ def in_order(changes: Sequence[Change]) -> tuple[Change, ...]:
     )
 
 
-async def export(client: RolesClient, *, anchored: bool = False) -> Declaration:
+async def export(
+    client: RolesClient, *, anchored: bool = False, bindings: bool = False
+) -> Declaration:
     """Return a declaration of an account's custom roles, found in one walk.
 
     A role whose name or permissions break a rule of declarations is left out, and the broken rules
-    are its notes. If it is `anchored`, the oldest custom role's ID is its anchor.
+    are its notes. If it is `anchored`, the oldest custom role's ID is its anchor. With `bindings`
+    it has a place for each space and project on which the key sees who has a role.
 
     Raises:
         PlanError: The permissions of a role are withheld, or there is no role for the anchor.
         RolesError: As from the walk.
     """
-    roles = [role for role in (await client.list().all()).roles if not role.is_predefined]
+    found = (await client.list().all()).roles
+    roles = [role for role in found if not role.is_predefined]
     violations = [*_refusals((f"roles.{quote(role.name)}", role) for role in roles)]
     if anchored and not roles:
         violations.append(Violation("anchor", "the account has no custom role"))
     if violations:
         raise PlanError(violations=tuple(violations))
     oldest = min(reversed(roles), key=attrgetter("created_at")).id if anchored else None
-    declared: list[DeclaredRole] = []
+    kept: list[DeclaredRole] = []
     notes: list[Violation] = []
+    places: list[DeclaredPlace] = []
+    if bindings:
+        places, notes = exported(await seen(client), found)
     for role in roles:
         permissions = role.permissions or ()
         each = DeclaredRole(name=role.name, description=role.description, permissions=permissions)
         try:
             Declaration(roles=[each], new_permissions=permissions)
-            declared.append(each)
+            kept.append(each)
         except ValidationError as error:
             notes += [Violation(v.field, f"left out: {v.message}") for v in error.violations]
-    new = [p for each in declared for p in each.permissions if not p.is_known]
-    return Declaration(roles=declared, new_permissions=new, anchor=oldest, notes=tuple(notes))
+    new = [p for each in kept for p in each.permissions if not p.is_known]
+    return Declaration(
+        roles=kept, new_permissions=new, anchor=oldest, notes=tuple(notes), places=places
+    )

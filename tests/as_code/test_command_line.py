@@ -313,6 +313,18 @@ class TestPlan:
         assert f"\n{role}\n" in output
         assert len(as_code.loads(output).roles) == 5
 
+    def test_places(self, shell: Shell) -> None:
+        """An account that was made by hand becomes a file whose plan is empty, and is applied."""
+        shell.account.bind("Same", user="ada@example.com", resource="Space:ML")
+        exported = shell("export --anchor --bindings")[1]
+        shell.write("all.toml", exported)
+        assert shell("check all.toml")[1] == "declared: 4; absent: 0; places: 1\n"
+        assert shell.status("plan --exit-code all.toml") == 0
+        shell.write("all.toml", exported.replace('com" = "Same"', 'com" = "D"'))
+        change = '"ada@example.com" from "Same" to "D"'
+        assert f'  space "ML"\n~ change {change}\n' in shell("plan all.toml")[1]
+        assert f'  made: change {change} on space "ML"\n' in shell("apply --yes all.toml")[1]
+
     def test_unforeseen(self, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
         """Whatever goes wrong, no end is taken for differences."""
 

@@ -17,6 +17,7 @@ from arize_roles_async.as_code import (
     TooManyRemovalsError,
     apply,
     compare,
+    export,
     load,
     loads,
     plan,
@@ -441,3 +442,32 @@ async def test_new_roles(account: FakeAccount) -> None:
     wanted = [Declaration(roles=new, places=[place({CYD: role.name})]) for role in new]
     one, other = [await plan(FakeRolesClient(account), each) for each in wanted]
     assert one.checksum != other.checksum
+
+
+async def test_export(account: FakeAccount) -> None:
+    """An export declares what the key sees, by names where these are unique: nothing changes."""
+    account.bind("Editor", user=CYD, resource="Project:ML/churn")
+    account.add_space("ML", id="U3BhY2U6Mg==", organization="other")
+    account.bind("Viewer", user=CYD, resource="U3BhY2U6Mg==")
+    account.add_user(ADA, id="VXNlcjoy", status="EXPIRED")
+    account.bind("Viewer", user="VXNlcjoy", resource="Space:ML")
+    account.add_user(None, id="bot")
+    account.bind("Viewer", user="bot", resource="Space:ML")
+    roles = FakeRolesClient(account)
+    exported = await export(roles, anchored=True, bindings=True)
+    read = loads(exported.to_toml())
+    planned = await plan(roles, read)
+    assert planned.all_changes == ()
+    assert [place.undeclared for place in planned.places if place.undeclared] == [
+        (f'"{account.id("bot")}" has "Viewer" on space "ML"',)
+    ]
+    assert [note.message.partition(":")[0] for note in exported.notes] == [
+        "left out, since the key does not see all"
+    ]
+    ml = account.id("Space:ML")
+    assert {(each.space, each.project) for each in read.places} == {
+        (ml, None),
+        ("U3BhY2U6Mg==", None),
+        (ml, "churn"),
+    }
+    assert "VXNlcjoy" in str(read.places)
