@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from arize_roles_async import as_code
+from arize_roles_async.as_code.toml import quote
 from tests.as_code.accounts import changes, contents
 from tests.as_code.shell import DONE, FILE, KEY, MADE, NOTED, TEXT, Shell, ended, masked
 from tests.support.processes import ROOT
@@ -283,22 +284,26 @@ class TestPlan:
     def test_hostile(self, shell: Shell, name: str) -> None:
         """No output has a command or ends its fence, and what programs read is the name."""
         shell.account.add_role(name, ["ROLE_READ"])
-        shell.account.bind(name, user="ada", resource="Space:1")
+        shell.account.bind(name, user=f"{name}@x", resource="Space:1")
+        shell.account.add_space(name, id=(space := shell.account.id("Space:1")))
+        shell.write("place.toml", f'[spaces."{space}"]\nabsent = ["y@x"]')
         shell.write(f"{name}.toml", "[roles.{0}]\npermissions = [{0}]".format(json.dumps(name)))
-        bad = shlex.quote(f"{name}.toml")
+        files = ["roles.toml", bad := shlex.quote(f"{name}.toml"), "place.toml"]
         commands = [
-            *(f"plan --comment out{n} {file}" for n, file in enumerate(["roles.toml", bad])),
+            *(f"plan --comment out{n} {file}" for n, file in enumerate(files)),
             *(f"{each} {bad}" for each in ("check", "fmt", "plan --format json", "apply --yes")),
-            *("plan --format json roles.toml", "export", "who", "who --format json"),
+            *("plan --format json roles.toml", "plan --format json place.toml", "export", "who"),
+            *("who --format json", "apply --any-account --yes place.toml"),
             f"who --role {shlex.quote(name + 'x')}",
         ]
         outputs = {each: [*shell(each)[1:]] for each in commands}
-        comments = [Path(f"out{n}").read_text("utf-8") for n in range(2)]
+        comments = [Path(f"out{n}").read_text("utf-8") for n in range(3)]
         for text in [*comments, *(text for each in outputs.values() for text in each)]:
             assert text.replace("\n", "").isprintable()
             assert not re.search(r"##\w*\[|(?m:^\s*::)", text)
-        assert [text.count("```") for text in comments] == [4, 2]
+        assert [text.count("```") for text in comments] == [4, 2, 4]
         assert name in json.loads(outputs["plan --format json roles.toml"][0])["undeclared"]
+        assert comments[2].count(quote(name)) > 1
         assert "`" in name or name in tomllib.loads(outputs["export"][0])["roles"]
 
     def test_export(self, shell: Shell) -> None:
