@@ -215,7 +215,8 @@ class _Run:
         else:
             _show(_json(found.to_dict()) if self._form == "json" else to_columns(found))
         none = "" if found else "; it sees none without ROLE_BINDING_READ"
-        _say(f"note: {len(found)} role bindings; those that the key may not see are left out{none}")
+        some = "1 role binding" if len(found) == 1 else f"{len(found)} role bindings"
+        _say(f"note: {some}; those that the key may not see are left out{none}")
         return 0
 
     async def _export(self) -> int:

@@ -330,7 +330,8 @@ async def plan(roles: RolesClient, declaration: Declaration) -> Plan:
     def noted(change: Change) -> Change:
         role_id = change.before.id if change.before else ""
         left = found[role_id] - moved[role_id]
-        has = f"{left} role bindings, so the delete is refused" if left else "no role binding"
+        some = "1 role binding" if left == 1 else f"{left} role bindings"
+        has = f"{some}, so the delete is refused" if left else "no role binding"
         has += " after this plan" if moved[role_id] else ""
         return change if change.after else attr.evolve(change, note=f"the key sees {has}")
 

@@ -407,7 +407,7 @@ class TestWho:
         for options, shown in lines.items():
             none = "; it sees none without ROLE_BINDING_READ" if shown == "\n" else ""
             left = f"; those that the key may not see are left out{none}\n"
-            note = f"note: {shown.count('@')} role bindings{left}"
+            note = f"note: {shown.count('@')} role binding{'s' * (shown.count('@') != 1)}{left}"
             assert bound(f"who {options}") == (0, shown, note)
         (found,) = json.loads(bound("who --role 'Data Analyst' --format json")[1])["role_bindings"]
         assert (found["user"], found["resource"]) == ("ada@example.com", "ML")
