@@ -70,7 +70,7 @@ if TYPE_CHECKING:
     from arize_roles_async._wire.request import Request as Request
     from arize_roles_async._wire.response import Response as Response
 
-__all__ = [
+__all__: list[str] = [
     "UNSET",
     "AiohttpRolesClient",
     "AnyPermission",

@@ -188,15 +188,7 @@ class ByName:
 
     async def _by_id(self, kind: str, ids: set[str]) -> dict[str, Any]:
         """Return the items of a kind with some IDs, by these; None is one that the key hides."""
-        directory = self._directory
-        listings: dict[str, Callable[[], Pages[Any, Any, Any]]] = {
-            "role": self._roles.list,
-            "user": directory.users,
-            "space": directory.spaces,
-            "project": directory.projects,
-        }
-        listing = listings[kind]
-        get = _getters(self._roles, directory)[kind]
+        get, listing = _methods(self._roles, self._directory)[kind]
         found: dict[str, Any] = {}
         # A text that is no ID would be taken for a name.
         left = {each for each in ids if is_id(each)}
@@ -216,13 +208,15 @@ class ByName:
         return found | await _at_once(lambda each: get(**{kind: each}), left, _HIDDEN)
 
 
-def _getters(roles: RolesClient, directory: Directory) -> dict[str, Callable[..., Awaitable[Any]]]:
-    """Return the methods that get one of each kind, in the order of the errors."""
+def _methods(
+    roles: RolesClient, directory: Directory
+) -> dict[str, tuple[Callable[..., Awaitable[Any]], Callable[[], Pages[Any, Any, Any]]]]:
+    """Return what gets one of each kind, and what lists all, in the order of the errors."""
     return {
-        "role": roles.get,
-        "user": directory.get_user,
-        "space": directory.get_space,
-        "project": directory.get_project,
+        "role": (roles.get, roles.list),
+        "user": (directory.get_user, directory.users),
+        "space": (directory.get_space, directory.spaces),
+        "project": (directory.get_project, directory.projects),
     }
 
 
@@ -230,17 +224,17 @@ async def _look_up(
     given: dict[str, str], roles: RolesClient, directory: Directory
 ) -> dict[str, str]:
     """Return the IDs of what has the given names, by the arguments that take them."""
-    getters = _getters(roles, directory)
+    methods = _methods(roles, directory)
 
     async def look_up(kind: str) -> str:
         text = given[kind]
         if is_id(text):
             return text
         around = {"in_space": given.get("in_space", UNSET)} if kind == "project" else {}
-        found: str = (await getters[kind](**{kind: text}, **around)).id
+        found: str = (await methods[kind][0](**{kind: text}, **around)).id
         return found
 
-    ids = await _at_once(look_up, [kind for kind in getters if kind in given])
+    ids = await _at_once(look_up, [kind for kind in methods if kind in given])
     argument = {"user": "user_id", "role": "role_id"}
     return {argument.get(kind, "resource_id"): ids[kind] for kind in ids}
 

@@ -20,9 +20,11 @@ from arize_roles_async._calls.notices import pre_release
 from arize_roles_async._calls.paging import Pages
 from arize_roles_async._directory import models
 from arize_roles_async._directory.models import ListProjectsResponse, Project, Space, User
-from arize_roles_async._directory.operations import PROJECTS, SPACES, USERS
 from arize_roles_async._directory.protocol import Directory
 from arize_roles_async._directory.requests import (
+    PROJECTS,
+    SPACES,
+    USERS,
     FindProjects,
     ProjectPages,
     SpacePages,

@@ -1,18 +1,29 @@
-"""The rules of users, spaces and projects that need only the arguments of a call.
-
-Both sides build the requests: the client before it sends anything, the fake account from the query
-that arrived.
-"""
+"""Requests about users, spaces and projects: their paths, their rules, and the listings."""
 
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import Final, Literal
 
 from msgspec import UNSET, UnsetType
 
+from arize_roles_async._calls.call import Collection
 from arize_roles_async._calls.paging import Pages
 from arize_roles_async._directory import models
 from arize_roles_async._values import requests as rules
+
+DirectoryOperation = Literal[
+    "users.list", "users.get", "spaces.list", "spaces.get", "projects.list", "projects.get"
+]
+
+USERS: Final = Collection(
+    path="/v2/users", operations=("users.list", "users.get"), id_argument="user_id"
+)
+SPACES: Final = Collection(
+    path="/v2/spaces", operations=("spaces.list", "spaces.get"), id_argument="space_id"
+)
+PROJECTS: Final = Collection(
+    path="/v2/projects", operations=("projects.list", "projects.get"), id_argument="project_id"
+)
 
 _name_flaw: Final = partial(rules.text_flaw, longest=rules.MAX_NAME)
 

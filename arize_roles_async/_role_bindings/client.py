@@ -22,9 +22,9 @@ from arize_roles_async._role_bindings.models import (
     RoleBinding,
     RoleBindingResourceType,
 )
-from arize_roles_async._role_bindings.operations import ROLE_BINDINGS
 from arize_roles_async._role_bindings.protocol import RoleBindingsClient
 from arize_roles_async._role_bindings.requests import (
+    ROLE_BINDINGS,
     CreateRoleBinding,
     ListRoleBindings,
     RoleBindingPages,

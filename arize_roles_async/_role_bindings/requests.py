@@ -1,13 +1,27 @@
-"""The rules of role bindings that need only the arguments of a call."""
+"""Requests about role bindings: their path, their rules, and the listing."""
 
-from typing import Final
+from typing import Final, Literal, get_args
 
 from msgspec import UNSET, UnsetType
 
+from arize_roles_async._calls.call import Collection
 from arize_roles_async._calls.paging import Pages
 from arize_roles_async._role_bindings.models import ListRoleBindingsResponse, RoleBinding
 from arize_roles_async._values.requests import ID_KINDS, IdRequest, PageRequest, check, id_flaw
 from arize_roles_async._values.text import nearest, quoted, type_name
+
+BindingOperation = Literal[
+    "role_bindings.list",
+    "role_bindings.get",
+    "role_bindings.create",
+    "role_bindings.update",
+    "role_bindings.delete",
+]
+
+# No refusal shows whether a change was made: the key may have lost the right to see the binding.
+ROLE_BINDINGS: Final = Collection(
+    path="/v2/role-bindings", operations=get_args(BindingOperation), id_argument="binding_id"
+)
 
 RESOURCE_KINDS: Final = {"SPACE": ID_KINDS["space"], "PROJECT": ID_KINDS["project"]}
 """The kinds that the ID of a resource may say, by the type of the resource."""

@@ -14,9 +14,9 @@ from arize_roles_async._calls.driver import DrivenCall
 from arize_roles_async._calls.notices import pre_release
 from arize_roles_async._roles.lookup import NameLookup
 from arize_roles_async._roles.models import ListRolesResponse, Role
-from arize_roles_async._roles.operations import ROLES
 from arize_roles_async._roles.protocol import RolesClient
 from arize_roles_async._roles.requests import (
+    ROLES,
     CreateRole,
     ListRoles,
     RolePages,

@@ -23,8 +23,7 @@ from arize_roles_async._calls.paging import Walk
 from arize_roles_async._calls.queue import BACKGROUND
 from arize_roles_async._calls.transport import Event
 from arize_roles_async._roles.models import ListRolesResponse, Role
-from arize_roles_async._roles.operations import NO_SUCH_ROLE, ROLES
-from arize_roles_async._roles.requests import ListRoles
+from arize_roles_async._roles.requests import NO_SUCH_ROLE, ROLES, ListRoles
 from arize_roles_async._values.errors import NotFoundError, RolesError, StatusError
 from arize_roles_async._values.requests import MAX_LIMIT, MAX_NAME
 from arize_roles_async._values.text import MAX_ALIKE, MAX_CLOSEST, alike, quoted

@@ -1,12 +1,14 @@
-"""The rules of roles that need only the arguments of a call."""
+"""Requests about roles: their path, what refusals mean, their rules, and the listing."""
 
 import string
 from collections.abc import Iterable
-from typing import Final, cast
+from typing import Final, Literal, cast, get_args
+from urllib.parse import unquote
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from arize_roles_async._calls.call import Collection
 from arize_roles_async._calls.paging import Pages
 from arize_roles_async._roles.models import ListRolesResponse, Role
 from arize_roles_async._values import requests as rules
@@ -18,6 +20,42 @@ from arize_roles_async._values.permissions import (
     known_permission,
 )
 from arize_roles_async._values.text import nearest, quoted, type_name
+from arize_roles_async._wire.request import Request
+
+RoleOperation = Literal["list", "get", "create", "update", "delete"]
+
+# The reference does not say which of the two answers a request about a role that is gone.
+NO_SUCH_ROLE: Final = frozenset({400, 404})
+_CONFLICT: Final = 409
+
+
+class _Roles(Collection, frozen=True):
+    def hint(self, request: Request, status: int) -> str:
+        role_id = unquote(request.path.removeprefix(self.path)[1:])
+        if role_id and status == _CONFLICT and request.method == "DELETE":
+            return f"; role_bindings.find(role_id={quoted(role_id)}) shows who has it"
+        kind = rules.id_kind(role_id)
+        if not role_id or status not in NO_SUCH_ROLE or kind == "Role":
+            return ""
+        # An ID may have been meant as a name.
+        if kind is None:
+            return "; role_id= takes only an ID, role= takes an ID or a name"
+        return (
+            f"; {quoted(role_id)} was read as an ID, as it is base64 of a text with a colon: to "
+            "reach a role of that name, find it in list() and pass its ID as role_id="
+        )
+
+
+ROLES: Final = _Roles(
+    path="/v2/roles",
+    operations=get_args(RoleOperation),
+    id_argument="role_id",
+    verdicts={
+        ("delete", 404): True,
+        # A role that cannot be deleted, such as one that users hold, is there.
+        ("delete", 409): False,
+    },
+)
 
 MAX_DESCRIPTION: Final = 1000
 _MAX_NAMED: Final = 5

@@ -2,9 +2,9 @@
 
 from typing import Final, Literal, get_args
 
-from arize_roles_async._directory.operations import PROJECTS, SPACES, USERS, DirectoryOperation
-from arize_roles_async._role_bindings.operations import ROLE_BINDINGS, BindingOperation
-from arize_roles_async._roles.operations import ROLES, RoleOperation
+from arize_roles_async._directory.requests import PROJECTS, SPACES, USERS, DirectoryOperation
+from arize_roles_async._role_bindings.requests import ROLE_BINDINGS, BindingOperation
+from arize_roles_async._roles.requests import ROLES, RoleOperation
 from arize_roles_async._values.errors import ValidationError
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response

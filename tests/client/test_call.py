@@ -25,7 +25,7 @@ from arize_roles_async import (
     Timeouts,
 )
 from arize_roles_async._calls.call import AskKey, Call, Exchange, FindOutcome, Retry
-from arize_roles_async._roles.operations import ROLES
+from arize_roles_async._roles.requests import ROLES
 from arize_roles_async._wire.decode import decode
 from arize_roles_async._wire.secrets import Secret
 

@@ -22,7 +22,7 @@ from arize_roles_async._calls.client import Parts
 from arize_roles_async._calls.queue import Queue
 from arize_roles_async._directory import client as directory
 from arize_roles_async._role_bindings.client import BaseRoleBindingsClient as Bindings
-from arize_roles_async._role_bindings.operations import ROLE_BINDINGS
+from arize_roles_async._role_bindings.requests import ROLE_BINDINGS
 from tests.support.sizes import sized
 from tests.support.tls import Authority
 from tests.support.troubled_service import METHODS

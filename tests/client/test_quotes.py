@@ -14,7 +14,7 @@ from arize_roles_async import (
     Role,
     StatusError,
 )
-from arize_roles_async._roles.operations import ROLES
+from arize_roles_async._roles.requests import ROLES
 from arize_roles_async._wire.decode import decode
 from arize_roles_async._wire.problems import parse_problem, status_error
 from arize_roles_async._wire.secrets import Secret

@@ -13,7 +13,7 @@ import pytest
 
 import arize_roles_async
 from arize_roles_async import RolesClient, RolesError
-from arize_roles_async._roles.operations import ROLES
+from arize_roles_async._roles.requests import ROLES
 from arize_roles_async._values import errors as _errors
 
 ERRORS: Final = [
