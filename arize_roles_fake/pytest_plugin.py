@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from aiohttp import ClientRequest
 
     from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer
+    from arize_roles_fake._testing.leaks import TestOutput
     from arize_roles_fake._testing.recorder import RecordedAccount
 
 NOT_RUN: Final = "rule not run"

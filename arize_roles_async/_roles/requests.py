@@ -116,7 +116,8 @@ def filter_flaw(is_predefined: object) -> str | None:
     """Return what is wrong with the filter of a listing, or None."""
     if isinstance(is_predefined, bool):
         return None
-    return f"must be True or False, not {type_name(is_predefined)}"
+    hint = ", and is left out to list all" if is_predefined is None else ""
+    return f"must be True or False, not {type_name(is_predefined)}{hint}"
 
 
 def normalize_permissions(permissions: Iterable[AnyPermission | str]) -> tuple[AnyPermission, ...]:

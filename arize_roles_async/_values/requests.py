@@ -52,7 +52,8 @@ def limit_flaw(limit: object) -> str | None:
 def text_flaw(text: object, longest: float = math.inf) -> str | None:
     """Return what is wrong with a required text of bounded length, or None."""
     if not isinstance(text, str):
-        return f"must be a string, not {type_name(text)}"
+        hint = ", and is left out if it does not matter" if text is None else ""
+        return f"must be a string, not {type_name(text)}{hint}"
     if not text:
         return "must not be empty"
     if len(text) > longest:

@@ -5,6 +5,7 @@ A rule is a test; it makes its roles under random names, and shows the case in w
 
 import asyncio
 import functools
+import inspect
 import secrets
 import sys
 import warnings
@@ -190,6 +191,8 @@ class Suite(metaclass=_SuiteType):
     def __init_subclass__(cls, *, is_contract: bool = False) -> None:
         """Refuse what hides a rule: an override without a reason."""
         super().__init_subclass__()
+        if not inspect.iscoroutinefunction(cls.outlast_caches):
+            raise TypeError(f"{cls.__name__}.outlast_caches must be an async function")
         if is_contract:
             cls._contract = cls
         for name in [each for each in dir(cls._contract) if each.startswith("test_")]:

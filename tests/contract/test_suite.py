@@ -317,6 +317,12 @@ class TestOverride:
         with pytest.raises(TypeError, match=r"TestClient\.test_name_case overrides a rule"):
             overridden(mark)
 
+    def test_plain_function(self) -> None:
+        """What waits must be an async function, as the error says."""
+        plain: dict[str, object] = {"outlast_caches": lambda _: None}
+        with pytest.raises(TypeError, match="TestPlain.outlast_caches must be an async function"):
+            type("TestPlain", (RolesContract,), plain)
+
     def test_with_a_reason(self) -> None:
         """One marker that explains an override is enough, also for subclasses."""
         base = overridden(pytest.mark.xfail, pytest.mark.skip("no case here"))
