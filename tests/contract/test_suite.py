@@ -320,7 +320,7 @@ class TestOverride:
     def test_plain_function(self) -> None:
         """What waits must be an async function, as the error says."""
         plain: dict[str, object] = {"outlast_caches": lambda _: None}
-        with pytest.raises(TypeError, match="TestPlain.outlast_caches must be an async function"):
+        with pytest.raises(TypeError, match=r"TestPlain\.outlast_caches must be an async"):
             type("TestPlain", (RolesContract,), plain)
 
     def test_with_a_reason(self) -> None:
