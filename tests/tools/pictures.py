@@ -102,7 +102,8 @@ def _read(terminal: int) -> bytes:
 def plan() -> str:
     """Return the plan for the account."""
     with tempfile.TemporaryDirectory() as folder, RolesServer(account()) as server:
-        (Path(folder) / "roles.toml").write_text(ROLES)
+        anchor = server.account.roles[-1].id
+        (Path(folder) / "roles.toml").write_text(f'anchor = "{anchor}"\n{ROLES}')
         printed = on_terminal(
             *(sys.executable, "-m", "arize_roles_async", "plan", "roles.toml"),
             cwd=Path(folder),
