@@ -5,6 +5,7 @@ import inspect
 import math
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -37,7 +38,7 @@ from arize_roles_fake._testing.account_file import (
     RoleData,
 )
 from arize_roles_fake._testing.blocked import Blocked
-from arize_roles_fake._testing.call_log import CallLog, LoggedCall
+from arize_roles_fake._testing.call_log import LoggedCall
 from arize_roles_fake._testing.fault_rules import Breakage
 from arize_roles_fake._testing.faults import Reply, ScriptedFault, failed_answer
 from arize_roles_fake._testing.incoming import (
@@ -52,6 +53,9 @@ from arize_roles_fake._testing.recorder import running_recorder
 
 DEFAULT_API_KEY: Final = "fake-api-key"
 """The API key of `python -m arize_roles_fake serve`; other accounts have keys of their own."""
+
+_MAX_CALLS: Final = 10_000
+"""Limit on the calls of an account's log."""
 
 _NO_LATENCY: Final = Latency(Matcher("any", None), 0.0, real_time=False)
 
@@ -99,7 +103,7 @@ class FakeAccount(Contents, Script, Assertions):
         self._lock = threading.RLock()
         self._clock = clock or (lambda: datetime.now(UTC))
         self._state = State(self.now, assumptions, self._next_page_size)
-        self._log = CallLog()
+        self._log = deque(maxlen=_MAX_CALLS)
         # A traceback of this error would show the key among the data below.
         self._limit_custom_roles(max_custom_roles)
         self._initial = AccountData(
@@ -362,9 +366,10 @@ class FakeAccount(Contents, Script, Assertions):
                 attempt=attempt,
                 at=now,
                 request=request,
+                arguments=incoming.arguments,
                 about=incoming.about,
             )
-            self._log.add(logged)
+            self._log.append(logged)
             for each in blocks:
                 each.arrived.append(logged)
             return reply

@@ -1,12 +1,13 @@
 """What a test asserts: the calls that came, and the roles and role bindings there are."""
 
 import threading
+from collections import deque
 from collections.abc import Iterable, Mapping
 
 from arize_roles_async._values.permissions import AnyPermission
 from arize_roles_fake._service.service import OPERATIONS, Operation
 from arize_roles_fake._service.state import State
-from arize_roles_fake._testing.call_log import CallLog, LoggedCall
+from arize_roles_fake._testing.call_log import LoggedCall
 from arize_roles_fake._testing.expectations import binding_differences, role_differences
 from arize_roles_fake._testing.incoming import Matcher
 from arize_roles_fake._testing.make_role import reject_string
@@ -17,13 +18,13 @@ class Assertions:
 
     _lock: threading.RLock
     _state: State
-    _log: CallLog
+    _log: deque[LoggedCall]
 
     @property
     def calls(self) -> tuple[LoggedCall, ...]:
         """Every call that the log keeps, oldest first."""
         with self._lock:
-            return self._log.calls()
+            return tuple(self._log)
 
     def calls_of(self, operation: Operation, *, about: str | None = None) -> tuple[LoggedCall, ...]:
         """Return the calls of one operation, oldest first.

@@ -15,10 +15,9 @@ if TYPE_CHECKING:
     from arize_roles_fake._testing.call_log import LoggedCall
 
 
-_NAMING: Final = frozenset(
-    {"name", "email", "role_id", "user_id", "resource_id", "space_id", "project_id", "space_name"}
-)
-"""The fields of requests that name what they are about."""
+_LABELED: Final = ("user_id", "resource_id", "project_id", "space_id")
+_NAMING: Final = (*_LABELED, "role_id", "binding_id", "name", "email", "space_name")
+"""The arguments that name what a request is about."""
 
 
 @attrs.frozen
@@ -77,7 +76,8 @@ class IncomingRequest:
     operation: str
     call: ClientCall
     attempt: int
-    about: frozenset[str | None] = frozenset()
+    arguments: dict[str, Any]
+    about: frozenset[str] = frozenset()
     """The names, labels and IDs of what it is about."""
     role: str | None = None
     """The name of the role, as far as the account has it."""
@@ -88,35 +88,30 @@ class IncomingRequest:
 def incoming_of(
     state: State, operation: str, request: Request, call: ClientCall, attempt: int
 ) -> IncomingRequest:
-    records, label, path_id = state.records, state.ids.label_or_id, parse_id(request.path)
-    incoming = IncomingRequest(request=request, operation=operation, call=call, attempt=attempt)
-    if operation == "create":
-        incoming.role = _texts(request).get("name")
-        incoming.about = frozenset({incoming.role})
-    elif BY_ID.get(operation) == "role_id":
-        role = records.roles.by_id(path_id)
-        incoming.role = None if role is None else role.name
-        incoming.about = frozenset({path_id, incoming.role})
-    elif operation in OPERATIONS:
-        given, role_ids = _texts(request), list[str]()
-        if operation in BY_ID:
-            given[BY_ID[operation]] = path_id
-        role_ids += [given["role_id"]] if "role_id" in given else []
-        if (binding := records.bindings.by_id(path_id)) is not None:
-            given |= {"user_id": binding.user_id, "resource_id": binding.resource_id}
-            role_ids.append(binding.role_id)
-        names = [role.name for each in role_ids if (role := records.roles.by_id(each)) is not None]
-        texts = {*given.values(), *role_ids}
-        incoming.about = frozenset({*texts, *map(label, texts), *names})
-        incoming.role = next(iter(names), None)
-        places = (given.get(name) for name in ("resource_id", "project_id", "space_id"))
-        targets = given.get("user_id"), next(filter(None, places), None)
-        incoming.user, incoming.resource = (each and label(each) for each in targets)
+    records, arguments = state.records, _arguments(operation, request)
+    incoming = IncomingRequest(
+        request=request, operation=operation, call=call, attempt=attempt, arguments=arguments
+    )
+    if operation not in OPERATIONS:
+        return incoming
+    given = {name: arguments[name] for name in _NAMING if isinstance(arguments.get(name), str)}
+    role_ids = [given["role_id"]] if "role_id" in given else []
+    if (binding := records.bindings.by_id(given.get("binding_id", ""))) is not None:
+        given |= {"user_id": binding.user_id, "resource_id": binding.resource_id}
+        role_ids.append(binding.role_id)
+    names = [role.name for each in role_ids if (role := records.roles.by_id(each)) is not None]
+    labels = {name: state.ids.label_or_id(given[name]) for name in _LABELED if name in given}
+    incoming.about = frozenset({*given.values(), *role_ids, *names, *labels.values()})
+    incoming.role = given.get("name") if operation == "create" else next(iter(names), None)
+    incoming.user = labels.pop("user_id", None)
+    incoming.resource = next(iter(labels.values()), None)
     return incoming
 
 
-def _texts(request: Request) -> dict[str, str]:
-    """Return the texts in the query and the body of a request that name something."""
+def _arguments(operation: str, request: Request) -> dict[str, Any]:
+    """Return the parameters of the query, the ID in the path, and the fields of the body."""
+    given = query_of(request)
+    if operation in BY_ID:
+        given[BY_ID[operation]] = parse_id(request.path)
     body = parse_json(request.body)
-    given = query_of(request) | (cast("dict[str, Any]", body) if isinstance(body, dict) else {})
-    return {name: text for name, text in given.items() if name in _NAMING and isinstance(text, str)}
+    return given | (cast("dict[str, Any]", body) if isinstance(body, dict) else {"body": body})

@@ -2,7 +2,6 @@
 
 import json
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
@@ -13,8 +12,7 @@ from arize_roles_async import (
     RetryPolicy,
     RolesClient,
 )
-from arize_roles_fake import FakeAccount, FakeRolesClient, LoggedCall
-from arize_roles_fake._testing.call_log import CallLog
+from arize_roles_fake import FakeAccount, FakeRolesClient
 from tests.support.clients import START, Connect, ask, both_clients
 
 
@@ -119,38 +117,16 @@ async def test_binding(account: FakeAccount) -> None:
     )
 
 
-def logged(target: str) -> LoggedCall:
-    """Return a call with a request."""
-    return LoggedCall(
-        operation="get",
-        role=None,
-        api_key="key",
-        outcome=400,
-        duration=0.0,
-        attempt=1,
-        at=START,
-        request=Request(method="GET", target=target, headers={"a" * 4: "b" * 6}, body=b"5byte"),
-    )
-
-
 class TestBounds:
-    """The log is bounded in bytes as well as in entries, and so is a line of it."""
+    """The log is bounded in entries, and a line of it in length."""
 
-    @pytest.mark.parametrize(
-        ("bound", "kept"),
-        [
-            *(({"max_bytes": size}, kept) for size, kept in ((90, 3), (89, 2), (30, 1), (29, 0))),
-            *(({"max_calls": kept}, kept) for kept in (0, 1, 2)),
-        ],
-    )
-    def test_bound(self, bound: dict[str, Any], kept: int) -> None:
-        """As many calls are kept, or bytes of targets, headers and bodies, as are asked for."""
-        log = CallLog(**bound)
-        for _ in range(2):
-            log.clear()
-            for each in range(3):
-                log.add(logged(f"/v2/roles/{each}" + 4 * "x"))
-        assert [each.request.target[10] for each in log.calls()] == [*"012"[3 - kept :]]
+    def test_bound(self, account: FakeAccount) -> None:
+        """The newest 10,000 calls are kept, and none after a reset."""
+        for each in range(10_002):
+            account.handle(Request(method="GET", target=f"/{each}"))
+        assert (len(account.calls), account.calls[0].operation) == (10_000, "GET /2")
+        account.reset()
+        assert account.calls == ()
 
     @pytest.mark.parametrize(
         ("query", "shown"),
