@@ -184,13 +184,10 @@ class _Give(_ChangeOfBinding):
     looks_first = False
 
     async def is_made(self, client: RolesClient) -> bool:
-        change = self.change
-        wanted = {"user_id": change.user_id, "resource_id": change.resource_id}
-        async for found in _bindings(client).find(**wanted):
-            if found.role_id != self.role_id:
-                raise _stale_binding(change)
-            return True
-        return False
+        found = await _found(client, self.change)
+        if found is not None and found.role_id != self.role_id:
+            raise _stale_binding(self.change)
+        return found is not None
 
     async def send(self, client: RolesClient) -> None:
         await _bindings(client).create(
@@ -261,12 +258,18 @@ def _bindings(client: RolesClient) -> RoleBindingsClient:
 
 
 async def _seen(client: RolesClient, change: BindingChange) -> RoleBinding | None:
-    """Return the binding of a change as it is now, or None if it is gone."""
+    """Return the binding of a change as it is now, or None if the user has none there."""
     assert change.binding is not None  # noqa: S101 - a give has none
     try:
         return await _bindings(client).get(binding_id=change.binding.id)
     except errors.NotFoundError:
-        return None
+        # Somebody may have made another one.
+        return await _found(client, change)
+
+
+async def _found(client: RolesClient, change: BindingChange) -> RoleBinding | None:
+    wanted = {"user_id": change.user_id, "resource_id": change.resource_id}
+    return await anext(_bindings(client).find(**wanted), None)
 
 
 def _expect_role(now: RoleBinding, change: BindingChange) -> None:
