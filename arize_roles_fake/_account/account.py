@@ -377,7 +377,7 @@ class FakeAccount(Contents, Script, Assertions):
     def _answer(
         self, key: Secret[str], incoming: IncomingRequest
     ) -> tuple[Response, Breakage | None]:
-        request, grants = incoming.request, self._state.keys.get(key.reveal())
+        request, grants = incoming.parsed.request, self._state.keys.get(key.reveal())
         is_any = isinstance(request, InProcessRequest) and request.unknown_key_is_first
         if grants is None and is_any and key.reveal() not in self._removed_keys:
             grants = next(iter(self._state.keys.values()), None)
@@ -390,7 +390,7 @@ class FakeAccount(Contents, Script, Assertions):
         fault = self._faults.strike(incoming, self._scripted_as(ScriptedFault))
         if fault is not None and fault.when == "before":
             return failed_answer(fault, None)
-        answer = answer_of(self._state, incoming.operation, grants, request)
+        answer = answer_of(self._state, incoming.operation, grants, incoming.parsed)
         return (answer, None) if fault is None else failed_answer(fault, answer)
 
 

@@ -15,10 +15,9 @@ from arize_roles_async._directory.models import Project, Space, User
 from arize_roles_async._directory.requests import ListProjects, ListSpaces, ListUsers
 from arize_roles_async._values.permissions import Permission
 from arize_roles_async._values.requests import ID_KINDS, check, flaw_if_given, id_kind
-from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_fake._service.state import Grants, State, require
-from arize_roles_fake._service.wire import decode_query, parse_id, record_response
+from arize_roles_fake._service.wire import ParsedRequest, decode_query, record_response
 
 _STATUSES: Final = ("ACTIVE", "INVITED", "EXPIRED")
 _PROJECT_TYPES: Final = ("APPLICATION", "HARNESS", "EXPERIMENT")
@@ -46,7 +45,7 @@ class _ListProjects(ListProjects, frozen=True, kw_only=True):
         check(("project_type", flaw))
 
 
-def _list_users(state: State, grants: Grants, request: Request) -> Response:
+def _list_users(state: State, grants: Grants, request: ParsedRequest) -> Response:
     require(grants, Permission.USER_READ)
     asked = decode_query(_ListUsers, request)
 
@@ -60,7 +59,7 @@ def _list_users(state: State, grants: Grants, request: Request) -> Response:
     return state.page("users", asked, state.records.users, only=is_asked, newest_first=False)
 
 
-def _list_spaces(state: State, grants: Grants, request: Request) -> Response:
+def _list_spaces(state: State, grants: Grants, request: ParsedRequest) -> Response:
     asked = decode_query(_ListSpaces, request)
 
     def is_asked(space: Space) -> bool:
@@ -70,7 +69,7 @@ def _list_spaces(state: State, grants: Grants, request: Request) -> Response:
     return state.page("spaces", asked, state.records.spaces, only=is_asked)
 
 
-def _list_projects(state: State, grants: Grants, request: Request) -> Response:
+def _list_projects(state: State, grants: Grants, request: ParsedRequest) -> Response:
     asked = decode_query(_ListProjects, request)
     if not isinstance(asked.space_id, UnsetType) and state.assumptions.unknown_space == 404:  # noqa: PLR2004
         _find(state, grants, "space", asked.space_id)
@@ -88,8 +87,8 @@ def _list_projects(state: State, grants: Grants, request: Request) -> Response:
     return state.page("projects", asked, state.records.projects, only=is_asked)
 
 
-def _get(what: str, state: State, grants: Grants, request: Request) -> Response:
-    return record_response(200, _find(state, grants, what, parse_id(request.path)))
+def _get(what: str, state: State, grants: Grants, request: ParsedRequest) -> Response:
+    return record_response(200, _find(state, grants, what, request.id))
 
 
 def _find(state: State, grants: Grants, what: str, asked: str) -> User | Space | Project:
@@ -118,7 +117,7 @@ def _choice_flaw(value: object, choices: tuple[str, ...]) -> str | None:
     return None if value in choices else f"must be one of {', '.join(choices)}"
 
 
-HANDLERS: Final[dict[str, Callable[[State, Grants, Request], Response]]] = {
+HANDLERS: Final[dict[str, Callable[[State, Grants, ParsedRequest], Response]]] = {
     "users.list": _list_users,
     "users.get": partial(_get, "user"),
     "spaces.list": _list_spaces,

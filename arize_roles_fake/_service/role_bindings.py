@@ -21,13 +21,17 @@ from arize_roles_async._role_bindings.requests import (
 from arize_roles_async._values.details import Violation
 from arize_roles_async._values.permissions import Permission
 from arize_roles_async._values.requests import id_kind
-from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_fake._service.state import Grants, RefusedError, State
-from arize_roles_fake._service.wire import InvalidBodyError, decode_query, parse_id, record_response
+from arize_roles_fake._service.wire import (
+    InvalidBodyError,
+    ParsedRequest,
+    decode_query,
+    record_response,
+)
 
 
-def _list(state: State, grants: Grants, request: Request) -> Response:
+def _list(state: State, grants: Grants, request: ParsedRequest) -> Response:
     asked = decode_query(ListRoleBindings, request)
     if not isinstance(asked.user_id, UnsetType):
         _require_user(state, asked.user_id)
@@ -36,7 +40,7 @@ def _list(state: State, grants: Grants, request: Request) -> Response:
     return state.page("role_bindings", asked, state.records.bindings, listed, only=is_visible)
 
 
-def _create(state: State, grants: Grants, request: Request) -> Response:
+def _create(state: State, grants: Grants, request: ParsedRequest) -> Response:
     new = state.body(request, CreateRoleBinding)
     if id_kind(new.resource_id) not in RESOURCE_KINDS[new.resource_type]:
         flaw = f"{new.resource_id[:80]!r} is not the ID of a {new.resource_type}"
@@ -57,11 +61,11 @@ def _create(state: State, grants: Grants, request: Request) -> Response:
     return record_response(201, binding)
 
 
-def _get(state: State, grants: Grants, request: Request) -> Response:
+def _get(state: State, grants: Grants, request: ParsedRequest) -> Response:
     return record_response(200, _visible(state, grants, request, Permission.ROLE_BINDING_READ))
 
 
-def _update(state: State, grants: Grants, request: Request) -> Response:
+def _update(state: State, grants: Grants, request: ParsedRequest) -> Response:
     changes = state.body(request, UpdateRoleBinding)
     binding = _visible(
         state, grants, request, Permission.ROLE_BINDING_CREATE, Permission.ROLE_BINDING_DELETE
@@ -75,18 +79,19 @@ def _update(state: State, grants: Grants, request: Request) -> Response:
     return record_response(200, changed)
 
 
-def _delete(state: State, grants: Grants, request: Request) -> Response:
+def _delete(state: State, grants: Grants, request: ParsedRequest) -> Response:
     binding = _visible(state, grants, request, Permission.ROLE_BINDING_DELETE)
     state.records.bindings.remove(binding)
     return Response(status=204, headers={}, body=b"")
 
 
-def _visible(state: State, grants: Grants, request: Request, *needed: Permission) -> RoleBinding:
+def _visible(
+    state: State, grants: Grants, request: ParsedRequest, *needed: Permission
+) -> RoleBinding:
     """Return the binding of a request; without the rights on its resource, it is not found."""
-    binding_id = parse_id(request.path)
-    binding = state.records.bindings.by_id(binding_id)
+    binding = state.records.bindings.by_id(request.id)
     if binding is None or not all(_allows(state, grants, each, binding) for each in needed):
-        raise state.not_found("role binding", binding_id)
+        raise state.not_found("role binding", request.id)
     return binding
 
 
@@ -110,7 +115,7 @@ def _require_role(state: State, role_id: str) -> None:
         raise state.not_found("role", role_id)
 
 
-HANDLERS: Final[dict[str, Callable[[State, Grants, Request], Response]]] = {
+HANDLERS: Final[dict[str, Callable[[State, Grants, ParsedRequest], Response]]] = {
     "role_bindings.list": _list,
     "role_bindings.create": _create,
     "role_bindings.get": _get,

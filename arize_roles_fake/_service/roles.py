@@ -13,23 +13,22 @@ from msgspec.structs import asdict
 from arize_roles_async._roles.models import Role
 from arize_roles_async._roles.requests import CreateRole, ListRoles, UpdateRole
 from arize_roles_async._values.permissions import Permission
-from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_fake._service.state import Grants, RefusedError, State, require
-from arize_roles_fake._service.wire import decode_query, parse_id, record_response
+from arize_roles_fake._service.wire import ParsedRequest, decode_query, record_response
 
 # The reference does not publish the entitlement for roles.
 _ENTITLEMENT: Final = "CUSTOM_ROLES"
 
 
-def _list(state: State, grants: Grants, request: Request) -> Response:
+def _list(state: State, grants: Grants, request: ParsedRequest) -> Response:
     require(grants, Permission.ROLE_READ)
     asked = decode_query(ListRoles, request)
     listed = {UNSET: "all", False: "custom", True: "predefined"}[asked.is_predefined]
     return state.page("roles", asked, state.records.roles, listed)
 
 
-def _create(state: State, grants: Grants, request: Request) -> Response:
+def _create(state: State, grants: Grants, request: ParsedRequest) -> Response:
     require(grants, Permission.ROLE_CREATE)
     new = state.body(request, CreateRole)
     name = _as_stored(state, new.name)
@@ -58,12 +57,12 @@ def _create(state: State, grants: Grants, request: Request) -> Response:
     return _answer(201, role, grants)
 
 
-def _get(state: State, grants: Grants, request: Request) -> Response:
+def _get(state: State, grants: Grants, request: ParsedRequest) -> Response:
     require(grants, Permission.ROLE_READ)
     return _answer(200, _existing(state, request), grants)
 
 
-def _update(state: State, grants: Grants, request: Request) -> Response:
+def _update(state: State, grants: Grants, request: ParsedRequest) -> Response:
     require(grants, Permission.ROLE_UPDATE)
     changes = state.body(request, UpdateRole)
     role = _custom(state, request, "updated")
@@ -83,7 +82,7 @@ def _update(state: State, grants: Grants, request: Request) -> Response:
     return _answer(200, changed, grants)
 
 
-def _delete(state: State, grants: Grants, request: Request) -> Response:
+def _delete(state: State, grants: Grants, request: ParsedRequest) -> Response:
     require(grants, Permission.ROLE_DELETE)
     role = _custom(state, request, "deleted")
     bindings = state.records.bindings.count(("role", role.id))
@@ -115,15 +114,14 @@ def _require_free(state: State, name: str, *, but_for: Role | None = None) -> No
         raise RefusedError(409, f"{name!r} was the name of a deleted role")
 
 
-def _existing(state: State, request: Request) -> Role:
-    role_id = parse_id(request.path)
-    role = state.records.roles.by_id(role_id)
+def _existing(state: State, request: ParsedRequest) -> Role:
+    role = state.records.roles.by_id(request.id)
     if role is None:
-        raise state.not_found("role", role_id, unknown=state.assumptions.unknown_id)
+        raise state.not_found("role", request.id, unknown=state.assumptions.unknown_id)
     return role
 
 
-def _custom(state: State, request: Request, done: str) -> Role:
+def _custom(state: State, request: ParsedRequest, done: str) -> Role:
     role = _existing(state, request)
     if role.is_predefined:
         status = state.assumptions.predefined_refusal
@@ -137,7 +135,7 @@ def _answer(status: int, role: Role, grants: Grants) -> Response:
     return record_response(status, role)
 
 
-HANDLERS: Final[dict[str, Callable[[State, Grants, Request], Response]]] = {
+HANDLERS: Final[dict[str, Callable[[State, Grants, ParsedRequest], Response]]] = {
     "list": _list,
     "create": _create,
     "get": _get,

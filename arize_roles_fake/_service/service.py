@@ -10,7 +10,7 @@ from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_fake._service import directory, role_bindings, roles
 from arize_roles_fake._service.state import Grants, RefusedError, State
-from arize_roles_fake._service.wire import InvalidBodyError, problem_response
+from arize_roles_fake._service.wire import InvalidBodyError, ParsedRequest, problem_response
 
 Operation = Literal[RoleOperation, BindingOperation, DirectoryOperation]
 OPERATIONS: Final[tuple[Operation, ...]] = get_args(Operation)
@@ -63,13 +63,14 @@ def _operations_at(path: str) -> dict[str, str]:
     return _ROUTES[collection][1] if collection in _ROUTES and segment else {}
 
 
-def answer(state: State, operation: str, grants: Grants, request: Request) -> Response:
+def answer(state: State, operation: str, grants: Grants, request: ParsedRequest) -> Response:
     """Return the answer to a request with a known key; a failure is a problem document."""
     if operation not in _HANDLERS:
-        allowed = _operations_at(request.path)
+        asked = request.request
+        allowed = _operations_at(asked.path)
         if not allowed:
-            return problem_response(404, f"there is nothing at {request.path[:80]}")
-        detail = f"{request.method} is not allowed here"
+            return problem_response(404, f"there is nothing at {asked.path[:80]}")
+        detail = f"{asked.method} is not allowed here"
         return problem_response(405, detail, {"Allow": ", ".join(allowed)})
     try:
         return _HANDLERS[operation](state, grants, request)

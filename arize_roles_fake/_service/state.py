@@ -12,13 +12,17 @@ from msgspec import UNSET
 from arize_roles_async._directory.models import AccountRole, Project, Space, User
 from arize_roles_async._values.permissions import Permission
 from arize_roles_async._values.requests import ID_KINDS, PageRequest, id_kind
-from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_fake._service.assumptions import Assumptions
 from arize_roles_fake._service.cursors import Cursors, Mark
 from arize_roles_fake._service.ids import Ids
 from arize_roles_fake._service.store import Record, Records, Store
-from arize_roles_fake._service.wire import decode_body, page_response, problem_response
+from arize_roles_fake._service.wire import (
+    ParsedRequest,
+    decode_body,
+    page_response,
+    problem_response,
+)
 
 _B = TypeVar("_B", bound=msgspec.Struct)
 
@@ -153,16 +157,16 @@ class State:
         space_id = self.ids.of_resource(f"Space:{space}")
         return Project(**new, name=name, space_id=space_id, project_type="APPLICATION")
 
-    def body(self, request: Request, model: type[_B]) -> _B:
+    def body(self, request: ParsedRequest, model: type[_B]) -> _B:
         """Return the body of a request, or refuse it."""
         # A request in process has none: the aiohttp transport adds it.
-        content_type = request.headers.get("Content-Type", "application/json")
+        content_type = request.request.headers.get("Content-Type", "application/json")
         media_type = content_type.partition(";")[0].strip().lower()
         if media_type != "application/json" and not media_type.endswith("+json"):
             raise RefusedError(415, f"the body must be application/json, not {media_type[:80]!r}")
         return decode_body(
             model,
-            request.body or b"",
+            request,
             self.records.extra_permissions,
             duplicates=self.assumptions.duplicate_permissions == "kept-once",
         )

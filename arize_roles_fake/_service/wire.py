@@ -33,12 +33,36 @@ _MANAGED: Final = {field.name for field in attrs.fields(Role)} - {*CreateRole.__
 """The fields that only the service sets; those of a role binding are among them."""
 
 
+class ParsedRequest(msgspec.Struct, frozen=True):
+    """A request, parsed where it comes in."""
+
+    request: Request
+    id: str
+    """The ID at the end of the path."""
+    query: dict[str, Any]
+    body: object
+    """The value of the JSON."""
+    flaw: str | None
+    """Why the body is no JSON."""
+
+
+def parse(request: Request) -> ParsedRequest:
+    body: object = None
+    flaw: str | None = "is not valid JSON: it is empty"
+    if request.body:
+        try:
+            body, flaw = _json.parse_json(request.body), None
+        except ValueError as error:
+            flaw = str(error)
+    return ParsedRequest(request, _last_segment(request.path), _query_of(request), body, flaw)
+
+
 _Q = TypeVar("_Q", bound=PageRequest)
 
 
-def decode_query(model: type[_Q], request: Request) -> _Q:
+def decode_query(model: type[_Q], request: ParsedRequest) -> _Q:
     """Return the page that a request asks for, or raise `ValidationError`."""
-    given = query_of(request)
+    given = request.query
     known, required = _fields(model)
     arguments = {name: given[name] for name in known if name in given}
     if "status" in arguments:  # The one parameter that may be repeated.
@@ -51,7 +75,7 @@ def decode_query(model: type[_Q], request: Request) -> _Q:
     return asked
 
 
-def query_of(request: Request) -> dict[str, Any]:
+def _query_of(request: Request) -> dict[str, Any]:
     """Return the query of a request, with a list of the values of a parameter that is repeated."""
     texts: dict[str, list[str]] = {}
     for name, value in parse_qsl(request.target.partition("?")[2], keep_blank_values=True):
@@ -72,19 +96,17 @@ _B = TypeVar("_B", bound=msgspec.Struct)
 
 
 def decode_body(
-    model: type[_B], body: bytes, extra_permissions: Container[str], *, duplicates: bool
+    model: type[_B], request: ParsedRequest, extra_permissions: Container[str], *, duplicates: bool
 ) -> _B:
     """Decode the body of a request, or raise `ValidationError` with each rule that it breaks.
 
     `extra_permissions` are known, too. With `duplicates` a permission may be named twice.
     """
-    try:
-        data = _json.parse_json(body)
-    except ValueError as error:
-        raise validation_error(("body", str(error))) from error
-    if not isinstance(data, dict):
+    if request.flaw is not None:
+        raise validation_error(("body", request.flaw))
+    if not isinstance(request.body, dict):
         raise InvalidBodyError(violations=(Violation("body", "must be an object"),))
-    given = cast("dict[str, Any]", data)
+    given = cast("dict[str, Any]", request.body)
     known, required = _fields(model)
     missing = [name for name in required if name not in given]
     violations = [
@@ -138,17 +160,8 @@ def bearer(authorization: str) -> str:
 
 
 @functools.lru_cache(maxsize=1024)  # Unquoting takes longer than finding the record.
-def parse_id(path: str) -> str:
-    """Return the ID at the end of a path, which the client put there as one segment."""
+def _last_segment(path: str) -> str:
     return unquote(path.rpartition("/")[2], errors="surrogateescape")
-
-
-def parse_json(body: bytes | None) -> object:
-    """Return the JSON of a body, an empty object for no body, or the bytes of invalid JSON."""
-    try:
-        return _json.parse_json(body or b"{}")
-    except ValueError:
-        return body
 
 
 _DOCS: Final = "https://arize.com/docs/ax/rest-reference/errors"

@@ -97,8 +97,8 @@ class Faults:
 
     def note_failure(self, incoming: IncomingRequest) -> None:
         """Note that a request failed, so that `call_of` finds the call of its retry."""
-        if not isinstance(incoming.request, InProcessRequest):
-            self._failed.append((_hash(incoming.request, incoming.attempt), incoming.call))
+        if not isinstance(incoming.parsed.request, InProcessRequest):
+            self._failed.append((_hash(incoming.parsed.request, incoming.attempt), incoming.call))
 
     def strike(
         self, incoming: IncomingRequest, scripted: Sequence[ScriptedFault]

@@ -9,7 +9,7 @@ from arize_roles_async._values.requests import is_id, text_flaw
 from arize_roles_async._wire.request import Request
 from arize_roles_fake._service.service import BY_ID, OPERATIONS
 from arize_roles_fake._service.state import State
-from arize_roles_fake._service.wire import parse_id, parse_json, query_of
+from arize_roles_fake._service.wire import ParsedRequest, parse
 
 if TYPE_CHECKING:
     from arize_roles_fake._testing.call_log import LoggedCall
@@ -68,11 +68,11 @@ class InProcessRequest(Request, frozen=True, kw_only=True):
     """True if an unknown key counts as the account's first one."""
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(eq=False)
 class IncomingRequest:
     """A request, everything that a `Matcher` compares, and what the log says of it."""
 
-    request: Request
+    parsed: ParsedRequest
     operation: str
     call: ClientCall
     attempt: int
@@ -88,10 +88,9 @@ class IncomingRequest:
 def incoming_of(
     state: State, operation: str, request: Request, call: ClientCall, attempt: int
 ) -> IncomingRequest:
-    records, arguments = state.records, _arguments(operation, request)
-    incoming = IncomingRequest(
-        request=request, operation=operation, call=call, attempt=attempt, arguments=arguments
-    )
+    records, parsed = state.records, parse(request)
+    arguments = _arguments(operation, parsed)
+    incoming = IncomingRequest(parsed, operation, call, attempt, arguments)
     if operation not in OPERATIONS:
         return incoming
     given = {name: arguments[name] for name in _NAMING if isinstance(arguments.get(name), str)}
@@ -108,10 +107,9 @@ def incoming_of(
     return incoming
 
 
-def _arguments(operation: str, request: Request) -> dict[str, Any]:
+def _arguments(operation: str, asked: ParsedRequest) -> dict[str, Any]:
     """Return the parameters of the query, the ID in the path, and the fields of the body."""
-    given = query_of(request)
-    if operation in BY_ID:
-        given[BY_ID[operation]] = parse_id(request.path)
-    body = parse_json(request.body)
-    return given | (cast("dict[str, Any]", body) if isinstance(body, dict) else {"body": body})
+    by_id = {BY_ID[operation]: asked.id} if operation in BY_ID else {}
+    body = asked.body if asked.flaw is None else asked.request.body
+    fields = cast("dict[str, Any]", body) if isinstance(body, dict) else {"body": body}
+    return {**asked.query, **by_id, **(fields if asked.request.body else {})}

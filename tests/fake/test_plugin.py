@@ -1,5 +1,6 @@
 """The pytest plugin, as a downstream suite meets it: each test runs a small suite of its own."""
 
+import warnings
 from collections.abc import Callable
 from typing import Final
 
@@ -380,7 +381,7 @@ GONE = "sys.modules.update(dict.fromkeys([n for n in sys.modules if n.startswith
         GONE.format("arize_roles_async"),
         GONE.format("arize_roles_"),
         "for n in [n for n in sys.modules if n.startswith('arize_')]: del sys.modules[n]",
-        "warnings.showwarning = warnings.formatwarning = None",
+        "warnings.showwarning = None",
         "warnings.simplefilter('error'); warnings.catch_warnings(record=True).__enter__()",
         "seen.enter_context(warnings.catch_warnings(record=True)); warnings.warn(Speechless())",
         "logging.getLogger().error('%d', 'text')",
@@ -409,10 +410,12 @@ def test_any_deed(run: Run, deed: str, setting: str) -> None:
             {deed}
             end()
 
-        def test_after():
-            pass
+        def test_after():  # for the tests that run in this process later
+            vars(logging.getLogger()).pop("handle", None)
+            logging.setLoggerClass(logging.Logger)
         """
-    alone = run(suite, "-pno:arize_roles_fake", "-q")
-    both = run(suite, "-o", f"{setting}=true", "-q")
+    with warnings.catch_warnings():
+        alone = run(suite, "-pno:arize_roles_fake", "-q")
+        both = run(suite, "-o", f"{setting}=true", "-q")
     assert both.ret == alone.ret
     assert both.parseoutcomes() == alone.parseoutcomes()
