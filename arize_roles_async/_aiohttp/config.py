@@ -3,6 +3,7 @@
 The environment variables are those that Arize's own clients read.
 """
 
+import functools
 import itertools
 import os
 import platform
@@ -224,6 +225,7 @@ def _split(url: str) -> SplitResult | None:
     return parts if parts.scheme in {"http", "https"} and is_host and is_whole else None
 
 
+@functools.lru_cache  # Each attempt asks, and reading an address takes a fifteenth of a call.
 def is_loopback(host: str) -> bool:
     """Return whether a host name or address is this machine's own."""
     # Resolvers ask DNS for `*.localhost`, so that may be any machine.

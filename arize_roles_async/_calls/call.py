@@ -140,6 +140,8 @@ class Call(msgspec.Struct, eq=False):
     keys: tuple[Secret[str], ...] = ()
     """The API keys that it has sent, the one in use last; empty if it asks for one later."""
     deadline: float = math.inf
+    whole: "Call | None" = None
+    """The call that it is a part of: they share the key, the time and the number of attempts."""
     time_limit: "TimeLimit[Call] | None" = None
     """The block that the call runs in, which its transport makes."""
     exchange: Exchange = msgspec.field(default_factory=Exchange)
@@ -195,6 +197,8 @@ class Call(msgspec.Struct, eq=False):
         """Count an attempt; nothing of it was sent yet."""
         self.attempts += 1
         self.exchange.attempts += 1
+        if self.whole is not None:
+            self.whole.attempts += 1
 
     def mark_sent(self, now: float) -> None:
         """Note that the request under way may reach the service from now on.
@@ -243,20 +247,20 @@ class Call(msgspec.Struct, eq=False):
             return self.fail(odd, now)
         if response.status in SUCCESS:
             result = decode(request, response)
-            self._note_time(response, now)
+            if self._first_sent is not None:
+                self._note_time(response, now, self._first_sent)
             return result
         failure = status_error(request, response, self.collection.hint(request, response.status))
-        if failure.from_service:
-            self._note_time(response, now)
+        if failure.from_service and self._first_sent is not None:
+            self._note_time(response, now, self._first_sent)
         return cast("_T", self._receive_refusal(failure, now))
 
-    def _note_time(self, response: Response, now: float) -> None:
+    def _note_time(self, response: Response, now: float, first_sent: float) -> None:
         """Note the service's clock by its own answer: a gateway's may be wrong."""
-        if self._first_sent is not None:
-            # A reading can be too early but never too late, so the latest is the most exact. The
-            # text, which may echo a key, is not kept.
-            moment = http_date(response.headers.get("Date", "")) or -math.inf
-            self._begun = max(self._begun, moment - (now - self._first_sent))
+        # A reading can be too early but never too late, so the latest is the most exact. The text,
+        # which may echo a key, is not kept.
+        moment = http_date(response.headers.get("Date", "")) or -math.inf
+        self._begun = max(self._begun, moment - (now - first_sent))
 
     def _receive_refusal(
         self, failure: errors.StatusError, now: float

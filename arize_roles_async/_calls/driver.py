@@ -5,7 +5,7 @@ import logging
 import math
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar, cast
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -71,15 +71,8 @@ class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
     """That of its key."""
     client: str | None
     """The name of its client, for the log."""
-    whole: "DrivenCall[object] | None" = None
-    """The call that it is a part of: they share the key, the time and the number of attempts."""
     one_asks: AbstractAsyncContextManager[None] = nullcontext()
     """Of a whole: the block of the part that asks for another key."""
-
-    def start_attempt(self) -> None:
-        super().start_attempt()
-        if self.whole is not None:
-            self.whole.attempts += 1
 
     def now(self) -> float:
         return self.driver.transport.now()
@@ -337,7 +330,9 @@ class Driver(Generic[_L_co]):
 
     async def ask_key(self, call: DrivenCall[object]) -> bool:
         """Have a call send the key that there is now; return whether it is another one."""
-        whole = call if call.whole is None or call.whole.driver is not self else call.whole
+        whole = cast("DrivenCall[object]", call.whole or call)
+        if whole.driver is not self:
+            whole = call
         call.is_asking_key = True
         async with whole.one_asks:
             if whole is call:

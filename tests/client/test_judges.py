@@ -99,8 +99,9 @@ def forget_failure(attempt: Attempt, *given: object) -> object:
 
 
 def read_any_clock(call: Call, outcome: Any, *given: Any) -> object:  # noqa: ANN401
-    if isinstance(outcome, Response):
-        getattr(call, "_note_time")(outcome, given[-1])  # noqa: B009 - a private one
+    private: Any = call
+    if isinstance(outcome, Response) and private._first_sent is not None:  # noqa: SLF001
+        private._note_time(outcome, given[-1], private._first_sent)  # noqa: SLF001
     return RECEIVE(call, outcome, *given)
 
 
