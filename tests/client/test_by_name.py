@@ -83,6 +83,7 @@ async def test_remove(by_name: ByName) -> None:
 SPACE_ID, USER_ID = "U3BhY2U6MTphQmNE", "VXNlcjoxOmFCY0Q="
 ONE_PLACE = "space, project: exactly one must be given"
 NO_TEXT = "must be a string, not "
+NOT_NONE = f"{NO_TEXT}None, and is left out if it does not matter"
 REFUSED: list[tuple[Callable[[Any], Any], str]] = [
     (lambda b: b.find(space="ML", project="churn"), ONE_PLACE),
     (lambda b: b.find(user="@x"), "user: must be an address or an ID, not '@x'"),
@@ -93,11 +94,11 @@ REFUSED: list[tuple[Callable[[Any], Any], str]] = [
     ),
     (
         lambda b: b.ensure(user=1, role="Analyst", project=None, in_space=None),
-        f"user: {NO_TEXT}int; project: {NO_TEXT}None; in_space: {NO_TEXT}None",
+        f"user: {NO_TEXT}int; project: {NOT_NONE}; in_space: {NOT_NONE}",
     ),
     (
         lambda b: b.find(role=None, project=SPACE_ID),
-        f"role: {NO_TEXT}None; project: '{SPACE_ID}' is the ID of a Space, not of a project",
+        f"role: {NOT_NONE}; project: '{SPACE_ID}' is the ID of a Space, not of a project",
     ),
     (
         lambda b: b.find(project="UHJvamVjdDoxMjM0NQ==", in_space="ML"),  # Project:12345
