@@ -179,15 +179,14 @@ class _Run:
         files, broken = texts_of(self._chosen.file)
         wrong, changed = [*broken], list[tuple[Path | None, str]]()
         for file, path in files.items():
-            end = "\r\n" if "\r\n" in file.text else "\n"
             try:
-                text = formatted(file.name, file.text.replace("\r\n", "\n")).replace("\n", end)
+                text = formatted(file.name, file.written)
             except client.ValidationError as error:
                 wrong += error.violations
                 continue
             if path is None and not self._chosen.check:
                 _show(text, end="", is_raw=True)
-            elif text != file.text:
+            elif text != file.written:
                 changed.append((path, text))
         if wrong:
             raise client.ValidationError(violations=tuple(wrong))

@@ -26,7 +26,7 @@ from arize_roles_async._roles.models import ListRolesResponse, Role
 from arize_roles_async._roles.requests import NO_SUCH_ROLE, ROLES, ListRoles
 from arize_roles_async._values.errors import NotFoundError, RolesError, StatusError
 from arize_roles_async._values.requests import MAX_LIMIT, MAX_NAME
-from arize_roles_async._values.text import MAX_ALIKE, MAX_CLOSEST, alike, quoted
+from arize_roles_async._values.text import MAX_CLOSEST, alike, quoted
 
 _MAX_KNOWN: Final = 50_000
 _SIMILAR: Final = 0.6
@@ -162,7 +162,7 @@ class NameLookup:
 
 
 def _not_found(name: str, names: Iterable[str]) -> NotFoundError:
-    closest = tuple(alike(name, islice(names, MAX_ALIKE), _SIMILAR)[:MAX_CLOSEST])
+    closest = tuple(alike(name, names, _SIMILAR)[:MAX_CLOSEST])
     similar = ", ".join(map(quoted, closest))
     return NotFoundError(
         f"no role is named {quoted(name)}" + (f"; similar names: {similar}" if similar else ""),

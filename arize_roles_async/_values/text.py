@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from itertools import islice
 from typing import Final
 
 MAX_MESSAGE: Final = 1_500
@@ -11,7 +12,7 @@ MAX_CLOSEST: Final = 3
 MAX_SEARCHED: Final = 20
 """Texts for which an error has the nearest one, since each takes time to search."""
 MAX_ALIKE: Final = 200
-"""Names of others that are compared with one: the worst ones take 50 ms."""
+"""Texts that are compared with one, the first of those that are known: the worst take 50 ms."""
 
 _MAX_QUOTED: Final = 60
 _MAX_COMPARED: Final = 40
@@ -92,12 +93,12 @@ def nearest(text: str, known: Iterable[str], cutoff: float = 0.0) -> str:
 def alike(text: str, known: Iterable[str], cutoff: float) -> list[str]:
     """Return the known texts that are like another, the most alike first.
 
-    Their beginnings are compared; of those that differ only by case, one is returned. The cutoff,
-    up to 1, says how like they have to be.
+    The beginnings of the first 200 are compared; of those that differ only by case, one is
+    returned. The cutoff, up to 1, says how like they have to be.
     """
     import difflib
 
-    capitals = {_beginning(each): each for each in known}
+    capitals = {_beginning(each): each for each in islice(known, MAX_ALIKE)}
     found = difflib.get_close_matches(_beginning(text), capitals, len(capitals) or 1, cutoff)
     return [capitals[each] for each in found]
 

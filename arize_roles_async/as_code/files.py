@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 import attr
 import msgspec
 
-from arize_roles_async import AnyPermission, ValidationError, Violation
+from arize_roles_async import AnyPermission, Permission, ValidationError, Violation
 from arize_roles_async._roles.requests import permissions_flaw
 from arize_roles_async._values.errors import validation_error
 from arize_roles_async._values.requests import is_id
@@ -30,6 +30,7 @@ from arize_roles_async.as_code.toml import MAX_FILE, TOO_LARGE, File, FileViolat
 _NO_TEAM: Final = "must be no address and no ID, which stand for a user"
 _PART: Final = r'\.?(?:"(?:\\.|[^"\\])*"|[^."]+)'
 """A part of a path, as `quote` writes it."""
+_LINK: Final = "links in a folder that lead to folders, or out of it, are not followed"
 _KINDS: Final[Mapping[str, tuple[Any, str]]] = {
     "string": (str, "a string"),
     "array": (list[str], "a list of strings"),
@@ -59,7 +60,8 @@ def load(path: str | os.PathLike[str], *paths: str | os.PathLike[str]) -> Declar
     """Return the declaration in UTF-8 files, which are read as one.
 
     A folder stands for the `*.toml` in it and in the folders below it; names that begin with a dot
-    do not count. `"-"` is the standard input.
+    do not count, and links in it to folders, or out of it, are refused. `"-"` is the standard
+    input.
 
     Raises:
         ValidationError: As from `loads`; also if a file is unreadable, a folder has none, or files
@@ -88,18 +90,20 @@ def texts_of(
     files: dict[str, tuple[File, Path | None]] = {}
     broken: dict[Violation, BaseException] = {}
 
-    def add(given: str | os.PathLike[str], *, is_below: bool = False) -> bool:
-        """Add a file, or those of a folder; return whether there is one."""
+    def add(given: str | os.PathLike[str], top: Path | None = None) -> bool:
+        """Add a file, or those of a folder, each below its top; return whether there is one."""
         name, path = path_text(given), None
         try:
             if given == "-":
                 name = "standard input"
-            elif (path := Path(given)).is_dir():
+            elif _leads_away(path := Path(given), top):
+                raise ValueError(_LINK)
+            elif path.is_dir():
                 # Editors and macOS leave files that begin with a dot.
                 below = [each for each in sorted(path.iterdir()) if each.name[0] != "."]
                 below = [each for each in below if each.suffix == ".toml" or each.is_dir()]
-                found = [add(each, is_below=True) for each in below]
-                if not (any(found) or is_below):
+                found = [add(each, top or path) for each in below]
+                if not (any(found) or top):
                     raise FileNotFoundError("the folder has no *.toml")
                 return any(found)
             files[name] = File(name, _text_of(path)), path
@@ -112,13 +116,20 @@ def texts_of(
     return dict(files.values()), broken
 
 
+def _leads_away(path: Path, top: Path | None) -> bool:
+    """Return whether what a folder has is a link to a folder, or to what is not below its top."""
+    if not (top and path.is_symlink()):
+        return False
+    return path.is_dir() or not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(top))
+
+
 def _text_of(path: Path | None) -> str:
     """Return the text of a file or the standard input; it must be UTF-8, and not too large."""
     with path.open("rb") if path else nullcontext(sys.stdin.buffer) as file:
         data = file.read(MAX_FILE + 1)
     if len(data) > MAX_FILE:
         raise ValueError(TOO_LARGE)
-    return data.decode("utf-8-sig")
+    return data.decode()
 
 
 def path_text(path: object) -> str:
@@ -162,6 +173,7 @@ def _merged(
         wrong += [Violation(f"sets.{quote(name)}", message)] if message else []
         sets[name] = () if message else permissions
     wrong += _unknown_sets(fields["roles"], sets)
+    wrong += _sets_as_permissions(tables.values(), sets, fields["new_permissions"])
     fields["roles"] = [_role(name, sets, role) for name, role in fields["roles"]]
     teams: dict[str, list[str]] = {}
     for name, users in (each for table in tables.values() for each in table["teams"].items()):
@@ -276,6 +288,21 @@ def _unknown_sets(
             path = f"roles.{quote(name)}.include.{quote(each)}"
             unknown.append(Violation(path, f"is not a set{hint}"))
     return unknown
+
+
+def _sets_as_permissions(
+    tables: Iterable[Table], sets: Mapping[str, object], new: Iterable[str]
+) -> Iterator[Violation]:
+    """Yield the sets that are listed where a permission should be."""
+    known = {*Permission, *new}
+    for table in tables:
+        listed = [(f"sets.{quote(name)}", each) for name, each in table["sets"].items()]
+        for name, role in table["roles"]:
+            listed.append((f"roles.{quote(name)}.permissions", role["permissions"]))
+        for path, each in ((path, each) for path, names in listed for each in names):
+            if each in sets and each not in known:
+                message = "is a set, which holds no sets" if path[0] == "s" else "is a set"
+                yield Violation(f"{path}.{quote(each)}", f"{message}; roles `include` sets")
 
 
 def _role(name: str, sets: Mapping[str, Iterable[str]], role: Table) -> DeclaredRole:

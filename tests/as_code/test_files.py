@@ -1,5 +1,6 @@
 """Files of declared roles: their rules, several as one declaration, sets, places, and writing."""
 
+import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -43,6 +44,7 @@ permissions = [
 ONCE = "a name, present or former, may appear only once; to pass one on takes two runs"
 LISTED = 'if it is newer, list it: new_permissions = ["NEW_READ"]'
 CONFLICT = "a.toml:2: has a conflict of a merge, which somebody has to resolve"
+LINKS = "links in a folder that lead to folders, or out of it, are not followed"
 ROLE = '[roles."{}"]\npermissions = ["ROLE_READ"]\n'
 VALIDATOR: Any = jsonschema.Draft7Validator(schema())
 
@@ -61,6 +63,14 @@ def flaws(read: Callable[..., object], *given: object) -> tuple[Violation, ...]:
     with pytest.raises(ValidationError) as caught:
         read(*given)
     return caught.value.violations
+
+
+def result(read: Callable[..., object], *given: object) -> str:
+    """Return what is read or written, or what is wrong."""
+    try:
+        return str(read(*given))
+    except ValidationError as error:
+        return "\n".join(map(str, error.violations))
 
 
 def refused(*paths: str) -> list[str]:
@@ -160,6 +170,67 @@ class TestRefusing:
         assert str(caught.value) == message
 
 
+MARK = "\ufeff"
+FORMS: dict[str, Callable[[str], str]] = {
+    "Windows": lambda text: text.replace("\n", "\r\n"),
+    "converted twice": lambda text: text.replace("\n", "\r\r\n"),
+    "mixed": lambda text: text.replace("\n", "\r\n", 2),
+    "mark": lambda text: MARK + text,
+    "mark, Windows": lambda text: MARK + text.replace("\n", "\r\n"),
+    "no newline at the end": lambda text: text.removesuffix("\n"),
+    "tabs": lambda text: text.replace(" ", "\t"),
+}
+KEYS = {
+    "bare": "[roles.A]\npermissions = [{}]",
+    "quoted": '[roles."A"]\n"permissions" = [{}]',
+    "literal": "[ 'roles' . 'A' ]\n'permissions'\t= [{}]",
+    "escaped": '["roles"."\\u0041"]\n"permission\\u0073" = [{}]',
+    "dotted": "roles.A.permissions = [{}]",
+    "dotted below": "[roles]\n\"A\".\t'permissions' = [{}]",
+    "a table in a line": "[roles]\nA = {{permissions = [{}]}}",
+    "all in a line": "roles = {{A = {{permissions = [{}]}}}}",
+}
+
+
+class TestForms:
+    """However a file is written, it is read as the same."""
+
+    @pytest.mark.parametrize("form", FORMS)
+    @pytest.mark.parametrize(
+        "text",
+        [
+            '# absent\nabsent = ["B", "A"]\n[roles.C]\npermissions = ["ROLE_READ"]\n',
+            '\nabsent = [\n"A",\n"A"]\n[roles.A]  # x\npermissions = [\n"RAED",\n]\nx = 1\n',
+            "[roles.A]\n[roles.B]\npermissions = [5]\n",
+            "anchor = \"x\"\n[roles.A]\ninclude = [\n'b',\n]\n",
+            "absent = [\n=\n",
+            "\n=======\n",
+        ],
+        ids=range(6),
+    )
+    def test_file(self, text: str, form: str) -> None:
+        """Ends of lines, a byte order mark and tabs change no violation, declaration or order."""
+        results = [result(loads, text), result(formatted, "file", text)]
+        written = FORMS[form](text)
+        assert result(loads, written) == results[0]
+        ordered = result(formatted, "file", written)
+        ends = {"mixed": "Windows", "converted twice": "Windows"}.get(form, form)
+        is_broken = results[1].startswith("file:")
+        wanted = results[1] if is_broken else FORMS[ends](results[1])
+        assert ordered.replace(" ", "\t") == wanted.replace(" ", "\t")
+
+    @pytest.mark.parametrize("items", ['"ROLE_READ"', '"ROLE_READ", "RAED"', "5", ""])
+    @pytest.mark.parametrize("key", KEYS)
+    def test_key(self, key: str, items: str) -> None:
+        """Nor does the way to write a key, but for the line on which it is."""
+        text = KEYS[key].format(items)
+        texts = KEYS["bare"].format(items), text, formatted("file", text)
+        bare, given, ordered = (re.sub(r"file:\d", "", result(loads, each)) for each in texts)
+        assert bare == given == ordered
+        is_lined = f"file:{text.count(chr(10)) + 1}: " in result(loads, text)
+        assert is_lined or "must" in given or items == '"ROLE_READ"'
+
+
 class TestWriting:
     def test_order(self) -> None:
         """Roles come in the order of names, each permission on a line that ends in a comma."""
@@ -209,6 +280,34 @@ class TestSeveral:
         assert load("roles") == load("roles", Path("roles")) == declaration("A", "B", "C")
         names = ["roles/a.toml", "roles/b.toml", "roles/below/d/c.toml"]
         assert [file.name for file in load("roles").files] == names
+
+    @pytest.mark.parametrize("link", ["roles", "roles/below", "other", "/usr"])
+    def test_link_to_folder(self, link: str) -> None:
+        """A link to a folder is named and not followed, so that reading ends, and stays inside."""
+        for name in ("roles/below/a.toml", "other/b.toml"):
+            Path(name).parent.mkdir(parents=True)
+            Path(name).write_text("[")
+        for name in ("roles/below/one", "roles/two"):
+            Path(name).symlink_to(Path(link).resolve())
+        Path("roles/three").symlink_to("two")
+        broken, *links = sorted(refused("roles"), key=lambda each: "are not followed" in each)
+        assert broken.startswith("roles/below/a.toml:1: is not valid TOML: ")
+        names = ["roles/below/one", "roles/three", "roles/two"]
+        assert links == [f"{name}: is unreadable: {LINKS}" for name in names]
+
+    def test_link_to_file(self) -> None:
+        """A link to a file of the folder is followed; one out of it is not, unless it is named."""
+        Path("roles").mkdir()
+        write(other=ROLE.format("B"))
+        Path("roles/.a.toml").write_text(ROLE.format("A"))
+        Path("roles/a.toml").symlink_to(".a.toml")
+        Path("link.toml").symlink_to("other.toml")
+        assert load("roles", "link.toml") == declaration("A", "B")
+        Path("roles/b.toml").symlink_to("../other.toml")
+        Path("roles/c.toml").symlink_to("c.toml")
+        outside, endless = refused("roles")
+        assert outside == f"roles/b.toml: is unreadable: {LINKS}"
+        assert endless.startswith("roles/c.toml: is unreadable: ")
 
     def test_name_twice(self) -> None:
         """A name in two files is refused, and both are named."""
@@ -287,6 +386,14 @@ class TestSets:
         (change,) = compare([], loads(text)).changes
         writers = 'set "writers" gives "DATASET_CREATE", "DATASET_READ"'
         assert change.note == f'set "readers" gives "PROJECT_READ"; {writers}'
+
+    def test_as_permission(self) -> None:
+        """A set among permissions is refused, with what takes sets."""
+        text = f'{SETS}all = ["readers", "TAG_READ"]\n[roles.A]\npermissions = ["writers"]'
+        assert [*map(str, flaws(loads, text))] == [
+            'file:5: sets."all"."readers": is a set, which holds no sets; roles `include` sets',
+            'file:7: roles."A".permissions."writers": is a set; roles `include` sets',
+        ]
 
     def test_unknown(self) -> None:
         """A set that is not there is refused, with the nearest."""
