@@ -96,9 +96,7 @@ def texts_of(
         try:
             if given == "-":
                 name = "standard input"
-            elif _leads_away(path := Path(given), top):
-                raise ValueError(_LINK)
-            elif path.is_dir():
+            elif (path := _followed(Path(given), top)).is_dir():
                 # Editors and macOS leave files that begin with a dot.
                 below = [each for each in sorted(path.iterdir()) if each.name[0] != "."]
                 below = [each for each in below if each.suffix == ".toml" or each.is_dir()]
@@ -116,11 +114,13 @@ def texts_of(
     return dict(files.values()), broken
 
 
-def _leads_away(path: Path, top: Path | None) -> bool:
-    """Return whether what a folder has is a link to a folder, or to what is not below its top."""
-    if not (top and path.is_symlink()):
-        return False
-    return path.is_dir() or not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(top))
+def _followed(path: Path, top: Path | None) -> Path:
+    """Return a path, unless it is a link, found below a top folder, to a folder or out of it."""
+    if top and path.is_symlink():
+        is_below = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(top))
+        if path.is_dir() or not is_below:
+            raise ValueError(_LINK)
+    return path
 
 
 def _text_of(path: Path | None) -> str:

@@ -119,7 +119,7 @@ class File:
 
     @cached_property
     def text(self) -> str:
-        """Its text in the one form that all else reads: no byte order mark, `\n` ends a line."""
+        """Its text in the one form that all else reads: no byte order mark, newlines alone."""
         return re.sub(r"\r+\n", "\n", self.written.removeprefix(_MARK))
 
     @cached_property

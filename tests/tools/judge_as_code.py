@@ -13,6 +13,7 @@ import io
 import itertools
 import json
 import random
+import re
 import signal
 import tempfile
 import threading
@@ -323,10 +324,20 @@ class Case:
             (Path(folder) / "a/b").mkdir(parents=True)
             for n, part in enumerate([attrs.evolve(self.declared, roles=()), *parts]):
                 place = Path(folder) / self.rng.choice([".", "a", "a/b"])
-                (place / f"{n}.toml").write_text(part.to_toml(), "utf-8")
+                (place / f"{n}.toml").write_bytes(self.as_written(part).encode())
             status = arize_roles([*arguments, "--format=json", folder])
         output.seek(0)
         return status, json.load(output)
+
+    def as_written(self, part: as_code.Declaration) -> str:
+        """Return the text of a file, as any editor writes it."""
+        text = part.to_toml()
+        if self.rng.random() < 0.5:
+            text = re.sub(r'roles\."([A-Za-z0-9 ]+)"', r"'roles' . '\1'\t", text)
+        elif self.rng.random() < 0.5:
+            text = re.sub(r"(?m)^(\w+) = ", r'"\1"\t=\t', text)
+        text = text.replace("\n", self.rng.choice(["\n", "\r\n"]))
+        return self.rng.choice(["", "\ufeff"]) + self.rng.choice([text, text.rstrip()])
 
     def apply(self, checksum: str | None = None) -> dict[str, Any] | None:
         """Return the result of a run; None if it refused to begin."""
