@@ -62,22 +62,12 @@ _EPILOG: Final = """The key is ARIZE_API_KEY, and the address is in the variable
 clients read. FILE may be - for the standard input. Exit status: 0 success; 1 plan --exit-code or
 fmt --check found differences, or export left out a role; 2 an error, and no change was tried; 3 not
 all changes were made."""
-_GONE: Final = {
-    "--exact": "instead of --exact, write --exit-code",
-    "--account": 'instead of --account, write account = "..." in a file',
-    "--json": "instead of --json, write --format json",
-    "Um9sZT": 'instead of an ID, write anchor = "..." in the file',  # What role IDs begin with.
-}
-"""What to write instead of options of former versions."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status; signals are handled until the process ends."""
     parser = _parser()
-    chosen, unknown = parser.parse_known_args(arguments)
-    if unknown:
-        instead = [f"; {new}" for old, new in _GONE.items() if old in " ".join(unknown)]
-        parser.error(f"unrecognized arguments: {' '.join(unknown)}{''.join(instead)}")
+    chosen = parser.parse_args(arguments)
     if getattr(chosen, "comment", None) == "/dev/stdout":
         chosen.comment = "-"
     if getattr(chosen, "comment", None) == "-" and chosen.format != "text":
@@ -247,10 +237,6 @@ class _Run:
         chosen = self._chosen
         is_shown = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
         is_asked = not chosen.yes and chosen.checksum is None
-        if "ARIZE_ROLES_MAX_REMOVALS" in os.environ:
-            raise client.ConfigurationError(
-                "ARIZE_ROLES_MAX_REMOVALS limits nothing any more: unset it, pass --max-removals"
-            )
         if chosen.yes and not (declaration.anchor or is_shown or chosen.any_account):
             raise client.ConfigurationError(
                 "these files fit any account: add the anchor that `arize-roles export --anchor` "
@@ -405,9 +391,8 @@ class _Watch(logging.Handler):
             waited = time.monotonic() - self._since
             why = (self.run and self.run.waits_for) or self._failure or "an answer"
             text = f"waiting for {waited:.0f} s: {why}" if waited >= _LONG else self._progress()
-            if self._is_terminal and text:
-                width = shutil.get_terminal_size().columns - 1
-                self._write(f"\r\x1b[K{one_line(printable(text), width)}")
+            if self._is_terminal:
+                self.clear(one_line(printable(text), shutil.get_terminal_size().columns - 1))
             elif waited >= _LONG and said != self._since:
                 said = self._since
                 _say(text)
@@ -416,18 +401,13 @@ class _Watch(logging.Handler):
         if self.run is not None:
             result = self.run.result
             return f"made {len(result.made)} of {len(result.plan.all_changes)}"
-        counts = [f"{number} of {operation}" for operation, number in self._read.items()]
-        return f"requests answered: {', '.join(counts)}" if counts else ""
+        return ", ".join(f"{operation} answered {n} times" for operation, n in self._read.items())
 
-    def clear(self) -> None:
-        """Take the line away, since another follows."""
+    def clear(self, text: str = "") -> None:
+        """Write a text over the line, or nothing, since another line follows."""
         if self._is_terminal:
-            self._write("\r\x1b[K")
-
-    def _write(self, text: str) -> None:
-        with suppress(OSError):
-            sys.stderr.write(text)
-            sys.stderr.flush()
+            with suppress(OSError):
+                print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
 
 def to_columns(bindings: Sequence[client.NamedBinding]) -> str:

@@ -23,7 +23,7 @@ from arize_roles_async.as_code.planning import (
     PlanError,
     read_plan,
 )
-from arize_roles_async.as_code.steps import StalePlanError, Step, leaves_open, step_of
+from arize_roles_async.as_code.steps import BindingStep, StalePlanError, Step, leaves_open
 
 _MOST_REMOVALS, _FEW_ROLES = "30%", 10
 """The limit unless one is given, as octoDNS has it, and of how many roles or bindings, or more."""
@@ -206,13 +206,14 @@ class Run:
         """The IDs of the roles that the run created, by their names."""
         try:
             for change in self.result.plan.all_changes:
-                step = step_of(change, created)
-                if withheld.isdisjoint(step.needs):
+                kind = BindingStep if isinstance(change, BindingChange) else Step
+                step = kind(change, created)
+                if withheld.isdisjoint(step.needs()):
                     refusal = await self._try(change, step, on_change)
                     ended_by = ended_by or refusal
                     if refusal is None:
                         continue
-                withheld.update(step.provides)
+                withheld.update(step.provides())
         except BaseException as error:
             is_error = isinstance(error, RolesError)
             has_failed = self._is_tried or (is_error and not isinstance(error, StoppedError))

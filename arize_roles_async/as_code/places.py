@@ -1,7 +1,7 @@
 """Planning of places: who gets, changes and loses which role on a space or a project."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal
 
 import attr
@@ -66,18 +66,12 @@ class BindingChange:
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON-ready data."""
-        return {
-            "action": self.action,
-            "user": self.user,
-            "user_id": self.user_id,
-            "resource_type": self.resource_type,
-            "resource_id": self.resource_id,
+        fields = ("user", "user_id", "resource_type", "resource_id", "before", "after", "role_id")
+        binding = {
             "binding_id": self.binding and self.binding.id,
-            "before": self.before,
             "before_role_id": self.binding and self.binding.role_id,
-            "after": self.after,
-            "after_role_id": self.role_id,
         }
+        return {"action": self.action, **{f: getattr(self, f) for f in fields}, **binding}
 
 
 @attr.frozen(kw_only=True)
@@ -115,14 +109,9 @@ class PlannedPlace:
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON-ready data."""
-        return {
-            "place": self.place,
-            "resource_id": self.resource_id,
-            "changes": [change.to_dict() for change in self.changes],
-            "undeclared": [*self.undeclared],
-            "notes": [*self.notes],
-            "unchanged": self.unchanged,
-        }
+        fields = ("place", "resource_id", "undeclared", "notes", "unchanged")
+        changes = [change.to_dict() for change in self.changes]
+        return {**{field: getattr(self, field) for field in fields}, "changes": changes}
 
 
 @attr.frozen(kw_only=True)
@@ -135,47 +124,34 @@ class Seen:
     bindings: tuple[RoleBinding, ...]
 
 
-@attr.frozen(kw_only=True)
+@attr.frozen
 class RolesAfter:
-    """The roles of an account as they are after a run."""
+    """The roles of an account before a run, by ID, and after it, by name."""
 
-    ids: Mapping[str, str | None]
-    """Their IDs by name; None for one that the run creates."""
-    granted: Mapping[str, frozenset[str]]
-    """Their permissions by name."""
-    names_before: Mapping[str, Role]
-    """The roles before the run, by ID."""
+    before: Mapping[str, Role]
+    after: Mapping[str, tuple[str | None, frozenset[str]]]
+    """The ID of each, None if the run creates it, and its permissions."""
 
     @classmethod
     def of(
-        cls,
-        roles: Iterable[Role],
-        changes: Iterable[tuple[Role | None, DeclaredRole | None]],
+        cls, roles: Sequence[Role], changes: Sequence[tuple[Role | None, DeclaredRole | None]]
     ) -> "RolesAfter":
         """Return them, given the roles and what changes."""
-        by_id = {role.id: role for role in roles}
-        after: dict[str, Role | DeclaredRole] = {**by_id}
-        new: list[DeclaredRole] = []
-        for before, declared in changes:
-            if before is not None:
-                del after[before.id]
-            if before is not None and declared is not None:
-                after[before.id] = declared
-            elif declared is not None:
-                new.append(declared)
-        ids: dict[str, str | None] = {role.name: role_id for role_id, role in after.items()}
-        ids |= {role.name: None for role in new}
-        each = [*after.values(), *new]
-        granted = {role.name: frozenset(map(str, role.permissions or ())) for role in each}
-        return cls(ids=ids, granted=granted, names_before=by_id)
+        changed = {before.id for before, _ in changes if before}
+        kept: list[tuple[str | None, Role | DeclaredRole]] = [
+            *((role.id, role) for role in roles if role.id not in changed),
+            *((before.id if before else None, after) for before, after in changes if after),
+        ]
+        after = {role.name: (role_id, _granted(role)) for role_id, role in kept}
+        return cls({role.id: role for role in roles}, after)
 
     def may_bind(self, name: str | None) -> bool:
         """Return whether a role gives the right to bind after the run."""
-        return name is not None and self.granted.get(name, frozenset()) >= _BINDS
+        return name is not None and self.after.get(name, (None, frozenset()))[1] >= _BINDS
 
-    def name_of(self, role_id: str) -> str | None:
-        """Return the name of a role after the run, given its ID before."""
-        return next((name for name, each in self.ids.items() if each == role_id), None)
+
+def _granted(role: Role | DeclaredRole | None) -> frozenset[str]:
+    return frozenset(map(str, role.permissions or ())) if role else frozenset()
 
 
 def kinds_of(places: Iterable[DeclaredPlace]) -> set[str]:
@@ -322,7 +298,7 @@ class _Comparison:
         for given, role in place.users.items():
             path = f".users.{quote(given)}"
             user = self._user(path, given)
-            if role not in roles.ids:
+            if role not in roles.after:
                 self._refuse(path, f"there is no role {quote(role)} after this plan")
             elif user is None:
                 notes.append(f"{quote(given)} is not there, so {quote(role)} waits")
@@ -339,11 +315,10 @@ class _Comparison:
         return wanted, notes
 
     def _name(self, user_id: str) -> str:
-        user = self._users.get(user_id)
-        return (user and user.email) or user_id
+        return getattr(self._users.get(user_id), "email", None) or user_id
 
     def _role(self, binding: RoleBinding) -> str:
-        role = self._roles.names_before.get(binding.role_id)
+        role = self._roles.before.get(binding.role_id)
         return role.name if role else binding.role_id
 
     def _change(
@@ -354,7 +329,7 @@ class _Comparison:
         place: tuple[str, str, str],
     ) -> BindingChange | None:
         """Return the change that gives a user a role, or takes it; None if there is nothing to."""
-        role_id = None if role is None else self._roles.ids[role]
+        role_id = None if role is None else self._roles.after[role][0]
         if binding is None and role is None:
             return None
         if binding is not None and role_id is not None and binding.role_id == role_id:
@@ -377,14 +352,14 @@ class _Comparison:
 
     def _may_bind(self, binding: RoleBinding) -> bool:
         """Return whether a binding gives the right to bind before the run."""
-        role = self._roles.names_before.get(binding.role_id)
-        return role is not None and frozenset(map(str, role.permissions or ())) >= _BINDS
+        return _granted(self._roles.before.get(binding.role_id)) >= _BINDS
 
     def _check_binders(
         self, bindings: Mapping[str, RoleBinding], changes: Iterable[BindingChange]
     ) -> None:
         """Refuse a plan after which nobody on the place may bind, if somebody may now."""
-        after = {user_id: self._roles.name_of(each.role_id) for user_id, each in bindings.items()}
+        names = {role_id: name for name, (role_id, _) in self._roles.after.items()}
+        after = {user_id: names.get(each.role_id) for user_id, each in bindings.items()}
         after |= {change.user_id: change.after for change in changes}
         is_left = any(self._roles.may_bind(role) for role in after.values())
         if any(map(self._may_bind, bindings.values())) and not is_left:
@@ -395,40 +370,35 @@ class _Comparison:
 def exported(found: Seen, roles: Iterable[Role]) -> tuple[list[DeclaredPlace], list[Violation]]:
     """Return the places that a key sees as they are, and what no file can declare."""
     names = {role.id: role.name for role in roles}
-    spaces = _unique({space.id: space.name for space in found.spaces})
-    projects = {
-        each.id: (each.space_id, each.name) for each in found.projects if each.space_id in spaces
-    }
-    unique = _unique({each: name for each, (_, name) in projects.items()}, projects)
-    users = _unique({user.id: user.email or "" for user in found.users})
+    spaces = _unique({space.id: ("", space.name) for space in found.spaces})
+    inside = {each.id: each.space_id for each in found.projects if each.space_id in spaces}
+    projects = _unique({each.id: (each.space_id, each.name) for each in found.projects})
+    users = _unique({user.id: ("", user.email or "") for user in found.users})
     given = defaultdict[tuple[str, str | None], dict[str, str]](dict)
     notes: list[Violation] = []
     for each in found.bindings:
-        space, project = each.resource_id, None
-        if each.resource_id in projects:
-            (space, _), project = projects[each.resource_id], unique[each.resource_id]
+        place = each.resource_id
+        space = spaces.get(inside.get(place, place))
         user, role = users.get(each.user_id), names.get(each.role_id)
-        if space in spaces and user is not None and role is not None:
-            given[spaces[space], project][user] = role
+        if space is not None and user is not None and role is not None:
+            given[space, projects[place] if place in inside else None][user] = role
         else:
-            what = f"{each.user_id} has {each.role_id} on {each.resource_id}"
+            what = f"{each.user_id} has {each.role_id} on {place}"
             notes.append(Violation("places", f"left out, since the key does not see all: {what}"))
     places = [DeclaredPlace(space=s, project=p, users=roles) for (s, p), roles in given.items()]
     return places, notes
 
 
-def _unique(
-    names: Mapping[str, str], around: Mapping[str, tuple[str, str]] | None = None
-) -> dict[str, str]:
-    """Return names by ID, or the ID of what shares its name, or has none that stands for it."""
+def _unique(names: Mapping[str, tuple[str, str]]) -> dict[str, str]:
+    """Return names by ID, or the ID of what shares its name with another, or has none.
 
-    def key(each: str) -> tuple[str, str]:
-        return (around[each][0] if around else "", as_compared(names[each]))
-
-    times = Counter(map(key, names))
+    Each comes with the ID of the space that it is in.
+    """
+    keys = {each: (space, as_compared(name)) for each, (space, name) in names.items()}
+    times = Counter(keys.values())
     return {
-        each: name if name and times[key(each)] == 1 and not rules.is_id(name) else each
-        for each, name in names.items()
+        each: name if name and times[keys[each]] == 1 and not rules.is_id(name) else each
+        for each, (_, name) in names.items()
     }
 
 

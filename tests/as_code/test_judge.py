@@ -9,6 +9,10 @@ from tests.tools.judge_as_code import Case
 pytestmark = pytest.mark.usefixtures("unmeasured")
 
 
+async def _never(*_: object) -> bool:
+    return False
+
+
 @pytest.mark.parametrize("seed", range(sized(40, 1000)))
 def test_case(seed: int) -> None:
     """Whatever happens during a run, it says what it did, and the next one ends it."""
@@ -18,11 +22,7 @@ def test_case(seed: int) -> None:
 def test_says_no(monkeypatch: pytest.MonkeyPatch) -> None:
     """It finds a run that does not look before it changes."""
 
-    async def never_made(*_: object) -> bool:
-        return False
-
-    for step in ("_UpdateRole", "_DeleteRole"):
-        monkeypatch.setattr(f"arize_roles_async.as_code.steps.{step}.is_made", never_made)
+    monkeypatch.setattr("arize_roles_async.as_code.steps.Step.is_made", _never)
     found = (wrong for seed in range(200) for wrong in Case(seed).judge())
     assert any("was made without a look" in wrong for wrong in found)
 
@@ -61,8 +61,8 @@ def _accepted(*_: object) -> None:
     [
         ("places._Comparison._is_person", _unnamed, "instead of"),
         ("places._Comparison._check_binders", _accepted, "not refused"),
-        ("steps._expect_role", _accepted, "was not as the plan saw it"),
-        ("steps._Give.is_settled", _settled, "is reported as made"),
+        ("steps.BindingStep.is_made", _never, "was not as the plan saw it"),
+        ("steps.Step.is_settled", _settled, "is reported as made"),
     ],
 )
 async def test_wrong_places(
@@ -70,5 +70,6 @@ async def test_wrong_places(
 ) -> None:
     """It finds a plan that takes a bot's role or locks all out, and a run that trusts too much."""
     monkeypatch.setattr(f"arize_roles_async.as_code.{method}", planted)
-    found = [await judge_places.Case(seed).judge() for seed in range(200)]
-    assert any(wrong in text for texts in found for text in texts)
+    found = iter(range(200))
+    while not any(wrong in text for text in await judge_places.Case(next(found)).judge()):
+        pass
