@@ -90,6 +90,21 @@ def test_month(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
+def test_bindings(tmp_path: Path) -> None:
+    """The page on role bindings shows the plan of its file."""
+    page = (GUIDE / "roles-as-code-bindings.md").read_text("utf-8")
+    account = account_of("Viewer")
+    account.add_role("Admin", ["ROLE_BINDING_CREATE", "ROLE_BINDING_DELETE"], id="Um9sZTpB")
+    account.bind("Admin", user="ada@example.com", resource="Space:ML")
+    account.bind("Viewer", user="bob@example.com", resource="Space:ML")
+    account.bind("Viewer", user="eve@example.com", resource="Project:ML/churn")
+    (text,), (console,) = (examples(page, language) for language in ("toml", "console"))
+    (tmp_path / "roles.toml").write_text(text, "utf-8")
+    with environment(tmp_path, account) as variables:
+        assert on_console(console, tmp_path, variables) == console
+
+
 def test_file() -> None:
     """The file that the page shows can be loaded."""
     text, _ = examples(MAIN, "toml")
