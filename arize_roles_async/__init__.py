@@ -18,7 +18,8 @@ Type against `RolesClient`. The real client and `arize_roles_fake.FakeRolesClien
 The pages of the guide are Markdown files in the folder `guide` of this package: configuration,
 paging, responses, errors-and-retries, role-bindings, api-keys, closing, logging, bulk-work,
 roles-as-code, roles-as-code-month, roles-as-code-bindings, roles-as-code-in-ci,
-roles-as-code-in-python, fastapi, threads, migrating, performance. Testing with the fake is in the folder `guide` of `arize_roles_fake`.
+roles-as-code-in-python, fastapi, threads, migrating, performance. Testing with the fake is in the
+folder `guide` of `arize_roles_fake`.
 
 A client over another HTTP library is made with `arize_roles_async.transport`.
 """

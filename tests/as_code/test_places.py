@@ -1,5 +1,6 @@
 """Who has which role, declared beside the roles: plans of places, and how they are applied."""
 
+import random
 from pathlib import Path
 from typing import Any
 
@@ -471,3 +472,61 @@ async def test_export(account: FakeAccount) -> None:
         (ml, "churn"),
     }
     assert "VXNlcjoy" in str(read.places)
+
+
+async def test_year(account: FakeAccount) -> None:
+    """Forty people change places for a year: each run makes the file, and takes nothing else.
+
+    Only the last month takes what somebody gave by hand, with `only`.
+    """
+    rng = random.Random(7)  # noqa: S311 - the same year each time
+    people = [f"user-{n}@example.com" for n in range(40)]
+    for person in people:
+        account.add_user(person)
+    places = [(f"Space {n}", None) for n in range(12)]
+    places += [(f"Space {n % 12}", f"Project {n}") for n in range(25)]
+    for space, project in places:
+        account.bind("Admin", user=ADA, resource=resource(space, project))
+    by_hand = {(BOB, "Space 3", None): "Viewer"}
+    account.bind("Viewer", user=BOB, resource=resource("Space 3", None))
+    roles = FakeRolesClient(account)
+    declared_users = {each: {ADA: "Admin"} for each in places}
+    for month in range(12):
+        is_last = month == 11
+        left: dict[Any, list[str]] = {each: [] for each in places}
+        for each in rng.choices(places, k=20):
+            person = rng.choice(people)
+            if declared_users[each].pop(person, None) and month % 2:
+                left[each].append(person)  # who goes
+            else:
+                declared_users[each][person] = rng.choice(["Viewer", "Editor"])
+                left[each] = [name for name in left[each] if name != person]
+        wanted = Declaration(
+            roles=[declared("Viewer"), declared("Editor")],
+            anchor=role_id("Viewer"),
+            places=[
+                DeclaredPlace(space=s, project=p, users=users, absent=left[s, p], only=is_last)
+                for (s, p), users in declared_users.items()
+            ],
+        )
+        planned = await plan(roles, loads(wanted.to_toml()))
+        result = await apply(roles, wanted, expected=planned)
+        assert 0 < len(result.made) <= 21
+        assert (await plan(roles, wanted)).all_changes == ()
+        everyone = {(u, *p): r for p, users in declared_users.items() for u, r in users.items()}
+        assert held_in(account, places) == everyone | ({} if is_last else by_hand)
+
+
+def resource(space: str, project: str | None) -> str:
+    return f"Space:{space}" if project is None else f"Project:{space}/{project}"
+
+
+def held_in(account: FakeAccount, places: Any) -> dict[tuple[str, str, str | None], str]:  # noqa: ANN401
+    """Return the role that each user has on each of these places."""
+    roles = {role.id: role.name for role in account.roles}
+    ids = {account.id(resource(*each)): each for each in places}
+    return {
+        (account.label(each.user_id), *ids[each.resource_id]): roles[each.role_id]
+        for each in account.bindings()
+        if each.resource_id in ids
+    }
