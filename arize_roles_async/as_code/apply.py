@@ -139,19 +139,21 @@ async def apply(
     time of one call of the client, and its `RetryPolicy`: three attempts unless given, or 20 that a
     rate limit refuses, with the waits between them.
 
-    A change that is refused (400, 403, 404, 409, 422) stops no other one but each update that takes
-    a permission which it should have given. Any other failure ends the run: a key that is refused,
-    a rate limit without an end, no connection, or a change that may have been made. A cancellation
-    ends it at once, and has no result: `on_change` got what was made. If the client is closed, its
-    grace is for the change under way, and the run ends after it.
+    A change that is refused (400, 403, 404, 409, 422) stops no other one but those that depend on
+    it: an update that takes a permission which it should have given, a role binding whose role it
+    should have created, a delete of the role that it should have taken. Any other failure ends the
+    run: a key that is refused, a rate limit without an end, no connection, or a change that may
+    have been made. A cancellation ends it at once, and has no result: `on_change` got what was
+    made. If the client is closed, its grace is for the change under way, and the run ends after it.
 
     Args:
         roles: A client of the account.
-        declaration: The roles that the account should have.
+        declaration: The roles that the account should have, and who should have them where.
         expected: The plan that was reviewed, or its checksum; None applies any plan.
-        max_removals: The most custom roles that may be deleted or lose permissions: a number, or a
-            share such as `"50%"`. Unless given, it is 30 % for an account of ten or more custom
-            roles, and no limit for a smaller one. An expected plan has no limit.
+        max_removals: The most custom roles that may be deleted or lose permissions, and the most
+            role bindings on declared places that may be taken: a number, or a share such as
+            `"50%"`. Unless given, it is 30 % of ten or more, and no limit for fewer. An expected
+            plan has no limit.
         on_change: Called with each change after it was made.
 
     Returns:

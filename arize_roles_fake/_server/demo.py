@@ -6,6 +6,7 @@ from collections.abc import Awaitable
 from arize_roles_async import (
     AiohttpRolesClient,
     AlphaWarning,
+    BetaWarning,
     ConflictError,
     ForbiddenError,
     NotFoundError,
@@ -13,6 +14,7 @@ from arize_roles_async import (
     RolesClient,
     RolesError,
     ValidationError,
+    as_code,
 )
 from arize_roles_fake._account.account import DEFAULT_API_KEY, FakeAccount
 from arize_roles_fake._server.server import RolesServer
@@ -20,8 +22,11 @@ from arize_roles_fake._server.server import RolesServer
 
 async def demo() -> None:
     """Make every call and some that fail, and print how each ended."""
-    warnings.simplefilter("ignore", AlphaWarning)
+    for notice in (AlphaWarning, BetaWarning):
+        warnings.simplefilter("ignore", notice)
     account = FakeAccount(api_key=DEFAULT_API_KEY)
+    account.add_space("ML")
+    account.add_user("ada@example.com")
     with RolesServer(account) as server:
         print(f"The fake service listens on {server.url}; the real client talks to it.\n")
         async with AiohttpRolesClient(server.api_key, base_url=server.url) as roles:
@@ -44,6 +49,9 @@ async def _drive(roles: RolesClient) -> None:
     other = await roles.create(name="Data Scientist", permissions=["DATASET_READ"])
     names = [role.name async for role in roles.list(limit=2)]
     print(f"walk     {', '.join(names)}")
+    place = as_code.DeclaredPlace(space="ML", users={"ada@example.com": "AI Engineer"})
+    planned = await as_code.plan(roles, as_code.Declaration(places=[place]))
+    print(f"plan     {', '.join(map(str, planned.all_changes))}")
 
     print("\nCalls that fail say why:")
     taken = roles.create(name=other.name, permissions=["DATASET_READ"])
