@@ -22,6 +22,7 @@ from arize_roles_async.as_code.declaration import (
     DeclaredPlace,
     DeclaredRole,
     is_address,
+    list_flaw,
     to_permissions,
 )
 from arize_roles_async.as_code.schema import FIELDS, PLACE_FIELDS, ROLE_FIELDS, Table
@@ -166,25 +167,10 @@ def _merged(
             wrong.append(Violation(field, "must be the same in all files that have it"))
     for field in ("new_permissions", "absent", "ignored", "roles"):
         fields[field] = [each for table in tables.values() for each in table[field]]
-    sets: dict[str, tuple[AnyPermission, ...]] = {}
-    for name, listed in (each for table in tables.values() for each in table["sets"].items()):
-        permissions = to_permissions(listed)
-        message = "is defined more than once" if name in sets else permissions_flaw(permissions)
-        wrong += [Violation(f"sets.{quote(name)}", message)] if message else []
-        sets[name] = () if message else permissions
+    sets = _sets(tables.values(), wrong)
     wrong += _unknown_sets(fields["roles"], sets)
-    wrong += _sets_as_permissions(tables.values(), sets, fields["new_permissions"])
     fields["roles"] = [_role(name, sets, role) for name, role in fields["roles"]]
-    teams: dict[str, list[str]] = {}
-    for name, users in (each for table in tables.values() for each in table["teams"].items()):
-        path = f"teams.{quote(name)}"
-        wrong += [Violation(path, "is defined more than once")] if name in teams else []
-        wrong += [Violation(path, _NO_TEAM)] if _is_user(name) else []
-        is_list = isinstance(users, list) and all(
-            isinstance(each, str) for each in cast("list[object]", users)
-        )
-        wrong += [] if is_list else [Violation(path, "must be a list of strings")]
-        teams[name] = users if is_list else []
+    teams = _teams(tables.values(), wrong)
     places = [each for table in tables.values() for each in table["places"]]
     fields["places"] = [
         _place(space, project, given, teams, wrong) for space, project, given in places
@@ -197,6 +183,35 @@ def _merged(
         reported = {violation.field for violation in (*broken, *wrong)}
         wrong += [violation for violation in error.violations if violation.field not in reported]
     raise ValidationError(violations=(*broken, *with_places(wrong, fields["files"]))) from cause
+
+
+def _sets(tables: Iterable[Table], wrong: list[Violation]) -> dict[str, tuple[AnyPermission, ...]]:
+    """Return the permissions of each set of some files, none of one that is wrong."""
+    set_names = {name for table in tables for name in table["sets"]} - {*Permission}
+    sets: dict[str, tuple[AnyPermission, ...]] = {}
+    for name, listed in (each for table in tables for each in table["sets"].items()):
+        permissions = to_permissions(listed)
+        message = "is defined more than once" if name in sets else permissions_flaw(permissions)
+        wrong += [Violation(f"sets.{quote(name)}", message)] if message else []
+        sets[name] = () if message else permissions
+        for each in sorted(set_names.intersection(sets[name])):
+            path = f"sets.{quote(name)}.{quote(each)}"
+            wrong.append(Violation(path, "is a set; only roles `include` sets"))
+    return sets
+
+
+def _teams(tables: Iterable[Table], wrong: list[Violation]) -> dict[str, list[str]]:
+    """Return the members of each team of some files, none of one that is wrong."""
+    teams: dict[str, list[str]] = {}
+    for name, users in (each for table in tables for each in table["teams"].items()):
+        listed = tuple(users) if isinstance(users, list) else users
+        message = (
+            "is defined more than once" if name in teams else list_flaw(listed, "strings", str)
+        )
+        message = _NO_TEAM if _is_user(name) else message
+        wrong += [Violation(f"teams.{quote(name)}", message)] if message else []
+        teams[name] = [] if message else users
+    return teams
 
 
 def _fields(
@@ -256,8 +271,7 @@ def _place(
     def members(field: str, name: str) -> Iterable[str]:
         if _is_user(name) or name in teams:
             return teams.get(name, [name])
-        near = nearest(name, teams) if teams and len(wrong) < MAX_SEARCHED else None
-        hint = f"; did you mean {quote(near)}?" if near else ""
+        hint = _hint(name, teams, wrong)
         path = f"{place.name}.{field}.{quote(name)}"
         wrong.append(Violation(path, f"is neither a team nor a user's address or ID{hint}"))
         return ()
@@ -283,26 +297,15 @@ def _unknown_sets(
     unknown: list[Violation] = []
     for name, role in roles:
         for each in (each for each in role["include"] if each not in sets):
-            near = sets and len(unknown) < MAX_SEARCHED and nearest(each, sets)
-            hint = f"; did you mean {quote(near)}?" if near else ""
             path = f"roles.{quote(name)}.include.{quote(each)}"
-            unknown.append(Violation(path, f"is not a set{hint}"))
+            unknown.append(Violation(path, f"is not a set{_hint(each, sets, unknown)}"))
     return unknown
 
 
-def _sets_as_permissions(
-    tables: Iterable[Table], sets: Mapping[str, object], new: Iterable[str]
-) -> Iterator[Violation]:
-    """Yield the sets that are listed where a permission should be."""
-    known = {*Permission, *new}
-    for table in tables:
-        listed = [(f"sets.{quote(name)}", each) for name, each in table["sets"].items()]
-        for name, role in table["roles"]:
-            listed.append((f"roles.{quote(name)}.permissions", role["permissions"]))
-        for path, each in ((path, each) for path, names in listed for each in names):
-            if each in sets and each not in known:
-                message = "is a set, which holds no sets" if path[0] == "s" else "is a set"
-                yield Violation(f"{path}.{quote(each)}", f"{message}; roles `include` sets")
+def _hint(name: str, known: Mapping[str, object], wrong: Sequence[object]) -> str:
+    """Return the nearest known name for an error, unless there are many errors."""
+    near = nearest(name, known) if known and len(wrong) < MAX_SEARCHED else ""
+    return f"; did you mean {quote(near)}?" if near else ""
 
 
 def _role(name: str, sets: Mapping[str, Iterable[str]], role: Table) -> DeclaredRole:

@@ -387,12 +387,10 @@ class TestSets:
         writers = 'set "writers" gives "DATASET_CREATE", "DATASET_READ"'
         assert change.note == f'set "readers" gives "PROJECT_READ"; {writers}'
 
-    def test_as_permission(self) -> None:
-        """A set among permissions is refused, with what takes sets."""
-        text = f'{SETS}all = ["readers", "TAG_READ"]\n[roles.A]\npermissions = ["writers"]'
-        assert [*map(str, flaws(loads, text))] == [
-            'file:5: sets."all"."readers": is a set, which holds no sets; roles `include` sets',
-            'file:7: roles."A".permissions."writers": is a set; roles `include` sets',
+    def test_in_set(self) -> None:
+        """A set in a set is refused."""
+        assert [*map(str, flaws(loads, f'{SETS}all = ["readers", "TAG_READ"]'))] == [
+            'file:5: sets."all"."readers": is a set; only roles `include` sets'
         ]
 
     def test_unknown(self) -> None:

@@ -483,7 +483,7 @@ async def test_year(account: FakeAccount) -> None:
     people = [f"user-{n}@example.com" for n in range(40)]
     for person in people:
         account.add_user(person)
-    places = [(f"Space {n}", None) for n in range(12)]
+    places: list[tuple[str, str | None]] = [(f"Space {n}", None) for n in range(12)]
     places += [(f"Space {n % 12}", f"Project {n}") for n in range(25)]
     for space, project in places:
         account.bind("Admin", user=ADA, resource=resource(space, project))
