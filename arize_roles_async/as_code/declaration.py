@@ -51,10 +51,10 @@ def to_permissions(values: Iterable[AnyPermission | str]) -> tuple[AnyPermission
 
 
 def list_flaw(values: object, of: str, kind: type) -> str | None:
-    """Return what is wrong with a tuple of objects of one kind, or None."""
-    if not isinstance(values, tuple):
+    """Return what is wrong with a list of objects of one kind, or None."""
+    if not isinstance(values, tuple | list):
         return f"must be a list of {of}, not {type_name(values)}"
-    others = [each for each in cast("tuple[object, ...]", values) if not isinstance(each, kind)]
+    others = [each for each in cast("list[object]", values) if not isinstance(each, kind)]
     return f"must hold {of}, not {type_name(others[0])}" if others else None
 
 
@@ -236,6 +236,11 @@ def is_address(user: str) -> bool:
     return "@" in user
 
 
+def is_user(name: object) -> bool:
+    """Return whether a name is the address or the ID of a user."""
+    return isinstance(name, str) and (is_address(name) or rules.is_id(name))
+
+
 def as_compared(user: str) -> str:
     """Return an address without the case of its ASCII letters; an ID as it is."""
     # `str.lower` maps more than ASCII.
@@ -259,7 +264,7 @@ def _place_messages(places: Iterable[DeclaredPlace]) -> Iterator[tuple[str, str 
         for field in ("users", "absent"):
             for user in getattr(place, field):
                 path = f"{place.name}.{field}.{quote(user)}"
-                is_named = isinstance(user, str) and (is_address(user) or rules.is_id(user))
+                is_named = is_user(user)
                 yield path, None if is_named else "is neither an address nor the ID of a user"
                 if is_named and as_compared(user) in seen:
                     yield path, "is declared more than once here"

@@ -15,13 +15,12 @@ import msgspec
 from arize_roles_async import AnyPermission, Permission, ValidationError, Violation
 from arize_roles_async._roles.requests import permissions_flaw
 from arize_roles_async._values.errors import validation_error
-from arize_roles_async._values.requests import is_id
 from arize_roles_async._values.text import MAX_SEARCHED, nearest, type_name
 from arize_roles_async.as_code.declaration import (
     Declaration,
     DeclaredPlace,
     DeclaredRole,
-    is_address,
+    is_user,
     list_flaw,
     to_permissions,
 )
@@ -204,11 +203,8 @@ def _teams(tables: Iterable[Table], wrong: list[Violation]) -> dict[str, list[st
     """Return the members of each team of some files, none of one that is wrong."""
     teams: dict[str, list[str]] = {}
     for name, users in (each for table in tables for each in table["teams"].items()):
-        listed = tuple(users) if isinstance(users, list) else users
-        message = (
-            "is defined more than once" if name in teams else list_flaw(listed, "strings", str)
-        )
-        message = _NO_TEAM if _is_user(name) else message
+        message = _NO_TEAM if is_user(name) else list_flaw(users, "strings", str)
+        message = "is defined more than once" if name in teams else message
         wrong += [Violation(f"teams.{quote(name)}", message)] if message else []
         teams[name] = [] if message else users
     return teams
@@ -252,10 +248,6 @@ def _places(
             yield space, project, each
 
 
-def _is_user(name: str) -> bool:
-    return is_address(name) or is_id(name)
-
-
 def _place(
     space: str,
     project: str | None,
@@ -269,7 +261,7 @@ def _place(
     absent: list[str] = []
 
     def members(field: str, name: str) -> Iterable[str]:
-        if _is_user(name) or name in teams:
+        if is_user(name) or name in teams:
             return teams.get(name, [name])
         hint = _hint(name, teams, wrong)
         path = f"{place.name}.{field}.{quote(name)}"
