@@ -163,6 +163,17 @@ def fenced(lines: Sequence[_Line], limit: int = 65_000) -> str:
     return "\n".join(["```diff", *notice, *(lines[n][1] for n in sorted(kept)), "```", ""])
 
 
+def _counts(
+    changes: Sequence[Change | BindingChange], same: int, undeclared: int, waiting: int = 0
+) -> str:
+    made = Counter[str](each.action for each in changes)
+    order = (*_SIGNS, "give", "change", "take")
+    others = {"as declared": same, "not declared": undeclared, "waiting": waiting}
+    left = [f"{n} {what}" for what, n in others.items() if n or what == "as declared"]
+    counts = [f"{made[action]} to {action}" for action in order if action in made]
+    return f"{', '.join(counts or ['no changes'])}; {', '.join(left)}"
+
+
 @attr.frozen(kw_only=True)
 class Plan:
     """The changes that make an account as declared; `str` of it is a diff."""
@@ -275,20 +286,11 @@ class Plan:
             yield _RANKS[kind], text
         for note in self.notes:
             yield TITLE, f"# {note}"
-        actions = Counter[str](change.action for change in self.changes)
-        counts = [f"{actions[a]} to {a}" for a in _SIGNS if a in actions] or ["no changes"]
-        others = f", {len(self.undeclared)} not declared" if self.undeclared else ""
-        yield _ALWAYS, f"  {', '.join(counts)}; {len(self.unchanged)} as declared{others}"
+        yield _ALWAYS, f"  {_counts(self.changes, len(self.unchanged), len(self.undeclared))}"
         if self.places:
-            made = Counter[str](each.action for each in in_run(self.places))
-            counts = [f"{made[a]} to {a}" for a in ("give", "change", "take") if a in made]
-            same = sum(place.unchanged for place in self.places)
-            hand = sum(len(place.undeclared) for place in self.places)
-            waiting = sum(len(place.notes) > 0 for place in self.places)
-            others = f", {hand} not declared" if hand else ""
-            others += f", {waiting} waiting" if waiting else ""
-            what = ", ".join(counts) or "no changes"
-            yield _ALWAYS, f"  role bindings: {what}; {same} as declared{others}"
+            each = [(p.unchanged, len(p.undeclared), bool(p.notes)) for p in self.places]
+            counts = _counts(in_run(self.places), *map(sum, zip(*each, strict=True)))
+            yield _ALWAYS, f"  role bindings: {counts}"
         yield _ALWAYS, f"  checksum {self.checksum}"
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Steps: how a change looks at the account, what it sends, and what an answer says."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import attr
@@ -130,10 +131,8 @@ class BindingStep(Step):
         """Look as for a role; of a binding that is gone, whether the user has another one."""
         now, before = None, self.change.binding
         if before is not None:
-            try:
+            with suppress(errors.NotFoundError):
                 now = await _bindings(client).get(binding_id=before.id)
-            except errors.NotFoundError:
-                now = None
         if now is None:
             wanted = {"user_id": self.change.user_id, "resource_id": self.change.resource_id}
             now = await anext(_bindings(client).find(**wanted), None)
@@ -141,24 +140,19 @@ class BindingStep(Step):
             return True
         if _role_of(now) == _role_of(before):
             return False
-        who, where = quote(self.change.user), self.change.place
-        why = f"{who} has another role on {where}, or none, since the plan was made"
-        raise StalePlanError(why)
+        why = f"has another role on {self.change.place}, or none, since the plan was made"
+        raise StalePlanError(f"{quote(self.change.user)} {why}")
 
     async def send(self, client: RolesClient) -> None:
         """Send it once; the client compares the answer."""
         change, bindings, role_id = self.change, _bindings(client), self._role_id
-        if role_id is None and change.binding is not None:
+        if change.binding is None:
+            where = {"resource_type": change.resource_type, "resource_id": change.resource_id}
+            await bindings.create(user_id=change.user_id, role_id=str(role_id), **where)
+        elif role_id is None:
             await bindings.delete(binding_id=change.binding.id)
-        elif role_id is not None and change.binding is not None:
+        else:
             await bindings.update(binding_id=change.binding.id, role_id=role_id)
-        elif role_id is not None:
-            await bindings.create(
-                user_id=change.user_id,
-                role_id=role_id,
-                resource_type=change.resource_type,
-                resource_id=change.resource_id,
-            )
 
 
 def _bindings(client: RolesClient) -> RoleBindingsClient:

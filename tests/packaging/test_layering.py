@@ -96,7 +96,10 @@ def test_rooms(package: Path, rooms: tuple[str, ...], *, with_types: bool) -> No
         (FAKE, "pytest", {"contract", "pytest_plugin"}),
         (FAKE, "arize_roles_fake.contract", {"contract"}),
         (FAKE, "arize_roles_async.as_code", {"_server"}),  # The demo shows a plan.
-        *((FAKE, f"arize_roles_async.{above}", set[str]()) for above in ABOVE - {"as_code"}),
+        *(
+            (FAKE, f"arize_roles_async.{above}", set[str]())
+            for above in sorted(ABOVE - {"as_code"})
+        ),
     ],
 )
 def test_users(package: Path, imported: str, rooms: set[str]) -> None:
