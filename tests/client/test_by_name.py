@@ -203,6 +203,14 @@ class TestTime:
             5 if after == "401" else 0
         )
 
+    async def test_other_key(self, account: FakeAccount) -> None:
+        """A directory whose key comes from another function sends that key."""
+        account.add_key("other-api-key")
+        roles = in_process(account, api_key=lambda: "fake-api-key")
+        other = roles.directory.with_options(api_key=lambda: "other-api-key")
+        await ByName(roles, roles.role_bindings, other).remove(**PLACE)
+        assert [call.api_key for call in account.calls] == [*["other-api-key"] * 2, "fake-api-key"]
+
     async def test_slow_key(self, account: FakeAccount) -> None:
         """An error names the function that returns the key, where that took too long."""
 
