@@ -126,8 +126,9 @@ class TestPrintable:
         (" role_raed", ["ROLE_CREATE", "ROLE_READ"], "ROLE_READ"),
         ("A" * 39 + "BCD", ["A" * 39, "A" * 39 + "B"], "A" * 39 + "B"),
         ("ROLE_READ" + "x" * 10_000_000, ["ROLE_CREATE", "ROLE_READ"], "ROLE_READ"),
+        ("ROLE_READ", [*(f"{n:03}" for n in range(200)), "ROLE_READ"], "199"),
     ],
-    ids=["case", "40 characters", "megabytes"],
+    ids=["case", "40 characters", "megabytes", "200 texts"],
 )
 def test_nearest(text: str, known: list[str], found: str) -> None:
     """Case and outer spaces do not count, and nothing after 40 characters."""
