@@ -8,6 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Final, cast
 
@@ -120,6 +121,7 @@ class FakeAccount(Contents, Script, Assertions):
     def _set_up(self) -> None:
         data = self._initial
         self._ahead = timedelta()
+        self._numbers = count(1)
         if data.now is not None:
             self._ahead = data.now - self.now()
         self.clear_faults()
@@ -330,7 +332,7 @@ class FakeAccount(Contents, Script, Assertions):
 
         Returns:
             The answer; a failure is a problem document, not an exception. Its `Date` header is
-            the account's time.
+            the account's time, and `X-Request-Id` numbers the requests, such as `fake-1`.
         """
         with self._lock:
             key = Secret(bearer(request.headers.get("Authorization", "")))
@@ -348,7 +350,11 @@ class FakeAccount(Contents, Script, Assertions):
             now = self.now()
             reply = Reply(
                 status=answer.status,
-                headers={"Date": _http_date(int(now.timestamp())), **answer.headers},
+                headers={
+                    "Date": _http_date(int(now.timestamp())),
+                    "X-Request-Id": f"fake-{next(self._numbers)}",
+                    **answer.headers,
+                },
                 body=answer.body,
                 delay=latency.seconds,
                 breakage=breakage,

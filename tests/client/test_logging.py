@@ -54,12 +54,12 @@ class TestLog:
         assert [
             (r.levelname, *(vars(r)[f"arize_{name}"] for name in names)) for r in log.records
         ] == [
-            ("DEBUG", "GET", "/v2/roles", 1, 200, None),
+            ("DEBUG", "GET", "/v2/roles", 1, 200, "fake-1"),
             ("DEBUG", "PATCH", path, 1, 503, "req-7"),
             ("INFO", "PATCH", path, 1, 503, "req-7"),
             ("DEBUG", "PATCH", path, 2, None, None),
             ("INFO", "PATCH", path, 2, None, None),
-            ("DEBUG", "PATCH", path, 3, 200, None),
+            ("DEBUG", "PATCH", path, 3, 200, "fake-4"),
         ]
         assert {vars(record)["arize_operation"] for record in log.records} == {"update"}
 
@@ -108,7 +108,7 @@ class TestLog:
             "GET /v2/roles: 429 on attempt 1 after 1250.0 ms (request id req-7)",
             "the service limits the rate: requests wait 2 s, then go at the rate that it grants",
             "GET /v2/roles waited 2.000 s in the queue",
-            "GET /v2/roles: 200 on attempt 2 after 1250.0 ms (request id None)",
+            "GET /v2/roles: 200 on attempt 2 after 1250.0 ms (request id fake-2)",
         ]
         assert [vars(record)["arize_seconds"] for record in debug] == [1.25, 2.0, 2.0, 1.25]
 

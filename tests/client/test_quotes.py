@@ -171,5 +171,5 @@ def test_hint(line: str, status: int, hint: str) -> None:
 
 async def test_hinted() -> None:
     """The hint stands at the end of the message."""
-    with pytest.raises(StatusError, match=r"role= takes an ID or a name$"):
+    with pytest.raises(StatusError, match=r"role= takes an ID or a name \(request id fake-1\)$"):
         await FakeRolesClient().get(role_id="Reader")
