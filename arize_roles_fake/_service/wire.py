@@ -104,9 +104,10 @@ def decode_body(
     """
     if request.flaw is not None:
         raise validation_error(("body", request.flaw))
-    if not isinstance(request.body, dict):
+    body = request.body
+    if not isinstance(body, dict):
         raise InvalidBodyError(violations=(Violation("body", "must be an object"),))
-    given = cast("dict[str, Any]", request.body)
+    given = cast("dict[str, Any]", body)
     known, required = _fields(model)
     missing = [name for name in required if name not in given]
     violations = [

@@ -131,7 +131,8 @@ KINDS: dict[type, tuple[object, object, str, str]] = {
     datetime: (MOMENT, MOMENT, TIME, "Datetime(time_unit='us', time_zone='UTC')"),
 }
 # attrs makes a class with slots anew, so each is there twice, but once with fields.
-PAGES = [each for each in ListResponse.__subclasses__() if attrs.has(each)]
+SUBCLASSES: list[Any] = ListResponse.__subclasses__()
+PAGES = [each for each in SUBCLASSES if attrs.has(each)]
 
 
 @pytest.mark.parametrize("kind", PAGES)

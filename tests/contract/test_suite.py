@@ -319,7 +319,7 @@ class TestOverride:
 
     def test_plain_function(self) -> None:
         """What waits must be an async function, as the error says."""
-        plain: dict[str, object] = {"outlast_caches": lambda _: None}
+        plain = {"outlast_caches": print}
         with pytest.raises(TypeError, match=r"TestPlain\.outlast_caches must be an async"):
             type("TestPlain", (RolesContract,), plain)
 

@@ -68,7 +68,8 @@ async def test_matches(
     """A fault strikes the calls that it matches, in turn with the others."""
     role = account.add_role("A")
     for fault in faults:
-        account.fail(**{"operation": "list", **fault})
+        arguments: dict[str, Any] = {"operation": "list", **fault}
+        account.fail(**arguments)
     async with in_process(account) as roles:
         for operation in asked.split():
             with contextlib.suppress(RolesError):
