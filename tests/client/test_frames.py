@@ -131,8 +131,8 @@ KINDS: dict[type, tuple[object, object, str, str]] = {
     datetime: (MOMENT, MOMENT, TIME, "Datetime(time_unit='us', time_zone='UTC')"),
 }
 # attrs makes a class with slots anew, so each is there twice, but once with fields.
-SUBCLASSES: list[Any] = ListResponse.__subclasses__()
-PAGES = [each for each in SUBCLASSES if attrs.has(each)]
+BASE: Any = ListResponse
+PAGES = [each for each in BASE.__subclasses__() if attrs.has(each)]
 
 
 @pytest.mark.parametrize("kind", PAGES)
