@@ -189,7 +189,7 @@ class Call(msgspec.Struct, eq=False):
         if self.keys and self.keys[-1].reveal() == key.reveal():
             return False
         self.keys += (key,)
-        if self.maybe_applied:
+        if self._doubt > _Doubt.NONE:
             self._doubt = _Doubt.ELSEWHERE
         return True
 

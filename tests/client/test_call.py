@@ -318,12 +318,13 @@ class TestTime:
         assert driver.call.lacked_time
 
 
+@pytest.mark.parametrize("before", [BROKEN, words(503)])
 @pytest.mark.parametrize("status", [404, 409])
-def test_other_key(status: int) -> None:
+def test_other_key(status: int, before: Outcome) -> None:
     """After another key, which may be of another account, no refusal settles a change in doubt."""
     driver = Driver("delete")
     assert driver.call.use_key(Secret("a"))
-    driver.feed(BROKEN)
+    driver.feed(before)
     assert isinstance(driver.feed(words(401)), AskKey)
     assert driver.call.use_key(Secret("b"))
     with pytest.raises(OutcomeUnknownError):
