@@ -168,8 +168,9 @@ COUNTS = {
 """The places of a marker that set up an account of each scope."""
 
 
-def test_markers(run: Run, pytester: pytest.Pytester) -> None:
+def test_markers(run: Run, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """A marker counts for an account of its own scope or a narrower one, else it is an error."""
+    monkeypatch.delenv("CI", raising=False)  # As above.
     files = dict[str, str]()
     for scope, place in product(COUNTS, ("test", "class_", "module")):
         marks = {"test": "", "class_": "", "module": ""}
