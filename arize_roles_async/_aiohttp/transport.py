@@ -162,11 +162,10 @@ class Attempt:
         limit: AsyncioTimeLimit[Call],
         connections: Connections,
         headers: Secret[CIMultiDict[str]],
-        *,
-        allow_http: bool,
+        checked: str | None,
     ) -> None:
         self.call = call
-        self._allow_http = allow_http
+        self._checked = checked
         self.limit = limit
         self.connections = connections
         self._headers = headers  # Nothing before the socket sees these.
@@ -183,9 +182,11 @@ class Attempt:
     ) -> aiohttp.ClientResponse:
         if self._failure is not None:
             raise self._failure
-        # Only now is it known whether there is a proxy, from whatever place.
-        if request.url.scheme == "http" and not self._allow_http:
-            flaw = flaw_of_plain_http(request.url.host, request.proxy and request.proxy.host)
+        # Only now is it known where the request goes, through a proxy from whatever place.
+        url, proxy = request.url, request.proxy
+        is_free = url.scheme != "http" or self._checked is None
+        if not is_free and (proxy or url.raw_authority != self._checked):
+            flaw = flaw_of_plain_http(url.host, proxy and proxy.host)
             if flaw is not None:
                 raise ClientStateError(flaw)
         if hooks.before_sending is not None:
@@ -336,6 +337,9 @@ class AiohttpTransport(AsyncioTransport):
         self._url = URL(config.base_url, encoded=True)
         self.host = self._url.host_port_subcomponent
         self._base_path = self._url.raw_path.rstrip("/")
+        own = self._url.raw_authority if self._url.scheme == "http" else ""
+        self._checked = None if config.allow_http else own
+        """Where plain http may go without a further look; None for anywhere."""
         self._lent = session
         self._failures = Failures(config, session)
         self._ssl = _ssl_context(config, lent=session is not None)
@@ -388,8 +392,7 @@ class AiohttpTransport(AsyncioTransport):
         if self.time_limits.is_closed:
             raise ClientStateError("the client is closed")
         limit: Any = call.time_limit  # An `AsyncioTimeLimit`.
-        allowed = self._config.allow_http
-        attempt = Attempt(call, limit, self._connections, self._headers, allow_http=allowed)
+        attempt = Attempt(call, limit, self._connections, self._headers, self._checked)
         handled = sys.exception()
         try:
             answer = await self._exchange(request, attempt)
