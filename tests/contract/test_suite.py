@@ -254,12 +254,13 @@ class TestNotAsked:
             result.stdout.fnmatch_lines(f"TestClient does not offer *{name}*")
 
     @pytest.mark.parametrize("contract", [RoleBindingsContract, DirectoryContract])
-    def test_not_offered(self, contract: type) -> None:
-        """A suite without other keys skips the rules that need them, and the report says why."""
+    @pytest.mark.parametrize("offer", ["other_key", "undecodable_answers", "short_pages"])
+    def test_not_offered(self, contract: type, offer: str) -> None:
+        """A suite without an offer skips the rules that need it, and the report says why."""
         methods = ("open_client", "open_roles", "user_ids", "space_ids", "project_ids")
         bare: Any = type("Bare", (contract,), dict.fromkeys(methods))
-        with pytest.raises(pytest.skip.Exception, match=r"Bare does not offer other_key$"):
-            bare().other_key()
+        with pytest.raises(pytest.skip.Exception, match=rf"Bare does not offer {offer}$"):
+            getattr(bare(), offer)()
 
     def test_block_around_client(self) -> None:
         """A client that its block alone can hand out is not asked about the next event loop."""
