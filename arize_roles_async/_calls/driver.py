@@ -121,7 +121,8 @@ class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
         does not show it.
         """
         transport, queue, pace = self.driver.transport, self.driver.queue, self.driver.pace
-        exchange = self.exchange = Exchange(request, request.method != "GET")
+        exchange = Exchange(request, request.method != "GET")
+        self.exchange: Exchange = exchange
         queued_at = transport.now()
         while True:
             started, is_logged = queued_at, logger.isEnabledFor(logging.DEBUG)
@@ -210,7 +211,7 @@ class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
         except BaseException:
             # The limit on the time of the call may have ended the wait.
             if queue.is_limited:
-                self.rate_limited_for = pace.wait(transport.now())
+                self.rate_limited_for: float | None = pace.wait(transport.now())
             queue.leave(waiter)
             raise
         if seconds is None:

@@ -5,7 +5,7 @@ from abc import abstractmethod
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import anyio
 import attrs
@@ -98,18 +98,20 @@ class RoleBindingsContract(PlacesSuite, is_contract=True):
             place = self._place(resource=resource)
             for make, remove, gone in (("create", "remove", True), ("ensure", "delete", None)):
                 client = next(clients)
-                made: Any = await Call(client, make, role_id=next(roles), **place)()
+                given = await Call(client, make, role_id=next(roles), **place)()
+                made = cast("RoleBinding", given)
                 with pytest.raises(ConflictError):
                     await client.create(role_id=next(roles), **place)
                 yield client, (stays, made), ()
                 for change in ("ensure", "update"):
                     client, before = next(clients), made
-                    given = {"binding_id": made.id} if change == "update" else place
-                    made = await Call(client, change, role_id=next(roles), **given)()
+                    where = {"binding_id": made.id} if change == "update" else place
+                    given = await Call(client, change, role_id=next(roles), **where)()
+                    made = cast("RoleBinding", given)
                     yield client, (stays, made), (before,)
                 client, before = next(clients), made
-                given = {"binding_id": made.id} if remove == "delete" else place
-                assert await Call(client, remove, **given)() is gone
+                where = {"binding_id": made.id} if remove == "delete" else place
+                assert await Call(client, remove, **where)() is gone
                 yield client, (stays,), (before,)
 
     async def _clean_up(self, bindings: RoleBindingsClient) -> None:
