@@ -289,6 +289,8 @@ ON_THE_WAY = [
 ]
 
 
+# aiohttp 3.14.1 leaves one open if the request to a proxy cannot be written.
+@pytest.mark.filterwarnings("ignore:Unclosed connection:ResourceWarning")
 @pytest.mark.parametrize("row", sized(ON_THE_WAY[::3], ON_THE_WAY), ids="-".join)
 @LENT
 def test_on_the_way(
