@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from inspect import iscoroutinefunction
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import attr
 
@@ -18,9 +18,11 @@ from arize_roles_async.as_code.places import BindingChange, in_run
 from arize_roles_async.as_code.planning import (
     CHECKSUM_FORMAT,
     FORMAT_VERSION,
-    Change,
+    AnyChange,
     Plan,
     PlanError,
+    needs,
+    provides,
     read_plan,
 )
 from arize_roles_async.as_code.steps import BindingStep, StalePlanError, Step, leaves_open
@@ -33,10 +35,6 @@ _ONCE: Final = RetryPolicy(attempts=1)
 _FAILED, _LIMITED = 20, 3
 """The weights of an attempt that fails, and of one that a rate limit refuses: three of the former
 or 20 of the latter end a change, if the client's policy has three."""
-
-
-AnyChange: TypeAlias = Change | BindingChange
-"""A change of a role, or of who has it."""
 
 
 @attr.frozen(kw_only=True)
@@ -141,10 +139,11 @@ async def apply(
 
     A change that is refused (400, 403, 404, 409, 422) stops no other one but those that depend on
     it: an update that takes a permission which it should have given, a role binding whose role it
-    should have created, a delete of the role that it should have taken. Any other failure ends the
-    run: a key that is refused, a rate limit without an end, no connection, or a change that may
-    have been made. A cancellation ends it at once, and has no result: `on_change` got what was
-    made. If the client is closed, its grace is for the change under way, and the run ends after it.
+    should have created or updated, an update or a delete of the role that it should have taken. Any
+    other failure ends the run: a key that is refused, a rate limit without an end, no connection,
+    or a change that may have been made. A cancellation ends it at once, and has no result:
+    `on_change` got what was made. If the client is closed, its grace is for the change under way,
+    and the run ends after it.
 
     Args:
         roles: A client of the account.
@@ -210,12 +209,12 @@ class Run:
             for change in self.result.plan.all_changes:
                 kind = BindingStep if isinstance(change, BindingChange) else Step
                 step = kind(change, created)
-                if withheld.isdisjoint(step.needs()):
+                if withheld.isdisjoint(needs(change)):
                     refusal = await self._try(change, step, on_change)
                     ended_by = ended_by or refusal
                     if refusal is None:
                         continue
-                withheld.update(step.provides())
+                withheld.update(provides(change))
         except BaseException as error:
             is_error = isinstance(error, RolesError)
             has_failed = self._is_tried or (is_error and not isinstance(error, StoppedError))

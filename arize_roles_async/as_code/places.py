@@ -21,7 +21,7 @@ from arize_roles_async.as_code.declaration import (
 )
 from arize_roles_async.as_code.toml import quote
 
-_BINDS: Final = frozenset({"ROLE_BINDING_CREATE", "ROLE_BINDING_DELETE"})
+BINDS: Final = frozenset({"ROLE_BINDING_CREATE", "ROLE_BINDING_DELETE"})
 """The permissions with which a user decides who has which role at a place."""
 _SIGNS: Final = {"give": "+", "change": "~", "take": "-"}
 
@@ -147,7 +147,7 @@ class RolesAfter:
 
     def may_bind(self, name: str | None) -> bool:
         """Return whether a role gives the right to bind after the run."""
-        return name is not None and self.after.get(name, (None, frozenset()))[1] >= _BINDS
+        return name is not None and self.after.get(name, (None, frozenset()))[1] >= BINDS
 
 
 def _granted(role: Role | DeclaredRole | None) -> frozenset[str]:
@@ -352,7 +352,7 @@ class _Comparison:
 
     def _may_bind(self, binding: RoleBinding) -> bool:
         """Return whether a binding gives the right to bind before the run."""
-        return _granted(self._roles.before.get(binding.role_id)) >= _BINDS
+        return _granted(self._roles.before.get(binding.role_id)) >= BINDS
 
     def _check_binders(
         self, bindings: Mapping[str, RoleBinding], changes: Iterable[BindingChange]
@@ -363,7 +363,7 @@ class _Comparison:
         after |= {change.user_id: change.after for change in changes}
         is_left = any(self._roles.may_bind(role) for role in after.values())
         if any(map(self._may_bind, bindings.values())) and not is_left:
-            rights = " and ".join(sorted(_BINDS))
+            rights = " and ".join(sorted(BINDS))
             self._refuse("", f"nobody would be left on it who has {rights}")
 
 

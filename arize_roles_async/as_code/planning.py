@@ -5,7 +5,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 import attr
@@ -28,6 +28,7 @@ from arize_roles_async.as_code.declaration import (
 )
 from arize_roles_async.as_code.files import with_places
 from arize_roles_async.as_code.places import (
+    BINDS,
     BindingChange,
     PlannedPlace,
     RolesAfter,
@@ -132,6 +133,10 @@ class Change:
         }
 
 
+AnyChange: TypeAlias = Change | BindingChange
+"""A change of a role, or of who has it."""
+
+
 def path_of(change: Change) -> str:
     """Return the path of a change in its file."""
     names = [quote(role.name) for role in (change.after, change.before) if role]
@@ -163,9 +168,7 @@ def fenced(lines: Sequence[_Line], limit: int = 65_000) -> str:
     return "\n".join(["```diff", *notice, *(lines[n][1] for n in sorted(kept)), "```", ""])
 
 
-def _counts(
-    changes: Sequence[Change | BindingChange], same: int, undeclared: int, waiting: int = 0
-) -> str:
+def _counts(changes: Sequence[AnyChange], same: int, undeclared: int, waiting: int = 0) -> str:
     made = Counter[str](each.action for each in changes)
     order = (*_SIGNS, "give", "change", "take")
     others = {"as declared": same, "not declared": undeclared, "waiting": waiting}
@@ -199,11 +202,12 @@ class Plan:
     """The declared spaces and projects, with the changes of who has which role there."""
 
     @property
-    def all_changes(self) -> "tuple[Change | BindingChange, ...]":
+    def all_changes(self) -> "tuple[AnyChange, ...]":
         """The changes of roles and of role bindings in the order of a run.
 
-        Users get and lose roles when these exist and have all that they get, and before they lose
-        permissions. A role that users have is deleted last.
+        Users leave a role before it gets permissions or is deleted, and get one after all its
+        changes, so that nobody has more than is declared, wherever the run stops. Where that allows
+        it, they leave a role before it loses permissions, too. Who loses the right to bind is last.
         """
         bindings = in_run(self.places)
         left = {each.binding.role_id for each in bindings if each.binding}
@@ -214,7 +218,8 @@ class Plan:
             return 2 if change.before and change.before.id in left else 0
 
         roles = [[each for each in self.changes if phase(each) == n] for n in range(3)]
-        return (*roles[0], *bindings, *roles[1], *roles[2])
+        changes: tuple[AnyChange, ...] = (*roles[0], *bindings, *roles[1], *roles[2])
+        return tuple(_in_run(changes)) if bindings else changes
 
     @property
     def is_as_declared(self) -> bool:
@@ -354,7 +359,9 @@ async def read_plan(roles: RolesClient, declaration: Declaration) -> Plan:
     )
     if violations:
         raise PlanError(violations=tuple(with_places(violations, declaration.files)))
-    return attr.evolve(planned, places=tuple(places))
+    planned = attr.evolve(planned, places=tuple(places))
+    _ = planned.all_changes  # Raises if there is no order for them.
+    return planned
 
 
 def compare(roles: Iterable[Role], declaration: Declaration, *, host: str | None = None) -> Plan:
@@ -493,6 +500,63 @@ def in_order(changes: Sequence[Change]) -> tuple[Change, ...]:
         *sorted((each for each in updates if each.gives and each.takes), key=waits),
         *(each for each in updates if each.takes and not each.gives),
     )
+
+
+def provides(change: AnyChange) -> Iterator[str]:
+    """Yield what other changes may need of one."""
+    if isinstance(change, BindingChange):
+        if change.binding is not None:
+            yield f"users of {change.binding.role_id}"
+        if change.action == "change":
+            yield f"moves from {change.binding and change.binding.role_id}"
+        if change.gives_right_to_bind:
+            yield from ("binders", f"binders of {change.resource_id}")
+    elif change.after is not None:
+        yield f"role {change.before.id if change.before else change.after.name}"
+        yield from change.gives if change.before else ()
+
+
+def needs(change: AnyChange, *, is_strict: bool = False) -> Iterator[str]:
+    """Yield what a change needs of others; if one of these is refused, it is not tried.
+
+    Without what is strictly needed, somebody would have more than is declared, or nobody could bind
+    at a place; without the rest, somebody would lose too much for a moment.
+    """
+    if isinstance(change, BindingChange):
+        if change.after is not None:
+            yield f"role {change.role_id or change.after}"
+        if change.takes_right_to_bind:
+            yield f"binders of {change.resource_id}"
+    elif change.before is not None:
+        if change.after is None or change.gives:
+            yield f"users of {change.before.id}"
+        if change.after is not None and not BINDS.isdisjoint(change.takes):
+            yield "binders"
+        if change.takes and change.after and not is_strict:
+            yield from (*change.takes, f"moves from {change.before.id}")
+
+
+def _in_run(changes: Iterable[AnyChange]) -> Iterator[AnyChange]:
+    """Yield changes in this order, but each after those that provide what it needs.
+
+    Raises:
+        PlanError: Changes need each other.
+    """
+    left, is_strict = [*changes], False
+    awaited = Counter(each for change in left for each in provides(change))
+    while left:
+        waiting: list[AnyChange] = []
+        for change in left:
+            if any(awaited[each] for each in needs(change, is_strict=is_strict)):
+                waiting.append(change)
+            else:
+                awaited.subtract(provides(change))
+                yield change
+        if is_strict and len(waiting) == len(left):
+            why = "wait for each other, since users change round between roles that change, too"
+            first = f"{len(left)} changes {why}: make them in two runs; one is: {left[0]}"
+            raise PlanError(violations=(Violation("places", first),))
+        is_strict, left = len(waiting) == len(left), waiting
 
 
 async def export(

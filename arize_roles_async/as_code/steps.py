@@ -1,6 +1,5 @@
 """Steps: how a change looks at the account, what it sends, and what an answer says."""
 
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -39,20 +38,6 @@ class Step:
     def looks_first(self) -> bool:
         """False before a first create, as the service refuses a second one."""
         return self.change.action not in {"create", "give"}
-
-    def needs(self) -> Iterator[str]:
-        """Yield what other changes have to provide; without it, the change is not tried."""
-        if self.change.action == "update":
-            yield from self.change.takes
-        elif self.change.before is not None:
-            yield f"users of {self.change.before.id}"
-
-    def provides(self) -> Iterator[str]:
-        """Yield what others may need."""
-        if self.change.action == "update":
-            yield from self.change.gives
-        elif self.change.after is not None:
-            yield f"role {self.change.after.name}"
 
     async def is_made(self, client: RolesClient) -> bool:
         """Look whether it is made already; raise `StalePlanError` if the plan saw another state."""
@@ -108,20 +93,6 @@ class BindingStep(Step):
 
     change: BindingChange
 
-    def needs(self) -> Iterator[str]:
-        """Yield the role, if the run creates it, and who may bind there in place of this user."""
-        if self.change.after is not None and self.change.role_id is None:
-            yield f"role {self.change.after}"
-        if self.change.takes_right_to_bind:
-            yield f"binder of {self.change.resource_id}"
-
-    def provides(self) -> Iterator[str]:
-        """Yield that a role has one user less, and who may bind."""
-        if self.change.binding is not None:
-            yield f"users of {self.change.binding.role_id}"
-        if self.change.gives_right_to_bind:
-            yield f"binder of {self.change.resource_id}"
-
     @property
     def _role_id(self) -> str | None:
         after = self.change.after
@@ -135,7 +106,8 @@ class BindingStep(Step):
                 now = await _bindings(client).get(binding_id=before.id)
         if now is None:
             wanted = {"user_id": self.change.user_id, "resource_id": self.change.resource_id}
-            now = await anext(_bindings(client).find(**wanted), None)
+            with suppress(errors.NotFoundError):  # The user is gone.
+                now = await anext(_bindings(client).find(**wanted), None)
         if _role_of(now) == self._role_id:
             return True
         if _role_of(now) == _role_of(before):

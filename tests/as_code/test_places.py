@@ -321,6 +321,66 @@ async def test_dependent(
     assert [str(each) for each in result.not_reached] == skipped
 
 
+ROLES = {"Binder": BINDER, "Wide": ["ROLE_READ", "TAG_READ"], "Next": ["ROLE_READ"], "Boss": BINDER}
+"""The roles of the next test; Ada may bind, Bob has the wide role."""
+
+
+@pytest.mark.parametrize(
+    ("fault", "text", "order"),
+    [
+        # Who gets a role that loses a permission does not get the permission.
+        ("update", {"Wide": "ROLE_READ", CYD: "Wide"}, "update, give"),
+        # Who loses a role that gets a permission does not get the permission.
+        ("role_bindings.delete", {"Wide": "ROLE_READ DATASET_READ", BOB: ""}, "take, update"),
+        # Who moves from a role that loses a permission keeps it until then.
+        ("role_bindings.update", {"Wide": "ROLE_READ", BOB: "Next"}, "change, update"),
+        # Somebody may bind at any time.
+        ("role_bindings.create", {"Binder": "ROLE_READ", CYD: "Boss"}, "give, update"),
+        ("role_bindings.create", {ADA: "", CYD: "Boss"}, "give, take"),
+        # A role is deleted after its last user has left it.
+        ("role_bindings.update", {"Wide": "", BOB: "Next"}, "change, delete"),
+        # Who moves leaves a role before it changes, and comes after the other one has.
+        ("update", {"Wide": "TAG_READ", "Next": "TAG_READ", BOB: "Next"}, "update, change, update"),
+    ],
+)  # fmt: skip
+async def test_between(fault: Any, text: dict[str, str], order: str) -> None:  # noqa: ANN401
+    """Wherever a run stops, nobody has more than is declared, and somebody may bind."""
+    account = account_of()
+    for name, permissions in ROLES.items():
+        account.add_role(name, permissions)
+    for user, role in ((ADA, "Binder"), (BOB, "Wide")):
+        account.bind(role, user=user, resource="Space:ML")
+    account.add_user(CYD)
+    users = {each: role for each, role in text.items() if "@" in each}
+    roles = {each: permissions for each, permissions in text.items() if "@" not in each}
+    wanted = Declaration(
+        roles=[declared(name, permissions=given.split()) for name, given in roles.items() if given],
+        absent=[name for name, given in roles.items() if not given],
+        places=[
+            place(
+                {user: role for user, role in users.items() if role},
+                absent=[user for user, role in users.items() if not role],
+            )
+        ],
+    )
+    planned = await plan(FakeRolesClient(account), wanted)
+    assert ", ".join(each.action for each in planned.all_changes) == order
+    account.fail(fault, 403)
+    result = await result_of(account, wanted)
+    assert [len(result.made), len(result.refused)] == [0, 1]
+    await apply(FakeRolesClient(account), wanted)
+
+
+async def test_round() -> None:
+    """Users who change round between roles that change round, too, take two runs."""
+    account = account_of("A", "B")
+    account.bind("A", user=ADA, resource="Space:ML")
+    account.bind("B", user=BOB, resource="Space:ML")
+    wider = [declared(name, permissions=["ROLE_READ", "TAG_READ"]) for name in "AB"]
+    wanted = Declaration(roles=wider, places=[place({ADA: "B", BOB: "A"})])
+    assert "4 changes wait for each other" in await violation(account, wanted)
+
+
 async def test_removals(account: FakeAccount) -> None:
     """Takes on declared places are limited as removals from roles are."""
     for n in range(10):
