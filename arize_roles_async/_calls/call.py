@@ -173,7 +173,6 @@ class Call(msgspec.Struct, eq=False):
         """Go on with another operation, since the outcome of the one before is known."""
         self.operation = operation
         self._first_sent = None
-        self._begun = -math.inf
 
     def note_not_made(self, step: FindOutcome) -> None:
         """Note that the account shows no change: none is made, if no attempt can still make it."""

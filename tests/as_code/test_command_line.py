@@ -434,7 +434,7 @@ class TestWho:
             "a, b - c = d; e": '"a, b - c = d; e"',
             **{name: f"'{name}" for name in ("=1", "+1", "-1", "@SUM(A1)", " =1", "\uff1d1")},
             "x;=1": "x;'=1",
-            "x; =1": "x;' =1",
+            "=1; =1": "'=1;' =1",
         }.items():
             bound.account.add_space(name, id=bound.account.id("Space:ML"))
             _, output, _ = bound("who --role 'Data Analyst' --format csv")

@@ -381,6 +381,18 @@ async def test_round() -> None:
     assert "4 changes wait for each other" in await violation(account, wanted)
 
 
+@pytest.mark.parametrize(
+    ("absent", "left"),
+    [([], "1 role binding, so the delete is refused"), ([CYD], "no role binding")],
+)
+async def test_left(account: FakeAccount, absent: list[str], left: str) -> None:
+    """The note of a delete counts the bindings that the plan neither takes nor changes."""
+    account.bind("Viewer", user=CYD, resource="Project:ML/churn")
+    places = [place({BOB: "Editor"}, absent=[EVE]), place(project="churn", absent=absent)]
+    made = await plan(FakeRolesClient(account), Declaration(absent=["Viewer"], places=places))
+    assert [each.note for each in made.changes] == [f"the key sees {left} after this plan"]
+
+
 async def test_removals(account: FakeAccount) -> None:
     """Takes on declared places are limited as removals from roles are."""
     for n in range(10):
@@ -451,7 +463,7 @@ def test_file() -> None:
         ("[teams]\na = 1", 'teams."a": must be a list of strings'),
         ('[spaces.S.users]\n"a@b" = 1', 'users."a@b": must be the name of a role'),
         ('[spaces.S.users]\n"a@b" = "A"\n"A@b" = "B"', "is declared more than once here"),
-        ('[spaces.S]\nabsent = ["a@b"]\nusers."a@b" = "A"', "is declared more than once here"),
+        ('[spaces.S]\nabsent = ["A@b"]\nusers."a@b" = "A"', "is declared more than once here"),
         (
             '[teams]\nt = ["a@b"]\n[spaces.S.users]\nt = "A"\n"a@b" = "B"',
             '"a@b" is declared more than once here',
@@ -510,6 +522,8 @@ async def test_export(account: FakeAccount) -> None:
     account.bind("Editor", user=CYD, resource="Project:ML/churn")
     account.add_space("ML", id="U3BhY2U6Mg==", organization="other")
     account.bind("Viewer", user=CYD, resource="U3BhY2U6Mg==")
+    like_an_id = account.add_space("U3BhY2U6Mw==").id
+    account.bind("Viewer", user=CYD, resource=like_an_id)
     account.add_user(ADA, id="VXNlcjoy", status="EXPIRED")
     account.bind("Viewer", user="VXNlcjoy", resource="Space:ML")
     account.add_user(None, id="bot")
@@ -529,6 +543,7 @@ async def test_export(account: FakeAccount) -> None:
     assert {(each.space, each.project) for each in read.places} == {
         (ml, None),
         ("U3BhY2U6Mg==", None),
+        (like_an_id, None),
         (ml, "churn"),
     }
     assert "VXNlcjoy" in str(read.places)

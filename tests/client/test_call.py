@@ -290,14 +290,14 @@ class TestTime:
         """The error of a call that is held back has the last 429 of its request, and no other's."""
         driver = Driver("create")
         driver.feed(page(429))
-        driver.feed(words(429, detail="Slow down."))
+        last = words(429, detail="Slow down.")
+        driver.feed(msgspec.structs.replace(last, headers={"X-Request-Id": "r"}))
         driver.call.rate_limited_for = 12.34
         error = driver.call.not_sent_in_time()
         assert isinstance(error, RateLimitError)
         assert isinstance(error.__cause__, RateLimitError)
         assert error.problem == ProblemDetails(title="A title", status=429, detail="Slow down.")
-        assert error.from_service
-        assert error.retry_after == 12.34
+        assert (error.from_service, error.request_id, error.retry_after) == (True, "r", 12.34)
         driver.call.exchange = Exchange(READ, is_change=False)
         assert driver.call.interrupted().__cause__ is None
 

@@ -54,23 +54,26 @@ async def test_request(method: str, arguments: dict[str, Any], answered: bytes, 
 
 
 async def test_in_space() -> None:
-    """A space is looked up once a walk, and its ID is sent as it is, whatever its form.
+    """A space is looked up once a walk, also of the same listing; its ID is sent as it is.
 
     A space that is on two pages, since others were added between them, is one.
     """
     space, project = (each.replace(b"U3BhY2U6MTpiRnVM", b"ml") for each in (SPACE, PROJECT))
     other = project.replace(b'"churn"', b'"churn 2"')
     twice = (spaces(SPACE, cursor=b"c1"), spaces(SPACE))
-    walk = (*twice, projects(PROJECT, cursor=b"c1"), projects())
+    walk = (*twice, projects(PROJECT, cursor=b"c1"), projects(), spaces(space), projects())
     get = (spaces(space), projects(other, cursor=b"c1"), projects(project))
     async with client(*walk, *get) as (roles, script):
-        assert len(await roles.directory.projects(in_space="ML", limit=7).all()) == 1
+        listing = roles.directory.projects(in_space="ML", limit=7)
+        assert [len(await listing.all()) for _ in range(2)] == [1, 0]
         assert (await roles.directory.get_project(project="churn", in_space="ML")).space_id == "ml"
     assert script.lines == [
         "GET /v2/spaces?limit=100&name=ML",
         "GET /v2/spaces?limit=100&cursor=c1&name=ML",
         f"GET /v2/projects?limit=7&{OF_ML}",
         f"GET /v2/projects?limit=7&cursor=c1&{OF_ML}",
+        "GET /v2/spaces?limit=100&name=ML",
+        "GET /v2/projects?limit=7&space_id=ml",
         "GET /v2/spaces?limit=100&name=ML",
         "GET /v2/projects?limit=100&name=churn&space_id=ml",
         "GET /v2/projects?limit=100&cursor=c1&name=churn&space_id=ml",

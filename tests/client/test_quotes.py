@@ -68,7 +68,7 @@ def test_problem_document() -> None:
 
 def test_members() -> None:
     """A problem document has members that nobody knows, and none of a wrong type."""
-    body = b'{"title": "No", "instance": 5, "parts": [true, null]}'
+    body = b'{"title": "No", "instance": 5, "status": true, "parts": [true, null]}'
     expected = ProblemDetails(title="No", extra={"parts": [True, None]})
     assert {parse_problem(Response(status=400, headers={}, body=body))} == {expected}
 

@@ -1,7 +1,8 @@
 """Calls of role bindings: their rules, what a lost answer leads to, `ensure` and `remove`."""
 
+import asyncio
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -312,11 +313,22 @@ async def test_find(
     assert [call.arguments["resource_type"] for call in account.calls] == lists
 
 
-async def test_padding(account: FakeAccount, bindings: RoleBindingsClient) -> None:
-    """An ID without its padding is the same ID."""
-    made = bind(account)
+async def test_padding(account: FakeAccount) -> None:
+    """An ID without its padding is the same ID, also of what a lost request may have made."""
+    bindings, made = (
+        FakeRolesClient(account, retry=RetryPolicy(attempts=1)).role_bindings,
+        bind(account),
+    )
     bare = {"role_id": ANALYST.rstrip("="), "resource_id": SPACE.rstrip("=")}
     assert [each async for each in bindings.find(**bare)] == [made]
+    for operation in ("role_bindings.create", "role_bindings.update"):
+        account.fail(cast("Any", operation), "lost")
+    found = await asyncio.gather(
+        bindings.create(**{**TARGET, **bare}),
+        bindings.update(binding_id=made.id.rstrip("="), role_id=bare["role_id"]),
+        bindings.ensure(**{**TARGET, **bare}),
+    )
+    assert {*found} == {made}
     assert await bindings.remove(**{**TARGET, "resource_id": bare["resource_id"]})
 
 

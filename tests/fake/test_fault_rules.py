@@ -79,7 +79,13 @@ IMPOSSIBLE: list[tuple[dict[str, Any], str]] = [
     ({"failure": "lost", "body": ""}, "body needs a status as the failure, not 'lost'"),
     ({"body": 5}, "body must be a string, not int"),
     ({"body": "\ud800"}, f"body {SURROGATES}"),
-    ({"failure": 204, "body": "gone"}, "an answer with 204 has no body, so body must be empty"),
+    *(
+        (
+            {"failure": each, "body": "a"},
+            f"an answer with {each} has no body, so body must be empty",
+        )
+        for each in (204, 205, 304)
+    ),
     ({"failure": "lost", "headers": {"X": ""}}, "headers need a status as the failure, not 'lost'"),
     (
         {"headers": {"Content-Length": "1"}},
