@@ -32,9 +32,13 @@ def declarations(draw: st.DrawFn) -> Declaration:
         )
         for name in present
     ]
+    left = [*former]
+    absent = draw(st.integers(0, len(left)))
     return Declaration(
         roles=roles,
-        absent=[*former],
+        absent=left[:absent],
+        ignored=left[absent:],
+        undeclared=draw(st.sampled_from([None, "ignore"])),
         account=draw(st.none() | _texts),
         anchor=draw(st.none() | _texts),
         new_permissions=["NEW_READ", *draw(st.lists(st.sampled_from(["NEWER_READ", "ROLE_READ"])))],
