@@ -3,9 +3,9 @@
 import json
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any
 
 import attrs
 import pytest
@@ -23,6 +23,7 @@ from arize_roles_async import (
 )
 from arize_roles_async._values.models import Model
 from arize_roles_async._wire.decode import decode
+from tests.support.models import example, models
 
 ROLE = Role(
     id="Um9sZToxOmFCY0Q=",
@@ -66,38 +67,7 @@ PAGE_DATA = {
 }
 
 
-# By the type of a field: a value, and that as data. Of an enum that may grow, a newer text.
-MOMENT = datetime(2026, 1, 2, 8, 34, 5, tzinfo=timezone(timedelta(hours=5, minutes=30)))
-VALUES: dict[object, tuple[object, object]] = {
-    str: ("a", "a"),
-    int: (5, 5),
-    bool: (True, True),
-    datetime: (MOMENT, "2026-01-02T08:34:05+05:30"),
-    Mapping: ({"parts": [1]}, {"parts": [1]}),
-}
-
-
-def example(kind: Any) -> tuple[Any, Any]:  # noqa: ANN401 - a type
-    """Return a value of a type, a model's with every field, and that as data."""
-    if attrs.has(kind):
-        hints = get_type_hints(kind)
-        fields = {each.name: example(hints[each.name]) for each in attrs.fields(kind)}
-        value, data = ({name: each[of] for name, each in fields.items()} for of in (0, 1))
-        return kind(**value), data
-    origin, parts = get_origin(kind), get_args(kind)
-    if origin in VALUES or not parts:
-        return VALUES.get(origin or kind, ("NEWER_READ", "NEWER_READ"))
-    value, data = example(parts[0])
-    return ((value,), [data]) if origin is tuple else (value, data)
-
-
-def models(of: Any) -> list[Any]:  # noqa: ANN401 - a class
-    """Return every model: attrs makes a class with slots anew, and one of both has fields."""
-    below = [each for kind in of.__subclasses__() for each in models(kind)]
-    return [of, *below] if attrs.has(of) else below
-
-
-@pytest.mark.parametrize("model", models(Model))
+@pytest.mark.parametrize("model", models())
 def test_every_model(model: type[Model]) -> None:
     """Every field of every model is in its data, and comes back."""
     value, data = example(model)
