@@ -13,7 +13,7 @@ import re
 import runpy
 import subprocess
 import tracemalloc
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Final, cast
@@ -41,7 +41,7 @@ from arize_roles_async._aiohttp import config as _config
 from arize_roles_async._aiohttp.transport import AiohttpTransport
 from arize_roles_async._calls.call import retry_delay
 from arize_roles_async._values.errors import STATUS_ERRORS, status_error_class
-from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer, contract
+from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer
 from arize_roles_fake.__main__ import main
 from tests.support.documentation import README, ROOT, Docstring, docstrings, examples, pages
 from tests.support.raw_http import http_response, scripted
@@ -137,24 +137,8 @@ def test_cancelled(
     assert set(later) == {0}
 
 
-@pytest.mark.full
-def test_guide_client(pytester: pytest.Pytester) -> None:
-    """The client over httpx of the guide keeps the contract."""
-    pytester.makeini(f"{INI}ignore:unclosed:ResourceWarning")
-    client, *_ = PAGES["arize_roles_fake/guide/contract.md"].partition("class TestService(")
-    pytester.makepyfile(client)
-
-    # In another process, for httpx leaves the sockets of a closed event loop to the collector.
-    ended = pytester.runpytest_subprocess().parseoutcomes()
-
-    suites = (contract.RolesContract, contract.RoleBindingsContract)
-    rules = [name for suite in suites for name in dir(suite) if name.startswith("test_")]
-    assert ended.keys() == {"passed"}
-    assert ended["passed"] >= len(rules)
-
-
 async def test_guide_limit() -> None:
-    """It reads no more of a body than a limit, and unpacks none."""
+    """The client over httpx of the guide reads no more of a body than a limit, and unpacks none."""
     names: dict[str, Any] = {}
     client, *_ = PAGES["arize_roles_fake/guide/contract.md"].partition("class TestService(")
     exec(client, names)  # noqa: S102 - our own text
@@ -475,40 +459,24 @@ class TestConfiguration:
         assert shown == {name: str(value) for name, value in attrs.asdict(options).items()}
 
 
-@pytest.fixture(scope="module")
-def served() -> Iterator[Served]:
-    """Return a server with `--control`."""
+def test_serving(capsys: pytest.CaptureFixture[str]) -> None:
+    """The pages on serving have every option, and every request and member of `--control`."""
+    with pytest.raises(SystemExit):
+        main(["serve", "--help"])
+    options = {*re.findall(r"--[a-z-]+", capsys.readouterr().out)} - {"--help"}
+    assert {name.split()[0] for name in codes(SERVING, "option")} == options
     with serving("--control") as (url, _):
-        yield Served(url)
-
-
-class TestServing:
-    """The pages that list what a server takes."""
-
-    def test_options(self, capsys: pytest.CaptureFixture[str]) -> None:
-        """It has every option of `serve`."""
-        with pytest.raises(SystemExit):
-            main(["serve", "--help"])
-        options = {*re.findall(r"--[a-z-]+", capsys.readouterr().out)} - {"--help"}
-        assert {name.split()[0] for name in codes(SERVING, "option")} == options
-
-    def test_requests(self, served: Served) -> None:
-        """It has every request of `--control`."""
-        detail = served.ask("GET", "/-/other")[1]["detail"]
-        assert sorted(codes(CONTROL, "request")) == sorted(detail.partition(": ")[2].split(", "))
-
-    def test_members(self, served: Served) -> None:
-        """It has every member of a fault."""
-        detail = served.ask("POST", "/-/faults", {"other": 1})[1]["detail"]
-        assert sorted(codes(CONTROL, "member of a fault")) == sorted(
-            detail.partition("It has ")[2].split(", ")
-        )
-
-    def test_calls(self, served: Served) -> None:
-        """It has every member of a call in the log."""
+        served = Served(url)
+        requests = served.ask("GET", "/-/other")[1]["detail"].partition(": ")[2]
+        members = served.ask("POST", "/-/faults", {"other": 1})[1]["detail"].partition("It has ")[2]
         served.create("A")
-        logged = served.ask("GET", "/-/calls")[1]["calls"][0]
-        assert sorted(codes(CONTROL, "member of a call")) == sorted(logged)
+        calls = served.ask("GET", "/-/calls")[1]["calls"]
+    for header, there in (
+        ("request", requests.split(", ")),
+        ("member of a fault", members.split(", ")),
+        ("member of a call", calls[0]),
+    ):
+        assert sorted(codes(CONTROL, header)) == sorted(there)
 
 
 @pytest.mark.parametrize(("column", "change"), [(1, False), (2, True)])

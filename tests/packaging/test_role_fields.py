@@ -1,21 +1,18 @@
 """Every place that has to know each field of `Role`: one who adds a field finds them all here."""
 
 import json
-import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
 import attrs
 import pytest
-import yaml
-from pydantic import TypeAdapter
 
-from arize_roles_async import ListRolesResponse, PaginationMetadata, Permission, Role
+from arize_roles_async import Permission, Role
 from arize_roles_fake import FakeAccount, FakeRolesClient, make_role
 from arize_roles_fake._testing.make_role import RoleFields
 from tests.client.test_golden import ROLE as BY_HAND
+from tests.fake.test_openapi import described
 
 FIELDS: Final = [field.name for field in attrs.fields(Role)]
 
@@ -29,7 +26,6 @@ ROLE: Final = Role(
     created_at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
     updated_at=datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC),
 )
-PAGE: Final = ListRolesResponse(roles=(ROLE,), pagination=PaginationMetadata(has_more=False))
 
 
 def account() -> FakeAccount:
@@ -39,31 +35,13 @@ def account() -> FakeAccount:
     return held
 
 
-def described() -> dict[str, Any]:
-    text = (Path(__file__).parents[1] / "data" / "openapi.yaml").read_text("utf-8")
-    schema: dict[str, Any] = yaml.safe_load(text)["components"]["schemas"]["Role"]
-    return schema
-
-
 PLACES: Final[dict[str, Callable[[], Iterable[Any]]]] = {
-    "to_dict": ROLE.to_dict,
-    "pydantic": lambda: TypeAdapter(Role).json_schema()["properties"],
-    "to_json": lambda: json.loads(ROLE.to_json()),
-    "to_df": lambda: PAGE.to_df(exclude_none=False).columns,
-    "to_polars": lambda: PAGE.to_polars().columns,
-    "repr": lambda: re.findall(r"[(,] ?(\w+)=", repr(ROLE)),
-    "model_fields": lambda: Role.model_fields,
     "add_role and make_role": lambda: {"name", "permissions", *RoleFields.__annotations__},
     "dump": lambda: json.loads(account().dump())["roles"][0],
-    "the OpenAPI description": lambda: described()["properties"],
+    "the OpenAPI description": lambda: described()["components"]["schemas"]["Role"]["properties"],
     "the bytes written by hand": lambda: json.loads(BY_HAND),
 }
-
-
-def test_values() -> None:
-    """The role of this file has a value for every field that is not the field's default."""
-    for field in attrs.fields(Role):
-        assert getattr(ROLE, field.name) not in {field.default, None, False}, field.name
+"""Those that `client/test_responses.py` and `client/test_frames.py` do not hold for every model."""
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -73,8 +51,6 @@ def test_place(place: str) -> None:
 
 
 COPIES: Final[dict[str, Callable[[], object]]] = {
-    "from_dict": lambda: Role.from_dict(ROLE.to_dict()),
-    "from_json": lambda: Role.from_json(ROLE.to_json()),
     "add_role": lambda: account().roles[0],
     "make_role": lambda: make_role(**{name: getattr(ROLE, name) for name in FIELDS}),
     "load": lambda: FakeAccount.load(account().dump()).roles[0],

@@ -6,7 +6,7 @@ Each `ignore` here is an error that must stay one: the checkers report an ignore
 # pyright: reportUnnecessaryTypeIgnoreComment=true
 
 from collections.abc import AsyncIterator, Awaitable, Mapping
-from typing import Any, Protocol, Self, TypeVar, assert_type
+from typing import Any, Protocol, TypeVar, assert_type
 
 import pandas as pd
 import polars as pl
@@ -161,71 +161,28 @@ def responses(page: ListRolesResponse, role: Role) -> None:
     role.name = "B"  # type: ignore[misc]  # ty: ignore[invalid-assignment]
 
 
-# A wrapper passes on what it is given, without `Any`.
+# What is optional is passed on, without `Any`.
 
 
-class Forwarding:
-    def __init__(self, inner: RolesClient) -> None:
-        self.inner = inner
-
-    def list(
-        self,
-        *,
-        limit: int | None = None,
-        cursor: str | None = None,
-        is_predefined: bool | UnsetType = UNSET,
-    ) -> RolePages:
-        return self.inner.list(limit=limit, cursor=cursor, is_predefined=is_predefined)
-
-    async def get(self, **role: str) -> Role:
-        return await self.inner.get(**role)
-
-    async def create(
-        self, *, name: str, permissions: PermissionsArgument, description: str | None = None
-    ) -> Role:
-        return await self.inner.create(name=name, permissions=permissions, description=description)
-
-    async def update(
-        self,
-        *,
-        name: str | None = None,
-        description: str | UnsetType | None = UNSET,
-        permissions: PermissionsArgument | None = None,
-        **role: str,
-    ) -> Role:
-        return await self.inner.update(
-            name=name, description=description, permissions=permissions, **role
-        )
-
-    async def delete(self, **role: str) -> None:
-        await self.inner.delete(**role)
-
-    def with_options(
-        self,
-        *,
-        api_key: ApiKey | UnsetType = UNSET,
-        timeout: float | Timeouts | UnsetType | None = UNSET,
-        retry: RetryPolicy | UnsetType = UNSET,
-        background: bool | UnsetType = UNSET,
-        name: str | UnsetType = UNSET,
-    ) -> Self:
-        inner = self.inner.with_options(
-            api_key=api_key, timeout=timeout, retry=retry, background=background, name=name
-        )
-        return type(self)(inner)
-
-    async def aclose(self, *, grace: float = 0.0) -> None:
-        await self.inner.aclose(grace=grace)
-
-    async def __aenter__(self) -> Self:
-        await self.inner.__aenter__()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
-
-
-as_protocol = Forwarding(FakeRolesClient())
+async def pass_on(
+    inner: RolesClient,
+    *,
+    cursor: str | None,
+    is_predefined: bool | UnsetType,
+    permissions: PermissionsArgument,
+    changes: PermissionsArgument | None,
+    description: str | UnsetType | None,
+    api_key: ApiKey | UnsetType,
+    limits: float | Timeouts | UnsetType | None,
+    retry: RetryPolicy | UnsetType,
+    name: str | UnsetType,
+    **role: str,
+) -> None:
+    inner.list(limit=None, cursor=cursor, is_predefined=is_predefined)
+    await inner.create(name="A", permissions=permissions, description=None)
+    await inner.update(description=description, permissions=changes, **role)
+    await inner.delete(**role)
+    inner.with_options(api_key=api_key, timeout=limits, retry=retry, background=UNSET, name=name)
 
 
 async def give(by_name: ByName, user: str, space: str, project: str | None) -> RoleBinding:
