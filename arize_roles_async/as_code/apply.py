@@ -245,7 +245,8 @@ class Run:
             is_refusal = getattr(error, "status", None) in _REFUSALS
             if self._is_open or not (is_refusal or isinstance(error, StalePlanError)):
                 raise
-            is_blocked = isinstance(error, errors.ConflictError) and error.method == "DELETE"
+            is_delete = change.action == "delete"
+            is_blocked = is_delete and isinstance(error, errors.ConflictError)
             refusal = Refusal(change=change, reason=str(error), is_blocked=is_blocked)
             self.result = attr.evolve(result, refused=(*result.refused, refusal))
             return error

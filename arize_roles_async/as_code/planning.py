@@ -513,6 +513,8 @@ def provides(change: AnyChange) -> Iterator[str]:
             yield from ("binders", f"binders of {change.resource_id}")
     elif change.after is not None:
         yield f"role {change.before.id if change.before else change.after.name}"
+        if granted(change.after) >= BINDS and not BINDS.isdisjoint(change.gives):
+            yield "binding roles"
         yield from change.gives if change.before else ()
 
 
@@ -526,12 +528,12 @@ def needs(change: AnyChange, *, is_strict: bool = False) -> Iterator[str]:
         if change.after is not None:
             yield f"role {change.role_id or change.after}"
         if change.takes_right_to_bind:
-            yield f"binders of {change.resource_id}"
+            yield from (f"binders of {change.resource_id}", "binding roles")
     elif change.before is not None:
         if change.after is None or change.gives:
             yield f"users of {change.before.id}"
         if change.after is not None and not BINDS.isdisjoint(change.takes):
-            yield "binders"
+            yield from ("binders", "binding roles")
         if change.takes and change.after and not is_strict:
             yield from (*change.takes, f"moves from {change.before.id}")
 

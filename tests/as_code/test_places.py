@@ -337,6 +337,7 @@ ROLES = {"Binder": BINDER, "Wide": ["ROLE_READ", "TAG_READ"], "Next": ["ROLE_REA
         # Somebody may bind at any time.
         ("role_bindings.create", {"Binder": "ROLE_READ", CYD: "Boss"}, "give, update"),
         ("role_bindings.create", {ADA: "", CYD: "Boss"}, "give, take"),
+        ("update", {"Wide": " ".join(BINDER), ADA: ""}, "update, take"),
         # A role is deleted after its last user has left it.
         ("role_bindings.update", {"Wide": "", BOB: "Next"}, "change, delete"),
         # Who moves leaves a role before it changes, and comes after the other one has.
