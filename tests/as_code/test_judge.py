@@ -1,5 +1,8 @@
 """A short run of the judge of `arize-roles apply`; its tool makes long ones."""
 
+# ruff: noqa: ANN401 - a fault replaces what has any type
+
+from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
 from typing import Any, Final
@@ -20,108 +23,100 @@ def test_case(seed: int) -> None:
     assert Case(seed).judge() == []
 
 
-def answering(value: object) -> Any:  # noqa: ANN401
-    async def method(*_: object, **__: object) -> object:
-        return value
-
-    return lambda _: method
+# Each fault gets what it replaces, and what that is called with.
 
 
-def at_once(_: object) -> object:
-    async def wait(*_: object, attempt: int) -> bool:
-        return attempt < 3
-
-    return wait
+async def never(*_: object, **__: object) -> bool:
+    return False
 
 
-def if_missing(_: object) -> object:
-    async def is_settled(_: object, __: object, error: object) -> bool:
-        return isinstance(error, NotFoundError)
-
-    return is_settled
+async def always(*_: object, **__: object) -> bool:
+    return True
 
 
-def lenient(is_made: Any) -> object:  # noqa: ANN401
-    async def is_made_by_nobody_else(*given: object) -> bool:
-        with suppress(as_code.StalePlanError):
-            return bool(await is_made(*given))
-        return False
-
-    return is_made_by_nobody_else
+async def at_once(*_: object, attempt: int) -> bool:
+    return attempt < 3
 
 
-def by_name(send: Any) -> object:  # noqa: ANN401
-    async def send_now(step: Any, client: Any) -> None:  # noqa: ANN401
-        now = {role.name: role.id async for role in client.list()}
-        change = attrs.evolve(step.change, role_id=now.get(step.change.after, step.change.role_id))
-        await send(attrs.evolve(step, change=change), client)
-
-    return send_now
+async def if_missing(_: object, __: object, ___: object, error: object) -> bool:
+    return isinstance(error, NotFoundError)
 
 
-FAULTS: Final[dict[str, tuple[str, Any, str]]] = {
-    "no look": ("steps.Step.is_made", answering(False), "was made without a look"),
-    "no look at a binding": ("steps.BindingStep.is_made", answering(False), "without a look"),
-    "a look that compares nothing": ("steps.BindingStep.is_made", lenient, "was made of"),
-    "a failure that counts as made": ("steps.Step.is_settled", answering(True), "as made"),
-    "a take that the key may not make": ("steps.Step.is_settled", if_missing, "as made"),
-    "a role that has the name meanwhile": ("steps.BindingStep.send", by_name, " made None to "),
-    "no order": ("planning._in_run", lambda _: iter, " gave "),
-    "nothing depends": ("apply.needs", lambda _: lambda _: iter(()), " gave "),
-    "a bot user's role is taken": (
-        "places._Comparison._is_person",
-        lambda _: lambda _, user, known: user not in known,
-        "it told of",
-    ),
-    "nobody is left who may bind": (
-        "places._Comparison._check_binders",
-        lambda _: lambda *_: None,
-        "was not refused",
-    ),
-    "a typing error takes all roles": (
-        "places._Comparison._wanted",
-        lambda wanted: lambda comparison: (wanted(comparison)[0], []),
-        "it told of",
-    ),
-    "the first of two spaces": (
-        "places._Comparison._only",
-        lambda _: (
-            lambda _, __, name, items: next(
-                (each for each in items if name in {each.id, each.name}), None
-            )
-        ),
-        "was not refused",
-    ),
-    "a team without its first member": (
-        "files._teams",
-        lambda teams: lambda *given: {team: users[1:] for team, users in teams(*given).items()},
-        "it told of",
-    ),
-    "a renamed role is another one": (
-        "places.RolesAfter.of",
-        lambda of: (
-            lambda roles, changes: of(
-                roles,
-                [
-                    (before if not (before and after) or before.name == after.name else None, after)
-                    for before, after in changes
-                ],
-            )
-        ),
-        "it told of",
-    ),
+async def uncompared(real: Any, *given: object) -> bool:
+    with suppress(as_code.StalePlanError):
+        return bool(await real(*given))
+    return False
+
+
+async def by_name(real: Any, step: Any, client: Any) -> None:
+    now = {role.name: role.id async for role in client.list()}
+    role_id = now.get(step.change.after, step.change.role_id)
+    await real(attrs.evolve(step, change=attrs.evolve(step.change, role_id=role_id)), client)
+
+
+def in_text(_: object, changes: object) -> object:
+    return changes
+
+
+def nothing(*_: object) -> tuple[()]:
+    return ()
+
+
+def unnamed(_: object, __: object, user: str, known: dict[str, object]) -> bool:
+    return user not in known
+
+
+def without_notes(real: Any, *given: object) -> tuple[Any, list[str]]:
+    return real(*given)[0], []
+
+
+def first(_: object, __: object, ___: object, name: str, items: Any) -> Any:
+    return next((each for each in items if name in {each.id, each.name}), None)
+
+
+def shorter(real: Any, *given: object) -> dict[str, Any]:
+    return {team: users[1:] for team, users in real(*given).items()}
+
+
+def another(real: Any, roles: object, changes: Any) -> Any:
+    is_renamed = [before and after and before.name != after.name for before, after in changes]
+    pairs = zip(changes, is_renamed, strict=True)
+    return real(roles, [(None if renamed else each[0], each[1]) for each, renamed in pairs])
+
+
+FAULTS: Final[dict[str, tuple[str, Callable[..., Any], str]]] = {
+    "no look": ("steps.Step.is_made", never, "was made without a look"),
+    "no look at a binding": ("steps.BindingStep.is_made", never, "was made without a look"),
+    "a look that compares nothing": ("steps.BindingStep.is_made", uncompared, "was made of"),
+    "a failure that counts as made": ("steps.Step.is_settled", always, "is reported as made"),
+    "a take that the key may not make": ("steps.Step.is_settled", if_missing, "reported as made"),
+    "a role that has the name now": ("steps.BindingStep.send", by_name, " made None to "),
+    "no order": ("planning._in_run", in_text, " gave "),
+    "nothing depends": ("apply.needs", nothing, " gave "),
+    "a bot user's role is taken": ("places._Comparison._is_person", unnamed, "it told of"),
+    "nobody is left": ("places._Comparison._check_binders", nothing, "was not refused"),
+    "a typing error takes": ("places._Comparison._wanted", without_notes, "it told of"),
+    "the first of two spaces": ("places._Comparison._only", first, "was not refused"),
+    "a team without its first member": ("files._teams", shorter, "it told of"),
+    "a renamed role is another one": ("places.RolesAfter.of", another, "it told of"),
+    "no wait": ("client.Parts.wait_to_retry", at_once, "did not wait"),
 }
-"""What is replaced by what, and what the judge finds."""
+"""What is replaced by what, and what the judge says."""
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_planted(monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
     """It finds each fault within 150 cases."""
-    name, planted, wrong = FAULTS[fault]
-    module, _, path = name.partition(".")
-    owner: Any = import_module(f"arize_roles_async.as_code.{module}")
-    *above, attribute = path.split(".")
+    place, planted, wrong = FAULTS[fault]
+    module, *above, name = place.split(".")
+    package = "_calls" if module == "client" else "as_code"
+    owner: Any = import_module(f"arize_roles_async.{package}.{module}")
     for each in above:
         owner = getattr(owner, each)
-    monkeypatch.setattr(owner, attribute, planted(getattr(owner, attribute)))
+    real = getattr(owner, name)
+
+    def faulty(*given: Any, **more: Any) -> Any:
+        return planted(real, *given, **more)
+
+    monkeypatch.setattr(owner, name, faulty)
     assert any(wrong in text for seed in range(150) for text in Case(seed).judge())
