@@ -63,18 +63,15 @@ class Call:
         return isinstance(self.end, BaseException)
 
     def arguments(self) -> dict[str, Any]:
-        match self.operation:
-            case "create":
-                members = {"permissions": ["PROJECT_READ"], "description": self.mark}
-                return {"name": self.name, **members}
-            case "list":
-                return {"limit": 100}
-            case "update by name":
-                return {"role": self.name, "description": self.mark}
-            case "update":
-                return {"role_id": self.role_id, "description": self.mark}
-            case _:
-                return {"role_id": self.role_id}
+        described = {"description": self.mark}
+        by_id = {"role_id": self.role_id}
+        arguments: dict[str, dict[str, Any]] = {
+            "create": {"name": self.name, "permissions": ["PROJECT_READ"], **described},
+            "list": {"limit": 100},
+            "update by name": {"role": self.name, **described},
+            "update": {**by_id, **described},
+        }
+        return arguments.get(self.operation, by_id)
 
 
 def planned(upstream: Upstream, count: int) -> list[Call]:

@@ -30,30 +30,26 @@ async def test_reported(scenario: Scenario) -> None:
 
 SCENARIO = {scenario.name: scenario for scenario in SCENARIOS}
 LOST = attrs.evolve(SCENARIO["answers lost"], behaviour=Behaviour(lose_every=1), calls=24)
+LIES: list[tuple[type[Exception] | None, str]] = [
+    (None, "the account says otherwise"),
+    (RolesConnectionError, "it says that nothing happened, and it did"),
+    (OutcomeUnknownError, "all is known"),
+    (ConflictError, "no role was missing, or in its way"),
+    (NotFoundError, "no role was missing, or in its way"),
+    (OSError, "not ours"),
+]
 
 
 @pytest.mark.full
-@pytest.mark.parametrize(
-    ("scenario", "error", "lie", "complaint"),
-    [
-        (SCENARIO["413"], RolesError, None, "the account says otherwise"),
-        (LOST, OutcomeUnknownError, RolesConnectionError, "says that nothing happened, and it did"),
-        (SCENARIO["413"], RolesError, OutcomeUnknownError, "all is known"),
-        (SCENARIO["413"], RolesError, ConflictError, "missing, or in its way"),
-        (SCENARIO["413"], RolesError, NotFoundError, "missing, or in its way"),
-        (SCENARIO["413"], RolesError, OSError, "not ours"),
-    ],
-    ids=lambda part: getattr(part, "__name__", str(part)),
-)
-async def test_liar(
-    scenario: Scenario, error: type[RolesError], lie: type[Exception] | None, complaint: str
-) -> None:
+@pytest.mark.parametrize(("lie", "complaint"), LIES)
+async def test_liar(lie: type[Exception] | None, complaint: str) -> None:
     """A client that says another error, or that a failed change was made, is caught."""
+    scenario = LOST if lie is RolesConnectionError else SCENARIO["413"]
 
     async def make_call(client: RolesClient, call: Call) -> Any:  # noqa: ANN401 - of any method
         try:
             return await made(client, call)
-        except error as caught:
+        except RolesError as caught:
             if lie is None:
                 return make_role(name=call.name, description=call.mark)
             raise lie from caught

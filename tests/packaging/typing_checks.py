@@ -10,7 +10,6 @@ from typing import Any, Protocol, TypeVar, assert_type
 
 import pandas as pd
 import polars as pl
-from pydantic import BaseModel
 
 from arize_roles_async import (
     UNSET,
@@ -26,7 +25,6 @@ from arize_roles_async import (
     PaginationMetadata,
     Permission,
     PermissionsArgument,
-    ProblemDetails,
     RetryPolicy,
     Role,
     RoleBinding,
@@ -189,18 +187,6 @@ async def give(by_name: ByName, user: str, space: str, project: str | None) -> R
     place = {"space": space} if project is None else {"project": project, "in_space": space}
     await by_name.remove(user=user, **place)
     return await by_name.ensure(user=user, role="Analyst", **place)
-
-
-# A model of pydantic has our records as fields.
-
-
-class Report(BaseModel):
-    binding: NamedBinding
-    problem: ProblemDetails | None = None
-
-
-def report(binding: NamedBinding, problem: ProblemDetails) -> None:
-    assert_type(Report(binding=binding, problem=problem).binding, NamedBinding)
 
 
 # A protocol of the application's own takes the fake.
