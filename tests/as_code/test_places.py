@@ -1,6 +1,7 @@
 """Who has which role, declared beside the roles: plans of places, and how they are applied."""
 
-import random
+import asyncio
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -550,59 +551,33 @@ async def test_export(account: FakeAccount) -> None:
     assert "VXNlcjoy" in str(read.places)
 
 
-async def test_year(account: FakeAccount) -> None:
-    """Forty people change places for a year: each run makes the file, and takes nothing else.
+async def test_tenant(account: FakeAccount) -> None:
+    """Three hundred bindings take so many changes, also under a limit and with a run cut short."""
+    users = [f"user-{n}@example.com" for n in range(300)]
+    for n, user in enumerate(users):
+        account.add_user(user)
+        if n < 200:
+            account.bind("Viewer", user=user, resource="Space:ML")
+    wanted = Declaration(places=[place(dict.fromkeys(users[100:], "Editor"), absent=users[:100])])
+    account.limit_rate(20, burst=5)
+    made: list[str] = []
 
-    Only the last month takes what somebody gave by hand, with `only`.
-    """
-    rng = random.Random(7)  # noqa: S311 - the same year each time
-    people = [f"user-{n}@example.com" for n in range(40)]
-    for person in people:
-        account.add_user(person)
-    places: list[tuple[str, str | None]] = [(f"Space {n}", None) for n in range(12)]
-    places += [(f"Space {n % 12}", f"Project {n}") for n in range(25)]
-    for space, project in places:
-        account.bind("Admin", user=ADA, resource=resource(space, project))
-    by_hand = {(BOB, "Space 3", None): "Viewer"}
-    account.bind("Viewer", user=BOB, resource=resource("Space 3", None))
-    roles = FakeRolesClient(account)
-    declared_users = {each: {ADA: "Admin"} for each in places}
-    for month in range(12):
-        is_last = month == 11
-        left: dict[Any, list[str]] = {each: [] for each in places}
-        for each in rng.choices(places, k=20):
-            person = rng.choice(people)
-            if declared_users[each].pop(person, None) and month % 2:
-                left[each].append(person)  # who goes
-            else:
-                declared_users[each][person] = rng.choice(["Viewer", "Editor"])
-                left[each] = [name for name in left[each] if name != person]
-        wanted = Declaration(
-            roles=[declared("Viewer"), declared("Editor")],
-            anchor=role_id("Viewer"),
-            places=[
-                DeclaredPlace(space=s, project=p, users=users, absent=left[s, p], only=is_last)
-                for (s, p), users in declared_users.items()
-            ],
-        )
-        planned = await plan(roles, loads(wanted.to_toml()))
-        result = await apply(roles, wanted, expected=planned)
-        assert 0 < len(result.made) <= 21
-        assert (await plan(roles, wanted)).all_changes == ()
-        everyone = {(u, *p): r for p, users in declared_users.items() for u, r in users.items()}
-        assert held_in(account, places) == everyone | ({} if is_last else by_hand)
+    def note(change: object) -> None:
+        made.append(str(change))
+        if len(made) == 150:
+            first.cancel()
 
-
-def resource(space: str, project: str | None) -> str:
-    return f"Space:{space}" if project is None else f"Project:{space}/{project}"
-
-
-def held_in(account: FakeAccount, places: Any) -> dict[tuple[str, str, str | None], str]:  # noqa: ANN401
-    """Return the role that each user has on each of these places."""
-    roles = {role.id: role.name for role in account.roles}
-    ids = {account.id(resource(*each)): each for each in places}
-    return {
-        (account.label(each.user_id), *ids[each.resource_id]): roles[each.role_id]
-        for each in account.bindings()
-        if each.resource_id in ids
-    }
+    run = apply(FakeRolesClient(account), wanted, max_removals="100%", on_change=note)
+    first = asyncio.create_task(run)
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    await apply(FakeRolesClient(account), wanted, max_removals="100%", on_change=note)
+    assert len(made) == len({*made}) == 300
+    answered = [call for call in account.calls if call.outcome != 429]
+    assert sum(call.operation == "role_bindings.create" for call in answered) == 100
+    # What a limit refused looks whether it was made, with a list of the user's.
+    asked = Counter(call.operation for call in answered if "user_id" not in call.arguments)
+    # A change or a take looks first; each of both runs has one walk over each kind.
+    changes = {"role_bindings.update": 100, "role_bindings.delete": 100, "role_bindings.get": 200}
+    walks = {"role_bindings.list": 3 + 4, "users.list": 2 * 4, "list": 2, "spaces.list": 2}
+    assert asked == changes | walks
