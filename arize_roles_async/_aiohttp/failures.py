@@ -86,7 +86,7 @@ class Failures:
             case aiohttp.ClientConnectorError(host=host, port=port, os_error=cause):
                 whom = self._route if host == self._host else f"{host}:{port}"
                 why = f"cannot connect to {whom}"
-            case aiohttp.ConnectionTimeoutError() if not call.exchange.in_flight:
+            case aiohttp.ConnectionTimeoutError():
                 return self._timeout(request, call, "connect")
             case aiohttp.ClientHttpProxyError(status=407):
                 return self.proxy_refusal(request)

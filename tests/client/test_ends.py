@@ -9,7 +9,7 @@ import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import pytest
 
@@ -26,7 +26,7 @@ from arize_roles_async import (
     ServerError,
 )
 from arize_roles_fake import FakeAccount
-from tests.support.clients import Connect, account_at_noon, in_process, over_http
+from tests.support.clients import Connect, account_at_noon, both_clients, in_process, over_http
 from tests.support.sizes import sized
 
 pytestmark = pytest.mark.arize_roles(unused_faults="allow")
@@ -346,3 +346,20 @@ async def test_in_process(method: str, weather: Weather, end: End) -> None:
 async def test_over_http(method: str, end: End) -> None:
     """So it is over sockets."""
     await check(over_http, calm, method, end, range(0, 400, sized(31, 1)))
+
+
+@both_clients
+@pytest.mark.parametrize("method", METHODS)
+async def test_cancelled_before(connect: Connect, method: str) -> None:
+    """A task that is cancelled before its call begins ends as cancelled, and changes nothing."""
+    account = filled()
+    before = state(account)
+
+    async def call() -> object:
+        cast("asyncio.Task[object]", asyncio.current_task()).cancel()
+        return await METHODS[method](client, account, 1)
+
+    async with connect(account) as client:
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.create_task(call())
+    assert state(account) == before

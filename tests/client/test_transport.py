@@ -24,7 +24,7 @@ from arize_roles_async import (
 )
 from arize_roles_async.transport import HttpRolesClient, HttpTransport, Request, Response
 from arize_roles_fake import make_role
-from tests.support.clients import ONCE, use
+from tests.support.clients import ONCE, SOON, use
 from tests.support.event_loop import settle, until
 
 KEY = "a-secret-key"
@@ -87,19 +87,24 @@ def test_incomplete(name: str) -> None:
 
 class TestRequest:
     async def test_complete(self) -> None:
-        """A request comes to the transport complete: with its key, its type and its limits."""
-        transport = ScriptedTransport(answer_role)
+        """A request comes to the transport complete: with its key, its type and its limits.
+
+        One that is sent again says how often it was.
+        """
+        role = await answer_role(Request(method="", target=""))
+        busy = Response(status=503, headers={}, body=b"")
+        transport = ScriptedTransport(AsyncMock(side_effect=[role, busy, role]))
         timeouts = Timeouts(total=9.0, connect=1.0, read=2.0)
-        async with HttpRolesClient(transport, KEY, timeout=timeouts) as roles:
+        async with HttpRolesClient(transport, KEY, timeout=timeouts, retry=SOON) as roles:
             await roles.update(role_id=ID, description="Changed.")
             await roles.get(role_id=ID)
-        first, second = transport.requests
+        first, *_ = transport.requests
         assert (first.method, first.target) == ("PATCH", "/v2/roles/Um9sZToxOmFiYw%3D%3D")
         assert first.body == b'{"description":"Changed."}'
-        assert first.headers["Authorization"] == "Bearer a-secret-key"
-        assert first.headers["Content-Type"] == "application/json"
-        assert "Content-Type" not in second.headers
-        assert transport.timeouts == [timeouts, timeouts]
+        key = {"Authorization": "Bearer a-secret-key"}
+        more = [{"Content-Type": "application/json"}, {}, {"sdk-retry-count": "1"}]
+        assert [each.headers for each in transport.requests] == [{**key, **each} for each in more]
+        assert transport.timeouts == [timeouts] * 3
 
     @pytest.mark.parametrize("change", [str.lower, str.upper, str.title])
     async def test_headers(self, change: Callable[[str], str]) -> None:
