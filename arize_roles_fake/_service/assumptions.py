@@ -64,6 +64,9 @@ class Assumptions:
     """The treatment of a permission that a body names twice: it is kept once, at its first place,
     or the body is invalid."""
 
+    permission_order: Literal["as-sent", "sorted", "reversed"] = "as-sent"
+    """The order of a role's permissions in an answer."""
+
     rebind_to_own_role: Literal[200, 409] = 200
     """The status for giving a role binding the role that it already has."""
 

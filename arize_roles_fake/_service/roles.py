@@ -3,7 +3,7 @@
 Where the reference is silent, `Assumptions` decides.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import attrs
@@ -12,13 +12,18 @@ from msgspec.structs import asdict
 
 from arize_roles_async._roles.models import Role
 from arize_roles_async._roles.requests import CreateRole, ListRoles, UpdateRole
-from arize_roles_async._values.permissions import Permission
+from arize_roles_async._values.permissions import AnyPermission, Permission
 from arize_roles_async._wire.response import Response
 from arize_roles_fake._service.state import Grants, RefusedError, State, require
 from arize_roles_fake._service.wire import ParsedRequest, decode_query, record_response
 
 # The reference does not publish the entitlement for roles.
 _ENTITLEMENT: Final = "CUSTOM_ROLES"
+_ORDERS: Final[dict[str, Callable[[tuple[AnyPermission, ...]], Iterable[AnyPermission]]]] = {
+    "as-sent": tuple,
+    "sorted": sorted,
+    "reversed": reversed,
+}
 
 
 def _list(state: State, grants: Grants, request: ParsedRequest) -> Response:
@@ -48,7 +53,7 @@ def _create(state: State, grants: Grants, request: ParsedRequest) -> Response:
         id=state.records.roles.next_id(),
         name=name,
         description=None if new.description is UNSET else new.description or None,
-        permissions=new.permissions,
+        permissions=_in_order(state, new.permissions),
         is_predefined=False,
         created_at=now,
         updated_at=now,
@@ -77,6 +82,8 @@ def _update(state: State, grants: Grants, request: ParsedRequest) -> Response:
             )
     if "description" in given:
         given["description"] = given["description"] or None
+    if "permissions" in given:
+        given["permissions"] = _in_order(state, given["permissions"])
     changed = attrs.evolve(role, **given, updated_at=state.now())
     state.records.roles.put(changed)
     return _answer(200, changed, grants)
@@ -112,6 +119,11 @@ def _require_free(state: State, name: str, *, but_for: Role | None = None) -> No
     normalize = state.records.roles.normalize
     if normalize(name) in map(normalize, state.records.kept_names):
         raise RefusedError(409, f"{name!r} was the name of a deleted role")
+
+
+def _in_order(state: State, permissions: tuple[AnyPermission, ...]) -> tuple[AnyPermission, ...]:
+    """Return permissions in the order of answers."""
+    return tuple(_ORDERS[state.assumptions.permission_order](permissions))
 
 
 def _existing(state: State, request: ParsedRequest) -> Role:

@@ -40,6 +40,23 @@ def test_own_name() -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        ("as-sent", ["TAG_READ", "PROJECT_READ", "ROLE_READ"]),
+        ("sorted", ["PROJECT_READ", "ROLE_READ", "TAG_READ"]),
+        ("reversed", ["ROLE_READ", "PROJECT_READ", "TAG_READ"]),
+    ],
+)
+def test_permission_order(value: Any, kept: list[str]) -> None:  # noqa: ANN401
+    """Permissions of an answer come in the order assumed, also after an update."""
+    account = assuming(permission_order=value)
+    role_id = account.add_role("A").id
+    given = {"permissions": ["TAG_READ", "PROJECT_READ", "ROLE_READ"]}
+    for line in (f"PATCH /v2/roles/{quote(role_id)}", "POST /v2/roles"):
+        assert answer(account, line, {"name": line[:4], **given})[1]["permissions"] == kept
+
+
+@pytest.mark.parametrize(
     ("value", "digits"), [("microseconds", 123_456), ("milliseconds", 123_000), ("seconds", 0)]
 )
 def test_timestamps(value: Any, digits: int) -> None:  # noqa: ANN401
@@ -133,7 +150,7 @@ class TestSettings:
         """`choices` has the values of each field, its default first."""
         choices = Assumptions.choices()
         assert choices["invalid_body"] == (400, 422)
-        assert len(choices) == 17
+        assert len(choices) == 18
         assert all(getattr(Assumptions(), name) == each[0] for name, each in choices.items())
 
     @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def test_contract_tests() -> None:
 def test_assumptions() -> None:
     """It names every assumption with its default, and no other."""
     assumed = re.findall(r"\| assumed: `(\w+)=([\w-]+)` \|", FIDELITY)
-    assert len(assumed) == 17
+    assert len(assumed) == 18
     assert dict(assumed) == {
         name: str(value) for name, value in attrs.asdict(Assumptions()).items()
     }
