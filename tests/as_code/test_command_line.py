@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import logging
 import os
 import re
 import shlex
@@ -234,9 +235,11 @@ class TestProgress:
         ],
     )
     def test_terminal(self, shell: Shell, late: Any, command: str, number: int, text: str) -> None:  # noqa: ANN401
-        """On a terminal a line that is written over shows how far it is."""
+        """On a terminal a line that is written over shows how far it is; the log is as before."""
         late(number, stream := Terminal(), f"\r\x1b[K{text}")
         assert shell.status(command) == 0
+        logger = logging.getLogger("arize_roles_async")
+        assert (logger.level, logger.handlers) == (logging.NOTSET, [])
         assert stream.getvalue().rpartition("note: ")[0].endswith("\r\x1b[K") or command != "who"
 
 

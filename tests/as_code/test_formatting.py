@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, reject
 
 from arize_roles_async.__main__ import main
-from arize_roles_async.as_code.schema import schema
+from arize_roles_async.as_code.schema import FIELDS, PLACE_FIELDS, ROLE_FIELDS, schema
 from arize_roles_async.as_code.toml import formatted
 from tests.as_code import strategies
 
@@ -68,6 +68,21 @@ VALIDATOR: Any = jsonschema.Draft7Validator(schema())
 def test_order() -> None:
     """Items come in a fixed order, each on a line with its comments, and all else as it was."""
     assert formatted("a", GIVEN) == WANTED
+
+
+TABLES = {
+    "": FIELDS,
+    "roles.A.": ROLE_FIELDS,
+    "spaces.S.": PLACE_FIELDS,
+    "projects.S.P.": PLACE_FIELDS,
+}
+LISTS = [f"{at}{x}" for at, kind in TABLES.items() for x in kind if kind[x]["type"] == "array"]
+
+
+@pytest.mark.parametrize("path", [*LISTS, "sets.s", "teams.t"])
+def test_each_list(path: str) -> None:
+    """Every list that a file may have is put in order."""
+    assert formatted("a", f'{path} = ["b", "a"]') == f'{path} = [\n    "a",\n    "b",\n]'
 
 
 @given(strategies.toml())

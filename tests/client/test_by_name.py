@@ -189,6 +189,18 @@ class TestTime:
                 with pytest.raises(RolesTimeoutError, match="the look-up of the names"):
                     await ByName(own, own.role_bindings, directory).remove(**PLACE)
 
+    @pytest.mark.parametrize("is_ahead", [True, False])
+    async def test_other_clock(self, account: FakeAccount, *, is_ahead: bool) -> None:
+        """A directory on another clock has what is left of the call's time on its own clock."""
+        other = FakeAccount.load(account.dump())
+        (other if is_ahead else account).advance(1e6)
+        other.slow_down(3.0)
+        for seconds in (4.0, 2.0):
+            roles = in_process(account, timeout=seconds)
+            remove = ByName(roles, roles.role_bindings, FakeRolesClient(other).directory).remove
+            with pytest.raises(RolesTimeoutError) if seconds < 3.0 else nullcontext():
+                assert not await remove(**PLACE)
+
     @pytest.mark.parametrize("after", ["nothing", "401"])
     async def test_key(self, account: FakeAccount, after: str) -> None:
         """A function that returns the key is asked once, and again after a 401, for all parts."""

@@ -198,6 +198,9 @@ def test_used_up(operation: str, outcome: Outcome, end: str) -> None:
     """A change was not made if no attempt can have made it; else the account is read at last."""
     assert end_of(operation, outcome, outcome, outcome) == end
     assert end_of(operation, BROKEN, outcome, attempts=2) == "find out"
+    # Two answers that say of themselves that nothing was done need no look.
+    after_503 = end if isinstance(outcome, Response) else "find out"
+    assert end_of(operation, words(503), outcome, attempts=2) == after_503
 
 
 def test_refusals() -> None:
