@@ -5,11 +5,18 @@ import contextlib
 import json
 from typing import Any, Final
 from unittest.mock import AsyncMock
+from urllib.parse import quote
 
 import attrs
 import pytest
 
-from arize_roles_async import RetryPolicy, Role, ValidationError
+from arize_roles_async import (
+    NotFoundError,
+    OutcomeUnknownError,
+    RetryPolicy,
+    Role,
+    ValidationError,
+)
 from arize_roles_async.as_code import (
     ApplyError,
     Declaration,
@@ -221,6 +228,18 @@ async def test_removals(
     with contextlib.suppress(TooManyRemovalsError):
         await apply(FakeRolesClient(account), wanted, max_removals=limit)
     assert (changes(account) == []) is is_refused
+
+
+async def test_gone_in_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A role that a delete with an unknown outcome did not find is deleted, whoever did it."""
+    roles = FakeRolesClient(account_of("A"))
+
+    async def delete(_: object, *, role_id: str) -> None:
+        assert answer(roles.account, f"DELETE /v2/roles/{quote(role_id)}")[0] == 204
+        raise OutcomeUnknownError from NotFoundError()
+
+    monkeypatch.setattr(FakeRolesClient, "delete", delete)
+    assert len((await apply(roles, declaration(absent=["A"]))).made) == 1
 
 
 class TestWaiting:

@@ -46,6 +46,7 @@ async def test_from_fetch() -> None:
     [
         ([None], "said that more follows, and gave no cursor for it"),
         (["a", "b", "a"], "gave the same cursor twice, so the walk would never end"),
+        (["first"], "gave the same cursor twice, so the walk would never end"),
         (
             ["c" * 1000, "c" * 1001],
             "gave a cursor of 1001 characters, more than the 1000 that are sent back",
@@ -62,7 +63,7 @@ async def test_bad_cursor(cursors: list[str | None], what: str) -> None:
         return ListRolesResponse(roles=(), pagination=pagination)
 
     with pytest.raises(InvalidResponseError) as caught:
-        await RolePages.from_fetch(fetch).all()
+        await RolePages.from_fetch(fetch, cursor="first").all()
     assert str(caught.value) == f"the service {what}"
 
 
