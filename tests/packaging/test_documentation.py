@@ -12,6 +12,7 @@ import pkgutil
 import re
 import runpy
 import subprocess
+import tomllib
 import tracemalloc
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
@@ -59,6 +60,7 @@ CONTROL = SERVING.with_name("control.md")
 INI = "[pytest]\nasyncio_default_fixture_loop_scope = function\nfilterwarnings =\n  error\n  "
 PAGES = pages()
 DOCSTRINGS = list(docstrings())
+FIGURES = tomllib.loads((ROOT / "tests/data/figures.toml").read_text("utf-8"))
 IS_TEST = re.compile(r"^(async )?def test_", re.MULTILINE)
 
 # What the reader of a docstring has at hand.
@@ -212,48 +214,18 @@ def test_size() -> None:
     assert sum(len(page.read_text("utf-8").splitlines()) for page in pages) <= 2_400
 
 
-FIGURES: Final = [
-    ("CHANGELOG", "version` is {}", "arize_roles_async.as_code.planning:FORMAT_VERSION"),
-    ("CHANGELOG", "now begin with `{}` |", "arize_roles_async.as_code.planning:CHECKSUM_FORMAT"),
-    ("CHANGELOG", '| `"{}"` |', "arize_roles_fake._account.account:DEFAULT_API_KEY"),
-    ("api-keys", "at most {:,} characters", "arize_roles_async._calls.api_key:_MAX_KEY"),
-    ("api-keys", "a key of {} char", "arize_roles_async._wire.redaction:_UNMISTAKABLE"),
-    ("api-keys", "beginning of {} char", "arize_roles_async._wire.redaction:_RECOGNIZED"),
-    ("api-keys", "for the {:,} keys", "arize_roles_async._calls.driver:_MAX_DRIVERS"),
-    ("bulk-work", "or for {:.0f} s without", "arize_roles_async._calls.pace:_SHORTEST_HOLD"),
-    ("bulk-work", "by up to {:.0f} s", "arize_roles_async._calls.pace:_LONGEST_EXTENSION"),
-    ("bulk-work", "out, {:,.0f} s at most", "arize_roles_async._values.options:LONGEST_WAIT"),
-    ("bulk-work", "but 429 for {:.0f} s", "arize_roles_async._calls.call:_REFUSED_TOO_LONG"),
-    (
-        "configuration",
-        "speaks HTTP/{0[version].major}.{0[version].minor}, as",
-        "aiohttp:ClientSession.__init__.__kwdefaults__",
-    ),
-    ("errors-and-retries", "first {} that", "arize_roles_async._values.text:MAX_ALIKE"),
-    ("errors-and-retries", "by more than {} s", "arize_roles_async._calls.call:_DATE_ERROR"),
-    ("errors-and-retries", "than {:.0f} s off", "arize_roles_async._calls.call:_CLOCK_ERROR"),
-    ("paging", "{} empty pages", "arize_roles_async._calls.paging:_MAX_EMPTY"),
-    ("performance", "names of {:,} roles", "arize_roles_async._roles.lookup:_MAX_KNOWN"),
-    ("role-bindings", "each {} roles", "arize_roles_async._values.requests:MAX_LIMIT"),
-    ("role-bindings", "up to {} of", "arize_roles_async._directory.by_name:_MAX_SINGLE"),
-    ("roles-as-code", "version` is {}", "arize_roles_async.as_code.planning:FORMAT_VERSION"),
-    ("roles-as-code", "has {} custom", "arize_roles_async.as_code.apply:_FEW_ROLES"),
-    ("roles-as-code", "than {} of them", "arize_roles_async.as_code.apply:_MOST_REMOVALS"),
-    ("roles-as-code", "up to {:.0f} s to end", "arize_roles_async.__main__:_GRACE"),
-    ("failures", "after {:.0f} s it", "arize_roles_fake._testing.blocked:MAX_SECONDS"),
-]
-
-
 def flat(page: str) -> str:
     """Return a page of either guide, or the newest entry of the CHANGELOG, in one line."""
     path, *_ = (*ROOT.glob(f"arize_roles_*/guide/{page}.md"), ROOT / f"{page}.md")
     return " ".join(path.read_text("utf-8").partition("\n## [0.5.0]")[0].split())
 
 
-@pytest.mark.parametrize(("page", "phrase", "place"), FIGURES)
-def test_figure(page: str, phrase: str, place: str) -> None:
-    """A page has the figure of the code."""
-    assert phrase.format(pkgutil.resolve_name(place)) in flat(page)
+@pytest.mark.parametrize("page", FIGURES)
+def test_figures(page: str) -> None:
+    """A page has the figures of the code."""
+    text = flat(page)
+    found = {words.format(pkgutil.resolve_name(at)) for words, at in FIGURES[page].items()}
+    assert {words for words in found if words not in text} == set()
 
 
 Call = Callable[[Any, Any], Any]
