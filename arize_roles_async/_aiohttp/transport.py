@@ -162,10 +162,8 @@ class Attempt:
         limit: AsyncioTimeLimit[Call],
         connections: Connections,
         headers: Secret[CIMultiDict[str]],
-        checked: str | None,
     ) -> None:
         self.call = call
-        self._checked = checked
         self.limit = limit
         self.connections = connections
         self._headers = headers  # Nothing before the socket sees these.
@@ -182,13 +180,6 @@ class Attempt:
     ) -> aiohttp.ClientResponse:
         if self._failure is not None:
             raise self._failure
-        # Only now is it known where the request goes, through a proxy from whatever place.
-        url, proxy = request.url, request.proxy
-        is_free = url.scheme != "http" or self._checked is None
-        if not is_free and (proxy or url.raw_authority != self._checked):
-            flaw = flaw_of_plain_http(url.host, proxy and proxy.host)
-            if flaw is not None:
-                raise ClientStateError(flaw)
         if hooks.before_sending is not None:
             hooks.before_sending(request)
         self.traces = traces_of(request)
@@ -288,11 +279,12 @@ class PrivateCopy:
 
     Whoever holds the request itself does not see the key, and may send it twice at once. The time
     of connecting is limited here: aiohttp's own limit includes waiting for a connection of the
-    session's pool.
+    session's pool. Where the request goes is known only here, too: its middlewares may change that.
     """
 
-    def __init__(self, limit: AsyncioTimeLimit[Call]) -> None:
+    def __init__(self, limit: AsyncioTimeLimit[Call], *, allow_http: bool) -> None:
         self._limit = limit
+        self._allow_http = allow_http
 
     async def __call__(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
@@ -302,6 +294,11 @@ class PrivateCopy:
                 "the lent session sends an Authorization header of its own, where the API key "
                 "belongs: from its default headers, a middleware, or netrc"
             )
+        url, proxy = request.url, request.proxy
+        if url.scheme == "http" and not self._allow_http:
+            flaw = flaw_of_plain_http(url.host or "", proxy.host if proxy else None)
+            if flaw is not None:
+                raise ClientStateError(flaw)
         traces_of(request).append(self)
         given: Inner = type(request)
         kind = sent_by_attempt(given)
@@ -337,9 +334,6 @@ class AiohttpTransport(AsyncioTransport):
         self._url = URL(config.base_url, encoded=True)
         self.host = self._url.host_port_subcomponent
         self._base_path = self._url.raw_path.rstrip("/")
-        own = self._url.raw_authority if self._url.scheme == "http" else ""
-        self._checked = None if config.allow_http else own
-        """Where plain http may go without a further look; None for anywhere."""
         self._lent = session
         self._failures = Failures(config, session)
         self._ssl = _ssl_context(config, lent=session is not None)
@@ -392,7 +386,7 @@ class AiohttpTransport(AsyncioTransport):
         if self.time_limits.is_closed:
             raise ClientStateError("the client is closed")
         limit: Any = call.time_limit  # An `AsyncioTimeLimit`.
-        attempt = Attempt(call, limit, self._connections, self._headers, self._checked)
+        attempt = Attempt(call, limit, self._connections, self._headers)
         handled = sys.exception()
         try:
             answer = await self._exchange(request, attempt)
@@ -427,7 +421,8 @@ class AiohttpTransport(AsyncioTransport):
         if self._lent is not None:
             # These replace the session's, so those are passed, too.
             connect = None
-            middlewares = (*middlewares_of(self._lent), PrivateCopy(attempt.limit), attempt)
+            private = PrivateCopy(attempt.limit, allow_http=self._config.allow_http)
+            middlewares = (*middlewares_of(self._lent), private, attempt)
             if "User-Agent" not in self._lent.headers:
                 headers = {"User-Agent": _USER_AGENT, **headers}
         path, _, query = request.target.partition("?")

@@ -231,28 +231,26 @@ class Call(msgspec.Struct, eq=False):
         """
         if isinstance(outcome, errors.RolesError):
             return self.fail(outcome, now)
-        request, response = self.exchange.request, outcome
-        odd: errors.RolesError | None = None
-        if self.exchange.is_change and response.status in SUCCESS:
-            try:
-                if response.status in _DOCUMENTED[request.method]:
-                    return decode(request, response)
-                odd = invalid_response(
-                    request, response, "it is not a documented answer to a change"
-                )
-            except errors.InvalidResponseError as error:
-                odd = error
-        if odd is not None:
-            return self.fail(odd, now)
-        if response.status in SUCCESS:
+        exchange, response = self.exchange, outcome
+        request, status = exchange.request, response.status
+        if status not in SUCCESS:
+            failure = status_error(request, response, self.collection.hint(request, status))
+            if failure.from_service and self._first_sent is not None:
+                self._note_time(response, now, self._first_sent)
+            return cast("_T", self._receive_refusal(failure, now))
+        if not exchange.is_change:
             result = decode(request, response)
             if self._first_sent is not None:
                 self._note_time(response, now, self._first_sent)
             return result
-        failure = status_error(request, response, self.collection.hint(request, response.status))
-        if failure.from_service and self._first_sent is not None:
-            self._note_time(response, now, self._first_sent)
-        return cast("_T", self._receive_refusal(failure, now))
+        if status in _DOCUMENTED[request.method]:
+            try:
+                return decode(request, response)
+            except errors.InvalidResponseError as error:
+                odd = error
+        else:
+            odd = invalid_response(request, response, "it is not a documented answer to a change")
+        return self.fail(odd, now)
 
     def _note_time(self, response: Response, now: float, first_sent: float) -> None:
         """Note the service's clock by its own answer: a gateway's may be wrong."""

@@ -30,7 +30,7 @@ from arize_roles_async._values.options import RetryPolicy, Timeouts, check_count
 from arize_roles_async._values.requests import PageRequest
 from arize_roles_async._values.text import one_line
 from arize_roles_async._wire.decode import decode_item, decode_page
-from arize_roles_async._wire.request import Request, item_request, page_request
+from arize_roles_async._wire.request import Request, create_request, item_request, page_request
 from arize_roles_async._wire.response import Response
 from arize_roles_async._wire.retry_after import retry_after
 
@@ -89,6 +89,26 @@ class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
         decode = functools.partial(decode_item, model, {"id": item_id})
         return self.send(item_request("GET", collection.path, item_id), decode)
 
+    def change(
+        self,
+        collection: Collection,
+        model: type[_M],
+        record: msgspec.Struct,
+        find_outcome: Callable[[FindOutcome], Awaitable[_M | UnsetType]],
+        item_id: str | None = None,
+    ) -> Awaitable[_M]:
+        """Create an item from a record, or change the one with an ID by it.
+
+        An answer that shows another item is none to this change: see `send` for what follows.
+        """
+        asked = msgspec.structs.asdict(record)
+        if item_id is None:
+            request = create_request(collection.path, record)
+        else:
+            request = item_request("PATCH", collection.path, item_id, record)
+            asked["id"] = item_id
+        return self.send(request, functools.partial(decode_item, model, asked), find_outcome)
+
     def delete_item(
         self, collection: Collection, model: type[Model], item_id: str, *, was_seen: bool
     ) -> Awaitable[None]:
@@ -120,7 +140,8 @@ class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
         result, or raises the failure if the change was not made, or returns UNSET if the account
         does not show it.
         """
-        transport, queue, pace = self.driver.transport, self.driver.queue, self.driver.pace
+        driver = self.driver
+        transport, queue, pace = driver.transport, driver.queue, driver.pace
         exchange = Exchange(request, request.method != "GET")
         self.exchange: Exchange = exchange
         queued_at = transport.now()
@@ -297,7 +318,7 @@ class Driver(Generic[_L_co]):
         self,
         collection: Collection,
         operation: str,
-        options: "Options",
+        options: Options,
         whole: DrivenCall[object] | None,
     ) -> TimeLimit[DrivenCall[_L_co]]:
         """Begin a call, perhaps as a part of another one, and return the block that it runs in."""
@@ -307,9 +328,6 @@ class Driver(Generic[_L_co]):
             self.check_state()
         now, key = transport.now(), self.key_source.fixed
         total = options.timeouts.total
-        deadline = math.inf if total is None else now + total
-        if whole is not None:
-            deadline = min(deadline, now + whole.deadline - whole.now())
         call = DrivenCall(
             collection,
             operation,
@@ -318,14 +336,15 @@ class Driver(Generic[_L_co]):
             now,
             next(self.slots.turns) + BACKGROUND * options.background,
             () if key is None else (key,),
-            deadline,
+            math.inf if total is None else now + total,
             exchange=_NO_EXCHANGE,
             driver=self,
             lookup=self.lookup,
             client=options.name,
-            whole=whole,
-            attempts=0 if whole is None else whole.attempts,
         )
+        if whole is not None:
+            call.whole, call.attempts = whole, whole.attempts
+            call.deadline = min(call.deadline, now + whole.deadline - whole.now())
         limit = call.time_limit = transport.time_limit(call)
         return limit
 

@@ -8,7 +8,6 @@ import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Final
 
-import msgspec
 from msgspec import UNSET, UnsetType
 
 from arize_roles_async._calls.call import FindOutcome
@@ -35,8 +34,6 @@ from arize_roles_async._role_bindings.requests import (
 from arize_roles_async._values import errors
 from arize_roles_async._values.requests import Text, check, id_flaw, is_same_id
 from arize_roles_async._values.text import append
-from arize_roles_async._wire.decode import decode_item
-from arize_roles_async._wire.request import create_request, item_request
 
 _ROUNDS: Final = 3
 _FOUND_BY: Final = {"role_id": "role", "user_id": "user", "resource_id": "space or project"}
@@ -178,23 +175,16 @@ class BaseRoleBindingsClient(BaseClient[object], RoleBindingsClient):
         self, call: DrivenCall[object], new: CreateRoleBinding, *, adopts: bool = False
     ) -> RoleBinding:
         call.next_operation("role_bindings.create")
-        return await call.send(
-            create_request(ROLE_BINDINGS.path, new),
-            functools.partial(decode_item, RoleBinding, msgspec.structs.asdict(new)),
-            lambda step: self._find_created(call, new, step, adopts=adopts),
-        )
+        find = functools.partial(self._find_created, call, new, adopts=adopts)
+        return await call.change(ROLE_BINDINGS, RoleBinding, new, find)
 
     async def _update(
         self, call: DrivenCall[object], binding_id: str, role_id: str, *, adopts: bool = False
     ) -> RoleBinding:
         call.next_operation("role_bindings.update")
-        return await call.send(
-            item_request(
-                "PATCH", ROLE_BINDINGS.path, binding_id, UpdateRoleBinding(role_id=role_id)
-            ),
-            functools.partial(decode_item, RoleBinding, {"id": binding_id, "role_id": role_id}),
-            lambda step: self._find_updated(call, binding_id, role_id, step, adopts=adopts),
-        )
+        find = functools.partial(self._find_updated, call, binding_id, role_id, adopts=adopts)
+        changes = UpdateRoleBinding(role_id=role_id)
+        return await call.change(ROLE_BINDINGS, RoleBinding, changes, find, binding_id)
 
     async def _find(self, call: DrivenCall[object], target: Target) -> RoleBinding | None:
         """Return the binding of a user on a resource, or None if the key sees none."""

@@ -26,8 +26,6 @@ from arize_roles_async._roles.requests import (
 from arize_roles_async._values import errors
 from arize_roles_async._values.permissions import PermissionsArgument
 from arize_roles_async._values.requests import check, id_flaw, is_id, is_same_name, name_or_id_flaw
-from arize_roles_async._wire.decode import decode_item
-from arize_roles_async._wire.request import create_request, item_request
 
 alpha = pre_release("roles", "ALPHA (BETA in Arize's newest clients)", errors.AlphaWarning)
 
@@ -65,11 +63,8 @@ class BaseRolesClient(BaseClient[NameLookup], RolesClient):
             description=UNSET if description is None else description,
         )
         with self._begin("create") as call:
-            role = await call.send(
-                create_request(ROLES.path, new),
-                functools.partial(decode_item, Role, {"name": new.name}),
-                lambda step: self._find_created(call, new, step),
-            )
+            find = functools.partial(self._find_created, call, new)
+            role = await call.change(ROLES, Role, new, find)
             call.lookup.learn([role])
             return role
 
@@ -109,12 +104,8 @@ class BaseRolesClient(BaseClient[NameLookup], RolesClient):
         )
         with self._begin("update") as call:
             found_id = (await self._find(call, target)).id if is_name else target
-            asked = {"id": found_id}
-            updated = await call.send(
-                item_request("PATCH", ROLES.path, found_id, changes),
-                functools.partial(decode_item, Role, asked),
-                lambda step: self._find_updated(call, found_id, changes, step),
-            )
+            find = functools.partial(self._find_updated, call, found_id, changes)
+            updated = await call.change(ROLES, Role, changes, find, found_id)
             call.lookup.learn([updated])
             return updated
 

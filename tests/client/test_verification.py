@@ -15,6 +15,7 @@ from arize_roles_async import (
     RolesError,
 )
 from arize_roles_async._role_bindings.requests import CreateRoleBinding, UpdateRoleBinding
+from arize_roles_async._roles.requests import CreateRole, UpdateRole
 from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient
 from tests.support.clients import SOON, START, answer, meddled
 
@@ -216,38 +217,56 @@ OTHERS: Final = {
     "role_id": "Um9sZTpvdGhlcg==",
     "resource_type": "PROJECT",
     "resource_id": "U3BhY2U6b3RoZXI=",
+    "name": "Other",
+    # The reference says of neither how an answer writes it: these are not compared.
+    "description": "Other.",
+    "permissions": ["DATASET_READ"],
 }
+ROLE: Final = {"name": "New", "description": "New.", "permissions": ["ROLE_READ"]}
 ASKED: Final = [
-    *(("create", field) for field in CreateRoleBinding.__struct_fields__),
-    *(("update", field) for field in ("id", *UpdateRoleBinding.__struct_fields__)),
+    *(("create", field) for field in CreateRole.__struct_fields__),
+    *(("update", field) for field in ("id", *UpdateRole.__struct_fields__)),
+    *(("role_bindings.create", field) for field in CreateRoleBinding.__struct_fields__),
+    *(("role_bindings.update", field) for field in ("id", *UpdateRoleBinding.__struct_fields__)),
 ]
 
 
-@pytest.mark.parametrize(("method", "field"), ASKED)
+@pytest.mark.parametrize(("operation", "field"), ASKED)
 async def test_other_answer(
-    account: FakeAccount, roles: FakeRolesClient, method: str, field: str
+    account: FakeAccount,
+    roles: FakeRolesClient,
+    operation: Any,  # noqa: ANN401
+    field: str,
 ) -> None:
     """An answer that shows something else than was asked for has the account read once."""
-    account.add_role("Analyst", id=BINDING["role_id"])
-    account.add_role("Editor", id="Um9sZToxOmI=")
-    account.add_user("ada@example.com", id=BINDING["user_id"])
-    account.add_space("ML", id=BINDING["resource_id"])
-    given = BINDING
-    if method == "update":
-        made = await roles.role_bindings.create(**BINDING)
-        given = {"binding_id": made.id, "role_id": "Um9sZToxOmI="}
-    about = {**BINDING, **given, "id": given.get("binding_id", "Um9sZUJpbmRpbmc6MTpi")}
-    times = {"created_at": "2026-01-01T12:00:00Z", "updated_at": "2026-01-01T12:00:00Z"}
+    role = account.add_role("Analyst", id=BINDING["role_id"])
+    bound = account.bind(role, user="bob@example.com", resource="Space:Other")
+    changes: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
+        "create": ({}, ROLE),
+        "update": ({"role_id": role.id}, ROLE),
+        "role_bindings.create": ({}, BINDING),
+        "role_bindings.update": (
+            {"binding_id": bound.id},
+            {"role_id": account.add_role("Editor").id},
+        ),
+    }
+    target, fields = changes[operation]
+    item = {"id": next(iter(target.values()), "Um9sZToxOmM="), "is_predefined": False, **fields}
     account.fail(
-        cast("Any", f"role_bindings.{method}"),
-        201 if method == "create" else 200,
-        body=json.dumps({**about, **times, field: OTHERS[field]}),
-        headers={"Content-Type": "application/json", "X-Request-Id": "r"},
+        operation,
+        201 if operation.endswith("create") else 200,
+        body=json.dumps({**bound.to_dict(), **item, field: OTHERS[field]}),
+        headers={"Content-Type": "application/json"},
         when="after",
     )
     before = len(account.calls)
-    assert (await getattr(roles.role_bindings, method)(**given),) == account.bindings()
-    assert len(account.calls) == before + 2
+    client = roles.role_bindings if "." in operation else roles
+    changed = await getattr(client, operation.rpartition(".")[2])(**target, **fields)
+    if field in {"description", "permissions"}:
+        assert (changed.to_dict()[field], len(account.calls)) == (OTHERS[field], before + 1)
+    else:
+        assert changed in (*account.roles, *account.bindings())
+        assert len(account.calls) == before + 2
 
 
 def rename(account: FakeAccount) -> None:
