@@ -135,7 +135,8 @@ class _Adapter(AsyncioTransport):
         cause: BaseException | None
         try:
             return _with_keys(
-                await self._transport.send(_with_headers(request, call), call.timeouts), call
+                await self._transport.send(_with_headers(request, call), call.options.timeouts),
+                call,
             )
         except RolesError as error:
             failure, cause = error, error.__cause__

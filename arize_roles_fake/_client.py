@@ -225,7 +225,8 @@ class AccountTransport(Transport):
                 pass
             case _:
                 assert_never(reply.breakage)
-        bound = call.timeouts.connect if limit == "connect" else call.timeouts.read
+        timeouts = call.options.timeouts
+        bound = timeouts.connect if limit == "connect" else timeouts.read
         bound = math.inf if bound is None else bound
         left = max(0.0, call.deadline - began.timestamp())
         waited = min(seconds, bound, left)

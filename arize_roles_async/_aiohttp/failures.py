@@ -108,7 +108,7 @@ class Failures:
     def _timeout(self, request: Request, call: Call, phase: Phase) -> errors.RolesTimeoutError:
         """Return the error of an attempt of which a phase took too long."""
         what = "no answer" if phase == "read" else f"no connection to {self._route}"
-        seconds: float | None = getattr(call.timeouts, phase)
+        seconds: float | None = getattr(call.options.timeouts, phase)
         return errors.RolesTimeoutError(
             f"{request}: {what}", limit=phase, seconds=seconds or 0.0, sent=call.exchange.in_flight
         )

@@ -140,7 +140,8 @@ class AsyncioTimeLimit(AbstractContextManager[_CallT_co, None]):
             # A middleware sends in a task of its own, which has outlived the call.
             raise asyncio.CancelledError
         call, now = self._call, self._all.now()
-        seconds = call.timeouts.read if phase == "read" else call.timeouts.connect
+        timeouts = call.options.timeouts
+        seconds = timeouts.read if phase == "read" else timeouts.connect
         self.phase = phase
         self.deadline = call.deadline if seconds is None else min(call.deadline, now + seconds)
         if self.deadline < self._all.due:

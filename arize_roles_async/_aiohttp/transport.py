@@ -416,7 +416,7 @@ class AiohttpTransport(AsyncioTransport):
         headers = request.headers
         if request.body is not None:
             headers = {"Content-Type": "application/json", **headers}
-        connect = call.timeouts.connect
+        connect = call.options.timeouts.connect
         middlewares: tuple[aiohttp.ClientMiddlewareType, ...] = (attempt,)
         if self._lent is not None:
             # These replace the session's, so those are passed, too.

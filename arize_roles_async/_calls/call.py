@@ -20,7 +20,7 @@ from typing import Final, TypeAlias, TypeVar, cast
 import msgspec
 
 from arize_roles_async._values import errors
-from arize_roles_async._values.options import LONGEST_WAIT, RetryPolicy, Timeouts
+from arize_roles_async._values.options import LONGEST_WAIT, RetryPolicy, Timeouts, check_type
 from arize_roles_async._values.text import append
 from arize_roles_async._wire.problems import invalid_response, status_error
 from arize_roles_async._wire.request import Request
@@ -68,6 +68,21 @@ _CLOCK_ERROR: Final = 300.0
 
 _REFUSED_TOO_LONG: Final = 300.0
 """Seconds without a grant after which a 429 counts as a failed attempt."""
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client is given for its calls."""
+
+    timeouts: Timeouts
+    retry: RetryPolicy
+    background: bool = False
+    name: str | None = None
+    """The name of the client, for the log."""
+
+    def __post_init__(self) -> None:
+        check_type("retry", self.retry, RetryPolicy, "a RetryPolicy")
+        check_type("background", self.background, bool, "True or False")
+        check_type("name", self.name, str | None, "a string")
 
 
 class Collection(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,8 +146,7 @@ class Call(msgspec.Struct, eq=False):
 
     collection: Collection
     operation: str
-    timeouts: Timeouts
-    retry: RetryPolicy
+    options: Options
     sent_at: float
     """The time of the last attempt; before the first one, that of the call."""
     turn: int = 0
@@ -293,7 +307,7 @@ class Call(msgspec.Struct, eq=False):
         if is_change and isinstance(failure, errors.InvalidResponseError):
             return FindOutcome(failure)
         counted = max(1, exchange.attempts - exchange.uncounted)
-        delay = retry_delay(self.retry, failure, attempt=counted, change=is_change)
+        delay = retry_delay(self.options.retry, failure, attempt=counted, change=is_change)
         # If the delay exceeds the deadline, raise this error now; a timeout would say less.
         if delay is not None and now + delay < self.deadline:
             if isinstance(failure, errors.RateLimitError):
@@ -359,18 +373,19 @@ class Call(msgspec.Struct, eq=False):
         )
 
     def _lateness(self) -> errors.RolesError:
+        total = self.options.timeouts.total or 0.0
         if self.rate_limited_for is None:
             what = "the function given as api_key" if self.is_asking_key else self.operation
             return errors.RolesTimeoutError(
                 f"{what} took too long",
-                seconds=self.timeouts.total or 0.0,
+                seconds=total,
                 attempts=self.attempts,
                 sent=self.exchange.in_flight,
             )
         request, last = self.exchange.request, self.exchange.last_429
-        limit, most = "RetryPolicy.max_retry_after", self.retry.max_retry_after
+        limit, most = "RetryPolicy.max_retry_after", self.options.retry.max_retry_after
         if most is None or most >= self.rate_limited_for:
-            limit, most = "Timeouts.total", self.timeouts.total or 0.0
+            limit, most = "Timeouts.total", total
         error = errors.RateLimitError(
             f"{request} cannot be sent in time: the rate limit lets no request out of the queue "
             f"for another {self.rate_limited_for:.3g} s, and {limit} is {most:g} s "

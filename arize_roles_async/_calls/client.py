@@ -12,8 +12,8 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from arize_roles_async._calls.api_key import ApiKey, KeySource
-from arize_roles_async._calls.call import Collection, TimeLimit, retry_delay
-from arize_roles_async._calls.driver import DrivenCall, Options, Shared
+from arize_roles_async._calls.call import Collection, Options, TimeLimit, retry_delay
+from arize_roles_async._calls.driver import DrivenCall, Shared
 from arize_roles_async._calls.protocol import Client
 from arize_roles_async._values import errors
 from arize_roles_async._values.options import RetryPolicy, Timeouts, check_seconds
@@ -47,7 +47,7 @@ class Parts:
         from anyio import sleep
 
         call = self._call
-        retry = RetryPolicy() if call is None else call.retry
+        retry = RetryPolicy() if call is None else call.options.retry
         delay = retry_delay(retry, failure, attempt=attempt, change=True)
         if delay is None or (call is not None and call.now() + delay >= call.deadline):
             return False

@@ -17,6 +17,7 @@ from arize_roles_async._calls.call import (
     Collection,
     Exchange,
     FindOutcome,
+    Options,
     Outcome,
     Retry,
     TimeLimit,
@@ -26,7 +27,7 @@ from arize_roles_async._calls.queue import BACKGROUND, Queue, Slots, Waiter
 from arize_roles_async._calls.transport import Event, Transport
 from arize_roles_async._values import errors
 from arize_roles_async._values.models import ListResponse, Model
-from arize_roles_async._values.options import RetryPolicy, Timeouts, check_count, check_type
+from arize_roles_async._values.options import check_count
 from arize_roles_async._values.requests import PageRequest
 from arize_roles_async._values.text import one_line
 from arize_roles_async._wire.decode import decode_item, decode_page
@@ -49,28 +50,12 @@ _NO_EXCHANGE: Final = Exchange()
 """That of every call before it sends something: one, since making it takes time."""
 
 
-class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """What a client is given for its calls."""
-
-    timeouts: Timeouts
-    retry: RetryPolicy
-    background: bool = False
-    name: str | None = None
-
-    def __post_init__(self) -> None:
-        check_type("retry", self.retry, RetryPolicy, "a RetryPolicy")
-        check_type("background", self.background, bool, "True or False")
-        check_type("name", self.name, str | None, "a string")
-
-
 class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
     """A call that sends its requests, again if that may help; it keeps its driver to the end."""
 
     driver: "Driver[_L_co]"
     lookup: _L_co
     """That of its key."""
-    client: str | None
-    """The name of its client, for the log."""
     one_asks: AbstractAsyncContextManager[None] = nullcontext()
     """Of a whole: the block of the part that asks for another key."""
 
@@ -218,7 +203,7 @@ class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
     async def _wait_in_queue(self, queue: Queue, now: float) -> float:
         """Wait until the request may go, and return the time of that."""
         transport, pace = self.driver.transport, queue.pace
-        waiter = Waiter(self.turn, self.deadline, self.retry.max_retry_after or math.inf)
+        waiter = Waiter(self.turn, self.deadline, self.options.retry.max_retry_after or math.inf)
         queue.join(waiter)
         event: Event | None = None
         try:
@@ -331,8 +316,7 @@ class Driver(Generic[_L_co]):
         call = DrivenCall(
             collection,
             operation,
-            options.timeouts,
-            options.retry,
+            options,
             now,
             next(self.slots.turns) + BACKGROUND * options.background,
             () if key is None else (key,),
@@ -340,7 +324,6 @@ class Driver(Generic[_L_co]):
             exchange=_NO_EXCHANGE,
             driver=self,
             lookup=self.lookup,
-            client=options.name,
         )
         if whole is not None:
             call.whole, call.attempts = whole, whole.attempts
@@ -438,7 +421,7 @@ def _fields(call: DrivenCall[object], seconds: float, outcome: Outcome | None) -
     """
     fields: dict[str, object] = {
         "arize_host": call.driver.transport.host,
-        "arize_client": call.client,
+        "arize_client": call.options.name,
         "arize_operation": call.operation,
         "arize_method": call.exchange.request.method,
         "arize_path": call.exchange.request.path,

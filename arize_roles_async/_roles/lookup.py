@@ -20,7 +20,6 @@ from typing import Final
 
 from arize_roles_async._calls.driver import DrivenCall
 from arize_roles_async._calls.paging import Walk
-from arize_roles_async._calls.queue import BACKGROUND
 from arize_roles_async._calls.transport import Event
 from arize_roles_async._roles.models import ListRolesResponse, Role
 from arize_roles_async._roles.requests import NO_SUCH_ROLE, ROLES, ListRoles
@@ -119,7 +118,8 @@ class NameLookup:
         # Imported here, since most callers have IDs.
         from anyio.lowlevel import checkpoint
 
-        limits = (call.timeouts, call.retry, call.turn >= BACKGROUND)
+        options = call.options
+        limits = (options.timeouts, options.retry, options.background)
         known_id = self.ids.get(name)
         while True:
             with self._join(name, limits, fetch) as shared:

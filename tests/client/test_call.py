@@ -24,7 +24,7 @@ from arize_roles_async import (
     StatusError,
     Timeouts,
 )
-from arize_roles_async._calls.call import AskKey, Call, Exchange, FindOutcome, Retry
+from arize_roles_async._calls.call import AskKey, Call, Exchange, FindOutcome, Options, Retry
 from arize_roles_async._roles.requests import ROLES
 from arize_roles_async._wire.decode import decode
 from arize_roles_async._wire.secrets import Secret
@@ -70,8 +70,8 @@ class Driver:
         self.now = 100.0
         self.request = Request(method=METHODS[operation], target="/v2/roles")
         retry = RetryPolicy(attempts=attempts, backoff=1.0, max_retry_after=ceiling)
-        timeouts = Timeouts(total=total)
-        self.call = Call(ROLES, operation, timeouts, retry, self.now, deadline=self.now + total)
+        options = Options(timeouts=Timeouts(total=total), retry=retry)
+        self.call = Call(ROLES, operation, options, self.now, deadline=self.now + total)
         self.call.exchange = Exchange(self.request, operation != "get")
 
     def send(self) -> None:

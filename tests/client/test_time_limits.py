@@ -8,7 +8,7 @@ import pytest
 
 from arize_roles_async import ClientStateError, RetryPolicy, RolesTimeoutError, Timeouts
 from arize_roles_async._aiohttp.time_limits import AsyncioTimeLimit, TimeLimits
-from arize_roles_async._calls.call import Call
+from arize_roles_async._calls.call import Call, Options
 from arize_roles_async._roles.requests import ROLES
 from tests.support.event_loop import LoopClock, settle
 
@@ -28,9 +28,10 @@ def block(
     limits: TimeLimits, seconds: float | None, *, read: float = 500.0
 ) -> AsyncioTimeLimit[Call]:
     """Return the block of a call that begins now and may take so long."""
-    timeouts, now = Timeouts(total=seconds, read=read), limits.now()
+    now = limits.now()
+    options = Options(timeouts=Timeouts(total=seconds, read=read), retry=RetryPolicy())
     deadline = math.inf if seconds is None else now + seconds
-    call = Call(ROLES, "list", timeouts, RetryPolicy(), now, deadline=deadline)
+    call = Call(ROLES, "list", options, now, deadline=deadline)
     return AsyncioTimeLimit(limits, call)
 
 
