@@ -263,10 +263,13 @@ class TestWaiting:
         assert (account.now() - began).total_seconds() >= seconds
 
     async def test_outage(self) -> None:
-        """An outage of writes that is longer than a `Retry-After` ends no run."""
-        account = account_of("A", "B")
+        """An outage of writes that is longer than a `Retry-After` ends no run, nor lasts in it."""
+        account, waits = account_of("A", "B"), list[str | None]()
         account.fail("update", 503, times=2, retry_after=5)
-        assert len((await ended(FakeRolesClient(account), UPDATE)).made) == 2
+        roles = FakeRolesClient(account)
+        run = Run(roles, await plan(roles, UPDATE))
+        await run.finish(lambda _: waits.append(run.waits_for))
+        assert waits == [None, None]
 
     async def test_deadline(self) -> None:
         """A wait that the time of a call does not allow ends the run at once."""

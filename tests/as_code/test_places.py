@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import pytest
 
-from arize_roles_async import ValidationError
+from arize_roles_async import ListUsersResponse, ValidationError
 from arize_roles_async.as_code import (
     ApplyError,
     ApplyResult,
@@ -155,6 +155,17 @@ async def test_only(account: FakeAccount) -> None:
         (BOB, "SPACE"): "Viewer",
         ("bot", "SPACE"): "Viewer",
     }
+
+
+async def test_only_person(account: FakeAccount) -> None:
+    """A user without an address, as a bot user is, keeps the role, also if the service lists it."""
+    roles = FakeRolesClient(account)
+    users = (await roles.directory.users()).users
+    listed = [attrs.evolve(user, email=None) if user.email == EVE else user for user in users]
+    json = {"Content-Type": "application/json"}
+    account.fail("users.list", 200, body=ListUsersResponse.of(listed).to_json(), headers=json)
+    planned = await plan(roles, only({ADA: "Admin"}))
+    assert [*map(str, planned.all_changes)] == [f'take "Viewer" from "{BOB}" on space "ML"']
 
 
 async def test_waiting(account: FakeAccount) -> None:

@@ -64,12 +64,17 @@ def test_failed(shell: Shell) -> None:
     assert '\n  update "B old" -> "B" was not made: PATCH ' in shell("apply --yes roles.toml")[2]
 
 
-def test_wait(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A look at a role, in which a run waits after a failed attempt, ends at once."""
+@pytest.mark.parametrize("waits", [True, False])
+def test_look(shell: Shell, monkeypatch: pytest.MonkeyPatch, *, waits: bool) -> None:
+    """A look at a role, in which a run may wait, ends at once; no change comes after it."""
+    get: Any = AiohttpRolesClient.get
 
-    async def look(*_: object, **__: object) -> None:
+    async def look(client: object, **given: str) -> object:
+        found = await get(client, **given)
         sending(signal.SIGTERM)()
-        await asyncio.Event().wait()
+        if waits:
+            await asyncio.Event().wait()
+        return found
 
     monkeypatch.setattr(LONGEST, 1e6)
     monkeypatch.setattr(AiohttpRolesClient, "get", look)

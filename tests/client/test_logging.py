@@ -23,7 +23,7 @@ from tests.support.raw_http import http_response, scripted
 
 LOGGER: Final = logging.getLogger("arize_roles_async")
 CONFIGURATION = Path(arize_roles_async.__file__).parent / "guide" / "configuration.md"
-PROBLEM = b'{"title": "Busy", "status": 503, "detail": "Ada is at it"}'
+PROBLEM = b'{"title": "Bu\\nsy", "status": 503, "detail": "Ada is at it"}'
 
 
 @pytest.fixture(name="log")
@@ -80,7 +80,7 @@ class TestLog:
     @pytest.mark.parametrize(
         ("answer", "said"),
         [
-            (http_response(503, PROBLEM), "ServerError 503 Busy"),
+            (http_response(503, PROBLEM), "ServerError 503 Bu sy"),
             (http_response(503, b"<title>Ada's page"), "ServerError 503"),
             (http_response(200, b"Ada" * 2_000_000), "InvalidResponseError 200"),
             (b"HTTP/1.1 Ada\r\n\r\n", "RolesConnectionError"),
@@ -94,7 +94,7 @@ class TestLog:
                 await roles.list()
         records = [f"{record.getMessage()} {vars(record)}" for record in log.records]
         assert "Ada" not in "".join(records)
-        assert said in records[-1] or "503 on attempt 3" in records[-1]
+        assert f"{said} " in " ".join(records)
 
     async def test_rate_limit(self, log: pytest.LogCaptureFixture) -> None:
         """A rate limit is logged when it is met, and so is each wait, with its seconds."""
