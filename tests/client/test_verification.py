@@ -26,6 +26,7 @@ PAGE: Final[Fault] = (200, {"body": "maintenance"})
 PAGE_AFTER: Final[Fault] = (200, {"body": "maintenance", "when": "after"})
 DOWN: Final[Fault] = (503, {})
 DOWN_AFTER: Final[Fault] = (503, {"when": "after"})
+SINCE: Final = {"updated_at": START + timedelta(seconds=1)}
 BINDING: Final = {
     "user_id": "VXNlcjphZGE=",
     "role_id": "Um9sZToxOmE=",
@@ -82,14 +83,11 @@ def ago(seconds: float) -> dict[str, object]:
         ({"permissions": ["DATASET_READ"]}, [LOST], "unknown: ConflictError"),
         ({"description": "Someone else's."}, [LOST], "unknown: ConflictError"),
         ({"permissions": ["DATASET_READ"], **ago(2.0)}, [LOST], "ConflictError"),
-        (
-            {"permissions": ["DATASET_READ"], "updated_at": START + timedelta(seconds=1)},
-            [LOST],
-            "done",
-        ),
+        ({"permissions": ["DATASET_READ"], **SINCE}, [LOST], "done"),
         # As a service writes it that compares names loosely: somebody else's, or the one.
         ({"name": "MADE"}, [LOST, refusal(409)], "unknown: ConflictError"),
         ({"name": "MADE"}, [LOST, LOST, LOST], "unknown: RolesConnectionError"),
+        ({"name": "MADE", **SINCE}, [LOST, refusal(409)], "unknown: ConflictError"),
         ({"name": " MADE ", **ago(2.0)}, [LOST, refusal(409)], "ConflictError"),
         (None, [LOST, refusal(409)], "unknown: ConflictError"),
         (None, [LOST, refusal(403)], "ForbiddenError"),
