@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, Final, TypeVar, overload
 
 import attr
@@ -17,7 +18,14 @@ from arize_roles_async._role_bindings.models import RoleBinding, RoleBindingReso
 from arize_roles_async._role_bindings.protocol import RoleBindingsClient
 from arize_roles_async._roles.protocol import RolesClient
 from arize_roles_async._values import errors
-from arize_roles_async._values.requests import PageRequest, Text, check, is_id, name_or_id_flaw
+from arize_roles_async._values.requests import (
+    PageRequest,
+    Text,
+    check,
+    flaw_if_given,
+    is_id,
+    name_or_id_flaw,
+)
 from arize_roles_async._values.text import append, quoted
 
 _T = TypeVar("_T")
@@ -260,12 +268,15 @@ class FoundBindings(Pages[PageRequest, NamedBindings, NamedBinding]):
 def _given(*, needs_place: bool = True, **arguments: Text) -> dict[str, str]:
     """Return the arguments that were given, or raise one `ValidationError` for all their flaws."""
     given = {name: text for name, text in arguments.items() if not isinstance(text, UnsetType)}
-    flaws = [
-        (name, name_or_id_flaw(name, text)) for name, text in given.items() if name != "in_space"
-    ]
-    if "in_space" in given:
-        alone = None if "project" in given else "goes with project, which is not given"
-        flaws.append(("in_space", alone or in_space_flaw(given["in_space"], given.get("project"))))
+    flaws = list[tuple[str, str | None]]()
+    for name, text in given.items():
+        rule = partial(name_or_id_flaw, name)
+        if name == "in_space":
+            rule = partial(in_space_flaw, project=given.get("project"))
+        is_needed = needs_place and name in {"user", "role"}
+        flaws.append((name, rule(text) if is_needed else flaw_if_given(rule, text)))
+    if "in_space" in given and "project" not in given:
+        flaws[-1] = ("in_space", "goes with project, which is not given")
     places = ("space" in given) + ("project" in given)
     if places != 1 and (needs_place or places):
         flaws.append(("space, project", "exactly one must be given"))

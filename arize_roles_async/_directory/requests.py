@@ -50,9 +50,8 @@ class _FilteredPage(rules.PageRequest, frozen=True, kw_only=True):
     """One page to list, with filters."""
 
     def __post_init__(self) -> None:
-        given = ((name, getattr(self, name, UNSET)) for name in _FILTERS)
-        flaws = [(name, _FILTERS[name](value)) for name, value in given if value is not UNSET]
-        self._check(*flaws)
+        given = ((name, rule, getattr(self, name, UNSET)) for name, rule in _FILTERS.items())
+        self._check(*((name, rules.flaw_if_given(rule, value)) for name, rule, value in given))
 
 
 class ListUsers(_FilteredPage, frozen=True, kw_only=True):

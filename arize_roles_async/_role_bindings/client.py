@@ -32,7 +32,7 @@ from arize_roles_async._role_bindings.requests import (
     resource_id_flaw,
 )
 from arize_roles_async._values import errors
-from arize_roles_async._values.requests import Text, check, id_flaw, is_same_id
+from arize_roles_async._values.requests import Text, check, flaw_if_given, id_flaw, is_same_id
 from arize_roles_async._values.text import append
 
 _ROUNDS: Final = 3
@@ -143,7 +143,8 @@ class BaseRoleBindingsClient(BaseClient[object], RoleBindingsClient):
     ) -> AsyncIterator[RoleBinding]:
         given = {"role_id": role_id, "user_id": user_id, "resource_id": resource_id}
         wanted = {name: value for name, value in given.items() if not isinstance(value, UnsetType)}
-        check(*((name, id_flaw(value, _FOUND_BY[name])) for name, value in wanted.items()))
+        rules = {name: functools.partial(id_flaw, of=_FOUND_BY[name]) for name in wanted}
+        check(*((name, flaw_if_given(rule, wanted[name])) for name, rule in rules.items()))
         types = [
             each
             for each in RoleBindingResourceType

@@ -89,7 +89,7 @@ class ListRoleBindings(PageRequest, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         kind = ("resource_type", resource_type_flaw(self.resource_type))
-        self._check(kind, self._id_flaw("user_id"))
+        self._check(kind, self._id_flaw("user_id", is_optional=True))
 
 
 class RoleBindingPages(Pages[ListRoleBindings, ListRoleBindingsResponse, RoleBinding]):

@@ -116,8 +116,7 @@ def filter_flaw(is_predefined: object) -> str | None:
     """Return what is wrong with the filter of a listing, or None."""
     if isinstance(is_predefined, bool):
         return None
-    hint = ", and is left out to list all" if is_predefined is None else ""
-    return f"must be True or False, not {type_name(is_predefined)}{hint}"
+    return f"must be True or False, not {type_name(is_predefined)}"
 
 
 def normalize_permissions(permissions: Iterable[AnyPermission | str]) -> tuple[AnyPermission, ...]:

@@ -52,8 +52,7 @@ def limit_flaw(limit: object) -> str | None:
 def text_flaw(text: object, longest: float = math.inf) -> str | None:
     """Return what is wrong with a required text of bounded length, or None."""
     if not isinstance(text, str):
-        hint = ", and is left out if it does not matter" if text is None else ""
-        return f"must be a string, not {type_name(text)}{hint}"
+        return f"must be a string, not {type_name(text)}"
     if not text:
         return "must not be empty"
     if len(text) > longest:
@@ -81,7 +80,8 @@ def id_flaw(text: object, of: str | None = None) -> str | None:
 
 def flaw_if_given(rule: Callable[[object], str | None], value: object) -> str | None:
     """Return what is wrong with an argument that may be left out, or None."""
-    return None if value is UNSET else rule(value)
+    flaw = None if value is UNSET else rule(value)
+    return f"{flaw}, and is left out if it does not matter" if flaw and value is None else flaw
 
 
 @functools.lru_cache(maxsize=1024)  # Decoding takes longer than all other checks of a get.
@@ -144,10 +144,11 @@ class IdRequest(msgspec.Struct, frozen=True, kw_only=True):
     _takes_any_kind: ClassVar[bool] = False
     """Whether an ID may be of another kind; the service takes those, and finds nothing by them."""
 
-    def _id_flaw(self, field: str) -> tuple[str, str | None]:
+    def _id_flaw(self, field: str, *, is_optional: bool = False) -> tuple[str, str | None]:
         """Return what is wrong with the ID in a field, for `check`."""
         of = None if self._takes_any_kind else field.removesuffix("_id")
-        return field, flaw_if_given(functools.partial(id_flaw, of=of), getattr(self, field))
+        rule, value = functools.partial(id_flaw, of=of), getattr(self, field)
+        return field, flaw_if_given(rule, value) if is_optional else rule(value)
 
 
 class PageRequest(IdRequest, frozen=True, kw_only=True):

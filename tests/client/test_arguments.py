@@ -40,6 +40,8 @@ VALUES = {
     "space": "ML",
     "project": "churn",
     "resource_type": "SPACE",
+    "name": "AI Engineer",
+    "permissions": ["ROLE_READ"],
 }
 UNKNOWN = "VGVhbToxOmFCY0Q="
 """Of Team:1:aBcD, which may be anything."""
@@ -106,13 +108,19 @@ async def flaws(method: Callable[..., Any], **given: object) -> dict[str, str]:
 
 
 async def test_none() -> None:
-    """A filter that is left out is `UNSET`, and None is refused before anything is sent."""
+    """None is refused before anything is sent, and a filter, which is `UNSET`, can be left out."""
     roles = FakeRolesClient()
     for owner, name, parameter in FILTERS:
         assert parameter.default is UNSET, (owner, name, parameter)
         method = getattr(OWNERS[owner](roles), name)
         found = await flaws(method, **given(method, **{parameter.name: None}))
         assert " not None, and is left out " in found[parameter.name], (owner, name, parameter)
+    for owner, find in OWNERS.items():
+        for name, parameter in parameters(owner):
+            if parameter.default is parameter.empty and parameter.name != "self":
+                method = getattr(find(roles), name)
+                found = await flaws(method, **given(method, **{parameter.name: None}))
+                assert found[parameter.name].endswith("None"), (owner, name, parameter)
     assert roles.account.calls == ()
 
 
