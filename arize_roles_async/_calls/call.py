@@ -97,11 +97,8 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True):
     verdicts: dict[tuple[str, int], bool] = {}
     """The refusals by the service itself, as operation and status, that show whether a change in
     doubt was made. After any other, the account is read."""
-
-    def hint(self, request: Request, status: int) -> str:
-        """Return the next step after a refusal, for the end of its message, or nothing."""
-        del request, status
-        return ""
+    hint: Callable[[Request, int], str] = lambda _, __: ""
+    """Returns the next step after a refusal with a status, for the end of its message."""
 
 
 class Retry(msgspec.Struct, frozen=True):
@@ -285,13 +282,11 @@ class Call(msgspec.Struct, eq=False):
             return AskKey(failure, 0.0)
         if self.exchange.is_change and self._doubt > _Doubt.NONE and failure.from_service:
             is_made = self.collection.verdicts.get((self.operation, failure.status))
-            if is_made is not None and self.may_be_elsewhere:
-                raise self.outcome_unknown(failure)
-            if is_made is False:
+            if is_made is False and not self.may_be_elsewhere:
                 raise failure
-            if is_made:
-                if self.maybe_applied:
-                    return None
+            if is_made and self.maybe_applied and not self.may_be_elsewhere:
+                return None
+            if is_made is not None:
                 # After a 503 alone, somebody else may have deleted the item.
                 raise self.outcome_unknown(failure)
         return self.fail(failure, now)

@@ -31,7 +31,7 @@ from arize_roles_async._values.options import check_count
 from arize_roles_async._values.requests import PageRequest
 from arize_roles_async._values.text import one_line
 from arize_roles_async._wire.decode import decode_item, decode_page
-from arize_roles_async._wire.request import Request, create_request, item_request, page_request
+from arize_roles_async._wire.request import Request, change_request, item_request, page_request
 from arize_roles_async._wire.response import Response
 from arize_roles_async._wire.retry_after import retry_after
 
@@ -87,12 +87,10 @@ class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
         An answer that shows another item is none to this change: see `send` for what follows.
         """
         asked = msgspec.structs.asdict(record)
-        if item_id is None:
-            request = create_request(collection.path, record)
-        else:
-            request = item_request("PATCH", collection.path, item_id, record)
+        if item_id is not None:
             asked["id"] = item_id
-        return self.send(request, functools.partial(decode_item, model, asked), find_outcome)
+        decode = functools.partial(decode_item, model, asked)
+        return self.send(change_request(collection.path, item_id, record), decode, find_outcome)
 
     def delete_item(
         self, collection: Collection, model: type[Model], item_id: str, *, was_seen: bool
@@ -338,12 +336,11 @@ class Driver(Generic[_L_co]):
             whole = call
         call.is_asking_key = True
         async with whole.one_asks:
-            if whole is call:
-                key = await self.transport.ask_key(self.key_source, call)
-            elif whole.keys == call.keys:
+            if whole.keys == call.keys:
                 whole.is_asking_key = True
                 key = await self.transport.ask_key(self.key_source, call)
-                whole.keys += (key,)
+                if whole is not call:
+                    whole.keys += (key,)
             else:
                 key = whole.keys[-1]
         whole.is_asking_key = call.is_asking_key = False

@@ -29,24 +29,23 @@ NO_SUCH_ROLE: Final = frozenset({400, 404})
 _CONFLICT: Final = 409
 
 
-class _Roles(Collection, frozen=True):
-    def hint(self, request: Request, status: int) -> str:
-        role_id = unquote(request.path.removeprefix(self.path)[1:])
-        if role_id and status == _CONFLICT and request.method == "DELETE":
-            return f"; role_bindings.find(role_id={quoted(role_id)}) shows who has it"
-        kind = rules.id_kind(role_id)
-        if not role_id or status not in NO_SUCH_ROLE or kind == "Role":
-            return ""
-        # An ID may have been meant as a name.
-        if kind is None:
-            return "; role_id= takes only an ID, role= takes an ID or a name"
-        return (
-            f"; {quoted(role_id)} was read as an ID, as it is base64 of a text with a colon: to "
-            "reach a role of that name, find it in list() and pass its ID as role_id="
-        )
+def _hint(request: Request, status: int) -> str:
+    role_id = unquote(request.path.removeprefix(ROLES.path)[1:])
+    if role_id and status == _CONFLICT and request.method == "DELETE":
+        return f"; role_bindings.find(role_id={quoted(role_id)}) shows who has it"
+    kind = rules.id_kind(role_id)
+    if not role_id or status not in NO_SUCH_ROLE or kind == "Role":
+        return ""
+    # An ID may have been meant as a name.
+    if kind is None:
+        return "; role_id= takes only an ID, role= takes an ID or a name"
+    return (
+        f"; {quoted(role_id)} was read as an ID, as it is base64 of a text with a colon: to "
+        "reach a role of that name, find it in list() and pass its ID as role_id="
+    )
 
 
-ROLES: Final = _Roles(
+ROLES: Final = Collection(
     path="/v2/roles",
     operations=get_args(RoleOperation),
     id_argument="role_id",
@@ -55,6 +54,7 @@ ROLES: Final = _Roles(
         # A role that cannot be deleted, such as one that users hold, is there.
         ("delete", 409): False,
     },
+    hint=_hint,
 )
 
 MAX_DESCRIPTION: Final = 1000

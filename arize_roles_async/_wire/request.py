@@ -52,15 +52,17 @@ def page_request(collection: str, page: PageRequest) -> Request:
     return Request(method="GET", target=f"{collection}?{'&'.join(query)}")
 
 
-def create_request(collection: str, record: msgspec.Struct) -> Request:
-    return Request(method="POST", target=collection, body=_encode(record))
+def item_request(method: str, collection: str, item_id: str) -> Request:
+    return Request(method=method, target=item_path(collection, item_id))
 
 
-def item_request(
-    method: str, collection: str, item_id: str, changes: msgspec.Struct | None = None
-) -> Request:
-    body = None if changes is None else _encode(changes)
-    return Request(method=method, target=item_path(collection, item_id), body=body)
+def change_request(collection: str, item_id: str | None, record: msgspec.Struct) -> Request:
+    """Return the request that creates an item from a record, or changes the one with an ID."""
+    # str() is for permissions that are no members.
+    body = msgspec.json.encode(record, enc_hook=str)
+    if item_id is None:
+        return Request(method="POST", target=collection, body=body)
+    return Request(method="PATCH", target=item_path(collection, item_id), body=body)
 
 
 @functools.lru_cache(maxsize=1024)  # Encoding takes longer than all else that makes a request.
@@ -75,7 +77,3 @@ def item_path(collection: str, item_id: str) -> str:
 def _in_query(value: str | bool | int) -> str:  # noqa: FBT001 - of a query
     # `str` of an enum's member is not always its text.
     return percent_encoded(value, safe="") if isinstance(value, str) else str(value).lower()
-
-
-def _encode(data: msgspec.Struct) -> bytes:
-    return msgspec.json.encode(data, enc_hook=str)  # str() is for permissions that are no members

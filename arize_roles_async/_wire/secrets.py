@@ -48,9 +48,7 @@ def linked(error: BaseException, handled: BaseException | None = None) -> Iterab
 
 
 def without_frames(
-    error: _E,
-    handled: BaseException | None,
-    stays: Callable[[str], bool | None] = lambda _: None,
+    error: _E, handled: BaseException | None, stays: Callable[[str], bool | None] = lambda _: None
 ) -> _E:
     """Return an error after removing frames that may hold a secret from its traceback.
 

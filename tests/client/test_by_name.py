@@ -307,8 +307,8 @@ async def test_hidden_list(account: FakeAccount, by_name: ByName, users: int) ->
     [
         (0, 20, ["users.get"] * 20),
         (0, 120, ["users.list"] * 2),
-        # Of a long list, a page is read for each ten that are looked for; then these singly.
-        (500, 21, ["users.list"] * 3 + ["users.get"] * 21),
+        # Of a long list, a page is read for each twenty that are looked for; then these singly.
+        (500, 21, ["users.list"] * 2 + ["users.get"] * 21),
     ],
 )
 async def test_requests(
