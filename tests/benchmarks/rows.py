@@ -69,6 +69,7 @@ _WALK = Pair(Side("ours", "walk"), Side("arize", "walk", how="in_threads"), 2, r
 _DECODE = Pair(Side("ours", "decode", 400), Side("arize", "decode", 100), 1)
 _CLIENT = _side("fresh", "import", code="from arize_roles_async import AiohttpRolesClient")
 _IMPORT = Pair(_CLIENT, _side("fresh", "import", code="import aiohttp"), 4)
+_IMPORT_BOTH = Pair(_CLIENT, Side("arize", "import"), 1)
 _IMPORT_FAKE = Pair(_side("fresh", "import", code=_FAKE), _CLIENT, 4)
 _FAKE_CALL = Pair(Side("fake", "get", 500), Side("ours", "get", 500), 1)
 # Both read more roles than the client remembers the names of, which makes room for others from time
@@ -85,6 +86,7 @@ SPEED = (
     Row("decode", "page of 100 roles, bytes to models", _ARIZE, _DECODE, "time, ms", 0.35),
     Row("walk", "reading 10,000 roles", _ARIZE, _WALK, "time, ms", 0.40),
     Row("import-client", "the client", "aiohttp", _IMPORT, "import, ms", 1.15),
+    Row("import-arize", "the client", _ARIZE, _IMPORT_BOTH, "import, ms", 0.25),
     Row("import-fake", "the fake", "the client", _IMPORT_FAKE, "import, ms", 0.60),
     Row("fake-get", "`FakeRolesClient.get`", "over loopback", _FAKE_CALL, "time, ms", 0.5),
 )

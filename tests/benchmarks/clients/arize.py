@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
+from tests.benchmarks.clients.fresh import timed
 from tests.benchmarks.records import KEY, PAGE, ids_of, new_role, page_text
 
 # Not a dependency, so type checkers may not find it.
@@ -46,4 +47,5 @@ async def operations(url: str, threads: int = 1) -> AsyncGenerator[Any]:
             "create": create,
             "walk": walk,
             "decode": decode,
+            "import": lambda: timed("from arize import ArizeClient"),
         }
