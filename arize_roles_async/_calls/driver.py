@@ -206,7 +206,7 @@ class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
         event: Event | None = None
         try:
             while seconds := queue.ask(waiter, now):
-                event = self.event()
+                event = transport.event(self)
                 waiter.wake = event.set
                 # Clocks may tick late.
                 earliest = now if await event.wait(seconds) else now + seconds
