@@ -268,10 +268,9 @@ def _given(*, needs_place: bool = True, **arguments: Text) -> dict[str, str]:
     """Return the arguments that were given, or raise one `ValidationError` for all their flaws."""
     given = {name: text for name, text in arguments.items() if not isinstance(text, UnsetType)}
     flaws = list[tuple[str, str | None]]()
+    rules = {"in_space": partial(in_space_flaw, project=given.get("project"))}
     for name, text in given.items():
-        rule = partial(name_or_id_flaw, name)
-        if name == "in_space":
-            rule = partial(in_space_flaw, project=given.get("project"))
+        rule = rules.get(name) or partial(name_or_id_flaw, name)
         is_needed = needs_place and name in {"user", "role"}
         flaws.append((name, rule(text) if is_needed else flaw_if_given(rule, text)))
     if "in_space" in given and "project" not in given:

@@ -78,18 +78,16 @@ def _is_tuple_of_models(kind: object) -> bool:
     return get_origin(kind) is tuple and attrs.has(get_args(kind)[0])
 
 
-def _is_annotated(kind: object) -> bool:
-    return get_origin(kind) is Annotated
+def _is_value(kind: object) -> bool:
+    # A member of a problem that is not documented may be anything.
+    return kind is object or get_origin(kind) is Annotated
 
 
 _CONVERTER: Final = cattrs.Converter(detailed_validation=True, omit_if_default=True)
 # cattrs itself would convert None to "None", and "false" to True.
-_CONVERTER.register_structure_hook(str, _structure_value)
-_CONVERTER.register_structure_hook(bool, _structure_value)
-_CONVERTER.register_structure_hook(int, _structure_value)
-# A member of a problem that is not documented may be anything.
-_CONVERTER.register_structure_hook_func(lambda kind: kind is object, _structure_value)
-_CONVERTER.register_structure_hook_func(_is_annotated, _structure_value)
+for _kind in (str, bool, int):
+    _CONVERTER.register_structure_hook(_kind, _structure_value)
+_CONVERTER.register_structure_hook_func(_is_value, _structure_value)
 _CONVERTER.register_structure_hook_factory(attrs.has, _model_factory)
 _CONVERTER.register_structure_hook_factory(_is_tuple_of_models, _items_factory)
 _CONVERTER.register_unstructure_hook(datetime, datetime.isoformat)

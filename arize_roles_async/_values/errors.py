@@ -1,24 +1,4 @@
-"""Every exception that leaves this library, in one tree.
-
-    RolesError
-        ValidationError                 also ValueError
-        ConfigurationError
-        MissingExtraError               also ImportError
-        ClientStateError                also RuntimeError
-        StatusError
-            BadRequestError             400
-            AuthenticationError         401
-            ForbiddenError              403
-            NotFoundError               404
-            ConflictError               409
-            UnprocessableEntityError    422
-            RateLimitError              429
-            ServerError                 5xx
-        RolesConnectionError
-        RolesTimeoutError               also TimeoutError
-        OutcomeUnknownError
-        AmbiguousNameError
-        InvalidResponseError
+"""Every exception that leaves this library; the base of all is `RolesError`.
 
 All of them can be copied and pickled: everything beside the message has a default and is in their
 `__dict__`.

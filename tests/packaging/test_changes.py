@@ -27,8 +27,7 @@ HTTPS_ONLY: Final = {"REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"}
 
 @pytest.mark.parametrize("error", ERRORS)
 def test_exported(error: type[RolesError]) -> None:
-    """A new error, such as one for another status, is a public name, and stands in the tree."""
-    assert f" {error.__name__}" in str(_errors.__doc__)
+    """A new error, such as one for another status, is a public name."""
     assert error.__name__ in arize_roles_async.__all__
     assert getattr(arize_roles_async, error.__name__) is error
 
