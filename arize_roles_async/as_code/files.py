@@ -4,7 +4,7 @@ import os
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Final, cast
@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 import attr
 import msgspec
 
-from arize_roles_async import AnyPermission, Permission, ValidationError, Violation
+from arize_roles_async import Permission, ValidationError, Violation
 from arize_roles_async._roles.requests import permissions_flaw
 from arize_roles_async._values.errors import validation_error
 from arize_roles_async._values.text import MAX_SEARCHED, nearest, type_name
@@ -166,10 +166,10 @@ def _merged(
             wrong.append(Violation(field, "must be the same in all files that have it"))
     for field in ("new_permissions", "absent", "ignored", "roles"):
         fields[field] = [each for table in tables.values() for each in table[field]]
-    sets = _sets(tables.values(), wrong)
-    wrong += _unknown_sets(fields["roles"], sets)
+    sets = _named("sets", tables.values(), wrong, _set_flaw)
+    wrong += _misplaced(fields["roles"], sets)
     fields["roles"] = [_role(name, sets, role) for name, role in fields["roles"]]
-    teams = _teams(tables.values(), wrong)
+    teams = _named("teams", tables.values(), wrong, _team_flaw)
     places = [each for table in tables.values() for each in table["places"]]
     fields["places"] = [
         _place(space, project, given, teams, wrong) for space, project, given in places
@@ -184,30 +184,27 @@ def _merged(
     raise ValidationError(violations=(*broken, *with_places(wrong, fields["files"]))) from cause
 
 
-def _sets(tables: Iterable[Table], wrong: list[Violation]) -> dict[str, tuple[AnyPermission, ...]]:
-    """Return the permissions of each set of some files, none of one that is wrong."""
-    set_names = {name for table in tables for name in table["sets"]} - {*Permission}
-    sets: dict[str, tuple[AnyPermission, ...]] = {}
-    for name, listed in (each for table in tables for each in table["sets"].items()):
-        permissions = to_permissions(listed)
-        message = "is defined more than once" if name in sets else permissions_flaw(permissions)
-        wrong += [Violation(f"sets.{quote(name)}", message)] if message else []
-        sets[name] = () if message else permissions
-        for each in sorted(set_names.intersection(sets[name])):
-            path = f"sets.{quote(name)}.{quote(each)}"
-            wrong.append(Violation(path, "is a set; only roles `include` sets"))
-    return sets
+def _named(
+    field: str,
+    tables: Iterable[Table],
+    wrong: list[Violation],
+    flaw: Callable[[str, Any], str | None],
+) -> dict[str, list[str]]:
+    """Return the list of each set or team of some files, an empty one if it is wrong."""
+    lists: dict[str, list[str]] = {}
+    for name, listed in (each for table in tables for each in table[field].items()):
+        message = "is defined more than once" if name in lists else flaw(name, listed)
+        wrong += [Violation(f"{field}.{quote(name)}", message)] if message else []
+        lists[name] = [] if message else listed
+    return lists
 
 
-def _teams(tables: Iterable[Table], wrong: list[Violation]) -> dict[str, list[str]]:
-    """Return the members of each team of some files, none of one that is wrong."""
-    teams: dict[str, list[str]] = {}
-    for name, users in (each for table in tables for each in table["teams"].items()):
-        message = _NO_TEAM if is_user(name) else list_flaw(users, "strings", str)
-        message = "is defined more than once" if name in teams else message
-        wrong += [Violation(f"teams.{quote(name)}", message)] if message else []
-        teams[name] = [] if message else users
-    return teams
+def _set_flaw(_: str, listed: Iterable[str]) -> str | None:
+    return permissions_flaw(to_permissions(listed))
+
+
+def _team_flaw(name: str, users: object) -> str | None:
+    return _NO_TEAM if is_user(name) else list_flaw(users, "strings", str)
 
 
 def _fields(
@@ -282,16 +279,23 @@ def _place(
     return attr.evolve(place, users=users, absent=absent, only=bool(fields["only"]))
 
 
-def _unknown_sets(
-    roles: Iterable[tuple[str, Mapping[str, Any]]], sets: Mapping[str, object]
+def _misplaced(
+    roles: Iterable[tuple[str, Mapping[str, Any]]], sets: Mapping[str, Iterable[str]]
 ) -> list[Violation]:
-    """Return the sets that roles include and that are not there."""
-    unknown: list[Violation] = []
+    """Return the sets that roles include and that are not there, and those among permissions."""
+    wrong: list[Violation] = []
     for name, role in roles:
         for each in (each for each in role["include"] if each not in sets):
             path = f"roles.{quote(name)}.include.{quote(each)}"
-            unknown.append(Violation(path, f"is not a set{_hint(each, sets, unknown)}"))
-    return unknown
+            wrong.append(Violation(path, f"is not a set{_hint(each, sets, wrong)}"))
+    lists = [(f"sets.{quote(name)}", listed) for name, listed in sets.items()]
+    lists += [(f"roles.{quote(name)}.permissions", role["permissions"]) for name, role in roles]
+    names = {*sets} - {*Permission}
+    for path, listed in lists:
+        for each in sorted(names.intersection(listed)):
+            why = "is a set; name it in a role's `include`"
+            wrong.append(Violation(f"{path}.{quote(each)}", why))
+    return wrong
 
 
 def _hint(name: str, known: Mapping[str, object], wrong: Sequence[object]) -> str:

@@ -387,11 +387,20 @@ class TestSets:
         writers = 'set "writers" gives "DATASET_CREATE", "DATASET_READ"'
         assert change.note == f'set "readers" gives "PROJECT_READ"; {writers}'
 
-    def test_in_set(self) -> None:
-        """A set in a set is refused."""
-        assert [*map(str, flaws(loads, f'{SETS}all = ["readers", "TAG_READ"]'))] == [
-            'file:5: sets."all"."readers": is a set; only roles `include` sets'
-        ]
+    @pytest.mark.parametrize(
+        ("text", "place"),
+        [
+            ('all = ["readers", "TAG_READ"]', 'file:5: sets."all"."readers"'),
+            (
+                '[roles.A]\npermissions = ["readers"]',
+                'file:6: roles."A".permissions."readers"',
+            ),
+        ],
+    )
+    def test_misplaced(self, text: str, place: str) -> None:
+        """A set in a set or among permissions is refused as such."""
+        message = "is a set; name it in a role's `include`"
+        assert [*map(str, flaws(loads, SETS + text))] == [f"{place}: {message}"]
 
     def test_unknown(self) -> None:
         """A set that is not there is refused, with the nearest."""

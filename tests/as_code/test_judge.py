@@ -97,7 +97,7 @@ FAULTS: Final[dict[str, tuple[str, Callable[..., Any], str]]] = {
     "nobody is left": ("places._Comparison._check_binders", nothing, "was not refused"),
     "a typing error takes": ("places._Comparison._wanted", without_notes, "it told of"),
     "the first of two spaces": ("places._Comparison._only", first, "was not refused"),
-    "a team without its first member": ("files._teams", shorter, "it told of"),
+    "a team without its first member": ("files._named", shorter, "it told of"),
     "a renamed role is another one": ("places.RolesAfter.of", another, "it told of"),
     "no wait": ("client.Parts.wait_to_retry", at_once, "did not wait"),
 }
