@@ -28,7 +28,7 @@ from arize_roles_async import as_code
 from arize_roles_async._directory.models import in_words
 from arize_roles_async._values.text import one_line, printable
 from arize_roles_async._values.writing import write_file
-from arize_roles_async.as_code.apply import Run, StoppedError, check_plan
+from arize_roles_async.as_code.apply import Run, StoppedError, check_plan, removed
 from arize_roles_async.as_code.files import path_text, texts_of
 from arize_roles_async.as_code.planning import TITLE, fenced, read_plan
 from arize_roles_async.as_code.schema import schema
@@ -56,6 +56,10 @@ _AS_TYPED: Final = {
     r"role_bindings\.find\(role_id='(\w[\w+/=-]*)'\) shows": r"`arize-roles who --role \1` shows",
 }
 """Words of the library in its errors, and what to type instead."""
+_ASKED: Final = (
+    " They delete or take permissions from {} of {} custom roles.",
+    " They take {} of {} role bindings on declared places.",
+)
 # Of all that there are: Windows has no SIGHUP.
 _SIGNALS: Final = [s for s in signal.Signals if s.name in {"SIGINT", "SIGTERM", "SIGHUP"}]
 _EPILOG: Final = """The key is ARIZE_API_KEY, and the address is in the variables that Arize's own
@@ -443,8 +447,8 @@ def _json(data: object, indent: int | None = None) -> str:
 
 def _is_agreed(plan: as_code.Plan) -> bool:
     where = f" to account {plan.where}" if plan.where else ""
-    removed = f"{len(plan.removals)} of {plan.custom_roles} custom roles"
-    what = f" They delete or take permissions from {removed}." if plan.removals else ""
+    counts = zip(_ASKED, removed(plan), strict=True)
+    what = "".join(text.format(count, there) for text, (count, there, _) in counts if count)
     _show(f"Make these changes{where}?{what} [y/N] ", end="")
     try:
         return input().lower() in {"y", "yes"}

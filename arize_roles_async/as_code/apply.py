@@ -1,7 +1,7 @@
 """Applying: the changes of a plan are made one after another, and the result lists them."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from inspect import iscoroutinefunction
 from typing import Any, Final
 
@@ -298,6 +298,15 @@ def _removals_flaw(limit: object) -> str | None:
     return None if is_valid else f"must be a number, or a share such as '30%', not {quoted(limit)}"
 
 
+def removed(planned: Plan) -> Iterator[tuple[int, int, str]]:
+    """Yield how much of each kind a plan removes, of how much, and what would happen to it."""
+    roles = "custom roles would be deleted or lose permissions"
+    yield len(planned.removals), planned.custom_roles, roles
+    bindings = "role bindings on declared places would be taken"
+    taken = sum(each.action == "take" for each in in_run(planned.places))
+    yield taken, sum(place.bindings for place in planned.places), bindings
+
+
 def check_plan(planned: Plan, expected: Plan | str | None, limit: int | str | None) -> None:
     """Raise if a plan is not the expected one, or removes too much where none is expected."""
     check(("max_removals", _removals_flaw(limit)))
@@ -313,20 +322,11 @@ def check_plan(planned: Plan, expected: Plan | str | None, limit: int | str | No
         stale = StalePlanError(f"nothing was changed: {why}; {now}")
         stale.plan = planned
         raise stale
-    taken = [each for each in in_run(planned.places) if each.action == "take"]
-    bindings = sum(place.bindings for place in planned.places)
-    for removed, there, what in (
-        (
-            planned.removals,
-            planned.custom_roles,
-            "custom roles would be deleted or lose permissions",
-        ),
-        (taken, bindings, "role bindings on declared places would be taken"),
-    ):
+    for count, there, what in removed(planned):
         text = str((_MOST_REMOVALS if there >= _FEW_ROLES else "100%") if limit is None else limit)
-        if len(removed) > (int(text[:-1]) * there / 100 if text.endswith("%") else int(text)):
+        if count > (int(text[:-1]) * there / 100 if text.endswith("%") else int(text)):
             error = TooManyRemovalsError(
-                f"nothing was changed: {len(removed)} of {there} {what}, and the limit is {text}; "
+                f"nothing was changed: {count} of {there} {what}, and the limit is {text}; "
                 "expect a reviewed plan, or raise max_removals"
             )
             error.plan = planned

@@ -2,12 +2,11 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 import attr
 
-from arize_roles_async import Role, RolesClient, Violation
-from arize_roles_async._arize import BaseArizeClient
+from arize_roles_async import ArizeClient, Role, RolesClient, Violation
 from arize_roles_async._directory.models import Project, Space, User
 from arize_roles_async._role_bindings.models import RoleBinding
 from arize_roles_async._values import requests as rules
@@ -161,18 +160,19 @@ def kinds_of(places: Iterable[DeclaredPlace]) -> set[str]:
 
 async def seen(client: RolesClient, kinds: Collection[str] = ("SPACE", "PROJECT")) -> Seen:
     """Read what places of some kinds need, one walk a kind."""
-    if not isinstance(client, BaseArizeClient):
+    # A wrapper may have them only by its `__getattr__`, so it is no `ArizeClient` for `isinstance`.
+    if not (hasattr(client, "role_bindings") and hasattr(client, "directory")):
         raise validation_error(("roles", "must be a client with role_bindings and directory"))
-    directory = client.directory
+    ours = cast("ArizeClient", client)
     bindings = [
-        each
-        for kind in sorted(kinds)
-        async for each in client.role_bindings.list(resource_type=kind)
+        each for kind in sorted(kinds) async for each in ours.role_bindings.list(resource_type=kind)
     ]
     return Seen(
-        users=tuple([each async for each in directory.users()]),
-        spaces=tuple([each async for each in directory.spaces()]),
-        projects=tuple([each async for each in directory.projects()]) if "PROJECT" in kinds else (),
+        users=tuple([each async for each in ours.directory.users()]),
+        spaces=tuple([each async for each in ours.directory.spaces()]),
+        projects=tuple(
+            [each async for each in ours.directory.projects()] if "PROJECT" in kinds else ()
+        ),
         bindings=tuple(bindings),
     )
 
@@ -407,6 +407,6 @@ def _in_text(change: BindingChange) -> tuple[int, str]:
 
 
 def in_run(places: Iterable[PlannedPlace]) -> tuple[BindingChange, ...]:
-    """Return changes as they are made: give, change, take; who loses the right to bind is last."""
+    """Return changes as they are made, unless one needs another: give, change, take."""
     changes = [change for place in places for change in place.changes]
-    return tuple(sorted(changes, key=lambda c: (c.takes_right_to_bind, _in_text(c)[0])))
+    return tuple(sorted(changes, key=lambda change: _in_text(change)[0]))

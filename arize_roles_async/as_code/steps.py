@@ -1,12 +1,11 @@
 """Steps: how a change looks at the account, what it sends, and what an answer says."""
 
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import attr
 
-from arize_roles_async import RolesClient, RolesError
-from arize_roles_async._arize import ArizeClient
+from arize_roles_async import ArizeClient, RolesClient, RolesError
 from arize_roles_async._role_bindings.models import RoleBinding
 from arize_roles_async._role_bindings.protocol import RoleBindingsClient
 from arize_roles_async._values import errors
@@ -128,8 +127,7 @@ class BindingStep(Step):
 
 
 def _bindings(client: RolesClient) -> RoleBindingsClient:
-    assert isinstance(client, ArizeClient)  # noqa: S101 - as `seen` has checked
-    return client.role_bindings
+    return cast("ArizeClient", client).role_bindings  # As `seen` has checked.
 
 
 def _role_of(binding: RoleBinding | None) -> str | None:

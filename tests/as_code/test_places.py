@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import attrs
 import pytest
@@ -27,6 +28,7 @@ from arize_roles_async.as_code import (
 from arize_roles_async.as_code.apply import Run
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from tests.as_code.accounts import account_of, declared, role_id
+from tests.contract.wrapping import Wrapper
 from tests.support.clients import Connect, both_clients
 
 ADA, BOB, CYD, EVE = (f"{name}@example.com" for name in ("ada", "bob", "cyd", "eve"))
@@ -437,6 +439,15 @@ async def test_checksum(account: FakeAccount) -> None:
     account.bind("Viewer", user=CYD, resource="Space:ML")
     with pytest.raises(StalePlanError):
         await apply(FakeRolesClient(account), wanted, expected=reviewed)
+
+
+async def test_wrapper(account: FakeAccount) -> None:
+    """A wrapper of a client does as well, and a run goes on where another one was cancelled."""
+    roles: Any = Wrapper(FakeRolesClient(account))
+    wanted = Declaration(places=[place({CYD: "Viewer", BOB: "Editor"}, absent=[EVE])])
+    with pytest.raises(asyncio.CancelledError):
+        await apply(roles, wanted, on_change=Mock(side_effect=asyncio.CancelledError))
+    assert len((await apply(roles, wanted)).made) == 2
 
 
 async def test_other_client(account: FakeAccount) -> None:

@@ -48,6 +48,14 @@ def test_agreed(asked: Asked, shell: Shell) -> None:
     assert (status, "no changes; 3 as declared" in shown) == (0, True)
 
 
+def test_takes(asked: Asked, shell: Shell) -> None:
+    """The question counts the role bindings that would be taken, too."""
+    shell.account.bind("Same", user="eve@example.com", resource="Space:ML")
+    shell.write("roles.toml", '[spaces."ML"]\nabsent = ["eve@example.com"]')
+    asks = "? They take 1 of 1 role bindings on declared places. [y/N] "
+    assert asks in asked(lambda: "y")[1]
+
+
 @pytest.mark.parametrize("answer", ["", "yo", None])
 def test_declined(
     asked: Asked, shell: Shell, monkeypatch: pytest.MonkeyPatch, answer: str | None
