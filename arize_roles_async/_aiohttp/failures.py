@@ -116,13 +116,9 @@ class Failures:
     def proxy_refusal(self, request: Request) -> errors.RolesConnectionError:
         url = self._proxy_url
         separate = None if self._lent is None else proxy_of(self._lent)[1]
+        why = "refused the credentials of the client (407): check the user and password in its URL"
         if url and url.user is None and separate is None:
             why = "requires a user and password (407), and the proxy's URL has none"
-        else:
-            why = (
-                "refused the credentials of the client (407): check the user and password in the "
-                "proxy's URL"
-            )
         return errors.RolesConnectionError(f"{request}: {self._proxy} {why}", credentials=True)
 
     @property

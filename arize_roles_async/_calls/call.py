@@ -336,9 +336,8 @@ class Call(msgspec.Struct, eq=False):
 
         Its cause is the error of the check, or else the failure.
         """
-        message = (
-            f"the outcome of {self.operation} is unknown; the change may have been made: {failure}"
-        )
+        what = "is unknown; the change may have been made"
+        message = f"the outcome of {self.operation} {what}: {failure}"
         if check_failure is not None:
             message += f"; checking whether it was made failed: {check_failure}"
         error = errors.OutcomeUnknownError(
@@ -361,11 +360,8 @@ class Call(msgspec.Struct, eq=False):
 
     def end(self, failure: errors.RolesError) -> errors.RolesError:
         """Return the error of a call that ends in a failure between two attempts."""
-        return (
-            self.outcome_unknown(failure)
-            if self.exchange.is_change and self.maybe_applied
-            else failure
-        )
+        is_unknown = self.exchange.is_change and self.maybe_applied
+        return self.outcome_unknown(failure) if is_unknown else failure
 
     def _lateness(self) -> errors.RolesError:
         total = self.options.timeouts.total or 0.0

@@ -162,13 +162,9 @@ async def _only(kind: _Named[_T, Any], name: str, listing: Pages[Any, Any, _T]) 
         names = dict.fromkeys(text for text, _ in found if kind is not _USERS)
         closest = tuple(sorted(names, key=len)[:MAX_CLOSEST])
         similar = f"; similar: {', '.join(map(quoted, closest))}" if closest else ""
-        raise errors.NotFoundError(
-            f"no {kind.noun} {is_named} {quoted(name)}, as far as the key sees{similar}",
-            name=name,
-            closest=closest,
-            method="GET",
-            path=kind.collection.path,
-        )
+        message = f"no {kind.noun} {is_named} {quoted(name)}, as far as the key sees{similar}"
+        path = kind.collection.path
+        raise errors.NotFoundError(message, name=name, closest=closest, method="GET", path=path)
     are_named = "have the address" if kind is _USERS else "are named"
     instead = "in_space or one of their IDs" if kind is _PROJECTS else "one of their IDs"
     by = kind.differs_by

@@ -143,8 +143,8 @@ class BaseRoleBindingsClient(BaseClient[object], RoleBindingsClient):
     ) -> AsyncIterator[RoleBinding]:
         given = {"role_id": role_id, "user_id": user_id, "resource_id": resource_id}
         wanted = {name: value for name, value in given.items() if not isinstance(value, UnsetType)}
-        rules = {name: functools.partial(id_flaw, of=_FOUND_BY[name]) for name in wanted}
-        check(*((name, flaw_if_given(rule, wanted[name])) for name, rule in rules.items()))
+        rules = {name: functools.partial(id_flaw, of=of) for name, of in _FOUND_BY.items()}
+        check(*((name, flaw_if_given(rules[name], value)) for name, value in wanted.items()))
         types = [
             each
             for each in RoleBindingResourceType

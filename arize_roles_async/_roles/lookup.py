@@ -3,8 +3,7 @@
 If the client has seen a role with the name, it first gets the role with that ID. If that role
 still has the name, it is the one, since names are unique. Otherwise the client walks the listing.
 It also walks the listing if more calls look for a name at the moment than the roles that it has
-seen would fill pages. So calls for a few roles that were seen only by their IDs walk the whole
-listing once, which may take more requests than they are; then its roles are seen.
+seen would fill pages.
 
 Calls that need a name at the same moment share one walk. A call joins only a walk that begins
 after the call was made, so that it sees every role that existed then. A call leaves the walk as
@@ -163,11 +162,6 @@ class NameLookup:
 
 def _not_found(name: str, names: Iterable[str]) -> NotFoundError:
     closest = tuple(alike(name, names, _SIMILAR)[:MAX_CLOSEST])
-    similar = ", ".join(map(quoted, closest))
-    return NotFoundError(
-        f"no role is named {quoted(name)}" + (f"; similar names: {similar}" if similar else ""),
-        name=name,
-        closest=closest,
-        method="GET",
-        path=ROLES.path,
-    )
+    similar = f"; similar names: {', '.join(map(quoted, closest))}" if closest else ""
+    message = f"no role is named {quoted(name)}{similar}"
+    return NotFoundError(message, name=name, closest=closest, method="GET", path=ROLES.path)

@@ -19,10 +19,7 @@ class RolesClient(Client, Protocol):
 
     Every method checks its arguments before anything is sent. An invalid `role_id` or `role` is
     reported alone; otherwise one `ValidationError` lists every invalid argument. All other failures
-    are a `RolesError` too: a `StatusError` for a status of failure, `RolesConnectionError`,
-    `RolesTimeoutError` and `OutcomeUnknownError` where no complete response arrived,
-    `InvalidResponseError` for a response that could not be parsed as the documented one, and
-    `ClientStateError` after `aclose()`.
+    are a `RolesError`, too: the guide's page `errors-and-retries` lists its classes.
 
     Where Arize's reference is silent, these docstrings assume: lists begin with the newest role,
     and their cursors neither miss nor repeat a role; names are compared exactly and are free again

@@ -382,9 +382,8 @@ class InvalidResponseError(RolesError):
 STATUS_ERRORS = {each.status: each for each in StatusError.__subclasses__()}
 """The class of each documented status; that of 500 stands for every 5xx."""
 
-# These mean the same from the service and from a gateway. Every other status of a gateway says
-# nothing about the request, the API key or a role.
 _FROM_EVERYBODY = (RateLimitError, ServerError)
+"""Those that mean the same from the service and from a gateway."""
 
 
 def status_error_class(status: int, *, from_service: bool) -> type[StatusError]:

@@ -3,7 +3,7 @@
 import functools
 import math
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeVar, cast
 
 import msgspec
@@ -106,13 +106,9 @@ def _parse(body: bytes, limit: float) -> object:
     """Return the value of JSON, whose lists are no longer than a page may be."""
     # Before its fields are compared, which takes 0.2 s for 28,000 items.
     data = parse_json(body)
-    length = max(_lengths(data), default=0)
+    values = cast("Iterable[object]", getattr(data, "values", tuple)())
+    lists = [cast("list[object]", each) for each in values if isinstance(each, list)]
+    length = max(map(len, lists), default=0)
     if length > limit:
         raise ValueError(_TOO_LONG.format(length, limit))
     return data
-
-
-def _lengths(data: object) -> list[int]:
-    """Return the lengths of the lists in an object."""
-    fields = cast("dict[str, object]", data) if isinstance(data, dict) else {}
-    return [len(cast("list[object]", each)) for each in fields.values() if isinstance(each, list)]

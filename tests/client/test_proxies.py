@@ -27,9 +27,7 @@ SCHEMES = pytest.mark.parametrize("scheme", ["http", "https"])
 client = functools.partial(own_or_lent, trying_once, KEY)
 
 
-REFUSED = (
-    "refused the credentials of the client (407): check the user and password in the proxy's URL"
-)
+REFUSED = "refused the credentials of the client (407): check the user and password in its URL"
 WANTED = "requires a user and password (407), and the proxy's URL has none"
 REFUSAL = http_response(407, b"", 'Proxy-Authenticate: Basic realm="proxy"')
 
