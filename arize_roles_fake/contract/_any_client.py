@@ -51,9 +51,9 @@ class AnyClient(Suite):
     def _reads(self, client: Any, item: Any, /) -> list[Call]:
         """Return a call for each way to find an item: by its ID, its name, and in lists."""
 
-    def _unsure(self, client: Any, item: Any, /) -> dict[str, Call]:  # noqa: ARG002
-        """Return the changes that send one request, by their operations; nothing by default."""
-        return {}
+    def _unsure(self, client: Any, item: Any, /) -> Sequence[tuple[str, Call]]:  # noqa: ARG002
+        """Return calls for each way to change something, with their operations. Optional."""
+        return ()
 
     async def _changes(
         self, clients: Iterator[Any]
@@ -83,15 +83,18 @@ class AnyClient(Suite):
     async def test_memory(self, client: Any) -> None:
         """Each way to find an item shows each change at once, by whatever way it was made.
 
-        So it is for copies, and within `max_staleness` for other clients of the account.
+        So it is for copies, also in the background, and within `max_staleness` for other clients.
         """
         async with self.open_client() as other:
-            copied = client.with_options(timeout=20.0).with_options(name="A")
-            clients = (client, other, copied)
-            async for by, there, before in self._changes(itertools.cycle(clients)):
-                await self._finds(by, there, before)
-                await self.outlast_caches()
-                for each in self._each(clients):
+            copied = client.with_options(timeout=20.0, background=True).with_options(name="A")
+            assert isinstance(copied, self._protocol)
+            # The client makes every second change, so that others act between two of its own.
+            changing = itertools.cycle((client, other, client, copied))
+            async for by, there, before in self._changes(changing):
+                if self.max_staleness:
+                    await self._finds(by, there, before)
+                    await self.outlast_caches()
+                for each in self._each((client, other, copied)):
                     await self._finds(each, there, before)
 
     @with_client
@@ -133,9 +136,22 @@ class AnyClient(Suite):
 
     @with_client
     async def test_undecodable(self, client: Any) -> None:
-        """A body that cannot be decoded is no answer: a change may have been made.
+        """A read whose answers cannot be decoded is an error; afterwards it finds what is there."""
+        once = client.with_options(retry=RetryPolicy(attempts=1))
+        for item in await self._items(client):
+            await self._finds(once, [item])
+            await self.outlast_caches()
+            async with self.undecodable_answers():
+                reads = map(_finding, self._reads(once, item))
+                await self._all_raise((RolesConnectionError, InvalidResponseError), reads)
+            await self._finds(once, [item])
 
-        Its call is sent once. Afterwards a client reads what is there.
+    @with_client
+    async def test_unknown_outcome(self, client: Any) -> None:
+        """A change that may have been made, and may not, is an `OutcomeUnknownError`.
+
+        Its call is made once, of as many attempts as the last `retry` of a copy says, and those
+        that look first and afterwards. `UNSET` keeps the `retry`. Nothing is remembered of it.
         """
         asked, key = 0, self.other_key()
 
@@ -144,27 +160,29 @@ class AnyClient(Suite):
             asked += 1
             return key
 
-        once = client.with_options(api_key=get_key, retry=RetryPolicy(attempts=1))
+        copied = client.with_options(api_key=get_key)
+        once, often = RetryPolicy(attempts=1), RetryPolicy(attempts=20, backoff=1e-6)
+        turns: Iterator[tuple[Any, int]] = itertools.cycle(
+            [(once, 1), (UNSET, 1), (often, 20), (UNSET, 20)]
+        )
         async with self.open_client() as other:
             for item in await self._items(client):
-                await self._finds(once, [item])
-                for operation, call in self._each(self._unsure(once, item).items()):
-                    async with self.undecodable_answers():
-                        for read in self._reads(once, item):
-                            await self.outlast_caches()
-                            with pytest.raises((RolesConnectionError, InvalidResponseError)):
-                                await _finding(read)()
+                for number in range(len(self._unsure(copied, item))):
+                    retry, attempts = next(turns)
+                    copied = copied.with_options(retry=retry).with_options(name="A")
+                    operation, call = self._unsure(copied, item)[number]
+                    await self._finds(copied, [item])
+                    async with self.lost_changes():
                         asked = 0
                         with pytest.raises(OutcomeUnknownError) as caught:
                             await call()
                     error = caught.value
                     assert (error.operation, asked) == (operation, 1)
-                    assert 1 <= error.attempts <= 2  # It may have looked for what it made.
+                    assert attempts <= error.attempts < attempts + 10
                     assert isinstance(error.__cause__, RolesError)
-                    for pair in zip(self._reads(once, item), self._reads(other, item), strict=True):
-                        mine, others = [await _found(read) for read in pair]
-                        assert mine == others
                     await self.outlast_caches()
+                    for each in (copied, other):
+                        await self._finds(each, [item])
 
     @with_client
     async def test_cancel_call(self, client: Any) -> None:
@@ -179,55 +197,90 @@ class AnyClient(Suite):
             with anyio.fail_after(20.0), suppress(StatusError, StopAsyncIteration):
                 await call()
 
+    @with_client
+    async def test_cancel_one_of_two(self, client: Any) -> None:
+        """Of two equal calls at the same moment, each can be cancelled: the other has its result.
+
+        Afterwards, the same call ends, too.
+        """
+        for item in await self._items(client):
+            for read in self._each(self._reads(client, item)):
+                for cancelled in (0, 1):
+                    await self.outlast_caches()
+                    found: list[Any] = []
+                    scopes = anyio.CancelScope(), anyio.CancelScope()
+
+                    async def find(
+                        scope: anyio.CancelScope, read: Call = read, found: list[Any] = found
+                    ) -> None:
+                        with scope:
+                            found.append(await _found(read))
+
+                    async with anyio.create_task_group() as tasks:
+                        for scope in scopes:
+                            tasks.start_soon(find, scope)
+                        await checkpoint()
+                        scopes[cancelled].cancel()
+                    assert found
+                    assert item in found[-1]
+                    assert item in await read.found()
+
     # Options of copies
 
     @with_client
-    async def test_with_options(self, client: Any) -> None:
-        """`with_options` returns a client over the same connections; each is of this protocol.
-
-        A background call has the same result as any other, also beside others.
-        """
-        items, background = await self._items(client), client.with_options(background=True)
-        clients = [client, background]
-        clients += [
-            each.with_options(timeout=20.0, retry=RetryPolicy(), background=False, name="A")
-            for each in clients
-        ]
-        for each in self._each(clients):
-            assert isinstance(each, self._protocol)
-        await together(*[lambda each=each: self._finds(each, items) for each in clients])
-
-    @with_client
     async def test_options_refused(self, client: Any) -> None:
-        """A time limit is above 0."""
-        for timeout in self._each((0, -1.0, float("nan"), float("inf"), True)):
-            with pytest.raises(ConfigurationError):
-                client.with_options(timeout=timeout)
+        """A time limit is above 0, and each other option of its type; one of a key is below."""
+        refused: dict[str, tuple[Any, ...]] = {
+            "timeout": (0, -1.0, float("nan"), float("inf"), True, "5"),
+            "retry": (None, 3),
+            "background": (None, 1),
+            "name": (5, b"A"),
+        }
+        for option, values in refused.items():
+            for value in self._each(values):
+                with pytest.raises(ConfigurationError):
+                    client.with_options(**{option: value})
 
     @with_client
     async def test_options_in_turn(self, client: Any) -> None:
-        """A copy of a copy has the last time limit that was given; None is none."""
-        # Before the 401, the key of a made-up function takes longer than the limit.
-        short, slow = 0.01, 0.03
+        """The last value of each option counts for a copy of a copy; `UNSET` keeps it.
 
-        async def get_key() -> str:
-            await anyio.sleep(slow)
-            return f"made-up-{secrets.token_hex()}"
+        None is no time limit, and no name. A copy changes no client that it was made from. The time
+        of a key function counts. `retry` shows in `test_unknown_outcome`; `name` and `background`
+        show in no result, so here they only change no other option.
+        """
+        # Before the 401, a key takes longer than the short limit.
+        short, slow = 0.01, 0.02
+        asked: list[str] = []
 
-        copied = client.with_options(api_key=get_key)
-        given: list[tuple[Any, type[RolesError]]] = [
-            (short, RolesTimeoutError),
-            (UNSET, RolesTimeoutError),
-            (None, AuthenticationError),
-            (UNSET, AuthenticationError),
-            (short, RolesTimeoutError),
-            (20.0, AuthenticationError),
+        def keys(name: str) -> ApiKey:
+            async def get_key() -> str:
+                asked.append(name)
+                await anyio.sleep(slow)
+                return f"made-up-{secrets.token_hex()}"
+
+            return get_key
+
+        first, second = keys("first"), keys("second")
+        turns: list[tuple[dict[str, Any], str, type[RolesError]]] = [
+            ({"timeout": short, "api_key": first}, "first", RolesTimeoutError),
+            ({"timeout": UNSET, "name": "A"}, "first", RolesTimeoutError),
+            ({"timeout": None, "background": True}, "first", AuthenticationError),
+            ({"timeout": UNSET, "api_key": second}, "second", AuthenticationError),
+            ({"timeout": short, "api_key": UNSET}, "second", RolesTimeoutError),
+            ({"retry": RetryPolicy(), "name": None}, "second", RolesTimeoutError),
+            ({"timeout": 20.0, "background": False}, "second", AuthenticationError),
         ]
-        for timeout, error in self._each(given):
-            copied = copied.with_options(timeout=timeout).with_options(name="A")
-            for call in self._calls(copied)[:2]:
-                with pytest.raises(error):
-                    await call()
+        copies = [client]
+        for given, *_ in turns:
+            copies.append(copies[-1].with_options(**given))
+        for number, (copied, (_, name, error)) in enumerate(
+            self._each(zip(copies[1:], turns, strict=True))
+        ):
+            asked.clear()
+            with pytest.raises(error):
+                await self._calls(copied)[number]()
+            assert {*asked} == {name}
         await self._calls(client)[0]()
 
     # Keys that change; rules of a second valid key need `other_key`
@@ -337,30 +390,23 @@ class AnyClient(Suite):
             with pytest.raises(ConfigurationError):
                 await self._calls(other)[0]()
 
-    @with_client
-    async def test_key_in_time(self, client: Any) -> None:
-        """The time of the function counts against the limit of the call."""
-
-        async def never() -> str:
-            while True:
-                await anyio.sleep_forever()
-
-        other = client.with_options(api_key=never)
-        with pytest.raises(RolesTimeoutError):
-            await self._calls(other.with_options(timeout=0.05))[0]()
-        await self._calls(client)[0]()
-
     # The end of a client, and event loops
 
     @with_client
-    async def test_call_after_close(self, client: Any) -> None:
-        """After `aclose` every call of a client and its copies is an error."""
-        del client  # It cleans up, so another one is closed.
-        async with self.open_client() as other:
-            copied = other.with_options(timeout=20.0)
-            calls = [*self._calls(other), *self._calls(copied), Call(other, "__aenter__")]
-            await other.aclose(grace=0.0)
-            await self._all_raise(ClientStateError, calls)
+    async def test_close_shared(self, client: Any) -> None:
+        """After `aclose` of a client or its copy, which may be called twice, both are closed.
+
+        Every call is an error.
+        """
+        for close_the_copy in self._each((False, True)):
+            async with self.open_client() as other:
+                copied = other.with_options(timeout=20.0)
+                calls = [*self._calls(other), *self._calls(copied), Call(other, "__aenter__")]
+                await self._calls(copied)[0]()
+                for grace in (0.0, 20.0):
+                    await (copied if close_the_copy else other).aclose(grace=grace)
+                await self._all_raise(ClientStateError, calls)
+        await self._calls(client)[0]()
 
     @with_client
     async def test_close_gently(self, client: Any) -> None:
@@ -393,19 +439,6 @@ class AnyClient(Suite):
             with pytest.raises(ConfigurationError):
                 await client.aclose(grace=grace)
             await self._calls(client)[0]()
-
-    @with_client
-    async def test_close_shared(self, client: Any) -> None:
-        """Closing a client or its copy closes both; `aclose` may be called twice."""
-        for close_the_other in self._each((True, False)):
-            async with self.open_client() as first:
-                second = first.with_options(timeout=20.0)
-                await self._calls(second)[0]()
-                for _ in range(2):
-                    await (second if close_the_other else first).aclose()
-                with pytest.raises(ClientStateError):
-                    await self._calls(first if close_the_other else second)[0]()
-        await self._calls(client)[0]()
 
     @rule
     def test_next_loop(self) -> None:

@@ -3,8 +3,8 @@
 import functools
 import secrets
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager
-from typing import Final
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
+from typing import Any, Final
 
 import msgspec
 import pytest
@@ -19,6 +19,12 @@ _USERS: Final = ("ada@example.com", "eve@example.com")
 _SPACES: Final = ("Space:ML", "Space:Ops")
 _PROJECTS: Final = ("Project:ML/churn",)
 
+_CHANGES: Final = tuple(
+    f"{resource}{verb}"
+    for resource in ("", "role_bindings.")
+    for verb in ("create", "update", "delete")
+)
+
 
 class OnFakeAccount(PlacesSuite):
     """A base of suites whose clients talk to a `FakeAccount`.
@@ -32,7 +38,10 @@ class OnFakeAccount(PlacesSuite):
     def account(self) -> FakeAccount:
         """The account of a test. One of your own declares `users` and `resources`, too."""
         return FakeAccount(
-            assumptions=self.assumptions, users=_USERS, resources=(*_SPACES, *_PROJECTS)
+            assumptions=self.assumptions,
+            # `test_address` needs somebody with letters that others are like.
+            users=(*_USERS, "kirsten@example.com"),
+            resources=(*_SPACES, *_PROJECTS),
         )
 
     @functools.cached_property
@@ -77,19 +86,22 @@ class OnFakeAccount(PlacesSuite):
         finally:
             self.account.max_custom_roles = None
 
-    @asynccontextmanager
-    async def rate_limited(self, *, retry_after: int) -> AsyncGenerator[None]:
+    def rate_limited(self, *, retry_after: int) -> AbstractAsyncContextManager[None]:
         """Answer every request with 429 in a block."""
-        self.account.fail("any", 429, times=None, retry_after=retry_after)
-        try:
-            yield
-        finally:
-            self.account.clear_faults()
+        return self._failing("any", failure=429, retry_after=retry_after)
+
+    def undecodable_answers(self) -> AbstractAsyncContextManager[None]:
+        """Answer with bodies that cannot be decoded in a block."""
+        return self._failing("any", failure="undecodable")
+
+    def lost_changes(self) -> AbstractAsyncContextManager[None]:
+        """Make no change in a block, and answer each with a body that cannot be decoded."""
+        return self._failing(*_CHANGES, failure="undecodable")
 
     @asynccontextmanager
-    async def undecodable_answers(self) -> AsyncGenerator[None]:
-        """Answer with bodies that cannot be decoded in a block."""
-        self.account.fail("any", "undecodable", times=None)
+    async def _failing(self, *operations: Any, **fault: Any) -> AsyncGenerator[None]:  # noqa: ANN401
+        for operation in operations:
+            self.account.fail(operation, times=None, **fault)
         try:
             yield
         finally:

@@ -95,9 +95,11 @@ class RolesContract(AnyClient, is_contract=True):
             Call(roles, "list", is_predefined=False),
         ]
 
-    def _unsure(self, roles: RolesClient, role: Role) -> dict[str, Call]:
-        _, update, delete = _calls_on(roles, role_id=role.id)
-        return {"create": self._creating(roles), "update": update, "delete": delete}
+    def _unsure(self, roles: RolesClient, role: Role) -> list[tuple[str, Call]]:
+        _, *by_id = _calls_on(roles, role_id=role.id)
+        _, *by_name = _calls_on(roles, role=role.name)
+        operations = ("create", "update", "delete", "update", "delete")
+        return [*zip(operations, (self._creating(roles), *by_id, *by_name), strict=True)]
 
     async def _changes(
         self, clients: Iterator[RolesClient]
@@ -105,27 +107,30 @@ class RolesContract(AnyClient, is_contract=True):
         client = next(clients)
         other, role = [await self._make(client) for _ in range(2)]
         yield client, (other, role), ()
-        for target in ({"role_id": "id"}, {"role": "name"}):
-
-            def named(role: Role, target: dict[str, str] = target) -> dict[str, Any]:
-                return {name: getattr(role, field) for name, field in target.items()}
-
-            for change in ("description", "permissions", "name"):
+        for target, field in (("role_id", "id"), ("role", "name")):
+            # What was given before comes again.
+            changes: list[dict[str, Any]] = [
+                {"description": "A"},
+                {"permissions": ["DATASET_READ"]},
+                {"description": "B"},
+                {"name": self._unique("Changed")},
+                {"description": "A"},
+                {"name": role.name},
+            ]
+            for change in changes:
                 client, before = next(clients), role
-                value: Any = self._unique("Changed")
-                value = ["DATASET_READ"] if change == "permissions" else value
-                role = await client.update(**named(role), **{change: value})
+                role = await client.update(**{target: getattr(before, field)}, **change)
                 with pytest.raises(ConflictError):
-                    await client.update(**named(role), name=other.name, description="Never.")
+                    await client.update(role_id=role.id, name=other.name, description="Never.")
                 yield client, (other, role), (before,)
             client, before = next(clients), role
-            await client.delete(**named(role))
+            await client.delete(**{target: getattr(before, field)})
             yield client, (other,), (before,)
-            if self._assumed("deleted_name") == "free":
-                client = next(clients)
+            client = next(clients)
+            with self._refused_if("deleted_name", "kept"):
                 role = await client.create(name=before.name, permissions=["PROJECT_READ"])
                 yield client, (other, role), (before,)
-            else:
+            if role == before:
                 role = await self._make(client)
 
     async def _clean_up(self, roles: RolesClient) -> None:

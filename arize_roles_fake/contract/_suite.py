@@ -232,6 +232,10 @@ class Suite(metaclass=_SuiteType):
         """Return a block in which no answer's body can be decoded, as a broken gzip. Optional."""
         return self._not_offered("undecodable_answers")
 
+    def lost_changes(self) -> AbstractAsyncContextManager[None]:
+        """Return a block in which no change is made, or has an answer to decode. Optional."""
+        return self._not_offered("lost_changes")
+
     def short_pages(self) -> AbstractAsyncContextManager[None]:
         """Return a block in which every page of a list has at most one item. Optional."""
         return self._not_offered("short_pages")
@@ -333,7 +337,9 @@ class Suite(metaclass=_SuiteType):
         return await roles.create(name=self._unique(name), **arguments)
 
     async def _all_raise(
-        self, error: type[BaseException], calls: Iterable[Callable[[], Awaitable[object]]]
+        self,
+        error: type[BaseException] | tuple[type[BaseException], ...],
+        calls: Iterable[Callable[[], Awaitable[object]]],
     ) -> None:
         """Expect an error of each call."""
         __tracebackhide__ = True
