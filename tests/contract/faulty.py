@@ -17,6 +17,7 @@ A line may also name a client of `STATEFUL`, which is wrong between two calls.
 
 # ruff: noqa: ANN401 - arguments and answers are of any resource
 
+import asyncio
 import collections
 import contextlib
 import copy
@@ -380,103 +381,65 @@ class FaultyDirectorySuite(FakeDirectorySuite):
         return FaultyDirectory(super().open_client(), self.script)
 
 
-class KeepsNames(Wrapper):
-    """Forgets what it found by a name only if a change gives that name."""
+class Keeps(Wrapper):
+    """Answers a method from memory, until a change gives the same value.
 
-    def __init__(self, inner: Any) -> None:
+    Args:
+        inner: The client around which it is.
+        method: The method that finds something.
+        given: The argument by which the client remembers it.
+        changes: The methods that make it forget.
+        misses: True if it remembers what is not there.
+        memory_of: Returns the name of the memory for an API key.
+    """
+
+    def __init__(
+        self,
+        inner: Any,
+        method: str,
+        given: str,
+        changes: str = "",
+        *,
+        misses: bool = False,
+        memory_of: Callable[[object], object] = id,
+    ) -> None:
         super().__init__(inner)
-        self.found: dict[object, Any] = {}
+        self._method, self._given, self._changes = method, given, changes.split()
+        self._misses, self._memory_of = misses, memory_of
+        self._ends: dict[object, Any] = {}
+        self.memory: object = None
 
-    async def get(self, **target: Any) -> Any:
-        name = target.get("role")
-        if name not in self.found:
-            found = await self.inner.get(**target)
-            if name is None:
-                return found
-            self.found[name] = found
-        return self.found[name]
+    def __getattr__(self, name: str) -> Any:
+        call = super().__getattr__(name)
+        if name == self._method:
+            return functools.partial(self._find, call)
+        return functools.partial(self._change, call) if name in self._changes else call
 
-    async def update(self, **changes: Any) -> Any:
-        self.found.pop(changes.get("role"), None)
-        return await self.inner.update(**changes)
+    async def _find(self, call: Any, **target: Any) -> Any:
+        place = (self.memory, target.get(self._given))
+        if place[1] is None:
+            return await call(**target)
+        if place not in self._ends:
+            end: Any
+            try:
+                end = await call(**target)
+            except NotFoundError as error:
+                end = error
+            if isinstance(end, Exception) is not self._misses:
+                return await call(**target)
+            self._ends[place] = end
+        if self._misses:
+            raise self._ends[place]
+        return self._ends[place]
+
+    async def _change(self, call: Any, **change: Any) -> Any:
+        self._ends.pop((self.memory, change.get(self._given)), None)
+        return await call(**change)
 
     def with_options(self, **options: Any) -> Self:
         other = super().with_options(**options)
         if "api_key" in options:
-            other.found = {}
-        return other
-
-
-class KeepsBindings(Wrapper):
-    """Forgets a binding if it is changed by its ID, and not by its place."""
-
-    def __init__(self, inner: Any) -> None:
-        super().__init__(inner)
-        self.found: dict[str, Any] = {}
-
-    async def get(self, *, binding_id: str) -> Any:
-        if binding_id not in self.found:
-            self.found[binding_id] = await self.inner.get(binding_id=binding_id)
-        return self.found[binding_id]
-
-    async def update(self, **change: Any) -> Any:
-        self.found.pop(change["binding_id"], None)
-        return await self.inner.update(**change)
-
-    async def delete(self, **target: Any) -> None:
-        self.found.pop(target["binding_id"], None)
-        await self.inner.delete(**target)
-
-    def with_options(self, **options: Any) -> Self:
-        other = super().with_options(**options)
-        if "api_key" in options:
-            other.found = {}
-        return other
-
-
-class KeepsMisses(Wrapper):
-    """Remembers which names no role has, also after one has it."""
-
-    def __init__(self, inner: Any) -> None:
-        super().__init__(inner)
-        self.missed: dict[object, Exception] = {}
-
-    async def get(self, **target: Any) -> Any:
-        name = target.get("role")
-        if name in self.missed:
-            raise self.missed[name]
-        try:
-            return await self.inner.get(**target)
-        except NotFoundError as error:
-            if name is not None:
-                self.missed[name] = error
-            raise
-
-    def with_options(self, **options: Any) -> Self:
-        other = super().with_options(**options)
-        if "api_key" in options:
-            other.missed = {}
-        return other
-
-
-class RemembersByKind(Wrapper):
-    """Has one memory for all keys that are functions, and one for those that are text."""
-
-    def __init__(self, inner: Any) -> None:
-        super().__init__(inner)
-        self.found: dict[object, Any] = {}
-        self.kind: object = None
-
-    async def get_space(self, *, space: str) -> Any:
-        place = (self.kind, space)
-        if place not in self.found:
-            self.found[place] = await self.inner.get_space(space=space)
-        return self.found[place]
-
-    def with_options(self, **options: Any) -> Self:
-        other = super().with_options(**options)
-        if "api_key" in options:
-            other.kind = type(options["api_key"])
+            other.memory = self._memory_of(options["api_key"])
         return other
 
 
@@ -521,6 +484,24 @@ class LosesSlots(Wrapper):
             raise
 
 
+class SharesCalls(Wrapper):
+    """Makes equal calls at the same moment once; the end of the first caller ends them all."""
+
+    def __init__(self, inner: Any) -> None:
+        super().__init__(inner)
+        self.under_way: dict[str, asyncio.Task[Any]] = {}
+
+    async def get(self, **target: Any) -> Any:
+        call = repr(target)
+        if call in self.under_way:
+            return await self.under_way[call]
+        self.under_way[call] = asyncio.ensure_future(self.inner.get(**target))
+        try:
+            return await self.under_way[call]
+        finally:
+            del self.under_way[call]
+
+
 class TakesNoneForUnset(Wrapper):
     """Leaves out of the options of a copy what is None."""
 
@@ -529,18 +510,15 @@ class TakesNoneForUnset(Wrapper):
         return super().with_options(**given)
 
 
-STATEFUL: Final[dict[str, type[Wrapper]]] = {
-    each.__name__: each
-    for each in (
-        KeepsNames,
-        KeepsBindings,
-        KeepsMisses,
-        RemembersByKind,
-        EndsAtShortPage,
-        SendsAgain,
-        LosesSlots,
-        TakesNoneForUnset,
-    )
+STATEFUL: Final[dict[str, Callable[[Any], Wrapper]]] = {
+    "KeepsNames": lambda inner: Keeps(inner, "get", "role", "update"),
+    "KeepsBindings": lambda inner: Keeps(inner, "get", "binding_id", "update delete"),
+    "KeepsMisses": lambda inner: Keeps(inner, "get", "role", misses=True),
+    "RemembersByKind": lambda inner: Keeps(inner, "get_space", "space", memory_of=type),
+    **{
+        each.__name__: each
+        for each in (EndsAtShortPage, SendsAgain, LosesSlots, SharesCalls, TakesNoneForUnset)
+    },
 }
 """Clients that are right at every single call, and wrong between two."""
 

@@ -219,7 +219,7 @@ class KeepsItsKey(Wrapper):
 
 
 BROKEN: Final[list[tuple[Any, type, str]]] = [
-    (FakeSuite, LeavesCopiesOpen, "test_call_after_close"),
+    (FakeSuite, LeavesCopiesOpen, "test_close_shared"),
     (FakeSuite, NeverEnds, "test_filter"),
     (FakeSuite, LooksAtOnePage, "test_name_on_any_page"),
     (FakeSuite, SharesItsWalk, "test_listing_is_lazy"),
@@ -232,7 +232,7 @@ BROKEN: Final[list[tuple[Any, type, str]]] = [
     (FakeDirectorySuite, SharesItsCache, "test_without_user_read"),
     (FakeDirectorySuite, KeepsItsKey, "test_key_in_errors"),
     (FakeBindingsSuite, KeepsTheRole, "test_ensure"),
-    (FakeBindingsSuite, BindsAgain, "test_second_role"),
+    (FakeBindingsSuite, BindsAgain, "test_memory"),
     (FakeBindingsSuite, ListsBothTypes, "test_filters"),
 ]
 

@@ -21,8 +21,9 @@ REMEMBER: Final = (
     "test_memory",
     "test_memory_of_key",
     "test_short_pages",
-    "test_undecodable",
+    "test_unknown_outcome",
     "test_cancel_call",
+    "test_cancel_one_of_two",
     "test_options_in_turn",
 )
 """The rules about what lies between two calls."""

@@ -42,6 +42,7 @@ NEED_AN_OFFER = [
     "test_rate_limited",
     "test_short_pages",
     "test_undecodable",
+    "test_unknown_outcome",
     "test_write_without_read",
 ]
 
@@ -248,13 +249,16 @@ class TestNotAsked:
                 "TestClient does not offer post_role: test_duplicate_permissions",
                 "TestClient does not offer rate_limited: test_rate_limited",
                 "TestClient does not offer short_pages: test_short_pages",
+                "TestClient does not offer undecodable_answers: test_undecodable",
             ]
         )
         for name in NEED_AN_OFFER:
             result.stdout.fnmatch_lines(f"TestClient does not offer *{name}*")
 
     @pytest.mark.parametrize("contract", [RoleBindingsContract, DirectoryContract])
-    @pytest.mark.parametrize("offer", ["other_key", "undecodable_answers", "short_pages"])
+    @pytest.mark.parametrize(
+        "offer", ["other_key", "undecodable_answers", "lost_changes", "short_pages"]
+    )
     def test_not_offered(self, contract: type, offer: str) -> None:
         """A suite without an offer skips the rules that need it, and the report says why."""
         methods = ("open_client", "open_roles", "user_ids", "space_ids", "project_ids")
@@ -284,7 +288,7 @@ class TestOnFakeAccount:
         """A rule that fails in a block of the account leaves the account as it was."""
         suite = FakeSuite()
         blocks = (suite.plan_used_up(), suite.rate_limited(retry_after=7), suite.short_pages())
-        for block in (*blocks, suite.undecodable_answers()):
+        for block in (*blocks, suite.undecodable_answers(), suite.lost_changes()):
             with pytest.raises(LookupError):
                 async with block:
                     raise LookupError
@@ -390,7 +394,7 @@ def test_no_address() -> None:
             return [self.account.add_user(None, id="bot").id]
 
     with pytest.raises(LookupError, match="the first of user_ids must have an address"):
-        Bots().test_get()
+        Bots().test_address()
 
 
 @pytest.mark.parametrize(
@@ -421,4 +425,4 @@ def test_real_time(monkeypatch: pytest.MonkeyPatch) -> None:
     FakeSuite().test_memory()
     assert waits == []
     StaleSuite().test_memory()
-    assert waits == [3.02] * 11
+    assert waits == [3.02] * 17
