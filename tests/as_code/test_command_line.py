@@ -363,6 +363,28 @@ def test_table(shell: Shell, command: str, fault: Any, meaning: str) -> None:  #
     assert [status for status, _ in rows] == [*"0123"]
 
 
+@pytest.mark.parametrize("status", range(4))
+def test_examples(shell: Shell, status: int) -> None:
+    """The guide's table has an example of the JSON of each exit status."""
+    guide = (ROOT / "arize_roles_async/guide/roles-as-code.md").read_text("utf-8")
+    (example,) = re.findall(rf"(?m)^\| {status} \| .* \| `(.+)` \|$", guide)
+    shown = json.loads(re.sub(r'(?<!["-])…', "", example))
+    if status == 2:
+        shell.account.fail("list", 403)
+    elif status == 3:
+        shell.account.bind("D", user="ada", resource="Space:1")
+    command = "plan --exit-code" if status == 1 else "apply --yes"
+    ended_with, output, _ = shell(f"{command} --format json roles.toml")
+    found = json.loads(output)
+    assert ended_with == status
+    for name, value in shown.items():
+        assert isinstance(found[name], type(value))
+    assert shown.get("kind") == found.get("kind")
+    assert [{*each} for each in shown.get("refused", ())] == [
+        {*each} for each in found.get("refused", ())
+    ]
+
+
 def test_entry(shell: Shell) -> None:
     """The CHANGELOG has the status of an `apply` that made no change, tried or not."""
     shell.account.fail("list", 403)
