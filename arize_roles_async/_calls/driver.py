@@ -339,8 +339,7 @@ class Driver(Generic[_L_co]):
             if whole.keys == call.keys:
                 whole.is_asking_key = True
                 key = await self.transport.ask_key(self.key_source, call)
-                if whole is not call:
-                    whole.keys += (key,)
+                whole.keys += () if whole is call else (key,)
             else:
                 key = whole.keys[-1]
         whole.is_asking_key = call.is_asking_key = False

@@ -318,7 +318,7 @@ async def plan(roles: RolesClient, declaration: Declaration) -> Plan:
     """Return the changes that make an account as declared; raises as `compare` does.
 
     If roles are to be deleted and the client has `role_bindings`, it walks these, and a note says
-    whether users have the role. A declaration with places needs a client of this package.
+    whether users have the role. A declaration with places needs an `ArizeClient`.
     """
     planned = await read_plan(roles, declaration)
     # A wrapper may have it only by its `__getattr__`, so it is no `ArizeClient` for `isinstance`.
