@@ -104,8 +104,8 @@ def _decode_slow(model: type[_T], request: Request, response: Response, limit: f
 
 def _parse(body: bytes, limit: float) -> object:
     """Return the value of JSON, whose lists are no longer than a page may be."""
-    # Before its fields are compared, which takes 0.2 s for 28,000 items. Not in `_decode_slow`, which
-    # raises: a frame of an error must not hold what an answer says, as that may echo the key.
+    # Before its fields are compared, which takes 0.2 s for 28,000 items. Not in `_decode_slow`: a
+    # frame of the error that it raises must not hold what was parsed, which may echo the key.
     data = parse_json(body)
     values = cast("Iterable[object]", getattr(data, "values", tuple)())
     lists = [cast("list[object]", each) for each in values if isinstance(each, list)]
