@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Collection, Generator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from email.utils import format_datetime
+from itertools import count
 from typing import Any, Final, Self, assert_never
 
 from aiohttp import web
@@ -54,6 +55,7 @@ class Listener:
             auto_decompress=False,
             shutdown_timeout=1.0,
         )
+        self._numbers = count(1)
         # Set by `listen`.
         self._site: web.TCPSite
         self._address: tuple[str, int]
@@ -130,8 +132,12 @@ class Listener:
 
     def _refused(self, status: int, detail: str) -> web.Response:
         """Return the answer to a request that never reaches the account."""
-        date = format_datetime(self._account_of(None).now(), usegmt=True)
-        return refused(status, detail, {"Connection": "close", "Date": date})
+        headers = {
+            "Connection": "close",
+            "Date": format_datetime(self._account_of(None).now(), usegmt=True),
+            "X-Request-Id": f"fake-refused-{next(self._numbers)}",
+        }
+        return refused(status, detail, headers)
 
 
 class RolesServer:

@@ -95,6 +95,7 @@ async def test_foreign_host(account: FakeAccount, caplog: pytest.LogCaptureFixtu
         assert answer.status == 403
         assert answer.headers.getall("Date") == ["Thu, 01 Jan 2026 12:00:00 GMT"]
         assert answer.headers["Connection"] == "close"
+        assert answer.headers["X-Request-Id"] == "fake-refused-1"
         problem = await answer.json(content_type=None)
         assert problem["detail"] == "the Host header names another machine"
     assert (len(account.calls), caplog.records) == (0, [])
