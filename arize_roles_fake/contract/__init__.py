@@ -15,7 +15,8 @@ suite without it writes these methods itself. pytest makes an instance of the cl
 so all clients of a test share an account that lives on the instance. The account may already hold
 roles; the tests make their own, under random names, and delete them again. A suite that lacks a
 method which every rule needs is an error where pytest collects it. Without an optional method it
-skips the rules that need it, and the report names these rules.
+skips the rules that need it, and the report names these rules. A rule that has not ended after
+`time_limit` seconds, 60 by default, has failed.
 
 Where the reference is silent, a test expects what the suite's `assumptions` say, and a failure
 names those that it asked for. A client that may return what it has read before, such as a cache,

@@ -136,9 +136,10 @@ class DirectoryContract(PlacesSuite, is_contract=True):
 
     @with_client
     async def test_other_name(self, directory: Directory) -> None:
-        """A part of a name, or one in other case, is not found."""
+        """A name is found exactly; then a part of it, or one in other case, is not."""
         _, *places = await self._named(directory)
-        for kind, _, name in places:
+        for kind, item, name in places:
+            assert await Call(directory, f"get_{kind}", **{kind: name})() == item
             for given in self._each({name[:-1], name.swapcase(), _NO_NAME} - {"", name}):
                 with pytest.raises(NotFoundError) as caught:
                     await Call(directory, f"get_{kind}", **{kind: given})()

@@ -24,7 +24,7 @@ from arize_roles_async import (
     StatusError,
 )
 from arize_roles_fake.contract._any_client import PlacesSuite
-from arize_roles_fake.contract._suite import LONG_AGO, PAUSES, Call, walk, with_client
+from arize_roles_fake.contract._suite import LONG_AGO, PAUSES, Call, together, walk, with_client
 
 # IDs of nothing: "RoleBinding:0:none" and so on, in strict base64.
 _NO_BINDING: Final = "Um9sZUJpbmRpbmc6MDpub25l"
@@ -376,11 +376,19 @@ class RoleBindingsContract(PlacesSuite, is_contract=True):
         first, second = [await self._make_role() for _ in range(2)]
         place = self._place()
         user, kind, space = place.values()
-        made = await bindings.ensure(
-            role_id=first, user_id=user, resource_type=kind, resource_id=space
-        )
-        assert made == attrs.evolve(made, role_id=first, **place)
-        assert await bindings.ensure(role_id=first, **place) == made
+        found: list[RoleBinding] = []
+
+        async def ensure() -> None:
+            found.append(
+                await bindings.ensure(
+                    role_id=first, user_id=user, resource_type=kind, resource_id=space
+                )
+            )
+
+        await together(ensure, ensure)  # Equal calls do not hinder one another.
+        await ensure()
+        made = found[0]
+        assert found == [attrs.evolve(made, role_id=first, **place)] * 3
         changed = await bindings.ensure(role_id=second, **place)
         assert (changed.id, changed.role_id) == (made.id, second)
         assert await self._listed(bindings) == [changed]

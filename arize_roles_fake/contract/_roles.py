@@ -108,18 +108,19 @@ class RolesContract(AnyClient, is_contract=True):
         other, role = [await self._make(client) for _ in range(2)]
         yield client, (other, role), ()
         for target, field in (("role_id", "id"), ("role", "name")):
-            # What was given before comes again.
             changes: list[dict[str, Any]] = [
                 {"description": "A"},
                 {"permissions": ["DATASET_READ"]},
-                {"description": "B"},
                 {"name": self._unique("Changed")},
-                {"description": "A"},
-                {"name": role.name},
             ]
             for change in changes:
                 client, before = next(clients), role
-                role = await client.update(**{target: getattr(before, field)}, **change)
+                # Another one sees the change, and takes it back, so it is made once more.
+                takes_back = next(clients)
+                back = {name: getattr(before, name) for name in change}
+                for each, given in ((client, change), (takes_back, back), (client, change)):
+                    await takes_back.get(role_id=role.id)
+                    role = await each.update(**{target: getattr(role, field)}, **given)
                 with pytest.raises(ConflictError):
                     await client.update(role_id=role.id, name=other.name, description="Never.")
                 yield client, (other, role), (before,)

@@ -54,6 +54,9 @@ LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 FAILURES: Final = (Exception, pytest.fail.Exception)
 
+_MAX_WAITS: Final = 100
+"""Limit on the waits of a rule until no client is stale."""
+
 _MAX_CASE: Final = 200
 """Limit on the characters of a case in a failure."""
 
@@ -120,7 +123,7 @@ def with_client(test: Callable[[_S, _C], Coroutine[Any, Any, None]]) -> Callable
     """Return a synchronous test, for pytest, of an async method that takes a client.
 
     The client is a fresh one from `open_client`. What the test made is deleted at the end, however
-    the test ends.
+    the test ends, or hangs.
     """
 
     @functools.wraps(test)
@@ -131,7 +134,7 @@ def with_client(test: Callable[[_S, _C], Coroutine[Any, Any, None]]) -> Callable
             __tracebackhide__ = True
             async with self.open_client() as client:
                 try:
-                    await test(self, client)
+                    await self._in_time(test(self, client))
                 finally:
                     await self._end(client)
 
@@ -178,6 +181,9 @@ class Suite(metaclass=_SuiteType):
 
     max_staleness: float = 0.0
     """The seconds for which a client may return what it has read, whatever other clients write."""
+
+    time_limit: float = 60.0
+    """The seconds after which a rule has failed, besides its waits for `max_staleness`."""
 
     _contract: ClassVar[type | None] = None
     """The contract whose rules a subclass inherits."""
@@ -255,11 +261,20 @@ class Suite(metaclass=_SuiteType):
         __tracebackhide__ = True
         failure = sys.exception()
         try:
-            await self._clean_up(client)
-        except Exception as error:
+            await self._in_time(self._clean_up(client))
+        except FAILURES as error:
             if failure is None:
                 raise
             failure.add_note(f"The clean-up failed too: {error!r}")
+
+    async def _in_time(self, main: Awaitable[None]) -> None:
+        """Await what a broken client may keep from its end."""
+        __tracebackhide__ = True
+        limit = self.time_limit + _MAX_WAITS * self.max_staleness
+        with anyio.move_on_after(limit) as scope:
+            await main
+        if scope.cancelled_caught:
+            pytest.fail(f"it has not ended after {limit} seconds")
 
     def _not_offered(self, method: str) -> NoReturn:
         pytest.skip(f"{NOT_RUN}: {type(self).__name__} does not offer {method}")

@@ -25,6 +25,8 @@ TestAiohttpDirectory = SocketDirectorySuite
 
 
 class TestRealService(RolesContract):
+    time_limit = 600.0
+
     @pytest.fixture(autouse=True)
     def only_when_asked(self, request: pytest.FixtureRequest) -> None:
         asked = request.config.getoption("--arize-live")

@@ -218,6 +218,24 @@ class TestFailure:
             assert re.search(rf"in ({'|'.join(rules)}|use|get|create|list)$", frame), frame
         result.stdout.fnmatch_lines("*Rule: A client whose event loop was closed opens again *")
 
+    def test_hangs(self) -> None:
+        """A rule has failed once its limit of time is over, and what it made is deleted."""
+
+        class Hangs(Wrapper):
+            async def get(self, **_: object) -> None:
+                await anyio.sleep_forever()
+
+        class Suite(FakeSuite):
+            time_limit = 0.1
+
+            def open_client(self) -> Any:  # noqa: ANN401
+                return Hangs(super().open_client())
+
+        suite = Suite()
+        with pytest.raises(pytest.fail.Exception, match=r"not ended after 0\.1 seconds"):
+            suite.test_responses()
+        assert all(role.is_predefined for role in suite.account.roles)
+
     def test_clean_up(self) -> None:
         """An error of the clean-up fails a rule that holds, and takes no other error's place."""
 
