@@ -8,7 +8,7 @@ import socket
 import ssl
 import traceback
 import warnings
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from itertools import product
 from pathlib import Path
@@ -37,7 +37,6 @@ from arize_roles_async import (
     RolesConnectionError,
     RolesError,
     RolesTimeoutError,
-    Timeouts,
 )
 from arize_roles_async._wire.secrets import Secret
 from arize_roles_async.transport import HttpRolesClient, HttpTransport
@@ -64,35 +63,26 @@ def is_shown(text: str) -> bool:
     return OLD[:16] in plain or NEW[:16] in plain
 
 
-def chain(error: BaseException) -> list[BaseException]:
-    """Return an exception and all that it hangs on."""
-    seen: list[BaseException] = []
-    waiting: list[BaseException | None] = [error]
-    while waiting:
-        link = waiting.pop()
-        if link is not None and link not in seen:
-            seen.append(link)
-            waiting += [link.__cause__, link.__context__, *getattr(link, "exceptions", ())]
-    return seen
-
-
-def texts(error: BaseException) -> list[str]:
-    """Return every text that an exception shows, and those that it hangs on."""
-    shown = ["".join(traceback.format_exception(error))]
-    for link in chain(error):
-        shown += [str(link), repr(link), repr(link.args), str(traverse(vars(link)))]
+def shown(error: BaseException) -> Iterator[str]:
+    """Yield every text that an exception shows, and those that it hangs on, with their frames."""
+    links = [error]
+    for link in links:
+        more = (link.__cause__, link.__context__, *getattr(link, "exceptions", ()))
+        links += [each for each in more if each is not None and each not in links]
+        yield "".join(traceback.format_exception(link))
+        # As rich shows them; it opens attrs classes.
+        yield from (
+            str(link),
+            repr(link),
+            repr(link.args),
+            repr(vars(link)),
+            f"{traverse(vars(link))}",
+        )
         if isinstance(link, RolesError):
-            shown += [repr(vars(link)), pickle.dumps(link).decode("latin-1")]
-    return shown
-
-
-def by_rich(error: BaseException) -> list[str]:
-    """Return the variables of an error's frames as rich shows them; it opens attrs classes."""
-    return [
-        str(traverse(frame.f_locals))
-        for frame, _ in traceback.walk_tb(error.__traceback__)
-        if not frame.f_code.co_filename.startswith(TESTS)
-    ]
+            yield pickle.dumps(link).decode("latin-1")
+        for frame, _ in traceback.walk_tb(link.__traceback__):
+            if not frame.f_code.co_filename.startswith(TESTS):
+                yield str(traverse(frame.f_locals))
 
 
 Failing = Callable[..., AbstractContextManager[pytest.ExceptionInfo[BaseException]]]
@@ -111,11 +101,12 @@ def failing(caplog: pytest.LogCaptureFixture) -> Generator[Failing]:
     ) -> Generator[pytest.ExceptionInfo[BaseException]]:
         with pytest.raises(kind, match=match) as caught:
             yield caught
-        shown = texts(caught.value)
-        shown += [span.to_json() for span in exporter.get_finished_spans()]
-        shown += [f"{record.getMessage()} {vars(record)}" for record in caplog.records]
-        shown += [text for link in chain(caught.value) for text in by_rich(link)]
-        assert not [text for text in shown if is_shown(text)]
+        texts = [
+            *shown(caught.value),
+            *(span.to_json() for span in exporter.get_finished_spans()),
+            *(f"{record.getMessage()} {vars(record)}" for record in caplog.records),
+        ]
+        assert not [text for text in texts if is_shown(text)]
 
     AioHttpClientInstrumentor().instrument(tracer_provider=provider)
     yield block
@@ -125,18 +116,13 @@ def failing(caplog: pytest.LogCaptureFixture) -> Generator[Failing]:
 Drive = Callable[[RolesClient], Awaitable[object]]
 
 
-CALLS = [use, create]
-EACH_CALL = pytest.mark.parametrize("call", CALLS)
+EACH_CALL = pytest.mark.parametrize("call", [use, create])
 
 
-def each_or_alternately(*tables: Iterable[object]) -> Sequence[Sequence[object]]:
-    """Return each row of the product of tables with each call, or of a sample with one of them."""
-    rows = [*product(*tables)]
-    return [
-        (*row, call)
-        for number, row in enumerate(rows)
-        for call in sized([CALLS[number % 2]], CALLS)
-    ]
+def planted(source: str, **names: Any) -> Any:  # noqa: ANN401 - a function
+    """Return the function of a source, whose frames are of no test."""
+    exec(compile(source, "of-no-test.py", "exec"), names)  # noqa: S102 - our own text
+    return names["planted"]
 
 
 def keys() -> Callable[[], str]:
@@ -177,7 +163,7 @@ BROKEN = [
     f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(KEY)}\r\n\r\n{KEY}",
     f"HTTP/1.1 200 OK\r\nX: {KEY}\0\r\n\r\n",
 ]
-STATUSES = sized([409, 503], [409, 503, 302, 400, 401, 403, 404, 422, 429, 500])
+STATUSES = sized([409, 503], [409, 503, 302, 400, 401, 403, 404, 407, 422, 429, 500])
 NAMES = ("X-Request-Id", "Retry-After", "Location", "Date", "WWW-Authenticate")
 QUOTED = [f"{name}: {KEY}" for name in NAMES]
 MANY = 2**14
@@ -204,10 +190,10 @@ ANSWERS = [
     *ENDLESS,
     http_response(200, KEY.encode().ljust(2**23)),
 ]
-ECHOED = each_or_alternately(ANSWERS)
 
 
-@pytest.mark.parametrize(("wire", "call"), ECHOED, ids=range(len(ECHOED)))
+@pytest.mark.parametrize("wire", ANSWERS, ids=range(len(ANSWERS)))
+@EACH_CALL
 async def test_echo(
     wire: bytes, call: Drive, failing: Failing, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -225,54 +211,45 @@ async def test_echo(
         assert len(line) <= 2000
 
 
-class TestFailures:
-    """Failures of a request that holds the key."""
+LIBRARY = """
+async def planted(request, timeouts):
+    headers = dict(request.headers)
+    try:
+        return await end()
+    except OSError as error:
+        error.request = request
+        raise
+"""
+"""The code of a transport, whose frame and error of the network hold the headers."""
 
-    @pytest.mark.parametrize("scheme", ["http", "https"])
-    @pytest.mark.parametrize("is_there", [True, False])
-    async def test_proxy(
-        self, scheme: str, failing: Failing, refusing_port: int, *, is_there: bool
-    ) -> None:
-        """A proxy that refuses, or is not there, shows neither the key nor its own password."""
-        refusal = http_response(407, f"who is {KEY}?".encode(), f"Proxy-Authenticate: {KEY}")
-        async with scripted(refusal) as script:
-            host = script.url.removeprefix("http://") if is_there else f"127.0.0.1:{refusing_port}"
-            url, proxy = f"{scheme}://elsewhere.example", f"http://user:hunter2@{host}"
-            async with client(url, proxy=proxy, allow_http=True) as roles:
-                with failing() as caught:
-                    await roles.list()
-        assert "hunter2" not in "".join(texts(caught.value))
 
-    @pytest.mark.parametrize("limits", [Timeouts(read=0.02), Timeouts(total=0.02, read=None)])
-    @EACH_CALL
-    async def test_timeout(self, call: Drive, limits: Timeouts, failing: Failing) -> None:
-        """A timeout shows no key."""
-        wire = f"HTTP/1.1 200 OK\r\nX: {KEY}\r\nContent-Length: 999\r\n\r\n{KEY}".encode()
+@pytest.mark.parametrize("seconds", [None, 0.02])
+@pytest.mark.parametrize("by", ["own", "lent", "library"])
+@EACH_CALL
+async def test_ended(call: Drive, by: str, seconds: float | None, failing: Failing) -> None:
+    """A call that is cancelled, or runs out of time, shows no key."""
+    begun = f"HTTP/1.1 200 OK\r\nX: {KEY}\r\nContent-Length: 999\r\n\r\n{KEY}".encode()
+    end = AsyncMock(side_effect=asyncio.Event().wait)
+    transport = Mock(HttpTransport, send=planted(LIBRARY, end=end))
+    library = HttpRolesClient(transport, NEW, retry=ONCE, timeout=seconds)
+    async with (
         # A second answer is due that never comes, so the connection stays open.
-        async with (
-            scripted(EXPIRED, wire, b"") as script,
-            client(script.url, timeout=limits) as roles,
-        ):
-            with failing():
-                await call(roles)
-
-    @LENT
-    @EACH_CALL
-    async def test_cancellation(self, call: Drive, failing: Failing, *, lent: bool) -> None:
-        """A cancellation shows no key."""
-        async with scripted(None) as script, client(script.url, lent=lent) as roles:
-            task = asyncio.ensure_future(call(roles))
-            await until(lambda: script.asked.is_set() or task.done())
+        scripted(EXPIRED, begun, b"") as script,
+        client(script.url, lent=by == "lent", timeout=seconds) as roles,
+    ):
+        task = asyncio.ensure_future(call(library if by == "library" else roles))
+        await until(lambda: len(script.requests) == 2 or end.called or task.done())
+        if seconds is None:
             task.cancel()
-            with failing(asyncio.CancelledError) as caught:
-                await task
-        # A reporter that opens objects would find the headers in aiohttp's frames.
-        frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
-        assert not [each for each in frames if each.f_globals["__name__"].startswith("aiohttp")]
+        with failing(RolesError if seconds else asyncio.CancelledError) as caught:
+            await task
+    # A reporter that opens objects would find the headers in aiohttp's frames.
+    frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
+    assert not [each for each in frames if each.f_globals["__name__"].startswith("aiohttp")]
 
 
 PLANTED = """
-def fail(*given, **more):
+def planted(*given, **more):
     held = key
     if not errors:
         return original(*given, **more)
@@ -328,13 +305,9 @@ def test_on_the_way(
     """Whatever is raised between the client and the socket, whoever wrote it, shows no key."""
     place, error, way = row
     owner, name = RAISING[place]
-    names: dict[str, Any] = {
-        "original": getattr(owner, name),
-        "errors": [RAISED[error]()],
-        "key": OLD,
-    }
-    exec(compile(PLANTED, "of-no-test.py", "exec"), names)  # noqa: S102 - our own text
-    monkeypatch.setattr(owner, name, names["fail"])
+    errors = [RAISED[error]()]
+    fail = planted(PLANTED, original=getattr(owner, name), errors=errors, key=OLD)
+    monkeypatch.setattr(owner, name, fail)
     authority = Authority(tmp_path)
 
     async def read(request: Any, handler: Any) -> Any:  # noqa: ANN401 - aiohttp's
@@ -355,7 +328,7 @@ def test_on_the_way(
             async with client(url, lent=lent, **options) as roles:
                 with failing():
                     await roles.list()
-        assert not names["errors"]
+        assert not errors
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop if way == "uvloop" else None) as runner:
         runner.run(call())
@@ -388,39 +361,6 @@ async def test_broken(failing: Failing, monkeypatch: pytest.MonkeyPatch) -> None
         await create(FakeRolesClient(Breaking(api_key=NEW), api_key=keys()))
 
 
-LIBRARY = """
-async def send(request, timeouts):
-    headers = dict(request.headers)
-    try:
-        await end()
-    except OSError as error:
-        error.request = request
-        raise Error(str(error)) from error
-"""
-
-
-@pytest.mark.parametrize("is_own", [False, True])
-@pytest.mark.parametrize("ending", ["cancelled", "timeout", "error", "error of ours"])
-async def test_library(ending: str, failing: Failing, *, is_own: bool) -> None:
-    """Frames and errors of a transport and its library, which hold the headers, show no key."""
-    end = AsyncMock(side_effect=OSError(NEW)) if "error" in ending else asyncio.Event().wait
-    of_library = KeyError if ending == "error" else RolesConnectionError
-    # As in the transport's own module.
-    names: dict[str, Any] = {"end": end, "Error": of_library}
-    names |= {"__name__": "unittest.mock"} if is_own else {}
-    exec(compile(LIBRARY, "of-no-test.py", "exec"), names)  # noqa: S102 - our own text
-    transport = Mock(HttpTransport, send=Mock(side_effect=names["send"]))
-    roles = HttpRolesClient(transport, NEW, retry=ONCE, timeout=0.02 if ending == "timeout" else 9)
-    task = asyncio.ensure_future(use(roles))
-    await until(lambda: transport.send.called)
-    if ending == "cancelled":
-        task.cancel()
-    with failing(asyncio.CancelledError if ending == "cancelled" else RolesError) as caught:
-        await task
-    if "error" in ending:
-        assert type(caught.value.__cause__) is RolesError
-
-
 def linked(name: str, value: object, error: Exception | None = None) -> Exception:
     """Return an error on which something hangs."""
     error = error or OSError("no")
@@ -436,7 +376,8 @@ ERRORS: dict[str, Callable[[str], Exception]] = {
     "argument": lambda text: UnicodeDecodeError("utf-8", text.encode(), 0, 1, "no"),
     "note": lambda text: linked("__notes__", [text]),
     "cause": lambda text: linked("__cause__", ValueError(text)),
-    "of ours": lambda text: linked("__cause__", KeyError(text), RolesConnectionError(text)),
+    "cause of ours": lambda text: linked("__cause__", KeyError(text), RolesConnectionError(text)),
+    "context of ours": lambda text: linked("__context__", KeyError(text), RolesConnectionError("")),
     "context": lambda text: linked("__context__", ValueError(text)),
     "context of a cause": lambda text: linked("__cause__", linked("__context__", KeyError(text))),
     "context and cause": lambda text: linked("__cause__", OSError(), ERRORS["context"](text)),
@@ -464,7 +405,8 @@ async def in_session(by: str, error: Exception, call: Drive) -> None:
 
 async def in_transport(error: Exception, call: Drive) -> None:
     refusal = Response(status=401, headers={}, body=EXPIRED.partition(b"\r\n\r\n")[2])
-    transport = Mock(HttpTransport, send=AsyncMock(side_effect=[refusal, *[error] * 3]))
+    end = AsyncMock(side_effect=[refusal, *[error] * 3])
+    transport = Mock(HttpTransport, send=planted(LIBRARY, end=end))
     await call(HttpRolesClient(transport, keys(), retry=ONCE))
 
 
@@ -473,13 +415,16 @@ async def in_key_function(error: Exception, call: Drive) -> None:
     await call(FakeRolesClient(FakeAccount(), api_key=lambda: cast("str", key())))
 
 
-IN_SESSION = [functools.partial(in_session, by) for by in ("middleware", "tracer")]
+PLACES = [
+    *(functools.partial(in_session, by) for by in ("middleware", "tracer")),
+    in_transport,
+    in_key_function,
+]
 
 
-PLACES = [*IN_SESSION, in_transport, in_key_function]
-
-
-@pytest.mark.parametrize(("place", "error", "call"), each_or_alternately(PLACES, ERRORS))
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("error", ERRORS)
+@EACH_CALL
 async def test_raised(
     place: Callable[[Exception, Drive], Awaitable[None]], error: str, call: Drive, failing: Failing
 ) -> None:
@@ -530,7 +475,7 @@ class Here(ThreadedResolver):
 
 @pytest.mark.parametrize("allow_http", [False, True])
 @pytest.mark.parametrize("host", ["elsewhere.example", "127.0.0.1"])
-@pytest.mark.parametrize("place", ["proxy=", "session", "trust_env", "middleware", "URL"])
+@pytest.mark.parametrize("place", ["session", "trust_env", "middleware", "URL"])
 async def test_proxy_in_plain_http(
     place: str, host: str, failing: Failing, monkeypatch: pytest.MonkeyPatch, *, allow_http: bool
 ) -> None:
@@ -546,7 +491,7 @@ async def test_proxy_in_plain_http(
     is_sent = allow_http or host == "127.0.0.1"
     where = host if place == "URL" else f"the proxy {host}"
     # At once, where the client can know it.
-    kind = ConfigurationError if place in {"proxy=", "session"} else ClientStateError
+    kind = ConfigurationError if place == "session" else ClientStateError
     refused = failing(kind, match=f"would send the API key to {where} unpro")
     async with scripted(PAGE) as script:
         proxy = script.url.replace("127.0.0.1", host)
@@ -557,9 +502,8 @@ async def test_proxy_in_plain_http(
             proxy=proxy if place == "session" else None,
             middlewares=[lead],
         ) as session:
-            options: Any = {"proxy": proxy} if place == "proxy=" else {}
             # Another name of this machine: the request goes to the proxy alone.
-            options |= {"base_url": "http://localhost:9", "allow_http": allow_http}
+            options: Any = {"base_url": "http://localhost:9", "allow_http": allow_http}
             with nullcontext() if is_sent else refused:
                 await AiohttpRolesClient(OLD, session=session, retry=ONCE, **options).list()
         assert len(script.requests) == is_sent
