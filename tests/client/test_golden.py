@@ -1,65 +1,45 @@
 """Requests and responses as bytes, written by hand from the service's REST reference."""
 
 import json
+import tomllib
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from enum import Enum
 from importlib.metadata import version
+from pathlib import Path
 from platform import python_version
 from typing import Any
 
 import pytest
 
+import arize_roles_async
 from arize_roles_async import (
+    AccountRole,
     AiohttpRolesClient,
+    AmbiguousNameError,
     InvalidResponseError,
     NotFoundError,
     OutcomeUnknownError,
     Permission,
     ProblemDetails,
     Role,
+    RoleBindingResourceType,
+    User,
 )
-from arize_roles_fake import FakeAccount
 from tests.support.clients import ONCE, SOON, account_at_noon, ask, over, serve
 from tests.support.raw_http import Script, http_response, scripted
 
+GOLDEN = tomllib.loads(Path(__file__).parents[1].joinpath("data/golden.toml").read_text("utf-8"))
+ROLE, BINDING, _, SPACE, PROJECT = (text.encode() for text in GOLDEN["records"].values())
 ROLE_ID = "Um9sZToxOmFCY0Q="
 ROLE_PATH = "/v2/roles/Um9sZToxOmFCY0Q%3D"
 
-ROLE = b"""{
-  "id": "Um9sZToxOmFCY0Q=",
-  "name": "AI Engineer",
-  "description": "Looks at projects.",
-  "permissions": ["PROJECT_READ", "DATASET_READ"],
-  "is_predefined": false,
-  "created_at": "2026-11-24T08:30:00Z",
-  "updated_at": "2026-11-24T09:45:30.5+01:00"
-}"""
-CREATED = '{"name":"A \\"B\\" \\\\ C","permissions":["PROJECT_READ","DATASET_READ"]'
-CHANGED = '{"description":"D"}'
-LINES = {
-    "list": "GET /v2/roles",
-    "get": f"GET {ROLE_PATH}",
-    "create": "POST /v2/roles",
-    "update": f"PATCH {ROLE_PATH}",
-    "delete": f"DELETE {ROLE_PATH}",
-}
-NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
-
 
 def answer(body: bytes, status: int = 200, kind: str = "application/json", *headers: str) -> bytes:
+    if status >= 400:
+        kind = "application/problem+json"
     return http_response(status, body, f"Content-Type: {kind}", *headers)
-
-
-def problem(status: int, body: bytes, *headers: str) -> bytes:
-    return answer(body, status, "application/problem+json", *headers)
-
-
-def role(number: int, name: str) -> bytes:
-    return (
-        b'{"id":"id%d","name":"%s","permissions":["ROLE_READ"],"is_predefined":false,'
-        b'"created_at":"2026-11-24T08:30:00Z","updated_at":"2026-11-24T08:30:00Z"}'
-    ) % (number, name.encode())
 
 
 def page(*items: bytes, kind: str = "roles", cursor: bytes | None = None) -> bytes:
@@ -77,6 +57,13 @@ async def client(*answers: bytes | None) -> AsyncGenerator[tuple[AiohttpRolesCli
         AiohttpRolesClient("KEY-123456", base_url=script.url, retry=ONCE) as roles,
     ):
         yield roles, script
+
+
+async def make(roles: AiohttpRolesClient, call: str) -> Any:  # noqa: ANN401
+    """Make a call that the table names with its arguments."""
+    *owner, method = call.partition(" ")[0].split(".")
+    of = getattr(roles, owner[0]) if owner else roles
+    return await getattr(of, method)(**json.loads(call.partition(" ")[2]))
 
 
 class TestRequests:
@@ -100,9 +87,9 @@ class TestRequests:
             "language-version": python_version(),
         }
 
-    async def test_user_agent(self, account: FakeAccount) -> None:
+    async def test_user_agent(self) -> None:
         """`headers` replaces the client's `User-Agent`, and so does a lent session's own."""
-        mine = {"user-agent": "mine/1"}
+        account, mine = account_at_noon(), {"user-agent": "mine/1"}
         async with (
             serve(account) as url,
             AiohttpRolesClient(account.api_key, base_url=url, headers=mine) as own,
@@ -123,70 +110,97 @@ class TestRequests:
         assert len(script.requests) == 1
 
     @pytest.mark.parametrize(
-        ("method", "arguments", "sent"),
-        [
-            ("list", {}, "?limit=50"),
-            ("list", {"limit": 100, "is_predefined": True}, "?limit=100&is_predefined=true"),
-            ("list", {"cursor": "a/b+c=&d é"}, "?limit=50&cursor=a%2Fb%2Bc%3D%26d%20%C3%A9"),
-            ("get", {}, ""),
-            ("create", {}, f"{CREATED}}}"),
-            ("create", {"description": ""}, f'{CREATED},"description":""}}'),
-            ("create", {"description": "Größe 😀"}, f'{CREATED},"description":"Größe 😀"}}'),
-            ("update", {"name": None, "permissions": None, "description": "D"}, CHANGED),
-            ("update", {"description": ""}, '{"description":""}'),
-            ("update", {"description": None}, '{"description":null}'),
-            ("update", {"permissions": ("ROLE_READ",)}, '{"permissions":["ROLE_READ"]}'),
-            ("delete", {}, ""),
-        ],
+        ("kind", "call", "sent"),
+        [(kind, *row) for kind, rows in GOLDEN["requests"].items() for row in rows.items()],
     )
-    async def test_call(self, method: str, arguments: dict[str, Any], sent: str) -> None:
-        """A call sends what it is given and no more: in the path, as a query, or as a JSON body."""
-        named = ROLE.replace(b"AI Engineer", rb"A \"B\" \\ C")
-        answers = {"list": page(), "create": answer(named, 201), "delete": NO_CONTENT}
-        permissions = [Permission.PROJECT_READ, "DATASET_READ", "PROJECT_READ"]
-        given: dict[str, dict[str, Any]] = {
-            "list": {},
-            "create": {"name": 'A "B" \\ C', "permissions": permissions},
-        }
-        async with client(answers.get(method, answer(ROLE))) as (roles, script):
-            await getattr(roles, method)(**given.get(method, {"role_id": ROLE_ID}), **arguments)
-        (request,) = script.requests
-        query, body = (sent, "") if method == "list" else ("", sent)
-        assert (script.lines, request.body) == ([LINES[method] + query], body.encode())
+    async def test_call(self, kind: str, call: str, sent: str) -> None:
+        """A call sends what it is given and no more, and returns the record that is answered."""
+        verb, target, *bodies = sent.split(" ", 2)
+        record = json.loads(GOLDEN["records"][kind])
+        if call.startswith("get "):
+            record["id"] = json.loads(call.removeprefix("get "))["role_id"]
+        shown = json.dumps(record).encode()
+        answered = answer(shown, 201 if verb == "POST" else 200)
+        if "?" in target:
+            answered = page(shown, kind=f"{kind}s")
+        elif verb == "DELETE":
+            answered = b"HTTP/1.1 204 No Content\r\n\r\n"
+        async with client(answered) as (roles, script):
+            found = await make(roles, call)
+        (request,), body = script.requests, "".join(bodies).encode()
+        assert (script.lines, request.body) == ([f"{verb} {target}"], body)
         assert request.headers["authorization"] == "Bearer KEY-123456"
         assert request.headers.get("content-type") == ("application/json" if body else None)
-        assert request.headers.get("content-length", "0") == str(len(body.encode()))
+        assert request.headers.get("content-length", "0") == str(len(body))
         assert "transfer-encoding" not in request.headers
+        if found is not None:
+            assert found.to_dict().get(f"{kind}s", [found.to_dict()]) == [record]
+        assert (found is None) is (verb == "DELETE")
 
-    @pytest.mark.parametrize(
-        ("role_id", "segment"),
-        [
-            ("a+b/c==", "a%2Bb%2Fc%3D%3D"),
-            ("..", "%2E%2E"),
-            ("%2F", "%252F"),
-            ("../roles", "..%2Froles"),
-            ("a?b#c&d", "a%3Fb%23c%26d"),
-            ("é", "%C3%A9"),
-        ],
-    )
-    async def test_id_in_path(self, role_id: str, segment: str) -> None:
-        """An ID is one segment of the path, whatever it holds."""
-        body = json.dumps({**json.loads(ROLE), "id": role_id}).encode()
-        async with client(answer(body)) as (roles, script):
-            await roles.get(role_id=role_id)
-        assert script.lines == [f"GET /v2/roles/{segment}"]
+    async def test_enums(self) -> None:
+        """An enumeration is sent as its text, also an application's whose `str` is another."""
+
+        class Kind(str, Enum):  # noqa: UP042 - applications have such
+            PROJECTS = "PROJECT"
+
+        kinds: list[Any] = [Kind.PROJECTS, RoleBindingResourceType.PROJECT]
+        async with client(*[page(kind="role_bindings")] * 2, answer(ROLE)) as (roles, script):
+            for kind in kinds:
+                await roles.role_bindings.list(resource_type=kind)
+            await roles.update(role_id=ROLE_ID, permissions=[Permission.ROLE_READ])
+        line = "GET /v2/role-bindings?limit=50&resource_type=PROJECT"
+        assert script.lines == [line, line, f"PATCH {ROLE_PATH}"]
+        assert script.requests[-1].body == b'{"permissions":["ROLE_READ"]}'
 
     async def test_walk(self) -> None:
         """A walk follows cursors, each when it gets there, until the service says that it ends."""
-        end = b'{"roles":[%s],"pagination":{"has_more":false,"next_cursor":"two"}}' % role(1, "A")
+        end = b'{"roles":[%s],"pagination":{"has_more":false,"next_cursor":"two"}}' % ROLE
         filters = "limit=1&cursor={}&is_predefined=false"
         lines = [f"GET /v2/roles?{filters.format(cursor)}" for cursor in ("from", "t%2Fo%3D")]
-        async with client(page(role(2, "B"), cursor=b"t/o="), answer(end)) as (roles, script):
+        async with client(page(ROLE, cursor=b"t/o="), answer(end)) as (roles, script):
             walk = aiter(roles.list(limit=1, cursor="from", is_predefined=False))
-            assert (await anext(walk)).name == "B"
+            assert (await anext(walk)).id == ROLE_ID
             assert script.lines == lines[:1]
-            assert [role.name async for role in walk] == ["A"]
+            assert [role.id async for role in walk] == [ROLE_ID]
         assert script.lines == lines
+
+    async def test_find(self) -> None:
+        """A search walks the spaces and then the projects, with the filters of the service."""
+        other = BINDING.replace(b"Um9sZToxOmFCY0Q=", b"Um9sZToyOmFCY0Q=")
+        pages = (page(other, kind="role_bindings"), page(BINDING, other, kind="role_bindings"))
+        async with client(*pages) as (roles, script):
+            found = roles.role_bindings.find(role_id=ROLE_ID, user_id="VXNlcjoxOmFCY0Q=")
+            assert [each.to_dict() async for each in found] == [json.loads(BINDING)]
+        assert script.lines == [
+            f"GET /v2/role-bindings?limit=100&resource_type={kind}&user_id=VXNlcjoxOmFCY0Q%3D"
+            for kind in ("SPACE", "PROJECT")
+        ]
+
+    async def test_in_space(self) -> None:
+        """A space is looked up once a walk, also of the same listing; its ID is sent as it is.
+
+        A space that is on two pages, since others were added between them, is one.
+        """
+        space, project = (each.replace(b"U3BhY2U6MTpiRnVM", b"ml") for each in (SPACE, PROJECT))
+        other = project.replace(b'"churn"', b'"churn 2"')
+        pages = [
+            ("spaces?limit=100&name=ML", (SPACE,), b"c1"),
+            ("spaces?limit=100&cursor=c1&name=ML", (SPACE,), None),
+            ("projects?limit=7&space_id=U3BhY2U6MTpiRnVM", (PROJECT,), b"c1"),
+            ("projects?limit=7&cursor=c1&space_id=U3BhY2U6MTpiRnVM", (), None),
+            ("spaces?limit=100&name=ML", (space,), None),
+            ("projects?limit=7&space_id=ml", (), None),
+            ("spaces?limit=100&name=ML", (space,), None),
+            ("projects?limit=100&name=churn&space_id=ml", (other,), b"c1"),
+            ("projects?limit=100&cursor=c1&name=churn&space_id=ml", (project,), None),
+        ]
+        answers = [page(*items, kind=x.split("?")[0], cursor=more) for x, items, more in pages]
+        async with client(*answers) as (roles, script):
+            listing = roles.directory.projects(in_space="ML", limit=7)
+            assert [len(await listing.all()) for _ in range(2)] == [1, 0]
+            found = await roles.directory.get_project(project="churn", in_space="ML")
+            assert found.space_id == "ml"
+        assert script.lines == [f"GET /v2/{line}" for line, *_ in pages]
 
 
 class TestAnswers:
@@ -198,8 +212,8 @@ class TestAnswers:
             found = await roles.get(role_id=ROLE_ID.rstrip("="))
         assert found == Role(
             id="Um9sZToxOmFCY0Q=",
-            name="AI Engineer",
-            description="Looks at projects.",
+            name='A "B" \\ C',
+            description="Looks.",
             permissions=(Permission.PROJECT_READ, Permission.DATASET_READ),
             is_predefined=False,
             created_at=datetime(2026, 11, 24, 8, 30, tzinfo=UTC),
@@ -207,30 +221,38 @@ class TestAnswers:
         )
 
     @pytest.mark.parametrize(
-        ("text", "moment"),
+        ("text", "moment", "kind"),
         [
-            (b"2026-11-24t08:30:00.1z", "2026-11-24T08:30:00.100000+00:00"),
-            (b"2026-11-24T08:30:00.123456789+05:30", "2026-11-24T08:30:00.123457+05:30"),
-            (b"2026-12-31T23:59:60Z", "2026-12-31T23:59:59+00:00"),
+            (b"24t08:30:00.1z", "24T08:30:00.100000+00:00", "application/json"),
+            (
+                *(b"24T08:30:00.123456789+05:30", "24T08:30:00.123457+05:30"),
+                "Application/JSON;charset=utf-8",
+            ),
+            (b"24T23:59:60Z", "24T23:59:59+00:00", "application/x.JSON"),
         ],
     )
-    async def test_timestamps(self, text: bytes, moment: str) -> None:
-        """A timestamp has any offset and any number of digits."""
-        async with client(answer(ROLE.replace(b"2026-11-24T08:30:00Z", text))) as (roles, _):
+    async def test_forms(self, text: bytes, moment: str, kind: str) -> None:
+        """A timestamp has any offset and number of digits, and a media type has no case."""
+        body = ROLE.replace(b"24T08:30:00+00:00", text)
+        async with client(answer(body, 200, kind)) as (roles, _):
             found = await roles.get(role_id=ROLE_ID)
-        assert found.created_at.isoformat() == moment
+        assert found.created_at.isoformat() == f"2026-11-{moment}"
 
-    @pytest.mark.parametrize("kind", ["Application/JSON;charset=utf-8", "application/x.JSON"])
-    async def test_media_type(self, kind: str) -> None:
-        """A media type has no case."""
-        async with client(answer(ROLE, 200, kind)) as (roles, _):
-            assert (await roles.get(role_id=ROLE_ID)).id == ROLE_ID
+    @pytest.mark.parametrize("text", ["PROJECT", "FOLDER"])
+    async def test_newer_type(self, text: str) -> None:
+        """A type of resource that is newer than the library is a string, and converts as one."""
+        body = BINDING.replace(b"PROJECT", text.encode())
+        async with client(answer(body)) as (roles, _):
+            binding = await roles.role_bindings.get(binding_id="Um9sZUJpbmRpbmc6MTphQmNE")
+        kind = RoleBindingResourceType if text == "PROJECT" else str
+        assert (binding.resource_type, type(binding.resource_type)) == (text, kind)
+        assert type(binding).from_dict(binding.to_dict()) == binding
 
     async def test_problem(self) -> None:
         """A problem becomes the error of its status."""
         body = b"""{"type":"https://arize.com/docs/ax/rest-reference/errors#x","title":"A title",
       "status":404,"detail":"What was wrong.","instance":"/v2/roles/1","other":[1]}"""
-        async with client(problem(404, body, "x-REQUEST-id: request-7")) as (roles, _):
+        async with client(answer(body, 404, "", "x-REQUEST-id: request-7")) as (roles, _):
             with pytest.raises(NotFoundError) as caught:
                 await roles.get(role_id=ROLE_ID)
         error = caught.value
@@ -248,73 +270,73 @@ class TestAnswers:
             f"GET {ROLE_PATH} answered 404 A title: What was wrong. (request id request-7)"
         )
 
-    async def test_create_other(self) -> None:
-        """A role with another name answers another request, so the client reads the list."""
-        async with client(answer(ROLE, 201), page()) as (roles, script):
-            with pytest.raises(OutcomeUnknownError, match="it holds another name than"):
-                await roles.create(name="A", permissions=["ROLE_READ"])
-        assert script.lines == ["POST /v2/roles", "GET /v2/roles?limit=100"]
-
     async def test_create_no_permissions(self) -> None:
         """A role whose permissions are withheld may be the one that was made, or another."""
-        conflict = problem(409, b'{"title":"Resource conflict","status":409}')
-        withheld = role(1, "A").replace(b'"permissions":["ROLE_READ"],', b"")
+        conflict = answer(b'{"title":"Resource conflict","status":409}', 409)
+        withheld = ROLE.replace(b'"permissions":["PROJECT_READ","DATASET_READ"],', b"")
         async with client(answer(b"", 502), conflict, page(withheld)) as (roles, _):
             with pytest.raises(OutcomeUnknownError):
-                await roles.with_options(retry=SOON).create(name="A", permissions=["ROLE_READ"])
+                await roles.with_options(retry=SOON).create(
+                    name='A "B" \\ C', permissions=["ROLE_READ"]
+                )
 
     @pytest.mark.parametrize(
-        ("wire", "why"),
+        ("kind", "words", "row"),
+        [(kind, *row) for kind, rows in GOLDEN["errors"].items() for row in rows.items()],
+    )
+    async def test_error(self, kind: str, words: str, row: list[Any]) -> None:
+        """An answer that makes no sense, or does not fit, is an error that says why."""
+        call, answered, error, attributes = row
+        status, _, body = answered.partition(" ")
+        async with client(answer(body.encode(), int(status)), page(kind=kind)) as (roles, _):
+            with pytest.raises(getattr(arize_roles_async, error)) as caught:
+                await make(roles, call)
+        assert words in str(caught.value)
+        for name, value in attributes.items():
+            expected = tuple(value) if isinstance(value, list) else value
+            assert getattr(caught.value, name) == expected
+
+    @pytest.mark.parametrize(
+        ("body", "why"),
         [
-            (answer(b"<html>"), "not valid JSON"),
-            (answer(b"[" * 900 + b'"\\u0041"' + b"]" * 900), "not as expected"),
-            (answer(b"[%s0]" % (b"0," * 210_000)), "must hold at most 200000 values"),
-            (answer(ROLE.replace(b"08:30:00Z", b"08:30:00")), "$.created_at: "),
-            (answer(ROLE.replace(b'"PROJECT_READ"', b'"X",' * 1000 + b'"Y"')), "$.permissions: "),
-            (answer(ROLE.replace(b"ToxOm", b"ToyOm")), "another id than was asked for"),
+            (b"[" * 900 + b'"\\u0041"' + b"]" * 900, "not as expected"),
+            (ROLE.replace(b'"PROJECT_READ"', b'"X",' * 1000 + b'"Y"'), "$.permissions: "),
         ],
     )
-    async def test_malformed(self, wire: bytes, why: str) -> None:
-        """An answer that makes no sense is an error that says why."""
-        async with client(wire) as (roles, _):
+    async def test_large(self, body: bytes, why: str) -> None:
+        """So is one that is nested too deeply, or holds too much."""
+        async with client(answer(body)) as (roles, _):
             with pytest.raises(InvalidResponseError) as caught:
                 await roles.get(role_id=ROLE_ID)
         assert why in str(caught.value)
-        assert (caught.value.status, caught.value.method) == (200, "GET")
-        assert caught.value.path == ROLE_PATH
+
+    async def test_many(self) -> None:
+        """Of eleven with one name, the message has ten IDs, and the error all."""
+        spaces = (SPACE.replace(b"U3BhY2U6MTpiRnVM", b"id %d" % number) for number in range(11))
+        async with client(page(*spaces, kind="spaces")) as (roles, _):
+            with pytest.raises(AmbiguousNameError) as caught:
+                await roles.directory.get_space(space="ML")
+        of = "(organization 'T3JnYW5pemF0aW9uOjEwMDE6eFl6Vw==')"
+        assert f"'id 0' {of}, 'id 1' {of}, " in str(caught.value)
+        assert str(caught.value).endswith(f"'id 9' {of} and 1 more")
+        assert (caught.value.name, len(caught.value.ids)) == ("ML", 11)
 
 
-@pytest.fixture
-def account() -> FakeAccount:
-    return account_at_noon()
+def test_shown() -> None:
+    """Times are shown in ISO form, and a user's role without a name by its type."""
+    user = User(id="a", created_at=datetime(2026, 11, 24, tzinfo=UTC))
+    assert repr(user).endswith("is_developer=None, created_at=2026-11-24T00:00:00+00:00)")
+    assert repr(User(id="a")).endswith("created_at=None)")
+    assert str(AccountRole(type="PREDEFINED")) == "PREDEFINED"
 
 
-ANSWERS = [
-    (
-        *("GET /v2/roles?is_predefined=false&color=red", "", 200),
-        """{"roles":[{"id":"Og/+YQ==","name":"A","description":"Old.","permissions":["ROLE_READ"],
-"is_predefined":false,"created_at":"2026-01-01T12:00:00Z","updated_at":"2026-01-01T12:00:00Z"}
-],"pagination":{"has_more":false}}""",
-    ),
-    (
-        "POST /v2/roles",
-        '{"name": "AI Engineer", "permissions": ["PROJECT_READ"], "description": "Größe"}',
-        201,
-        """{"id":"Um9sZToyOmJubG8=","name":"AI Engineer","description":"Größe",
-"permissions":["PROJECT_READ"],"is_predefined":false,
-"created_at":"2026-01-01T12:00:01.500000Z","updated_at":"2026-01-01T12:00:01.500000Z"}""",
-    ),
-    # An ID may be escaped or not.
-    ("DELETE /v2/roles/Og%2F%2BYQ%3D%3D", "", 204, ""),
-    ("DELETE /v2/roles/Um9sZToyOmJubG8=", "", 204, ""),
-]
-
-
-def test_fake(account: FakeAccount) -> None:
+def test_fake() -> None:
     """The fake's answers, byte by byte."""
+    account = account_at_noon()
     account.add_role("A", ["ROLE_READ"], id="Og/+YQ==", description="Old.")
     account.advance(1.5)
-    for line, sent, status, body in ANSWERS:
-        reply = ask(account, line, sent.encode() or None)
-        assert (reply.status, reply.body.decode()) == (status, body.replace("\n", "")), line
-        assert reply.headers.get("Content-Type") == ("application/json" if body else None)
+    for sent, answered in GOLDEN["fake"].items():
+        verb, target, *body = sent.split(" ", 2)
+        reply = ask(account, f"{verb} {target}", "".join(body).encode() or None)
+        assert f"{reply.status} {reply.body.decode()}" == answered, sent
+        assert reply.headers.get("Content-Type") == ("application/json" if reply.body else None)
