@@ -20,7 +20,7 @@ from typing import Final, TypeAlias, TypeVar, cast
 import msgspec
 
 from arize_roles_async._values import errors
-from arize_roles_async._values.options import LONGEST_WAIT, RetryPolicy, Timeouts, check_type
+from arize_roles_async._values.options import LONGEST_WAIT, Options, RetryPolicy
 from arize_roles_async._values.text import append
 from arize_roles_async._wire.problems import invalid_response, status_error
 from arize_roles_async._wire.request import Request
@@ -68,21 +68,6 @@ _CLOCK_ERROR: Final = 300.0
 
 _REFUSED_TOO_LONG: Final = 300.0
 """Seconds without a grant after which a 429 counts as a failed attempt."""
-
-
-class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """What a client is given for its calls."""
-
-    timeouts: Timeouts
-    retry: RetryPolicy
-    background: bool = False
-    name: str | None = None
-    """The name of the client, for the log."""
-
-    def __post_init__(self) -> None:
-        check_type("retry", self.retry, RetryPolicy, "a RetryPolicy")
-        check_type("background", self.background, bool, "True or False")
-        check_type("name", self.name, str | None, "a string")
 
 
 class Collection(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,11 +12,11 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from arize_roles_async._calls.api_key import ApiKey, KeySource
-from arize_roles_async._calls.call import Collection, Options, TimeLimit, retry_delay
+from arize_roles_async._calls.call import Collection, TimeLimit, retry_delay
 from arize_roles_async._calls.driver import DrivenCall, Shared
 from arize_roles_async._calls.protocol import Client
 from arize_roles_async._values import errors
-from arize_roles_async._values.options import RetryPolicy, Timeouts, check_seconds
+from arize_roles_async._values.options import Options, RetryPolicy, Timeouts, check_seconds
 from arize_roles_async._wire.secrets import takes_secrets
 
 _L_co = TypeVar("_L_co", covariant=True)

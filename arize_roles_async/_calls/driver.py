@@ -17,7 +17,6 @@ from arize_roles_async._calls.call import (
     Collection,
     Exchange,
     FindOutcome,
-    Options,
     Outcome,
     Retry,
     TimeLimit,
@@ -27,7 +26,7 @@ from arize_roles_async._calls.queue import BACKGROUND, Queue, Slots, Waiter
 from arize_roles_async._calls.transport import Event, Transport
 from arize_roles_async._values import errors
 from arize_roles_async._values.models import ListResponse, Model
-from arize_roles_async._values.options import check_count
+from arize_roles_async._values.options import Options, check_count
 from arize_roles_async._values.requests import PageRequest
 from arize_roles_async._values.text import one_line
 from arize_roles_async._wire.decode import decode_item, decode_page

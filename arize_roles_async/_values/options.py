@@ -5,6 +5,7 @@ from types import UnionType
 from typing import Final, cast
 
 import attr
+import msgspec
 
 from arize_roles_async._values.errors import ConfigurationError
 from arize_roles_async._values.text import quoted
@@ -100,3 +101,18 @@ class RetryPolicy:
         for name in ("backoff", "max_backoff", "max_retry_after"):
             if (seconds := getattr(self, name)) is not None or name != "max_retry_after":
                 check_seconds(f"RetryPolicy.{name}", seconds)
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client is given for its calls."""
+
+    timeouts: Timeouts
+    retry: RetryPolicy
+    background: bool = False
+    name: str | None = None
+    """The name of the client, for the log."""
+
+    def __post_init__(self) -> None:
+        check_type("retry", self.retry, RetryPolicy, "a RetryPolicy")
+        check_type("background", self.background, bool, "True or False")
+        check_type("name", self.name, str | None, "a string")
