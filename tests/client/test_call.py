@@ -24,8 +24,9 @@ from arize_roles_async import (
     StatusError,
     Timeouts,
 )
-from arize_roles_async._calls.call import AskKey, Call, Exchange, FindOutcome, Options, Retry
+from arize_roles_async._calls.call import AskKey, Call, Exchange, FindOutcome, Retry
 from arize_roles_async._roles.requests import ROLES
+from arize_roles_async._values.options import Options
 from arize_roles_async._wire.decode import decode
 from arize_roles_async._wire.secrets import Secret
 

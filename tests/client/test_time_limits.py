@@ -8,8 +8,9 @@ import pytest
 
 from arize_roles_async import ClientStateError, RetryPolicy, RolesTimeoutError, Timeouts
 from arize_roles_async._aiohttp.time_limits import AsyncioTimeLimit, TimeLimits
-from arize_roles_async._calls.call import Call, Options
+from arize_roles_async._calls.call import Call
 from arize_roles_async._roles.requests import ROLES
+from arize_roles_async._values.options import Options
 from tests.support.event_loop import LoopClock, settle
 
 
