@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Literal, TypeVar, assert_never
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -27,8 +27,8 @@ from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_async._wire.secrets import Secret, takes_secrets
 from arize_roles_fake._account.account import FakeAccount
-from arize_roles_fake._testing.faults import Reply, reply_of
-from arize_roles_fake._testing.incoming import ClientCall, InProcessRequest
+from arize_roles_fake._testing.fault_rules import WHOLE
+from arize_roles_fake._testing.faults import ClientCall, InProcessRequest, Reply, reply_of
 from arize_roles_fake._testing.loops import is_open, running_loop
 from arize_roles_fake._testing.timeline import (
     Clock,
@@ -196,12 +196,12 @@ class AccountTransport(Transport):
             )
         )
         reply = reply_of(answer)
-        if reply.breakage not in {"refused", "unreachable"}:
+        if reply.delivery.is_connected:
             call.mark_sent(began.timestamp())
         if reply.blocked is not None:
             with waiting_in_real_time(self._clock):
                 await reply.blocked.keep_open()
-        if reply.breakage is not None or reply.delay:
+        if reply.delivery is not WHOLE or reply.delay:
             await self._deliver(reply, began, request, call)
         if reply.status == _PROXY_AUTHENTICATION_REQUIRED:
             raise RolesConnectionError(
@@ -212,19 +212,11 @@ class AccountTransport(Transport):
 
     async def _deliver(self, reply: Reply, began: datetime, request: Request, call: Call) -> None:
         """Delay or break a reply on its way, as the test scripted, up to the limits of the call."""
-        seconds = reply.delay
-        limit: Literal["connect", "read"] = "read"
-        match reply.breakage:
-            case "refused":
-                raise RolesConnectionError(f"{request}: the connection was refused")
-            case "unreachable":
-                seconds, limit = math.inf, "connect"
-            case "silent":
-                seconds = math.inf
-            case "lost" | "truncated" | "malformed" | "undecodable" | None:
-                pass
-            case _:
-                assert_never(reply.breakage)
+        delivery = reply.delivery
+        if delivery.ends and not delivery.is_connected:
+            raise RolesConnectionError(f"{request}: the connection was refused")
+        seconds = reply.delay if delivery.ends else math.inf
+        limit: Literal["connect", "read"] = "read" if delivery.is_connected else "connect"
         timeouts = call.options.timeouts
         bound = timeouts.connect if limit == "connect" else timeouts.read
         bound = math.inf if bound is None else bound
@@ -243,7 +235,7 @@ class AccountTransport(Transport):
             raise RolesTimeoutError(
                 f"{request}: no {missing}", limit=limit, seconds=bound, sent=limit == "read"
             )
-        if reply.breakage in {"lost", "truncated", "undecodable"}:
+        if not delivery.is_http:
             raise RolesConnectionError(
                 f"{request}: the connection failed before the complete response arrived", sent=True
             )

@@ -12,6 +12,7 @@ from itertools import count
 from pathlib import Path
 from typing import Final, cast
 
+import attrs
 import msgspec
 
 from arize_roles_async._directory.models import Project, Space, User
@@ -28,7 +29,13 @@ from arize_roles_fake._service.ids import Ids, tenant_of
 from arize_roles_fake._service.service import answer as answer_of
 from arize_roles_fake._service.service import operation_of
 from arize_roles_fake._service.state import State
-from arize_roles_fake._service.wire import bearer, members_of, problem_response
+from arize_roles_fake._service.wire import (
+    ParsedRequest,
+    bearer,
+    members_of,
+    parse,
+    problem_response,
+)
 from arize_roles_fake._testing import account_file
 from arize_roles_fake._testing.account_file import (
     AccountData,
@@ -40,16 +47,17 @@ from arize_roles_fake._testing.account_file import (
 )
 from arize_roles_fake._testing.blocked import Blocked
 from arize_roles_fake._testing.call_log import LoggedCall
-from arize_roles_fake._testing.fault_rules import Breakage
-from arize_roles_fake._testing.faults import Reply, ScriptedFault, failed_answer
-from arize_roles_fake._testing.incoming import (
-    IncomingRequest,
+from arize_roles_fake._testing.fault_rules import DELIVERIES, WHOLE, Breakage
+from arize_roles_fake._testing.faults import (
+    ClientCall,
     InProcessRequest,
-    Matcher,
-    incoming_of,
+    Reply,
+    ScriptedFault,
+    failed_answer,
 )
 from arize_roles_fake._testing.limits import Latency
 from arize_roles_fake._testing.make_role import warn_of_misspelled
+from arize_roles_fake._testing.received import Matcher, ReceivedCall, received
 from arize_roles_fake._testing.recorder import running_recorder
 
 DEFAULT_API_KEY: Final = "fake-api-key"
@@ -337,14 +345,14 @@ class FakeAccount(Contents, Script, Assertions):
         with self._lock:
             key = Secret(bearer(request.headers.get("Authorization", "")))
             running_recorder().note_call(self, (*self._state.keys, key.reveal()))
-            operation, attempt = operation_of(request), 1 + _retries(request)
-            call = self._faults.call_of(request, attempt)
-            incoming = incoming_of(self._state, operation, request, call, attempt)
-            answer, breakage = self._answer(key, incoming)
+            parsed = parse(request, operation_of(request))
+            asked = received(self._state, parsed, 1 + _retries(request))
+            call = self._faults.call_of(request, asked.attempt)
+            answer, breakage = self._answer(key, parsed, asked, call)
             if breakage or answer.status >= 400:  # noqa: PLR2004 - a failure
-                self._faults.note_failure(incoming)
+                self._faults.note_failure(asked, call)
             latencies = self._scripted_as(Latency)[::-1]
-            latency = next((each for each in latencies if each.calls.match(incoming)), _NO_LATENCY)
+            latency = next((each for each in latencies if each.calls.match(asked)), _NO_LATENCY)
             latency.was_used = True
             blocks = [each for each in self._scripted_as(Blocked) if not each.is_released]
             now = self.now()
@@ -357,23 +365,16 @@ class FakeAccount(Contents, Script, Assertions):
                 },
                 body=answer.body,
                 delay=latency.seconds,
-                breakage=breakage,
+                delivery=WHOLE if breakage is None else DELIVERIES[breakage],
                 real_time=latency.real_time,
-                blocked=next((each for each in blocks if each.calls.match(incoming)), None),
+                blocked=next((each for each in blocks if each.calls.match(asked)), None),
             )
             logged = LoggedCall(
-                operation=operation,
-                role=incoming.role,
-                user=incoming.user,
-                resource=incoming.resource,
+                **attrs.asdict(asked, recurse=False),
                 api_key=key.reveal(),
                 outcome=breakage or answer.status,
                 duration=latency.seconds,
-                attempt=attempt,
                 at=now,
-                request=request,
-                arguments=incoming.arguments,
-                about=incoming.about,
             )
             self._log.append(logged)
             for each in blocks:
@@ -381,9 +382,9 @@ class FakeAccount(Contents, Script, Assertions):
             return reply
 
     def _answer(
-        self, key: Secret[str], incoming: IncomingRequest
+        self, key: Secret[str], parsed: ParsedRequest, asked: ReceivedCall, call: ClientCall
     ) -> tuple[Response, Breakage | None]:
-        request, grants = incoming.parsed.request, self._state.keys.get(key.reveal())
+        request, grants = parsed.request, self._state.keys.get(key.reveal())
         is_any = isinstance(request, InProcessRequest) and request.unknown_key_is_first
         if grants is None and is_any and key.reveal() not in self._removed_keys:
             grants = next(iter(self._state.keys.values()), None)
@@ -393,10 +394,10 @@ class FakeAccount(Contents, Script, Assertions):
         wait = 0 if self._bucket is None else self._bucket.wait(self.now())
         if wait:
             return problem_response(429, "too many requests", {"Retry-After": str(wait)}), None
-        fault = self._faults.strike(incoming, self._scripted_as(ScriptedFault))
+        fault = self._faults.strike(asked, call, self._scripted_as(ScriptedFault))
         if fault is not None and fault.when == "before":
             return failed_answer(fault, None)
-        answer = answer_of(self._state, incoming.operation, grants, incoming.parsed)
+        answer = answer_of(self._state, grants, parsed)
         return (answer, None) if fault is None else failed_answer(fault, answer)
 
 

@@ -9,8 +9,8 @@ from arize_roles_fake._service.service import OPERATIONS, Operation
 from arize_roles_fake._service.state import State
 from arize_roles_fake._testing.call_log import LoggedCall
 from arize_roles_fake._testing.expectations import binding_differences, role_differences
-from arize_roles_fake._testing.incoming import Matcher
 from arize_roles_fake._testing.make_role import reject_string
+from arize_roles_fake._testing.received import Matcher
 
 
 class Assertions:

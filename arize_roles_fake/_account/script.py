@@ -11,8 +11,8 @@ from arize_roles_fake._testing import limits
 from arize_roles_fake._testing.blocked import Blocked
 from arize_roles_fake._testing.fault_rules import Breakage, FaultArguments, When
 from arize_roles_fake._testing.faults import Fault, Faults, ScriptedFault
-from arize_roles_fake._testing.incoming import Matcher
 from arize_roles_fake._testing.limits import Latency, ShortPages, TokenBucket
+from arize_roles_fake._testing.received import Matcher
 from arize_roles_fake._testing.recorder import Expectation, running_recorder, unused_of
 
 _S = TypeVar("_S", bound=Expectation)

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Collection, Generator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from email.utils import format_datetime
 from itertools import count
-from typing import Any, Final, Self, assert_never
+from typing import Any, Final, Self
 
 from aiohttp import web
 from anyio.from_thread import BlockingPortal, start_blocking_portal
@@ -218,23 +218,17 @@ async def _accept_pending() -> None:
 
 async def _deliver(request: web.Request, reply: Reply) -> web.StreamResponse:
     """Send a reply, or drop the connection as the test scripted."""
+    delivery = reply.delivery
+    if delivery.part == "whole":
+        return web.Response(status=reply.status, headers=reply.headers, body=reply.body or None)
     response = web.StreamResponse(status=reply.status, headers=reply.headers)
-    match reply.breakage:
-        case None | "malformed" | "undecodable":
-            body = reply.body or None
-            return web.Response(status=reply.status, headers=reply.headers, body=body)
-        case "silent" | "unreachable":
-            while request.transport is not None:  # noqa: ASYNC110 - until the caller gives up
-                await asyncio.sleep(_POLL)
-        case "truncated":
-            response.content_length = len(reply.body) + 1
-            with suppress(ConnectionResetError):  # The caller may have left.
-                await response.prepare(request)
-                await response.write(reply.body[: len(reply.body) // 2])
-        case "lost" | "refused":
-            pass
-        case _:
-            assert_never(reply.breakage)
+    while not delivery.ends and request.transport is not None:  # noqa: ASYNC110 - the caller waits
+        await asyncio.sleep(_POLL)
+    if delivery.part == "half":
+        response.content_length = len(reply.body) + 1
+        with suppress(ConnectionResetError):  # The caller may have left.
+            await response.prepare(request)
+            await response.write(reply.body[: len(reply.body) // 2])
     if request.transport is not None:
         request.transport.abort()
     return response

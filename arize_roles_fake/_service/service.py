@@ -63,9 +63,9 @@ def _operations_at(path: str) -> dict[str, str]:
     return _ROUTES[collection][1] if collection in _ROUTES and segment else {}
 
 
-def answer(state: State, operation: str, grants: Grants, request: ParsedRequest) -> Response:
+def answer(state: State, grants: Grants, request: ParsedRequest) -> Response:
     """Return the answer to a request with a known key; a failure is a problem document."""
-    if operation not in _HANDLERS:
+    if request.operation not in _HANDLERS:
         asked = request.request
         allowed = _operations_at(asked.path)
         if not allowed:
@@ -73,7 +73,7 @@ def answer(state: State, operation: str, grants: Grants, request: ParsedRequest)
         detail = f"{asked.method} is not allowed here"
         return problem_response(405, detail, {"Allow": ", ".join(allowed)})
     try:
-        return _HANDLERS[operation](state, grants, request)
+        return _HANDLERS[request.operation](state, grants, request)
     except InvalidBodyError as error:
         return problem_response(state.assumptions.invalid_body, str(error))
     except ValidationError as error:

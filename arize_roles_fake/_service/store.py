@@ -159,7 +159,7 @@ class Store(Generic[Record]):
         return len(self._lists.get(name, ()))
 
 
-class RoleStore(Store[Role]):
+class RoleTable(Store[Role]):
     """Roles with unique names, in the lists `all`, `custom` and `predefined`."""
 
     def __init__(self, ids: Ids, normalize: Callable[[str], str]) -> None:
@@ -178,7 +178,7 @@ class RoleStore(Store[Role]):
         return self._records.get(self._ids.get(self.normalize(name), ""))
 
 
-class BindingStore(Store[RoleBinding]):
+class BindingTable(Store[RoleBinding]):
     """Role bindings, one at most for each user and resource.
 
     There is a list of all, of each type of resource, of each user's for a type, and of each role's.
@@ -200,8 +200,8 @@ class Records:
     """All the records of an account."""
 
     def __init__(self, ids: Ids, normalize: Callable[[str], str]) -> None:
-        self.roles: RoleStore = RoleStore(ids, normalize)
-        self.bindings: BindingStore = BindingStore("RoleBinding", ids)
+        self.roles: RoleTable = RoleTable(ids, normalize)
+        self.bindings: BindingTable = BindingTable("RoleBinding", ids)
         self.users: Store[User] = Store("User", ids)
         self.spaces: Store[Space] = Store("Space", ids)
         self.projects: Store[Project] = Store("Model", ids)

@@ -37,6 +37,7 @@ class ParsedRequest(msgspec.Struct, frozen=True):
     """A request, parsed where it comes in."""
 
     request: Request
+    operation: str
     id: str
     """The ID at the end of the path."""
     query: dict[str, Any]
@@ -46,7 +47,7 @@ class ParsedRequest(msgspec.Struct, frozen=True):
     """Why the body is no JSON."""
 
 
-def parse(request: Request) -> ParsedRequest:
+def parse(request: Request, operation: str) -> ParsedRequest:
     body: object = None
     flaw: str | None = "is not valid JSON: it is empty"
     if request.body:
@@ -54,7 +55,8 @@ def parse(request: Request) -> ParsedRequest:
             body, flaw = _json.parse_json(request.body), None
         except ValueError as error:
             flaw = str(error)
-    return ParsedRequest(request, _last_segment(request.path), _query_of(request), body, flaw)
+    segment, query = _last_segment(request.path), _query_of(request)
+    return ParsedRequest(request, operation, segment, query, body, flaw)
 
 
 _Q = TypeVar("_Q", bound=PageRequest)

@@ -8,8 +8,8 @@ from typing import Final
 import anyio
 
 from arize_roles_async._values.errors import ClientStateError
-from arize_roles_fake._testing.incoming import Matcher
 from arize_roles_fake._testing.loops import call_soon, running_loop
+from arize_roles_fake._testing.received import Matcher
 
 MAX_SECONDS: Final = 60.0
 """Real seconds after which a call that a test forgot to release ends with an error."""

@@ -2,17 +2,16 @@
 
 import reprlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any
 from urllib.parse import unquote
 
 import attrs
 
 from arize_roles_async._values.text import one_line
-from arize_roles_async._wire.request import Request
 from arize_roles_fake._service.wire import TITLES
 from arize_roles_fake._testing.fault_rules import Breakage
+from arize_roles_fake._testing.received import ReceivedCall
 
 _MAX_TEXT = 600
 _REPR = reprlib.Repr()
@@ -21,40 +20,16 @@ _REPR.maxdict = _REPR.maxlist = _REPR.maxstring = _REPR.maxlong = _REPR.maxother
 
 
 @attrs.frozen(kw_only=True)
-class LoggedCall:
+class LoggedCall(ReceivedCall):
     """One request to an account, as its log keeps it."""
 
-    operation: str
-    """`list`, `get`, `create`, `update`, `delete`, or one of role bindings, such as
-    `role_bindings.create`; of anything else, the method and path."""
-    role: str | None
-    """The name of the role at that time; None if there was no such role."""
     api_key: str = attrs.field(repr=False)
     outcome: int | Breakage
     """The status of the answer, or the way in which the attempt failed without one."""
     duration: float
     """The latency of the answer, in seconds on the account's clock."""
-    attempt: int
-    """The number of the attempt within its call, from 1; always 1 for clients without a count."""
     at: datetime
     """The time of the request, on the account's clock."""
-    request: Request = attrs.field(repr=False, eq=False)
-    arguments: Mapping[str, Any] = attrs.field(repr=False, eq=False)
-    """The arguments of the call: the ID, the fields of the body, the query's parameters."""
-    user: str | None = attrs.field(default=None, repr=False)
-    """The label of the user that the call is about, or None."""
-    resource: str | None = attrs.field(default=None, repr=False)
-    """The label of the space or project that the call is about, or None."""
-    about: frozenset[str] = attrs.field(default=frozenset(), repr=False, eq=False)
-    """The names, labels and IDs of all that the call is about."""
-
-    @property
-    def host(self) -> str | None:
-        """The host that the client called, with its port if its URL has one.
-
-        None for a `FakeRolesClient`, which has no URL.
-        """
-        return self.request.headers.get("Host")
 
     def __str__(self) -> str:
         return describe(self, str)

@@ -25,7 +25,7 @@ from arize_roles_async._values.options import is_count
 from arize_roles_async._values.requests import text_flaw
 from arize_roles_async._values.text import quoted, type_name
 from arize_roles_fake._service.service import METHODS, OPERATIONS, verb
-from arize_roles_fake._testing.incoming import Matcher
+from arize_roles_fake._testing.received import Matcher
 
 _CHANGES: Final = tuple(each for each in OPERATIONS if METHODS[verb(each)] != "GET")
 _DELETES: Final = tuple(each for each in OPERATIONS if verb(each) == "delete")
@@ -34,6 +34,36 @@ Breakage = Literal[
     "lost", "truncated", "malformed", "undecodable", "silent", "refused", "unreachable"
 ]
 """The ways in which an attempt fails without a status, as `FakeAccount.fail` describes them."""
+
+
+@attrs.frozen(kw_only=True)
+class Delivery:
+    """What becomes of a request and its answer on their way."""
+
+    is_connected: bool = True
+    """False if the request is never sent."""
+    ends: bool = True
+    """False if nothing comes until the caller's limit."""
+    part: Literal["none", "half", "whole"] = "none"
+    """How much of the answer is sent."""
+    is_http: bool = False
+    """Whether a client can read what is sent as an answer of HTTP."""
+    body: bytes | None = None
+    """The body in place of the answer's."""
+    headers: Mapping[str, str] = {}
+    """The headers of that body."""
+
+
+WHOLE: Final = Delivery(part="whole", is_http=True)
+DELIVERIES: Final[Mapping[Breakage, Delivery]] = {
+    "lost": Delivery(),
+    "truncated": Delivery(part="half"),
+    "malformed": Delivery(part="whole", is_http=True, body=b"<html>not JSON</html>"),
+    "undecodable": Delivery(part="whole", body=b"no gzip", headers={"Content-Encoding": "gzip"}),
+    "silent": Delivery(ends=False),
+    "refused": Delivery(is_connected=False),
+    "unreachable": Delivery(is_connected=False, ends=False),
+}
 
 When = Literal["before", "after"]
 """The moment of a failure: before the account does the work of the call, or after it."""
@@ -49,7 +79,6 @@ _FRAMING: Final = (
 _HEADER_NAME: Final = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _HEADER_VALUE: Final = "[!-~]([ -~]*[!-~])?"
 _NEED_A_BODY: Final = frozenset({"truncated", "malformed"})
-_NOT_CONNECTED: Final = frozenset({"refused", "unreachable"})
 
 _FAILURES: Final[dict[type[RolesError], int | Breakage]] = {
     **{error: status for status, error in STATUS_ERRORS.items()},
@@ -102,6 +131,11 @@ class FaultArguments(Matcher):
     def every_attempt(self) -> bool:
         """Whether every attempt of a call fails."""
         return isinstance(self.given, type)
+
+    @property
+    def hides_outcome(self) -> bool:
+        """Whether the client's look at the account after a change fails, too."""
+        return self.given is OutcomeUnknownError
 
     def can_strike(self, operation: str) -> bool:
         """Return whether the answer to an operation can fail so: one without a body may not."""
@@ -158,7 +192,8 @@ def _moment_flaws(fault: FaultArguments) -> Iterator[str]:
         yield f"skip must be an integer of 0 or more, not {quoted(fault.skip)}"
     if fault.when not in get_args(When):
         yield f"when must be before or after, not {fault.when!r}"
-    if fault.when == "after" and fault.failure in _NOT_CONNECTED:
+    delivery = WHOLE if isinstance(fault.failure, int) else DELIVERIES.get(fault.failure, WHOLE)
+    if fault.when == "after" and not delivery.is_connected:
         yield (
             f"{_name(fault)} means that nothing was sent, so when must be before; 'lost' with "
             "when='after' drops the connection after the account did its work"

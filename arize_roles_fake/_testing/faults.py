@@ -2,23 +2,42 @@
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Final, assert_never
+from typing import Final
 from weakref import WeakKeyDictionary
 
 import attrs
 import msgspec
 
-from arize_roles_async._values.errors import OutcomeUnknownError
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_fake._service.service import verb
 from arize_roles_fake._service.wire import page_response, problem_response
 from arize_roles_fake._testing.blocked import Blocked
-from arize_roles_fake._testing.fault_rules import WITHOUT_BODY, Breakage, FaultArguments, counted
-from arize_roles_fake._testing.incoming import ClientCall, IncomingRequest, InProcessRequest
+from arize_roles_fake._testing.fault_rules import (
+    DELIVERIES,
+    WHOLE,
+    WITHOUT_BODY,
+    Breakage,
+    Delivery,
+    FaultArguments,
+    counted,
+)
+from arize_roles_fake._testing.received import ReceivedCall
 
 _MAX_FAILED: Final = 1000
 """The limit on the failed calls that are kept for their retries."""
+
+
+class ClientCall:
+    """One call of a client, of which each of its requests is a part."""
+
+
+class InProcessRequest(Request, frozen=True, kw_only=True):
+    """A request in process, which names the call that it is part of."""
+
+    call: ClientCall
+    unknown_key_is_first: bool = False
+    """True if an unknown key counts as the account's first one."""
 
 
 class Fault:
@@ -51,11 +70,11 @@ class ScriptedFault(Fault):
             return str(self)
         return f"{self} (a look-up by a name is a {operation.removesuffix('get')}list)"
 
-    def may_strike(self, incoming: IncomingRequest) -> bool:
+    def may_strike(self, received: ReceivedCall) -> bool:
         fault = self.arguments
-        if fault.every_attempt and incoming.attempt > 1:
+        if fault.every_attempt and received.attempt > 1:
             return False
-        return fault.can_strike(incoming.operation) and fault.match(incoming)
+        return fault.can_strike(received.operation) and fault.match(received)
 
     @property
     def is_due(self) -> bool:
@@ -74,47 +93,44 @@ class Faults:
         """The fault that strikes every attempt of a call's request, and perhaps those after it."""
 
     def call_of(self, request: Request, attempt: int) -> ClientCall:
-        """Return the call that a request is part of.
+        """Return the call that a request is part of, which over HTTP does not name it.
 
-        A request over HTTP does not name its call. A first attempt begins one. A later attempt goes
-        on with the call of the newest equal request that failed in the attempt before; it can be
-        another client's, if the first attempt of its own call never reached the account.
+        A first attempt begins one. A later attempt goes on with the call of the newest equal
+        request that failed in the attempt before; it can be another client's, if the first attempt
+        of its own call never reached the account.
         """
-        if not isinstance(request, InProcessRequest):
-            before = _hash(request, attempt - 1)
-            for failed in reversed(self._failed):
-                if failed[0] == before:
-                    self._failed.remove(failed)
-                    return failed[1]
-            return ClientCall()
-        call = request.call
-        if attempt == 1:
-            # Else the client's look at the account after its last attempt would show the outcome.
-            fault = self._striking.get(call)
-            if fault is not None and fault.arguments.given is not OutcomeUnknownError:
-                del self._striking[call]
-        return call
+        if isinstance(request, InProcessRequest):
+            return request.call
+        before = _hash(request, attempt - 1)
+        for failed in reversed(self._failed):
+            if failed[0] == before:
+                self._failed.remove(failed)
+                return failed[1]
+        return ClientCall()
 
-    def note_failure(self, incoming: IncomingRequest) -> None:
+    def note_failure(self, received: ReceivedCall, call: ClientCall) -> None:
         """Note that a request failed, so that `call_of` finds the call of its retry."""
-        if not isinstance(incoming.parsed.request, InProcessRequest):
-            self._failed.append((_hash(incoming.parsed.request, incoming.attempt), incoming.call))
+        self._failed.append((_hash(received.request, received.attempt), call))
 
     def strike(
-        self, incoming: IncomingRequest, scripted: Sequence[ScriptedFault]
+        self, received: ReceivedCall, call: ClientCall, scripted: Sequence[ScriptedFault]
     ) -> FaultArguments | None:
         """Return the fault that makes a request fail, the first one that is due, or None."""
-        seen = [each for each in scripted if each.may_strike(incoming)]
+        seen = [each for each in scripted if each.may_strike(received)]
         for each in seen:
             each.seen += 1
-        fault = self._striking.get(incoming.call)
+        fault = self._striking.get(call)
+        if fault is not None and received.attempt == 1 and not fault.arguments.hides_outcome:
+            # A further request of the call, such as the look at the account after a change.
+            del self._striking[call]
+            fault = None
         if fault is None:
             fault = next((each for each in seen if each.is_due), None)
             if fault is None:
                 return None
             fault.times_used += 1
             if fault.arguments.every_attempt:
-                self._striking[incoming.call] = fault
+                self._striking[call] = fault
         fault.failed_requests += 1
         return fault.arguments
 
@@ -128,8 +144,7 @@ class Reply(Response, frozen=True, kw_only=True):
 
     delay: float = 0.0
     """Seconds until the answer is sent."""
-    breakage: Breakage | None = None
-    """The way in which the answer breaks off; None if it arrives whole."""
+    delivery: Delivery = WHOLE
     real_time: bool = False
     """True if `delay` is in real seconds in process, too."""
     blocked: Blocked | None = None
@@ -160,16 +175,10 @@ def failed_answer(
             return Response(status=failure, headers=headers, body=body), None
         return problem_response(failure, "scripted by the test", headers), None
     answer = answer or page_response("roles", (), None)
-    match failure:
-        case "malformed":
-            answer = msgspec.structs.replace(answer, body=b"<html>not JSON</html>")
-        case "undecodable":
-            # A 204 has no body: a proxy that encodes answers makes it a 200.
-            status = 200 if answer.status in WITHOUT_BODY else answer.status
-            headers = {**answer.headers, "Content-Encoding": "gzip"}
-            answer = Response(status=status, headers=headers, body=b"no gzip")
-        case "lost" | "truncated" | "silent" | "refused" | "unreachable":
-            pass
-        case _:
-            assert_never(failure)
+    delivery = DELIVERIES[failure]
+    if delivery.body is not None:
+        # A 204 has no body: a proxy that encodes answers makes it a 200.
+        status = 200 if answer.status in WITHOUT_BODY else answer.status
+        headers = {**answer.headers, **delivery.headers}
+        answer = Response(status=status, headers=headers, body=delivery.body)
     return answer, failure

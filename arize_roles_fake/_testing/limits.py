@@ -10,7 +10,7 @@ import attrs
 from arize_roles_async._values.options import is_count
 from arize_roles_async._values.text import quoted
 from arize_roles_fake._service.service import OPERATIONS, verb
-from arize_roles_fake._testing.incoming import Matcher
+from arize_roles_fake._testing.received import Matcher
 
 _LISTS: Final = tuple(each for each in OPERATIONS if verb(each) == "list")
 

@@ -9,7 +9,7 @@ import pytest
 
 from arize_roles_fake import FakeAccount, make_role
 from arize_roles_fake._service.ids import Ids
-from arize_roles_fake._service.store import RoleStore
+from arize_roles_fake._service.store import RoleTable
 from tests.support.clients import answer, request_binding
 
 
@@ -77,7 +77,7 @@ def test_next_number() -> None:
     """The next ID is that of the next number whose ID no role has."""
     ids = Ids("acme")
     numbered = [ids.numbered("Role", number) for number in range(10)]
-    store = RoleStore(ids, str)
+    store = RoleTable(ids, str)
     given: list[str] = []
     for chosen in (*numbered[3:5], None, None, numbered[8], None):
         given.append(store.next_id() if chosen is None else chosen)

@@ -34,6 +34,7 @@ import attrs
 
 import arize_roles_async as client
 from arize_roles_fake import FakeRolesClient
+from arize_roles_fake._testing.fault_rules import WHOLE
 from arize_roles_fake._testing.faults import reply_of
 from tests.support.clients import START
 from tests.support.raw_http import http_response, read_message
@@ -244,7 +245,7 @@ class Server:
         body = asked.body or None
         request = client.Request(method=method, target=target, headers=headers, body=body)
         reply = reply_of(service.handle(request))
-        if reply.breakage == "silent":
+        if not reply.delivery.ends:
             await reader.read()
             return False
         answer = http_response(reply.status, reply.body, *map(": ".join, reply.headers.items()))
@@ -252,8 +253,8 @@ class Server:
         if service.requests[-1][3] == "spoiled":
             spoiled = answer[:at] + drawn.randbytes(3) + answer[at:]
             answer = drawn.choice([answer, answer * 2, drawn.randbytes(60), spoiled])
-        writer.write(answer if reply.breakage is None else answer[: drawn.choice([0, at])])
-        return reply.breakage is None
+        writer.write(answer if reply.delivery is WHOLE else answer[: drawn.choice([0, at])])
+        return reply.delivery is WHOLE
 
 
 async def over_sockets(stories: Iterable[Story], drawn: Random, tls: Authority) -> list[str]:

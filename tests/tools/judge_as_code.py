@@ -29,6 +29,7 @@ import msgspec
 from arize_roles_async import Permission, Request, Response, RolesError, as_code
 from arize_roles_async.__main__ import main as arize_roles
 from arize_roles_fake import FakeAccount, FakeRolesClient, mock_arize
+from arize_roles_fake._testing.fault_rules import WHOLE
 from arize_roles_fake._testing.faults import reply_of
 from tests.as_code.accounts import content, ended
 from tests.support.clients import START
@@ -184,14 +185,14 @@ class Stage(FakeAccount):
         before, key = self.state(), self.key_of(request)
         reply = reply_of(super().handle(request))
         seconds = float(reply.headers.get("Retry-After", 0)) if reply.status == 503 else 0.0
-        seen = (reply.status, before, self.state(), reply.breakage is None, self.now(), seconds)
+        seen = (reply.status, before, self.state(), reply.delivery is WHOLE, self.now(), seconds)
         path, _, query = request.target.partition("?")
         kind = (parse_qs(query).get("resource_type") or [path.split("/")[2]])[0]
         self.entries.append(Entry(request.method, key, *seen, kind=kind))
         if number in self.events:
             self.let_happen(self.events[number])
         if self.in_wait and not self.entries[-1].is_list():
-            self.due = self.now() + self.wait_before * (reply.breakage != "silent")
+            self.due = self.now() + self.wait_before * reply.delivery.ends
         return reply
 
     def key_of(self, request: Request) -> Key | None:
