@@ -65,5 +65,5 @@ class BaseArizeClient(BaseRolesClient, ArizeClient):
     def by_name(self) -> "ByName":
         from arize_roles_async._directory import by_name
 
-        # Not kept: it holds this client.
+        # Not kept: it refers to this client.
         return by_name.ByName(self, self.role_bindings, self.directory)

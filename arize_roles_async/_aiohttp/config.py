@@ -88,11 +88,10 @@ class Config:
         self.headers = Secret(_headers(headers or {}))
         """Headers of each request, beside the key."""
         self.ca_file = _ca_file(ca_file, lent_session=lent_session)
-        if self.verify is not False:
-            return
         # An argument that turns the check off wins over the variable.
-        variables = _set("ARIZE_SSL_CA_CERT") if verify is None else []
-        for name in ["ca_file"] if ca_file is not None else variables:
+        has_authorities = ca_file is not None or (verify is None and _set("ARIZE_SSL_CA_CERT"))
+        if self.verify is False and has_authorities:
+            name = "ARIZE_SSL_CA_CERT" if ca_file is None else "ca_file"
             off = "verify=False" if verify is False else f"{_VERIFY}={os.environ[_VERIFY]}"
             raise ConfigurationError(
                 f"{name} says whom to trust, and {off} to trust everybody: leave one out"
@@ -200,7 +199,7 @@ def _proxy(proxy: str | None, *, lent_session: bool) -> str | None:
         return None
     parts = _split(url) if re.fullmatch("[!-~]+", url) else None
     if parts is None or parts.path not in {"", "/"} or "?" in url or "#" in url:
-        # The URL is not quoted, since it may hold a password.
+        # The URL is not quoted, since it may have a password.
         raise ConfigurationError(
             f"the proxy{_from(names)} must be an http:// or https:// URL with a host and no path "
             "or query"

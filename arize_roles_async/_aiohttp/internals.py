@@ -52,7 +52,7 @@ def check_aiohttp(lent: aiohttp.ClientSession | None) -> None:
 
 
 def _refuse(missing: Sequence[str]) -> None:
-    """Raise `ConfigurationError` if this version lacks something, or is not among the known."""
+    """Raise `ConfigurationError` if this version lacks something, or is not supported."""
     version = tuple(int(part) for part in re.findall(r"\d+", aiohttp.__version__)[:3])
     if missing or not _OLDEST <= version < _NEXT:
         lacking = f", and this one lacks {', '.join(missing)}" if missing else ""

@@ -277,7 +277,7 @@ def sent_by_attempt(kind: Inner) -> Inner:
 class PrivateCopy:
     """The middleware of a lent session before the attempt, which gets a copy of each request.
 
-    Whoever holds the request itself does not see the key, and may send it twice at once. The time
+    Whoever has the request itself does not see the key, and may send it twice at once. The time
     of connecting is limited here: aiohttp's own limit includes waiting for a connection of the
     session's pool. Where the request goes is known only here, too: its middlewares may change that.
     """
@@ -373,7 +373,7 @@ class AiohttpTransport(AsyncioTransport):
         del self._session, self.time_limits, self._connections
 
     def __del__(self) -> None:
-        # The session itself is closed then by the generator that holds it.
+        # The session itself is closed then by the generator that keeps it.
         is_open = self._session_owner is not None and not self._session.closed
         loop = self.mocked_in
         if loop is not None and self._lent is None:
@@ -472,7 +472,7 @@ class AiohttpTransport(AsyncioTransport):
         return Response(status=response.status, headers=response.headers, body=body, keys=call.keys)
 
     async def aclose(self, grace: float) -> None:
-        # A client that never opened may be closed in any event loop, or in none.
+        # A client without a session may be closed in any event loop, or in none.
         is_here = self._loop is not None and self._loop is running_loop()
         if self._lent is None and not is_here:
             self._check_left()
@@ -504,7 +504,7 @@ class AiohttpTransport(AsyncioTransport):
 async def _keep_open(
     session: aiohttp.ClientSession, connections: Connections
 ) -> AsyncGenerator[None]:
-    """Hold a session until this generator is closed, and then close the session.
+    """Keep a session until this generator is closed, and then close the session.
 
     `asyncio.run` closes the asynchronous generators of its loop at the end. So a client without
     `aclose()` leaves no open socket behind, and can be used in the next loop.

@@ -152,7 +152,7 @@ class Call(msgspec.Struct, eq=False):
     """Seconds for which the rate limit holds the request back."""
     _doubt: _Doubt = _Doubt.NONE
     _first_sent: float | None = None
-    _begun: float = -math.inf
+    _service_first_sent: float = -math.inf
     """When the first attempt was sent on the service's clock, by the `Date` of the answers."""
 
     @property
@@ -253,7 +253,7 @@ class Call(msgspec.Struct, eq=False):
         # A reading can be too early but never too late, so the latest is the most exact. The text,
         # which may echo a key, is not kept.
         moment = http_date(response.headers.get("Date", "")) or -math.inf
-        self._begun = max(self._begun, moment - (now - first_sent))
+        self._service_first_sent = max(self._service_first_sent, moment - (now - first_sent))
 
     def _receive_refusal(
         self, failure: errors.StatusError, now: float
@@ -291,7 +291,7 @@ class Call(msgspec.Struct, eq=False):
         # If the delay exceeds the deadline, raise this error now; a timeout would say less.
         if delay is not None and now + delay < self.deadline:
             if isinstance(failure, errors.RateLimitError):
-                # Kept only here, where it is not raised: an error that was raised holds this call
+                # Kept only here, where it is not raised: an error that was raised keeps this call
                 # by its frames, and only the garbage collector would free the two.
                 exchange.last_429 = failure
             return Retry(failure, delay)
@@ -383,8 +383,8 @@ class Call(msgspec.Struct, eq=False):
         an answer had a `Date`, else by this machine's `wall_clock`, which is assumed to be less
         than five minutes off. Both count from the epoch.
         """
-        if self._begun > -math.inf:
-            return self._begun - _DATE_ERROR
+        if self._service_first_sent > -math.inf:
+            return self._service_first_sent - _DATE_ERROR
         first_sent = now if self._first_sent is None else self._first_sent
         return wall_clock - (now - first_sent) - _CLOCK_ERROR
 

@@ -92,16 +92,16 @@ class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
         return self.send(change_request(collection.path, item_id, record), decode, find_outcome)
 
     def delete_item(
-        self, collection: Collection, model: type[Model], item_id: str, *, was_seen: bool
+        self, collection: Collection, model: type[Model], item_id: str, *, was_found: bool
     ) -> Awaitable[None]:
-        """Delete an item, which the call may have seen before."""
+        """Delete an item, which the call may have found before."""
 
         async def find_gone(step: FindOutcome) -> UnsetType | None:
             try:
                 await self.get_item(collection, model, item_id)
             except errors.NotFoundError:
                 # If the service did nothing, as it says, somebody else has deleted it.
-                return None if was_seen and not step.all_refused else UNSET
+                return None if was_found and not step.all_refused else UNSET
             # If it is there after a 404, the key lacks the right to delete it.
             if step.all_refused or isinstance(step.failure, errors.NotFoundError):
                 raise step.failure
@@ -273,7 +273,7 @@ class Shared(Generic[_L_co]):
 class Driver(Generic[_L_co]):
     """What the calls of a client and of its copies that send one API key share.
 
-    These are the requests that wait, the pace under a rate limit, and the names that were seen.
+    These are the requests that wait, the pace under a rate limit, and the names that were learned.
     """
 
     def __init__(
@@ -370,7 +370,7 @@ def _note_pace(queue: Queue, call: DrivenCall[object], response: Response, now: 
 def _log_attempt(call: DrivenCall[object], outcome: Outcome, seconds: float) -> None:
     _log(
         *(call, logging.DEBUG, seconds, outcome),
-        # As text: the query of a request, which a record would keep, may hold an address.
+        # As text: the query of a request, which a record would keep, may have an address.
         "%s: %s on attempt %d after %.1f ms (request id %s)",
         str(call.exchange.request),
         outcome.status if isinstance(outcome, Response) else _in_log(outcome),

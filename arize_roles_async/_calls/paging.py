@@ -115,8 +115,8 @@ class Walk(AsyncIterator[_P], Generic[_R, _P]):
         self.next: _R | None = first
         """The request for the next page; None at the end."""
         self.is_fetching: bool = False
-        # Hashes, so that a long walk does not hold every cursor.
-        self._seen: set[int] = set()
+        # Hashes, so that a long walk does not keep every cursor.
+        self._cursors: set[int] = set()
         self._empty = 0
         """Pages without an item since the last one with an item."""
 
@@ -147,12 +147,12 @@ class Walk(AsyncIterator[_P], Generic[_R, _P]):
             why = "said that more follows, and gave no cursor for it"
         elif (length := len(cursor)) > MAX_ID:
             why = f"gave a cursor of {length} characters, more than the {MAX_ID} that are sent back"
-        elif hash(cursor) in self._seen or cursor == asked.cursor:
+        elif hash(cursor) in self._cursors or cursor == asked.cursor:
             why = "gave the same cursor twice, so the walk would never end"
         elif self._empty >= _MAX_EMPTY:
             why = f"gave {_MAX_EMPTY} empty pages in a row, and said that more follows"
         else:
-            self._seen.add(hash(cursor))
+            self._cursors.add(hash(cursor))
             return cursor
         raise InvalidResponseError(f"the service {why}")
 

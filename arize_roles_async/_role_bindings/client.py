@@ -1,7 +1,7 @@
 """The methods of role bindings, written once for any transport.
 
 For a binding, not found also means that the key lacks a right: it proves nothing, unless this call
-has seen the binding before.
+has found the binding before.
 """
 
 import functools
@@ -90,7 +90,7 @@ class BaseRoleBindingsClient(BaseClient[object], RoleBindingsClient):
     async def delete(self, *, binding_id: str) -> None:
         check(("binding_id", id_flaw(binding_id, "role binding")))
         with self._begin("role_bindings.delete") as call:
-            await call.delete_item(ROLE_BINDINGS, RoleBinding, binding_id, was_seen=False)
+            await call.delete_item(ROLE_BINDINGS, RoleBinding, binding_id, was_found=False)
 
     @beta
     async def ensure(
@@ -100,22 +100,23 @@ class BaseRoleBindingsClient(BaseClient[object], RoleBindingsClient):
             user_id=user_id, role_id=role_id, resource_type=resource_type, resource_id=resource_id
         )
         with self._begin("role_bindings.list") as call:
-            refused: tuple[errors.StatusError, RoleBinding | None] | None = None
+            failure: errors.StatusError | None = None
+            before: RoleBinding | None = None
             for _ in range(_ROUNDS):
                 found = await self._find(call, new)
                 if found is not None and is_same_id(found.role_id, new.role_id):
                     return found
                 # A binding that is as before shows that nobody else hindered the change.
-                if refused is not None and found is not None and found == refused[1]:
+                if found is not None and found == before:
                     break
                 try:
                     return await self._give(call, found, new)
                 except (errors.ConflictError, errors.NotFoundError) as error:
                     if found is None and isinstance(error, errors.NotFoundError):
                         raise  # There is no such role.
-                    refused = error, found
-            assert refused is not None  # noqa: S101 - each round failed
-            raise _explained(*refused, new.role_id)
+                    failure, before = error, found
+            assert failure is not None  # noqa: S101 - each round failed
+            raise _explained(failure, before, new.role_id)
 
     @beta
     async def remove(
@@ -128,7 +129,7 @@ class BaseRoleBindingsClient(BaseClient[object], RoleBindingsClient):
                 return False
             call.next_operation("role_bindings.delete")
             try:
-                await call.delete_item(ROLE_BINDINGS, RoleBinding, found.id, was_seen=True)
+                await call.delete_item(ROLE_BINDINGS, RoleBinding, found.id, was_found=True)
             except errors.NotFoundError as error:
                 left = await self._find(call, target)
                 if left is None or left.id != found.id:

@@ -7,7 +7,7 @@ import attr
 import msgspec
 
 from arize_roles_async._values import models
-from arize_roles_async._values.permissions import open_enum
+from arize_roles_async._values.permissions import enum_or_text
 
 
 class RoleBindingResourceType(StrEnum):
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     _ResourceType = RoleBindingResourceType | str
 else:
     # Annotated, so that cattrs leaves the value to msgspec.
-    _ResourceType = Annotated[open_enum(RoleBindingResourceType, str), msgspec.Meta()]
+    _ResourceType = Annotated[enum_or_text(RoleBindingResourceType, str), msgspec.Meta()]
 
 
 @attr.frozen(kw_only=True, field_transformer=models.shortened)

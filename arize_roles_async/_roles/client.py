@@ -118,7 +118,7 @@ class BaseRolesClient(BaseClient[NameLookup], RolesClient):
         target, is_name = _parse_target(role_id, role)
         with self._begin("delete") as call:
             found_id = (await self._find(call, target)).id if is_name else target
-            await call.delete_item(ROLES, Role, found_id, was_seen=True)
+            await call.delete_item(ROLES, Role, found_id, was_found=True)
 
     async def _list_page(self, page: ListRoles) -> ListRolesResponse:
         with self._begin("list") as call:

@@ -1,12 +1,12 @@
 """Finding roles by name: the service has no such call, so the client walks the listing.
 
-If the client has seen a role with the name, it first gets the role with that ID. If that role
+If the client has kept the ID of a role with the name, it first gets that role. If that role
 still has the name, it is the one, since names are unique. Otherwise the client walks the listing.
-It also walks the listing if more calls look for a name at the moment than the roles that it has
-seen would fill pages.
+It also walks the listing if more calls look for a name at the moment than the IDs that it has
+kept would fill pages.
 
-Calls that need a name at the same moment share one walk. A call joins only a walk that begins
-after the call was made, so that it sees every role that existed then. A call leaves the walk as
+Calls that need a name at the same moment share one walk. A call joins only a walk that starts
+after the call was made, so that it finds every role that existed then. A call leaves the walk as
 soon as its own role is found, and the calls that still wait continue it.
 """
 
@@ -26,7 +26,7 @@ from arize_roles_async._values.errors import NotFoundError, RolesError, StatusEr
 from arize_roles_async._values.requests import MAX_LIMIT, MAX_NAME
 from arize_roles_async._values.text import MAX_CLOSEST, alike, quoted
 
-_MAX_KNOWN: Final = 50_000
+_MAX_KEPT: Final = 50_000
 _SIMILAR: Final = 0.6
 
 _Fetch = Callable[[ListRoles], Awaitable[ListRolesResponse]]
@@ -40,7 +40,7 @@ class _SharedWalk(Walk[ListRoles, ListRolesResponse]):
         super().__init__(fetch, ListRoles(limit=MAX_LIMIT))
         # Those of the same limits. The first may be under way; the last can be joined until then.
         self.walks = walks
-        self.has_begun = False
+        self.has_started = False
         self.calls = 0
         # The names that its calls look for, and the roles that were found.
         self.found: dict[str, Role | None] = {}
@@ -69,7 +69,7 @@ class _SharedWalk(Walk[ListRoles, ListRolesResponse]):
         return role
 
     async def _fetch_page(self, call: DrivenCall[object], fetch: _Fetch) -> None:
-        self.fetch, self.has_begun = fetch, True
+        self.fetch, self.has_started = fetch, True
         try:
             page = await anext(self)
         except RolesError as error:
@@ -88,7 +88,7 @@ class _SharedWalk(Walk[ListRoles, ListRolesResponse]):
 class NameLookup:
     """Finds roles by name, over as few walks as the rule above allows.
 
-    It keeps the IDs of fifty thousand roles, and forgets first those that it has known longest. One
+    It keeps the IDs of fifty thousand roles, and forgets first those that it has kept longest. One
     may be out of date: the role that has it is only the first candidate.
     """
 
@@ -105,8 +105,8 @@ class NameLookup:
             # No call can ask for a longer name, but an answer can contain one.
             if len(name := role.name) <= MAX_NAME:
                 ids[name] = role.id
-        if len(ids) > _MAX_KNOWN:
-            for name in [*islice(ids, _MAX_KNOWN // 10)]:
+        if len(ids) > _MAX_KEPT:
+            for name in [*islice(ids, _MAX_KEPT // 10)]:
                 del ids[name]
 
     async def find(self, name: str, call: DrivenCall[object], fetch: _Fetch, get: _Get) -> Role:
@@ -119,16 +119,17 @@ class NameLookup:
 
         options = call.options
         limits = (options.timeouts, options.retry, options.background)
-        known_id = self.ids.get(name)
+        kept_id = self.ids.get(name)
         while True:
             with self._join(name, limits, fetch) as shared:
                 # Every call of this moment joins before one of them sends a request.
                 await checkpoint()
-                pages = sum(walk.calls for walk in shared.walks) - 1  # As others send requests.
-                if known_id is None or len(self.ids) <= pages * MAX_LIMIT:
+                others = sum(walk.calls for walk in shared.walks) - 1
+                pages = len(self.ids) / MAX_LIMIT
+                if kept_id is None or pages <= others:
                     return await shared.find(name, call, fetch)
             try:
-                role = await get(known_id)
+                role = await get(kept_id)
             except StatusError as error:
                 if error.status not in NO_SUCH_ROLE:
                     raise
@@ -136,13 +137,13 @@ class NameLookup:
                 if role.name == name:
                     return role
             self.ids.pop(name, None)
-            known_id = None
+            kept_id = None
 
     @contextmanager
     def _join(self, name: str, limits: object, fetch: _Fetch) -> Generator[_SharedWalk]:
-        """Join the walk that begins next, and leave it at the end."""
+        """Join the walk that starts next, and leave it at the end."""
         walks = self._walks.setdefault(limits, [])
-        if not walks or walks[-1].has_begun:
+        if not walks or walks[-1].has_started:
             walks.append(_SharedWalk(fetch, walks))
         shared = walks[-1]
         shared.calls += 1

@@ -223,7 +223,7 @@ MAX_PERMISSIONS: Final = 1_000
 """Limit on the permissions of one role: far more than exist, and few enough to convert quickly."""
 
 
-def open_enum(known: type[StrEnum], unknown: type[str]) -> type[StrEnum]:
+def enum_or_text(known: type[StrEnum], unknown: type[str]) -> type[StrEnum]:
     """Return the type that msgspec decodes as a member of `known`, or else as an `unknown` text.
 
     msgspec asks `_missing_` for a value of no member, and takes any object that it returns. So a
@@ -231,22 +231,22 @@ def open_enum(known: type[StrEnum], unknown: type[str]) -> type[StrEnum]:
     since that would turn the ValueError of `Permission("X")` into a TypeError.
     """
 
-    class Open(StrEnum):
+    class EnumOrText(StrEnum):
         @classmethod
         def _missing_(cls, value: object) -> str:
             return unknown(value)
 
-    Open.__name__ = f"{known.__name__} | {unknown.__name__}"
+    EnumOrText.__name__ = f"{known.__name__} | {unknown.__name__}"
     # msgspec looks values up in this map.
-    Open._value2member_map_ = known._value2member_map_
-    return Open
+    EnumOrText._value2member_map_ = known._value2member_map_
+    return EnumOrText
 
 
 if TYPE_CHECKING:
     Permissions = tuple[AnyPermission, ...]
 else:
     Permissions = Annotated[
-        tuple[open_enum(Permission, UnknownPermission), ...],
+        tuple[enum_or_text(Permission, UnknownPermission), ...],
         msgspec.Meta(max_length=MAX_PERMISSIONS),
     ]
 

@@ -12,7 +12,7 @@ MAX_CLOSEST: Final = 3
 MAX_SEARCHED: Final = 20
 """Texts for which an error has the nearest one, since each takes time to search."""
 MAX_ALIKE: Final = 200
-"""Texts that are compared with one, the first of those that are known: the worst take 50 ms."""
+"""Texts that are compared with one, the first of many: the worst take 50 ms."""
 
 _MAX_QUOTED: Final = 60
 _MAX_COMPARED: Final = 40
@@ -85,20 +85,20 @@ def type_name(value: object) -> str:
     return "None" if value is None else type(value).__name__
 
 
-def nearest(text: str, known: Iterable[str], cutoff: float = 0.0) -> str:
-    """Return the one of some known texts that is most like another; empty if none is alike."""
-    return next(iter(alike(text, known, cutoff)), "")
+def nearest(text: str, others: Iterable[str], cutoff: float = 0.0) -> str:
+    """Return the one of other texts that is most like a text; empty if none is alike."""
+    return next(iter(alike(text, others, cutoff)), "")
 
 
-def alike(text: str, known: Iterable[str], cutoff: float) -> list[str]:
-    """Return the known texts that are like another, the most alike first.
+def alike(text: str, others: Iterable[str], cutoff: float) -> list[str]:
+    """Return those of other texts that are like a text, the most alike first.
 
     The beginnings of the first 200 are compared; of those that differ only by case, one is
     returned. The cutoff, up to 1, says how like they have to be.
     """
     import difflib
 
-    capitals = {_beginning(each): each for each in islice(known, MAX_ALIKE)}
+    capitals = {_beginning(each): each for each in islice(others, MAX_ALIKE)}
     found = difflib.get_close_matches(_beginning(text), capitals, len(capitals) or 1, cutoff)
     return [capitals[each] for each in found]
 

@@ -39,7 +39,7 @@ def _decoder(model: type) -> "msgspec.json.Decoder[Any]":
 
 
 def decode_page(model: type[_P], limit: int, request: Request, response: Response) -> _P:
-    """Return the page that an answer holds, of at most `limit` items."""
+    """Return the page in an answer, of at most `limit` items."""
     page = decode(model, request, response, limit)
     if len(page) > limit:
         raise invalid_response(request, response, TOO_LONG.format(len(page), limit))
@@ -49,7 +49,7 @@ def decode_page(model: type[_P], limit: int, request: Request, response: Respons
 def decode_item(
     model: type[_T], asked: Mapping[str, object], request: Request, response: Response
 ) -> _T:
-    """Return the item that an answer holds, in which each of these fields is as asked for."""
+    """Return the item in an answer, in which each of these fields is as asked for."""
     item = decode(model, request, response)
     for field, value in asked.items():
         if getattr(item, field) != value and not _is_as_asked(field, getattr(item, field), value):
@@ -67,13 +67,13 @@ def _is_as_asked(field: str, found: str, value: object) -> bool:
 
 
 def decode(model: type[_T], request: Request, response: Response, limit: float = math.inf) -> _T:
-    """Return the object of a model that an answer holds, or raise `InvalidResponseError`."""
+    """Return the object of a model in an answer, or raise `InvalidResponseError`."""
     if "json" not in response.headers.get("Content-Type", "application/json"):
         media_type = response.header("Content-Type") or ""
         if "json" not in media_type.lower():
             raise invalid_response(request, response, f"its type is {media_type[:80]!a}, not JSON")
     # Counting takes half as long as decoding. A page of today's longest roles is below this bound,
-    # and a body below it holds too few values to matter.
+    # and a body below it has too few values to matter.
     if len(response.body) <= _MAX_UNCOUNTED or not has_too_many_values(response.body):
         kind: type = model
         try:
@@ -92,12 +92,12 @@ def _decode_slow(model: type[_T], request: Request, response: Response, limit: f
 
     try:
         # A page that is too long is refused before its fields are compared, which takes 0.2 s for
-        # 28,000 items. No variable here holds what was parsed, which may echo the key.
+        # 28,000 items. No variable here has what was parsed, which may echo the key.
         return from_dict(model, parse_json(response.body, limit))
     except ValidationError as error:
         broken = [(each.field, response.redacted(each.message)) for each in error.violations]
     except ValueError as error:
         broken = [("$", str(error))]
-    # Made again, since the first one hangs on errors and frames that hold the body.
+    # Made again, since the first one hangs on errors and frames that have the body.
     refused = validation_error(*broken)
     raise invalid_response(request, response, str(refused)) from refused

@@ -1,4 +1,4 @@
-"""Problem documents (RFC 9457) and pages of gateways as exceptions."""
+"""Problem documents (RFC 9457) and the answers of gateways as exceptions."""
 
 import re
 from typing import TYPE_CHECKING, Any, Final, cast, get_args
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 _MAX_PROBLEM: Final = 64 * 1024
 """Bytes of a problem document; the service's have a few hundred."""
-_MAX_PAGE: Final = 20_000
-"""Characters of a page that are searched for a title."""
+_MAX_HTML: Final = 20_000
+"""Characters of HTML that are searched for a title."""
 # A pattern and not a compiled one: most programs that import this never need it.
 _TITLE: Final = "(?i)<title[^<>]*>([^<]*)"
 _REDIRECT: Final = range(300, 400)
@@ -67,24 +67,24 @@ def _foreign(response: Response, problem: "ProblemDetails | None") -> str:
     """Return the part of a message about an answer that may be a gateway's."""
     if not response.body:
         return ", but without a body (a proxy or gateway?)"
-    text = _summary(problem) or page_title(response) or excerpt(response)
+    text = _summary(problem) or html_title(response) or excerpt(response)
     return f", but the body is not Arize's (a proxy or gateway?): {text}"
 
 
-def page_title(response: Response) -> str:
+def html_title(response: Response) -> str:
     """Return the title of an HTML page, quoted, on one line, without the API key; or nothing.
 
     A gateway's page often begins with a DOCTYPE and styles, which mean nothing to a person.
     """
     import html
 
-    found = re.search(_TITLE, beginning_of(response, _MAX_PAGE))
+    found = re.search(_TITLE, beginning_of(response, _MAX_HTML))
     text = html.unescape(found[1]).strip() if found else ""
     return text and repr(one_line(text, MAX_QUOTED))
 
 
 def _target(response: Response) -> str:
-    """Return the target of a redirect: scheme, host and path, since the rest may hold secrets."""
+    """Return the target of a redirect: scheme, host and path, since the rest may have secrets."""
     location = response.header("Location") or ""
     try:
         parts = urlsplit(location)
@@ -123,7 +123,7 @@ def invalid_response(request: Request, response: Response, why: str) -> InvalidR
     quoted = excerpt(response)
     if not response.body:
         message += "; it has no body"
-    elif title := page_title(response):
+    elif title := html_title(response):
         message += f"; it is a page titled {title}"
     else:
         message += f"; the body begins {quoted}"

@@ -50,7 +50,7 @@ def linked(error: BaseException, handled: BaseException | None = None) -> Iterab
 def without_frames(
     error: _E, handled: BaseException | None, stays: Callable[[str], bool | None] = lambda _: None
 ) -> _E:
-    """Return an error after removing frames that may hold a secret from its traceback.
+    """Return an error after removing frames that may have a secret from its traceback.
 
     What the caller handled before keeps its frames.
 
@@ -79,7 +79,7 @@ def without_frames(
 
 
 def takes_secrets(function: _F) -> _F:
-    """Keep the frames of a function, which hold its arguments, out of what it raises."""
+    """Keep the frames of a function, which have its arguments, out of what it raises."""
 
     @functools.wraps(function)
     def call(*args: object, **kwargs: object) -> object:
