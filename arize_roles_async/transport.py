@@ -17,8 +17,8 @@ from abc import ABC, abstractmethod
 import msgspec
 from multidict import CIMultiDict
 
-from arize_roles_async._aiohttp.time_limits import AsyncioTransport, running_loop
 from arize_roles_async._arize import BaseArizeClient
+from arize_roles_async._asyncio import AsyncioTransport, running_loop
 from arize_roles_async._calls.api_key import ApiKey, KeySource
 from arize_roles_async._calls.call import Call
 from arize_roles_async._calls.driver import Shared

@@ -178,7 +178,7 @@ class _Mock:
 
     def driver(self, usual: "AiohttpShared", keys: KeySource) -> Driver[Any]:
         """Return the driver of a call, whose client goes to `usual` outside of the block."""
-        from arize_roles_async._aiohttp.time_limits import running_loop
+        from arize_roles_async._asyncio import running_loop
 
         real = cast("AiohttpTransport", usual.transport)
         if real.is_closing:

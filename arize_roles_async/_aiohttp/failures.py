@@ -10,7 +10,7 @@ from yarl import URL
 
 from arize_roles_async._aiohttp.config import Config
 from arize_roles_async._aiohttp.internals import proxy_of
-from arize_roles_async._aiohttp.time_limits import AsyncioTimeLimit, Phase
+from arize_roles_async._asyncio import AsyncioTimeLimit, Phase
 from arize_roles_async._calls.transport import Call
 from arize_roles_async._values import errors
 from arize_roles_async._wire.redaction import redacted, redacted_cause

@@ -24,7 +24,7 @@ from arize_roles_async._aiohttp import hooks
 from arize_roles_async._aiohttp.config import Config, flaw_of_plain_http
 from arize_roles_async._aiohttp.failures import Failures
 from arize_roles_async._aiohttp.internals import Inner, body_of, loop_of, middlewares_of, traces_of
-from arize_roles_async._aiohttp.time_limits import AsyncioTimeLimit, AsyncioTransport, running_loop
+from arize_roles_async._asyncio import AsyncioTimeLimit, AsyncioTransport, running_loop
 from arize_roles_async._calls.transport import Call
 from arize_roles_async._values.errors import ClientStateError, ConfigurationError
 from arize_roles_async._values.json import MAX_BODY

@@ -15,8 +15,8 @@ import uvloop
 from hypothesis import settings
 
 from arize_roles_async import ConflictError, OutcomeUnknownError, Response
-from arize_roles_async._aiohttp.time_limits import TimedEvent
 from arize_roles_async._aiohttp.transport import Attempt, UsedConnection
+from arize_roles_async._asyncio import TimedEvent
 from arize_roles_async._calls.call import Call
 from arize_roles_async._calls.client import Parts
 from arize_roles_async._calls.queue import Queue

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from arize_roles_async import ClientStateError, RetryPolicy, RolesTimeoutError, Timeouts
-from arize_roles_async._aiohttp.time_limits import AsyncioTimeLimit, TimeLimits
+from arize_roles_async._asyncio import AsyncioTimeLimit, TimeLimits
 from arize_roles_async._calls.call import Call
 from arize_roles_async._roles.requests import ROLES
 from arize_roles_async._values.options import Options

@@ -21,8 +21,8 @@ FAKE = Path(arize_roles_fake.__file__).parent
 
 # A room imports from itself and from the rooms before it.
 CLIENT_ROOMS = (
-    *("_version", "_values", "_wire", "_calls", "_role_bindings", "_roles", "_directory"),
-    *("_arize", "_aiohttp", "__init__", "transport", "as_code", "__main__"),
+    *("_version", "_values", "_wire", "_calls", "_asyncio", "_role_bindings", "_roles"),
+    *("_directory", "_arize", "transport", "_aiohttp", "__init__", "as_code", "__main__"),
 )
 FAKE_ROOMS = (
     *("_service", "_testing", "_account", "_client", "_mock", "_server"),
