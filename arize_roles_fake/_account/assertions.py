@@ -2,13 +2,12 @@
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from arize_roles_async._values.permissions import AnyPermission
 from arize_roles_fake._service.service import OPERATIONS, Operation
 from arize_roles_fake._service.state import State
 from arize_roles_fake._testing.call_log import LoggedCall
-from arize_roles_fake._testing.expectations import binding_differences, role_differences
 from arize_roles_fake._testing.make_role import reject_string
 from arize_roles_fake._testing.received import Matcher
 
@@ -61,10 +60,17 @@ class Assertions:
         """
         __tracebackhide__ = True
         wanted = {name: frozenset(map(str, reject_string(p))) for name, p in expected.items()}
+        described = descriptions or {}
         with self._lock:
-            roles = self._state.records.roles.in_order()
-        if text := role_differences(roles, wanted, descriptions or {}):
-            raise AssertionError(text)
+            roles = {role.name: role for role in self._state.records.roles.in_order()}
+        custom = {name: role.permissions for name, role in roles.items() if not role.is_predefined}
+        found = {name: frozenset(map(str, each or ())) for name, each in custom.items()}
+        texts = {name: roles[name].description for name in described if name in roles}
+        _compare(
+            "the custom roles",
+            _role_lines(wanted, found, {name: text or None for name, text in described.items()}),
+            _role_lines(found, wanted, texts),
+        )
 
     def assert_bindings(self, expected: Mapping[tuple[str, str], str]) -> None:
         """Assert that these are the role bindings.
@@ -80,16 +86,41 @@ class Assertions:
         """
         __tracebackhide__ = True
         ids = self._state.ids
+
+        def line(user: str, resource: str, role: str) -> str:
+            return f"{ids.label_or_id(user)!r} on {ids.label_or_id(resource)!r}: {role!r}"
+
         wanted = {
-            (ids.of_user(user), ids.of_resource(resource)): role
+            line(ids.of_user(user), ids.of_resource(resource), role)
             for (user, resource), role in expected.items()
         }
         with self._lock:
             records = self._state.records
             names = {role.id: role.name for role in records.roles.in_order()}
-            found = {
-                (each.user_id, each.resource_id): names[each.role_id]
-                for each in records.bindings.in_order()
-            }
-        if text := binding_differences(found, wanted, ids):
-            raise AssertionError(text)
+            bindings = records.bindings.in_order()
+        found = {line(each.user_id, each.resource_id, names[each.role_id]) for each in bindings}
+        _compare("the role bindings", wanted, found)
+
+
+def _role_lines(
+    permissions: Mapping[str, frozenset[str]],
+    other: Collection[str],
+    descriptions: Mapping[str, str | None],
+) -> set[str]:
+    """Return a line for each role, each description, and each permission of a role in `other`."""
+    return {
+        *map(repr, permissions),
+        *(f"{name!r}: {each}" for name in other for each in permissions.get(name, ())),
+        *(f"{name!r}: description {text!r}" for name, text in descriptions.items()),
+    }
+
+
+def _compare(what: str, expected: set[str], found: set[str]) -> None:
+    """Raise `AssertionError`, which shows each line that is missing or not expected."""
+    __tracebackhide__ = True
+    if expected != found:
+        signs = ((line, "-" if line in expected else "+") for line in expected ^ found)
+        lines = "".join(f"\n  {sign} {line}" for line, sign in sorted(signs))
+        raise AssertionError(
+            f"{what} are not as expected (- is missing, + is not expected):{lines}"
+        )

@@ -3,7 +3,7 @@
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -12,9 +12,6 @@ from arize_roles_async._values.models import Aware, Id
 from arize_roles_async._values.permissions import Permissions
 from arize_roles_fake._service.ids import Ids
 from arize_roles_fake._testing.make_role import writable
-
-FORMAT: Final = 2
-"""The format of account files; a file by hand needs none."""
 
 _LAST_YEAR: Final = 9998
 
@@ -74,7 +71,8 @@ class DirectoryData(_Data, frozen=True):
 class AccountData(_Data, frozen=True, kw_only=True):
     """An account file. With an empty list it has nobody, and without a list everybody."""
 
-    format: int = 0
+    format: Literal[0, 2] = 0
+    """A file by hand needs none."""
     roles: tuple[RoleData, ...]
     role_bindings: tuple[BindingData, ...] = ()
     users: tuple[str, ...] | None = None
@@ -97,34 +95,21 @@ class AccountData(_Data, frozen=True, kw_only=True):
 
 
 def encode(data: AccountData) -> str:
-    file = msgspec.structs.replace(data, format=FORMAT)
+    file = msgspec.structs.replace(data, format=2)
     return msgspec.json.format(msgspec.json.encode(file, enc_hook=str)).decode()
-
-
-class _Versioned(msgspec.Struct, frozen=True):
-    format: int = 0
 
 
 def decode(text: str) -> AccountData:
     """Return the account that JSON text holds, or raise `ValueError`, which says where it errs."""
     try:
-        return _decoded(text.removeprefix("\ufeff"))
+        data = msgspec.json.decode(text.removeprefix("\ufeff"), type=AccountData)
+        Ids(data.tenant or "")
+        # The account's time goes on from there, so the last year is left free.
+        if data.now is not None and writable(data.now).year > _LAST_YEAR:
+            raise ValueError(f"now must be in the years 1 to {_LAST_YEAR} in UTC")  # noqa: TRY301
     # The errors of the oldest msgspec are no ValueError.
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise ValueError(f"this is not an account file: {error}") from error
-
-
-def _decoded(text: str) -> AccountData:
-    found = msgspec.json.decode(text, type=_Versioned).format
-    if found not in {0, FORMAT}:
-        raise ValueError(
-            f"it has format {found}, and this version of arize-roles-async reads format {FORMAT}"
-        )
-    data = msgspec.json.decode(text, type=AccountData)
-    Ids(data.tenant or "")
-    # The account's time goes on from there, so the last year is left free.
-    if data.now is not None and writable(data.now).year > _LAST_YEAR:
-        raise ValueError(f"now must be in the years 1 to {_LAST_YEAR} in UTC")
     return data
 
 

@@ -234,18 +234,19 @@ def test_roles_differ(account: FakeAccount) -> None:
     with pytest.raises(AssertionError) as caught:
         account.assert_roles(expected, descriptions={"AI Engineer": None, "B": "of B", "C": "of C"})
     assert str(caught.value) == (
-        "the custom roles are not as expected:\n"
-        "  'AI Engineer'\n"
-        "    - DATASET_READ    expected, but missing\n"
-        "    + ROLE_READ       not expected\n"
-        "  - 'Analyst'         expected, but missing\n"
-        "  + 'Stray'           not expected\n"
-        "  'AI Engineer'       description 'of A', not None\n"
-        "  'B'                 description None, not 'of B'\n"
-        "  - 'C'               expected, but missing"
+        "the custom roles are not as expected (- is missing, + is not expected):\n"
+        "  - 'AI Engineer': DATASET_READ\n"
+        "  + 'AI Engineer': ROLE_READ\n"
+        "  + 'AI Engineer': description 'of A'\n"
+        "  - 'AI Engineer': description None\n"
+        "  - 'Analyst'\n"
+        "  - 'B': description 'of B'\n"
+        "  + 'B': description None\n"
+        "  - 'C': description 'of C'\n"
+        "  + 'Stray'"
     )
     # The report of a failed test ends at its own line, not in the account's code.
-    assert [entry.ishidden(caught) for entry in caught.traceback] == [False, True]
+    assert [entry.ishidden(caught) for entry in caught.traceback] == [False, True, True]
 
 
 def test_threads() -> None:

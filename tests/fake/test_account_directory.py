@@ -156,12 +156,12 @@ class TestBind:
         with pytest.raises(AssertionError) as caught:
             account.assert_bindings({("ada", "Space:1"): "Member", ("eve", "Space:1"): "Admin"})
         assert str(caught.value) == (
-            "the role bindings are not as expected:\n"
-            "  - 'ada' on 'Space:1': 'Member'        expected, but missing\n"
-            "  + 'ada' on 'Space:1': 'Admin'         not expected\n"
-            "  + 'bob' on 'Project:1': 'Admin'       not expected\n"
-            "  + 'bob' on 'UHJvamVjdDox': 'Admin'    not expected\n"
-            "  - 'eve' on 'Space:1': 'Admin'         expected, but missing"
+            "the role bindings are not as expected (- is missing, + is not expected):\n"
+            "  + 'ada' on 'Space:1': 'Admin'\n"
+            "  - 'ada' on 'Space:1': 'Member'\n"
+            "  + 'bob' on 'Project:1': 'Admin'\n"
+            "  + 'bob' on 'UHJvamVjdDox': 'Admin'\n"
+            "  - 'eve' on 'Space:1': 'Admin'"
         )
 
 
