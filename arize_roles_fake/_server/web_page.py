@@ -6,6 +6,7 @@ import html
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain, groupby
+from pathlib import Path
 from typing import Final, TypeVar
 
 from arize_roles_async._roles.models import Role
@@ -16,93 +17,17 @@ from arize_roles_fake._testing.call_log import LoggedCall, describe
 
 _Item = TypeVar("_Item")
 
+
+def _beside(name: str) -> str:
+    """Return the text of a file beside this one."""
+    return Path(__file__).with_name(name).read_text("utf-8")
+
+
 _SHOWN: Final = 100
 """Limit on the rows of a table, and on the columns of the matrix."""
 
-_STYLE: Final = """
-:root { color-scheme: light dark;
-  --paper: light-dark(#fff, #16181d); --ink: light-dark(#1c2026, #e4e6ea);
-  --faint: light-dark(#667080, #98a1b0); --line: light-dark(#e3e6eb, #2b2f38);
-  --band: light-dark(#f5f6f8, #1d2027); --hover: light-dark(#e8effc, #25304a);
-  --granted: light-dark(#2457c5, #8ab0ff); --bad: light-dark(#b3261e, #ff8f85); }
-body { margin: 0; padding: 1rem 1.25rem; background: var(--paper); color: var(--ink);
-  font: 13px/1.4 system-ui, sans-serif; }
-h1 { font-size: 1.25rem; margin: 0; } h2 { font-size: 1rem; margin: 1.25rem 0 .5rem; }
-p { margin: .25rem 0; } p, small { color: var(--faint); font-weight: normal; }
-[hidden] { display: none !important; }
-.panels { display: grid; gap: 0 1.5rem;
-  grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); }
-.first { grid-template-columns: minmax(0, 3fr) minmax(0, 2fr); }
-@media (max-width: 60rem) {
-  .first { grid-template-columns: 100%; } td.outcome { white-space: normal; } }
-@media (scripting: none) { .filter { display: none; } }
-.box { overflow: auto; max-height: 36vh; border: 1px solid var(--line); border-radius: 6px; }
-input[type=search] { font: inherit; color: inherit; background: var(--paper); width: 14rem;
-  border: 1px solid var(--faint); border-radius: 4px; padding: 4px 8px; margin: 0 .75rem .25rem 0; }
-table { border-collapse: separate; border-spacing: 0; min-width: 100%; }
-th, td { padding: 3px 8px; text-align: left; font-weight: normal; white-space: nowrap;
-  border-bottom: 1px solid var(--line); background: var(--paper); vertical-align: top; }
-thead th { position: sticky; top: 0; z-index: 2; background: var(--band); vertical-align: bottom; }
-tbody tr:hover :is(td, th) { background: var(--hover) !important; }
-td.call { white-space: normal; overflow-wrap: anywhere; min-width: 11rem; width: 100%;
-  font-family: ui-monospace, monospace; }
-.failed { color: var(--bad); font-weight: 600; }
-.first ~ .panels .box { max-height: 22vh; }
-.box:has(.roles) { max-height: 90vh; width: fit-content; max-width: 100%; }
-.roles :is(th, td) { padding: 2px 6px; }
-.roles thead th.role { padding: 6px 3px; border-left: 1px solid var(--line); }
-th.role div { writing-mode: vertical-rl; transform: rotate(180deg); max-height: 14rem;
-  overflow: hidden; text-overflow: ellipsis; margin: auto; }
-th.predefined div { font-style: italic; color: var(--faint); }
-th.permission { position: sticky; left: 0; z-index: 1; border-right: 2px solid var(--line); }
-thead th.permission { z-index: 3; }
-td.granted { min-width: 16px; text-align: center; color: var(--granted);
-  border-left: 1px solid var(--line); }
-.roles tbody:nth-of-type(even) :is(th, td) { background: var(--band); }
-.unused { display: none; } body:has(#all:checked) .unused { display: table-row; }
-"""
-
-_SCRIPT: Final = """
-const input = id => document.getElementById(id);
-const asked = new URLSearchParams(location.hash.slice(1));
-const tables = page => [...page.querySelectorAll("h1 + p, h2, table")];
-const shown = tables(document).map(each => each.innerHTML);
-function filter() {
-  const name = input("role").value.trim().toLowerCase();
-  const part = input("permission").value.trim().toUpperCase();
-  const rows = [...document.querySelectorAll(".roles tbody tr")];
-  for (const row of rows) row.hidden = !row.dataset.permission.includes(part);
-  const left = rows.filter(row => !row.hidden);
-  document.querySelectorAll("th.role").forEach((head, index) => {
-    const holds = !part || left.some(row => row.cells[index + 1].textContent);
-    const hidden = !holds || !head.dataset.name.toLowerCase().includes(name);
-    head.hidden = hidden;
-    for (const row of rows) row.cells[index + 1].hidden = hidden;
-  });
-}
-async function update() {
-  const answer = await fetch("/");
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  const fresh = tables(page), texts = fresh.map(each => each.innerHTML);
-  tables(document).forEach((old, index) => {
-    if (texts[index] !== shown[index]) old.replaceChildren(...fresh[index].childNodes);
-  });
-  shown.splice(0, shown.length, ...texts);
-  filter();
-}
-async function watch() {
-  await new Promise(wait => setTimeout(wait, 1000));
-  if (!document.hidden)
-    await update().then(() => false, () => true).then(gone => input("gone").hidden = !gone);
-  watch();
-}
-for (const id of ["role", "permission"]) {
-  input(id).value = asked.get(id) || input(id).value;
-  input(id).oninput = filter;
-}
-filter();
-watch();
-"""
+_STYLE: Final = _beside("page.css")
+_SCRIPT: Final = _beside("page.js")
 
 
 def _hash(text: str) -> str:
