@@ -49,37 +49,23 @@ def test_scripts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "variables", "error"),
+    ("command", "error"),
     [
-        ("destroy", {}, "'destroy'"),
-        ("apply --yes --checksum 0 roles.toml", {}, "not allowed"),
-        (f"plan --api-key {KEY[:3]} roles.toml", {}, "--api-key"),
-        ("plan --comment - --format json .", {}, "--comment - prints Markdown alone: leave "),
-        (
-            "plan roles.toml",
-            {"ARIZE_API_KEY": ""},
-            "no API key: pass api_key, or set ARIZE_API_KEY",
-        ),
-        ("apply roles.toml", {}, "apply can ask only on a terminal; pass --yes or --checksum"),
-        ("apply --yes any.toml", {}, "these files fit any account: add the anchor that "),
+        ("destroy", "'destroy'"),
+        ("apply --yes --checksum 0 roles.toml", "not allowed"),
+        (f"plan --api-key {KEY[:3]} roles.toml", "--api-key"),
+        ("plan --comment - --format json .", "--comment - prints Markdown alone: leave "),
+        ("apply roles.toml", "apply can ask only on a terminal; pass --yes or --checksum"),
+        ("apply --yes any.toml", "these files fit any account: add the anchor that "),
     ],
 )
-def test_refused(
-    shell: Shell,
-    monkeypatch: pytest.MonkeyPatch,
-    command: str,
-    variables: dict[str, str],
-    error: str,
-) -> None:
+def test_refused(shell: Shell, monkeypatch: pytest.MonkeyPatch, command: str, error: str) -> None:
     """Whatever is wrong with a command is trouble before any request."""
     shell.write("any.toml", 'absent = ["D"]')
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True)  # As where the output is a file.
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
     status, output, errors = shell(command)
-    assert (status, output) == (2, "")
+    assert (status, output, shell.account.calls) == (2, "", ())
     assert error in errors
-    assert shell.account.calls == ()
 
 
 class TestProcesses:
@@ -124,30 +110,6 @@ class TestProcesses:
 
 
 class TestApply:
-    @pytest.mark.parametrize(
-        ("operation", "failure", "status", "error"),
-        [
-            ("list", 403, 2, "GET /v2/roles "),
-            ("update", 401, 3, "made: 0 of 3, not reached: 2\n  update "),
-            ("update", 500, 3, "made: 0 of 3, not reached: 2\n  update "),
-            ("any", 400, 3, "made: 0 of 3, not reached: 0\n  update "),
-            ("create", 403, 3, "made: 2 of 3, not reached: 0\n  create "),
-        ],
-    )
-    def test_status(
-        self,
-        shell: Shell,
-        operation: Any,  # noqa: ANN401 - one of the account's
-        failure: int,
-        status: int,
-        error: str,
-    ) -> None:
-        """It is 2 if no change was tried, and 3 if not all were made."""
-        shell.account.fail(operation, failure, skip=int(operation == "any"), times=None)
-        ended_with, _, errors = shell("apply --yes roles.toml")
-        assert ended_with == status
-        assert errors.startswith(f"error: {error}")
-
     def test_json(self, shell: Shell) -> None:
         """The result is all that is printed, with the kind of its error."""
         shell.account.bind("D", user="ada", resource="Space:1")
@@ -174,13 +136,12 @@ class TestApply:
             assert (f"`arize-roles who --role {found}` shows" in errors) == (found == "Um9sZTox")
 
     def test_max_removals(self, shell: Shell) -> None:
-        """Too many removals are shown and refused, with the option as it is typed."""
+        """Too many removals are shown and refused; a number or a share allows them."""
         why = "1 of 4 custom roles would be deleted or lose permissions, and the limit is 0; "
         status, output, errors = shell("apply --yes --max-removals 0 roles.toml")
-        assert (status, output) == (2, "")
+        assert (status, output, changes(shell.account)) == (2, "", [])
         assert errors.startswith(f"{TEXT}error: nothing was changed: {why}")
         assert errors.endswith(" or raise --max-removals\n")
-        assert changes(shell.account) == []
         shell.write("any.toml", 'absent = ["D"]')
         assert shell.status("apply --yes --max-removals 25% --any-account any.toml") == 0
 
@@ -244,25 +205,11 @@ class TestProgress:
 
 
 class TestPlan:
-    def test_json(self, shell: Shell) -> None:
-        """JSON has the plan, or an error that changed nothing, with its kind."""
-        planned = json.loads(shell("plan --format json roles.toml")[1])
-        assert [each["action"] for each in planned["changes"]] == ["update", "delete", "create"]
-        shell.account.fail("list", 403)
-        status, output, errors = shell("plan --format json roles.toml")
-        error = json.loads(output)
-        assert (status, error["kind"]) == (2, "ForbiddenError")
-        assert errors == f"error: {error['errors'][0]}\n"
-
     def test_comment(self, shell: Shell) -> None:
         """`-` prints the Markdown of a plan or an error, and nothing else."""
         status, output, errors = shell("plan --comment - roles.toml")
-        assert (status, output[:10], output[-12:], errors) == (
-            0,
-            "```diff\n  ",
-            "\n</details>\n",
-            "",
-        )
+        ends = output.startswith("```diff\n  "), output.endswith("\n</details>\n")
+        assert (status, ends, errors) == (0, (True, True), "")
         shell.account.fail("list", 403)
         status, output, _ = shell("plan --comment - roles.toml")
         assert (status, output[:16]) == (2, "```diff\n! error:")
@@ -326,15 +273,6 @@ class TestPlan:
         assert f'  space "ML"\n~ change {change}\n' in shell("plan all.toml")[1]
         assert f'  made: change {change} on space "ML"\n' in shell("apply --yes all.toml")[1]
 
-    def test_unforeseen(self, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Whatever goes wrong, no end is taken for differences."""
-
-        def fail(*_: object, **__: object) -> None:
-            raise RuntimeError
-
-        monkeypatch.setattr(as_code, "plan", fail)
-        assert shell("plan --exit-code roles.toml") == (2, "", "error: RuntimeError\n")
-
 
 @pytest.mark.parametrize(
     ("command", "fault", "meaning"),
@@ -383,14 +321,6 @@ def test_examples(shell: Shell, status: int) -> None:
     assert [{*each} for each in shown.get("refused", ())] == [
         {*each} for each in found.get("refused", ())
     ]
-
-
-def test_entry(shell: Shell) -> None:
-    """The CHANGELOG has the status of an `apply` that made no change, tried or not."""
-    shell.account.fail("list", 403)
-    shell.account.fail("update", 401)
-    untried, tried = (shell.status("apply --yes roles.toml") for _ in range(2))
-    assert f"made none | {tried}: with {untried}, no " in (ROOT / "CHANGELOG.md").read_text("utf-8")
 
 
 def test_standard_input(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
