@@ -150,14 +150,12 @@ def fake_roles(fake_account: "FakeAccount") -> "FakeRolesClient":
     """Return a `FakeRolesClient` of the test's account; it need not be closed."""
     from arize_roles_fake._client import FixtureRolesClient
 
-    _check("fake_account", fake_account, arize_roles_fake.FakeAccount)
     return FixtureRolesClient(fake_account)
 
 
 @pytest.fixture
 def roles_server(fake_account: "FakeAccount") -> "Iterator[RolesServer]":
     """Yield a server over the test's account, with `url`, `api_key` and `account`."""
-    _check("fake_account", fake_account, arize_roles_fake.FakeAccount)
     with arize_roles_fake.RolesServer(fake_account) as server:
         yield server
 
@@ -170,7 +168,6 @@ def arize_env(roles_server: "RolesServer", monkeypatch: pytest.MonkeyPatch) -> "
     `AiohttpRolesClient()` without arguments, Arize's published clients, and processes that the test
     starts.
     """
-    _check("roles_server", roles_server, arize_roles_fake.RolesServer)
     host, _, port = roles_server.url.removeprefix("http://").rpartition(":")
     unproxied = ",".join(filter(None, (os.environ.get("NO_PROXY"), host)))
     for name in _CONFLICTING:
@@ -194,18 +191,8 @@ def mocked_arize(fake_account: "FakeAccount") -> "Iterator[FakeAccount]":
 
     See `arize_roles_fake.mock_arize`.
     """
-    _check("fake_account", fake_account, arize_roles_fake.FakeAccount)
     with arize_roles_fake.mock_arize(fake_account):
         yield fake_account
-
-
-def _check(fixture: str, value: object, expected: type) -> None:
-    """Raise `TypeError` if the suite has a fixture of its own under one of our names."""
-    if not isinstance(value, expected):
-        raise TypeError(
-            f"the fixture {fixture!r} must be a {expected.__name__}, not {type(value).__name__}: "
-            "this suite has a fixture of its own under that name; rename it"
-        )
 
 
 @pytest.hookimpl(tryfirst=True)

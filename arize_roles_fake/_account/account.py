@@ -255,7 +255,7 @@ class FakeAccount(Contents, Script, Assertions):
         # Before the bindings, which imply users, spaces and projects that are not there yet.
         for entry in directory.entries():
             self._add_entry(entry)
-        records.blocked.update(map(ids.of_user, directory.blocked))
+        records.blocked.update(ids.of("User", each) for each in directory.blocked)
         roles.foreign_ids.update(data.deleted_ids, (each.id for each in data.roles if each.id))
         bindings.foreign_ids.update(each.id for each in data.role_bindings if each.id)
         for each in reversed(data.roles):
@@ -272,7 +272,7 @@ class FakeAccount(Contents, Script, Assertions):
         roles.created = max(roles.created, data.roles_created)
         bindings.created = max(bindings.created, data.role_bindings_created)
         state.has_every_user, state.has_every_place = data.users is None, data.resources is None
-        state.add_implied(*map(ids.of_user, data.users or ()))
+        state.add_implied(*(ids.of("User", each) for each in data.users or ()))
         state.add_implied(*map(ids.of_resource, data.resources or ()))
         for key, granted in (data.keys or {}).items():
             on = granted.on if isinstance(granted, KeyData) else None

@@ -91,7 +91,7 @@ class Assertions:
             return f"{ids.label_or_id(user)!r} on {ids.label_or_id(resource)!r}: {role!r}"
 
         wanted = {
-            line(ids.of_user(user), ids.of_resource(resource), role)
+            line(ids.of("User", user), ids.of_resource(resource), role)
             for (user, resource), role in expected.items()
         }
         with self._lock:

@@ -150,7 +150,7 @@ class Contents:
 
     def _bind(self, role: Role, data: BindingData) -> RoleBinding:
         state, bindings = self._state, self._records.bindings
-        user, resource = state.ids.of_user(data.user), state.ids.of_resource(data.resource)
+        user, resource = state.ids.of("User", data.user), state.ids.of_resource(data.resource)
         if user in self._records.blocked:
             raise ValueError(f"{data.user!r} is blocked; add_user adds the user again")
         there = bindings.by_target(user, resource)
@@ -187,7 +187,7 @@ class Contents:
         """
         with self._lock:
             ids = self._state.ids
-            target = ids.of_user(user), ids.of_resource(resource)
+            target = ids.of("User", user), ids.of_resource(resource)
             binding = self._records.bindings.by_target(*target)
             if binding is None or binding.role_id != self._find_role(role).id:
                 raise LookupError(f"{user!r} does not have the role on {resource!r}")
@@ -237,7 +237,7 @@ class Contents:
         """
         with self._lock:
             user = User(
-                id=self._state.ids.of_user(email or "" if id is None else id),
+                id=self._state.ids.of("User", email or "" if id is None else id),
                 email=email,
                 name=(email or "bot").partition("@")[0] if name is None else name,
                 status=status,
@@ -266,7 +266,7 @@ class Contents:
             is_private: Whether only its members see it.
         """
         with self._lock:
-            organization_id = self._state.ids.of_organization(organization)
+            organization_id = self._state.ids.of("Organization", organization)
             space = Space(
                 id=self._id(id, f"Space:{name}", name=name, organization_id=organization_id),
                 name=name,
@@ -295,7 +295,7 @@ class Contents:
         """
         with self._lock:
             ids = self._state.ids
-            space_id = ids.of_space(space)
+            space_id = ids.of("Space", space.removeprefix("Space:"))
             label = f"Project:{ids.label(space_id).partition(':')[2]}/{name}"
             project = Project(
                 id=self._id(id, label, name=name, space_id=space_id),
@@ -347,7 +347,7 @@ class Contents:
             ValueError: The ID is not one of a user.
         """
         with self._lock:
-            user_id = self._state.ids.of_user(user)
+            user_id = self._state.ids.of("User", user)
             if self._records.users.by_id(user_id) is None:
                 raise LookupError(f"there is no user {user!r}")
             self._records.blocked.add(user_id)

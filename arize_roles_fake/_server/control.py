@@ -1,7 +1,8 @@
 """The control of served accounts, for tests in other languages: `serve --control`."""
 
+import re
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from inspect import signature
 from typing import Any, Final, TypeVar, cast
 
@@ -9,11 +10,11 @@ import attrs
 import msgspec
 from aiohttp import web
 
+from arize_roles_async._aiohttp.config import is_loopback
 from arize_roles_async._values.text import nearest, quoted
 from arize_roles_async._wire.secrets import Secret
 from arize_roles_fake._account.account import DEFAULT_API_KEY, FakeAccount, keys_of
-from arize_roles_fake._server.refusals import is_local_request, refused
-from arize_roles_fake._service.wire import bearer
+from arize_roles_fake._service.wire import bearer, problem_response
 from arize_roles_fake._testing import account_file
 from arize_roles_fake._testing.account_file import AccountData, Keys
 from arize_roles_fake._testing.fault_rules import parse_failure
@@ -27,6 +28,28 @@ _CALL_MEMBERS: Final = (
     *("operation", "role", "user", "resource", "arguments", "outcome", "attempt", "duration"),
     "host",
 )
+
+
+def refused(status: int, detail: str, headers: Mapping[str, str] | None = None) -> web.Response:
+    """Return the answer to a request that does not reach the account."""
+    problem = problem_response(status, detail, headers)
+    return web.Response(status=status, headers=problem.headers, body=problem.body)
+
+
+def is_local_request(host: str, peer: str | None) -> bool:
+    """Return whether a request comes from this machine and has a local name in its Host header.
+
+    A web page from elsewhere can make a browser resolve the page's own name to this machine (DNS
+    rebinding), and then has the same origin. Its name is in the Host header, `host`.
+    """
+    return is_loopback(host_name(host)) and is_loopback(peer or "")
+
+
+def host_name(host: str) -> str:
+    """Return the name or address in a Host header; an empty text if it is malformed."""
+    # Not `urlsplit`, for which in Python 3.11 `[::1].evil.test` has the name `::1`.
+    found = re.fullmatch(r"(?:\[([\da-f:.]+)\]|([\w.-]+))(?::\d*)?", host.lower())
+    return "" if found is None else found[1] or found[2]
 
 
 def check_not_public(keys: Iterable[str]) -> None:
@@ -49,11 +72,14 @@ class _Served:
         self.first_keys: Final = frozenset(self.keys)
         """Its keys then."""
 
+    @property
+    def keys(self) -> Keys:
+        """The keys that its callers send, the first one first."""
+        return keys_of(self.account)
+
     def serve(self, account: FakeAccount) -> None:
         """Serve an account from now on."""
         self.account = account
-        self.keys = dict.fromkeys(keys_of(account))
-        """The keys that its callers send, the first one first."""
         self.faults: list[ScriptedFault] = []
         """The faults that were scripted over HTTP."""
         self.requests = 0
@@ -203,14 +229,12 @@ class Control:
         given = _decode(body, _Key)
         self._check_keys([given.key], served)
         served.account.add_key(given.key, grants=given.grants, on=given.on)
-        served.keys[given.key] = None
 
     def _remove_key(self, served: _Served, body: bytes) -> None:
         key = _decode(body, _RemovedKey).key
         if key not in served.keys:
             raise ValueError("there is no such API key")
         served.account.remove_key(key)
-        del served.keys[key]
 
     # Failures and limits
 

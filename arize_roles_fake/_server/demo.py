@@ -1,19 +1,14 @@
 """The demonstration: the real client against the fake service, over a socket."""
 
 import warnings
-from collections.abc import Awaitable
 
 from arize_roles_async import (
     AiohttpRolesClient,
     AlphaWarning,
     BetaWarning,
-    ConflictError,
-    ForbiddenError,
-    NotFoundError,
     Permission,
     RolesClient,
     RolesError,
-    ValidationError,
     as_code,
 )
 from arize_roles_fake._account.account import DEFAULT_API_KEY, FakeAccount
@@ -54,18 +49,15 @@ async def _drive(roles: RolesClient) -> None:
     print(f"plan     {', '.join(map(str, planned.all_changes))}")
 
     print("\nCalls that fail say why:")
-    taken = roles.create(name=other.name, permissions=["DATASET_READ"])
-    await _print_error(ConflictError, taken)
-    await _print_error(ForbiddenError, roles.delete(role="Admin"))
-    await _print_error(NotFoundError, roles.get(role="AI Enginer"))
-    await _print_error(ValidationError, roles.create(name="", permissions=["PROJECT_RAED"]))
-
-    await roles.delete(role_id=role.id)
-    await _print_error(NotFoundError, roles.get(role_id=role.id))
-
-
-async def _print_error(expected: type[RolesError], call: Awaitable[object]) -> None:
-    try:
-        await call
-    except expected as error:
-        print(f"  {expected.__name__}: {error}")
+    for call in (
+        roles.create(name=other.name, permissions=["DATASET_READ"]),
+        roles.delete(role="Admin"),
+        roles.get(role="AI Enginer"),
+        roles.create(name="", permissions=["PROJECT_RAED"]),
+        roles.delete(role_id=role.id),
+        roles.get(role_id=role.id),
+    ):
+        try:
+            await call
+        except RolesError as error:
+            print(f"  {type(error).__name__}: {error}")

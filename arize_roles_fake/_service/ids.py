@@ -63,22 +63,10 @@ class Ids:
         if id_kind(label) in {"User", *_TYPES}:
             return label
         is_resource = re.fullmatch(_RESOURCE, label)
-        return self.of_resource(label) if is_resource else self.of_user(label)
+        return self.of_resource(label) if is_resource else self.of("User", label)
 
-    def of_user(self, user: str) -> str:
-        """Return the ID of a user, given the ID or a label."""
-        return self._of("User", user)
-
-    def of_space(self, space: str) -> str:
-        """Return the ID of a space, given the ID, a label such as `Space:1`, or a name."""
-        return self._of("Space", space.removeprefix("Space:"))
-
-    def of_organization(self, name: str) -> str:
-        """Return the ID of an organization, given the ID or a name."""
-        return self._of("Organization", name)
-
-    def _of(self, kind: str, text: str) -> str:
-        """Return the ID of a kind that a text is or names, or raise `ValueError`."""
+    def of(self, kind: str, text: str) -> str:
+        """Return the ID of a user, space or organization, given the ID or its label or name."""
         if id_flaw(text) is None and id_kind(text) is None:
             text = encode_id(f"{kind}:{text}{self._end}")
         flaw = id_flaw(text)

@@ -149,7 +149,7 @@ class State:
             return User(**new, name=name, status="ACTIVE", role=MEMBER, is_developer=False)
         text = label.partition(":")[2]
         if kind == "Space":
-            new["organization_id"] = self.ids.of_organization("default")
+            new["organization_id"] = self.ids.of("Organization", "default")
             return Space(**new, name=text, description="", is_private=False)
         space, _, name = text.rpartition("/")
         if not (space and name):

@@ -4,7 +4,7 @@ import functools
 import warnings
 import zlib
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 from typing import Any, Final, TypedDict, Unpack
 
 from arize_roles_async._roles.models import Role
@@ -89,15 +89,13 @@ def reject_string(permissions: Iterable[AnyPermission | str]) -> Iterable[AnyPer
 
 
 def writable(moment: datetime) -> datetime:
-    """Return a moment as RFC 3339 can hold it, with an offset of minutes, or raise `ValueError`."""
-    offset = moment.utcoffset()
-    if offset is None:
+    """Return a moment in UTC, as the service writes it, or raise `ValueError`."""
+    if moment.utcoffset() is None:
         raise ValueError("timestamps must be timezone-aware")
     try:
-        moment.astimezone(UTC)
+        return moment.astimezone(UTC)
     except OverflowError:
         raise ValueError("timestamps must be in the years 1 to 9999 in UTC") from None
-    return moment.astimezone(UTC if offset % timedelta(minutes=1) else timezone(offset))
 
 
 # Each new account has the same predefined roles, of hundreds of permissions in all.

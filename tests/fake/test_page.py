@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from arize_roles_fake import FakeAccount, RolesServer
-from arize_roles_fake._server.refusals import is_local_request
+from arize_roles_fake._server.control import is_local_request
 from arize_roles_fake._server.web_page import web_page
 from tests.support.browser import CHROMIUM, browser
 from tests.support.clients import ask

@@ -165,33 +165,6 @@ UNUSED: Final[Suite] = (
 )
 """A fault that struck no call is an error, unless removed, allowed, or the test did not pass."""
 
-SAME_NAME: Final[Suite] = (
-    """
-    class TestAccount:
-        @pytest.fixture
-        def fake_account(self):
-            return {}
-
-        @pytest.mark.parametrize("used", ["fake_roles", "roles_server", "mocked_arize"])
-        def test_it(self, used, request):
-            request.getfixturevalue(used)
-
-    class TestServer:
-        @pytest.fixture
-        def roles_server(self):
-            return {}
-
-        def test_it(self, arize_env):
-            pass
-    """,
-    {"failed": 3, "errors": 1},
-    [
-        "TypeError: the fixture 'roles_server' must be a RolesServer, not dict: * rename it",
-        *["TypeError: the fixture 'fake_account' must be a FakeAccount, not dict: * rename it"] * 3,
-    ],
-)
-"""A suite's own fixture of the same name and another type leads to an error that says so."""
-
 REPORT: Final[Suite] = (
     """
     import gc
@@ -257,7 +230,7 @@ REPORT: Final[Suite] = (
 """A failed test's report shows what each account was asked during it, of many calls the last."""
 
 
-@pytest.mark.parametrize("suite", [RUNNERS, WRONG_MARKERS, MARKERS, UNUSED, SAME_NAME, REPORT])
+@pytest.mark.parametrize("suite", [RUNNERS, WRONG_MARKERS, MARKERS, UNUSED, REPORT])
 def test_suite(run: Run, suite: Suite) -> None:
     """A suite that uses the plugin has the outcomes, and these lines in its output."""
     source, outcomes, lines = suite
