@@ -26,6 +26,7 @@ from arize_roles_fake._testing.recorder import (
     check_unused_faults,
     recorders,
     unused_report,
+    urls,
 )
 
 if TYPE_CHECKING:
@@ -305,6 +306,8 @@ def _log(account: "RecordedAccount", count: int) -> str:
     lines = [f"{call.at:%H:%M:%S.%f}  {call}" for call in calls] or ["none"]
     if count > len(calls):
         lines.insert(0, f"{count - len(calls)} earlier calls are not shown")
+    if id(account) in urls:
+        lines.insert(0, f"served at {urls[id(account)]}")
     lines += [f"struck less often than scripted: {line}" for line in account.unused_faults]
     return "\n".join(lines)
 

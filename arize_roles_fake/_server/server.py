@@ -24,6 +24,7 @@ from arize_roles_fake._server.control import (
 from arize_roles_fake._server.web_page import HEADERS, web_page
 from arize_roles_fake._service.wire import MAX_REQUEST
 from arize_roles_fake._testing.faults import Reply, reply_of
+from arize_roles_fake._testing.recorder import urls
 from arize_roles_fake._testing.timeline import waiting_in_real_time
 
 _POLL: Final = 0.02
@@ -188,10 +189,12 @@ class RolesServer:
             self._portal = exits.enter_context(start_blocking_portal())
             running = self._listener.running(*self._address)
             self.url = exits.enter_context(self._portal.wrap_async_context_manager(running))
+            urls[id(self.account)] = self.url
             self._exits = exits.pop_all()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        urls.pop(id(self.account), None)
         self._exits.close()
 
     @contextmanager

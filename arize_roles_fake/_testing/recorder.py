@@ -109,6 +109,10 @@ recorders: Final[list[Recorder]] = []
 """Under pytest, a paused recorder of the session, and that of the running test, which counts."""
 
 
+urls: Final[dict[int, str]] = {}
+"""The URLs of the accounts that are served, by the identity of the account."""
+
+
 def running_recorder() -> Recorder:
     """Return the recorder of the running test; outside of pytest, one that nobody reads."""
     return recorders[-1] if recorders else Recorder()

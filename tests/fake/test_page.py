@@ -206,6 +206,24 @@ class TestBrowser:
         assert "Space:<b>ML</b>" in seen
         assert (wide, filters, page.complaints) == (False, scripting, [])
 
+    @pytest.mark.parametrize(
+        ("scheme", "colors"),
+        [
+            ("light", ["rgb(255, 255, 255)", "rgb(28, 32, 38)"]),
+            ("dark", ["rgb(22, 24, 29)", "rgb(228, 230, 234)"]),
+        ],
+    )
+    async def test_colors(self, tmp_path: Path, scheme: str, colors: list[str]) -> None:
+        """The page is light or dark, as the person has chosen."""
+        style = "getComputedStyle(document.body)"
+        with RolesServer() as server:
+            async with browser(tmp_path) as page:
+                wanted = [{"name": "prefers-color-scheme", "value": scheme}]
+                await page.ask("Emulation.setEmulatedMedia", features=wanted)
+                await page.show(server.url)
+                shown = await page.value(f"[{style}.backgroundColor, {style}.color]")
+        assert (shown, page.complaints) == (colors, [])
+
     async def test_filters(self, account: FakeAccount, tmp_path: Path) -> None:
         """The URL filters roles and permissions; a switch shows the permissions that none has."""
         account.add_role("Auditor", ["ROLE_READ"])

@@ -207,8 +207,11 @@ REPORT: Final[Suite] = (
     def test_not_asked():
         account = FakeAccount()
         assert False, account
+
+    def test_served(roles_server):
+        assert False
     """,
-    {"passed": 1, "failed": 5},
+    {"passed": 1, "failed": 6},
     [
         "*Calls of the fake Arize account fake_account, <FakeAccount * of 7 roles,*",
         "none",
@@ -225,6 +228,9 @@ REPORT: Final[Suite] = (
         "*Calls of the fake Arize account -*",
         "3 earlier calls are not shown",
         *["*  list() -> 401 Authentication required"] * 50,
+        "*Calls of the fake Arize account -*",
+        "served at http://127.0.0.1:*",
+        "none",
     ],
 )
 """A failed test's report shows what each account was asked during it, of many calls the last."""
@@ -237,7 +243,7 @@ def test_suite(run: Run, suite: Suite) -> None:
     result = run(source, "--tb=native", mode="auto", **outcomes)
     result.stdout.fnmatch_lines(lines)
     if suite is REPORT:
-        assert result.stdout.str().count("Calls of the fake") == 6
+        assert result.stdout.str().count("Calls of the fake") == 7
         result.stdout.no_fnmatch_line("* list(limit=7) *")
         assert "Bearer" not in result.stdout.str().partition("Calls of the fake")[2]
 
