@@ -7,10 +7,12 @@ import logging
 import socket
 import ssl
 import sys
+import threading
 import warnings
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -23,16 +25,32 @@ from arize_roles_async import AiohttpRolesClient, ClientStateError, ListRolesRes
 from arize_roles_fake import FakeRolesClient, RolesServer
 from tests.support.documentation import definitions
 from tests.support.processes import HOST, ROOT, ran
+from tests.support.raw_http import PAGE
 from tests.support.sizes import sized
 from tests.support.tls import Authority
-from tests.support.upstream import KEY, Behaviour, Upstream
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers with a listing without roles."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self.wfile.write(PAGE)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Log nothing."""
 
 
 @contextmanager
 def served(context: ssl.SSLContext | None = None) -> Generator[str]:
-    """Serve an account from threads, so that it is there for one event loop after another."""
-    with Upstream(Behaviour(), context) as service:
-        yield service.url.replace(HOST, "localhost")
+    """Serve from threads, so that it is there for one event loop after another."""
+    with ThreadingHTTPServer((HOST, 0), Handler) as server:
+        if context is not None:
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield f"http{'s' * (context is not None)}://localhost:{server.server_port}"
+        server.shutdown()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -100,7 +118,7 @@ class TestOneAfterAnother:
         """A client opens anew in each loop, and leaves nothing behind."""
         authority = Authority(tmp_path)
         with served(authority.right() if tls else None) as url:
-            roles = AiohttpRolesClient(KEY, base_url=url, ca_file=authority.pem)
+            roles = AiohttpRolesClient("key", base_url=url, ca_file=authority.pem)
             for _ in range(3):
                 run(roles)
             asyncio.run(roles.aclose())
@@ -116,7 +134,7 @@ class TestOneAfterAnother:
     def test_never_closed(self, run: Run) -> None:
         """A client that nobody closes is closed with its loop."""
         with served() as url:
-            roles = AiohttpRolesClient(KEY, base_url=url)
+            roles = AiohttpRolesClient("key", base_url=url)
             run(roles)
             # Only the next loop can see that the last one was closed without an end.
             for _ in range(2 * (run is by_bare_loop)):
@@ -128,12 +146,12 @@ class TestOneAfterAnother:
         authority = Authority(tmp_path)
 
         async def sizes(url: str) -> AsyncGenerator[int]:
-            async with AiohttpRolesClient(KEY, base_url=url, ca_file=authority.pem) as roles:
+            async with AiohttpRolesClient("key", base_url=url, ca_file=authority.pem) as roles:
                 while True:
                     yield len(await roles.list())
 
         async def leave(sizes: AsyncGenerator[int]) -> None:
-            assert await anext(sizes) == 7
+            assert await anext(sizes) == 0
 
         with served(authority.right()) as url:
             held = sizes(url)
@@ -156,7 +174,7 @@ async def test_other_context() -> None:
     """A call may end in another context, as one does whose loop was closed by hand."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        async with AiohttpRolesClient(KEY, base_url=url) as roles:
+        async with AiohttpRolesClient("key", base_url=url) as roles:
             call = roles.list().all()
             contextvars.copy_context().run(call.send, None)
             call.close()
@@ -172,7 +190,7 @@ def test_two_at_once(*, fake: bool) -> None:
                 asyncio.run(call)
 
     async def main(url: str) -> None:
-        roles: RolesClient = FakeRolesClient() if fake else AiohttpRolesClient(KEY, base_url=url)
+        roles: RolesClient = FakeRolesClient() if fake else AiohttpRolesClient("key", base_url=url)
         await use(roles)
         await asyncio.to_thread(in_another_loop, roles)
         await use(roles)
@@ -187,7 +205,7 @@ def test_lent_session() -> None:
 
     async def first(url: str) -> AiohttpRolesClient:
         async with aiohttp.ClientSession() as session:
-            roles = AiohttpRolesClient(KEY, base_url=url, session=session)
+            roles = AiohttpRolesClient("key", base_url=url, session=session)
             await use(roles)
             return roles
 

@@ -21,8 +21,7 @@ from arize_roles_async import (
     RolesClient,
     RolesError,
 )
-from arize_roles_fake import LoggedCall
-from tests.support.upstream import Upstream
+from arize_roles_fake import FakeAccount, LoggedCall
 
 MIX: Final = ("create", "update", "delete", "get", "create", "update by name", "delete", "list")
 """The operations, in the order in which they come, over and over."""
@@ -74,12 +73,12 @@ class Call:
         return arguments.get(self.operation, by_id)
 
 
-def planned(upstream: Upstream, count: int) -> list[Call]:
+def planned(account: FakeAccount, count: int) -> list[Call]:
     """Return calls to make; the roles that they are about exist then."""
     calls = [Call(number) for number in range(count)]
     for call in calls:
         if call.method not in {"create", "list"}:
-            call.role_id = upstream.account.add_role(call.name, ["PROJECT_READ"]).id
+            call.role_id = account.add_role(call.name, ["PROJECT_READ"]).id
     return calls
 
 
@@ -111,37 +110,35 @@ def _mark_of(call: LoggedCall) -> object:
 
 
 def judge(
-    calls: Sequence[Call], upstream: Upstream, *, total: float, clear: bool, resends: bool
+    calls: Sequence[Call], account: FakeAccount, *, total: float, is_clear: bool, resends: bool
 ) -> list[str]:
     """Return what is wrong with the ends of calls that were limited to so many seconds.
 
     Where it is clear how every attempt ended, no outcome may be unknown; `resends` says that
     something between resends requests by itself.
     """
-    sent = Counter(
-        (_mark_of(each), each.operation, each.attempt) for each in upstream.account.calls
-    )
+    sent = Counter((_mark_of(each), each.operation, each.attempt) for each in account.calls)
     resent = {mark for (mark, _, _), times in sent.items() if mark and times > 1}
     wrong = [] if bool(resent) is resends else [f"resent are: {resent}"]
-    roles = {role.id: role for role in upstream.account.roles}
+    roles = {role.id: role for role in account.roles}
     for call in calls:
         role = roles.get(call.role_id)
         if call.method == "create":
-            role = upstream.account.role(call.name)
-        why = [_untrue(call, role, clear=clear)] * (call.mark not in resent)
+            role = account.role(call.name)
+        why = [_untrue(call, role, is_clear=is_clear)] * (call.mark not in resent)
         why += ["not ours"] * (call.failed and not isinstance(call.end, RolesError))
         why += [f"it took {call.seconds:.1f} s"] * (call.seconds > total + SLACK)
         wrong += [f"{call}: {each}" for each in why if each]
     return wrong
 
 
-def _untrue(call: Call, role: Role | None, *, clear: bool) -> str:
+def _untrue(call: Call, role: Role | None, *, is_clear: bool) -> str:
     """Return what is wrong in what a call said, by the role that it is about, as it is now."""
     is_marked = role is not None and role.description == call.mark
     is_done = {"create": is_marked, "update": is_marked, "delete": role is None}.get(call.method)
     match call.end:
         case OutcomeUnknownError():
-            return "all is known" if clear or is_done is None else ""
+            return "all is known" if is_clear or is_done is None else ""
         case RolesError() if is_done:
             return "it says that nothing happened, and it did"
         case NotFoundError() | ConflictError():

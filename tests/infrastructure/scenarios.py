@@ -1,116 +1,240 @@
-"""Scenarios of calls behind nginx, haproxy and squid: a line each, and a function to run one."""
+"""Scenarios of calls behind nginx, haproxy and squid: a table, and a function to run a row."""
 
 import asyncio
 import re
+import signal
 import ssl
-from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+import tempfile
+import threading
+import tomllib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
 import attrs
-import pytest
+import msgspec
 
-from arize_roles_async import AiohttpRolesClient, RetryPolicy, RolesError, Timeouts
+from arize_roles_async import (
+    AiohttpRolesClient,
+    Request,
+    Response,
+    RetryPolicy,
+    RolesError,
+    Timeouts,
+)
+from arize_roles_fake import FakeAccount, RolesServer
+from arize_roles_fake._testing.fault_rules import DELIVERIES
+from arize_roles_fake._testing.faults import reply_of
 from tests.infrastructure.judge import Call, MakeCall, judge, made, make, planned
-from tests.support.processes import HOST, Part, missing
-from tests.support.proxies import Haproxy, Nginx, Squid, folder
+from tests.infrastructure.programs import Program, free_port
+from tests.support.processes import HOST, LONGEST_WAIT, ROOT
 from tests.support.tls import Authority
-from tests.support.upstream import KEY, Behaviour, Upstream
 
+KEY: Final = "sk-upstream-7f3c9a1e55"
 PASSWORD: Final = "pw-51d0c2b8aa"
-SLOW: Final = Behaviour(delay=0.03)
-"""So that calls are under way while something happens."""
 LONG_LIMITS: Final = Timeouts(total=20.0, connect=10.0, read=10.0)
 """Where no time limit should run out, however busy the machine is."""
 HASTY: Final = Timeouts(total=6.0, connect=2.0, read=0.2)
 """Where silence is a part of the scenario."""
 
 
-class Site:
-    """The programs between the client and the service in one scenario, which end with its stack."""
-
-    haproxy: Haproxy
-    squid: Squid
-
-    def __init__(self, stack: AsyncExitStack, upstream: Upstream, directory: Path) -> None:
-        self.stack = stack
-        self.upstream = upstream
-        self.directory = directory
-        self.authority = Authority(directory)
-        self.options: dict[str, Any] = {"base_url": upstream.url}
-        """The arguments of the client."""
-        self.nodes: list[Nginx] = []
-
-    def add(self, part: Part) -> Any:  # noqa: ANN401 - of its class
-        """Start a program, which the client then calls; without it, the test is skipped."""
-        if reason := missing(part.program):
-            pytest.skip(reason)
-        self.options["base_url"] = part.url
-        return self.stack.enter_context(part)
-
-    def add_nginx(self, server: str, http: str = "") -> None:
-        """Start an nginx; in its server block, `{to}` is the address of the service."""
-        block = f"{http} server {{ {server} }}".replace("{to}", f"{HOST}:{self.upstream.port}")
-        self.nodes.append(self.add(Nginx(self.directory, block, f"nginx{len(self.nodes)}")))
-
-    def secured(self, authority: Authority, more: str = "") -> str:
-        """Return what an nginx's server block with a certificate of an authority holds."""
-        certificate = authority.issue(HOST)
-        return (
-            f"listen {HOST}:{{port}} ssl; ssl_certificate {certificate};"
-            f"ssl_certificate_key {certificate}; {more}"
-            f"location / {{ proxy_pass {self.upstream.url}; }}"
-        )
-
-
-Step = Callable[[Site], object]
-Check = Callable[[Sequence[Call]], list[Call]]
-
-
-def _each(is_right: Callable[[Call], bool]) -> Check:
-    """Return a check of each call."""
-    return lambda calls: [call for call in calls if not is_right(call)]
-
-
-def _each_fails(word: str) -> Check:
-    return _each(lambda call: isinstance(call.end, RolesError) and word in str(call.end))
-
-
-def _some_succeed(calls: Sequence[Call]) -> list[Call]:
-    return [*calls] if all(call.failed for call in calls) else []
-
-
-def _some_distrusted(calls: Sequence[Call]) -> list[Call]:
-    distrusts = _each(lambda call: not call.failed or getattr(call.end, "certificate", False))
-    return distrusts(calls) if any(call.failed for call in calls) else [*calls]
-
-
 @attrs.frozen
 class Scenario:
-    """One line of the table."""
+    """A row of `tests/data/scenarios.toml`."""
 
     name: str
-    build: Step
-    """Starts the programs between the client and the service."""
-    steps: tuple[Step, ...] = ()
-    """What happens, one after the other, while calls are under way."""
-    behaviour: Behaviour = attrs.field(factory=Behaviour)
-    check: Check = _some_succeed
-    """Returns the calls that did not end as they should."""
+    nodes: int = 1
+    """The number of nginx between the client and the service."""
+    nginx: str = ""
+    """Directives of its `server` block, of its `http` block, and of the only location."""
+    http: str = ""
+    location: str = "proxy_pass http://@service@;"
+    tls: str = ""
+    """`server`, if nginx has a certificate; `asked`, if it wants one; `both`, if it gets one."""
+    haproxy: str | None = None
+    """What its backend holds besides the nodes, or the service."""
+    squid: str = ""
+    """The password with which the client calls a proxy."""
+    steps: Sequence[Sequence[Any]] = ()
+    """What happens, one after the other, while calls are under way: a method of `Site` each."""
+    fate: str = ""
+    """What becomes of each so many-th answer to a method: it is lost, truncated or held."""
+    every: int = 0
+    ends: str = "some succeed"
+    """How calls end, or what each error says."""
     saw: str = ""
     """What the logs of the programs show, as a regular expression, where it happened."""
-    clear: bool = False
+    is_clear: bool = False
     """Every attempt has a known end, so that no outcome may be unknown."""
     resends: bool = False
     """Something in between resends requests by itself."""
-    timeouts: Timeouts = LONG_LIMITS
+    is_hasty: bool = False
     calls: int = 40
     """Their number in the suite; the full set makes three times as many."""
 
     def __str__(self) -> str:
         return self.name
+
+    def odd(self, calls: list[Call]) -> list[Call]:
+        """Return the calls that did not end as they should."""
+        failed = [call for call in calls if call.failed]
+        distrusting = [call for call in failed if getattr(call.end, "certificate", False)]
+        refused = [call for call in failed if getattr(call.end, "status", 0) == 413]
+        match self.ends:
+            case "all succeed":
+                return failed
+            case "some succeed":
+                return calls if failed == calls else []
+            case "some distrust":
+                return [] if distrusting == failed != [] else calls
+            case "creates are too long":
+                creates = [call for call in calls if call.method == "create"]
+                return [] if creates == refused == failed else calls
+            case words:
+                said = [call for call in failed if isinstance(call.end, RolesError)]
+                return [] if said == calls and all(words in str(x.end) for x in said) else calls
+
+
+def _scenarios() -> Iterator[Scenario]:
+    rows = tomllib.loads((ROOT / "tests/data/scenarios.toml").read_text("utf-8"))
+    for name, row in rows.items():
+        for script in row.pop("scripts", [[]]):
+            http = row.get("http", "")
+            for number, page in enumerate(script):
+                http = http.replace(f"@{number}@", page)
+            yield Scenario(**{**row, "name": ": ".join([name, *script]), "http": http})
+
+
+SCENARIOS: Final = (*_scenarios(),)
+
+
+class Service(FakeAccount):
+    """The service; some of its answers have a fate, the others take a while."""
+
+    def __init__(self, fate: str = "", every: int = 0, delay: float = 0.0) -> None:
+        super().__init__(api_key=KEY)
+        self._fate, self._every, self._delay = fate, every, delay
+        # By method, so that each has its share of what is lost, in whatever order they come.
+        self._answers: Counter[str] = Counter()
+        self.thawed = threading.Event()
+        """Cleared, nobody is answered; the kernel still takes connections and data in its name."""
+        self.thawed.set()
+
+    def handle(self, request: Request) -> Response:
+        self.thawed.wait(LONGEST_WAIT)
+        reply = reply_of(super().handle(request))
+        self._answers[request.method] += 1
+        if not self._every or self._answers[request.method] % self._every:
+            return msgspec.structs.replace(reply, delay=self._delay)
+        if self._fate == "held":
+            return msgspec.structs.replace(reply, delay=0.5)
+        is_cut = self._fate == "truncated" and reply.body
+        delivery = DELIVERIES["truncated" if is_cut else "lost"]
+        return msgspec.structs.replace(reply, delivery=delivery)
+
+
+class Site:
+    """The service and the programs between it and the client, which end with the stack."""
+
+    def __init__(self, scenario: Scenario, stack: AsyncExitStack) -> None:
+        # Slow, so that calls are under way while something happens.
+        delay = 0.03 if scenario.steps else 0.0
+        self.account = Service(scenario.fate, scenario.every, delay)
+        self._stack = stack
+        self._folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        self._folder.chmod(0o755)  # Other users run programs in it, too.
+        self._port = free_port()
+        self._server = stack.enter_context(RolesServer(self.account, port=self._port))
+        self._is_down = stack.enter_context(ExitStack())
+        stack.callback(self.thaw)
+        self._authority = Authority(self._folder)
+        self.options: dict[str, Any] = {}
+        """The arguments of the client."""
+        self._programs: list[Program] = []
+        self._haproxy: Program | None = None
+        self._build(scenario)
+
+    def _build(self, scenario: Scenario) -> None:
+        texts = {"http": scenario.http, "location": scenario.location, "server": scenario.nginx}
+        texts = {x: y.replace("@service@", f"{HOST}:{self._port}") for x, y in texts.items()}
+        if scenario.tls:
+            texts["server"] = self._secured(self._authority)
+        if scenario.tls in ("asked", "both"):
+            ca = self._authority.pem
+            texts["server"] += f"ssl_verify_client on; ssl_client_certificate {ca};"
+        for _ in range(scenario.nodes):
+            self._add("nginx", **texts, ssl="ssl" if scenario.tls else "")
+        if scenario.haproxy is not None:
+            ports = [node.port for node in self._programs] or [self._port]
+            servers = [f"server s{number} {HOST}:{port}" for number, port in enumerate(ports)]
+            self._haproxy = self._add("haproxy", backend="\n  ".join([scenario.haproxy, *servers]))
+        url = f"http{'s' * bool(scenario.tls)}://{HOST}:{self._programs[-1].port}"
+        self.options = {"base_url": url, "ca_file": self._authority.pem}
+        if scenario.tls == "both":
+            self._lend_session()
+        if scenario.squid:
+            proxy = self._add("squid", password=PASSWORD)
+            self.options["proxy"] = f"http://roles:{scenario.squid}@{HOST}:{proxy.port}"
+
+    def _add(self, name: str, **values: str) -> Program:
+        program = Program(name, self._folder / f"{len(self._programs)}", **values)
+        self._programs.append(self._stack.enter_context(program))
+        return program
+
+    def _secured(self, authority: Authority) -> str:
+        certificate = authority.issue(HOST)
+        return f"ssl_certificate {certificate}; ssl_certificate_key {certificate};"
+
+    def _lend_session(self) -> None:
+        """Lend the client a session that has a certificate."""
+        context = ssl.create_default_context(cafile=self.options.pop("ca_file"))
+        context.load_cert_chain(self._authority.issue("roles@caller.example"))
+        session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context))
+        self._stack.push_async_callback(session.close)
+        self.options["session"] = session
+
+    def logs(self) -> str:
+        logs = self._folder.rglob("*.log")
+        return "\n".join(path.read_text("utf-8", "replace") for path in logs)
+
+    def reload(self, number: int) -> None:
+        self._programs[number].reload()
+
+    def certify(self, name: str) -> None:
+        """Give nginx another certificate, of an authority of that name."""
+        own = self._authority if name == "ca" else Authority(self._folder, name)
+        self._programs[0].configure(server=self._secured(own))
+        self.reload(0)
+
+    def kill(self, number: int) -> None:
+        self._programs[number].end(signal.SIGKILL)
+
+    def drain(self, number: int) -> None:
+        self._set_state(number, "drain")
+        self._programs[number].drain()
+
+    def start(self, number: int) -> None:
+        self._programs[number].start()
+        self._set_state(number, "ready")
+
+    def _set_state(self, number: int, state: str) -> None:
+        if self._haproxy:
+            self._haproxy.command(f"set server out/s{number} state {state}")
+
+    def go_down(self) -> None:
+        self._is_down.enter_context(self._server.refuse_connections())
+
+    def come_back(self) -> None:
+        self._is_down.close()
+
+    def freeze(self) -> None:
+        self.account.thawed.clear()
+
+    def thaw(self) -> None:
+        self.account.thawed.set()
 
 
 async def run(scenario: Scenario, *, times: int = 1, make_call: MakeCall = made) -> list[str]:
@@ -119,275 +243,28 @@ async def run(scenario: Scenario, *, times: int = 1, make_call: MakeCall = made)
     asyncio.get_running_loop().set_exception_handler(
         lambda _, context: noise.append(f"unhandled: {context['message']}")
     )
+    limits = HASTY if scenario.is_hasty else LONG_LIMITS
     async with AsyncExitStack() as stack:
-        directory = stack.enter_context(folder())
-        upstream = stack.enter_context(Upstream(SLOW if scenario.steps else scenario.behaviour))
-        calls = planned(upstream, scenario.calls * times)
-        site = Site(stack, upstream, directory)
-        scenario.build(site)
+        site = Site(scenario, stack)
+        calls = planned(site.account, scenario.calls * times)
         retry = RetryPolicy(backoff=0.1)
-        client = AiohttpRolesClient(KEY, timeout=scenario.timeouts, retry=retry, **site.options)
         steps = [None, *scenario.steps]
-        async with client:
+        async with AiohttpRolesClient(KEY, timeout=limits, retry=retry, **site.options) as client:
             for number, step in enumerate(steps):
                 async with asyncio.TaskGroup() as group:
                     group.create_task(make(client, calls[number :: len(steps)], make_call))
                     if step is not None:
-                        group.create_task(asyncio.to_thread(step, site))
-        logs = [path.read_text("utf-8", "replace") for path in directory.rglob("*.log")]
-        total = scenario.timeouts.total or 0.0
-        clear, resends = scenario.clear, scenario.resends
-        wrong = judge(calls, upstream, total=total, clear=clear, resends=resends)
-    wrong += [f"{call}: not as it should end" for call in scenario.check(calls)]
-    if not re.search(scenario.saw, "\n".join(logs), re.MULTILINE):
+                        name, *given = step
+                        group.create_task(asyncio.to_thread(getattr(site, name), *given))
+        logs = site.logs()
+    wrong = judge(
+        calls,
+        site.account,
+        total=limits.total or 0.0,
+        is_clear=scenario.is_clear,
+        resends=scenario.resends,
+    )
+    wrong += [f"{call}: not as it should end" for call in scenario.odd(calls)]
+    if not re.search(scenario.saw, logs, re.MULTILINE):
         wrong.append(f"no log shows {scenario.saw}")
     return wrong + noise
-
-
-def _nginx(directives: str = "", http: str = "", location: str = "proxy_pass http://{to};") -> Step:
-    """Put an nginx in between that has more directives."""
-    server = f"listen {HOST}:{{port}}; {directives} location / {{ {location} }}"
-    return lambda site: site.add_nginx(server, http)
-
-
-def _haproxy(backend: str = "", server: str = "") -> Step:
-    """Put a haproxy in between, with more in the section of its backend and for its server."""
-
-    def build(site: Site) -> None:
-        lines = f"{backend}\n  server s0 {HOST}:{site.upstream.port} {server}"
-        site.haproxy = site.add(Haproxy(site.directory, lines))
-
-    return build
-
-
-def _limited(status: int, more: str = "") -> Step:
-    """Put an nginx in between that takes fewer requests than the calls that are made at once."""
-    return _nginx(
-        f"limit_req zone=all burst=2 nodelay; limit_req_status {status}; {more}",
-        "limit_req_zone $server_port zone=all:1m rate=10r/s;",
-    )
-
-
-_PAGES: Final = {
-    "502": "return 502;",
-    "503": "return 503;",
-    "404": 'default_type text/plain; return 404 "404 page not found\n";',
-    "404-json": 'default_type application/json; return 404 \'{"message":"no Route matched"}\';',
-    "409": "return 409;",
-    "403": "return 403;",
-    "302": "return 302 https://login.example/?from=$request_uri;",
-    "200-page": 'default_type text/html; return 200 "<html><title>Maintenance</title></html>";',
-    "200-empty": 'default_type text/html; return 200 "";',
-}
-"""Answers of gateways, as locations of nginx."""
-
-
-def _pages(*script: str) -> Step:
-    """Put a gateway in between that answers attempts of changes with pages, or lets them `pass`."""
-    attempts = " ".join(
-        f'"~^(?:POST|PATCH|DELETE):{number or ""}$" "{page}";' for number, page in enumerate(script)
-    )
-    pages = "".join(
-        f'if ($page = "{page}") {{ rewrite ^ /{page} last; }}'
-        f"location = /{page} {{ internal; {_PAGES[page]} }}"
-        for page in sorted({*script} - {"pass"})
-    )
-    return _nginx(
-        pages, f'map "$request_method:$http_sdk_retry_count" $page {{ default pass; {attempts} }}'
-    )
-
-
-def _nodes(site: Site) -> None:
-    for _ in range(2):
-        _nginx()(site)
-    servers = [f"server s{n} {HOST}:{node.port}" for n, node in enumerate(site.nodes)]
-    lines = "\n  ".join(("balance roundrobin", "option redispatch", *servers))
-    site.haproxy = site.add(Haproxy(site.directory, lines))
-
-
-def _tls(site: Site, more: str = "") -> None:
-    site.add_nginx(site.secured(site.authority, more))
-    url = site.options["base_url"].replace("http", "https")
-    site.options |= {"base_url": url, "ca_file": site.authority.pem}
-
-
-def _asking(site: Site) -> None:
-    """Have nginx ask for a client certificate."""
-    _tls(site, f"ssl_verify_client on; ssl_client_certificate {site.authority.pem};")
-
-
-def _mtls(site: Site) -> None:
-    """Lend the client a session that has a certificate, which nginx asks for."""
-    _asking(site)
-    context = ssl.create_default_context(cafile=site.authority.pem)
-    context.load_cert_chain(site.authority.issue("roles@caller.example"))
-    session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context))
-    site.stack.push_async_callback(session.close)
-    # What its connector knows counts; the client's own file would stand in its way.
-    del site.options["ca_file"]
-    site.options["session"] = session
-
-
-def _squid(behind: Step, password: str = PASSWORD) -> Step:
-    """Put a squid with one user before other programs, and give the client that user."""
-
-    def build(site: Site) -> None:
-        behind(site)
-        url = site.options["base_url"]
-        site.squid = site.add(Squid(site.directory, "roles", PASSWORD))
-        proxy = f"http://roles:{password}@{HOST}:{site.squid.port}"
-        site.options |= {"base_url": url, "proxy": proxy}
-
-    return build
-
-
-def _stop_node(site: Site, number: int, *, drains: bool) -> None:
-    if drains:
-        site.haproxy.run_command(f"set server out/s{number} state drain")
-        site.nodes[number].drain()
-    site.nodes[number].kill()
-
-
-def _start_node(site: Site, number: int) -> None:
-    site.nodes[number].start()
-    site.haproxy.run_command(f"set server out/s{number} state ready")
-
-
-def _each_node_stops(*, drains: bool) -> tuple[Step, ...]:
-    """Stop and start one node, and then the other."""
-    return (
-        lambda site: _stop_node(site, 0, drains=drains),
-        lambda site: _start_node(site, 0),
-        lambda site: _stop_node(site, 1, drains=drains),
-        lambda site: _start_node(site, 1),
-    )
-
-
-def _swap(name: str) -> Step:
-    """Give nginx another certificate, of an authority of that name."""
-
-    def step(site: Site) -> None:
-        own = site.authority if name == "ca" else Authority(site.directory, name)
-        site.nodes[0].write(f"server {{ {site.secured(own)} }}")
-        site.nodes[0].reload()
-
-    return step
-
-
-def _twice(*steps: Step) -> tuple[Step, ...]:
-    return steps * 2
-
-
-_LOSES: Final = Behaviour(lose_every=5)
-_CUTS: Final = Behaviour(cut_every=5)
-_RETRY_AFTER: Final = (
-    "error_page 429 = @busy; location @busy { add_header Retry-After 1 always;"
-    'default_type text/html; return 429 "<html><h1>Too many</h1></html>"; }'
-)
-_LIMITS: Final[dict[str, Any]] = {"saw": "limiting requests", "calls": 8}
-_KEEPALIVE: Final = (
-    "upstream service { server {to} max_fails=0; keepalive 8; }",
-    'proxy_pass http://service; proxy_http_version 1.1; proxy_set_header Connection "";',
-)
-_NON_IDEMPOTENT: Final = (
-    "upstream service { server {to} max_fails=0; server {to} max_fails=0; }",
-    "proxy_pass http://service; proxy_next_upstream error timeout non_idempotent;",
-)
-_GZIP: Final = "gzip on; gzip_types application/json; gzip_min_length 1; gzip_proxied any;"
-_WORKS: Final[dict[str, Any]] = {"clear": True, "check": _each(lambda call: not call.failed)}
-_RESENDS: Final[dict[str, Any]] = {"resends": True, "behaviour": _LOSES}
-
-SCENARIOS: Final = (
-    Scenario(
-        "nginx reloads",
-        _nginx(),
-        _twice(lambda site: site.nodes[0].reload()),
-        saw="reconfiguring",
-    ),
-    Scenario(
-        "service killed",
-        _nginx(),
-        _twice(lambda site: site.upstream.kill(), lambda site: site.upstream.start()),
-        saw=" 502 502 ",
-    ),
-    Scenario(
-        "service frozen",
-        _nginx(),
-        _twice(lambda site: site.upstream.thawed.clear(), lambda site: site.upstream.thawed.set()),
-        timeouts=HASTY,
-    ),
-    Scenario("nodes drained", _nodes, _each_node_stops(drains=True)),
-    Scenario("nodes die", _nodes, _each_node_stops(drains=False)),
-    Scenario("rate limit, 503 page", _limited(503), **_LIMITS),
-    Scenario("rate limit, 429 page", _limited(429), **_LIMITS),
-    Scenario("rate limit, 429 page with Retry-After", _limited(429, _RETRY_AFTER), **_LIMITS),
-    *(
-        Scenario(f"pages: {', '.join(script)}", _pages(*script), calls=16)
-        for script in (
-            *((page,) * 3 for page in _PAGES if page != "502"),
-            ("502", "404", "pass"),
-            ("502", "404-json", "pass"),
-            ("502", "409", "409"),
-            ("502", "403", "403"),
-            ("502", "200-page", "200-page"),
-            ("503", "200-empty", "pass"),
-            ("503", "503", "pass"),
-        )
-    ),
-    Scenario(
-        "413",  # of nginx, which takes no body of a create
-        _nginx("client_max_body_size 60;"),
-        clear=True,
-        check=_each(
-            lambda call: getattr(call.end, "status", 0) == {"create": 413}.get(call.method, 0)
-        ),
-    ),
-    Scenario(
-        "504 after the effect",
-        _nginx("proxy_read_timeout 200ms;"),
-        saw=" 504 504 ",
-        behaviour=Behaviour(hold_every=3),
-    ),
-    Scenario("gzip", _nginx(_GZIP), saw=r"\d\.\d\d$", **_WORKS),
-    Scenario("HTTP/1.0", _nginx(), behaviour=Behaviour(http="1.0"), **_WORKS),
-    Scenario("truncated", _nginx(), behaviour=_CUTS, saw="upstream prematurely closed"),
-    Scenario("truncated behind haproxy", _haproxy(), behaviour=_CUTS),
-    Scenario("answers lost", _nginx(), saw=" 502 502 ", behaviour=_LOSES),
-    Scenario(
-        "haproxy's queue",
-        _haproxy("timeout queue 100ms", "maxconn 1"),
-        saw=" sQ-- ",
-        behaviour=Behaviour(hold_every=4),
-    ),
-    Scenario(
-        "haproxy retry-on", _haproxy("retries 2\n  retry-on all-retryable-errors"), **_RESENDS
-    ),
-    Scenario("nginx, keepalive upstream", _nginx("", *_KEEPALIVE), calls=160, **_RESENDS),
-    Scenario("nginx, non_idempotent", _nginx("", *_NON_IDEMPOTENT), **_RESENDS),
-    Scenario(
-        "TLS swapped",
-        _tls,
-        (_swap("ca"), _swap("another"), _swap("ca")),
-        check=_some_distrusted,
-    ),
-    Scenario("mTLS with a certificate", _mtls, **_WORKS),
-    Scenario(
-        "mTLS without one",
-        _asking,
-        clear=True,
-        check=_each_fails("No required SSL certificate was sent"),
-    ),
-    Scenario("squid, http", _squid(_nginx()), **_WORKS),
-    Scenario("squid, https", _squid(_tls), **_WORKS),
-    Scenario(
-        "squid, wrong password",
-        _squid(_tls, "pw-08e6f4d217"),
-        clear=True,
-        check=_each_fails("credentials"),
-    ),
-    Scenario(
-        "squid dies",
-        _squid(_tls),
-        _twice(lambda site: site.squid.kill(), lambda site: site.squid.start()),
-    ),
-)

@@ -17,7 +17,6 @@ from arize_roles_fake import make_role
 from tests.infrastructure.judge import Call, made
 from tests.infrastructure.scenarios import SCENARIOS, Scenario, run
 from tests.support.sizes import sized
-from tests.support.upstream import Behaviour
 
 pytestmark = pytest.mark.usefixtures("unmeasured")
 
@@ -29,7 +28,7 @@ async def test_reported(scenario: Scenario) -> None:
 
 
 SCENARIO = {scenario.name: scenario for scenario in SCENARIOS}
-LOST = attrs.evolve(SCENARIO["answers lost"], behaviour=Behaviour(lose_every=1), calls=24)
+LOST = attrs.evolve(SCENARIO["answers lost"], every=1, calls=24)
 LIES: list[tuple[type[Exception] | None, str]] = [
     (None, "the account says otherwise"),
     (RolesConnectionError, "it says that nothing happened, and it did"),
