@@ -113,12 +113,6 @@ def test_blocked(account: FakeAccount) -> None:
     assert got(account, "users", "ada@example.com")[0] == 200
 
 
-def test_file_by_hand() -> None:
-    """A user needs no time there."""
-    text = '{"roles": [], "directory": {"users": [{"id": "VXNlcjox", "email": "ada@x.org"}]}}'
-    assert listed(FakeAccount.load(text), "users") == ["ada@x.org"]
-
-
 def test_unknown_is_there(account: FakeAccount) -> None:
     """Where nobody is declared, an ID is anybody's; one of another kind is nobody's."""
     _, user = got(account, "users", "ada@example.com")

@@ -64,14 +64,6 @@ class TestWhich:
         with pytest.raises(ValueError, match="this is not an account file: tenant must be "):
             FakeAccount.load('{"roles": [], "tenant": "a:b"}')
 
-    def test_version_0_4(self) -> None:
-        """An empty text gives the IDs of version 0.4, also of users and new roles."""
-        account = FakeAccount.load('{"roles": [], "tenant": ""}')
-        user, space = map(account.id, ("ada@example.com", "Space:1"))
-        assert plain([user, space]) == ["User:ada@example.com", "Space:1"]
-        assert plain([account.add_role("New").id]) == ["Role:1:bmfb"]
-        assert plain([FakeAccount.load(account.dump()).id("eve")]) == ["User:eve"]
-
 
 def test_next_number() -> None:
     """The next ID is that of the next number whose ID no role has."""
@@ -98,10 +90,3 @@ class TestOther:
         listing = f"/v2/role-bindings?resource_type=SPACE&user_id={quote(bound.user_id)}"
         for path in (listing, f"/v2/role-bindings/{quote(bound.id)}"):
             assert answer(two, f"GET {path}")[0] == 404
-
-
-@pytest.mark.parametrize("label", ["ada@example.com", "Space:ML", "Project:ML/churn", "größe"])
-def test_label_and_back(label: str, account: FakeAccount) -> None:
-    """The label of the ID of a label is the label; an ID stays as it is."""
-    assert account.label(account.id(label)) == label
-    assert account.id(account.id(label)) == account.id(label)

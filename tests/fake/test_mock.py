@@ -4,7 +4,6 @@ import asyncio
 import gc
 import os
 import sys
-import unittest
 from collections.abc import AsyncGenerator
 from functools import partial
 
@@ -243,35 +242,6 @@ class TestDecorator:
             mock_arize()(TestScope)
         assert '@pytest.mark.usefixtures("mocked_arize") above the class' in str(caught.value)
         assert "self.enterContext(mock_arize()) in the setUp of a" in str(caught.value)
-
-    @pytest.mark.usefixtures("mocked_arize")
-    class TestMarked:
-        """A class of tests with the fixture."""
-
-        async def test_it(self) -> None:
-            """The block is around each test."""
-            assert await count_roles() == 7
-
-    def test_unittest(self) -> None:
-        """In the setUp of a TestCase, around the rest of it and the test, each with its account."""
-
-        class TestIt(unittest.TestCase):
-            def setUp(self) -> None:
-                self.enterContext(mock_arize())
-                asyncio.run(create())
-
-            def test_one(self) -> None:
-                assert asyncio.run(count_roles()) == 8
-
-            test_two = test_one
-
-        async def create() -> None:
-            async with AiohttpRolesClient() as roles:
-                await roles.create(name="A", permissions=["ROLE_READ"])
-
-        result = unittest.TestResult()
-        unittest.TestLoader().loadTestsFromTestCase(TestIt).run(result)
-        assert (result.testsRun, result.wasSuccessful()) == (2, True)
 
 
 class TestUnusedFaults:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import errno
 import gc
 import gzip
 import io
@@ -59,29 +58,6 @@ def test_late_connection() -> None:
         late = socket.create_connection(address, timeout=10)
     with late, contextlib.suppress(ConnectionError):
         assert late.recv(1) == b""
-
-
-def test_cannot_listen() -> None:
-    """A server that cannot listen raises when its block is entered."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        server = RolesServer(port=taken.getsockname()[1])
-        with pytest.raises(OSError, match=r".") as caught, server:
-            pass
-    assert caught.value.errno == errno.EADDRINUSE
-
-
-@pytest.mark.parametrize(("host", "shown"), [("0.0.0.0", "127.0.0.1"), ("::", "[::1]")])  # noqa: S104
-async def test_every_address(host: str, shown: str) -> None:
-    """A server on every address has the URL at which this machine reaches it."""
-    account = FakeAccount()
-    async with (
-        serve(account, host=host) as url,
-        AiohttpRolesClient(account.api_key, base_url=url) as roles,
-    ):
-        assert url.startswith(f"http://{shown}:")
-        assert len((await roles.list()).roles) == 7
 
 
 async def test_foreign_host(account: FakeAccount, caplog: pytest.LogCaptureFixture) -> None:

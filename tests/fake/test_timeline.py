@@ -114,17 +114,6 @@ def slow_get() -> tuple[FakeAccount, Callable[[], Coroutine[Any, Any, Role]]]:
 class TestRealTime:
     """While a call waits in real time, no sleep of its account takes less."""
 
-    async def test_queue(self, account: FakeAccount) -> None:
-        """A call that waits for a slot does not come to its limit."""
-        account.slow_down(0.005, real_time=True)
-        roles = FakeRolesClient(account, max_concurrency=2)
-        names = [f"role {number}" for number in range(6)]
-        await asyncio.gather(
-            *[roles.create(name=name, permissions=["ROLE_READ"]) for name in names]
-        )
-        assert {role.name for role in account.roles} == {*names}
-        assert passed(account) < 1.0
-
     async def test_backoff(self, account: FakeAccount) -> None:
         """The wait before another call's retry ends while the block goes on."""
         account.fail("create", 503, retry_after=0)
