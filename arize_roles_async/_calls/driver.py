@@ -331,6 +331,7 @@ class Driver(Generic[_L_co]):
     async def ask_key(self, call: DrivenCall[object]) -> bool:
         """Have a call send the key that there is now; return whether it is another one."""
         whole = cast("DrivenCall[object]", call.whole or call)
+        # Of the parts with the key of the whole, one asks, and the others send what it got.
         if whole.driver is not self:
             whole = call
         call.is_asking_key = True

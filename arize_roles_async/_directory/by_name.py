@@ -238,7 +238,8 @@ async def _look_up(
         if is_id(text):
             return text
         around = {"in_space": given.get("in_space", UNSET)} if kind == "project" else {}
-        found: str = (await methods[kind][0](**{kind: text}, **around)).id
+        get, _ = methods[kind]
+        found: str = (await get(**{kind: text}, **around)).id
         return found
 
     ids = await _at_once(look_up, [kind for kind in methods if kind in given])

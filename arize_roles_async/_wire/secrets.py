@@ -63,11 +63,12 @@ def without_frames(
         kept = list[TracebackType]()
         frame = link.__traceback__
         if outer is None or (frame and frame.tb_frame in outer):
-            while (
-                frame
-                and (verdict := stays(frame.tb_frame.f_globals.get("__name__", ""))) is not None
-            ):
-                kept += [frame] * verdict
+            while frame:
+                verdict = stays(frame.tb_frame.f_globals.get("__name__", ""))
+                if verdict is None:
+                    break
+                if verdict:
+                    kept.append(frame)
                 frame = frame.tb_next
         outer = {each.tb_frame for each in kept} if outer is None else outer
         link.__traceback__ = None
