@@ -7,14 +7,12 @@ from typing import Any, cast
 import pytest
 
 from arize_roles_async import (
-    AuthenticationError,
     ConflictError,
     NotFoundError,
     OutcomeUnknownError,
     RetryPolicy,
     RoleBinding,
     RoleBindingsClient,
-    RolesError,
     StatusError,
     ValidationError,
 )
@@ -27,7 +25,6 @@ OTHER_SPACE = "U3BhY2U6Mg=="  # Space:2
 PROJECT = "TW9kZWw6MQ=="  # Model:1
 ANALYST = "Um9sZToxMA=="  # Role:10
 EDITOR = "Um9sZToyMA=="  # Role:20
-Fault = tuple[Any, dict[str, Any]]
 TARGET: dict[str, Any] = {"user_id": USER, "resource_type": "SPACE", "resource_id": SPACE}
 
 
@@ -88,85 +85,6 @@ async def test_refused(account: FakeAccount, bindings: Any) -> None:  # noqa: AN
         "resource_id: 'VXNlcjphZGE=' is the ID of a User, not of a space or project"
     )
     assert account.calls == ()
-
-
-LOST: Fault = ("lost", {})
-LOST_AFTER: Fault = ("lost", {"when": "after"})
-DOWN: Fault = (503, {})
-DOWN_AFTER: Fault = (503, {"when": "after"})
-REFUSED: Fault = (401, {})
-
-
-class TestLost:
-    """A change whose answer was lost is looked up, and is never called made without a sign."""
-
-    @pytest.mark.parametrize(
-        ("method", "faults", "attempts", "end", "requests"),
-        [
-            # What a lost attempt did is found.
-            ("create", [LOST_AFTER], 3, RoleBinding, "create create list"),
-            ("update", [LOST], 3, RoleBinding, "update update"),
-            ("update", [LOST_AFTER], 1, RoleBinding, "update get"),
-            # `remove` has seen the binding, so one that is gone counts as removed.
-            ("remove", [LOST_AFTER], 3, bool, "list delete delete get"),
-            # After a 503 of the service, it may be somebody else who has removed it.
-            ("remove", [DOWN_AFTER], 3, OutcomeUnknownError, "list delete delete get"),
-            ("delete", [DOWN_AFTER], 3, OutcomeUnknownError, "delete delete get"),
-            # A delete by an ID cannot tell a removed binding from one that it never saw.
-            ("delete", [LOST_AFTER], 3, OutcomeUnknownError, "delete delete get"),
-            # A request that was lost may still arrive, so an unchanged account proves nothing.
-            ("create", [LOST], 1, OutcomeUnknownError, "create list"),
-            ("create again", [LOST], 1, OutcomeUnknownError, "create list"),
-            ("update", [LOST], 1, OutcomeUnknownError, "update get"),
-            ("delete", [LOST], 1, OutcomeUnknownError, "delete get"),
-            # A binding that is older than the call is somebody else's.
-            ("create again", [LOST], 3, ConflictError, "create create list"),
-            # After a 503 of the service, the account shows that a refused change was not made.
-            ("update", [DOWN, REFUSED], 3, AuthenticationError, "update update get"),
-            ("delete", [DOWN, REFUSED], 3, AuthenticationError, "delete delete get"),
-            # A key is shown no more than it may see, but a binding that is there was not deleted.
-            ("create with CREATE", [LOST_AFTER], 3, OutcomeUnknownError, "create create list"),
-            ("update with READ", [LOST], 3, OutcomeUnknownError, "update update get"),
-            ("delete with READ", [LOST], 3, NotFoundError, "delete delete get"),
-        ],
-    )
-    async def test_end(
-        self,
-        account: FakeAccount,
-        method: str,
-        faults: list[Fault],
-        *,
-        attempts: int,
-        end: type,
-        requests: str,
-    ) -> None:
-        """Each change, a minute after a binding was made, ends in what the account shows."""
-        method, _, right = method.partition(" with ")
-        if right:
-            account.add_key("other", grants=[f"ROLE_BINDING_{right}"])
-        binding = bind(account)
-        account.advance(60)
-        retry, api_key = RetryPolicy(attempts=attempts), "other" if right else None
-        bindings = FakeRolesClient(account, api_key=api_key, retry=retry).role_bindings
-        elsewhere = {**TARGET, "resource_id": OTHER_SPACE}
-        calls: dict[str, Any] = {
-            "create": lambda: bindings.create(**elsewhere, role_id=EDITOR),
-            "create again": lambda: bindings.create(**TARGET, role_id=ANALYST),
-            "update": lambda: bindings.update(binding_id=binding.id, role_id=EDITOR),
-            "delete": lambda: bindings.delete(binding_id=binding.id),
-            "remove": lambda: bindings.remove(**TARGET),
-        }
-        operation: Any = requests.replace("list delete", "delete").partition(" ")[0]
-        for failure, options in faults:
-            account.fail(f"role_bindings.{operation}", failure, **options)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
-        try:
-            ended = await calls[method]()
-        except RolesError as error:
-            ended = error
-        assert type(ended) is end
-        if isinstance(ended, RoleBinding):
-            assert ended in account.bindings("Editor")
-        assert asked(account) == requests.split()
 
 
 class TestEnsure:

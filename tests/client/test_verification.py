@@ -1,14 +1,17 @@
 """A change without an answer: the client reads the account to find out whether it was made."""
 
 import json
-from collections.abc import Awaitable, Callable, Sequence
+import tomllib
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Final, Literal, cast
 
 import pytest
 
 from arize_roles_async import (
     OutcomeUnknownError,
+    RetryPolicy,
     Role,
     RoleBinding,
     RolesConnectionError,
@@ -19,24 +22,12 @@ from arize_roles_async._roles.requests import CreateRole, UpdateRole
 from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient
 from tests.support.clients import SOON, START, answer, meddled
 
-Fault = tuple[Any, dict[str, Any]]
-LOST: Final[Fault] = ("lost", {})
-LOST_AFTER: Final[Fault] = ("lost", {"when": "after"})
-PAGE: Final[Fault] = (200, {"body": "maintenance"})
-PAGE_AFTER: Final[Fault] = (200, {"body": "maintenance", "when": "after"})
-DOWN: Final[Fault] = (503, {})
-DOWN_AFTER: Final[Fault] = (503, {"when": "after"})
-SINCE: Final = {"updated_at": START + timedelta(seconds=1)}
 BINDING: Final = {
     "user_id": "VXNlcjphZGE=",
     "role_id": "Um9sZToxOmE=",
     "resource_type": "SPACE",
     "resource_id": "U3BhY2U6TUw=",
 }
-
-
-def refusal(status: int) -> Fault:
-    return status, {}
 
 
 @pytest.fixture
@@ -49,9 +40,13 @@ def roles(account: FakeAccount) -> FakeRolesClient:
     return FakeRolesClient(account, retry=SOON)
 
 
-def script(account: FakeAccount, operation: str, faults: Sequence[Fault]) -> None:
-    for failure, options in faults:
-        account.fail(cast("Any", operation), failure, **options)
+def script(account: FakeAccount, operation: str, faults: str) -> None:
+    """Let requests fail: "503, lost after" is a 503, and then an answer that is lost."""
+    for fault in faults.split(", ") * bool(faults):
+        word, _, when = fault.partition(" ")
+        options: Any = {"body": "maintenance"} if word == "page" else {}
+        failure: Any = int(word) if word.isdigit() else 200 if options else word
+        account.fail(cast("Any", operation), failure, **options, when=cast("Any", when or "before"))
 
 
 async def end_of(call: Awaitable[object]) -> str:
@@ -65,103 +60,54 @@ async def end_of(call: Awaitable[object]) -> str:
     return "done"
 
 
-def ago(seconds: float) -> dict[str, object]:
-    return {"created_at": START - timedelta(seconds=seconds)}
+ROWS: Final[dict[str, dict[str, dict[str, Any]]]] = tomllib.loads(
+    (Path(__file__).parents[1] / "data/doubtful.toml").read_text("utf-8")
+)
 
 
 @pytest.mark.parametrize(
-    ("there", "faults", "end"),
+    ("call", "name"),
     [
-        (None, [PAGE_AFTER], "done"),
-        (None, [PAGE], "unknown: InvalidResponseError"),
-        # Made half a second before the service's `Date`, and before that.
-        (ago(0.5), [LOST], "done"),
-        (ago(2.0), [LOST], "ConflictError"),
-        (ago(200_000_000.0), [LOST], "ConflictError"),
-        # As nobody would have made it, unless somebody else has changed it since.
-        ({"is_predefined": True}, [LOST], "ConflictError"),
-        ({"permissions": ["DATASET_READ"]}, [LOST], "unknown: ConflictError"),
-        ({"description": "Someone else's."}, [LOST], "unknown: ConflictError"),
-        ({"permissions": ["DATASET_READ"], **ago(2.0)}, [LOST], "ConflictError"),
-        ({"permissions": ["DATASET_READ"], **SINCE}, [LOST], "done"),
-        # As a service writes it that compares names loosely: somebody else's, or the one.
-        ({"name": "MADE"}, [LOST, refusal(409)], "unknown: ConflictError"),
-        ({"name": "MADE"}, [LOST, LOST, LOST], "unknown: RolesConnectionError"),
-        ({"name": "MADE", **SINCE}, [LOST, refusal(409)], "unknown: ConflictError"),
-        ({"name": " MADE ", **ago(2.0)}, [LOST, refusal(409)], "ConflictError"),
-        (None, [LOST, refusal(409)], "unknown: ConflictError"),
-        (None, [LOST, refusal(403)], "ForbiddenError"),
-        # A 503 of the service that was right, and one that was wrong.
-        (None, [DOWN, refusal(404)], "NotFoundError"),
-        (None, [DOWN_AFTER, refusal(403)], "done"),
+        *((call, name) for call, rows in ROWS.items() for name in rows),
+        *(("delete by name", name) for name in ROWS["delete"]),
     ],
 )
-async def test_create(
-    account: FakeAccount,
-    roles: FakeRolesClient,
-    there: dict[str, Any] | None,
-    faults: Sequence[Fault],
-    end: str,
-) -> None:
-    """A role of the list may be the one that a create made."""
-    if there is not None:
-        made: dict[str, Any] = {"name": "Made", "permissions": ["PROJECT_READ"]}
-        account.add_role(**{**made, **there})
-    account.add_role("Newer, and listed first")
-    script(account, "create", faults)
-    assert await end_of(roles.create(name="Made", permissions=["PROJECT_READ"])) == end
-
-
-@pytest.mark.parametrize(
-    ("faults", "changes", "end"),
-    [
-        ([PAGE_AFTER], {"description": "New.", "permissions": ["DATASET_READ"]}, "done"),
-        ([PAGE_AFTER], {"description": None}, "done"),
-        ([PAGE], {"description": "New."}, "unknown: InvalidResponseError"),
-        # The name that a lost attempt gave, and one that another role has.
-        ([LOST_AFTER, refusal(409)], {"name": "New"}, "done"),
-        ([LOST, refusal(409)], {"name": "New"}, "ConflictError"),
-        ([LOST, refusal(409)], {"name": "Role", "description": "New."}, "unknown: ConflictError"),
-        ([LOST, refusal(404)], {"description": "New."}, "unknown: NotFoundError"),
-        ([DOWN, refusal(403)], {"description": "New."}, "ForbiddenError"),
-        ([DOWN_AFTER, refusal(403)], {"description": "New."}, "done"),
-    ],
-)
-async def test_update(
-    account: FakeAccount,
-    roles: FakeRolesClient,
-    faults: Sequence[Fault],
-    changes: dict[str, Any],
-    end: str,
-) -> None:
-    """A role that is as it was to be was updated."""
+async def test_end(account: FakeAccount, call: str, name: str) -> None:
+    """A change without a clear answer ends in what the account shows."""
+    row = ROWS[call.removesuffix(" by name")][name]
     role = account.add_role("Role", ["PROJECT_READ"], description="Old.")
+    account.add_role("Analyst", id=BINDING["role_id"])
+    bound = account.bind("Analyst", user=BINDING["user_id"], resource=BINDING["resource_id"])
     account.advance(60)
-    script(account, "update", faults)
-    assert await end_of(roles.update(role_id=role.id, **changes)) == end
-
-
-@pytest.mark.parametrize(
-    ("faults", "end"),
-    [
-        ([PAGE_AFTER], "done"),
-        # It may yet be deleted.
-        ([PAGE], "unknown: InvalidResponseError"),
-        ([DOWN, refusal(401)], "AuthenticationError"),
-        # The service says that it did nothing, so it may be somebody else who has deleted it.
-        ([DOWN_AFTER, refusal(403)], "unknown: ForbiddenError"),
-        ([DOWN_AFTER], "unknown: NotFoundError"),
-        ([LOST_AFTER], "done"),
-    ],
-)
-@pytest.mark.parametrize("argument", ["role_id", "role"])
-async def test_delete(
-    account: FakeAccount, roles: FakeRolesClient, faults: Sequence[Fault], end: str, argument: str
-) -> None:
-    """A role that is gone was deleted, whether it was given by its ID or its name."""
-    target = {"role_id": account.add_role("Role").id, "role": "Role"}[argument]
-    script(account, "delete", faults)
-    assert await end_of(roles.delete(**{argument: target})) == end
+    if there := {**row.get("there", {})}:
+        created_at = account.now() - timedelta(seconds=there.pop("ago", 0))
+        updated_at = created_at + timedelta(seconds=there.pop("since", 0))
+        made = {"name": "Made", "permissions": ["PROJECT_READ"], **there}
+        account.add_role(**made, created_at=created_at, updated_at=updated_at)
+    editor = account.add_role("Newer, and listed first")
+    account.add_key("other", grants=[f"ROLE_BINDING_{row.get('right', 'READ')}"])
+    roles = FakeRolesClient(
+        account,
+        api_key="other" if "right" in row else None,
+        retry=RetryPolicy(attempts=row.get("attempts", 3), backoff=1e-9),
+    )
+    bindings, elsewhere = roles.role_bindings, {**BINDING, "resource_id": "U3BhY2U6Mg=="}
+    target = {name: BINDING[name] for name in ("user_id", "resource_type", "resource_id")}
+    calls: dict[str, Callable[[], Awaitable[object]]] = {
+        "create": lambda: roles.create(name="Made", permissions=["PROJECT_READ"]),
+        "update": lambda: roles.update(role_id=role.id, **row.get("with", {"description": None})),
+        "delete": lambda: roles.delete(role_id=role.id),
+        "delete by name": lambda: roles.delete(role="Role"),
+        "role_bindings.create": lambda: bindings.create(**elsewhere),
+        "role_bindings.create again": lambda: bindings.create(**BINDING),
+        "role_bindings.update": lambda: bindings.update(binding_id=bound.id, role_id=editor.id),
+        "role_bindings.delete": lambda: bindings.delete(binding_id=bound.id),
+        "role_bindings.remove": lambda: bindings.remove(**target),
+    }
+    script(account, call.split(maxsplit=1)[0].replace("remove", "delete"), row["faults"])
+    assert await end_of(calls[call]()) == row["end"]
+    asked = [each.operation.removeprefix("role_bindings.") for each in account.calls]
+    assert asked == row.get("requests", " ".join(asked)).split()
 
 
 CREATES: Final[dict[str, Callable[[FakeRolesClient], Awaitable[Role | RoleBinding]]]] = {
@@ -201,7 +147,7 @@ async def test_read_fails(account: FakeAccount, roles: FakeRolesClient) -> None:
         ("update", roles.update(role_id=role.id, description="New.")),
         ("delete", roles.delete(role_id=role.id)),
     ):
-        script(account, operation, [PAGE_AFTER])
+        script(account, operation, "page after")
         with pytest.raises(
             OutcomeUnknownError, match=r"not .*; checking whether it was made failed: GET"
         ) as caught:
@@ -279,9 +225,9 @@ class TestRenamed:
 
     @pytest.mark.parametrize(
         ("when", "faults"),
-        [("before", ()), ("after", ()), ("after", (PAGE_AFTER,)), ("after", (LOST_AFTER,))],
+        [("before", ""), ("after", ""), ("after", "page after"), ("after", "lost after")],
     )
-    async def test_change(self, when: Literal["before", "after"], faults: Sequence[Fault]) -> None:
+    async def test_change(self, when: Literal["before", "after"], faults: str) -> None:
         """The change goes to what had the name at the look-up, whatever its name is by then."""
         account = meddled(when, "PATCH", rename)
         role = account.add_role("Role")
