@@ -99,13 +99,16 @@ class Scenario:
 
 
 def _scenarios() -> Iterator[Scenario]:
-    rows = tomllib.loads((ROOT / "tests/data/scenarios.toml").read_text("utf-8"))
+    text = (ROOT / "tests/data/scenarios.toml").read_text("utf-8")
+    rows: dict[str, dict[str, Any]] = tomllib.loads(text)
     for name, row in rows.items():
         for script in row.pop("scripts", [[]]):
-            http = row.get("http", "")
-            for number, page in enumerate(script):
-                http = http.replace(f"@{number}@", page)
-            yield Scenario(**{**row, "name": ": ".join([name, *script]), "http": http})
+            scenario = Scenario(name=": ".join([name, *script]), **row)
+            for number, part in enumerate(script):
+                at = f"@{number}@"
+                http, nginx = scenario.http.replace(at, part), scenario.nginx.replace(at, part)
+                scenario = attrs.evolve(scenario, http=http, nginx=nginx)
+            yield scenario
 
 
 SCENARIOS: Final = (*_scenarios(),)
