@@ -153,15 +153,6 @@ async def test_contradicted(other: dict[str, Any], named: str) -> None:
     assert result.reason == f"the answer has a different {named}"
 
 
-async def test_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cancelled run ends as such, after its callback got what was made."""
-    monkeypatch.setattr(FakeRolesClient, "delete", AsyncMock(side_effect=asyncio.CancelledError))
-    made: list[object] = []
-    with pytest.raises(asyncio.CancelledError):
-        await apply(FakeRolesClient(mixed_account()), MIXED, on_change=made.append)
-    assert texts(made) == ['update "B old" -> "B"', 'update "C"']
-
-
 async def test_callback_raises() -> None:
     """A change counts as made before its callback is called, which may raise."""
     account = account_of("A", "B")
