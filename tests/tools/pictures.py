@@ -6,9 +6,7 @@ python -m tests.tools.pictures
 import asyncio
 import html
 import os
-import pty
 import re
-import subprocess
 import sys
 import tempfile
 from base64 import b64decode
@@ -20,7 +18,7 @@ from typing import Final
 from arize_roles_async import ConflictError
 from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer
 from tests.support.browser import browser
-from tests.support.documentation import ROOT
+from tests.support.processes import ROOT, ran
 
 PLAN: Final = ROOT / "arize_roles_async" / "guide" / "plan.svg"
 REPORT: Final = ROOT / "arize_roles_fake" / "guide" / "report.svg"
@@ -77,26 +75,10 @@ def account() -> FakeAccount:
     return made
 
 
-def on_terminal(*command: str, cwd: Path, **variables: str) -> str:
-    """Return what a program prints on a terminal, with its colors."""
-    ours, theirs = pty.openpty()
-    environment = {"PATH": os.environ["PATH"], "TERM": "xterm", "COLUMNS": "96", **variables}
-    environment["PYTHONPATH"] = str(ROOT)
-    quiet = subprocess.DEVNULL
-    with subprocess.Popen(command, stdout=theirs, stderr=quiet, cwd=cwd, env=environment):  # noqa: S603
-        os.close(theirs)
-        printed = b""
-        while chunk := _read(ours):
-            printed += chunk
-    os.close(ours)
-    return printed.decode().replace("\r\n", "\n")
-
-
-def _read(terminal: int) -> bytes:
-    try:
-        return os.read(terminal, 65_536)
-    except OSError:  # On Linux this is its end.
-        return b""
+def printed(*arguments: str, cwd: str, **variables: str) -> str:
+    """Return what Python prints with these arguments."""
+    environment = {"PATH": os.environ["PATH"], "COLUMNS": "96", "PYTHONPATH": str(ROOT)}
+    return ran(sys.executable, *arguments, cwd=cwd, env={**environment, **variables}).stdout
 
 
 def plan() -> str:
@@ -104,14 +86,12 @@ def plan() -> str:
     with tempfile.TemporaryDirectory() as folder, RolesServer(account()) as server:
         anchor = server.account.roles[-1].id
         (Path(folder) / "roles.toml").write_text(f'anchor = "{anchor}"\n{ROLES}')
-        printed = on_terminal(
-            *(sys.executable, "-m", "arize_roles_async", "plan", "roles.toml"),
-            cwd=Path(folder),
-            ARIZE_API_KEY="picture",
-            ARIZE_BASE_URL=server.url,
-        )
+        code = "import sys; sys.stdout.isatty = lambda: True; from arize_roles_async.__main__"
+        code += " import main; main(['plan', 'roles.toml'])"
+        variables = {"ARIZE_API_KEY": "picture", "ARIZE_BASE_URL": server.url}
+        shown = printed("-c", code, cwd=folder, **variables)
     # The checksum is also that of the address.
-    shown = re.sub(r"(?<=checksum 3-)\w+", "1494edeb…", printed)
+    shown = re.sub(r"(?<=checksum 3-)\w+", "1494edeb…", shown)
     return svg("arize-roles plan roles.toml", re.sub(r"127[.\d]+:\d+", "api.arize.com", shown))
 
 
@@ -119,19 +99,17 @@ def report() -> str:
     """Return the report of a test that fails."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "test_onboard.py").write_text(TEST)
-        options = "-q --no-header --tb=short --code-highlight=no -p no:cacheprovider"
+        options = "-q --no-header --tb=short --color=yes --code-highlight=no -p no:cacheprovider"
         options += " -o asyncio_mode=auto -o asyncio_default_fixture_loop_scope=function"
-        ignored = "-W ignore::arize_roles_async.AlphaWarning"
-        printed = on_terminal(
-            *(sys.executable, "-m", "pytest", *options.split(), *ignored.split()), cwd=Path(folder)
-        )
-    printed = re.sub(r"\d\d:\d\d:\d\d\.\d+", "12:00:00.000000", printed)
-    return svg("pytest", re.sub(r" in \d.*?s", "", printed))
+        options += " -W ignore::arize_roles_async.AlphaWarning"
+        shown = printed("-m", "pytest", *options.split(), cwd=folder)
+    shown = re.sub(r"\d\d:\d\d:\d\d\.\d+", "12:00:00.000000", shown)
+    return svg("pytest", re.sub(r" in \d.*?s", "", shown))
 
 
-def svg(command: str, printed: str) -> str:
+def svg(command: str, shown: str) -> str:
     """Return what a command printed as a picture, whose text is text."""
-    lines = [f"$ {command}", *printed.rstrip().split("\n")]
+    lines = [f"$ {command}", *shown.rstrip().split("\n")]
     rows: list[str] = []
     for number, line in enumerate(lines):
         parts = re.split(r"\x1b\[([\d;]*)m", line)
