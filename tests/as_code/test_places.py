@@ -417,39 +417,6 @@ def test_file() -> None:
     assert loads(FILE.replace("\n", "\r\n")) == read
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ('[spaces.S.users]\nx = "A"', 'file:2: spaces."S".users."x": is neither a team nor '),
-        ('[teams]\ndata = []\n[spaces.S.users]\ndat = "A"', '; did you mean "data"?'),
-        ('[teams]\n"a@b" = []', 'file:2: teams."a@b": must be no address and no ID'),
-        ("[teams]\na = 1", 'teams."a": must be a list of strings'),
-        ('[spaces.S.users]\n"a@b" = 1', 'users."a@b": must be the name of a role'),
-        ('[spaces.S.users]\n"a@b" = "A"\n"A@b" = "B"', "is declared more than once here"),
-        ('[spaces.S]\nabsent = ["A@b"]\nusers."a@b" = "A"', "is declared more than once here"),
-        (
-            '[teams]\nt = ["a@b"]\n[spaces.S.users]\nt = "A"\n"a@b" = "B"',
-            '"a@b" is declared more than once here',
-        ),
-        ("[spaces.S]\nonly = true", 'file:2: spaces."S".only: needs users, who keep their roles'),
-        ("[spaces.S]\nonly = 1", 'file:2: spaces."S".only: must be true or false'),
-        ("[spaces]\nS = 1", 'spaces."S": must be a table'),
-        ("[projects]\nS = 1", 'projects."S": must be a table'),
-        ("[projects.S.P]\nx = 1", 'file:2: projects."S"."P"."x": is not a key here; the keys are '),
-        (
-            '[teams]\nt = ["x"]\n[spaces.S.users]\nt = "A"',
-            "is neither an address nor the ID of a user",
-        ),
-        ('[spaces.""]', "must not be empty"),
-    ],
-)
-def test_flaws(text: str, message: str) -> None:
-    """Every violation has its place."""
-    with pytest.raises(ValidationError) as caught:
-        loads(text)
-    assert message in str(caught.value)
-
-
 def test_two_files(tmp_path: Path) -> None:
     """A place or a team is in one file."""
     for name in ("a.toml", "b.toml"):
