@@ -6,7 +6,7 @@ from typing import Any, Final, Literal, cast
 
 import attr
 
-from arize_roles_async import AnyPermission, Permission, UnknownPermission, Violation
+from arize_roles_async import AnyPermission, Permission, Role, UnknownPermission, Violation
 from arize_roles_async._roles.requests import (
     description_flaw,
     name_flaw,
@@ -88,6 +88,11 @@ class DeclaredRole:
     description: str | None = None
     previously: tuple[str, ...] = attr.field(default=(), converter=_to_names, validator=_NAMES)
     origins: Mapping[str, str] = attr.field(factory=dict[str, str], eq=False, repr=False)
+
+
+def granted(role: Role | DeclaredRole | None) -> frozenset[str]:
+    """Return the permissions of a role; no role has none."""
+    return frozenset(map(str, role.permissions or ())) if role else frozenset()
 
 
 def _to_pairs(users: Mapping[str, str]) -> dict[str, str]:

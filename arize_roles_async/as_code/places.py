@@ -1,8 +1,8 @@
 """Planning of places: who gets, changes and loses which role on a space or a project."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, Literal, cast
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Final, Literal, TypeAlias, cast
 
 import attr
 
@@ -14,15 +14,15 @@ from arize_roles_async._values.errors import validation_error
 from arize_roles_async.as_code.declaration import (
     Declaration,
     DeclaredPlace,
-    DeclaredRole,
     as_compared,
+    granted,
     is_address,
 )
 from arize_roles_async.as_code.toml import quote
 
 BINDS: Final = frozenset({"ROLE_BINDING_CREATE", "ROLE_BINDING_DELETE"})
 """The permissions with which a user decides who has which role at a place."""
-_SIGNS: Final = {"give": "+", "change": "~", "take": "-"}
+_ACTIONS: Final = ("give", "change", "take")
 
 
 @attr.frozen(kw_only=True)
@@ -95,17 +95,6 @@ class PlannedPlace:
         """True if it has no change, no undeclared binding, and nobody to wait for."""
         return not (self.changes or self.undeclared or self.notes)
 
-    def lines(self) -> Iterator[tuple[Literal["title", "delete", "undeclared"], str]]:
-        """Yield what the plan shows, each line with what it is."""
-        if not self.is_as_declared:
-            yield "title", f"  {self.place}"
-        for change in self.changes:
-            yield "title" if change.after else "delete", f"{_SIGNS[change.action]} {change.what}"
-        for text in self.undeclared:
-            yield "undeclared", f"? {text}"
-        for note in self.notes:
-            yield "title", f"#     {note}"
-
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON-ready data."""
         fields = ("place", "resource_id", "undeclared", "notes", "unchanged")
@@ -117,45 +106,11 @@ class PlannedPlace:
 class Seen:
     """What a key sees of an account, beside its roles: one walk over each kind."""
 
-    users: tuple[User, ...]
-    spaces: tuple[Space, ...]
-    projects: tuple[Project, ...]
-    bindings: tuple[RoleBinding, ...]
-
-
-@attr.frozen
-class RolesAfter:
-    """The roles of an account before a run, by ID, and after it, by name."""
-
-    before: Mapping[str, Role]
-    after: Mapping[str, tuple[str | None, frozenset[str]]]
-    """The ID of each, None if the run creates it, and its permissions."""
-
-    @classmethod
-    def of(
-        cls, roles: Sequence[Role], changes: Sequence[tuple[Role | None, DeclaredRole | None]]
-    ) -> "RolesAfter":
-        """Return them, given the roles and what changes."""
-        changed = {before.id for before, _ in changes if before}
-        kept: list[tuple[str | None, Role | DeclaredRole]] = [
-            *((role.id, role) for role in roles if role.id not in changed),
-            *((before.id if before else None, after) for before, after in changes if after),
-        ]
-        after = {role.name: (role_id, _granted(role)) for role_id, role in kept}
-        return cls({role.id: role for role in roles}, after)
-
-    def may_bind(self, name: str | None) -> bool:
-        """Return whether a role gives the right to bind after the run."""
-        return name is not None and self.after.get(name, (None, frozenset()))[1] >= BINDS
-
-
-def _granted(role: Role | DeclaredRole | None) -> frozenset[str]:
-    return frozenset(map(str, role.permissions or ())) if role else frozenset()
-
-
-def kinds_of(places: Iterable[DeclaredPlace]) -> set[str]:
-    """Return the types of resources that places are."""
-    return {"SPACE" if place.project is None else "PROJECT" for place in places}
+    users: Mapping[str, User]
+    """The users by their IDs."""
+    spaces: Sequence[Space]
+    projects: Sequence[Project]
+    bindings: Sequence[RoleBinding]
 
 
 async def seen(client: RolesClient, kinds: Collection[str] = ("SPACE", "PROJECT")) -> Seen:
@@ -164,30 +119,37 @@ async def seen(client: RolesClient, kinds: Collection[str] = ("SPACE", "PROJECT"
     if not (hasattr(client, "role_bindings") and hasattr(client, "directory")):
         raise validation_error(("roles", "must be a client with role_bindings and directory"))
     ours = cast("ArizeClient", client)
-    bindings = [
-        each for kind in sorted(kinds) async for each in ours.role_bindings.list(resource_type=kind)
-    ]
+    listings = [ours.role_bindings.list(resource_type=kind) for kind in sorted(kinds)]
     return Seen(
-        users=tuple([each async for each in ours.directory.users()]),
-        spaces=tuple([each async for each in ours.directory.spaces()]),
-        projects=tuple(
-            [each async for each in ours.directory.projects()] if "PROJECT" in kinds else ()
-        ),
-        bindings=tuple(bindings),
+        bindings=[binding for listing in listings async for binding in listing],
+        users={user.id: user async for user in ours.directory.users()},
+        spaces=[space async for space in ours.directory.spaces()],
+        projects=[each async for each in ours.directory.projects()] if "PROJECT" in kinds else [],
     )
 
 
+def kind_of(place: DeclaredPlace) -> str:
+    """Return the type of resource that a place is."""
+    return "SPACE" if place.project is None else "PROJECT"
+
+
+RolesAfter: TypeAlias = Mapping[str, tuple[str | None, bool]]
+"""The roles after a run, by name: the ID, None if the run creates it, and if users may bind."""
+
+
 def compared(
-    declaration: Declaration, found: Seen, roles: RolesAfter
+    declaration: Declaration, found: Seen, roles: Iterable[Role], after: RolesAfter
 ) -> tuple[list[PlannedPlace], list[Violation]]:
     """Return what changes on each place, and what is wrong with the declaration."""
     violations: list[Violation] = []
     planned: list[PlannedPlace] = []
+    before = {role.id: role for role in roles}
     for place in declaration.places:
-        comparison = _Comparison(place, found, roles, violations)
+        comparison = _Comparison(place, found, before, after, violations)
         if place.only and declaration.anchor is None:
-            why = "needs an anchor, since another account's users would lose their roles"
-            violations.append(Violation(f"{place.name}.only", why))
+            comparison.refuse(
+                ".only", "needs an anchor, since another account's users would lose their roles"
+            )
         elif (resource := comparison.resource()) is not None:
             planned.append(comparison.planned(*resource))
     times = Counter(each.resource_id for each in planned)
@@ -197,33 +159,30 @@ def compared(
     return planned, violations
 
 
+@attr.frozen
 class _Comparison:
     """The comparison of one place with the account."""
 
-    def __init__(
-        self,
-        place: DeclaredPlace,
-        found: Seen,
-        roles: RolesAfter,
-        violations: list[Violation],
-    ) -> None:
-        self._place, self._found, self._roles = place, found, roles
-        self._violations = violations
-        self._users = {user.id: user for user in found.users}
+    _place: DeclaredPlace
+    _found: Seen
+    _roles: Mapping[str, Role]
+    """The roles before the run, by their IDs."""
+    _after: RolesAfter
+    _violations: list[Violation]
 
-    def _refuse(self, path: str, message: str) -> None:
+    def refuse(self, path: str, message: str) -> None:
+        """Note what is wrong, below the path of the place."""
         self._violations.append(Violation(f"{self._place.name}{path}", message))
 
-    def resource(self) -> tuple[str, str, str] | None:
-        """Return the type and ID of the place and how it is shown, or note why there is none."""
-        place = self._place
-        space = self._only("space", place.space, self._found.spaces)
-        if space is None or place.project is None:
-            return space and ("SPACE", space.id, f"space {quote(space.name)}")
+    def resource(self) -> tuple[str, str] | None:
+        """Return the ID of the place and how it is shown, or note why there is none."""
+        space = self._only("space", self._place.space, self._found.spaces)
+        if space is None or self._place.project is None:
+            return space and (space.id, f"space {quote(space.name)}")
         inside = [each for each in self._found.projects if each.space_id == space.id]
-        project = self._only("project", place.project, inside)
-        shown = project and f"project {quote(project.name)} in space {quote(space.name)}"
-        return ("PROJECT", project.id, shown) if project and shown else None
+        project = self._only("project", self._place.project, inside)
+        shown = f"in space {quote(space.name)}"
+        return project and (project.id, f"project {quote(project.name)} {shown}")
 
     def _only(self, kind: str, text: str, items: Iterable[Any]) -> Any:  # noqa: ANN401
         """Return the one space or project with a name or ID."""
@@ -233,24 +192,26 @@ class _Comparison:
             return there[0]
         if there:
             ids = ", ".join(quote(each.id) for each in there)
-            self._refuse("", f"{len(there)} {kind}s are named {quote(text)}; give an ID: {ids}")
+            self.refuse("", f"{len(there)} {kind}s are named {quote(text)}; give an ID: {ids}")
         else:
-            self._refuse("", f"there is no {kind} {quote(text)}, as far as the key sees")
+            self.refuse("", f"there is no {kind} {quote(text)}, as far as the key sees")
         return None
 
     def _user(self, path: str, given: str) -> User | None:
         """Return the user with an address or ID; None if nobody has it, or several."""
         if not is_address(given):
-            return self._users.get(given)
+            return self._found.users.get(given)
         wanted = as_compared(given)
-        there = [user for user in self._found.users if as_compared(user.email or "") == wanted]
+        users = self._found.users.values()
+        there = [user for user in users if as_compared(user.email or "") == wanted]
         if len(there) > 1:
             ids = ", ".join(f"{quote(each.id)} (status {quote(each.status)})" for each in there)
-            self._refuse(path, f"{len(there)} users have the address; give one of the IDs: {ids}")
+            self.refuse(path, f"{len(there)} users have the address; give one of the IDs: {ids}")
         return there[0] if len(there) == 1 else None
 
-    def planned(self, kind: str, resource_id: str, shown: str) -> PlannedPlace:
-        """Return what changes on the place, given its type and ID, and how it is shown."""
+    def planned(self, resource_id: str, shown: str) -> PlannedPlace:
+        """Return what changes on the place, given its ID, and how it is shown."""
+        kind = kind_of(self._place)
         bindings = {
             each.user_id: each
             for each in self._found.bindings
@@ -259,112 +220,94 @@ class _Comparison:
         wanted, notes = self._wanted()
         # A typing error must take nobody's role.
         if self._place.only and not notes:
-            wanted |= {user_id: None for user_id in bindings if self._is_person(user_id, wanted)}
+            wanted |= {user: None for user in bindings if user not in wanted and self._email(user)}
         elif self._place.only:
             notes.append("so nobody else loses a role here meanwhile")
-        where = (kind, resource_id, shown)
-        given = [self._change(user, bindings.get(user), wanted[user], where) for user in wanted]
-        changes = [*filter(None, given)]
-        others = [each for user_id, each in bindings.items() if user_id not in wanted]
+        changes: list[BindingChange] = []
+        for user_id, role in wanted.items():
+            binding = bindings.get(user_id)
+            role_id, may_bind = (None, False) if role is None else self._after[role]
+            if binding is None if role is None else binding and binding.role_id == role_id:
+                continue
+            change = BindingChange(
+                user=self._email(user_id) or user_id,
+                user_id=user_id,
+                place=shown,
+                resource_type=kind,
+                resource_id=resource_id,
+                binding=binding,
+                before=self._role(binding) if binding else None,
+                after=role,
+                role_id=role_id,
+                gives_right_to_bind=may_bind,
+                takes_right_to_bind=not may_bind and self._may_bind(binding),
+            )
+            changes.append(change)
+        others = [
+            f"{quote(self._email(user) or user)} has {quote(self._role(each))} on {shown}"
+            for user, each in bindings.items()
+            if user not in wanted
+        ]
         self._check_binders(bindings, changes)
         return PlannedPlace(
             place=shown,
             resource_id=resource_id,
             changes=tuple(sorted(changes, key=_in_text)),
-            undeclared=tuple(
-                sorted(
-                    f"{quote(self._name(each.user_id))} has {quote(self._role(each))} on {shown}"
-                    for each in others
-                )
-            ),
+            undeclared=tuple(sorted(others)),
             notes=tuple(notes),
             unchanged=sum(map(bool, wanted.values())) - sum(bool(each.after) for each in changes),
             bindings=len(bindings),
         )
 
-    def _is_person(self, user_id: str, wanted: Container[str]) -> bool:
-        """Return whether the key sees a user whom nobody names, and who is not a bot user.
-
-        The bot user of a service key, perhaps of this one, has no address.
-        """
-        user = self._users.get(user_id)
-        return user_id not in wanted and user is not None and user.email is not None
-
     def _wanted(self) -> tuple[dict[str, str | None], list[str]]:
         """Return the roles that users should have, by their IDs, and who is not there."""
-        place, roles = self._place, self._roles
         wanted: dict[str, str | None] = {}
         notes: list[str] = []
-        for given, role in place.users.items():
+        for given, role in self._place.users.items():
             path = f".users.{quote(given)}"
             user = self._user(path, given)
-            if role not in roles.after:
-                self._refuse(path, f"there is no role {quote(role)} after this plan")
+            if role not in self._after:
+                self.refuse(path, f"there is no role {quote(role)} after this plan")
             elif user is None:
                 notes.append(f"{quote(given)} is not there, so {quote(role)} waits")
             elif user.id in wanted:
-                self._refuse(path, "is declared more than once here, by the ID")
+                self.refuse(path, "is declared more than once here, by the ID")
             else:
                 wanted[user.id] = role
-        for given in place.absent:
+        for given in self._place.absent:
             user = self._user(f".absent.{quote(given)}", given)
             if user is not None and user.id in wanted:
-                self._refuse(f".absent.{quote(given)}", "is declared more than once here")
+                self.refuse(f".absent.{quote(given)}", "is declared more than once here")
             elif user is not None:
                 wanted[user.id] = None
         return wanted, notes
 
-    def _name(self, user_id: str) -> str:
-        return getattr(self._users.get(user_id), "email", None) or user_id
+    def _email(self, user_id: str) -> str | None:
+        """Return a user's address; None for one whom the key does not see.
+
+        The bot user of a service key, perhaps of this one, has none either.
+        """
+        return getattr(self._found.users.get(user_id), "email", None)
 
     def _role(self, binding: RoleBinding) -> str:
-        role = self._roles.before.get(binding.role_id)
+        role = self._roles.get(binding.role_id)
         return role.name if role else binding.role_id
 
-    def _change(
-        self,
-        user_id: str,
-        binding: RoleBinding | None,
-        role: str | None,
-        place: tuple[str, str, str],
-    ) -> BindingChange | None:
-        """Return the change that gives a user a role, or takes it; None if there is nothing to."""
-        role_id = None if role is None else self._roles.after[role][0]
-        if binding is None and role is None:
-            return None
-        if binding is not None and role_id is not None and binding.role_id == role_id:
-            return None
-        kind, resource_id, shown = place
-        may_bind = self._roles.may_bind(role)
-        return BindingChange(
-            user=self._name(user_id),
-            user_id=user_id,
-            place=shown,
-            resource_type=kind,
-            resource_id=resource_id,
-            binding=binding,
-            before=None if binding is None else self._role(binding),
-            after=role,
-            role_id=role_id,
-            gives_right_to_bind=may_bind,
-            takes_right_to_bind=binding is not None and self._may_bind(binding) and not may_bind,
-        )
-
-    def _may_bind(self, binding: RoleBinding) -> bool:
+    def _may_bind(self, binding: RoleBinding | None) -> bool:
         """Return whether a binding gives the right to bind before the run."""
-        return _granted(self._roles.before.get(binding.role_id)) >= BINDS
+        return binding is not None and granted(self._roles.get(binding.role_id)) >= BINDS
 
     def _check_binders(
-        self, bindings: Mapping[str, RoleBinding], changes: Iterable[BindingChange]
+        self, bindings: Mapping[str, RoleBinding], changes: Sequence[BindingChange]
     ) -> None:
         """Refuse a plan after which nobody on the place may bind, if somebody may now."""
-        names = {role_id: name for name, (role_id, _) in self._roles.after.items()}
-        after = {user_id: names.get(each.role_id) for user_id, each in bindings.items()}
-        after |= {change.user_id: change.after for change in changes}
-        is_left = any(self._roles.may_bind(role) for role in after.values())
+        may = {role_id for role_id, may_bind in self._after.values() if may_bind}
+        changed = {change.user_id for change in changes}
+        stay = [each.role_id for user_id, each in bindings.items() if user_id not in changed]
+        is_left = any(each.gives_right_to_bind for each in changes) or not may.isdisjoint(stay)
         if any(map(self._may_bind, bindings.values())) and not is_left:
             rights = " and ".join(sorted(BINDS))
-            self._refuse("", f"nobody would be left on it who has {rights}")
+            self.refuse("", f"nobody would be left on it who has {rights}")
 
 
 def exported(found: Seen, roles: Iterable[Role]) -> tuple[list[DeclaredPlace], list[Violation]]:
@@ -373,7 +316,7 @@ def exported(found: Seen, roles: Iterable[Role]) -> tuple[list[DeclaredPlace], l
     spaces = _unique({space.id: ("", space.name) for space in found.spaces})
     inside = {each.id: each.space_id for each in found.projects if each.space_id in spaces}
     projects = _unique({each.id: (each.space_id, each.name) for each in found.projects})
-    users = _unique({user.id: ("", user.email or "") for user in found.users})
+    users = _unique({user_id: ("", user.email or "") for user_id, user in found.users.items()})
     given = defaultdict[tuple[str, str | None], dict[str, str]](dict)
     notes: list[Violation] = []
     for each in found.bindings:
@@ -403,7 +346,7 @@ def _unique(names: Mapping[str, tuple[str, str]]) -> dict[str, str]:
 
 
 def _in_text(change: BindingChange) -> tuple[int, str]:
-    return [*_SIGNS].index(change.action), change.user
+    return _ACTIONS.index(change.action), change.user
 
 
 def in_run(places: Iterable[PlannedPlace]) -> tuple[BindingChange, ...]:

@@ -24,6 +24,7 @@ from arize_roles_async.as_code.declaration import (
     Declaration,
     DeclaredPlace,
     DeclaredRole,
+    granted,
     list_flaw,
 )
 from arize_roles_async.as_code.files import with_places
@@ -35,7 +36,7 @@ from arize_roles_async.as_code.places import (
     compared,
     exported,
     in_run,
-    kinds_of,
+    kind_of,
     seen,
 )
 from arize_roles_async.as_code.toml import FileViolation, quote
@@ -45,12 +46,12 @@ FORMAT_VERSION: Final = 2
 CHECKSUM_FORMAT: Final = "3-"
 """The beginning of a checksum; raised when equal plans would have another one than before."""
 
-_SIGNS: Final = {"update": "!", "delete": "-", "create": "+"}
+_ACTIONS: Final = ("update", "delete", "create", "give", "change", "take")
+_SIGNS: Final = dict(zip(_ACTIONS, "!-++~-", strict=True))
 # The order in which lines are kept where a plan has to be short.
 _ALWAYS, _DELETE, TITLE, _DETAIL, _UNDECLARED = range(5)
 _Line = tuple[int, str]
 """The rank of a line in that order, and its text."""
-_RANKS: Final = {"title": TITLE, "delete": _DELETE, "undeclared": _UNDECLARED}
 _ALIKE: Final = 0.7
 """How like a role's name a new one is, at least, if one of both has the other's permissions."""
 _ALIKE_IF_SAME: Final = 0.5
@@ -65,11 +66,6 @@ _YOUNGER: Final = "{old} is younger than {new}, so it is another role: take {old
 
 class PlanError(ValidationError):
     """The declaration does not fit the account; nothing was changed. It has every violation."""
-
-
-def granted(role: Role | DeclaredRole | None) -> frozenset[str]:
-    """Return the permissions of a role; no role has none."""
-    return frozenset(map(str, role.permissions or ())) if role else frozenset()
 
 
 def content(role: Role | DeclaredRole) -> dict[str, object]:
@@ -157,6 +153,17 @@ def _lines(change: Change) -> Iterator[_Line]:
         yield TITLE, f"#     {change.note}"
 
 
+def _place_lines(place: PlannedPlace) -> Iterator[_Line]:
+    if not place.is_as_declared:
+        yield TITLE, f"  {place.place}"
+    for change in place.changes:
+        yield TITLE if change.after else _DELETE, f"{_SIGNS[change.action]} {change.what}"
+    for text in place.undeclared:
+        yield _UNDECLARED, f"? {text}"
+    for note in place.notes:
+        yield TITLE, f"#     {note}"
+
+
 def fenced(lines: Sequence[_Line], limit: int = 65_000) -> str:
     """Return lines in a fence of Markdown; of too many, as many as fit, by their ranks."""
     kept, room = list[int](), limit - 80
@@ -170,10 +177,9 @@ def fenced(lines: Sequence[_Line], limit: int = 65_000) -> str:
 
 def _counts(changes: Sequence[AnyChange], same: int, undeclared: int, waiting: int = 0) -> str:
     made = Counter[str](each.action for each in changes)
-    order = (*_SIGNS, "give", "change", "take")
     others = {"as declared": same, "not declared": undeclared, "waiting": waiting}
     left = [f"{n} {what}" for what, n in others.items() if n or what == "as declared"]
-    counts = [f"{made[action]} to {action}" for action in order if action in made]
+    counts = [f"{made[action]} to {action}" for action in _SIGNS if action in made]
     return f"{', '.join(counts or ['no changes'])}; {', '.join(left)}"
 
 
@@ -210,16 +216,7 @@ class Plan:
         it, they leave a role before it loses permissions, too. Who loses the right to bind is last.
         """
         bindings = in_run(self.places)
-        left = {each.binding.role_id for each in bindings if each.binding}
-
-        def phase(change: Change) -> int:
-            if change.action == "update":
-                return 1 if change.takes else 0
-            return 2 if change.before and change.before.id in left else 0
-
-        roles = [[each for each in self.changes if phase(each) == n] for n in range(3)]
-        changes: tuple[AnyChange, ...] = (*roles[0], *bindings, *roles[1], *roles[2])
-        return tuple(_in_run(changes)) if bindings else changes
+        return tuple(_in_run([*self.changes, *bindings])) if bindings else self.changes
 
     @property
     def is_as_declared(self) -> bool:
@@ -287,8 +284,8 @@ class Plan:
             yield from _lines(change)
         for role in self.undeclared:
             yield _UNDECLARED, f"? {quote(role.name)} is not declared"
-        for kind, text in (line for place in self.places for line in place.lines()):
-            yield _RANKS[kind], text
+        for place in self.places:
+            yield from _place_lines(place)
         for note in self.notes:
             yield TITLE, f"# {note}"
         yield _ALWAYS, f"  {_counts(self.changes, len(self.unchanged), len(self.undeclared))}"
@@ -353,15 +350,23 @@ async def read_plan(roles: RolesClient, declaration: Declaration) -> Plan:
     planned = compare(found, declaration, host=host)
     if not declaration.places:
         return planned
-    after = RolesAfter.of(found, [(each.before, each.after) for each in planned.changes])
-    places, violations = compared(
-        declaration, await seen(roles, kinds_of(declaration.places)), after
-    )
+    there = await seen(roles, {*map(kind_of, declaration.places)})
+    places, violations = compared(declaration, there, found, _after(found, planned.changes))
     if violations:
         raise PlanError(violations=tuple(with_places(violations, declaration.files)))
     planned = attr.evolve(planned, places=tuple(places))
     _ = planned.all_changes  # Raises if there is no order for them.
     return planned
+
+
+def _after(roles: Iterable[Role], changes: Iterable[Change]) -> RolesAfter:
+    """Return what places need of the roles that there are after changes."""
+    changed = {each.before.id for each in changes if each.before}
+    after: list[tuple[str | None, Role | DeclaredRole]] = [
+        *((role.id, role) for role in roles if role.id not in changed),
+        *((each.before.id if each.before else None, each.after) for each in changes if each.after),
+    ]
+    return {role.name: (role_id, granted(role) >= BINDS) for role_id, role in after}
 
 
 def compare(roles: Iterable[Role], declaration: Declaration, *, host: str | None = None) -> Plan:
