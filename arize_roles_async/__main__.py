@@ -52,6 +52,8 @@ _PERIOD: Final = 0.2
 """Seconds between two looks at how far the run is."""
 _AS_TYPED: Final = {
     r"(?<=raise )max_removals$|^max_removals(?=: )": "--max-removals",
+    r"(?:^|(?<=; give )|(?<=[(,] ))in_space(?=: | or | ')": "--in-space",
+    r"pass api_key, or (?=set )|, or pass allow_http=True$": "",
     # Of an ID alone: others may write what a shell would run.
     r"role_bindings\.find\(role_id='(\w[\w+/=-]*)'\) shows": r"`arize-roles who --role \1` shows",
 }

@@ -12,12 +12,14 @@ import threading
 import tomllib
 from collections.abc import Callable
 from importlib import import_module
+from itertools import combinations_with_replacement
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
 from arize_roles_async import as_code
+from arize_roles_async.as_code.schema import FIELDS
 from arize_roles_async.as_code.toml import quote
 from tests.as_code.accounts import changes, contents
 from tests.as_code.shell import DONE, FILE, KEY, MADE, NOTED, TEXT, Shell, ended, masked
@@ -66,6 +68,59 @@ def test_refused(shell: Shell, monkeypatch: pytest.MonkeyPatch, command: str, er
     status, output, errors = shell(command)
     assert (status, output, shell.account.calls) == (2, "", ())
     assert error in errors
+
+
+HELP, SIGNATURES = (
+    (ROOT / f"tests/data/{name}.txt").read_text("utf-8") for name in ("help", "interface")
+)
+ARGUMENTS: Final = {*re.findall(r"(\w+_\w+)(?==)", SIGNATURES)} - FIELDS.keys()
+"""The names of Python's arguments, but for what a file has, too."""
+SOUGHT: Final = re.findall(r"\[(--\S+) NAME\] ?", HELP.partition("\narize-roles who ")[2])
+WRONG: Final = [
+    *(f"who {one} ''" for one in SOUGHT),
+    *(f"who {one} Twice {two} Twice" for one, two in combinations_with_replacement(SOUGHT, 2)),
+    *(f"apply --yes --max-removals {limit} roles.toml" for limit in "x0"),
+    f"apply --checksum 1-{0:064} roles.toml",
+    *("apply roles.toml", "apply --yes any.toml", "apply --yes roles.toml", "plan set.toml"),
+]
+PLACES: Final = {
+    f"ARIZE_{name}": value
+    for name, value in {
+        "API_KEY": " ,\xe9",
+        "BASE_URL": "x,http://example.com,https://h/v2,https://u@h",
+        "REGION": "x",
+        "API_PORT": "x",
+        "SINGLE_HOST": "one",
+        "PROXY_URL": "x,http://p.example",
+        "REQUEST_VERIFY": "x",
+        "SSL_CA_CERT": "/none",
+    }.items()
+}
+"""Values of variables with which no client can be made, or no request sent."""
+
+
+def test_as_typed(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every error names what is typed: options, commands and variables, no argument of Python."""
+    for name in ("one", "two"):
+        shell.account.add_space("Twice", organization=name)
+        shell.account.add_project("Twice", space=name)
+        shell.account.add_user("twice", id=name)
+    shell.account.bind("D", user="ada", resource="Space:1")
+    shell.write("any.toml", 'absent = ["D"]')
+    shell.write("set.toml", '[sets]\na = ["ROLE_READ"]\nb = ["a"]')
+    said = {command: shell(command) for command in WRONG}
+    for variable, values in PLACES.items():
+        for value in values.split(","):
+            with monkeypatch.context() as patch:
+                patch.delenv("ARIZE_BASE_URL")
+                patch.setenv(variable, value.strip())
+                said[f"{variable}={value}"] = shell("plan roles.toml")
+    for command, (status, _, errors) in said.items():
+        assert status > 1, command
+        assert not re.search(rf"(?<!-)\b({'|'.join(ARGUMENTS)})\b|\w\.\w+\(", errors), command
+        assert {*re.findall("--[a-z-]+", errors)} <= {*re.findall("--[a-z-]+", HELP)}
+        for typed in re.findall("`arize-roles (.+?)`", errors):
+            assert shell.status(typed) == 0
 
 
 class TestProcesses:
