@@ -62,8 +62,8 @@ def nothing(*_: object) -> tuple[()]:
     return ()
 
 
-def unnamed(_: object, __: object, user: str, known: dict[str, object]) -> bool:
-    return user not in known
+def always_known(real: Any, comparison: object, user: str) -> str:
+    return real(comparison, user) or user
 
 
 def without_notes(real: Any, *given: object) -> tuple[Any, list[str]]:
@@ -79,9 +79,13 @@ def shorter(real: Any, *given: object) -> dict[str, Any]:
 
 
 def another(real: Any, roles: object, changes: Any) -> Any:
-    is_renamed = [before and after and before.name != after.name for before, after in changes]
+    is_renamed = [
+        each.before and each.after and each.before.name != each.after.name for each in changes
+    ]
     pairs = zip(changes, is_renamed, strict=True)
-    return real(roles, [(None if renamed else each[0], each[1]) for each, renamed in pairs])
+    return real(
+        roles, [attrs.evolve(each, before=None) if renamed else each for each, renamed in pairs]
+    )
 
 
 FAULTS: Final[dict[str, tuple[str, Callable[..., Any], str]]] = {
@@ -93,12 +97,12 @@ FAULTS: Final[dict[str, tuple[str, Callable[..., Any], str]]] = {
     "a role that has the name now": ("steps.BindingStep.send", by_name, " made None to "),
     "no order": ("planning._in_run", in_text, " gave "),
     "nothing depends": ("apply.needs", nothing, " gave "),
-    "a bot user's role is taken": ("places._Comparison._is_person", unnamed, "it told of"),
+    "a bot user's role is taken": ("places._Comparison._email", always_known, "it told of"),
     "nobody is left": ("places._Comparison._check_binders", nothing, "was not refused"),
     "a typing error takes": ("places._Comparison._wanted", without_notes, "it told of"),
     "the first of two spaces": ("places._Comparison._only", first, "was not refused"),
     "a team without its first member": ("files._named", shorter, "it told of"),
-    "a renamed role is another one": ("places.RolesAfter.of", another, "it told of"),
+    "a renamed role is another one": ("planning._after", another, "it told of"),
     "no wait": ("client.Parts.wait_to_retry", at_once, "did not wait"),
 }
 """What is replaced by what, and what the judge says."""
