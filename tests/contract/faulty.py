@@ -6,7 +6,7 @@ and with `every call: another description` each call. In arguments `…` stands 
 run to run. `opposite; ` before a fault says that the service is the opposite of what is assumed, as
 the suite knows.
 
-A line may also name a client of `STATEFUL`, which is wrong between two calls.
+A line may also name a client of `PLANTED`, which has a fault of several calls.
 
 `data/contract.toml` lists faults that each rule has to see, so that nobody weakens a rule unseen.
 """
@@ -17,7 +17,6 @@ A line may also name a client of `STATEFUL`, which is wrong between two calls.
 
 # ruff: noqa: ANN401 - arguments and answers are of any resource
 
-import asyncio
 import collections
 import contextlib
 import copy
@@ -34,17 +33,11 @@ from typing import Any, Final, Self, cast
 import anyio
 import attrs
 
-from arize_roles_async import (
-    UNSET,
-    NotFoundError,
-    OutcomeUnknownError,
-    PaginationMetadata,
-    RolesError,
-    SpacePages,
-)
+from arize_roles_async import RolesError
 from arize_roles_async._calls.paging import Pages
 from arize_roles_fake import Assumptions
 from arize_roles_fake.contract import DirectoryContract, RoleBindingsContract, RolesContract
+from tests.contract.planted import PLANTED
 from tests.contract.suites import FakeBindingsSuite, FakeDirectorySuite, FakeSuite, failure
 from tests.contract.wrapping import Wrapper
 
@@ -357,188 +350,26 @@ FaultyBindings: Final = Faulty.of("get create update delete ensure remove", "lis
 FaultyDirectory: Final = Faulty.of("get_user get_space get_project", "users spaces projects")
 
 
-class FaultyRolesSuite(FakeSuite):
-    script: Script
-
-    def open_client(self) -> Any:
-        return FaultyRoles(super().open_client(), self.script)
-
-
-class FaultyBindingsSuite(FakeBindingsSuite):
-    script: Script
-
-    def open_client(self) -> Any:
-        return FaultyBindings(super().open_roles().role_bindings, self.script)
-
-    def open_roles(self) -> Any:
-        return FaultyRoles(super().open_roles(), self.script, "roles.")
-
-
-class FaultyDirectorySuite(FakeDirectorySuite):
-    script: Script
-
-    def open_client(self) -> Any:
-        return FaultyDirectory(super().open_client(), self.script)
-
-
-class Keeps(Wrapper):
-    """Answers a method from memory, until a change gives the same value.
-
-    Args:
-        inner: The client around which it is.
-        method: The method that finds something.
-        given: The argument by which the client remembers it.
-        changes: The methods that make it forget.
-        misses: True if it remembers what is not there.
-        memory_of: Returns the name of the memory for an API key.
-    """
-
-    def __init__(
-        self,
-        inner: Any,
-        method: str,
-        given: str,
-        changes: str = "",
-        *,
-        misses: bool = False,
-        memory_of: Callable[[object], object] = id,
-    ) -> None:
-        super().__init__(inner)
-        self._method, self._given, self._changes = method, given, changes.split()
-        self._misses, self._memory_of = misses, memory_of
-        self._ends: dict[object, Any] = {}
-        self.memory: object = None
-
-    def __getattr__(self, name: str) -> Any:
-        call = super().__getattr__(name)
-        if name == self._method:
-            return functools.partial(self._find, call)
-        return functools.partial(self._change, call) if name in self._changes else call
-
-    async def _find(self, call: Any, **target: Any) -> Any:
-        place = (self.memory, target.get(self._given))
-        if place[1] is None:
-            return await call(**target)
-        if place not in self._ends:
-            end: Any
-            try:
-                end = await call(**target)
-            except NotFoundError as error:
-                end = error
-            if isinstance(end, Exception) is not self._misses:
-                return await call(**target)
-            self._ends[place] = end
-        if self._misses:
-            raise self._ends[place]
-        return self._ends[place]
-
-    async def _change(self, call: Any, **change: Any) -> Any:
-        self._ends.pop((self.memory, change.get(self._given)), None)
-        return await call(**change)
-
-    def with_options(self, **options: Any) -> Self:
-        other = super().with_options(**options)
-        if "api_key" in options:
-            other.memory = self._memory_of(options["api_key"])
-        return other
-
-
-class EndsAtShortPage(Wrapper):
-    """Takes a page that is not full for the last one."""
-
-    def spaces(self, **arguments: Any) -> Any:
-        async def fetch(page: Any) -> Any:
-            filters = {} if page.name is UNSET else {"name": page.name}
-            found = await self.inner.spaces(limit=page.limit, cursor=page.cursor, **filters)
-            if len(found) == page.limit:
-                return found
-            return attrs.evolve(found, pagination=PaginationMetadata(has_more=False))
-
-        return SpacePages(fetch, **arguments)
-
-
-class SendsAgain(Wrapper):
-    """Makes a change once more if it is unknown whether it was made."""
-
-    async def delete(self, **target: Any) -> None:
-        try:
-            await self.inner.delete(**target)
-        except OutcomeUnknownError:
-            await self.inner.delete(**target)
-
-
-class LosesSlots(Wrapper):
-    """Gives a slot back only to a call that was not cancelled."""
-
-    def __init__(self, inner: Any) -> None:
-        super().__init__(inner)
-        self.slots = [30]
-
-    async def update(self, **change: Any) -> Any:
-        assert self.slots[0] > 0, "it would wait for ever"
-        self.slots[0] -= 1
-        try:
-            return await self.inner.update(**change)
-        except Exception:
-            self.slots[0] += 1
-            raise
-
-
-class SharesCalls(Wrapper):
-    """Makes equal calls at the same moment once; the end of the first caller ends them all."""
-
-    def __init__(self, inner: Any) -> None:
-        super().__init__(inner)
-        self.under_way: dict[str, asyncio.Task[Any]] = {}
-
-    async def get(self, **target: Any) -> Any:
-        call = repr(target)
-        if call in self.under_way:
-            return await self.under_way[call]
-        self.under_way[call] = asyncio.ensure_future(self.inner.get(**target))
-        try:
-            return await self.under_way[call]
-        finally:
-            del self.under_way[call]
-
-
-class TakesNoneForUnset(Wrapper):
-    """Leaves out of the options of a copy what is None."""
-
-    def with_options(self, **options: Any) -> Self:
-        given = {name: value for name, value in options.items() if value is not None}
-        return super().with_options(**given)
-
-
-STATEFUL: Final[dict[str, Callable[[Any], Wrapper]]] = {
-    "KeepsNames": lambda inner: Keeps(inner, "get", "role", "update"),
-    "KeepsBindings": lambda inner: Keeps(inner, "get", "binding_id", "update delete"),
-    "KeepsMisses": lambda inner: Keeps(inner, "get", "role", misses=True),
-    "RemembersByKind": lambda inner: Keeps(inner, "get_space", "space", memory_of=type),
-    **{
-        each.__name__: each
-        for each in (EndsAtShortPage, SendsAgain, LosesSlots, SharesCalls, TakesNoneForUnset)
-    },
-}
-"""Clients that are right at every single call, and wrong between two."""
-
-
-SUITES: Final[dict[type, Any]] = {
-    RolesContract: FaultyRolesSuite,
-    RoleBindingsContract: FaultyBindingsSuite,
-    DirectoryContract: FaultyDirectorySuite,
+SUITES: Final[dict[type, tuple[Any, type[Faulty]]]] = {
+    RolesContract: (FakeSuite, FaultyRoles),
+    RoleBindingsContract: (FakeBindingsSuite, FaultyBindings),
+    DirectoryContract: (FakeDirectorySuite, FaultyDirectory),
 }
 
 
 def suite(contract: type, fault: str = "") -> Any:
     """Return a suite of a contract whose clients have a fault."""
     service, _, rest = fault.rpartition("; ")
-    made = SUITES[contract]()
-    if rest in STATEFUL:
-        client, open_client = STATEFUL[rest], made.open_client
-        made.open_client = lambda: client(open_client())
-        rest = NO_FAULT
-    made.assumptions, made.script = SERVICES[service], Script(rest)
+    of, faulty = SUITES[contract]
+    made, script = of(), Script("" if rest in PLANTED else rest)
+    made.assumptions, made.script = SERVICES[service], script
+    open_client, open_roles = made.open_client, getattr(made, "open_roles", None)
+    if rest in PLANTED:
+        made.open_client = lambda: PLANTED[rest](open_client())
+        return made
+    made.open_client = lambda: faulty(open_client(), script)
+    if open_roles is not None:
+        made.open_roles = lambda: FaultyRoles(open_roles(), script, "roles.")
     return made
 
 

@@ -10,7 +10,9 @@ from typing import Final
 
 import pytest
 
-from tests.contract.faulty import NO_FAULT, STATEFUL, SUITES, SWALLOWED, suite
+from arize_roles_async import ValidationError
+from tests.contract.faulty import NO_FAULT, SUITES, SWALLOWED, suite
+from tests.contract.planted import PLANTED
 from tests.contract.suites import failure
 
 FAULTS: Final[dict[str, dict[str, list[str]]]] = tomllib.loads(
@@ -40,13 +42,17 @@ def test_seen(contract: str, rule: str) -> None:
 
 def test_between_calls() -> None:
     """Each rule that remembers has a client that fails no other of them."""
-    failed: dict[str, list[str]] = {}
-    for contract, rule in ROWS:
-        for client in STATEFUL.keys() & {*FAULTS[contract][rule]}:
+    planted = [
+        (*row, client) for row in ROWS for client in FAULTS[row[0]][row[1]] if client in PLANTED
+    ]
+    assert {client for *_, client in planted} == PLANTED.keys()
+    alone: set[str] = set()
+    for contract, rule, client in planted:
+        if rule in REMEMBER:
             suites = ((each, suite(CONTRACTS[contract], client)) for each in REMEMBER)
-            failed[client] = [each for each, made in suites if failure(made, each)]
-    assert failed.keys() == STATEFUL.keys()
-    assert [[rule] for rule in REMEMBER if [rule] not in failed.values()] == []
+            if [each for each, made in suites if failure(made, each)] == [rule]:
+                alone.add(rule)
+    assert alone == {*REMEMBER}
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
@@ -67,3 +73,9 @@ def test_swallowed(contract: str, calls: str, backend: str) -> None:
         swallowing = suite(CONTRACTS[contract], f"{call}: {SWALLOWED}")
         swallowing.backend = backend
         assert failure(swallowing, "test_cancel_call") is not None, call
+
+
+def test_other_error() -> None:
+    """An error of another class, where an argument is invalid, is the one that the rule shows."""
+    other = suite(CONTRACTS["RolesContract"], "create 1: as its base class")
+    assert type(failure(other, "test_bad_name")) is ValidationError.__base__

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from arize_roles_async import RolesError
-from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient
+from arize_roles_fake import Assumptions, FakeAccount
 from tests.contract.suites import (
     FakeBindingsSuite,
     FakeDirectorySuite,
@@ -88,20 +88,29 @@ class TestOtherWords(FakeSuite):
         monkeypatch.setattr(RolesError, "__str__", say)
 
 
-class TestStale(FakeSuite):
-    """A cache is as stale as it says, beside a role of somebody else's."""
+class Stale:
+    """A cache that is as stale as it says."""
 
     max_staleness = 5.0
     _now = 0.0
 
+    def open_client(self) -> Any:
+        suite: Any = super()
+        return CacheOfSeconds(suite.open_client(), 5.0, lambda: self._now)
+
+    async def outlast_caches(self) -> None:
+        self._now += self.max_staleness
+
+
+class TestStaleRoles(Stale, FakeSuite):
     @functools.cached_property
     def account(self) -> FakeAccount:
         account = super().account
         account.add_role("Theirs")
         return account
 
-    def open_client(self) -> Any:
-        return CacheOfSeconds(FakeRolesClient(self.account), 5.0, lambda: self._now)
 
-    async def outlast_caches(self) -> None:
-        self._now += self.max_staleness
+class TestStaleBindings(Stale, FakeBindingsSuite): ...
+
+
+class TestStaleDirectory(Stale, FakeDirectorySuite): ...

@@ -443,4 +443,4 @@ def test_real_time(monkeypatch: pytest.MonkeyPatch) -> None:
     FakeSuite().test_memory()
     assert waits == []
     StaleSuite().test_memory()
-    assert waits == [3.02] * 17
+    assert waits == [3.02] * 11

@@ -3,12 +3,11 @@
 # ruff: noqa: ANN401 - arguments are handed on as they come
 
 import copy
+import functools
 import math
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Self
-
-from arize_roles_async import ListRolesResponse, RolePages
 
 
 class Wrapper:
@@ -63,29 +62,26 @@ class CacheOfSeconds(Wrapper):
 
     def __getattr__(self, name: str) -> Any:
         method = super().__getattr__(name)
-        self._read.clear()
+        if name.startswith("get"):
+            return functools.partial(self._once, method)
+        if name in {"list", "users", "spaces", "projects"}:
+            return functools.partial(self._list, method)
+        if name != "find":
+            self._read.clear()
         return method
 
-    async def _once(self, read: Callable[..., Awaitable[Any]], asked: dict[str, Any]) -> Any:
-        key = tuple(asked.items())
+    async def _once(self, read: Callable[..., Awaitable[Any]], **asked: Any) -> Any:
+        if any(isinstance(value, bytes | list) for value in asked.values()):
+            return await read(**asked)  # It is an error.
+        key = (read.__name__, *asked.items())
         at, answer = self._read.get(key, (-math.inf, None))
         if self._clock() - at >= self._seconds:
             at, answer = self._read[key] = self._clock(), await read(**asked)
         return answer
 
-    def list(self, **arguments: Any) -> RolePages:
-        self.inner.list(**arguments)
-
-        async def fetch(**page: Any) -> ListRolesResponse:
-            response: ListRolesResponse = await self._once(self.inner.list, page)
-            return response
-
-        return RolePages.from_fetch(fetch, **arguments)
-
-    async def get(self, **target: Any) -> Any:
-        if not all(isinstance(value, str) for value in target.values()):
-            return await self.inner.get(**target)
-        return await self._once(self.inner.get, target)
+    def _list(self, listing: Callable[..., Any], **arguments: Any) -> Any:
+        fetch = functools.partial(self._once, listing)
+        return type(listing(**arguments)).from_fetch(fetch, **arguments)
 
     def with_options(self, **options: Any) -> Self:
         other = super().with_options(**options)

@@ -37,13 +37,7 @@ import attrs
 import pytest
 
 from arize_roles_fake.contract import _any_client, _directory, _role_bindings, _roles, _suite
-from tests.contract import (
-    faulty,
-    test_assumptions,
-    test_broken_clients,
-    test_faults,
-    test_other_clients,
-)
+from tests.contract import faulty, test_assumptions, test_faults, test_other_clients
 from tests.contract.suites import BlockSuite, contract_tests, failure
 from tests.support.processes import ROOT
 from tests.support.time_limit import TooLongError
@@ -214,8 +208,7 @@ def judged(of: type, rule: str, left: set[Deletion], faults: Iterable[str]) -> I
     for make in kept + [each for each in others if issubclass(each, of) and each is not of]:
         assert ended(make, rule) is None
         left -= {each for each in left if each.fails(make, rule)}
-    by_hand = chain(test_broken_clients.failing(), test_assumptions.failing())
-    makes: list[tuple[Make, str]] = [(make, "") for make, name in by_hand if name == rule]
+    makes = [(make, "") for make, name in test_assumptions.failing() if name == rule]
     makes = [each for each in makes if isinstance(each[0](), of)]
     listed: Iterator[tuple[Make, str]] = (
         (partial(faulty.suite, of, each), each) for each in faults
