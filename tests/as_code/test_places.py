@@ -26,7 +26,7 @@ from arize_roles_async.as_code import (
 )
 from arize_roles_async.as_code.apply import Run
 from arize_roles_fake import FakeAccount, FakeRolesClient
-from tests.as_code.accounts import account_of, declared, role_id
+from tests.as_code.accounts import account_of, declared, held, role_id
 from tests.contract.wrapping import Wrapper
 from tests.support.clients import Connect, both_clients
 
@@ -56,15 +56,6 @@ def place(users: dict[str, str] | None = None, **fields: Any) -> DeclaredPlace: 
 def only(users: dict[str, str]) -> Declaration:
     """Return a declaration of all who have a role in ML, for the account above."""
     return Declaration(places=[place(users, only=True)], anchor=role_id("Viewer"))
-
-
-def held(account: FakeAccount) -> dict[tuple[str, str], str]:
-    """Return the role that each user has on each resource, by names."""
-    roles = {role.id: role.name for role in account.roles}
-    return {
-        (account.label(each.user_id), str(each.resource_type)): roles[each.role_id]
-        for each in account.bindings()
-    }
 
 
 async def violation(account: FakeAccount, wanted: Declaration) -> str:
@@ -104,10 +95,10 @@ async def test_run(connect: Connect, account: FakeAccount) -> None:
     ]
     assert again.all_changes == ()
     assert held(account) == {
-        (ADA, "SPACE"): "Admin",
-        (BOB, "SPACE"): "Editor",
-        (CYD, "SPACE"): "New",
-        (BOB, "PROJECT"): "New",
+        (ADA, "Space:ML"): "Admin",
+        (BOB, "Space:ML"): "Editor",
+        (CYD, "Space:ML"): "New",
+        (BOB, "Project:ML/churn"): "New",
     }
 
 
@@ -247,7 +238,7 @@ async def test_meanwhile(
     assert refused.reason == (
         f'"{user}" has another role on space "ML", or none, since the plan was made'
     )
-    assert held(account).get((user, "SPACE")) == role
+    assert held(account).get((user, "Space:ML")) == role
 
 
 @pytest.mark.parametrize("fault", ["lost", 503, None])
@@ -267,9 +258,9 @@ async def test_made(account: FakeAccount, fault: Any) -> None:  # noqa: ANN401
             account.fail(changed, fault, when="after")
     assert len((await run.finish()).made) == 3
     assert held(account) == {
-        (ADA, "SPACE"): "Admin",
-        (BOB, "SPACE"): "Editor",
-        (CYD, "SPACE"): "Viewer",
+        (ADA, "Space:ML"): "Admin",
+        (BOB, "Space:ML"): "Editor",
+        (CYD, "Space:ML"): "Viewer",
     }
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from arize_roles_async.as_code import Declaration, DeclaredPlace, apply, loads, plan
 from arize_roles_fake import FakeAccount, FakeRolesClient
-from tests.as_code.accounts import account_of, contents, declared, role_id
+from tests.as_code.accounts import account_of, contents, declared, held, role_id
 
 Place = tuple[str, str | None]
 ADA, BOB = "ada@example.com", "bob@example.com"
@@ -92,14 +92,6 @@ class Year:
             ],
         )
 
-    def held(self) -> dict[tuple[str, str], str]:
-        account = self.account
-        names = {role.id: role.name for role in account.roles}
-        return {
-            (account.label(each.user_id), account.label(each.resource_id)): names[each.role_id]
-            for each in account.bindings()
-        }
-
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_year(seed: int) -> None:
@@ -122,6 +114,6 @@ async def test_year(seed: int) -> None:
             for user, role in users.items()
             if user not in year.gone
         }
-        assert year.held() == everyone | ({} if month == 11 else year.by_hand)
+        assert held(year.account) == everyone | ({} if month == 11 else year.by_hand)
         made = {name: (None, frozenset(granted)) for name, granted in year.roles.items()}
         assert contents(year.account) == made | {"Admin": (None, frozenset(BINDER))}
