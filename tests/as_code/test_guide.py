@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 import arize_roles_async
-from arize_roles_async import as_code
+from arize_roles_async import Permission, RolesError, as_code
 from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer
 from tests.as_code.accounts import account_of
 from tests.support.documentation import examples
@@ -222,3 +222,42 @@ def test_accounts() -> None:
     schedule = "${{ steps.waiting.outputs.runs == '0' && '--exit-code' || '--format=text' }}"
     assert STEPS["plan"]["env"]["OPTION"] == schedule
     assert STEPS["issue"]["if"].endswith(" && steps.waiting.outputs.runs == '0' }}")
+
+
+RIGHTS = 'absent = ["Old"]\n' + "".join(
+    f'[roles."{name}"]\npermissions = ["DATASET_READ"]\n' for name in ("New", "Changed")
+)
+
+
+async def end_of(command: str, grants: set[str]) -> object:
+    """Return what a command finds or changes with some permissions, or the class of its error."""
+    account = FakeAccount()
+    for name in ("Old", "Changed"):
+        account.add_role(name, ["PROJECT_READ"])
+    for resource in ("Space:ML", "Project:ML/churn"):
+        role = "Changed" if command == "apply" else "Old"
+        account.bind(role, user="ada@example.com", resource=resource)
+    account.add_key("key", grants=grants)
+    async with FakeRolesClient(account, api_key="key") as roles:
+        try:
+            if command == "plan":
+                planned = await as_code.plan(roles, as_code.loads(RIGHTS))
+                return [change.note for change in planned.changes]
+            if command == "export":
+                return (await as_code.export(roles)).roles
+            if command == "who":
+                return [str(each) for each in await roles.by_name.find()]
+            return len((await as_code.apply(roles, as_code.loads(RIGHTS))).made)
+        except (RolesError, as_code.PlanError) as error:
+            return type(error)
+
+
+@pytest.mark.parametrize("command", ["plan", "export", "apply", "who"])
+async def test_rights(command: str) -> None:
+    """With these permissions it does all; without one of them it does less, or fails."""
+    (row,) = re.findall(rf"^\|[^|]*`{command}`[^|]*\|(.+)\|$", MAIN, re.MULTILINE)
+    whole, needed = await end_of(command, {*Permission}), {*re.findall(r"`([A-Z_]+)`", row)}
+    assert await end_of(command, needed) == whole
+    alike = {each for each in needed if await end_of(command, needed - {each}) == whole}
+    # Of a deletion alone; an export has none.
+    assert alike == ({"ROLE_BINDING_READ"} if command == "export" else set())
