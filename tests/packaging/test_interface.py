@@ -49,8 +49,8 @@ def test_help(monkeypatch: pytest.MonkeyPatch) -> None:
         # Of a changed signature, the parameters; of a new class or command, its own name.
         ("T(*, a=1, b=2, c=3)", "T(*, a=1, b=4, d=3)", {"b", "c", "d"}),
         ("V(field)", "V(*, field)", {"V"}),
-        ("a plan\na plan --comment", "a plan", {"--comment"}),
-        ("B()", "B()\nC(*, d)\nC.f(self, g)\nC.h\nj k\nj k --l", {"C", "k"}),
+        ("a plan --comment --format", "a plan --format", {"--comment"}),
+        ("B()", "B()\nC(*, d)\nC.f(self, g)\nC.h\nj k --l", {"C", "k"}),
     ],
 )
 def test_changed(before: str, after: str, wanted: set[str]) -> None:

@@ -14,7 +14,8 @@ import inspect
 import io
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from importlib import import_module
 from typing import Any, Final, Unpack, get_args, get_origin
@@ -112,11 +113,9 @@ def of_plugin() -> Iterator[str]:
 
 
 def of_commands() -> Iterator[str]:
-    """Yield every command with its options."""
+    """Yield a line for each command, with its options."""
     for command, shown in helps():
-        yield command
-        options = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", shown))
-        yield from (f"{command} {option}" for option in sorted(options))
+        yield " ".join([command, *sorted({*re.findall(r"(?<![\w-])--[a-z][a-z-]*", shown)})])
 
 
 def helps() -> Iterator[tuple[str, str]]:
@@ -146,9 +145,9 @@ def variables() -> list[str]:
 def names(before: str, after: str) -> set[str]:
     """Return the names that an entry about the difference has to have."""
     found: set[str] = set()
-    old, new = (dict(map(_parts, text.splitlines())) for text in (before, after))
+    old, new = _parts(before), _parts(after)
     for name in {**old, **new}:
-        # The class of a method or attribute, or the command of an option.
+        # The class of a method or attribute, or the program of a command.
         around = re.sub(r"[. ][^. ]*$", "", name)
         if name in old and name in new:
             changed = {each.partition("=")[0].lstrip("*/") for each in old[name] ^ new[name]}
@@ -161,10 +160,15 @@ def names(before: str, after: str) -> set[str]:
     return found
 
 
-def _parts(line: str) -> tuple[str, set[str]]:
-    """Return the name in a line, and its parameters with their defaults."""
-    name, _, rest = line.partition("(")
-    return name, {*re.split(r", (?![^(\[{<]*[)\]}>])", rest.removesuffix(")"))}
+def _parts(text: str) -> Mapping[str, set[str]]:
+    """Return the name in each line, with its parameters and their defaults, or its options."""
+    found = defaultdict[str, set[str]](set)
+    for line in text.splitlines():
+        beginning, _, rest = line.partition("(")
+        name, *options = beginning.split(" --")
+        found[name] |= {*re.split(r", (?![^(\[{<]*[)\]}>])", rest.removesuffix(")"))}
+        found[name] |= {f"--{option}" for option in options}
+    return found
 
 
 def missing(entry: str, wanted: set[str]) -> list[str]:
