@@ -7,7 +7,7 @@ import math
 import random
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import EnumType
 from functools import partial
 from inspect import signature
@@ -27,7 +27,6 @@ from arize_roles_async import (
     RetryPolicy,
     RolesConnectionError,
     RolesError,
-    RolesTimeoutError,
     ServerError,
     Timeouts,
 )
@@ -72,31 +71,31 @@ BAD: dict[type, list[Any]] = {
     int: [0, -1, True, 1.5, math.nan, "1"],
     float: [0, -1, True, math.nan, math.inf, "1", 10**400],
 }
+KINDS: tuple[type, ...] = (Timeouts, RetryPolicy)
 RULES = {int: "an integer of at least 1", float: "a number of seconds above 0"}
 
 
-@pytest.mark.parametrize("kind", [Timeouts, RetryPolicy])
-def test_fields(kind: Callable[..., object]) -> None:
+FIELDS: list[tuple[Callable[..., object], str, str, Any]] = [
+    *(
+        (kind, f"{kind.__name__}.", *each)
+        for kind in KINDS
+        for each in get_type_hints(kind).items()
+    ),
+    (FakeRolesClient, "", "max_concurrency", int),
+]
+
+
+@pytest.mark.parametrize(("kind", "owner", "name", "hint"), FIELDS)
+def test_fields(kind: Callable[..., object], owner: str, name: str, hint: Any) -> None:  # noqa: ANN401
     """Each field refuses what breaks its rule, and takes the longest float, and None if it may."""
-    for name, hint in get_type_hints(kind).items():
-        number = int if hint is int else float
-        for value in [*BAD[number], *([] if NoneType in get_args(hint) else [None])]:
-            with pytest.raises(ConfigurationError) as caught:
-                kind(**{name: value})
-            rule = f"{kind.__name__}.{name} must be {RULES[number]}, not "
-            assert str(caught.value).startswith(rule)
-        for value in (1, *({None, sys.float_info.max} if number is float else ())):
-            if value is not None or NoneType in get_args(hint):
-                assert getattr(kind(**{name: value}), name) == value
-
-
-@pytest.mark.parametrize("number", BAD[int])
-def test_max_concurrency(number: Any) -> None:  # noqa: ANN401
-    """The limit on requests is an integer from 1."""
-    FakeRolesClient(max_concurrency=1)
-    with pytest.raises(ConfigurationError) as caught:
-        FakeRolesClient(max_concurrency=number)
-    assert str(caught.value) == f"max_concurrency must be an integer of at least 1, not {number!r}"
+    number, may_be_none = int if hint is int else float, NoneType in get_args(hint)
+    for value in BAD[number] + [None] * (not may_be_none):
+        with pytest.raises(ConfigurationError) as caught:
+            kind(**{name: value})
+        rule = f"{owner}{name} must be {RULES[number]}, not {value!r:.20}"
+        assert str(caught.value).startswith(rule)
+    for value in [1] + [sys.float_info.max] * (number is float) + [None] * may_be_none:
+        kind(**{name: value})
 
 
 @pytest.mark.parametrize(
@@ -203,76 +202,6 @@ def draw(method: Callable[..., object], texts: Mapping[str, Sequence[Any]]) -> A
     return st.fixed_dictionaries(required, optional=optional)
 
 
-@pytest.mark.arize_roles(unused_faults="allow")
-class TestOptions:
-    """The options of copies."""
-
-    def record(self, *copies: Arguments) -> object:
-        """Return what a client does that was copied with these options, one after the other."""
-        account = account_at_noon()
-        account.add_key(KEYS[1])
-        account.slow_down(2.0)
-        account.fail("get", 503, times=2)
-        log, names = logging.getLogger("arize_roles_async"), list[str | None]()
-
-        def note(record: logging.LogRecord) -> None:
-            names.append(vars(record)["arize_client"])
-
-        async def use() -> list[object]:
-            async with FakeRolesClient(account, max_concurrency=1, timeout=None) as first:
-                roles: ArizeClient = first
-                for options in copies:
-                    roles = roles.with_options(**options)
-                    assert roles.role_bindings  # The next copy has its own, with its options.
-                calls: list[Awaitable[object]] = [
-                    *(first.list(limit=1), roles.role_bindings.list(resource_type="SPACE")),
-                    *(roles.get(role_id=ROLE_ID), first.list(limit=2)),
-                ]
-                return await asyncio.gather(*calls, return_exceptions=True)
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(random, "uniform", max)
-            patch.setattr(log, "filters", [note])
-            log.setLevel(logging.DEBUG)
-            results = asyncio.run(use())
-            log.setLevel(logging.NOTSET)
-        calls = [(each.operation, each.api_key, each.outcome, each.at) for each in account.calls]
-        return calls, [type(result) for result in results], passed(account), names
-
-    @settings(max_examples=sized(50, 500))
-    @given(
-        st.lists(
-            draw(ArizeClient.with_options, {"api_key": KEYS, "name": ["one", "two"]}),
-            min_size=1,
-            max_size=4,
-        )
-    )
-    def test_last_value(self, copies: list[Arguments]) -> None:
-        """Of the options of several copies in a row, the last value of each counts.
-
-        A number of seconds replaces the total of the limits before it.
-        """
-        merged: Arguments = {}
-        for options in copies:
-            limits, seconds = merged.get("timeout"), options.get("timeout", UNSET)
-            merged |= options
-            if isinstance(limits, Timeouts) and not isinstance(seconds, Timeouts | UnsetType):
-                merged["timeout"] = attrs.evolve(limits, total=seconds)
-        assert self.record(*copies) == self.record(merged)
-
-    def test_other_attributes(self) -> None:
-        """A copy has what else its client has, such as the account of the fake."""
-        roles = FakeRolesClient()
-        assert roles.with_options(timeout=1.0).account is roles.account
-
-    @pytest.mark.parametrize("option", [*signature(ArizeClient.with_options).parameters][1:])
-    def test_shown(self, option: str) -> None:
-        """The record shows the difference between each value of an option and the next."""
-        hint = get_type_hints(ArizeClient.with_options)[option]
-        shown = [self.record({option: value}) for value in values(hint, KEYS)]
-        assert all(one != other for one, other in pairwise(shown))
-
-
 RESOURCES = ("", *(name for name, each in vars(ArizeClient).items() if type(each) is property))
 READS: dict[str, tuple[Any, Callable[[Any], Any]]] = {
     "": ("get", lambda client: client.get(role_id=ROLE_ID)),
@@ -283,31 +212,75 @@ READS: dict[str, tuple[Any, Callable[[Any], Any]]] = {
 """Of each resource, a read, and the request that it sends."""
 
 
-@pytest.mark.parametrize("resource", RESOURCES)
-async def test_of_copies(resource: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Each option of a copy counts for the calls of each of its resources."""
-    caplog.set_level(logging.DEBUG, "arize_roles_async")
-    account = account_at_noon()
-    account.add_key(KEYS[1])
-    operation, read = READS[resource]
-    account.slow_down(2.0)
-    account.fail(operation, 503)
-    async with FakeRolesClient(account, max_concurrency=1) as first:
-        assert getattr(first, resource, None) or first  # A copy has its own, with its options.
-        last = first.with_options(background=True).with_options(api_key=KEYS[1], name="two")
-        once = last.with_options(retry=RetryPolicy(attempts=1))
-        calls = [first.list(), read(getattr(once, resource, once)), first.list()]
-        _, failure, _ = await asyncio.gather(*calls, return_exceptions=True)
-        assert isinstance(failure, ServerError)
-        assert [(each.operation, each.api_key) for each in account.calls][:3] == [
-            *[("list", KEYS[0])] * 2,
-            (operation, KEYS[1]),
-        ]
-        assert {vars(record)["arize_client"] for record in caplog.records} == {None, "two"}
-        hurried = last.with_options(timeout=1.0)
-        with pytest.raises(RolesTimeoutError) as caught:
-            await read(getattr(hurried, resource, hurried))
-        assert caught.value.seconds == 1.0
+@pytest.mark.arize_roles(unused_faults="allow")
+class TestOptions:
+    """The options of copies."""
+
+    def record(self, resource: str, *copies: Arguments) -> object:
+        """Return what a client does that was copied with these options, one after the other."""
+        account = account_at_noon()
+        account.add_key(KEYS[1])
+        account.slow_down(2.0)
+        operation, read = READS[resource]
+        account.fail(operation, 503, times=2)
+        log, names = logging.getLogger("arize_roles_async"), list[str | None]()
+
+        def note(record: logging.LogRecord) -> None:
+            names.append(vars(record)["arize_client"])
+
+        async def use() -> list[object]:
+            async with FakeRolesClient(account, max_concurrency=1, timeout=None) as first:
+                roles: ArizeClient = first
+                for options in copies:
+                    roles = roles.with_options(**options)
+                    # The next copy has its own, with its options.
+                    of_copy = getattr(roles, resource, roles)
+                calls = [
+                    asyncio.ensure_future(each) for each in (first.list(limit=1), read(of_copy))
+                ]
+                for _ in range(4):  # A search waits for its turn some steps later.
+                    await asyncio.sleep(0)
+                calls.append(asyncio.ensure_future(first.list(limit=2)))
+                return [*await asyncio.gather(*calls, return_exceptions=True)]
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(random, "uniform", max)
+            patch.setattr(log, "filters", [note])
+            log.setLevel(logging.DEBUG)
+            results = asyncio.run(use())
+            log.setLevel(logging.NOTSET)
+        calls = [(each.operation, each.api_key, each.outcome, each.at) for each in account.calls]
+        return calls, [type(result) for result in results], passed(account), names
+
+    @settings(max_examples=sized(150, 500))
+    @given(
+        st.sampled_from(RESOURCES),
+        st.lists(
+            draw(ArizeClient.with_options, {"api_key": KEYS, "name": ["one", "two"]}),
+            min_size=1,
+            max_size=4,
+        ),
+    )
+    def test_last_value(self, resource: str, copies: list[Arguments]) -> None:
+        """Of the options of several copies in a row, the last value of each counts.
+
+        A number of seconds replaces the total of the limits before it.
+        """
+        merged: Arguments = {}
+        for options in copies:
+            limits, seconds = merged.get("timeout"), options.get("timeout", UNSET)
+            merged |= options
+            if isinstance(limits, Timeouts) and not isinstance(seconds, Timeouts | UnsetType):
+                merged["timeout"] = attrs.evolve(limits, total=seconds)
+        assert self.record(resource, *copies) == self.record(resource, merged)
+
+    @pytest.mark.parametrize("option", [*signature(ArizeClient.with_options).parameters][1:])
+    @pytest.mark.parametrize("resource", RESOURCES)
+    def test_shown(self, resource: str, option: str) -> None:
+        """A call of each resource shows the difference between each value of an option."""
+        hint = get_type_hints(ArizeClient.with_options)[option]
+        shown = [self.record(resource, {option: value}) for value in values(hint, KEYS)]
+        assert all(one != other for one, other in pairwise(shown))
 
 
 async def outcomes(client: Any, *calls: tuple[str, str, Arguments]) -> list[object]:  # noqa: ANN401
