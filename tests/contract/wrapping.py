@@ -81,7 +81,8 @@ class CacheOfSeconds(Wrapper):
 
     def _list(self, listing: Callable[..., Any], **arguments: Any) -> Any:
         fetch = functools.partial(self._once, listing)
-        return type(listing(**arguments)).from_fetch(fetch, **arguments)
+        pages: Any = listing(**arguments)
+        return pages.from_fetch(fetch, **arguments)
 
     def with_options(self, **options: Any) -> Self:
         other = super().with_options(**options)
