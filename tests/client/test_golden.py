@@ -9,7 +9,7 @@ from enum import Enum
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -293,7 +293,8 @@ class TestAnswers:
                 await make(roles, call)
         assert words in str(caught.value)
         for name, value in attributes.items():
-            expected = tuple(value) if isinstance(value, list) else value
+            given = cast("list[object]", value)
+            expected = tuple(given) if isinstance(value, list) else value
             assert getattr(caught.value, name) == expected
 
     @pytest.mark.parametrize(
