@@ -82,7 +82,7 @@ async def test_end(account: FakeAccount, call: str, name: str) -> None:
     if there := {**row.get("there", {})}:
         created_at = account.now() - timedelta(seconds=there.pop("ago", 0))
         updated_at = created_at + timedelta(seconds=there.pop("since", 0))
-        made = {"name": "Made", "permissions": ["PROJECT_READ"], **there}
+        made: dict[str, Any] = {"name": "Made", "permissions": ["PROJECT_READ"], **there}
         account.add_role(**made, created_at=created_at, updated_at=updated_at)
     editor = account.add_role("Newer, and listed first")
     account.add_key("other", grants=[f"ROLE_BINDING_{row.get('right', 'READ')}"])
