@@ -231,6 +231,7 @@ class TestOptions:
         async def use() -> list[object]:
             async with FakeRolesClient(account, max_concurrency=1, timeout=None) as first:
                 roles: ArizeClient = first
+                of_copy: Any = first
                 for options in copies:
                     roles = roles.with_options(**options)
                     # The next copy has its own, with its options.
