@@ -32,7 +32,7 @@ from arize_roles_async.as_code.apply import Run, StoppedError, check_plan, remov
 from arize_roles_async.as_code.files import path_text, texts_of
 from arize_roles_async.as_code.planning import TITLE, fenced, read_plan
 from arize_roles_async.as_code.schema import schema
-from arize_roles_async.as_code.toml import formatted
+from arize_roles_async.as_code.toml import formatted, quote
 
 _COLORS: Final = {"+": 32, "-": 31, "!": 33, "~": 33, "?": 35, "#": 36}
 _SOUGHT: Final = {
@@ -310,46 +310,38 @@ class _Run:
     def end(self, status: int, error: BaseException | None = None) -> int:
         """Print how the run ended and what it left undone, and return the exit status."""
         self._is_ending = True
-        result = self._run.result if self._run else None
-        if result is None:
-            if error is not None:
-                self._refuse(error)
+        stop = f"stopped by {self._received}" if self._received else None
+        plan: as_code.Plan | None = None
+        if self._run:
+            result, plan = self._run.result, self._run.result.plan
+            if stop and result.reason and not isinstance(error, as_code.ApplyError):
+                result = attr.evolve(result, reason=stop)
+            refused = [attr.evolve(each, reason=_typed(each.reason)) for each in result.refused]
+            result = attr.evolve(result, refused=tuple(refused))
+            texts = result.errors
+            is_tried = result.made or result.refused or result.failed
+            status = (3 if is_tried else 2) if texts else 0
+            if texts:
+                _say("error: " + "\n  ".join(result.lines()))
+            if plan.undeclared and not texts:
+                _say(f"note: not declared: {', '.join(quote(r.name) for r in plan.undeclared)}")
+        elif error is None:
             return status
-        if self._received and result.reason and not isinstance(error, as_code.ApplyError):
-            result = attr.evolve(result, reason=f"stopped by {self._received}")
-        refused = [attr.evolve(each, reason=_typed(each.reason)) for each in result.refused]
-        result = attr.evolve(result, refused=tuple(refused))
+        else:
+            texts = [*map(_typed, [stop] if stop else _texts(error))]
+            plan = None if stop else getattr(error, "plan", None)
+            result = as_code.ApplyError().result
+            result = attr.evolve(result, plan=plan or result.plan, reason="; ".join(texts))
+            _say(*(str(plan).splitlines() if plan else ()), *(f"error: {text}" for text in texts))
+            if getattr(self._chosen, "comment", None):
+                said = [one_line(f"! error: {text}").replace("```", "'''") for text in texts]
+                with suppress(OSError, client.RolesError):
+                    self._comment(fenced([(TITLE, text) for text in said]))
         if self._form == "json":
-            _try_to_show(_json({**result.to_dict(), "kind": self._kind(error)}))
-        if not (result.reason or result.refused):
-            return 0
-        _say("error: " + "\n  ".join(result.lines()))
-        return 3 if result.made or result.refused or result.failed else 2
-
-    def _kind(self, error: BaseException | None) -> str | None:
-        return type(StoppedError() if self._received else error).__name__ if error else None
-
-    def _refuse(self, error: BaseException) -> None:
-        """Print why no change was tried, in every form that was asked for."""
-        plan: as_code.Plan | None = getattr(error, "plan", None)
-        texts = [*map(str, getattr(error, "violations", ()))] or [
-            str(error) or type(error).__name__
-        ]
-        texts = [*map(_typed, texts)]
-        if self._received:
-            plan, texts = None, [f"stopped by {self._received}"]
-        elif plan:
-            _say(*str(plan).splitlines())
-        _say(*(f"error: {text}" for text in texts))
-        if getattr(self._chosen, "comment", None):
-            said = [one_line(f"! error: {text}").replace("```", "'''") for text in texts]
-            with suppress(OSError, client.RolesError):
-                self._comment(fenced([(TITLE, text) for text in said]))
-        if self._form == "json":
-            result = attr.evolve(as_code.ApplyError().result, reason="; ".join(texts))
-            ended = attr.evolve(result, plan=plan or result.plan).to_dict()
-            about = {"checksum": plan and plan.checksum, "kind": self._kind(error), "errors": texts}
-            _try_to_show(_json(ended | about))
+            kind = type(StoppedError() if stop else error).__name__ if error else None
+            about = {"checksum": plan and plan.checksum, "kind": kind}
+            _try_to_show(_json(result.to_dict() | about | ({"errors": texts} if texts else {})))
+        return status
 
 
 class _Watch(logging.Handler):
@@ -369,7 +361,9 @@ class _Watch(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Note an answer, or why a request has to wait."""
         if getattr(record, "arize_status", None) in {200, 201, 204}:
-            self._read[vars(record)["arize_operation"]] += 1
+            what, _, operation = f"roles.{vars(record)['arize_operation']}".rpartition(".")
+            if operation == "list":
+                self._read[what.removeprefix("roles.").replace("_", " ")] += 1
             self._failure, self._since = "", time.monotonic()
         else:
             self._failure = record.getMessage()
@@ -407,7 +401,7 @@ class _Watch(logging.Handler):
         if self.run is not None:
             result = self.run.result
             return f"made {len(result.made)} of {len(result.plan.all_changes)}"
-        return ", ".join(f"{operation} answered {n} times" for operation, n in self._read.items())
+        return f"read pages: {', '.join(f'{n} of {what}' for what, n in self._read.items())}"
 
     def clear(self, text: str = "") -> None:
         """Write a text over the line, or nothing, since another line follows."""
@@ -456,6 +450,11 @@ def _is_agreed(plan: as_code.Plan) -> bool:
         return input().lower() in {"y", "yes"}
     except EOFError:
         return False
+
+
+def _texts(error: BaseException) -> list[str]:
+    violations = [*map(str, getattr(error, "violations", ()))]
+    return violations or [str(error) or type(error).__name__]
 
 
 def _typed(text: str) -> str:

@@ -77,13 +77,18 @@ class ApplyResult:
     def __str__(self) -> str:
         return "; ".join(self.lines())
 
-    def lines(self) -> list[str]:
-        """Return the counts, what was refused, why it ended early, and what was not reached."""
-        left, outcome = self.not_reached, "may have been" if self.may_have_been_made else "was not"
-        counts = f"made: {len(self.made)} of {len(self.plan.all_changes)}, not reached: {len(left)}"
+    @property
+    def errors(self) -> list[str]:
+        """What was refused, and why the run ended early; empty if every change was made."""
+        outcome = "may have been" if self.may_have_been_made else "was not"
         why = f"{self.failed} {outcome} made: {self.reason}" if self.failed else self.reason
-        texts = [counts, *map(str, self.refused), why, *(f"not reached: {each}" for each in left)]
-        return [*filter(None, texts)]
+        return [*map(str, self.refused), *filter(None, [why])]
+
+    def lines(self) -> list[str]:
+        """Return the counts, the errors, and what was not reached."""
+        left = self.not_reached
+        counts = f"made: {len(self.made)} of {len(self.plan.all_changes)}, not reached: {len(left)}"
+        return [counts, *self.errors, *(f"not reached: {each}" for each in left)]
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON-ready data."""

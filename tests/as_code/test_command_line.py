@@ -31,7 +31,11 @@ def test_round(shell: Shell) -> None:
     assert shell("check roles.toml") == (0, "declared: 3; absent: 1\n", "")
     assert shell("plan --exit-code --comment out roles.toml") == (1, NOTED, "")
     (checksum,) = re.findall(r"(?m)^  checksum (\S+)$", Path("out").read_text("utf-8"))
-    assert shell(f"apply --checksum {checksum} roles.toml") == (0, f"{TEXT}{''.join(MADE)}", "")
+    assert shell(f"apply --checksum {checksum} roles.toml") == (
+        0,
+        f"{TEXT}{''.join(MADE)}",
+        'note: not declared: "Undeclared"\n',
+    )
     assert shell.status("plan --exit-code roles.toml") == 1  # One role is not declared.
     shell.write("others.toml", 'ignored = ["Undeclared"]')
     assert shell.status("plan --exit-code roles.toml others.toml") == 0
@@ -240,14 +244,15 @@ class TestProgress:
         monkeypatch.setattr("arize_roles_async.__main__._LONG", 0.0)
         late(2, stream := io.StringIO(), "waiting for 0 s: an answer")
         assert shell.status("apply --yes roles.toml") == 0
-        assert set(stream.getvalue().splitlines()) == {"waiting for 0 s: an answer"}
+        waiting, note = dict.fromkeys(stream.getvalue().splitlines())
+        assert (waiting, note[:19]) == ("waiting for 0 s: an answer", "note: not declared:")
 
     @pytest.mark.parametrize(
         ("command", "number", "text"),
         [
             ("apply --yes roles.toml", 3, "made 0 of 3"),
-            ("plan roles.toml", 2, "list answered 1 times"),
-            ("who", 2, "role_bindings.list answered 1 times"),
+            ("plan roles.toml", 2, "read pages: 1 of roles"),
+            ("who", 2, "read pages: 1 of role bindings"),
         ],
     )
     def test_terminal(self, shell: Shell, late: Any, command: str, number: int, text: str) -> None:  # noqa: ANN401
