@@ -250,7 +250,7 @@ class Run:
             is_refusal = getattr(error, "status", None) in _REFUSALS
             if self._is_open or not (is_refusal or isinstance(error, StalePlanError)):
                 raise
-            is_delete = change.action == "delete"
+            is_delete = change.action == "delete" and self._is_tried
             is_blocked = is_delete and isinstance(error, errors.ConflictError)
             refusal = Refusal(change=change, reason=str(error), is_blocked=is_blocked)
             self.result = attr.evolve(result, refused=(*result.refused, refusal))

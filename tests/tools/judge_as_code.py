@@ -673,7 +673,9 @@ class Case:
         """Judge what was sent after a signal that came with the last request before."""
         if self.account.is_stopped_in_wait:
             self.expect(not sent, f"it sent {sent} after it was stopped")
-        begun = [last, *sent[:1]] if last.is_answered and last.status < 300 else [last]
+        # After an answer that ends a change, the next one may already wait for its turn.
+        is_over = last.status < 300 or last.status in REFUSALS
+        begun = [last, *sent[:1]] if last.is_answered and is_over else [last]
         allowed = {(each.method, each.key) for each in begun}
         # A change whose answer does not show its outcome is looked up by the client.
         keys = [each.key for each in begun]
