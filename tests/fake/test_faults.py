@@ -12,6 +12,7 @@ from arize_roles_async import (
     ConflictError,
     ForbiddenError,
     InvalidResponseError,
+    NotFoundError,
     OutcomeUnknownError,
     Permission,
     RateLimitError,
@@ -177,6 +178,16 @@ async def test_by_name(account: FakeAccount, roles: RolesClient) -> None:
     with pytest.raises(ConflictError):
         await roles.update(role="A", description="Text.")
     assert [call.outcome for call in account.calls] == [200, 409]
+
+
+@three_clients
+async def test_known(account: FakeAccount, roles: RolesClient) -> None:
+    """A fault on `get` strikes the request for an ID that is known, and not the list after it."""
+    role = account.add_role("A")
+    await roles.get(role="A")
+    fault = account.fail("get", NotFoundError)
+    assert await roles.get(role="A") == role
+    assert fault.failed_requests == 1
 
 
 HTML = "<html><h1>404 Not Found</h1><hr>nginx</html>"
