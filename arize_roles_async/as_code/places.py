@@ -227,7 +227,8 @@ class _Comparison:
         for user_id, role in wanted.items():
             binding = bindings.get(user_id)
             role_id, may_bind = (None, False) if role is None else self._after[role]
-            if binding is None if role is None else binding and binding.role_id == role_id:
+            has_role = binding is not None and binding.role_id == role_id
+            if has_role or (binding is None and role is None):
                 continue
             change = BindingChange(
                 user=self._email(user_id) or user_id,

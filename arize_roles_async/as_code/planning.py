@@ -213,7 +213,8 @@ class Plan:
 
         Users leave a role before it gets permissions or is deleted, and get one after all its
         changes, so that nobody has more than is declared, wherever the run stops. Where that allows
-        it, they leave a role before it loses permissions, too. Who loses the right to bind is last.
+        it, who gets another role leaves one before it loses permissions, too. Who loses the right
+        to bind is last.
         """
         bindings = in_run(self.places)
         return tuple(_in_run([*self.changes, *bindings])) if bindings else self.changes

@@ -134,6 +134,14 @@ async def test_ends(
     assert result.may_have_been_made is (end == "open")
 
 
+async def test_refused_look() -> None:
+    """Only the answer to a delete says that users have the role, and not that to a look at it."""
+    account = account_of("A", "B")
+    account.fail("get", 409, about="A")
+    result = await ended(FakeRolesClient(account), DELETE)
+    assert [each.is_blocked for each in result.refused] == [False]
+
+
 @pytest.mark.parametrize(
     ("other", "named"),
     [
