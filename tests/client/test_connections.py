@@ -97,6 +97,11 @@ def silent(_: object) -> None:
     pass
 
 
+def too_long(peer: Peer) -> None:
+    peer.transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5000000\r\n\r\n")
+    peer.transport.write(b" " * ((4 << 20) + 1))
+
+
 def page(peer: Peer) -> None:
     peer.transport.write(PAGE)
 
@@ -107,51 +112,41 @@ client = functools.partial(own_or_lent, AiohttpRolesClient, "key", retry=SOON)
 class TestGivenUp:
     @LENT
     @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
-    @pytest.mark.parametrize("by", ["read", "total", "cancellation"])
+    @pytest.mark.parametrize("by", ["read", "total", "cancellation", "length"])
     async def test_reset(
         self, by: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, tls: bool, lent: bool
     ) -> None:
-        """The connection of an attempt that was given up is reset, and not closed in order."""
+        """The connection of an attempt that was given up is reset, and no part of it left open."""
+        complaints: list[str] = []
+        asyncio.get_running_loop().set_debug(True)
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _, context: complaints.append(context["message"])
+        )
         clock = LoopClock(monkeypatch)
         authority = Authority(tmp_path)
         limits = attrs.evolve(LIMITS, read=60.0 if by == "read" else None)
         options: dict[str, Any] = {"ca_file": authority.pem, "timeout": limits, "retry": ONCE}
         async with (
-            serve(silent, authority.right() if tls else None) as server,
+            serve(
+                too_long if by == "length" else silent, authority.right() if tls else None
+            ) as server,
             client(server.url, lent=lent, **options) as roles,
         ):
             call = asyncio.create_task(use(roles))
             await server.asked()
             if by == "cancellation":
                 call.cancel()
-            else:
+            elif by != "length":
                 await clock.pass_by(100.0)
             (ended,) = await asyncio.gather(call, return_exceptions=True)
-            assert isinstance(await server.lost(), ConnectionResetError)
-        if isinstance(ended, RolesTimeoutError):
-            assert ended.limit == by
-        else:
-            assert (type(ended), by) == (asyncio.CancelledError, "cancellation")
-
-    @LENT
-    async def test_too_long(self, *, lent: bool) -> None:
-        """So is one whose answer is too long, and no part of aiohttp's is left open."""
-        complaints: list[str] = []
-        asyncio.get_running_loop().set_debug(True)
-        asyncio.get_running_loop().set_exception_handler(
-            lambda _, context: complaints.append(context["message"])
-        )
-
-        def answer(peer: Peer) -> None:
-            peer.transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5000000\r\n\r\n")
-            peer.transport.write(b" " * ((4 << 20) + 1))
-
-        async with serve(answer) as server, client(server.url, lent=lent) as roles:
-            with pytest.raises(InvalidResponseError):
-                await roles.list()
             gc.collect()
             assert isinstance(await server.lost(), ConnectionResetError)
         assert complaints == []
+        if isinstance(ended, RolesTimeoutError):
+            assert ended.limit == by
+        else:
+            ends = {"cancellation": asyncio.CancelledError, "length": InvalidResponseError}
+            assert type(ended) is ends[by]
 
 
 class TestFailed:
