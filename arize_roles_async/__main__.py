@@ -299,7 +299,7 @@ class _Run:
 
         def stop() -> None:
             # A look at a role, or a wait for another attempt, needs no time to end.
-            if is_first and self._run is not None and self._run.is_sending:
+            if is_first and self._run is not None and self._run.step.is_sending:
                 loop.call_later(_GRACE, cancel)
             else:
                 cancel()

@@ -25,7 +25,7 @@ from arize_roles_async.as_code.planning import (
     provides,
     read_plan,
 )
-from arize_roles_async.as_code.steps import BindingStep, StalePlanError, Step, leaves_open
+from arize_roles_async.as_code.steps import BindingStep, StalePlanError, Step
 
 _MOST_REMOVALS, _FEW_ROLES = "30%", 10
 """The limit unless one is given, as octoDNS has it, and of how many roles or bindings, or more."""
@@ -137,18 +137,15 @@ async def apply(
     """Plan again and make the changes, one after another.
 
     Each role is read again before each attempt to update or delete it. If it differs from the plan,
-    it stays; only a change between that reading and our own request is not noticed. A role that is
-    already as declared, or already gone where it should be, counts as made. Each change has the
-    time of one call of the client, and its `RetryPolicy`: three attempts unless given, or 20 that a
-    rate limit refuses, with the waits between them.
+    it stays; only a change between that reading and our own request is not noticed. What is already
+    as declared counts as made. Each change has the time of one call of the client, and its
+    `RetryPolicy`: three attempts unless given, or 20 that a rate limit refuses.
 
-    A change that is refused (400, 403, 404, 409, 422) stops no other one but those that depend on
-    it: an update that takes a permission which it should have given, a role binding whose role it
-    should have created or updated, an update or a delete of the role that it should have taken. Any
-    other failure ends the run: a key that is refused, a rate limit without an end, no connection,
-    or a change that may have been made. A cancellation ends it at once, and has no result:
-    `on_change` got what was made. If the client is closed, its grace is for the change under way,
-    and the run ends after it.
+    A change that is refused (400, 403, 404, 409, 422) stops no other one but those that need it.
+    Any other failure ends the run: a key that is refused, a rate limit without an end, no
+    connection, or a change that may have been made. A cancellation ends it at once, and has no
+    result: `on_change` got what was made. If the client is closed, its grace is for the change
+    under way, and the run ends after it.
 
     Args:
         roles: A client of the account.
@@ -192,16 +189,11 @@ class Run:
     ) -> None:
         self.result: ApplyResult = ApplyResult(plan=planned)
         """How far the run came; the whole of it once `finish` has ended in whatever way."""
-        self.is_sending: bool = False
-        """A request is under way that may make a change."""
+        self.step: Step = Step()
+        """The change under way, if any."""
         self.waits_for: str | None = None
         """The change that the run makes, and why it has to be tried again."""
         self._client, self._permit = client, permit
-        self._begun: AnyChange | None = None
-        self._is_tried = False
-        """A request was sent that makes the change."""
-        self._is_open = False
-        """A request was sent that may have made the change, and its answer does not show it."""
 
     async def finish(self, on_change: Callable[[AnyChange], object] | None = None) -> ApplyResult:
         """Make every change and return the result; raises as `apply` does."""
@@ -209,24 +201,23 @@ class Run:
         withheld: set[str] = set()
         """What changes that were not made should have provided."""
         created: dict[str, str] = {}
-        """The IDs of the roles that the run created, by their names."""
         try:
             for change in self.result.plan.all_changes:
-                kind = BindingStep if isinstance(change, BindingChange) else Step
-                step = kind(change, created)
                 if withheld.isdisjoint(needs(change)):
-                    refusal = await self._try(change, step, on_change)
+                    kind = BindingStep if isinstance(change, BindingChange) else Step
+                    self.step = kind(change, created)
+                    refusal = await self._try(self.step, on_change)
                     ended_by = ended_by or refusal
                     if refusal is None:
                         continue
                 withheld.update(provides(change))
         except BaseException as error:
             is_error = isinstance(error, RolesError)
-            has_failed = self._is_tried or (is_error and not isinstance(error, StoppedError))
+            has_failed = self.step.is_tried or (is_error and not isinstance(error, StoppedError))
             self.result = attr.evolve(
                 self.result,
-                failed=self._begun if has_failed else None,
-                may_have_been_made=self._is_open,
+                failed=self.step.change if has_failed else None,
+                may_have_been_made=self.step.is_open,
                 reason=str(error) if is_error else f"the run was ended by {type(error).__name__}",
             )
             if not is_error:
@@ -239,26 +230,24 @@ class Run:
         raise failure from ended_by
 
     async def _try(
-        self, change: AnyChange, step: Step, on_change: Callable[[AnyChange], object] | None
+        self, step: Step, on_change: Callable[[AnyChange], object] | None
     ) -> RolesError | None:
         """Make a change, unless somebody else made it; return the error if it was refused."""
-        self._begun, self._is_tried, self._is_open = change, False, False
-        result = self.result
+        change, result = step.change, self.result
         try:
             await self._make(step)
         except RolesError as error:
             is_refusal = getattr(error, "status", None) in _REFUSALS
-            if self._is_open or not (is_refusal or isinstance(error, StalePlanError)):
+            if step.is_open or not (is_refusal or isinstance(error, StalePlanError)):
                 raise
-            is_delete = change.action == "delete" and self._is_tried
+            is_delete = change.action == "delete" and step.is_tried
             is_blocked = is_delete and isinstance(error, errors.ConflictError)
             refusal = Refusal(change=change, reason=str(error), is_blocked=is_blocked)
             self.result = attr.evolve(result, refused=(*result.refused, refusal))
             return error
         finally:
             self.waits_for = None
-        self.result = attr.evolve(result, made=(*result.made, change))
-        self._begun, self._is_tried, self._is_open = None, False, False
+        self.result, self.step = attr.evolve(result, made=(*result.made, change)), Step()
         if on_change is not None:
             on_change(change)
         return None
@@ -275,27 +264,14 @@ class Run:
                 if await step.is_made(client):
                     return
                 self._permit()
-            if (failure := await self._send(step, client, once)) is None:
+            if (failure := await step.attempt(client, once)) is None:
                 return
             cause = failure.__cause__ if isinstance(failure, errors.OutcomeUnknownError) else None
             shown = cause if isinstance(cause, RolesError) else failure
             spent += _LIMITED if isinstance(shown, errors.RateLimitError) else _FAILED
-            self.waits_for = f"{self._begun}: {shown}"
+            self.waits_for = f"{step.change}: {shown}"
             if not await parts.wait_to_retry(shown, attempt=spent // _FAILED or 1):
                 raise failure
-
-    async def _send(self, step: Step, client: RolesClient, once: RolesClient) -> RolesError | None:
-        """Send a change once; return the error unless it was made."""
-        was_open, self._is_open = self._is_open, True
-        self._is_tried = self.is_sending = True
-        try:
-            await step.send(once)
-        except RolesError as error:
-            self._is_open = was_open or leaves_open(error)
-            return None if await step.is_settled(client, error) else error
-        finally:
-            self.is_sending = False
-        return None
 
 
 def _removals_flaw(limit: object) -> str | None:

@@ -4,7 +4,7 @@ import os
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Final, cast
@@ -21,10 +21,9 @@ from arize_roles_async.as_code.declaration import (
     DeclaredPlace,
     DeclaredRole,
     is_user,
-    list_flaw,
     to_permissions,
 )
-from arize_roles_async.as_code.schema import FIELDS, PLACE_FIELDS, ROLE_FIELDS, Table
+from arize_roles_async.as_code.schema import SCHEMA, Table, within
 from arize_roles_async.as_code.toml import MAX_FILE, TOO_LARGE, File, FileViolation, parsed, quote
 
 _NO_TEAM: Final = "must be no address and no ID, which stand for a user"
@@ -145,17 +144,9 @@ def _merged(
     for file in files:
         flaws: list[Violation] = []
         try:
-            table = _fields(parsed(file.name, file.text), FIELDS, "", flaws)
+            tables[file] = _read(parsed(file.name, file.text), SCHEMA, "", flaws)
         except ValidationError as error:
             broken, cause = [*broken, *error.violations], cause or error.__cause__
-            continue
-        roles: dict[str, object] = table["roles"]
-        table["roles"] = [
-            (name, _fields(role, ROLE_FIELDS, f"roles.{quote(name)}", flaws))
-            for name, role in roles.items()
-        ]
-        table["places"] = [*_places(table, flaws)]
-        tables[file] = table
         broken += with_places(flaws, [file])
     fields: Table = {"files": tuple(tables)}
     wrong: list[Violation] = []
@@ -164,149 +155,126 @@ def _merged(
         fields[field] = values[0] if values else None
         if len({*values}) > 1:
             wrong.append(Violation(field, "must be the same in all files that have it"))
-    for field in ("new_permissions", "absent", "ignored", "roles"):
+    for field in ("new_permissions", "absent", "ignored"):
         fields[field] = [each for table in tables.values() for each in table[field]]
-    sets = _named("sets", tables.values(), wrong, _set_flaw)
-    wrong += _misplaced(fields["roles"], sets)
-    fields["roles"] = [_role(name, sets, role) for name, role in fields["roles"]]
-    teams = _named("teams", tables.values(), wrong, _team_flaw)
-    places = [each for table in tables.values() for each in table["places"]]
-    fields["places"] = [
-        _place(space, project, given, teams, wrong) for space, project, given in places
+    named = {
+        field: [each for table in tables.values() for each in table[field].items()]
+        for field in ("sets", "roles", "teams", "spaces", "projects")
+    }
+    sets = _named("sets", named["sets"], wrong)
+    teams = _named("teams", named["teams"], wrong)
+    wrong += _misplaced(sets, named["roles"])
+    fields["roles"] = [_role(name, sets, role, wrong) for name, role in named["roles"]]
+    places = [(DeclaredPlace(space=space), given) for space, given in named["spaces"]]
+    places += [
+        (DeclaredPlace(space=space, project=project), given)
+        for space, projects in named["projects"]
+        for project, given in projects.items()
     ]
+    fields["places"] = [_place(*place, teams, wrong) for place in places]
     try:
         declaration = Declaration(**fields)
         if not (broken or wrong):
             return declaration
     except ValidationError as error:
-        reported = {violation.field for violation in (*broken, *wrong)}
-        wrong += [violation for violation in error.violations if violation.field not in reported]
-    raise ValidationError(violations=(*broken, *with_places(wrong, fields["files"]))) from cause
+        wrong += error.violations
+    reported = {violation.field for violation in broken}
+    # Of what is wrong in several ways, the first one.
+    firsts = {each.field: each for each in wrong[::-1] if each.field not in reported}
+    placed = with_places([*firsts.values()][::-1], fields["files"])
+    raise ValidationError(violations=(*broken, *placed)) from cause
+
+
+def _read(value: object, schema: Table, path: str, flaws: list[Violation]) -> Any:  # noqa: ANN401
+    """Return a value without what its schema refuses, which is noted; a table has each field."""
+    kind, called = _KINDS[schema["type"]]
+    try:
+        given: Any = msgspec.convert(value, kind)
+    except msgspec.ValidationError:
+        flaws.append(Violation(path, f"must be {called}"))
+        given = None if kind is str else kind()
+    if kind is not Table:
+        return given
+    fields = schema.get("properties", {})
+    kinds = {field: _KINDS[each["type"]][0] for field, each in fields.items()}
+    values: Table = {field: None if kind is str else kind() for field, kind in kinds.items()}
+    for name, each in given.items():
+        below = f"{path}.{name if name in fields else quote(name)}".lstrip(".")
+        if inner := within(schema, name):
+            values[name] = _read(each, inner, below, flaws)
+        else:
+            message = f"is not a key here; the keys are {', '.join(fields)}"
+            flaws.append(Violation(below, message))
+    return values
 
 
 def _named(
-    field: str,
-    tables: Iterable[Table],
-    wrong: list[Violation],
-    flaw: Callable[[str, Any], str | None],
+    field: str, named: Iterable[tuple[str, list[str]]], wrong: list[Violation]
 ) -> dict[str, list[str]]:
-    """Return the list of each set or team of some files, an empty one if it is wrong."""
+    """Return the list of each set or team, an empty one if it is wrong."""
     lists: dict[str, list[str]] = {}
-    for name, listed in (each for table in tables for each in table[field].items()):
-        message = "is defined more than once" if name in lists else flaw(name, listed)
+    for name, listed in named:
+        if name in lists:
+            message: str | None = "is defined more than once"
+        elif field == "sets":
+            message = permissions_flaw(to_permissions(listed))
+        else:
+            message = _NO_TEAM if is_user(name) else None
         wrong += [Violation(f"{field}.{quote(name)}", message)] if message else []
         lists[name] = [] if message else listed
     return lists
 
 
-def _set_flaw(_: str, listed: Iterable[str]) -> str | None:
-    return permissions_flaw(to_permissions(listed))
-
-
-def _team_flaw(name: str, users: object) -> str | None:
-    return _NO_TEAM if is_user(name) else list_flaw(users, "strings", str)
-
-
-def _fields(
-    given: object, schemas: Mapping[str, Table], path: str, flaws: list[Violation]
-) -> Table:
-    """Return the value of each known field of a table, empty if it has a flaw."""
-    table = cast("Table", given if isinstance(given, dict) else {})
-    if table is not given:
-        flaws.append(Violation(path, "must be a table"))
-    prefix = f"{path}." if path else ""
-    message = f"is not a key here; the keys are {', '.join(schemas)}"
-    flaws += [Violation(f"{prefix}{quote(name)}", message) for name in table if name not in schemas]
-    values: Table = {}
-    for field, schema in schemas.items():
-        kind, called = _KINDS[schema["type"]]
-        values[field] = None if kind is str else kind()
-        try:
-            if field in table:
-                values[field] = msgspec.convert(table[field], kind)
-        except msgspec.ValidationError:
-            flaws.append(Violation(f"{prefix}{field}", f"must be {called}"))
-    return values
-
-
-def _places(
-    table: Table, flaws: list[Violation]
-) -> Iterator[tuple[str, str | None, Mapping[str, Any]]]:
-    """Yield the space, the project, and the fields of each place of a file."""
-    for space, place in table["spaces"].items():
-        yield space, None, _fields(place, PLACE_FIELDS, f"spaces.{quote(space)}", flaws)
-    for space, projects in table["projects"].items():
-        path = f"projects.{quote(space)}"
-        if not isinstance(projects, dict):
-            flaws.append(Violation(path, "must be a table"))
-            continue
-        for project, place in cast("Table", projects).items():
-            each = _fields(place, PLACE_FIELDS, f"{path}.{quote(project)}", flaws)
-            yield space, project, each
-
-
-def _place(
-    space: str,
-    project: str | None,
-    fields: Mapping[str, Any],
-    teams: Mapping[str, Iterable[str]],
-    wrong: list[Violation],
-) -> DeclaredPlace:
-    """Return a place with the users of the teams that it names."""
-    place = DeclaredPlace(space=space, project=project)
-    users: dict[str, str] = {}
-    absent: list[str] = []
-
-    def members(field: str, name: str) -> Iterable[str]:
-        if is_user(name) or name in teams:
-            return teams.get(name, [name])
-        hint = _hint(name, teams, wrong)
-        path = f"{place.name}.{field}.{quote(name)}"
-        wrong.append(Violation(path, f"is neither a team nor a user's address or ID{hint}"))
-        return ()
-
-    for name, role in fields["users"].items():
-        path = f"{place.name}.users.{quote(name)}"
-        if not isinstance(role, str):
-            wrong.append(Violation(path, "must be the name of a role"))
-            continue
-        for user in members("users", name):
-            if user in users:
-                wrong.append(Violation(path, f"{quote(user)} is declared more than once here"))
-            users[user] = role
-    for name in fields["absent"]:
-        absent += members("absent", name)
-    return attr.evolve(place, users=users, absent=absent, only=bool(fields["only"]))
-
-
 def _misplaced(
-    roles: Iterable[tuple[str, Mapping[str, Any]]], sets: Mapping[str, Iterable[str]]
-) -> list[Violation]:
-    """Return the sets that roles include and that are not there, and those among permissions."""
-    wrong: list[Violation] = []
-    for name, role in roles:
-        for each in (each for each in role["include"] if each not in sets):
-            path = f"roles.{quote(name)}.include.{quote(each)}"
-            wrong.append(Violation(path, f"is not a set{_hint(each, sets, wrong)}"))
+    sets: Mapping[str, list[str]], roles: Iterable[tuple[str, Table]]
+) -> Iterator[Violation]:
+    """Yield the sets that are named where permissions are."""
     lists = [(f"sets.{quote(name)}", listed) for name, listed in sets.items()]
     lists += [(f"roles.{quote(name)}.permissions", role["permissions"]) for name, role in roles]
     names = {*sets} - {*Permission}
     for path, listed in lists:
         for each in sorted(names.intersection(listed)):
             why = "is a set; name it in a role's `include`"
-            wrong.append(Violation(f"{path}.{quote(each)}", why))
-    return wrong
+            yield Violation(f"{path}.{quote(each)}", why)
+
+
+def _role(
+    name: str, sets: Mapping[str, list[str]], role: Table, wrong: list[Violation]
+) -> DeclaredRole:
+    """Return a role with the permissions of the sets that it includes."""
+    own, origins = {*role.pop("permissions")}, dict[str, str]()
+    for each in sorted(role.pop("include")):
+        if each not in sets:
+            path = f"roles.{quote(name)}.include.{quote(each)}"
+            wrong.append(Violation(path, f"is not a set{_hint(each, sets, wrong)}"))
+        origins |= {str(p): each for p in sets.get(each, ()) if p not in own}
+    return DeclaredRole(name=name, permissions=[*own, *origins], origins=origins, **role)
+
+
+def _place(
+    place: DeclaredPlace, fields: Table, teams: Mapping[str, list[str]], wrong: list[Violation]
+) -> DeclaredPlace:
+    """Return a place with the users of the teams that it names."""
+    roles: dict[str, str] = fields["users"]
+    users: dict[str, str] = {}
+    absent: list[str] = []
+    for field in ("users", "absent"):
+        for name in fields[field]:
+            members, path = teams.get(name, [name]), f"{place.name}.{field}.{quote(name)}"
+            if not (is_user(name) or name in teams):
+                hint = _hint(name, teams, wrong)
+                wrong.append(Violation(path, f"is neither a team nor a user's address or ID{hint}"))
+            elif field == "absent":
+                absent += members
+            else:
+                why = "is declared more than once here"
+                twice = sorted(users.keys() & members)
+                wrong += [Violation(path, f"{quote(user)} {why}") for user in twice]
+                users |= dict.fromkeys(members, roles[name])
+    return attr.evolve(place, users=users, absent=absent, only=fields["only"])
 
 
 def _hint(name: str, known: Mapping[str, object], wrong: Sequence[object]) -> str:
     """Return the nearest known name for an error, unless there are many errors."""
     near = nearest(name, known) if known and len(wrong) < MAX_SEARCHED else ""
     return f"; did you mean {quote(near)}?" if near else ""
-
-
-def _role(name: str, sets: Mapping[str, Iterable[str]], role: Table) -> DeclaredRole:
-    """Return a role with the permissions of the sets that it includes."""
-    own, origins = {*role.pop("permissions")}, dict[str, str]()
-    for each in sorted(role.pop("include")):
-        origins |= {str(p): each for p in sets.get(each, ()) if p not in own}
-    return DeclaredRole(name=name, permissions=[*own, *origins], origins=origins, **role)

@@ -25,13 +25,19 @@ class StalePlanError(RolesError):
     """The plan of the account as it is now; None if the error names a role or a binding."""
 
 
-@attr.frozen
+@attr.define
 class Step:
     """How to make a change of a role; a run is a loop over its steps."""
 
-    change: Any
-    created: dict[str, str]
-    """The IDs of the roles that the run creates, by their names."""
+    change: Any = None
+    created: dict[str, str] = attr.field(factory=dict[str, str])
+    """The IDs of the roles that the run created, by their names."""
+    is_sending: bool = False
+    """A request is under way that may make the change."""
+    is_tried: bool = False
+    """Such a request was sent."""
+    is_open: bool = False
+    """It may have made the change, and its answer does not show it."""
 
     @property
     def looks_first(self) -> bool:
@@ -76,7 +82,20 @@ class Step:
             raise errors.InvalidResponseError(f"the answer has a different {others}")
         self.created[made.name] = made.id
 
-    async def is_settled(self, client: RolesClient, error: RolesError) -> bool:
+    async def attempt(self, client: RolesClient, once: RolesClient) -> RolesError | None:
+        """Send the change by a client that tries once; return the error unless it was made."""
+        was_open, self.is_open = self.is_open, True
+        self.is_tried = self.is_sending = True
+        try:
+            await self.send(once)
+        except RolesError as error:
+            self.is_open = was_open or _leaves_open(error)
+            return None if await self._is_settled(client, error) else error
+        finally:
+            self.is_sending = False
+        return None
+
+    async def _is_settled(self, client: RolesClient, error: RolesError) -> bool:
         """Return whether an error of `send` shows that the change is made."""
         if self.change.action in {"delete", "take"}:
             is_missing = isinstance(error.__cause__ or error, errors.NotFoundError)
@@ -134,7 +153,7 @@ def _role_of(binding: RoleBinding | None) -> str | None:
     return None if binding is None else binding.role_id
 
 
-def leaves_open(error: RolesError) -> bool:
+def _leaves_open(error: RolesError) -> bool:
     """Return whether a change may have been made although `send` ended in this error."""
     if isinstance(error, errors.ServerError | errors.RateLimitError):
         return False  # The client has looked.

@@ -4,7 +4,7 @@ import json
 import re
 import tomllib
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, reduce
 from operator import itemgetter
 from typing import Any, Final, cast
 
@@ -13,7 +13,7 @@ import attr
 from arize_roles_async import ValidationError, Violation
 from arize_roles_async._values.errors import validation_error
 from arize_roles_async._values.text import printable
-from arize_roles_async.as_code.schema import Table, is_list, known_at
+from arize_roles_async.as_code.schema import SCHEMA, Table, within
 
 _DEPTH: Final = 5
 """The parts of the longest path that has a place: a user's on a project."""
@@ -128,9 +128,10 @@ class File:
         places: dict[str, int] = {}
         # One form of line ends, as `tomllib` has it.
         for line, parts, _, texts in statements(self.text.replace("\r\n", "\n")):
-            path = ""
-            for depth, part in enumerate(parts[:_DEPTH]):
-                path += f".{part}" if part in known_at(parts, depth) else f".{quote(part)}"
+            path, schema = "", SCHEMA
+            for part in parts[:_DEPTH]:
+                is_field = part in schema.get("properties", ())
+                path, schema = f"{path}.{part if is_field else quote(part)}", within(schema, part)
                 places.setdefault(path[1:], line)
             for at, text in texts:
                 item = tomllib.loads(f"x={text}")["x"]
@@ -148,7 +149,7 @@ def formatted(name: str, written: str) -> str:
     parsed(name, text)
     parts, done = list[str](), 0
     for _, path, value, _ in statements(text):
-        if is_list(path):
+        if reduce(within, path, SCHEMA).get("type") == "array":
             parts += [text[done : value.start], _listed(text[value])]
             done = value.stop
     mark, end = written[: written.startswith(_MARK)], "\r\n" if "\r\n" in written else "\n"

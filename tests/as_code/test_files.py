@@ -107,7 +107,7 @@ class TestRefusing:
             ('[teams]\ndata = []\n[spaces.S.users]\ndat = "A"', '; did you mean "data"?'),
             ('[teams]\n"a@b" = []', 'file:2: teams."a@b": must be no address and no ID'),
             ("[teams]\na = 1", 'teams."a": must be a list of strings'),
-            ('[spaces.S.users]\n"a@b" = 1', 'users."a@b": must be the name of a role'),
+            ('[spaces.S.users]\n"a@b" = 1', 'users."a@b": must be a string'),
             ('[spaces.S.users]\n"a@b" = "A"\n"A@b" = "B"', "is declared more than once here"),
             ('[spaces.S]\nabsent = ["A@b"]\nusers."a@b" = "A"', "is declared more than once here"),
             (
@@ -172,8 +172,8 @@ class TestRefusing:
         assert [*map(str, flaws(loads, text))] == [
             f'file:10: "extra": {keys} account, anchor, new_permissions, {more}',
             "file:11: ignored: must be a list of strings",
-            f'file:21: roles."C"."typo": {role_keys}',
             'file:19: roles."C".description: must be a string',
+            f'file:21: roles."C"."typo": {role_keys}',
             f'file:17: roles."B".permissions: {none}',
             'file:13: roles."Dotted \\"A\\".x".permissions: \'\' must not be empty',
             'file:7: absent."": must not be empty',
