@@ -44,12 +44,9 @@ _SOUGHT: Final = {
 }
 _FORMULA: Final = r"(^|[;\t\r\n])(?=\s*[=+@＝＋－＠﹦﹢﹣﹫-])"  # noqa: RUF001 - signs of other widths
 """Where a spreadsheet runs the rest of a text, also where a semicolon or tab separates cells."""
-_GRACE: Final = 5.0
-"""Seconds that the request under way has to end after a first signal."""
-_LONG: Final = 5.0
-"""Seconds of a wait after which it is shown."""
-_PERIOD: Final = 0.2
-"""Seconds between two looks at how far the run is."""
+_GRACE, _LONG, _PERIOD = 5.0, 5.0, 0.2
+"""Seconds that the request under way has to end after a first signal, after which a wait is shown,
+and between two looks at how far the run is."""
 _AS_TYPED: Final = {
     r"(?<=raise )max_removals$|^max_removals(?=: )": "--max-removals",
     r"(?:^|(?<=; give )|(?<=[(,] ))in_space(?=: | or | ')": "--in-space",
@@ -58,10 +55,6 @@ _AS_TYPED: Final = {
     r"role_bindings\.find\(role_id='(\w[\w+/=-]*)'\) shows": r"`arize-roles who --role \1` shows",
 }
 """Words of the library in its errors, and what to type instead."""
-_ASKED: Final = (
-    " They delete or take permissions from {} of {} custom roles.",
-    " They take {} of {} role bindings on declared places.",
-)
 # Of all that there are: Windows has no SIGHUP.
 _SIGNALS: Final = [s for s in signal.Signals if s.name in {"SIGINT", "SIGTERM", "SIGHUP"}]
 _EPILOG: Final = """The key is ARIZE_API_KEY, and the address is in the variables that Arize's own
@@ -159,7 +152,7 @@ class _Run:
         if command == "fmt":
             return self._fmt()
         if command == "schema":
-            _show(_json(schema(), indent=2))
+            _show(json.dumps(schema(), indent=2))
             return 0
         if command in {"export", "who"}:
             return asyncio.run(self._export() if command == "export" else self._who())
@@ -208,7 +201,7 @@ class _Run:
             # Of data, only a terminal gets less than what the library returns.
             _show(to_csv(found), is_raw=not sys.stdout.isatty())
         else:
-            _show(_json(found.to_dict()) if self._form == "json" else to_columns(found))
+            _show(json.dumps(found.to_dict()) if self._form == "json" else to_columns(found))
         none = "" if found else "; it sees none without ROLE_BINDING_READ"
         some = "1 role binding" if len(found) == 1 else f"{len(found)} role bindings"
         _say(f"note: {some}; those that the key may not see are left out{none}")
@@ -230,7 +223,7 @@ class _Run:
         chosen, plan = self._chosen, asyncio.run(self._planned(declaration))
         self._comment(plan.to_markdown())
         if chosen.comment != "-":
-            _show(_json(plan.to_dict()) if self._form == "json" else str(plan))
+            _show(json.dumps(plan.to_dict()) if self._form == "json" else str(plan))
         return 1 if chosen.exit_code and not plan.is_as_declared else 0
 
     def _comment(self, markdown: str) -> None:
@@ -340,7 +333,9 @@ class _Run:
         if self._form == "json":
             kind = type(StoppedError() if stop else error).__name__ if error else None
             about = {"checksum": plan and plan.checksum, "kind": kind}
-            _try_to_show(_json(result.to_dict() | about | ({"errors": texts} if texts else {})))
+            _try_to_show(
+                json.dumps(result.to_dict() | about | ({"errors": texts} if texts else {}))
+            )
         return status
 
 
@@ -436,16 +431,10 @@ def to_csv(bindings: Sequence[client.NamedBinding]) -> str:
     return out.getvalue().rstrip("\n")
 
 
-def _json(data: object, indent: int | None = None) -> str:
-    """Return JSON, in which what a terminal obeys is escaped; `printable` does so for runners."""
-    return json.dumps(data, indent=indent)
-
-
 def _is_agreed(plan: as_code.Plan) -> bool:
     where = f" to account {plan.where}" if plan.where else ""
-    counts = zip(_ASKED, removed(plan), strict=True)
-    what = "".join(text.format(count, there) for text, (count, there, _) in counts if count)
-    _show(f"Make these changes{where}?{what} [y/N] ", end="")
+    what = [f"{count} of {there} {what}." for count, there, what in removed(plan) if count]
+    _show(" ".join([f"Make these changes{where}?", *what, "[y/N] "]), end="")
     try:
         return input().lower() in {"y", "yes"}
     except EOFError:

@@ -257,23 +257,20 @@ def _place_messages(places: Iterable[DeclaredPlace]) -> Iterator[tuple[str, str 
     for name, times in Counter(place.name for place in places).items():
         yield name, "is declared more than once" if times > 1 else None
     for place in places:
-        kinds = [("space", place.space)]
-        kinds += [] if place.project is None else [("project", place.project)]
-        for kind, text in kinds:
-            yield place.name, rules.name_or_id_flaw(kind, text)
+        yield place.name, rules.name_or_id_flaw("space", place.space)
+        if place.project is not None:
+            yield place.name, rules.name_or_id_flaw("project", place.project)
         if place.only is not True and place.only is not False:
             yield f"{place.name}.only", "must be true or false"
         if place.only and not place.users:
             yield f"{place.name}.only", "needs users, who keep their roles"
-        seen = set[str]()
-        for field in ("users", "absent"):
-            for user in getattr(place, field):
-                path = f"{place.name}.{field}.{quote(user)}"
-                is_named = is_user(user)
-                yield path, None if is_named else "is neither an address nor the ID of a user"
-                if is_named and as_compared(user) in seen:
-                    yield path, "is declared more than once here"
-                seen |= {as_compared(user)} if is_named else set[str]()
+        listed = [("users", user) for user in place.users]
+        listed += [("absent", user) for user in place.absent]
+        times = Counter(as_compared(user) for _, user in listed if is_user(user))
+        for field, user in listed:
+            path = f"{place.name}.{field}.{quote(user)}"
+            yield path, None if is_user(user) else "is neither an address nor the ID of a user"
+            yield path, "is declared more than once here" if times[as_compared(user)] > 1 else None
         for user, role in place.users.items():
             yield f"{place.name}.users.{quote(user)}", name_flaw(role)
 

@@ -484,28 +484,23 @@ def in_order(changes: Sequence[Change]) -> tuple[Change, ...]:
     so the fewer permissions a change waits for, the earlier it is made. If roles pass permissions
     round in a circle, each waits for what it gives itself, and there is no such order.
     """
-    updates = [each for each in changes if each.action == "update"]
     lost: defaultdict[str, set[str]] = defaultdict(set)
     """What the roles lose that get a permission."""
-    for change in updates:
+    for change in (each for each in changes if each.action == "update"):
         for permission in change.gives:
             lost[permission].update(change.takes)
 
-    def waits(change: Change) -> tuple[int, bool]:
+    def rank(change: Change) -> tuple[int, int, bool]:
+        if change.action != "update" or not (change.gives and change.takes):
+            # Deletes take from no user, and make room for creates in a full account.
+            return {"delete": 1, "create": 2}.get(change.action, 4 if change.takes else 0), 0, False
         awaited = [*change.takes]
         for permission in awaited:
             awaited += lost[permission].difference(awaited)
         # Who only waits for a circle comes after all of its roles.
-        return len(awaited), {*awaited}.isdisjoint(change.gives)
+        return 3, len(awaited), {*awaited}.isdisjoint(change.gives)
 
-    return (
-        *(each for each in updates if not each.takes),
-        # They take from no user, and make room for creates in a full account.
-        *(each for each in changes if each.action == "delete"),
-        *(each for each in changes if each.action == "create"),
-        *sorted((each for each in updates if each.gives and each.takes), key=waits),
-        *(each for each in updates if each.takes and not each.gives),
-    )
+    return tuple(sorted(changes, key=rank))
 
 
 def provides(change: AnyChange) -> Iterator[str]:

@@ -126,8 +126,7 @@ class File:
     def places(self) -> dict[str, int]:
         """The first line of each field, and of each text in its value, by its path."""
         places: dict[str, int] = {}
-        # One form of line ends, as `tomllib` has it.
-        for line, parts, _, texts in statements(self.text.replace("\r\n", "\n")):
+        for line, parts, _, texts in statements(self.text):
             path, schema = "", SCHEMA
             for part in parts[:_DEPTH]:
                 is_field = part in schema.get("properties", ())

@@ -39,8 +39,8 @@ def test_agreed(asked: Asked, shell: Shell) -> None:
     assert delete == '\x1b[31m- delete "D" (roles.toml)\x1b[0m'
     assert "\x1b" not in counts
     assert question == (
-        'Make these changes to account "staging" at HOST? They delete or take permissions '
-        "from 1 of 4 custom roles. [y/N] "
+        'Make these changes to account "staging" at HOST? 1 of 4 custom roles would be deleted '
+        "or lose permissions. [y/N] "
     )
     assert set(contents(shell.account)) == DONE
     # Without changes there is nothing to ask.
@@ -52,7 +52,7 @@ def test_takes(asked: Asked, shell: Shell) -> None:
     """The question counts the role bindings that would be taken, too."""
     shell.account.bind("Same", user="eve@example.com", resource="Space:ML")
     shell.write("roles.toml", '[spaces."ML"]\nabsent = ["eve@example.com"]')
-    asks = "? They take 1 of 1 role bindings on declared places. [y/N] "
+    asks = "? 1 of 1 role bindings on declared places would be taken. [y/N] "
     assert asks in asked(lambda: "y")[1]
 
 
