@@ -12,6 +12,9 @@ from arize_roles_async.as_code.planning import read_plan
 from arize_roles_fake import FakeAccount
 from tests.support.clients import account_at_noon
 
+BINDER: Final = ["ROLE_BINDING_CREATE", "ROLE_BINDING_DELETE"]
+"""The permissions of a role whose users may bind."""
+
 
 def account_of(*roles: str, predefined: bool = False) -> FakeAccount:
     """Return an account with roles of these names that may read roles, the first one oldest."""

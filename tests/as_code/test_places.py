@@ -26,12 +26,11 @@ from arize_roles_async.as_code import (
 )
 from arize_roles_async.as_code.apply import Run
 from arize_roles_fake import FakeAccount, FakeRolesClient
-from tests.as_code.accounts import account_of, declared, held, role_id
+from tests.as_code.accounts import BINDER, account_of, declared, held, role_id
 from tests.contract.wrapping import Wrapper
 from tests.support.clients import Connect, both_clients
 
 ADA, BOB, CYD, EVE = (f"{name}@example.com" for name in ("ada", "bob", "cyd", "eve"))
-BINDER = ["ROLE_BINDING_CREATE", "ROLE_BINDING_DELETE"]
 
 
 @pytest.fixture

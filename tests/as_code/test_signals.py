@@ -57,13 +57,6 @@ def test_open(
     assert errors.endswith(doubt)
 
 
-def test_failed(shell: Shell) -> None:
-    """A run that fails after a signal says why it failed."""
-    shell.account.fail("update", 401)
-    shell.account.acts = {3: sending(signal.SIGTERM)}
-    assert '\n  update "B old" -> "B" was not made: PATCH ' in shell("apply --yes roles.toml")[2]
-
-
 @pytest.mark.parametrize("waits", [True, False])
 def test_look(shell: Shell, monkeypatch: pytest.MonkeyPatch, *, waits: bool) -> None:
     """A look at a role, in which a run may wait, ends at once; no change comes after it."""
@@ -83,13 +76,17 @@ def test_look(shell: Shell, monkeypatch: pytest.MonkeyPatch, *, waits: bool) -> 
     assert errors.startswith("error: made: 0 of 3, not reached: 3\n  stopped by SIGTERM\n")
 
 
-def test_between(shell: Shell) -> None:
-    """The wait after an attempt that was refused ends at once; its change was tried."""
-    shell.account.fail("update", 429, retry_after=20)
+@pytest.mark.parametrize(
+    ("status", "wait", "said"),
+    [(401, None, "PATCH "), (429, 20, "stopped by SIGTERM\n")],
+)
+def test_failing(shell: Shell, status: int, wait: int | None, said: str) -> None:
+    """A failure after a signal is told; the wait for another attempt ends at once."""
+    shell.account.fail("update", status, retry_after=wait)
     shell.account.acts = {3: sending(signal.SIGTERM)}
-    status, _, errors = shell("apply --yes roles.toml")
-    assert status == 3
-    assert '\n  update "B old" -> "B" was not made: stopped by SIGTERM\n' in errors
+    ended_with, _, errors = shell("apply --yes roles.toml")
+    assert ended_with == 3
+    assert f'\n  update "B old" -> "B" was not made: {said}' in errors
 
 
 def test_walk(shell: Shell) -> None:
