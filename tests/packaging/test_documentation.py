@@ -396,7 +396,7 @@ GONE: Final = {
     ("function", "argument"), [(name, each) for name, old in GONE.items() for each in old.split()]
 )
 def test_gone_argument(function: str, argument: str) -> None:
-    """An argument of 0.5 ends in an error that names it and a public name; 0.6 says what to write."""
+    """An argument of 0.5 ends in an error that names the function; 0.6 says what to write."""
     name = function.partition(":")[2]
     with pytest.raises(TypeError, match=rf"^{name}(\.__init__)?\(\) got .* argument '{argument}'$"):
         pkgutil.resolve_name(function)(**{argument: None})
