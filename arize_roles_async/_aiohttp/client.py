@@ -30,16 +30,13 @@ class AiohttpRolesClient(BaseArizeClient):
     Arize's own clients, then from defaults.
 
     The logger `arize_roles_async` reports each attempt at DEBUG and each retry at INFO, with the
-    fields that the guide's page `logging` lists; the page `configuration` shows traces.
+    fields that the guide's page `logging` lists; `configuration` has all settings, and traces.
 
     Args:
         api_key: The key, or a function without arguments, synchronous or asynchronous, that
             returns it; else `ARIZE_API_KEY`. A key has letters, digits and `-._~+/`, and `=` at
-            its end, at most 4,096 characters. A function is called once a call, within the call's
-            time, when the first request leaves the queue (for a role's name: when the call
-            begins), and again after a 401 of the service itself. If it then returns another key,
-            the call continues with that key, once. The client caches no key, so a slow function
-            should cache its own. A synchronous function must not block.
+            its end, at most 4,096 characters. The guide's page `api-keys` says when a function is
+            called. A synchronous one must not block.
         base_url: Scheme, host and port of the service, and the path in front of `/v2` where a
             gateway has one, such as `https://gateway.example/arize`; else `ARIZE_BASE_URL`, else
             what `ARIZE_API_SCHEME`, `ARIZE_API_HOST` and `ARIZE_API_PORT` make, with
@@ -60,17 +57,13 @@ class AiohttpRolesClient(BaseArizeClient):
         max_concurrency: Requests under way at once. Further calls wait in a queue, in the
             order in which they began, and that time counts towards their limit, `timeout`.
         headers: More headers for every request. Headers that the client sets itself are refused,
-            except `User-Agent`, which is `arize-roles-async/VERSION aiohttp/VERSION` unless given
-            here or by the lent session.
+            except `User-Agent`, which a lent session may set, too.
         verify: Whether the server's certificate is checked; else `ARIZE_REQUEST_VERIFY`, else
             yes. If the variable turns it off for another machine, that is an `InsecureWarning`.
         ca_file: Certificates of the authorities to trust, as a PEM file, or a folder that
             `openssl rehash` was run on; else `ARIZE_SSL_CA_CERT`, `REQUESTS_CA_BUNDLE` or
-            `SSL_CERT_FILE`, else the system's. They count for the service and for an https proxy.
-            Excludes `verify=False`.
-        proxy: The URL of an HTTP proxy; else `ARIZE_PROXY_URL`. `HTTP_PROXY` and `HTTPS_PROXY` are
-            ignored, except by a lent session with `trust_env=True`. The proxy does not see the key,
-            unless the service's URL is plain http.
+            `SSL_CERT_FILE`, else the system's. Excludes `verify=False`.
+        proxy: The URL of an HTTP proxy; else `ARIZE_PROXY_URL`.
         allow_http: Whether the key may go over plain http to a host, or through a proxy, that is
             not loopback, wherever the proxy comes from.
 

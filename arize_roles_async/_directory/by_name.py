@@ -44,8 +44,7 @@ class ByName:
     Each argument is a name or an ID, as in `RolesClient.get` and `Directory`. The names of a call
     are looked up at once, and nothing is kept. The binding goes to what has the name at the
     look-up: if it is renamed before the change, and another item takes the name, the first one
-    gets the binding. A name that looks like an ID is taken for one, and nothing looks whether it is
-    a name, too: of what others named and you list, pass the `id`.
+    gets the binding. A name that looks like an ID is taken for one.
 
     The look-ups and the change of `ensure` and `remove` are one call: its time limit is that of
     `role_bindings`, and the error says what took too long. If `role_bindings` is a client of your

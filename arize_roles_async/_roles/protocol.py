@@ -62,9 +62,9 @@ class RolesClient(Client, Protocol):
         Args:
             role_id: Its ID, used as it is; at most 1000 characters, so that it fits into a URL.
             role: Its ID or its name. Strict base64 of UTF-8 text with a colon in it is an ID;
-                anything else is a name. So a role may be named as the ID of another one: of what
-                you list, pass the `id` as `role_id`. A role that the client has seen is requested
-                by its ID; other names are looked up by walking the list.
+                anything else is a name. Pass the `id` of what you list, as the guide's page
+                `role-bindings` says. A role that the client has seen is requested by its ID; other
+                names are looked up by walking the list.
 
         Raises:
             NotFoundError: There is no such role; for a name, with the closest names.

@@ -73,19 +73,17 @@ class RetryPolicy:
 
     Failed connections, attempts that timed out, the statuses 429, 502, 503 and 504, and for reads
     500 are retried; a certificate that is not trusted and a proxy's 407 are not. The wait is the
-    service's `Retry-After` if it sent one, and a second after a 429 without one; else it is random
-    between 0 and `backoff` doubled with each attempt (exponential backoff, full jitter).
+    service's `Retry-After` if it sent one; else it is random between 0 and `backoff` doubled with
+    each attempt (exponential backoff, full jitter). The guide's page `bulk-work` says how calls
+    wait after a 429.
 
     Args:
-        attempts: Attempts in all; 1 is no retry. With more, a 429 counts as an attempt only after
-            the service has granted the client nothing for five minutes; until then only the time
-            limit ends the call.
+        attempts: Attempts in all; 1 is no retry.
         backoff: Longest first wait, in seconds.
         max_backoff: Longest wait, in seconds.
         max_retry_after: Longest `Retry-After` that a call waits out, in seconds; None if only its
             time limit ends it. If the service asks for more, the error is raised at once and
-            carries the value. After a 429, every other call that would have to wait as long fails
-            at once, too. One `Retry-After` lasts an hour at most.
+            carries the value.
 
     Raises:
         ConfigurationError: A value is of the wrong type, or out of its range.
