@@ -110,7 +110,7 @@ def test_older(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_bindings(tmp_path: Path) -> None:
-    """The page on role bindings shows the plan of its file."""
+    """The page on role bindings shows the plan of its file, and where its checksum ends."""
     page = (GUIDE / "roles-as-code-bindings.md").read_text("utf-8")
     account = account_of("Viewer")
     account.add_role("Admin", ["ROLE_BINDING_CREATE", "ROLE_BINDING_DELETE"], id="Um9sZTpB")
@@ -121,6 +121,11 @@ def test_bindings(tmp_path: Path) -> None:
     (tmp_path / "roles.toml").write_text(text, "utf-8")
     with environment(tmp_path, account) as variables:
         assert on_console(console, tmp_path, variables) == console
+        asking = "$ arize-roles plan roles.toml | grep checksum\n"
+        before = on_console(asking, tmp_path, variables)
+        (viewer,) = (each for each in account.roles if each.name == "Viewer")
+        account.add_role("Viewer", ["ROLE_DELETE"], id=viewer.id)
+        assert on_console(asking, tmp_path, variables) == before
 
 
 def test_file() -> None:

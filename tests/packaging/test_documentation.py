@@ -84,9 +84,14 @@ def populate(account: FakeAccount) -> None:
     account.add_project("churn", space="U3BhY2U6MTptbA==", id="TW9kZWw6MTpjaHVybg==")
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_page(page: str, pytester: pytest.Pytester, arize_env: RolesServer) -> None:
-    """The examples of a page are one file: a program, or tests."""
+@pytest.mark.parametrize(
+    ("page", "options"),
+    [*((page, ()) for page in PAGES), ("arize_roles_fake/guide/testing.md", ("-n2",))],
+)
+def test_page(
+    page: str, options: tuple[str, ...], pytester: pytest.Pytester, arize_env: RolesServer
+) -> None:
+    """The examples of a page are one file: a program, or tests, which xdist may run."""
     populate(arize_env.account)
     file = pytester.makepyfile(PAGES[page])
     if not IS_TEST.search(PAGES[page]):
@@ -94,7 +99,7 @@ def test_page(page: str, pytester: pytest.Pytester, arize_env: RolesServer) -> N
         return
     notices = re.findall('"(ignore::.+?)"', (CLIENT_GUIDE / "errors-and-retries.md").read_text())
     pytester.makeini(INI + "\n  ".join(notices))
-    ended = pytester.runpytest_inprocess().parseoutcomes()
+    ended = pytester.runpytest_inprocess(*options).parseoutcomes()
     assert ended["passed"]
     assert ended.keys() <= {"passed", "skipped"}
 
