@@ -3,7 +3,7 @@
 import json
 from dataclasses import make_dataclass
 from types import GenericAlias
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -108,50 +108,31 @@ OPTIONS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=lambda options: "-".join(options) or "none")
-class TestDumpOptions:
-    """Each option does to a role what it does to a dataclass of its fields."""
-
+async def test_dump_options(options: dict[str, Any]) -> None:
+    """Each does to a role, alone, in a list and in FastAPI, what it does to a dataclass."""
     role = make_role(name="AI Engineer", permissions=["PROJECT_READ"], description="Looks.")
-    Plain: Any = make_dataclass("Plain", [(name, object) for name in role.to_dict()])
-    both = ((Role, role), (Plain, Plain(**role.to_dict())))
+    plain: Any = make_dataclass("Plain", [(name, object) for name in role.to_dict()])
+    inner = {
+        name: {"__all__": value} if name in {"include", "exclude"} else value
+        for name, value in options.items()
+    }
+    of_response = {f"response_model_{name}": value for name, value in options.items()}
 
-    @pytest.mark.parametrize("mode", ["python", "json"])
-    def test_model_dump(self, options: dict[str, Any], mode: Any) -> None:  # noqa: ANN401
-        """Alone, and in a list."""
-        inner: dict[str, Any] = {
-            name: {"__all__": value} if name in {"include", "exclude"} else value
-            for name, value in options.items()
-        }
+    async def dump(kind: Any, item: object) -> list[object]:  # noqa: ANN401 - a type
+        async def answer() -> object:
+            return item
 
-        def dump(kind: Any, item: object) -> list[object]:  # noqa: ANN401 - a type
-            kinds: Any = GenericAlias(list, (kind,))
-            alone, items = TypeAdapter[Any](kind), TypeAdapter[Any](kinds)
-            return [
-                alone.dump_python(item, mode=mode, **options),
-                json.loads(alone.dump_json(item, **options)),
-                items.dump_python([item], mode=mode, **inner),
-                json.loads(items.dump_json([item], **inner)),
-            ]
-
-        ours, plain = [dump(*each) for each in self.both]
-        assert ours == plain
-
-    async def test_fastapi(self, options: dict[str, Any]) -> None:
-        """As a response of FastAPI."""
-        app = FastAPI()
-        named = {f"response_model_{name}": value for name, value in options.items()}
-
-        def add(kind: Any, item: object) -> None:  # noqa: ANN401 - a type
-            async def answer() -> object:
-                return item
-
-            app.add_api_route(f"/{kind.__name__}", answer, response_model=kind, **named)
-
-        for each in self.both:
-            add(*each)
+        (app := FastAPI()).add_api_route("/", answer, response_model=kind, **of_response)
         async with caller(app) as http:
-            ours, plain = [(await http.get(f"/{kind.__name__}")).json() for kind, _ in self.both]
-        assert ours == plain
+            dumps: list[object] = [(await http.get("/")).json()]
+        kinds: Any = GenericAlias(list, (kind,))
+        for of, value, given in ((kind, item, options), (kinds, [item], inner)):
+            adapter, named = TypeAdapter[Any](of), cast("dict[str, Any]", given)
+            dumps += [adapter.dump_python(value, mode=mode, **named) for mode in ("python", "json")]
+            dumps.append(json.loads(adapter.dump_json(value, **named)))
+        return dumps
+
+    assert await dump(Role, role) == await dump(plain, plain(**role.to_dict()))
 
 
 def test_pydantic_error() -> None:
