@@ -256,8 +256,8 @@ class FakeAccount(Contents, Script, Assertions):
         for entry in directory.entries():
             self._add_entry(entry)
         records.blocked.update(ids.of("User", each) for each in directory.blocked)
-        roles.foreign_ids.update(data.deleted_ids, (each.id for each in data.roles if each.id))
-        bindings.foreign_ids.update(each.id for each in data.role_bindings if each.id)
+        roles.used_ids.update(data.deleted_ids, (each.id for each in data.roles if each.id))
+        bindings.used_ids.update(each.id for each in data.role_bindings if each.id)
         for each in reversed(data.roles):
             fields = msgspec.structs.asdict(each)
             if each.id is not None and roles.by_id(each.id) is not None:

@@ -203,10 +203,8 @@ class Contents:
             LookupError: There is no such role.
         """
         with self._lock:
-            if role is None:
-                return self._records.bindings.in_order()
-            of_role = self._find_role(role).id
-            return self._records.bindings.in_order(("role", of_role))
+            bindings = self._records.bindings
+            return bindings.in_order() if role is None else bindings.of_role(self._find_role(role))
 
     # Users, spaces and projects
 

@@ -4,11 +4,10 @@ Where the reference is silent, `Assumptions` decides.
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import Final
 
 import attrs
-from msgspec import UnsetType
+from msgspec import UNSET, UnsetType
 from msgspec.structs import asdict
 
 from arize_roles_async._role_bindings.models import RoleBinding, RoleBindingResourceType
@@ -35,9 +34,15 @@ def _list(state: State, grants: Grants, request: ParsedRequest) -> Response:
     asked = decode_query(ListRoleBindings, request)
     if not isinstance(asked.user_id, UnsetType):
         _require_user(state, asked.user_id)
-    listed = asked.resource_type, asked.user_id
-    is_visible = partial(_allows, state, grants, Permission.ROLE_BINDING_READ)
-    return state.page("role_bindings", asked, state.records.bindings, listed, only=is_visible)
+
+    def is_asked(binding: RoleBinding) -> bool:
+        return (
+            binding.resource_type == asked.resource_type
+            and asked.user_id in {UNSET, binding.user_id}
+            and _allows(state, grants, Permission.ROLE_BINDING_READ, binding)
+        )
+
+    return state.page("role_bindings", asked, state.records.bindings, only=is_asked)
 
 
 def _create(state: State, grants: Grants, request: ParsedRequest) -> Response:

@@ -29,8 +29,11 @@ _ORDERS: Final[dict[str, Callable[[tuple[AnyPermission, ...]], Iterable[AnyPermi
 def _list(state: State, grants: Grants, request: ParsedRequest) -> Response:
     require(grants, Permission.ROLE_READ)
     asked = decode_query(ListRoles, request)
-    listed = {UNSET: "all", False: "custom", True: "predefined"}[asked.is_predefined]
-    return state.page("roles", asked, state.records.roles, listed)
+
+    def is_asked(role: Role) -> bool:
+        return asked.is_predefined in {UNSET, role.is_predefined}
+
+    return state.page("roles", asked, state.records.roles, only=is_asked)
 
 
 def _create(state: State, grants: Grants, request: ParsedRequest) -> Response:
@@ -38,13 +41,15 @@ def _create(state: State, grants: Grants, request: ParsedRequest) -> Response:
     new = state.body(request, CreateRole)
     name = _as_stored(state, new.name)
     _require_free(state, name)
-    custom = state.records.roles.count("custom")
-    if state.max_custom_roles is not None and custom >= state.max_custom_roles:
+    limit = state.max_custom_roles
+    roles = () if limit is None else state.records.roles.in_order()
+    custom = sum(not each.is_predefined for each in roles)
+    if limit is not None and custom >= limit:
         raise RefusedError(
             403,
             "the account's plan allows no more custom roles",
             entitlement=_ENTITLEMENT,
-            limit=state.max_custom_roles,
+            limit=limit,
             current_count=custom,
             required_plan="ENTERPRISE",
         )
@@ -92,7 +97,7 @@ def _update(state: State, grants: Grants, request: ParsedRequest) -> Response:
 def _delete(state: State, grants: Grants, request: ParsedRequest) -> Response:
     require(grants, Permission.ROLE_DELETE)
     role = _custom(state, request, "deleted")
-    bindings = state.records.bindings.count(("role", role.id))
+    bindings = len(state.records.bindings.of_role(role))
     if bindings:
         counted = f"{bindings} role binding{'' if bindings == 1 else 's'}"
         raise RefusedError(409, f"{role.name!r} cannot be deleted: it still has {counted}")

@@ -1,6 +1,6 @@
 """The state of an account that its rules are about, and the parts of an answer they share."""
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Final, TypeVar
@@ -189,15 +189,13 @@ class State:
         collection: str,
         asked: PageRequest,
         store: Store[Record],
-        listed: Hashable = "all",
         *,
         only: Callable[[Record], bool] = bool,
         newest_first: bool | None = None,
     ) -> Response:
-        """Return the answer that holds a page of one of a store's lists.
+        """Return the answer that holds a page of the records of a store for which `only` is true.
 
-        It leaves out the records for which `only` is false. Without `newest_first`, the order is
-        that of the assumptions.
+        Without `newest_first`, the order is that of the assumptions.
         """
         filters: dict[str, object] = {"list": collection, **msgspec.structs.asdict(asked)}
         filters = {name: value for name, value in filters.items() if value is not UNSET}
@@ -216,7 +214,7 @@ class State:
         after = mark.position if by_position else None
         if newest_first is None:
             newest_first = self.assumptions.list_order == "newest-first"
-        found = store.in_list(listed, after, newest_first=newest_first)
+        found = store.after(after, newest_first=newest_first)
         visible = (each for each in found if only(each[1]))
         skipped = 0 if by_position else mark.offset
         page = list(islice(visible, skipped, skipped + size + 1))

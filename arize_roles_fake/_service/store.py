@@ -1,12 +1,10 @@
 """The roles and role bindings of an account, by ID, by what is unique, and in order of age."""
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from datetime import datetime
 from operator import itemgetter
 from typing import Final, Generic, TypeVar
-
-from msgspec import UNSET
 
 from arize_roles_async._directory.models import Project, Space, User
 from arize_roles_async._role_bindings.models import RoleBinding
@@ -15,7 +13,7 @@ from arize_roles_async._values.permissions import Permission
 from arize_roles_fake._service.ids import Ids
 
 Position = tuple[datetime, int]
-"""The place of a record in every list: when it was created, then its number."""
+"""The place of a record in lists: when it was created, then its number."""
 
 Record = TypeVar("Record", Role, RoleBinding, User, Space, Project)
 
@@ -63,7 +61,7 @@ PREDEFINED: Final[tuple[tuple[str, str | None, tuple[Permission, ...]], ...]] = 
 
 
 class Store(Generic[Record]):
-    """Records of one kind: by their IDs, by a key that no other has, and in lists by age."""
+    """Records of one kind: by their IDs, by a key that no other has, and in order of age."""
 
     def __init__(self, kind: str, ids: Ids) -> None:
         self._kind = kind
@@ -72,9 +70,9 @@ class Store(Generic[Record]):
         self._records: dict[str, Record] = {}
         self._ids: dict[Hashable, str] = {}
         self._positions: dict[str, Position] = {}
-        self._lists: dict[Hashable, list[tuple[Position, str]]] = {}
-        self.foreign_ids: set[str] = set()
-        """The IDs, not made here, that records have, had, or are to have."""
+        self._by_age: list[tuple[Position, str]] = []
+        self.used_ids: set[str] = set()
+        """The IDs that records have, had, or are to have."""
         self.created: int = 0
         """The number of records that were ever added, from which the next ID is made."""
 
@@ -85,82 +83,65 @@ class Store(Generic[Record]):
         """Return what is unique about a record, which may be more than its ID."""
         return record.id
 
-    def _lists_with(self, record: Record) -> set[Hashable]:  # noqa: ARG002 - subclasses use it
-        """Return the names of the lists that hold a record."""
-        return {"all"}
-
     def by_id(self, record_id: str) -> Record | None:
         """Return the record with this ID, or None."""
         return self._records.get(record_id)
 
     def next_id(self) -> str:
         """Return the ID that the next record gets, the same in every run."""
-        while (chosen := self._new_ids.numbered(self._kind, self.created + 1)) in self.foreign_ids:
+        while (chosen := self._new_ids.numbered(self._kind, self.created + 1)) in self.used_ids:
             self.created += 1
         return chosen
 
     def deleted_ids(self) -> set[str]:
         """Return the IDs, not made here, of records that are deleted."""
-        gone = self.foreign_ids - self._records.keys()
+        gone = self.used_ids - self._records.keys()
         made = (self._new_ids.numbered(self._kind, each + 1) for each in range(self.created))
         return gone and gone.difference(made)
 
     def put(self, record: Record) -> None:
         """Add a record whose key is free, or replace the one with its ID at its place in lists."""
         known = self.by_id(record.id)
-        before = set[Hashable]() if known is None else self._lists_with(known)
-        if known is not None:
-            del self._ids[self._key(known)]
-        else:
+        if known is None:
             self.created += 1
-            if record.id != self._new_ids.numbered(self._kind, self.created):
-                self.foreign_ids.add(record.id)
+            self.used_ids.add(record.id)
             moment = record.created_at
             assert moment is not None  # noqa: S101 - the account writes every field
-            self._positions[record.id] = (moment, self.created)
+            self._positions[record.id] = position = (moment, self.created)
+            insort(self._by_age, (position, record.id))
+        else:
+            del self._ids[self._key(known)]
         self._records[record.id] = record
         self._ids[self._key(record)] = record.id
-        now = self._lists_with(record)
-        self._unlist(record.id, before - now)
-        for name in now - before:
-            insort(self._lists.setdefault(name, []), (self._positions[record.id], record.id))
 
     def remove(self, record: Record) -> None:
         """Remove a record; its key is free again."""
-        self._unlist(record.id, self._lists_with(record))
-        del self._records[record.id], self._ids[self._key(record)], self._positions[record.id]
+        place = self._positions.pop(record.id), record.id
+        del self._by_age[bisect_left(self._by_age, place)]
+        del self._records[record.id], self._ids[self._key(record)]
 
-    def _unlist(self, record_id: str, names: Iterable[Hashable]) -> None:
-        for name in names:
-            items = self._lists[name]
-            del items[bisect_left(items, (self._positions[record_id], record_id))]
-
-    def in_list(
-        self, name: Hashable, after: Position | None = None, *, newest_first: bool
+    def after(
+        self, position: Position | None, *, newest_first: bool
     ) -> Iterator[tuple[Position, Record]]:
-        """Yield the records of a list: all, or those after a position, each with its own."""
-        items = self._lists.get(name, [])
-        start, end = 0, len(items)
-        if after is not None and newest_first:
-            end = bisect_left(items, after, key=itemgetter(0))
-        elif after is not None:
-            start = bisect_right(items, after, key=itemgetter(0))
+        """Yield the records after a position, or all, each with its own."""
+        places = self._by_age
+        start, end = 0, len(places)
+        if position is not None and newest_first:
+            end = bisect_left(places, position, key=itemgetter(0))
+        elif position is not None:
+            start = bisect_right(places, position, key=itemgetter(0))
         indexes = range(start, end)
         for index in reversed(indexes) if newest_first else indexes:
-            position, record_id = items[index]
-            yield position, self._records[record_id]
+            own, record_id = places[index]
+            yield own, self._records[record_id]
 
-    def in_order(self, name: Hashable = "all") -> tuple[Record, ...]:
-        """Return the records of a list, oldest first."""
-        return tuple(record for _, record in self.in_list(name, newest_first=False))
-
-    def count(self, name: Hashable) -> int:
-        """Return the number of records in a list."""
-        return len(self._lists.get(name, ()))
+    def in_order(self) -> tuple[Record, ...]:
+        """Return every record, oldest first."""
+        return tuple(self._records[record_id] for _, record_id in self._by_age)
 
 
 class RoleTable(Store[Role]):
-    """Roles with unique names, in the lists `all`, `custom` and `predefined`."""
+    """Roles with unique names."""
 
     def __init__(self, ids: Ids, normalize: Callable[[str], str]) -> None:
         super().__init__("Role", ids)
@@ -170,26 +151,20 @@ class RoleTable(Store[Role]):
     def _key(self, record: Role) -> str:
         return self.normalize(record.name)
 
-    def _lists_with(self, record: Role) -> set[Hashable]:
-        return {"all", "predefined" if record.is_predefined else "custom"}
-
     def by_name(self, name: str) -> Role | None:
         """Return the role with this name, or None."""
         return self._records.get(self._ids.get(self.normalize(name), ""))
 
 
 class BindingTable(Store[RoleBinding]):
-    """Role bindings, one at most for each user and resource.
-
-    There is a list of all, of each type of resource, of each user's for a type, and of each role's.
-    """
+    """Role bindings, one at most for each user and resource."""
 
     def _key(self, record: RoleBinding) -> tuple[str, str]:
         return record.user_id, record.resource_id
 
-    def _lists_with(self, record: RoleBinding) -> set[Hashable]:
-        of_type = record.resource_type
-        return {"all", (of_type, UNSET), (of_type, record.user_id), ("role", record.role_id)}
+    def of_role(self, role: Role) -> tuple[RoleBinding, ...]:
+        """Return the bindings of a role, oldest first."""
+        return tuple(each for each in self.in_order() if each.role_id == role.id)
 
     def by_target(self, user_id: str, resource_id: str) -> RoleBinding | None:
         """Return the binding of a user on a resource, or None."""
