@@ -16,15 +16,8 @@ fake.account.assert_roles({"AI Engineer": {Permission.PROJECT_READ}})
 With pytest the fixtures `fake_account`, `fake_roles`, `mocked_arize`, `roles_server` and
 `arize_env` are there as soon as the package is installed.
 
-The guide is in the folder `guide` beside this file:
-
-- `testing.md`: pytest, any state, code that makes its own client.
-- `failures.md`: how calls fail, how late answers come.
-- `serving.md`: the account over HTTP, for other programs and on a command line.
-- `control.md`: a served account that tests reset and set up over HTTP.
-- `contract.md`: the suite that a `RolesClient` of your own has to pass.
-
-`FIDELITY.md` lists the rules of the fake, each with its source.
+The pages of the guide are Markdown files in the folder `guide` of this package: testing, failures,
+serving, control, contract. `FIDELITY.md` lists the rules of the fake, each with its source.
 """
 
 from importlib import import_module

@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         server.error(printable(str(error)))
     try:
         account = asyncio.run(_serve(account, file, chosen))
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         _say(f"cannot listen on {chosen.host}, port {chosen.port}: {error}")
         return 1
     try:

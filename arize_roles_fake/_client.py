@@ -51,11 +51,6 @@ _PROXY_AUTHENTICATION_REQUIRED: Final = 407
 class FakeRolesClient(BaseArizeClient):
     """A `RolesClient` over an account in memory: offline, without a socket, under asyncio or trio.
 
-    ```python
-    async with FakeRolesClient() as roles:
-        role = await roles.create(name="AI Engineer", permissions=[Permission.PROJECT_READ])
-    ```
-
     Time is the account's: waits between attempts and scripted latency pass on its clock without
     waiting, and count against the limits as they would for the real client. So does the grace of
     `aclose`, unless a call waits in real time; then its seconds are real.

@@ -44,20 +44,9 @@ def mock_arize(
 def mock_arize(accounts: Any = None, *, unused_faults: UnusedFaults = "error") -> "MockArize[Any]":
     """Send the calls of every `AiohttpRolesClient` to an account, in process, in a block.
 
-    ```python
-    with mock_arize() as account:
-        async with AiohttpRolesClient() as roles:  # in the code under test
-            await roles.create(name="AI Engineer", permissions=["PROJECT_READ"])
-    account.assert_roles({"AI Engineer": {"PROJECT_READ"}})
-    ```
-
-    The code under test stays as it is: its client checks its configuration and finds its key as
-    always. It needs no socket and never waits, since time is the account's. A call that begins in
-    the block goes to the account, whenever its client was made; any other call goes to the client's
-    own service. In the block, `ARIZE_API_KEY` holds a key of the account. The block covers the
-    whole process with all its threads; of nested blocks the inner one counts.
-
-    As a decorator of functions and coroutine functions, it puts the block around each call.
+    The block covers the whole process with all its threads, and every call that begins in it. In
+    it, `ARIZE_API_KEY` holds a key of the account. As a decorator of functions and coroutine
+    functions, it puts the block around each call. The guide `testing.md` has examples.
 
     Args:
         accounts: The account; a fresh one by default. Any key that it does not have counts as its

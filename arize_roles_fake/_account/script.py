@@ -42,11 +42,7 @@ class Script:
     ) -> Fault:
         """Script a failure: a call that ends in an error class, or an answer that goes wrong.
 
-        - `fail("create", ServerError)`: the next `create` raises it. Every attempt of that call
-          fails, until the client gives up.
-        - `fail("create", 503)`: one answer is a 503. A client that retries raises nothing.
-        - `fail("any", 503, times=None)`: an outage, until `clear_faults`.
-
+        With an error class every attempt of the call fails, with any other failure one answer.
         If several faults are due, the first of them strikes. The guide `failures.md` says how a
         call ends, also a change, and where that differs over HTTP.
 
@@ -150,15 +146,8 @@ class Script:
     ) -> Generator[Blocked]:
         """Keep calls open inside a `with`: the account does its work, and the answer waits.
 
-        ```python
-        with account.block("list") as blocked:
-            task = asyncio.create_task(roles.list().all())
-            await blocked.reached()  # the call is open
-            task.cancel()
-        ```
-
-        For tests of shutdown, cancellation and concurrency. In process no limit of the client ends
-        such a call. Meanwhile waits of other calls take real time.
+        In process no limit of the client ends such a call. Meanwhile waits of other calls take real
+        time. The guide `failures.md` has an example.
 
         Args:
             operation: The method whose calls stay open; `any` is all, of every resource.

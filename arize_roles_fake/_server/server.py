@@ -32,9 +32,6 @@ _POLL: Final = 0.02
 _LOCAL_ADDRESS: Final[dict[Any, str]] = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 
-_LAST_PORT: Final = (1 << 16) - 1
-
-
 class Listener:
     """A listening socket, and the handlers of its requests."""
 
@@ -77,8 +74,6 @@ class Listener:
 
     async def listen(self, host: str, port: int) -> str:
         """Accept connections, and return the URL."""
-        if not 0 <= port <= _LAST_PORT:
-            raise OSError(f"a port must be 0 to {_LAST_PORT}, not {port}")
         if self._runner.server is None:
             await self._runner.setup()
         self._site = web.TCPSite(self._runner, host, port)
@@ -149,12 +144,6 @@ class Listener:
 class RolesServer:
     """A server in a thread of its own, for synchronous and asynchronous code alike.
 
-    ```python
-    with RolesServer() as server:
-        async with AiohttpRolesClient(server.api_key, base_url=server.url) as roles:
-            ...
-    ```
-
     Args:
         account: The account that answers; a fresh one by default.
         host: The address to listen on.
@@ -162,6 +151,7 @@ class RolesServer:
 
     Raises:
         OSError: On entering: the address cannot be listened on.
+        OverflowError: On entering: there is no such port.
     """
 
     account: FakeAccount

@@ -14,10 +14,6 @@ import attrs
 class Assumptions:
     """The behaviour of the fake where Arize's reference is silent; change one to test the other.
 
-    ```python
-    account = FakeAccount(assumptions=Assumptions(predefined_refusal=400, invalid_body=422))
-    ```
-
     Raises:
         ValueError: A value is not among those that its field can take.
     """

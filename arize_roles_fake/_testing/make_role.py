@@ -43,11 +43,6 @@ def make_role(
 ) -> Role:
     """Return a role like those that clients return, for code under test that takes one.
 
-    ```python
-    role = make_role(name="AI Engineer")
-    assert role.permissions == (Permission.PROJECT_READ,)
-    ```
-
     The same arguments make equal roles. `FakeAccount.add_role` puts one into an account.
 
     Args:
