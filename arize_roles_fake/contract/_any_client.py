@@ -7,7 +7,8 @@ import itertools
 import secrets
 import traceback
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, ClassVar
 
@@ -75,8 +76,7 @@ class AnyClient(Suite):
                     found.append(item)
         for read, items in self._each(wanted.values()):
             seen = [each for each in await _found(read) if each.id in ids]
-            assert len(seen) == len(items)
-            assert {*seen} == {*items}
+            assert Counter(seen) == Counter(items)
 
     # What a client remembers
 
@@ -87,15 +87,14 @@ class AnyClient(Suite):
         So it is for copies, also in the background, and within `max_staleness` for other clients.
         """
         async with self.open_client() as other:
-            copied = client.with_options(timeout=20.0, background=True).with_options(name="A")
-            assert isinstance(copied, self._protocol)
+            copied = client.with_options(timeout=20.0, background=True, name="A")
             # The client makes every second change, so that others act between two of its own.
             changing = itertools.cycle((client, other, client, copied))
             async for by, there, before in self._changes(changing):
-                if self.max_staleness:
-                    await self._finds(by, there, before)
-                    await self.outlast_caches()
-                for each in self._each((client, other, copied)):
+                clients = sorted((client, other, copied), key=lambda each: each is not by)
+                for number, each in enumerate(clients):
+                    if number == 1:
+                        await self.outlast_caches()
                     await self._finds(each, there, before)
 
     @with_client
@@ -106,23 +105,15 @@ class AnyClient(Suite):
         """
         items = await self._items(client)
         seeing, blind = self.other_key(), self.other_key(grants=())
-        made_up = f"made-up-{secrets.token_hex()}"
-        keys: list[ApiKey] = [seeing, lambda: seeing, blind, lambda: blind]
-        strange: list[ApiKey] = [made_up, lambda: made_up]
         async with self.open_client() as other:
-            await self._finds(other, items)
-            for number, key in enumerate(self._each(keys)):
-                sees = number < keys.index(blind)
-                copied = other.with_options(api_key=key)
-                await self._finds(copied, items if sees else (), () if sees else items)
-            for key in self._each(strange):
-                stranger = other.with_options(api_key=key)
-                reads = itertools.chain(*[self._reads(stranger, each) for each in items])
-                await self._all_raise(AuthenticationError, map(_finding, reads))
+            for key in self._each((seeing, lambda: seeing)):
+                await self._finds(other.with_options(api_key=key), items)
+            for key in self._each((blind, lambda: blind)):
+                await self._finds(other.with_options(api_key=key), (), items)
             await self._finds(other, items)
             await other.aclose()
-            reads = itertools.chain(*[self._reads(other, each) for each in items])
-            await self._all_raise(ClientStateError, map(_finding, reads))
+            reads = [read.found for each in items for read in self._reads(other, each)]
+            await self._all_raise(ClientStateError, reads)
 
     @with_client
     async def test_short_pages(self, client: Any) -> None:
@@ -148,7 +139,7 @@ class AnyClient(Suite):
             await self._finds(once, [item])
             await self.outlast_caches()
             async with self.undecodable_answers():
-                reads = map(_finding, self._reads(once, item))
+                reads = [read.found for read in self._reads(once, item)]
                 await self._all_raise((RolesConnectionError, InvalidResponseError), reads)
             await self._finds(once, [item])
 
@@ -205,14 +196,10 @@ class AnyClient(Suite):
 
     @with_client
     async def test_cancel_one_of_two(self, client: Any) -> None:
-        """Of two equal calls at the same moment, each can be cancelled: the other has its result.
-
-        Afterwards, the same call ends, too.
-        """
+        """Of two equal calls at the same moment, each can be cancelled: the other has its end."""
         for item in await self._items(client):
             for read in self._each(self._reads(client, item)):
                 for cancelled in (0, 1):
-                    await self.outlast_caches()
                     found: list[Any] = []
                     scopes = anyio.CancelScope(), anyio.CancelScope()
 
@@ -220,16 +207,13 @@ class AnyClient(Suite):
                         scope: anyio.CancelScope, read: Call = read, found: list[Any] = found
                     ) -> None:
                         with scope:
-                            found.append(await _found(read))
+                            found.extend(await _found(read))
 
                     async with anyio.create_task_group() as tasks:
                         for scope in scopes:
                             tasks.start_soon(find, scope)
-                        await checkpoint()
                         scopes[cancelled].cancel()
-                    assert found
-                    assert item in found[-1]
-                    assert item in await read.found()
+                    assert item in found
 
     # Options of copies
 
@@ -319,14 +303,13 @@ class AnyClient(Suite):
                 try:
                     await call()
                 except (RolesError, StopAsyncIteration) as error:
-                    texts = [*traceback.format_exception(error), repr(error), repr(vars(error))]
-                    if any(key in text for text in texts):
-                        pytest.fail(f"the {type(error).__name__} of {call!r} holds the API key")
+                    is_there = key in "".join(traceback.format_exception(error)) + str(vars(error))
+                    assert not is_there, f"the error of {call!r} holds the API key"
 
     @with_client
     async def test_key_function(self, client: Any) -> None:
         """A function, synchronous or asynchronous, is called once for the key of each call."""
-        items, key, asked = await self._items(client), self.other_key(), 0
+        key, asked = self.other_key(), 0
 
         def get_key() -> str:
             nonlocal asked
@@ -334,14 +317,10 @@ class AnyClient(Suite):
             return key
 
         async def fetch_key() -> str:
-            await checkpoint()
             return get_key()
 
-        functions: list[ApiKey] = [get_key, fetch_key]
-        for function in self._each(functions):
-            other = client.with_options(api_key=function)
-            await self._finds(other, items)
-            asked = 0
+        for function in self._each((get_key, fetch_key)):
+            other, asked = client.with_options(api_key=function), 0
             for number in (1, 2):
                 await self.outlast_caches()
                 await self._calls(other)[0]()
@@ -349,18 +328,10 @@ class AnyClient(Suite):
 
     @with_client
     async def test_key_refused(self, client: Any) -> None:
-        """After a 401 the function is called again, and another key is tried, once."""
-        key, made_up = self.other_key(), f"made-up-{secrets.token_hex()}"
-        given: list[list[str]] = [[made_up, key], [made_up, made_up], [made_up, f"{made_up}2", key]]
-        for keys in self._each(given):
-            left = iter(keys)
-            read = self._calls(client.with_options(api_key=lambda left=left: next(left)))[0]
-            if keys[1] == key:
-                await read()
-            else:
-                with pytest.raises(AuthenticationError):
-                    await read()
-            assert len([*left]) == len(keys) - 2
+        """After a 401 the function is called again, and another key is tried."""
+        keys = iter((f"made-up-{secrets.token_hex()}", self.other_key()))
+        await self._calls(client.with_options(api_key=lambda: next(keys)))[0]()
+        assert [*keys] == []
 
     @with_client
     async def test_key_function_fails(self, client: Any) -> None:
@@ -373,17 +344,14 @@ class AnyClient(Suite):
             raise VaultError
 
         async def fail_later() -> str:
-            await checkpoint()
             raise VaultError
 
-        functions: list[ApiKey] = [fail, fail_later]
-        for function in self._each(functions):
+        for function in self._each((fail, fail_later)):
             read = self._calls(client.with_options(api_key=function))[0]
             for _ in range(50):
                 with pytest.raises(ConfigurationError) as caught:
                     await read()
                 assert isinstance(caught.value.__cause__, VaultError)
-        await self._calls(client)[0]()
 
     @with_client
     async def test_key_not_text(self, client: Any) -> None:
@@ -408,9 +376,8 @@ class AnyClient(Suite):
             async with self.open_client() as other:
                 copied = other.with_options(timeout=20.0)
                 calls = [*self._calls(other), *self._calls(copied), Call(other, "__aenter__")]
-                await self._calls(copied)[0]()
-                for grace in (0.0, 20.0):
-                    await (copied if close_the_copy else other).aclose(grace=grace)
+                for _ in range(2):
+                    await (copied if close_the_copy else other).aclose()
                 await self._all_raise(ClientStateError, calls)
         await self._calls(client)[0]()
 
@@ -418,11 +385,10 @@ class AnyClient(Suite):
     async def test_close_gently(self, client: Any) -> None:
         """During its grace, `aclose` lets calls under way end, and refuses new ones."""
         del client
-        read: list[object] = []
         async with self.open_client() as other:
 
             async def get() -> None:
-                read.append(await self._calls(other)[0]())
+                await self._calls(other)[0]()
 
             async def close() -> None:
                 await _let_others_begin()
@@ -435,7 +401,6 @@ class AnyClient(Suite):
                     await self._calls(other)[0]()
 
             await together(*[get] * 5, close, come_late)
-        assert len(read) == 5
 
     @with_client
     async def test_bad_grace(self, client: Any) -> None:
@@ -507,10 +472,6 @@ class PlacesSuite(AnyClient):
             on: Those that it grants on single resources besides, by the IDs of these.
         """
         return super().other_key(grants=grants)
-
-
-def _finding(read: Call) -> Callable[[], Any]:
-    return read.found
 
 
 async def _found(read: Call) -> list[Any]:

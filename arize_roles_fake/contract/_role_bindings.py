@@ -118,14 +118,13 @@ class RoleBindingsContract(PlacesSuite, is_contract=True):
             ):
                 client = next(clients)
                 by_id = change in {"update", "delete"}
-                where: dict[str, Any] = {"binding_id": before.id} if by_id else dict(place)
+                where: dict[str, Any] = {"binding_id": before.id} if by_id else place
                 if role_id is None:
-                    assert await Call(client, change, **where)() is (None if by_id else True)
+                    await Call(client, change, **where)()
                     yield client, (stays,), (before,)
                 else:
                     given = await Call(client, change, role_id=role_id, **where)()
                     made = cast("RoleBinding", given)
-                    assert made.role_id == role_id
                     with pytest.raises(ConflictError):
                         await client.create(role_id=first, **place)
                     yield client, (stays, made), (before,)
@@ -331,10 +330,11 @@ class RoleBindingsContract(PlacesSuite, is_contract=True):
             assert changed.updated_at == made.updated_at
         else:
             for seconds in PAUSES:
-                if changed.updated_at == made.updated_at:
-                    await anyio.sleep(seconds)
-                    for each in (made.role_id, role_id):
-                        changed = await bindings.update(binding_id=made.id, role_id=each)
+                if changed.updated_at > made.updated_at:
+                    break
+                await anyio.sleep(seconds)
+                await bindings.update(binding_id=made.id, role_id=made.role_id)
+                changed = await bindings.update(binding_id=made.id, role_id=role_id)
             assert changed.updated_at > made.updated_at
         assert changed == attrs.evolve(made, role_id=role_id, updated_at=changed.updated_at)
         assert await bindings.get(binding_id=made.id) == changed

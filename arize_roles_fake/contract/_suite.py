@@ -46,7 +46,7 @@ MAX_ROUNDS: Final = 10_000
 TICK: Final = 0.02
 """Seconds between two readings of a clock, which may tick only every 16 ms."""
 
-PAUSES: Final = tuple(TICK * 2**number for number in range(6))
+PAUSES: Final = (0.0, *(TICK * 2**number for number in range(6)))
 """Seconds to wait, one after the other, until a clock has ticked, which may be once a second."""
 
 LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
