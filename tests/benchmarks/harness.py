@@ -134,20 +134,6 @@ class Pair:
         }
 
 
-@attrs.frozen
-class Longest:
-    """One side that measures times of many things, of which the longest is judged."""
-
-    side: Side
-
-    async def __call__(self, bench: Bench) -> Measures:
-        async with bench.start(self.side) as processes:
-            await take(*processes)
-            (figures,) = await take(*processes)
-        longest = max((each for each in figures if each.startswith("of ")), key=figures.__getitem__)
-        return {"longest, ms": Measured(figures[longest], longest)}
-
-
 def _compared(ours: Sequence[float], theirs: Sequence[float]) -> Measured:
     """Compare within each round; the medians of both sides are shown beside it."""
     sides = " : ".join(number(median(side)) for side in (ours, theirs))

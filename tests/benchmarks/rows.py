@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from tests.benchmarks.harness import Bench, Longest, Measured, Measures, Pair
+from tests.benchmarks.harness import Bench, Measured, Measures, Pair
 from tests.benchmarks.instructions import Instructions
 from tests.benchmarks.jobs import JOBS, Job
 from tests.benchmarks.side import Side
@@ -97,6 +97,4 @@ COUNTED = (
     _counted("page-count", "a page of 100", Side("ours", "page", 150), 1.34),
 )
 GROWTH = (Row("walk-memory", "reading 100,000 roles", "30,000", _PEAK, "peak, kB", 1.1),)
-_ERRORS = Longest(_side("hostile", "errors"))
-HOSTILE = Row("redaction", "errors about answers of 4 MiB", "", _ERRORS, "longest, ms", 50)
-ROWS = (*OF_JOBS, *SPEED, *COUNTED, *GROWTH, HOSTILE)
+ROWS = (*OF_JOBS, *SPEED, *COUNTED, *GROWTH)
