@@ -12,13 +12,12 @@ from collections.abc import Awaitable
 from contextlib import AbstractContextManager, suppress
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
-from arize_roles_async._calls.transport import Call, Event, TimeLimit, Transport
+from arize_roles_async._calls.transport import Call, CallT, Event, TimeLimit, Transport
 from arize_roles_async._values.errors import ClientStateError
 
 Phase: TypeAlias = Literal["connect", "read"]
 """A phase of an attempt, with a limit of its own: connecting, or silence of the service."""
 
-_CallT = TypeVar("_CallT", bound=Call)
 _CallT_co = TypeVar("_CallT_co", bound=Call, covariant=True)
 
 _EXPIRED_PER_STEP: Final = 100
@@ -242,7 +241,7 @@ class AsyncioTransport(Transport):
         del call  # Its limit ends the wait.
         return TimedEvent()
 
-    def time_limit(self, call: _CallT) -> TimeLimit[_CallT]:
+    def time_limit(self, call: CallT) -> TimeLimit[CallT]:
         return AsyncioTimeLimit(self.time_limits, call)
 
 

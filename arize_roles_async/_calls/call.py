@@ -29,12 +29,12 @@ from arize_roles_async._wire.retry_after import http_date
 from arize_roles_async._wire.secrets import Secret
 
 _T = TypeVar("_T")
-_CallT = TypeVar("_CallT", bound="Call")
+CallT = TypeVar("CallT", bound="Call")
 
 Outcome: TypeAlias = Response | errors.RolesError
 """Of an attempt."""
 
-TimeLimit: TypeAlias = AbstractContextManager[_CallT, None]
+TimeLimit: TypeAlias = AbstractContextManager[CallT, None]
 """The block of a call, which it has: it raises `Call.interrupted()` when the call's time is up."""
 
 

@@ -122,8 +122,8 @@ class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
         result, or raises the failure if the change was not made, or returns UNSET if the account
         does not show it.
         """
-        driver = self.driver
-        transport, queue, pace = driver.transport, driver.queue, driver.pace
+        transport, queue = self.driver.transport, self.driver.queue
+        pace = queue.pace
         exchange = Exchange(request, request.method != "GET")
         self.exchange: Exchange = exchange
         queued_at = transport.now()
@@ -166,11 +166,12 @@ class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
         if waited:
             message = "%s waited %.3f s in the queue"
             _log(self, logging.DEBUG, waited, None, message, str(self.exchange.request), waited)
-        held_until = self.driver.pace.held_until
+        pace = self.driver.queue.pace
+        held_until = pace.held_until
         # Only after the wait, in which a key may expire.
         if not self.keys:
             await self.driver.ask_key(self)
-        return self.driver.pace.held_until == held_until
+        return pace.held_until == held_until
 
     async def _wait_to_retry(
         self, step: Retry, outcome: Outcome, started: float, ended: float
@@ -178,9 +179,9 @@ class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
         """Wait after an attempt until the next may join the queue, and return the time of that."""
         _log(
             *(self, logging.INFO, ended - started, outcome),
-            "%s: attempt %d failed, the next in %.2f s: %s (request id %s)",
+            "%s: attempt %d failed, the next in %.2f s: %s",
             *(str(self.exchange.request), self.exchange.attempts, step.delay),
-            *(_in_log(step.failure), step.failure.request_id),
+            _in_log(step.failure),
         )
         if isinstance(step.failure, errors.RateLimitError):
             return ended  # It waits in the queue, as all do under a rate limit.
@@ -280,9 +281,8 @@ class Driver(Generic[_L_co]):
         self, transport: Transport, slots: Slots, new_lookup: Callable[[], _L_co], source: KeySource
     ) -> None:
         self.transport: Transport = transport
-        self.pace: Pace = Pace()
         self.slots: Slots = slots
-        self.queue: Queue = Queue(slots, self.pace)
+        self.queue: Queue = Queue(slots, Pace())
         self.key_source: KeySource = source
         self._key = source.fixed
         """The key that was sent last, to which the names belong."""
@@ -293,7 +293,7 @@ class Driver(Generic[_L_co]):
         if self.transport.check_state():
             self.slots.reset()
         if self.queue.queues is not self.slots.queues:
-            self.queue = Queue(self.slots, self.pace)
+            self.queue = Queue(self.slots, self.queue.pace)
             self.lookup = self._new_lookup()
 
     def begin(
@@ -372,10 +372,10 @@ def _log_attempt(call: DrivenCall[object], outcome: Outcome, seconds: float) -> 
     _log(
         *(call, logging.DEBUG, seconds, outcome),
         # As text: the query of a request, which a record would keep, may have an address.
-        "%s: %s on attempt %d after %.1f ms (request id %s)",
+        "%s: %s on attempt %d after %.1f ms",
         str(call.exchange.request),
         outcome.status if isinstance(outcome, Response) else _in_log(outcome),
-        *(call.exchange.attempts, seconds * 1000.0, _request_id(outcome)),
+        *(call.exchange.attempts, seconds * 1000.0),
     )
 
 
@@ -387,11 +387,30 @@ def _log(
     message: str,
     *args: object,
 ) -> None:
-    """Write a record of the log, perhaps about an attempt."""
+    """Write a record of the log, perhaps about an attempt, with fields that JSON loggers write.
+
+    Applications add fields of their own, such as `request_id`, and `logging` allows a name once.
+    """
     # What the application made of the log must not end a call, whose change may have been made.
     with suppress(Exception):
-        if logger.isEnabledFor(level):
-            logger.log(level, message, *args, extra=_fields(call, seconds, outcome))
+        fields: dict[str, object] = {
+            "arize_host": call.driver.transport.host,
+            "arize_client": call.options.name,
+            "arize_operation": call.operation,
+            "arize_method": call.exchange.request.method,
+            "arize_path": call.exchange.request.path,
+            "arize_seconds": seconds,
+        }
+        if outcome is not None:
+            if isinstance(outcome, Response):
+                request_id = outcome.header("X-Request-Id")
+            else:
+                request_id = outcome.request_id
+            message, args = f"{message} (request id %s)", (*args, request_id)
+            fields["arize_attempt"] = call.exchange.attempts
+            fields["arize_status"] = getattr(outcome, "status", None)
+            fields["arize_request_id"] = request_id
+        logger.log(level, message, *args, extra=fields)
 
 
 def _in_log(failure: errors.RolesError) -> str:
@@ -402,31 +421,3 @@ def _in_log(failure: errors.RolesError) -> str:
     if isinstance(failure, errors.StatusError) and failure.problem is not None:
         words.append(one_line(failure.problem.title or "", _MAX_TITLE))
     return " ".join(words)
-
-
-def _request_id(outcome: Outcome) -> str | None:
-    if isinstance(outcome, Response):
-        return outcome.header("X-Request-Id")
-    return outcome.request_id
-
-
-def _fields(call: DrivenCall[object], seconds: float, outcome: Outcome | None) -> dict[str, object]:
-    """Return the fields of a log record, which JSON loggers write.
-
-    Applications add fields of their own, such as `request_id`, and `logging` allows a name once.
-    """
-    fields: dict[str, object] = {
-        "arize_host": call.driver.transport.host,
-        "arize_client": call.options.name,
-        "arize_operation": call.operation,
-        "arize_method": call.exchange.request.method,
-        "arize_path": call.exchange.request.path,
-        "arize_seconds": seconds,
-    }
-    if outcome is not None:
-        fields |= {
-            "arize_attempt": call.exchange.attempts,
-            "arize_status": getattr(outcome, "status", None),
-            "arize_request_id": _request_id(outcome),
-        }
-    return fields

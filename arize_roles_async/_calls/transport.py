@@ -2,17 +2,15 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from arize_roles_async._calls.api_key import KeySource
-from arize_roles_async._calls.call import Call, TimeLimit
+from arize_roles_async._calls.call import Call, CallT, TimeLimit
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_async._wire.secrets import Secret
 
-_CallT = TypeVar("_CallT", bound=Call)
-
-__all__ = ["Call", "Event", "Request", "Response", "TimeLimit", "Transport"]
+__all__ = ["Call", "CallT", "Event", "Request", "Response", "TimeLimit", "Transport"]
 
 
 class Event(Protocol):
@@ -69,7 +67,7 @@ class Transport(ABC):
         """Return a new event of the running event loop, which a call waits for."""
 
     @abstractmethod
-    def time_limit(self, call: _CallT) -> TimeLimit[_CallT]:
+    def time_limit(self, call: CallT) -> TimeLimit[CallT]:
         """Return the block that a call runs in, which ends at `call.deadline`."""
 
     @abstractmethod
