@@ -232,6 +232,12 @@ def test_accounts() -> None:
 RIGHTS = 'absent = ["Old"]\n' + "".join(
     f'[roles."{name}"]\npermissions = ["DATASET_READ"]\n' for name in ("New", "Changed")
 )
+PLACES: Final = """
+[spaces."ML"]
+users."ada@example.com" = "Changed"
+[projects."ML"."churn"]
+absent = ["ada@example.com"]
+"""
 
 
 async def end_of(command: str, grants: set[str]) -> object:
@@ -252,12 +258,13 @@ async def end_of(command: str, grants: set[str]) -> object:
                 return (await as_code.export(roles)).roles
             if command == "who":
                 return [str(each) for each in await roles.by_name.find()]
-            return len((await as_code.apply(roles, as_code.loads(RIGHTS))).made)
+            declared = PLACES if command == "places" else RIGHTS
+            return len((await as_code.apply(roles, as_code.loads(declared))).made)
         except (RolesError, as_code.PlanError) as error:
             return type(error)
 
 
-@pytest.mark.parametrize("command", ["plan", "export", "apply", "who"])
+@pytest.mark.parametrize("command", ["plan", "export", "apply", "who", "places"])
 async def test_rights(command: str) -> None:
     """With these permissions it does all; without one of them it does less, or fails."""
     (row,) = re.findall(rf"^\|[^|]*`{command}`[^|]*\|(.+)\|$", MAIN, re.MULTILINE)
