@@ -9,18 +9,19 @@ import attrs
 from arize_roles_async.as_code import Declaration, DeclaredPlace
 from tests.as_code.accounts import content
 
+NONE: Final = frozenset[str]()
 BINDS: Final = frozenset({"ROLE_BINDING_CREATE", "ROLE_BINDING_DELETE"})
+EVERY: Final = frozenset({*BINDS, "ROLE_BINDING_READ"})
+"""The permissions of a key on a place; with one of these, it sees the place."""
 Key = tuple[str, ...]
 """A kind and an ID, `new` and a role's name, or a kind of place, a user and a place."""
 State = dict[Key, Any]
 """The content of roles by their IDs; the IDs of the roles that users have on places; and the names
 of users, spaces and projects, these with the IDs of their spaces."""
+Roles = dict[str, Any]
+"""The content of roles by their IDs."""
 KINDS: Final = {"roles", "SPACE", "PROJECT"}
 """The kinds of what a run may change."""
-
-
-EVERY: Final = frozenset({*BINDS, "ROLE_BINDING_READ"})
-"""The permissions of a key on a place; with one of these, it sees the place."""
 
 
 def visible(state: State, lacking: dict[str, frozenset[str]]) -> State:
@@ -61,12 +62,11 @@ class Step:
     @property
     def gives(self) -> frozenset[str]:
         is_update = self.is_role and self.before and self.after
-        return self.after[2] - self.before[2] if is_update else frozenset()
+        return self.after[2] - self.before[2] if is_update else NONE
 
     @property
     def takes(self) -> frozenset[str]:
-        is_update = self.is_role and self.before and self.after
-        return self.before[2] - self.after[2] if is_update else frozenset()
+        return Step(self.key, self.after, self.before).gives
 
     def may_need(self, other: "Step") -> bool:
         """Return whether it may have to wait until another one was made."""
@@ -112,13 +112,10 @@ def planned(declared: Declaration, state: State, born: dict[str, datetime]) -> P
     roles = {key[1]: value for key, value in state.items() if key[0] == "roles"}
     try:
         steps, kept = _of_roles(declared, roles, born)
-        after = {step.after[0]: step.key[1] for step in steps if step.after}
-        changed = {step.key[1] for step in steps}
-        after |= {each[0]: role_id for role_id, each in roles.items() if role_id not in changed}
-        granted = {role_id: each[2] for role_id, each in roles.items()}
-        granted |= {each.key[1]: each.after[2] if each.after else frozenset() for each in steps}
+        changed = {step.key[1]: step.after for step in steps}
+        after = {role_id: each for role_id, each in {**roles, **changed}.items() if each}
         for place in declared.places:
-            steps += _on(place, declared, state, after, granted)
+            steps += _on(place, declared, state, roles, after)
     except _MisfitError:
         return None
     return sorted(steps, key=str), sorted(kept)
@@ -130,7 +127,7 @@ def _require(holds: object) -> None:
 
 
 def _of_roles(
-    declared: Declaration, roles: dict[str, Any], born: dict[str, datetime]
+    declared: Declaration, roles: Roles, born: dict[str, datetime]
 ) -> tuple[list[Step], list[str]]:
     _require(declared.anchor in {None, *roles})
     by_name = {each[0]: role_id for role_id, each in roles.items()}
@@ -152,13 +149,9 @@ def _of_roles(
 
 
 def _on(
-    place: DeclaredPlace,
-    declared: Declaration,
-    state: State,
-    after: dict[str, str],
-    granted: dict[str, frozenset[str]],
+    place: DeclaredPlace, declared: Declaration, state: State, roles: Roles, after: Roles
 ) -> Iterator[Step]:
-    """Yield what changes on a place, given the roles after the run."""
+    """Yield what changes on a place, given the roles before and after the run, by their IDs."""
     _require(declared.anchor or not place.only)
     space = _found(place.space, state, "spaces")
     _require(space)
@@ -169,21 +162,22 @@ def _on(
         _require(inside)
         kind, resource = "PROJECT", inside[0]
     there = {key[1]: role for key, role in state.items() if (key[0], key[-1]) == (kind, resource)}
+    by_name = {each[0]: role_id for role_id, each in after.items()}
     wanted: dict[str, str | None] = {}
     is_waiting = False
     for user, role in {**place.users, **dict.fromkeys(place.absent)}.items():
-        _require(role is None or role in after)
+        _require(role is None or role in by_name)
         found = _found(user, state, "users")
         is_waiting |= not found and role is not None
-        wanted |= dict.fromkeys(found, role and after[role])
+        wanted |= dict.fromkeys(found, role and by_name[role])
     if place.only and not is_waiting:
         people = {key[1] for key in state if key[0] == "users"}
         wanted = dict.fromkeys(people.intersection(there)) | wanted
-    is_bound = any(
-        state.get(("roles", each), (BINDS - BINDS,) * 3)[2] >= BINDS for each in there.values()
-    )
-    left = [role for role in {**there, **wanted}.values() if role]
-    _require(not is_bound or any(granted.get(each, BINDS - BINDS) >= BINDS for each in left))
+
+    def may_bind(held: dict[str, Any], granted: Roles) -> bool:
+        return any(granted[each][2] >= BINDS for each in held.values() if each in granted)
+
+    _require(may_bind({**there, **wanted}, after) or not may_bind(there, roles))
     for user_id, role_id in wanted.items():
         if there.get(user_id) != role_id:
             yield Step((kind, user_id, resource), there.get(user_id), role_id)

@@ -26,7 +26,7 @@ from urllib.parse import parse_qs, unquote
 import attrs
 import msgspec
 
-from arize_roles_async import Permission, Request, Response, RolesError, as_code
+from arize_roles_async import Permission, Request, Response, Role, RolesError, as_code
 from arize_roles_async.__main__ import main as arize_roles
 from arize_roles_fake import FakeAccount, FakeRolesClient, mock_arize
 from arize_roles_fake._testing.fault_rules import WHOLE
@@ -89,15 +89,14 @@ class Entry:
     """What it lists."""
 
     @property
-    def effect(self) -> tuple[Key, Any, Any] | None:
-        """What it changed, before and after; None if it changed nothing."""
-        for key in {key for key, _ in self.before.items() ^ self.after.items() if key[0] in KINDS}:
-            return key, self.before.get(key), self.after.get(key)
-        return None
+    def effect(self) -> Step | None:
+        """What it changed; None if it changed nothing."""
+        changed = (key for key, _ in self.before.items() ^ self.after.items() if key[0] in KINDS)
+        return next((Step(key, self.before.get(key), self.after.get(key)) for key in changed), None)
 
-    def is_same(self, other: "Entry") -> bool:
-        """Return whether another request makes the same change."""
-        return self.method != "GET" and (self.method, self.key) == (other.method, other.key)
+    @property
+    def about(self) -> tuple[str, Key | None]:
+        return self.method, self.key
 
     def is_list(self) -> bool:
         return self.method == "GET" and self.key is None
@@ -159,14 +158,14 @@ class Stage(FakeAccount):
             for user in rng.sample([*PEOPLE[1:], "bot"], rng.randint(0, 5)):
                 self.bind(rng.choice(self.custom()), user=user, resource=place)
 
-    def custom(self) -> list[str]:
-        return [role.name for role in self.roles if not role.is_predefined]
+    def custom(self) -> list[Role]:
+        return [role for role in self.roles if not role.is_predefined]
 
     def state(self) -> State:
         self.born |= {role.id: role.created_at for role in self.roles}
         self.called |= {(role.id, role.name) for role in self.roles}
         records = self._records
-        state: State = {("roles", r.id): content(r) for r in self.roles if not r.is_predefined}
+        state: State = {("roles", role.id): content(role) for role in self.custom()}
         for each in self.bindings():
             self.bound[each.id] = (str(each.resource_type), each.user_id, each.resource_id)
             state[self.bound[each.id]] = each.role_id
@@ -251,51 +250,47 @@ class Stage(FakeAccount):
         """Let somebody bind, take, or change a role, a user come or go, or a space be renamed."""
         rng, bindings = self.rng, self._records.bindings
         user, place = rng.choice(PEOPLE), rng.choice([*PLACES.values()])
-        there = rng.choice(self.bindings() or (None,))
         action = rng.choice(["take", "change", "change", "bind", "bind", "come", "go", "rename"])
-        if action == "take" and there:
-            bindings.remove(there)
-        elif action == "change" and there:
-            role = self.role(rng.choice(self.custom()))
-            bindings.put(attrs.evolve(there, role_id=role.id if role else there.role_id))
-        elif action == "bind":
-            with contextlib.suppress(ValueError):
-                self.bind(rng.choice(self.custom()), user=user, resource=place)
-        elif action == "come":
-            self.add_user(user)
-        elif action == "go":
-            with contextlib.suppress(LookupError):
+        there = rng.choice(self.bindings() or (None,)) if action in {"take", "change"} else None
+        with contextlib.suppress(ValueError, LookupError):
+            role = rng.choice(self.custom())
+            if there and action == "take":
+                bindings.remove(there)
+            elif there:
+                bindings.put(attrs.evolve(there, role_id=role.id))
+            elif action == "bind":
+                self.bind(role, user=user, resource=place)
+            elif action == "come":
+                self.add_user(user)
+            elif action == "go":
                 self.block_user(user)
-        elif action == "rename":
-            self.add_space(
-                rng.choice(["ML", "Ops", "New"]), id=rng.choice(["Space:ML", "Space:Ops"])
-            )
+            elif action == "rename":
+                name, space = rng.choice(["ML", "Ops", "New"]), rng.choice(["ML", "Ops"])
+                self.add_space(name, id=f"Space:{space}")
 
     def drift_of_role(self, name: str) -> None:
-        role, other = self.role(name), self.rng.choice(self.names)
+        role, other, roles = self.role(name), self.rng.choice(self.names), self._records.roles
         action = self.rng.choice(["create", "rename", "give", "take", "delete", "replace"])
-        if action == "create" and role is None:
-            self.add_role(name, ["ROLE_READ"])
-        if role is None or (action in {"delete", "replace"} and self.bindings(role)):
+        if role is None:
+            if action == "create":
+                self.add_role(name, ["ROLE_READ"])
             return
         held = role.permissions or ()
-        given = {*held, Permission.TAG_READ, Permission.PROJECT_READ}
-        fields: dict[str, dict[str, Any]] = {
-            "rename": {"name": other},
-            "give": {"permissions": tuple(given), "description": "Theirs."},
-            "take": {"permissions": held[1:] or held},
-        }
-        if action == "rename" and (taken := self.role(other)):
+        if action == "give":
+            given = tuple({*held, Permission.TAG_READ, Permission.PROJECT_READ})
+            roles.put(attrs.evolve(role, permissions=given, description="Theirs."))
+        elif action == "take":
+            roles.put(attrs.evolve(role, permissions=held[1:] or held))
+        elif action == "rename" and (taken := self.role(other)):
             # They exchange their names.
-            self._records.roles.put(attrs.evolve(taken, name="Between"))
-            self._records.roles.put(attrs.evolve(role, name=other))
-            self._records.roles.put(attrs.evolve(taken, name=name))
-        elif action in fields:
-            self._records.roles.put(attrs.evolve(role, **fields[action]))
-        elif action != "create":
-            self._records.roles.remove(role)
-        if action == "replace":
-            self.add_role(name, held, description=role.description)
+            for each, called in ((taken, "Between"), (role, other), (taken, name)):
+                roles.put(attrs.evolve(each, name=called))
+        elif action == "rename":
+            roles.put(attrs.evolve(role, name=other))
+        elif action != "create" and not self.bindings(role):
+            roles.remove(role)
+            if action == "replace":
+                self.add_role(name, held, description=role.description)
 
 
 def drawn(account: Stage) -> as_code.Declaration:
@@ -562,17 +557,16 @@ class Case:
             elif result["may_have_been_made"]:
                 sent = [e for e in about if e.method != "GET"]
                 is_sure = all(e.is_answered and e.status in {401, 429, *REFUSALS} for e in sent)
-                is_sure = is_sure and not self.account.is_cancelled
-                self.expect(not is_sure, f"{step} is reported as open")
+                self.expect(self.account.is_cancelled or not is_sure, f"{step} is reported as open")
             else:
                 # With a 503 the service says that it did nothing, and the client trusts it.
                 is_denied = any(e.effect and e.status == 503 for e in about)
                 self.expect(is_denied or step not in made, f"{step} is reported as not made")
                 # What has the name of a create that was refused may not be found.
-                is_last = bool(about) and about[-1] is self.account.entries[-1]
-                is_refusal = is_last and about[-1].is_answered and about[-1].status in REFUSALS
-                is_refusal = is_refusal and not self.account.is_cancelled
-                self.expect(not is_refusal, f"{step} was refused, and stopped the run")
+                last = self.account.entries[-1]
+                is_refusal = last.is_answered and last.status in REFUSALS and about[-1:] == [last]
+                is_right = self.account.is_cancelled or not is_refusal
+                self.expect(is_right, f"{step} was refused, and stopped the run")
         for step in skipped:
             is_bound = any(map(step.may_need, [*refused, *skipped]))
             self.expect(result["reason"] or is_bound, f"{step} was left out")
@@ -584,39 +578,33 @@ class Case:
         made: list[Step] = []
         is_of_roles = all(step.is_role for step in steps)
         for number, entry in enumerate(self.account.entries):
-            earlier = [e for e in self.account.entries[:number] if e.is_same(entry)]
-            is_early = earlier and entry.time < earlier[-1].time + timedelta(
-                seconds=earlier[-1].retry_after
-            )
-            self.expect(not is_early, f"{entry} did not wait as long as {earlier[-1:]} says")
-            if entry.effect is None:
+            same = [e for e in self.account.entries[:number] if e.about == entry.about]
+            is_early = same and entry.time < same[-1].time + timedelta(seconds=same[-1].retry_after)
+            self.expect(not is_early, f"{entry} did not wait as long as {same[-1:]} says")
+            if (effect := entry.effect) is None:
                 continue
-            _, old, new = entry.effect
             step = next((step for step in steps if entry.key == step.key), None)
             if step is None:
-                self.wrong.append(f"it changed what is no change's: {entry.effect}")
+                self.wrong.append(f"it changed what is no change's: {effect}")
                 continue
             self.expect(step not in made or not step.before, f"it made {step} twice")
             in_order = not is_of_roles or not made or step.place >= made[-1].place
             self.expect(in_order, f"{step} came too early")
             if step.before is not None:
-                looks = self.looks_before(number)
-                looked = [look.before.get(step.key) for look in looks]
+                looked = self.looked_before(number)
                 self.expect(looked, f"{step} was made without a look")
                 self.expect(not looked or step.before in looked, f"{step} was made of {looked}")
-            self.expect(self.is_equal(new, step.merged(old)), f"{step} made {old} to {new}")
+            is_right = self.is_equal(effect.after, step.merged(effect.before))
+            self.expect(is_right, f"{step} made {effect.before} to {effect.after}")
             self.judge_rights(step, entry, [each for each in steps if each not in made])
             made.append(step)
         return made
 
-    def looks_before(self, number: int) -> list[Entry]:
-        """Return the requests just before one that looked at what it changes."""
-        key, looks = self.account.entries[number].key, list[Entry]()
-        for each in reversed(self.account.entries[:number]):
-            if (each.method, each.key) != ("GET", key):
-                break
-            looks.append(each)
-        return looks
+    def looked_before(self, number: int) -> list[Any]:
+        """Return what the looks just before a request found of what it changes."""
+        key, earlier = self.account.entries[number].key, reversed(self.account.entries[:number])
+        looks = itertools.takewhile(lambda each: each.about == ("GET", key), earlier)
+        return [key and look.before.get(key) for look in looks]
 
     def is_equal(self, value: Any, wanted: Any) -> bool:  # noqa: ANN401 - values of a state
         """Return whether values are equal; a role that the run creates stands there by its name."""
@@ -663,10 +651,7 @@ class Case:
         )
         self.expect(is_blocked == is_conflict, f"{step} is blocked, or not")
         for entry in self.account.entries[self.account.entries.index(last) :]:
-            _, old, new = entry.effect or (None, None, None)
-            taken = (
-                Step(("roles",), old, new).takes if entry.key and entry.key[0] == "roles" else ()
-            )
+            taken = entry.effect.takes if entry.effect else ()
             self.expect(step.gives.isdisjoint(taken), f"{entry} took what {step} had to give")
 
     def judge_end(self, last: Entry, sent: list[Entry]) -> None:
@@ -676,11 +661,10 @@ class Case:
         # After an answer that ends a change, the next one may already wait for its turn.
         is_over = last.status < 300 or last.status in REFUSALS
         begun = [last, *sent[:1]] if last.is_answered and is_over else [last]
-        allowed = {(each.method, each.key) for each in begun}
+        allowed = {each.about for each in begun}
         # A change whose answer does not show its outcome is looked up by the client.
-        keys = [each.key for each in begun]
-        allowed |= {("GET", None if key and key[0] == "new" else key) for key in keys}
-        others = {(e.method, e.key) for e in sent} - allowed
+        allowed |= {("GET", None if key and key[0] == "new" else key) for _, key in [*allowed]}
+        others = {each.about for each in sent} - allowed
         self.expect(not others, f"after it was stopped it sent {others}")
 
     def was_made_by_others(self, step: Step, about: list[Entry]) -> bool:
@@ -708,22 +692,17 @@ class Case:
         # A role that is to go may have users whom nobody declares.
         kept = [as_step(each["change"]) for each in result["refused"] if each["is_blocked"]]
         self.expect(len(kept) == len(result["refused"]), f"next, it ended in {result}")
-        steps = {step.key: step for step in expected[0] if step not in kept}
-        for key in {*before, *after, *steps}:
-            wanted = steps[key].after if key in steps else before.get(key)
-            is_new = key[0] == "new" and wanted in after.values()
-            is_created = (
-                key[0] == "roles"
-                and key not in before
-                and after[key] in [s.after for s in steps.values()]
-            )
-            is_right = is_new or is_created or self.is_equal(after.get(key), wanted)
-            self.expect(is_right, f"the next run made {key} to {after.get(key)}, not {wanted}")
+        made = {value[0]: key for key, value in after.items() if key[0] == "roles"}
+        wanted = before | {
+            made.get(step.key[1], step.key): made.get(step.after, (None, step.after))[1]
+            for step in expected[0]
+            if step not in kept
+        }
+        wanted = {key: value for key, value in wanted.items() if value is not None}
+        self.expect(after == wanted, f"the next run made {after.items() ^ wanted.items()}")
         status, plan = self.run("plan")
         is_fit = self.expected(after) is not None  # The anchor may be what was deleted.
-        changes = [
-            *plan.get("changes", ()),
-            *(c for p in plan.get("places", ()) for c in p["changes"]),
-        ]
-        is_done = is_fit and len(changes) == len(kept) if status == 0 else not is_fit
-        self.expect(is_done, f"after it there was a plan: {plan}")
+        parts = [] if status else [plan, *plan.get("places", ())]
+        left = [as_step(change) for part in parts for change in part["changes"]]
+        self.expect((status == 0) == is_fit, f"after it there was {plan}")
+        self.expect(not is_fit or {*left} == {*kept}, f"after it there was a plan: {plan}")
