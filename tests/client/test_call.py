@@ -335,53 +335,42 @@ def test_other_key(status: int, before: Outcome) -> None:
         driver.feed(words(status))
 
 
-class TestCreatedSince:
+def dated(response: Response, date: float | str) -> Response:
+    """Return an answer with a `Date`, a text or so many seconds after noon."""
+    if isinstance(date, float):
+        moment = datetime.fromtimestamp(NOON.timestamp() + date, UTC)
+        date = format_datetime(moment, usegmt=True)
+    return msgspec.structs.replace(response, headers={**response.headers, "Date": date})
+
+
+CONFLICT: Final = words(409)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "since"),
+    [
+        # The latest `Date` less the time since the first attempt was sent, less half a second.
+        ([(0.0, BROKEN), (3.0, dated(CONFLICT, 10.0))], 6.5),
+        ([(0.0, dated(words(502), 7.9)), (2.1, dated(CONFLICT, 10.0))], 7.4),
+        ([(0.0, dated(words(502), 6.0)), (4.9, dated(CONFLICT, 10.0))], 5.5),
+        ([(20.0, dated(words(502), 9.0)), (1.0, dated(CONFLICT, 10.0))], 8.5),
+        # That of a gateway, and of an answer that makes no sense, is not the service's.
+        ([(0.0, dated(page(502), 90.0)), (0.0, dated(CONFLICT, 10.0))], 9.5),
+        ([(0.0, dated(answer(201, b"{}"), 90.0)), (0.0, dated(CONFLICT, 10.0))], 9.5),
+        # That of a check of the account counts as well.
+        ([(0.0, BROKEN), (3.0, dated(DONE["get"], 10.0))], 6.5),
+        # Without an HTTP date this machine's clock counts, give or take five minutes.
+        ([(0.0, BROKEN), (3.0, CONFLICT)], 697.0),
+        ([(0.0, BROKEN), (3.0, dated(CONFLICT, "yesterday"))], 697.0),
+    ],
+)
+def test_created_since(outcomes: Sequence[tuple[float, Outcome]], since: float) -> None:
     """From which moment on a role can be this call's own, by the service's clock."""
-
-    def dated(self, status: int, second: float) -> Response:
-        date = format_datetime(datetime.fromtimestamp(NOON.timestamp() + second, UTC), usegmt=True)
-        return msgspec.structs.replace(words(status), headers={"Date": date})
-
-    def since(self, driver: Driver, *, wall_clock: float = 0.0) -> float:
-        return driver.call.created_since(driver.now, NOON.timestamp() + wall_clock) - (
-            NOON.timestamp()
-        )
-
-    @pytest.mark.parametrize(
-        ("before", "first", "later", "since"),
-        [(0.0, None, 3.0, 6.5), (0.0, 7.9, 2.1, 7.4), (0.0, 6.0, 4.9, 5.5), (20.0, 9.0, 1.0, 8.5)],
-    )
-    def test_by_date(self, before: float, first: float | None, later: float, since: float) -> None:
-        """The latest `Date` less the time since the first attempt was sent, less half a second."""
-        driver = Driver("create")
-        driver.now += before
-        driver.feed(BROKEN if first is None else self.dated(502, first))
-        driver.now += later
-        driver.feed(self.dated(409, 10.0))
-        assert self.since(driver) == pytest.approx(since)
-
-    def test_gateway(self) -> None:
-        """A gateway's `Date`, and that of an answer that makes no sense, are not the service's."""
-        driver = Driver("create")
-        for status, body in ((502, b"<h1>Gateway</h1>"), (201, b"{}")):
-            driver.feed(msgspec.structs.replace(self.dated(status, 90.0), body=body))
-        driver.feed(self.dated(409, 10.0))
-        assert self.since(driver) == pytest.approx(9.5)
-
-    @pytest.mark.parametrize("date", [None, "yesterday"])
-    def test_no_date(self, date: str | None) -> None:
-        """Without an HTTP date this machine's clock counts, give or take five minutes."""
-        driver = Driver("create")
-        driver.feed(BROKEN)
-        driver.now += 3.0
-        driver.feed(msgspec.structs.replace(words(409), headers={"Date": date} if date else {}))
-        assert self.since(driver, wall_clock=1000.0) == pytest.approx(697.0)
-
-    def test_verify(self) -> None:
-        """The `Date` of a check of the account shows the time of a change that had no answer."""
-        driver = Driver("create")
-        driver.feed(BROKEN)
-        driver.call.exchange = Exchange(READ, is_change=False)
-        driver.now += 3.0
-        driver.feed(msgspec.structs.replace(DONE["get"], headers=self.dated(200, 10.0).headers))
-        assert self.since(driver) == pytest.approx(6.5)
+    driver = Driver("create")
+    for seconds, outcome in outcomes:
+        driver.now += seconds
+        if isinstance(outcome, Response) and outcome.status == 200:
+            driver.call.exchange = Exchange(READ, is_change=False)
+        driver.feed(outcome)
+    found = driver.call.created_since(driver.now, NOON.timestamp() + 1000.0)
+    assert found - NOON.timestamp() == pytest.approx(since)
