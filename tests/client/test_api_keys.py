@@ -182,29 +182,23 @@ class TestRefused:
         assert sent(account) == keys
         assert source.asked == 2
 
-    @pytest.mark.parametrize(("when", "last"), [("after", 502), ("before", 404)])
-    async def test_delete(self, connect: Connect, when: Any, last: Any) -> None:  # noqa: ANN401
+    @pytest.mark.parametrize(
+        ("of", "when", "last"), [("role", "after", 502), ("", "after", 502), ("", "before", 404)]
+    )
+    async def test_delete(self, connect: Connect, of: str, when: Any, last: Any) -> None:  # noqa: ANN401
         """The account of another key, which may be another one, proves nothing about a delete."""
         account, source = two_keys(), Keys("fake-api-key", "other-api-key")
-        account.add_role("Role", ["PROJECT_READ"])
-        made = account.bind("Role", user="ada@example.com", resource="Space:1")
-        account.fail("role_bindings.delete", "lost", when=when)
-        account.fail("role_bindings.delete", 401)
-        account.fail("role_bindings.delete", last)
-        async with connect(account, api_key=source, retry=SOON) as roles:
+        role = account.add_role("Role", ["PROJECT_READ"])
+        made = None if of else account.bind(role, user="ada@example.com", resource="Space:1")
+        operation: Any = "role_bindings.delete" if made else "delete"
+        account.fail(operation, "lost", when=when)
+        account.fail(operation, 401)
+        account.fail(operation, last, times=None)
+        async with connect(account, api_key=source, retry=SOON) as client:
+            roles: Any = client
+            delete = roles.role_bindings.delete if made else roles.delete
             with pytest.raises(OutcomeUnknownError):
-                await cast("Any", roles).role_bindings.delete(binding_id=made.id)
-
-    async def test_delete_role(self, connect: Connect) -> None:
-        """A role that the account of another key does not have need not be deleted."""
-        account, source = two_keys(), Keys("fake-api-key", "other-api-key")
-        role = account.add_role("Role")
-        account.fail("delete", "lost", when="after")
-        account.fail("delete", 401)
-        account.fail("delete", 502, body="<p>", times=2)
-        async with connect(account, api_key=source, retry=SOON) as roles:
-            with pytest.raises(OutcomeUnknownError):
-                await roles.delete(role_id=role.id)
+                await delete(**({"binding_id": made.id} if made else {"role_id": role.id}))
 
     async def test_gateway(self, connect: Connect) -> None:
         """A 401 of a gateway does not ask for the key again."""
@@ -365,9 +359,6 @@ def test_no_text() -> None:
 @pytest.mark.parametrize("make", [FakeRolesClient, lambda: AiohttpRolesClient("fake-api-key")])
 def test_pickle(leave: Callable[[object], object], make: Callable[[], object]) -> None:
     """A client cannot be pickled."""
-    with pytest.raises(ClientStateError) as caught:
+    why = "since it holds the API key and connections; make one in each process"
+    with pytest.raises(ClientStateError, match=f"^a client cannot be pickled or copied, {why}$"):
         leave(make())
-    assert str(caught.value) == (
-        "a client cannot be pickled or copied, since it holds the API key and connections; "
-        "make one in each process"
-    )
