@@ -2,11 +2,12 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
+from unittest.mock import create_autospec
 
 import pytest
 from anyio.lowlevel import checkpoint
@@ -158,8 +159,7 @@ async def test_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     """The pace gets the moment of sending: a request may wait for a connection before."""
     account = account_at_noon()
     account.limit_rate(1, burst=1)
-    roles, send, noted = FakeRolesClient(account, timeout=None), AccountTransport.send, list[Any]()
-    refuse, grant = Pace.note_refused, Pace.note_granted
+    roles, send = FakeRolesClient(account, timeout=None), AccountTransport.send
 
     async def send_slowly(self: AccountTransport, request: Request, call: Call) -> Response:
         await self.event(call).wait(5.0)
@@ -167,19 +167,16 @@ async def test_sent(monkeypatch: pytest.MonkeyPatch) -> None:
         await self.event(call).wait(2.0)
         return answer
 
-    def noting(note: Callable[..., None]) -> Callable[..., None]:
-        def noted_too(pace: Pace, sent: float, *more: float) -> None:
-            noted.append(sent)
-            note(pace, sent, *more)
-
-        return noted_too
-
     monkeypatch.setattr(AccountTransport, "send", send_slowly)
-    monkeypatch.setattr(Pace, "note_refused", noting(refuse))
-    monkeypatch.setattr(Pace, "note_granted", noting(grant))
+    noted: list[Any] = []
+    for name in ("note_refused", "note_granted"):
+        note = create_autospec(getattr(Pace, name), side_effect=getattr(Pace, name))
+        monkeypatch.setattr(Pace, name, note)
+        noted.append(note)
     await asyncio.gather(roles.list(), roles.list())
     # The second call is refused, and waits a second in the queue.
-    assert [sent - START.timestamp() for sent in noted] == [5.0, 13.0]
+    sent = [call.args[1] - START.timestamp() for note in noted for call in note.mock_calls]
+    assert sent == [5.0, 13.0]
 
 
 PEOPLE: Final = [f"User{number}@example.com" for number in range(100)]
