@@ -33,11 +33,6 @@ def ran(*command: object, **options: Any) -> subprocess.CompletedProcess[str]:  
     return done
 
 
-def passed_on(*command: object, **options: Any) -> subprocess.CompletedProcess[str]:  # noqa: ANN401
-    """Run a program that writes where this one does, for as long as it takes; it has to succeed."""
-    return ran(*command, **{"check": True, "capture_output": False, "timeout": None, **options})
-
-
 def is_waiting(process: subprocess.Popen[str]) -> bool:
     """Return whether a process waits in a system call; only Linux says it."""
     return Path(f"/proc/{process.pid}/stat").read_text().rpartition(") ")[2][0] == "S"

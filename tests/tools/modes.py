@@ -1,11 +1,11 @@
-"""Makes calls in the modes of Python and of its event loops that change how code runs.
+"""Makes calls on each event loop, with eager tasks where Python has such (3.12 or newer).
 
-`python -m tests.tools.modes` makes 80 calls in each. Exits with 1 where one ends otherwise than on
-the account. Needs none of the other files here, so `release_check` runs it on an installed wheel.
+Ends with an error where one ends otherwise than on the account. Needs none of the other files here,
+so `release_check` runs it on an installed wheel, in the modes of Python that change how code runs.
 """
 
 import asyncio
-import subprocess
+import itertools
 import sys
 import warnings
 from typing import Any, Final
@@ -16,12 +16,6 @@ from arize_roles_async import AiohttpRolesClient, AlphaWarning, RolesClient
 from arize_roles_fake import FakeAccount, RolesServer
 
 AT_ONCE: Final = 20
-MODES: Final = {
-    "without assertions and docstrings": ("-OO",),
-    "in development mode": ("-X", "dev", "-W", "error::ResourceWarning"),
-    "with eager tasks": (),
-}
-"""Options of Python; tasks are eager on a Python that has such, 3.12 or newer."""
 
 
 def eager_task(loop: Any, coroutine: Any, **options: Any) -> Any:  # noqa: ANN401 - asyncio's own
@@ -54,19 +48,8 @@ async def make_calls(*, is_eager: bool) -> None:
         raise RuntimeError(f"{account.roles} are left after {len(account.calls)} calls")
 
 
-def main(mode: str = "") -> int:
-    """Make calls in a mode, or in a process for each; return the exit status."""
-    if not mode:
-        commands = ([sys.executable, *options, __file__, mode] for mode, options in MODES.items())
-        return max(subprocess.run(each, check=False).returncode for each in commands)  # noqa: S603
-    warnings.simplefilter("ignore", AlphaWarning)
-    is_eager = not MODES[mode] and sys.version_info >= (3, 12)
-    for loop in (asyncio, uvloop):
-        with asyncio.Runner(loop_factory=loop.new_event_loop) as runner:
-            runner.run(make_calls(is_eager=is_eager))
-            print(f"{4 * AT_ONCE} calls {mode} on {loop.__name__}")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    warnings.simplefilter("ignore", AlphaWarning)
+    for loop, is_eager in itertools.product((asyncio, uvloop), (False, True)):
+        with asyncio.Runner(loop_factory=loop.new_event_loop) as runner:
+            runner.run(make_calls(is_eager=is_eager and sys.version_info >= (3, 12)))

@@ -9,30 +9,41 @@ allows. Needs `pip install uv`. Unknown arguments are pytest's.
 """
 
 import argparse
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Final
 
-from tests.support.processes import ROOT, passed_on
+from tests.support.processes import ROOT
+
+UV: Final = (sys.executable, "-m", "uv")
+MODES: Final = ((), ("-OO",), ("-X", "dev", "-W", "error::ResourceWarning"))
+"""Options of Python with which `modes` runs."""
+
+
+def run(*command: object, cwd: Path = ROOT) -> None:
+    subprocess.run([*map(str, command)], check=True, cwd=cwd)  # noqa: S603 - our own
 
 
 def check(interpreter: str, *, resolution: str, arguments: list[str]) -> None:
     """Build, install and test; a step that fails raises `CalledProcessError`."""
     with tempfile.TemporaryDirectory() as folder:
         dist, home, constraints = (Path(folder, name) for name in ("dist", "venv", "constraints"))
-        passed_on("uv", "build", "-q", "--out-dir", dist, ROOT)
+        run(*UV, "build", "-q", "--out-dir", dist, ROOT)
         (wheel,), (sdist,) = dist.glob("*.whl"), dist.glob("*.tar.gz")
-        passed_on("tar", "-xf", sdist, "-C", folder)
+        run("tar", "-xf", sdist, "-C", folder)
         source = Path(folder, sdist.name.removesuffix(".tar.gz"))
-        passed_on("uv", "venv", "-q", "--python", interpreter, home)
+        run(*UV, "venv", "-q", "--python", interpreter, home)
         python = home / "bin" / "python"
         options = ("-q", "--python", python, "--extra", "test", "--resolution", resolution)
-        passed_on("uv", "pip", "compile", *options, "-o", constraints, source / "pyproject.toml")
+        run(*UV, "pip", "compile", *options, "-o", constraints, source / "pyproject.toml")
         wanted = ("-c", constraints, f"{wheel}[test]")
-        passed_on("uv", "pip", "install", "-q", "--python", python, *wanted)
+        run(*UV, "pip", "install", "-q", "--python", python, *wanted)
         # Behind everything that is installed, so that the sdist's packages shadow no wheel's.
-        passed_on(python, "-P", source / "tests/tools/modes.py", cwd=source)
-        passed_on(python, "-P", "-m", "pytest", "--import-mode=append", *arguments, cwd=source)
+        for mode in MODES:
+            run(python, "-P", *mode, source / "tests/tools/modes.py", cwd=source)
+        run(python, "-P", "-m", "pytest", "--import-mode=append", *arguments, cwd=source)
 
 
 if __name__ == "__main__":
