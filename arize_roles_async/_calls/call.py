@@ -52,7 +52,6 @@ class _Doubt(IntEnum):
 
 # The statuses that the reference documents for a change that was made, and 200 for a create.
 _DOCUMENTED: Final = {"POST": {200, 201}, "PATCH": {200}, "DELETE": {204}}
-_UNAUTHORIZED: Final = 401
 _RETRIED: Final = frozenset({429, 502, 503, 504})
 _RETRIED_READS: Final = _RETRIED | {500}
 _NOT_DONE: Final = {429, 503}
@@ -121,6 +120,10 @@ class Exchange(msgspec.Struct, eq=False, gc=False):
     last_429: errors.RateLimitError | None = None
     in_flight: bool = False
     """It may have reached the service."""
+
+
+NO_EXCHANGE: Final = Exchange()
+"""That of every call before it sends something: one, since making it takes time."""
 
 
 class Call(msgspec.Struct, eq=False):
@@ -259,8 +262,7 @@ class Call(msgspec.Struct, eq=False):
         self, failure: errors.StatusError, now: float
     ) -> Retry | FindOutcome | None:
         """Take a refusal; None is the result of a deletion that an earlier attempt made."""
-        is_unauthorized = failure.status == _UNAUTHORIZED and failure.from_service
-        if is_unauthorized and len(self.keys) == 1:
+        if isinstance(failure, errors.AuthenticationError) and len(self.keys) == 1:
             self.exchange.in_flight = False
             # The key failed, and not the request.
             self.exchange.uncounted += 1

@@ -1,5 +1,6 @@
 """A client without methods: its options, its end, and the calls that its methods begin."""
 
+import math
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -12,9 +13,10 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from arize_roles_async._calls.api_key import ApiKey, KeySource
-from arize_roles_async._calls.call import Collection, TimeLimit, retry_delay
+from arize_roles_async._calls.call import NO_EXCHANGE, Collection, TimeLimit, retry_delay
 from arize_roles_async._calls.driver import DrivenCall, Shared
 from arize_roles_async._calls.protocol import Client
+from arize_roles_async._calls.queue import BACKGROUND
 from arize_roles_async._values import errors
 from arize_roles_async._values.options import Options, RetryPolicy, Timeouts, check_seconds
 from arize_roles_async._wire.secrets import takes_secrets
@@ -169,6 +171,27 @@ class BaseClient(Client, Generic[_L_co]):
     def _begin(
         self, operation: str, collection: Collection | None = None
     ) -> TimeLimit[DrivenCall[_L_co]]:
-        """Begin a call, and return the block that it runs in."""
+        """Begin a call, perhaps as a part of another one, and return the block that it runs in."""
         driver = self._shared.driver_now(self._driver)
-        return driver.begin(collection or self._collection, operation, self._options, self._whole)
+        transport, options, whole = driver.transport, self._options, self._whole
+        # A part of a call under way may begin although the client is closing.
+        if whole is None or whole.driver.transport is not transport:
+            driver.check_state()
+        now, key, total = transport.now(), driver.key_source.fixed, options.timeouts.total
+        call = DrivenCall(
+            collection or self._collection,
+            operation,
+            options,
+            now,
+            next(driver.slots.turns) + BACKGROUND * options.background,
+            () if key is None else (key,),
+            math.inf if total is None else now + total,
+            exchange=NO_EXCHANGE,
+            driver=driver,
+            lookup=driver.lookup,
+        )
+        if whole is not None:
+            call.whole, call.attempts = whole, whole.attempts
+            call.deadline = min(call.deadline, now + whole.deadline - whole.now())
+        limit = call.time_limit = transport.time_limit(call)
+        return limit

@@ -19,14 +19,13 @@ from arize_roles_async._calls.call import (
     FindOutcome,
     Outcome,
     Retry,
-    TimeLimit,
 )
 from arize_roles_async._calls.pace import Pace
-from arize_roles_async._calls.queue import BACKGROUND, Queue, Slots, Waiter
+from arize_roles_async._calls.queue import Queue, Slots, Waiter
 from arize_roles_async._calls.transport import Event, Transport
 from arize_roles_async._values import errors
 from arize_roles_async._values.models import ListResponse, Model
-from arize_roles_async._values.options import Options, check_count
+from arize_roles_async._values.options import check_count
 from arize_roles_async._values.requests import PageRequest
 from arize_roles_async._values.text import one_line
 from arize_roles_async._wire.decode import decode_item, decode_page
@@ -45,8 +44,6 @@ _L_co = TypeVar("_L_co", covariant=True)
 _TOO_MANY: Final = 429
 _MAX_TITLE: Final = 100
 _MAX_DRIVERS: Final = 1_000
-_NO_EXCHANGE: Final = Exchange()
-"""That of every call before it sends something: one, since making it takes time."""
 
 
 class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
@@ -295,38 +292,6 @@ class Driver(Generic[_L_co]):
         if self.queue.queues is not self.slots.queues:
             self.queue = Queue(self.slots, self.queue.pace)
             self.lookup = self._new_lookup()
-
-    def begin(
-        self,
-        collection: Collection,
-        operation: str,
-        options: Options,
-        whole: DrivenCall[object] | None,
-    ) -> TimeLimit[DrivenCall[_L_co]]:
-        """Begin a call, perhaps as a part of another one, and return the block that it runs in."""
-        transport = self.transport
-        # A part of a call under way may begin although the client is closing.
-        if whole is None or whole.driver.transport is not transport:
-            self.check_state()
-        now, key = transport.now(), self.key_source.fixed
-        total = options.timeouts.total
-        call = DrivenCall(
-            collection,
-            operation,
-            options,
-            now,
-            next(self.slots.turns) + BACKGROUND * options.background,
-            () if key is None else (key,),
-            math.inf if total is None else now + total,
-            exchange=_NO_EXCHANGE,
-            driver=self,
-            lookup=self.lookup,
-        )
-        if whole is not None:
-            call.whole, call.attempts = whole, whole.attempts
-            call.deadline = min(call.deadline, now + whole.deadline - whole.now())
-        limit = call.time_limit = transport.time_limit(call)
-        return limit
 
     async def ask_key(self, call: DrivenCall[object]) -> bool:
         """Have a call send the key that there is now; return whether it is another one."""
