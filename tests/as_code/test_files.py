@@ -181,21 +181,6 @@ class TestRefusing:
             f'file:23: roles."C".previously."Twice": {twice}',
         ]
 
-    @pytest.mark.parametrize(
-        ("given", "message"),
-        [
-            ({"roles": 5}, "roles: must be a list of DeclaredRole objects, not int"),
-            ({"roles": [5]}, "roles: must hold DeclaredRole objects, not int"),
-            ({"absent": "x"}, "absent: must be a list of names, not str"),
-            ({"new_permissions": 5}, "new_permissions: must be a list of permissions, not int"),
-        ],
-    )
-    def test_arguments(self, given: dict[str, Any], message: str) -> None:
-        """A declaration that is made of anything else is refused, too."""
-        with pytest.raises(ValidationError) as caught:
-            Declaration(**given)
-        assert str(caught.value) == message
-
 
 MARK = "\ufeff"
 FORMS: dict[str, Callable[[str], str]] = {

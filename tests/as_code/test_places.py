@@ -368,17 +368,6 @@ async def test_checksum(account: FakeAccount) -> None:
         await apply(FakeRolesClient(account), wanted[0], expected=reviewed)
 
 
-async def test_other_client(account: FakeAccount) -> None:
-    """A client of roles alone is refused."""
-
-    class Roles:
-        def __init__(self) -> None:
-            self.list = FakeRolesClient(account).list
-
-    with pytest.raises(ValidationError, match="must be a client with role_bindings and directory"):
-        await plan(Roles(), Declaration(places=[place()]))  # type: ignore[arg-type]
-
-
 FILE = """
 anchor = "Um9sZTpWaWV3ZXI="
 
@@ -414,16 +403,6 @@ def test_two_files(tmp_path: Path) -> None:
     with pytest.raises(ValidationError) as caught:
         load(tmp_path)
     assert len(caught.value.violations) == 4
-
-
-def test_record() -> None:
-    """A place that is made by hand is checked, too."""
-    wrong: Any = {"users": ["a@b"]}
-    with pytest.raises(ValidationError, match="users: must be a mapping, not list"):
-        DeclaredPlace(space="S", **wrong)
-    other: Any = {"only": "yes"}
-    with pytest.raises(ValidationError, match="only: must be true or false"):
-        Declaration(places=[DeclaredPlace(space="S", **other)])
 
 
 async def test_export(account: FakeAccount) -> None:

@@ -1,9 +1,10 @@
 """Plans: the comparison of an account with a declaration, and its text."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from itertools import permutations
-from typing import Any, cast
+from types import SimpleNamespace
+from typing import Any, Final
 from unittest.mock import AsyncMock, Mock
 
 import attrs
@@ -15,15 +16,17 @@ from arize_roles_async import ValidationError
 from arize_roles_async.as_code import (
     Change,
     Declaration,
+    DeclaredPlace,
     DeclaredRole,
     Plan,
     PlanError,
+    apply,
     compare,
     export,
     loads,
     plan,
 )
-from arize_roles_fake import FakeAccount, FakeRolesClient, make_role
+from arize_roles_fake import FakeAccount, FakeRolesClient
 from tests.as_code.accounts import (
     MIXED,
     account_of,
@@ -294,11 +297,33 @@ def test_other_checksum() -> None:
     assert len({plan.checksum for plan in plans}) == 7
 
 
-async def test_arguments() -> None:
+WRONG: Any = 5
+PLACE: Final = DeclaredPlace(space="S", only=WRONG)
+ARGUMENTS: Final[dict[str, Callable[[Any], Any]]] = {
+    "declaration: must be a Declaration": lambda roles: plan(roles, WRONG),
+    "on_change: must be a function": lambda roles: apply(roles, MIXED, on_change=AsyncMock()),
+    "roles: must be a list of roles": lambda _: compare(WRONG, MIXED),
+    "roles: must be a list of DeclaredRole objects": lambda _: Declaration(roles=WRONG),
+    "roles: must hold DeclaredRole objects": lambda _: Declaration(roles=[WRONG]),
+    "absent: must be a list of names": lambda _: Declaration(absent="x"),
+    "new_permissions: must be a list of perm": lambda _: Declaration(new_permissions=WRONG),
+    "users: must be a mapping": lambda _: DeclaredPlace(space="S", users=WRONG),
+    'spaces."S".only: must be true or false': lambda _: Declaration(places=[PLACE]),
+}
+
+
+@pytest.mark.parametrize("message", ARGUMENTS)
+async def test_arguments(message: str) -> None:
     """Arguments of other types are refused, and nothing is asked of the account."""
-    roles, wrong = FakeRolesClient(), cast("Any", "roles.toml")
-    with pytest.raises(ValidationError, match=r"^declaration: must be a Declaration, not str$"):
-        await plan(roles, wrong)
+    roles = FakeRolesClient()
+    with pytest.raises(ValidationError) as caught:
+        await ARGUMENTS[message](roles)
+    assert str(caught.value).startswith(message)
     assert roles.account.calls == ()
-    with pytest.raises(ValidationError, match=r"^roles: must be a list of roles, not Role$"):
-        compare(cast("Any", make_role()), Declaration())
+
+
+async def test_other_client() -> None:
+    """Places need a client with more than roles."""
+    roles: Any = SimpleNamespace(list=FakeRolesClient().list)
+    with pytest.raises(ValidationError, match="must be a client with role_bindings and directory"):
+        await plan(roles, Declaration(places=[DeclaredPlace(space="ML")]))
