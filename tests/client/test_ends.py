@@ -31,74 +31,61 @@ from tests.support.sizes import sized
 
 pytestmark = pytest.mark.arize_roles(unused_faults="allow")
 
-Calls = dict[str, Callable[[Any, FakeAccount, int], Awaitable[object]]]
-
 USERS: Final = ("", "ada@x.org", "eve@x.org", "bob@x.org")
 """Those of the first call, of the second and of the third."""
 
 
-def place(account: FakeAccount, number: int) -> dict[str, Any]:
-    user, space = account.id(USERS[number]), account.id("Space:ML")
-    return {"user_id": user, "resource_type": "SPACE", "resource_id": space}
-
-
 def role_id(account: FakeAccount, name: str) -> str:
-    role = account.role(name)
-    assert role is not None
-    return role.id
+    return next(each.id for each in account.roles if each.name == name)
 
 
-def binding_id(account: FakeAccount, number: int) -> str:
+def place(account: FakeAccount, number: int, space: str, role: str | None = None) -> dict[str, Any]:
+    given = {"resource_type": "SPACE", "resource_id": account.id(space)}
+    given |= {} if role is None else {"role_id": role_id(account, role)}
+    return {"user_id": account.id(USERS[number]), **given}
+
+
+def bound(account: FakeAccount, number: int) -> dict[str, str]:
     """Return the ID of the user's binding on the other space."""
     user = account.id(USERS[number])
-    return next(each.id for each in account.bindings() if each.user_id == user)
+    return {"binding_id": next(x.id for x in account.bindings() if x.user_id == user)}
 
 
-ROLES: Final[Calls] = {
-    "list": lambda c, _, __: c.list(limit=2).all(),
-    "get": lambda c, _, n: c.get(role=f"Role {n}"),
-    "create": lambda c, _, n: c.create(name=f"New {n}", permissions=["ROLE_READ"]),
-    "update": lambda c, _, n: c.update(role=f"Role {n}", description="Changed."),
-    "delete": lambda c, _, n: c.delete(role=f"Role {n}"),
-}
-BINDINGS: Final[Calls] = {
-    "list": lambda c, _, __: c.role_bindings.list(resource_type="SPACE", limit=2).all(),
-    "get": lambda c, a, n: c.role_bindings.get(binding_id=binding_id(a, n)),
-    "create": lambda c, a, n: c.role_bindings.create(**place(a, n), role_id=role_id(a, "Role 1")),
-    "update": lambda c, a, n: c.role_bindings.update(
-        binding_id=binding_id(a, n), role_id=role_id(a, "Role 1")
+METHODS: Final[dict[str, Callable[[Any, FakeAccount, int], Awaitable[object]]]] = {
+    "RolesClient.list": lambda c, _, __: c.list(limit=2).all(),
+    "RolesClient.get": lambda c, _, n: c.get(role=f"Role {n}"),
+    "RolesClient.create": lambda c, _, n: c.create(name=f"New {n}", permissions=["ROLE_READ"]),
+    "RolesClient.update": lambda c, _, n: c.update(role=f"Role {n}", description="Changed."),
+    "RolesClient.delete": lambda c, _, n: c.delete(role=f"Role {n}"),
+    "RoleBindingsClient.list": lambda c, _, __: c.role_bindings.list(
+        resource_type="SPACE", limit=2
+    ).all(),
+    "RoleBindingsClient.get": lambda c, a, n: c.role_bindings.get(**bound(a, n)),
+    "RoleBindingsClient.create": lambda c, a, n: c.role_bindings.create(
+        **place(a, n, "Space:ML", "Role 1")
     ),
-    "delete": lambda c, a, n: c.role_bindings.delete(binding_id=binding_id(a, n)),
-    "ensure": lambda c, a, n: c.role_bindings.ensure(**place(a, n), role_id=role_id(a, "Role 2")),
-    "remove": lambda c, a, n: c.role_bindings.remove(
-        **{**place(a, n), "resource_id": a.id("Space:Ops")}
+    "RoleBindingsClient.update": lambda c, a, n: c.role_bindings.update(
+        **bound(a, n), role_id=role_id(a, "Role 1")
     ),
-    "find": lambda c, a, n: anext(
+    "RoleBindingsClient.delete": lambda c, a, n: c.role_bindings.delete(**bound(a, n)),
+    "RoleBindingsClient.ensure": lambda c, a, n: c.role_bindings.ensure(
+        **place(a, n, "Space:ML", "Role 2")
+    ),
+    "RoleBindingsClient.remove": lambda c, a, n: c.role_bindings.remove(**place(a, n, "Space:Ops")),
+    "RoleBindingsClient.find": lambda c, a, n: anext(
         c.role_bindings.find(user_id=a.id(USERS[n]), role_id=role_id(a, "Bound"))
     ),
-}
-DIRECTORY: Final[Calls] = {
-    "users": lambda c, _, __: c.directory.users(limit=2).all(),
-    "spaces": lambda c, _, __: c.directory.spaces(limit=1).all(),
-    "projects": lambda c, _, __: c.directory.projects(in_space="ML", limit=1).all(),
-    "get_user": lambda c, _, n: c.directory.get_user(user=USERS[n]),
-    "get_space": lambda c, _, __: c.directory.get_space(space="ML"),
-    "get_project": lambda c, _, __: c.directory.get_project(project="churn", in_space="ML"),
-}
-BY_NAME: Final[Calls] = {
-    "ensure": lambda c, _, n: c.by_name.ensure(user=USERS[n], role=f"Role {n}", space="Ops"),
-    "remove": lambda c, _, n: c.by_name.remove(user=USERS[n], space="Ops"),
-    "find": lambda c, _, n: c.by_name.find(user=USERS[n]),
-}
-METHODS: Final = {
-    f"{protocol.__name__}.{name}": call
-    for protocol, calls in (
-        (RolesClient, ROLES),
-        (RoleBindingsClient, BINDINGS),
-        (Directory, DIRECTORY),
-        (ByName, BY_NAME),
-    )
-    for name, call in calls.items()
+    "Directory.users": lambda c, _, __: c.directory.users(limit=2).all(),
+    "Directory.spaces": lambda c, _, __: c.directory.spaces(limit=1).all(),
+    "Directory.projects": lambda c, _, __: c.directory.projects(in_space="ML", limit=1).all(),
+    "Directory.get_user": lambda c, _, n: c.directory.get_user(user=USERS[n]),
+    "Directory.get_space": lambda c, _, __: c.directory.get_space(space="ML"),
+    "Directory.get_project": lambda c, _, __: c.directory.get_project(
+        project="churn", in_space="ML"
+    ),
+    "ByName.ensure": lambda c, _, n: c.by_name.ensure(user=USERS[n], role=f"Role {n}", space="Ops"),
+    "ByName.remove": lambda c, _, n: c.by_name.remove(user=USERS[n], space="Ops"),
+    "ByName.find": lambda c, _, n: c.by_name.find(user=USERS[n]),
 }
 
 
@@ -110,29 +97,15 @@ def test_every_method(protocol: type) -> None:
     assert {f"{protocol.__name__}.{name}" for name in named} <= METHODS.keys()
 
 
-def calm(_: FakeAccount) -> None:
-    """Let nothing fail."""
-
-
-def busy(account: FakeAccount) -> None:
-    account.fail("any", 429, retry_after=2)
-
-
-def ill(account: FakeAccount) -> None:
-    account.fail("any", 503, skip=1)
-
-
-def lossy(account: FakeAccount) -> None:
-    for change in ("create", "update", "delete"):
-        for operation in (change, f"role_bindings.{change}"):
-            account.fail(operation, "lost", times=3, when="after")  # type: ignore[arg-type]
-
-
-def locked(account: FakeAccount) -> None:
-    account.fail("any", 401)
-
-
-WEATHERS: Final = [calm, busy, ill, lossy, locked]
+LOST: Final[list[Any]] = ["create", "update", "delete"]
+LOST.extend([f"role_bindings.{change}" for change in LOST])
+WEATHERS: Final[dict[str, Callable[[FakeAccount], object]]] = {
+    "calm": lambda _: None,
+    "busy": lambda account: account.fail("any", 429, retry_after=2),
+    "ill": lambda account: account.fail("any", 503, skip=1),
+    "lossy": lambda account: [account.fail(x, "lost", times=3, when="after") for x in LOST],
+    "locked": lambda account: account.fail("any", 401),
+}
 
 
 def filled() -> FakeAccount:
@@ -146,7 +119,6 @@ def filled() -> FakeAccount:
 
 
 State = frozenset[tuple[object, ...]]
-Weather = Callable[[FakeAccount], None]
 End = Callable[[Any, "asyncio.Task[object]"], Coroutine[Any, Any, None]]
 
 
@@ -159,14 +131,14 @@ def state(account: FakeAccount) -> State:
 class Trio:
     """Three calls of a method at once, of which something ends one, or all."""
 
-    def __init__(self, connect: Connect, weather: Weather, method: str) -> None:
+    def __init__(self, connect: Connect, weather: str, method: str) -> None:
         self.account = filled()
         self.before = state(self.account)
-        weather(self.account)
+        WEATHERS[weather](self.account)
         self._connect = connect
         self._call = METHODS[method]
-        self._key = self.key if weather is locked else self.account.api_key
-        self._is_long = weather is locked or method.endswith(SEVERAL)
+        self._key = self.key if weather == "locked" else self.account.api_key
+        self._is_long = weather == "locked" or method.endswith(SEVERAL)
         self._late: asyncio.Task[object] | None = None
         """That of the call whose time runs out."""
 
@@ -280,7 +252,7 @@ def is_made(outcome: object) -> bool | None:
 
 async def effect(connect: Connect, method: str, number: int) -> tuple[State, State]:
     """Return what a call adds and what it takes away, if nothing ends it."""
-    alone = Trio(connect, calm, method)
+    alone = Trio(connect, "calm", method)
     async with connect(alone.account) as client:
         await METHODS[method](client, alone.account, number)
     after = state(alone.account)
@@ -292,7 +264,7 @@ EFFECTS: Final[dict[str, list[tuple[State, State]]]] = {}
 
 
 async def check(
-    connect: Connect, weather: Weather, method: str, end: End, steps: Iterable[int]
+    connect: Connect, weather: str, method: str, end: End, steps: Iterable[int]
 ) -> None:
     effects = EFFECTS.get(method) or [await effect(connect, method, n) for n in (1, 2, 3)]
     EFFECTS[method] = effects
@@ -309,7 +281,7 @@ async def check(
                 assert removed <= after, seen
                 assert not added & after, seen
         is_at_once = end in (close, close_twice, cancel_close) and trio.is_early
-        if is_at_once and method == "RolesClient.create" and weather is calm:
+        if is_at_once and method == "RolesClient.create" and weather == "calm":
             # It had no slot yet.
             assert isinstance(outcomes[2], ClientStateError), seen
         # The others end as if nothing had happened; so do all, if they are given time.
@@ -317,7 +289,7 @@ async def check(
         spared = [each for each in outcomes if each is not outcomes[ended]] if is_one else []
         if end is close_gently and trio.are_begun and not method.endswith(SEVERAL):
             spared = outcomes
-        assert all(is_made(each) or weather is lossy for each in spared), seen
+        assert all(is_made(each) or weather == "lossy" for each in spared), seen
         assert not any(isinstance(each, asyncio.CancelledError) for each in spared), seen
         if trio.is_over and ended:
             return
@@ -325,19 +297,19 @@ async def check(
 
 MOMENTS: Final = [
     (method, weather, end)
-    for (m, method), (w, weather), (e, end) in itertools.product(
-        *map(enumerate, (METHODS, WEATHERS, ENDS))
-    )
+    for m, method in enumerate(METHODS)
+    for w, weather in enumerate(WEATHERS)
+    for e, end in enumerate(ENDS)
     if sized((m + 2 * w - e) % len(ENDS) == 0, True)  # noqa: FBT003
 ]
 """In a sample each method in each weather, each with another end."""
 
 
 @pytest.mark.parametrize(("method", "weather", "end"), MOMENTS)
-async def test_in_process(method: str, weather: Weather, end: End) -> None:
+async def test_in_process(method: str, weather: str, end: End) -> None:
     """A call that is ended at any step has made its change, or not, as its outcome says."""
     await check(
-        in_process, weather, method, end, range(0, 400, sized(7 if weather is calm else 22, 1))
+        in_process, weather, method, end, range(0, 400, sized(7 if weather == "calm" else 22, 1))
     )
 
 
@@ -345,7 +317,7 @@ async def test_in_process(method: str, weather: Weather, end: End) -> None:
 @pytest.mark.parametrize("method", ["RolesClient.create", "RolesClient.get", "ByName.ensure"])
 async def test_over_http(method: str, end: End) -> None:
     """So it is over sockets."""
-    await check(over_http, calm, method, end, range(0, 400, sized(31, 1)))
+    await check(over_http, "calm", method, end, range(0, 400, sized(31, 1)))
 
 
 @both_clients
