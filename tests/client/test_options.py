@@ -14,6 +14,7 @@ from inspect import signature
 from itertools import pairwise
 from types import NoneType
 from typing import Any, get_args, get_origin, get_type_hints
+from unittest.mock import Mock
 
 import attrs
 import pytest
@@ -45,26 +46,14 @@ def bounds(policy: RetryPolicy, *attempts: int) -> list[float | None]:
     return [retry_delay(policy, BROKEN, attempt=attempt, change=False) for attempt in attempts]
 
 
-class TestBackoff:
-    """The wait after a failure that does not say how long it lasts."""
-
-    @pytest.fixture(autouse=True)
-    def longest(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def highest(low: float, high: float) -> float:
-            assert low == 0.0
-            return high
-
-        monkeypatch.setattr(random, "uniform", highest)
-
-    def test_default(self) -> None:
-        """Three attempts, after the first at most half a second, then twice that, 8 s at most."""
-        assert bounds(RetryPolicy(), 1, 2, 3) == [0.5, 1.0, None]
-        assert bounds(RetryPolicy(attempts=9), 4, 5, 6, 8, 9) == [4.0, 8.0, 8.0, 8.0, None]
-
-    def test_most_doublings(self) -> None:
-        """It doubles sixty times at most, so that no number of attempts is too large."""
-        policy = RetryPolicy(attempts=10_000, backoff=1.0, max_backoff=1e30)
-        assert bounds(policy, 60, 61, 62, 5000) == [2.0**59, 2.0**60, 2.0**60, 2.0**60]
+def test_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wait is at most half a second, then twice that, 8 s at most; it doubles 60 times."""
+    monkeypatch.setattr(random, "uniform", uniform := Mock(side_effect=max))
+    assert bounds(RetryPolicy(), 1, 2, 3) == [0.5, 1.0, None]
+    assert bounds(RetryPolicy(attempts=9), 4, 5, 6, 8, 9) == [4.0, 8.0, 8.0, 8.0, None]
+    policy = RetryPolicy(attempts=10_000, backoff=1.0, max_backoff=1e30)
+    assert bounds(policy, 60, 61, 62, 5000) == [2.0**59, 2.0**60, 2.0**60, 2.0**60]
+    assert {each.args[0] for each in uniform.mock_calls} == {0.0}
 
 
 BAD: dict[type, list[Any]] = {

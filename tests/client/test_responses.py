@@ -1,4 +1,4 @@
-"""Response objects: data and back, introspection, repr, and Python's own protocols."""
+"""Response objects and permissions: data and back, repr, and Python's own protocols."""
 
 import json
 import sys
@@ -61,34 +61,26 @@ BARE_DATA = {
     "created_at": "2026-01-01T00:00:00+00:00",
     "updated_at": "2026-01-01T00:00:00+00:00",
 }
+UNKNOWN = UnknownPermission("DATASET_EXAMPLE_TELEPORT")
 PAGE_DATA = {
     "roles": [ROLE_DATA, BARE_DATA],
     "pagination": {"has_more": True, "next_cursor": "bmV4dA=="},
 }
 
 
-@pytest.mark.parametrize("model", models())
-def test_every_model(model: type[Model]) -> None:
-    """Every field of every model is in its data, and comes back."""
-    value, data = example(model)
-    assert value.to_dict() == data
-    assert model.from_dict(data) == value == model.from_json(json.dumps(data))
+EXAMPLES = [*map(example, models()), (ROLE, ROLE_DATA), (BARE, BARE_DATA), (PAGE, PAGE_DATA)]
 
 
 class TestData:
     """Data and back."""
 
-    @pytest.mark.parametrize(
-        ("response", "data"), [(ROLE, ROLE_DATA), (BARE, BARE_DATA), (PAGE, PAGE_DATA)]
-    )
-    def test_both_ways(self, response: Model, data: dict[str, Any]) -> None:
-        """A response turns into data or a line of JSON, without what is absent, and back."""
-        kind = type(response)
-        assert response.to_dict() == data == json.loads(response.to_json())
-        assert "\n" not in response.to_json()
-        assert kind.from_dict(data) == response
-        assert kind.from_json(json.dumps(data)) == response
-        assert kind.from_json(json.dumps(data).encode()) == response
+    @pytest.mark.parametrize(("model", "data"), EXAMPLES)
+    def test_both_ways(self, model: Model, data: dict[str, Any]) -> None:
+        """Every model turns into data or a line of JSON, without what is absent, and back."""
+        assert model.to_dict() == data == json.loads(model.to_json())
+        assert "\n" not in model.to_json()
+        for text in (json.dumps(data), json.dumps(data).encode()):
+            assert model.from_json(text) == model.from_dict(data) == model
 
     def test_decoded(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """An answer of a newer service is decoded in one step, without the slow way."""
@@ -201,6 +193,31 @@ def test_fields() -> None:
 def test_repr(response: Model, shown: str) -> None:
     """The repr is one line: of a text it shows 40 characters, and of a page a few names."""
     assert repr(response) == shown
+
+
+@pytest.mark.parametrize(
+    ("permission", "resource", "action"),
+    [
+        (Permission.DATASET_EXAMPLE_ANNOTATE, "DATASET_EXAMPLE", "ANNOTATE"),
+        (Permission.USER_PERMISSION_UPDATE, "USER_PERMISSION", "UPDATE"),
+        (UNKNOWN, "DATASET_EXAMPLE", "TELEPORT"),
+        (UnknownPermission("SOLO"), "", "SOLO"),
+    ],
+)
+def test_parts(permission: Permission | UnknownPermission, resource: str, action: str) -> None:
+    """A permission knows its resource and action."""
+    assert (permission.resource, permission.action) == (resource, action)
+
+
+def test_unknown() -> None:
+    """An unknown permission is its identifier, and says what it is; by hand it is none."""
+    assert UNKNOWN == str(UNKNOWN) == f"{UNKNOWN}" == UNKNOWN.value == "DATASET_EXAMPLE_TELEPORT"
+    assert type(str(UNKNOWN)) is str
+    assert hash(UNKNOWN) == hash("DATASET_EXAMPLE_TELEPORT")
+    assert (UNKNOWN.is_known, Permission.ROLE_READ.is_known) == (False, True)
+    assert repr(UNKNOWN) == "UnknownPermission('DATASET_EXAMPLE_TELEPORT')"
+    with pytest.raises(ValueError, match=r"."):
+        Permission("PROJECT_TELEPORT")
 
 
 def test_sequence() -> None:
