@@ -10,20 +10,20 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
 import attrs
 import msgspec
 
 from arize_roles_async._directory.models import Project, Space, User
-from arize_roles_async._values.text import type_name
 from arize_roles_async._values.writing import write_file
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
-from arize_roles_async._wire.secrets import Secret
+from arize_roles_async._wire.secrets import Secret, takes_secrets
 from arize_roles_fake._account.assertions import Assertions
 from arize_roles_fake._account.contents import PREDEFINED_ROLES, Contents, check_key
 from arize_roles_fake._account.script import Script
+from arize_roles_fake._service.arguments import without_none
 from arize_roles_fake._service.assumptions import DEFAULT, Assumptions
 from arize_roles_fake._service.ids import Ids, tenant_of
 from arize_roles_fake._service.service import answer as answer_of
@@ -101,11 +101,8 @@ class FakeAccount(Contents, Script, Assertions):
         users: Iterable[str] | None = None,
         resources: Iterable[str] | None = None,
     ) -> None:
-        key = Secret(f"fake-{os.urandom(8).hex()}" if api_key is None else api_key)
-        del api_key  # A traceback may show the variables of this frame.
+        key = f"fake-{os.urandom(8).hex()}" if api_key is None else api_key
         check_key(key)
-        if not isinstance(cast("object", assumptions), Assumptions):
-            raise TypeError(f"assumptions must be Assumptions, not {type_name(assumptions)}")
         for name, given in {"users": users, "resources": resources}.items():
             if isinstance(given, str):
                 raise TypeError(f"{name} must be a list, not the string {given!r}")
@@ -113,15 +110,13 @@ class FakeAccount(Contents, Script, Assertions):
         self._clock = clock or (lambda: datetime.now(UTC))
         self._state = State(self.now, assumptions, self._next_page_size)
         self._log = deque(maxlen=_MAX_CALLS)
-        # A traceback of this error would show the key among the data below.
-        self._limit_custom_roles(max_custom_roles)
         self._initial = AccountData(
             roles=PREDEFINED_ROLES if predefined else (),
             max_custom_roles=max_custom_roles,
             users=None if users is None else tuple(users),
             resources=None if resources is None else tuple(resources),
-            keys={key.reveal(): None},
-            tenant=tenant_of(key.reveal()),
+            keys={key: None},
+            tenant=tenant_of(key),
         )
         self._scripted = []
         self._set_up()
@@ -137,11 +132,8 @@ class FakeAccount(Contents, Script, Assertions):
         running_recorder().keys.update(self._state.keys)
 
     def __repr__(self) -> str:
-        try:
-            tenant, roles = self._state.ids.tenant, len(self._records.roles)
-            return f"<FakeAccount {tenant} of {roles} roles, asked {len(self._log)} times>"
-        except AttributeError:
-            return "<FakeAccount>"  # Its arguments were invalid, and a traceback may show it.
+        tenant, roles = self._state.ids.tenant, len(self._records.roles)
+        return f"<FakeAccount {tenant} of {roles} roles, asked {len(self._log)} times>"
 
     def reset(self) -> None:
         """Return the account to its state when it was made or loaded, without time added since.
@@ -207,6 +199,7 @@ class FakeAccount(Contents, Script, Assertions):
         return text
 
     @classmethod
+    @without_none
     def load(
         cls,
         source: str | Path,
@@ -226,7 +219,7 @@ class FakeAccount(Contents, Script, Assertions):
             OSError: The file cannot be read.
         """
         with account_file.loaded(source) as data:
-            for key in map(Secret, data.keys or ()):
+            for key in data.keys or ():
                 check_key(key)
             if assumptions is None:
                 settings = (f"{name}={value}" for name, value in data.assumptions.items())
@@ -401,11 +394,14 @@ class FakeAccount(Contents, Script, Assertions):
         return (answer, None) if fault is None else failed_answer(fault, answer)
 
 
-for _part in (Contents, Script, Assertions):
-    for _name, _method in vars(_part).items():
-        if inspect.isfunction(_method):
+_TAKE_KEYS: Final = {"__init__", "add_key", "remove_key"}
+for _part in (FakeAccount, Contents, Script, Assertions):
+    for _name, _method in [*vars(_part).items()]:
+        if inspect.isfunction(_method) and (_name in _TAKE_KEYS or _name[0] != "_"):
             # An error about its arguments shows this name.
             inspect.unwrap(_method).__qualname__ = f"FakeAccount.{_name}"
+            _method = without_none(_method)
+            setattr(FakeAccount, _name, takes_secrets(_method) if _name in _TAKE_KEYS else _method)
 
 
 def keys_of(account: FakeAccount) -> Keys:

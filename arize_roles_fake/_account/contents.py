@@ -410,14 +410,12 @@ class Contents:
                 a space nor a project, or is given without `grants`.
             TypeError: The permissions are one string.
         """
-        secret = Secret(key)
-        del key  # A traceback may show the variables of this frame.
-        check_key(secret)
+        check_key(key)
         if on is not None and grants is None:
             raise ValueError("on adds permissions to grants, so grants must be given, such as ()")
         with self._lock:
-            self._state.keys[secret.reveal()] = self._grants(grants, on)
-            running_recorder().keys.add(secret.reveal())
+            self._state.keys[key] = self._grants(grants, on)
+            running_recorder().keys.add(key)
 
     def _grants(
         self,
@@ -443,13 +441,11 @@ class Contents:
         Raises:
             KeyError: There is no such key.
         """
-        secret = Secret(key)
-        del key  # A traceback may show the variables of this frame.
         with self._lock:
-            if secret.reveal() not in self._state.keys:
+            if key not in self._state.keys:
                 raise KeyError("there is no such API key")
-            del self._state.keys[secret.reveal()]
-            self._removed_keys.add(secret.reveal())
+            del self._state.keys[key]
+            self._removed_keys.add(key)
 
     def _limit_custom_roles(self, count: int | None) -> None:
         if not (count is None or is_count(count)):
@@ -458,7 +454,7 @@ class Contents:
         self._state.max_custom_roles = count
 
 
-def check_key(key: Secret[str]) -> None:
+def check_key(key: str) -> None:
     """Raise `ValueError` if no header can carry an API key."""
-    if (flaw := api_key_flaw(key)) is not None:
+    if (flaw := api_key_flaw(Secret(key))) is not None:
         raise ValueError(f"a key {flaw}")

@@ -22,6 +22,7 @@ from arize_roles_fake._server.control import (
     refused,
 )
 from arize_roles_fake._server.web_page import HEADERS, web_page
+from arize_roles_fake._service.arguments import without_none
 from arize_roles_fake._service.wire import MAX_REQUEST
 from arize_roles_fake._testing.faults import Reply, reply_of
 from arize_roles_fake._testing.recorder import urls
@@ -159,6 +160,7 @@ class RolesServer:
     url: str
     """The URL of the server, once it runs."""
 
+    @without_none
     def __init__(
         self, account: FakeAccount | None = None, *, host: str = "127.0.0.1", port: int = 0
     ) -> None:

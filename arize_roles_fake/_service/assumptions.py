@@ -9,6 +9,8 @@ from typing import Any, Final, Literal, get_args, get_type_hints
 
 import attrs
 
+from arize_roles_fake._service.arguments import without_none
+
 
 @attrs.frozen(kw_only=True)
 class Assumptions:
@@ -99,6 +101,7 @@ class Assumptions:
         return {field.name: get_args(hints[field.name]) for field in attrs.fields(Assumptions)}
 
     @classmethod
+    @without_none
     def parse(cls, settings: Iterable[str]) -> "Assumptions":
         """Return the assumptions that texts such as `predefined_refusal=400` describe.
 

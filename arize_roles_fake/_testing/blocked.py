@@ -8,6 +8,7 @@ from typing import Final
 import anyio
 
 from arize_roles_async._values.errors import ClientStateError
+from arize_roles_fake._service.arguments import without_none
 from arize_roles_fake._testing.loops import call_soon, running_loop
 from arize_roles_fake._testing.received import Matcher
 
@@ -28,6 +29,7 @@ class Blocked:
         self._wakers: list[Callable[[], object]] = []
         """Each wakes a task that waits, in the task's own event loop."""
 
+    @without_none
     async def reached(self, number: int = 1, *, timeout: float = 10.0) -> None:  # noqa: ASYNC109
         """Wait until so many requests have been kept open.
 

@@ -15,6 +15,7 @@ from arize_roles_async._values.permissions import (
     known_permission,
 )
 from arize_roles_async._values.requests import text_flaw
+from arize_roles_fake._service.arguments import without_none
 from arize_roles_fake._service.ids import encode_id
 
 _CREATED: Final = datetime(2026, 1, 1, tzinfo=UTC)
@@ -35,6 +36,7 @@ class RoleFields(TypedDict, total=False):
     """The time of its last change; `created_at` by default."""
 
 
+@without_none
 def make_role(
     *,
     name: str = "Role",
@@ -113,7 +115,7 @@ class SuspiciousPermissionWarning(UserWarning):
 def warn_of_misspelled(permissions: Iterable[str]) -> None:
     """Warn of each unknown permission that is a letter off a known one.
 
-    The warning shows the line that called the caller of this function.
+    The warning shows the line that called the caller of this function, which is `without_none`.
     """
     for permission in permissions:
         if known_permission(permission):
@@ -123,7 +125,7 @@ def warn_of_misspelled(permissions: Iterable[str]) -> None:
             warnings.warn(
                 f"{permission!r} is not a known permission; did you mean {near}?",
                 SuspiciousPermissionWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
 
 
