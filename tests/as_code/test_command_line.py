@@ -10,7 +10,6 @@ import shlex
 import sys
 import threading
 import tomllib
-from collections.abc import Callable
 from importlib import import_module
 from itertools import combinations_with_replacement
 from pathlib import Path
@@ -36,13 +35,7 @@ def test_round(shell: Shell) -> None:
         f"{TEXT}{''.join(MADE)}",
         'note: not declared: "Undeclared"\n',
     )
-    assert shell.status("plan --exit-code roles.toml") == 1  # One role is not declared.
-    shell.write("others.toml", 'ignored = ["Undeclared"]')
-    assert shell.status("plan --exit-code roles.toml others.toml") == 0
-    status, exported, _ = shell("export")
-    assert status == 0
-    assert {role.name for role in as_code.loads(exported).roles} == DONE
-    assert set(contents(shell.account)) == DONE
+    assert {role.name for role in as_code.loads(shell("export")[1]).roles} == DONE
 
 
 def test_scripts() -> None:
@@ -214,54 +207,47 @@ class TestApply:
         assert shell(command) == (2, "", f"{TEXT}error: nothing was changed: {why}\n")
 
 
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
+@pytest.mark.parametrize(
+    ("is_terminal", "command", "number", "text"),
+    [
+        (False, "apply --yes roles.toml", 2, "waiting for 0 s: an answer\n"),
+        (True, "apply --yes roles.toml", 3, "\r\x1b[Kmade 0 of 3"),
+        (True, "plan roles.toml", 2, "\r\x1b[Kread pages: 1 of roles"),
+        (True, "who", 2, "\r\x1b[Kread pages: 1 of role bindings"),
+    ],
+)
+def test_progress(
+    shell: Shell,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    is_terminal: bool,
+    command: str,
+    number: int,
+    text: str,
+) -> None:
+    """While an answer is late, a line says what is waited for, or how far a run on a terminal is.
 
+    A terminal's line is written over; the log is as before.
+    """
+    stream, shown = io.StringIO(), threading.Event()
 
-class TestProgress:
-    """While a request is answered late, the standard error shows what the run waits for."""
+    def write(given: str) -> int:
+        io.StringIO.write(stream, given)
+        if text in stream.getvalue():
+            shown.set()
+        return len(given)
 
-    @pytest.fixture
-    def late(self, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-        def plant(number: int, stream: io.StringIO, until: str) -> None:
-            shown = threading.Event()
-
-            def write(text: str) -> int:
-                if until in text:
-                    shown.set()
-                return io.StringIO.write(stream, text)
-
-            monkeypatch.setattr(stream, "write", write)
-            monkeypatch.setattr(sys, "stderr", stream)
-            monkeypatch.setattr("arize_roles_async.__main__._PERIOD", 0.001)
-            shell.account.acts = {number: lambda: shown.wait(30)}
-
-        return plant
-
-    def test_wait(self, shell: Shell, late: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ANN401
-        """A wait that is long has one line, with what for and how long."""
-        monkeypatch.setattr("arize_roles_async.__main__._LONG", 0.0)
-        late(2, stream := io.StringIO(), "waiting for 0 s: an answer")
-        assert shell.status("apply --yes roles.toml") == 0
-        waiting, note = dict.fromkeys(stream.getvalue().splitlines())
-        assert (waiting, note[:19]) == ("waiting for 0 s: an answer", "note: not declared:")
-
-    @pytest.mark.parametrize(
-        ("command", "number", "text"),
-        [
-            ("apply --yes roles.toml", 3, "made 0 of 3"),
-            ("plan roles.toml", 2, "read pages: 1 of roles"),
-            ("who", 2, "read pages: 1 of role bindings"),
-        ],
-    )
-    def test_terminal(self, shell: Shell, late: Any, command: str, number: int, text: str) -> None:  # noqa: ANN401
-        """On a terminal a line that is written over shows how far it is; the log is as before."""
-        late(number, stream := Terminal(), f"\r\x1b[K{text}")
-        assert shell.status(command) == 0
-        logger = logging.getLogger("arize_roles_async")
-        assert (logger.level, logger.handlers) == (logging.NOTSET, [])
-        assert stream.getvalue().rpartition("note: ")[0].endswith("\r\x1b[K") or command != "who"
+    monkeypatch.setattr(stream, "write", write)
+    monkeypatch.setattr(stream, "isatty", lambda: is_terminal)
+    monkeypatch.setattr(sys, "stderr", stream)
+    for name, seconds in {"_PERIOD": 0.001, "_LONG": 60.0 * is_terminal}.items():
+        monkeypatch.setattr(f"arize_roles_async.__main__.{name}", seconds)
+    shell.account.acts = {number: lambda: shown.wait(30)}
+    assert shell.status(command) == 0
+    assert shown.is_set()
+    logger = logging.getLogger("arize_roles_async")
+    assert (logger.level, logger.handlers) == (logging.NOTSET, [])
+    assert command != "who" or "\r\x1b[Knote: " in stream.getvalue()
 
 
 class TestPlan:
@@ -397,7 +383,7 @@ class TestWho:
         return shell
 
     def test_text(self, bound: Shell) -> None:
-        """It prints a line for each role binding that matches, in columns, or JSON."""
+        """It prints a line for each role binding that matches, in columns."""
         churn = "ada@example.com  Same{}  project 'churn' in space 'ML'\n"
         lines = {
             "": (
@@ -413,41 +399,34 @@ class TestWho:
             left = f"; those that the key may not see are left out{none}\n"
             note = f"note: {shown.count('@')} role binding{'s' * (shown.count('@') != 1)}{left}"
             assert bound(f"who {options}") == (0, shown, note)
-        (found,) = json.loads(bound("who --role 'Data Analyst' --format json")[1])["role_bindings"]
-        assert (found["user"], found["resource"]) == ("ada@example.com", "ML")
-        status, output, errors = bound("who --role Anlyst")
-        assert (status, output) == (2, "")
-        assert errors.startswith("error: no role is named 'Anlyst'")
 
     @pytest.mark.parametrize(
-        "name",
+        ("name", "field"),
         [
-            *("a\xa0b", "\U0001f469\u200d\U0001f467", "a##[b", "##teamcity[c", "::d"),
-            *('"', "a\r\nb", "a\nb", "\x1b[2J", "\x7f", "\x85", "\u2028", "\u202ea"),
-            *("\0", "\\u0041", " ", "d\u200b"),
+            *(
+                (name, name)
+                for name in (
+                    *("a\xa0b", "\U0001f469\u200d\U0001f467", "a##[b", "##teamcity[c", "::d"),
+                    *('"', "a\r\nb", "a\nb", "\x1b[2J", "\x7f", "\x85", "\u2028", "\u202ea"),
+                    *("\0", "\\u0041", " ", "d\u200b", "a, b - c = d; e"),
+                )
+            ),
+            *((name, f"'{name}") for name in ("=1", "+1", "-1", "@SUM(A1)", " =1", "\uff1d1")),
+            *(("x;=1", "x;'=1"), ("=1; =1", "'=1;' =1")),
         ],
         ids=ascii,
     )
-    def test_data(self, bound: Shell, name: str) -> None:
-        """What a program reads from JSON and CSV is the name, whatever is in it."""
+    def test_data(
+        self, bound: Shell, monkeypatch: pytest.MonkeyPatch, name: str, field: str
+    ) -> None:
+        """A program reads from JSON and CSV what the name is; before what a spreadsheet would run
+        is an apostrophe."""
+        monkeypatch.setattr(sys, "stderr", None)  # As after `2>&-`.
         bound.account.add_space(name, id=bound.account.id("Space:ML"))
         command = "who --role 'Data Analyst' --format"
         (found,) = json.loads(bound(f"{command} json")[1])["role_bindings"]
         (row,) = csv.DictReader(io.StringIO(bound(f"{command} csv")[1], newline=""))
-        assert (found["resource"], row["resource"]) == (name, name)
-        assert row == {**dict.fromkeys(row, ""), **found}
-
-    def test_csv(self, bound: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Every field is a column; an apostrophe is before what a spreadsheet would run."""
-        monkeypatch.setattr(sys, "stderr", None)  # As after `2>&-`.
+        assert found["resource"] == name
+        assert row == {**dict.fromkeys(row, ""), **found, "resource": field}
         heading = "id,role_id,user_id,resource_type,resource_id,created_at,updated_at,"
-        for name, field in {
-            "a, b - c = d; e": '"a, b - c = d; e"',
-            **{name: f"'{name}" for name in ("=1", "+1", "-1", "@SUM(A1)", " =1", "\uff1d1")},
-            "x;=1": "x;'=1",
-            "=1; =1": "'=1;' =1",
-        }.items():
-            bound.account.add_space(name, id=bound.account.id("Space:ML"))
-            _, output, _ = bound("who --role 'Data Analyst' --format csv")
-            assert output.startswith(f"{heading}user,role,resource,in_space\n")
-            assert output.endswith(f",ada@example.com,Data Analyst,{field},\n")
+        assert ",".join(row) == f"{heading}user,role,resource,in_space"
