@@ -166,7 +166,7 @@ class AnyClient(Suite):
             for item in await self._items(client):
                 for number in range(len(self._unsure(copied, item))):
                     retry, attempts = next(turns)
-                    copied = copied.with_options(retry=retry).with_options(name="A")
+                    copied = copied.with_options(retry=retry, name="A")
                     operation, call = self._unsure(copied, item)[number]
                     await self._finds(copied, [item])
                     async with self.lost_changes():

@@ -143,21 +143,23 @@ class LosesSlots(Wrapper):
 
 
 class SharesCalls(Wrapper):
-    """Makes equal calls at the same moment once; the end of the first caller ends them all."""
+    """Makes equal calls at the same moment once, and ends it with one caller, the first or not."""
 
-    def __init__(self, inner: Any) -> None:
+    def __init__(self, inner: Any, *, ends_with_first: bool) -> None:
         super().__init__(inner)
+        self._ends_with_first = ends_with_first
         self.under_way: dict[str, asyncio.Task[Any]] = {}
 
     async def get(self, **target: Any) -> Any:
         call = repr(target)
-        if call in self.under_way:
-            return await self.under_way[call]
-        self.under_way[call] = asyncio.ensure_future(self.inner.get(**target))
+        is_first = call not in self.under_way
+        if is_first:
+            self.under_way[call] = asyncio.ensure_future(self.inner.get(**target))
+        task = self.under_way[call]
         try:
-            return await self.under_way[call]
+            return await (task if is_first is self._ends_with_first else asyncio.shield(task))
         finally:
-            del self.under_way[call]
+            self.under_way.pop(call, None)
 
 
 class TakesNoneForUnset(Wrapper):
@@ -309,6 +311,8 @@ PLANTED: Final[dict[str, Callable[[Any], Wrapper]]] = {
     "RemembersByKind": lambda inner: Keeps(inner, "get_space", "space", memory_of=type),
     "SendsAgain": lambda inner: Repeats(inner, OutcomeUnknownError),
     "DeletesTwice": lambda inner: Repeats(inner, RolesError),
+    "SharesFirstCall": lambda inner: SharesCalls(inner, ends_with_first=True),
+    "SharesLaterCall": lambda inner: SharesCalls(inner, ends_with_first=False),
     "NeverEnds": lambda inner: Lists(inner, "list", without_end),
     "ListsByChange": lambda inner: Lists(inner, "list", by_change),
     "ListsBothTypes": lambda inner: Lists(inner, "list", both_types),
@@ -318,7 +322,7 @@ PLANTED: Final[dict[str, Callable[[Any], Wrapper]]] = {
     **{
         each.__name__: each
         for each in (
-            *(SkipsNoop, LosesSlots, SharesCalls, TakesNoneForUnset, NotesItsKey, KeepsItsKey),
+            *(SkipsNoop, LosesSlots, TakesNoneForUnset, NotesItsKey, KeepsItsKey),
             *(LooksAtOnePage, KeepsTheRole, BindsAgain, SharesItsWalk),
         )
     },
