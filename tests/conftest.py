@@ -4,7 +4,6 @@ import socket
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from importlib import import_module
 
 import coverage
 import pytest
@@ -101,7 +100,6 @@ def pytest_collection() -> Generator[None, object, object]:
     # Imports count, also those of modules that only a test would import.
     for package in (arize_roles_async, arize_roles_fake):
         modules_of(package)
-        import_module(f"{package.__name__}.__main__")
     # What this makes stays for good, so the garbage collector need not look at it.
     gc.disable()
     with paused():

@@ -3,10 +3,10 @@
 import errno
 import os
 import re
+import resource
 import stat
 import tempfile
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -17,11 +17,12 @@ import arize_roles_async
 import arize_roles_fake
 from arize_roles_async._values.writing import write_file
 from arize_roles_fake import FakeAccount
-from tests.support.full_disk import ROOM, full_disk
 
 CALLS = (os.open, os.chown, os.chmod, os.replace)
 """What `write_file` calls: the moments at which a reader may look, or something may stop it."""
 FULL = ("disk", "full")
+ROOM = 4_096
+"""Bytes that a file can have on a disk that is full."""
 ENDS = [None, FULL, *((call.__name__, when) for call in CALLS for when in ("before", "after"))]
 on_posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes and owners")
 
@@ -66,14 +67,17 @@ def test_moments(
         return watched_call
 
     old, seen, beside = state(), {state()}, set[int]()
-    umask = os.umask(0o022)
-    with monkeypatch.context() as patch, full_disk() if end == FULL else nullcontext():
+    umask, (most, ever) = os.umask(0o022), resource.getrlimit(resource.RLIMIT_FSIZE)
+    with monkeypatch.context() as patch:
         for call in CALLS:
             patch.setattr(os, call.__name__, watched(call))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (ROOM if end == FULL else most, ever))
         try:
             write_file(path, data, mode=given)
         except (OSError, KeyboardInterrupt) as error:
             failure = error
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (most, ever))
     os.umask(umask)
     wanted = next(each for each in (given, before, 0o644) if each is not None)
     new = (data, wanted) if failure is None or end == ("replace", "after") else old

@@ -4,7 +4,6 @@ import ast
 import inspect
 import re
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -17,12 +16,7 @@ from tests.support.modules import modules_of
 
 ROOT: Final = Path(__file__).parents[2]
 README: Final = (ROOT / "README.md").read_text("utf-8")
-MODULES: Final = (
-    *modules_of(arize_roles_async),
-    import_module("arize_roles_async.__main__"),
-    *modules_of(arize_roles_fake),
-    import_module("arize_roles_fake.__main__"),
-)
+MODULES: Final = (*modules_of(arize_roles_async), *modules_of(arize_roles_fake))
 
 
 @attrs.frozen
