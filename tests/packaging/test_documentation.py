@@ -44,6 +44,7 @@ from arize_roles_async._calls.call import retry_delay
 from arize_roles_async._values.errors import STATUS_ERRORS, status_error_class
 from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer
 from arize_roles_fake.__main__ import main
+from tests.support.clients import ONCE, create, over
 from tests.support.documentation import README, ROOT, Docstring, docstrings, examples, pages
 from tests.support.raw_http import http_response, scripted
 from tests.support.serving import Served, serving
@@ -272,9 +273,8 @@ def raising(error: Exception) -> Call:
         raise error
 
     async def run(*_: object) -> None:
-        async with aiohttp.ClientSession(middlewares=[middleware]) as session:
-            client = AiohttpRolesClient("key", session=session, retry=RetryPolicy(attempts=1))
-            await client.create(name="B", permissions=["ROLE_READ"])
+        async with over("https://127.0.0.1:9", middleware) as client:
+            await create(client)
 
     return run
 
@@ -285,40 +285,33 @@ async def in_threads(client: FakeRolesClient, _: object) -> None:
     await asyncio.to_thread(lambda: asyncio.run(client.list().all()))
 
 
+def once(client: FakeRolesClient, account: FakeAccount) -> Any:  # noqa: ANN401
+    """List roles without a second attempt."""
+    account.fail("list", 429)
+    return client.with_options(retry=ONCE).list()
+
+
+CLIENT: Final = AiohttpRolesClient
+ODD: Final = aiohttp.ClientResponseError(cast("Any", None), (), status=404)
 KEYS: Final = itertools.cycle(("old", "new")).__next__
 FILE: Final = as_code.loads('absent = ["A"]')
 RAISED: Final[list[tuple[str, str, Call]]] = [
-    ("api-keys", "Any other is a", lambda _c, _a: AiohttpRolesClient("\u00e9")),
+    ("api-keys", "Any other is a", lambda *_: CLIENT("\u00e9")),
     ("api-keys", "A second 401 is an", lambda _, a: FakeRolesClient(a, api_key=KEYS).list()),
     ("api-keys", "raises a", lambda _, a: FakeRolesClient(a, api_key=lambda: str(1 / 0)).list()),
     ("bulk-work", "with a", lambda c, a: (a.fail("list", 429, retry_after=99), c.list())[1]),
     ("closing", "ends in a", meanwhile(lambda c, _: c.aclose(), "list", lambda c, _: c.list())),
     ("closing", "was sent in an", meanwhile(lambda c, _: c.aclose(), "update", update)),
-    ("configuration", "wrong value raises a", lambda _c, _a: AiohttpRolesClient("key", region="")),
-    (
-        "configuration",
-        "at once with a",
-        lambda c, a: (
-            a.fail("list", 429),
-            c.with_options(retry=RetryPolicy(attempts=1)).list(),
-        )[1],
-    ),
-    (
-        "configuration",
-        "=False` raises a",
-        lambda _c, _a: AiohttpRolesClient("key", ca_file="f", verify=False),
-    ),
+    ("configuration", "wrong value raises a", lambda *_: CLIENT("key", region="")),
+    ("configuration", "at once with a", once),
+    ("configuration", "=False` raises a", lambda *_: CLIENT("key", ca_file="f", verify=False)),
     ("errors-and-retries", "ends in a", lambda c, a: (a.fail("list", 503, times=3), c.list())[1]),
     ("errors-and-retries", "``` -", failing("lost", times=3)),
     ("errors-and-retries", "reading the account. - A", failing(404, body="<html>")),
     ("errors-and-retries", "changed nothing: a", failing(429, body="<html>", times=None)),
     ("errors-and-retries", ", and a", lambda c, _: c.delete(role="none")),
     ("errors-and-retries", "or an `OSError`: a", raising(OSError())),
-    (
-        "errors-and-retries",
-        "an answer is a",
-        raising(aiohttp.ClientResponseError(cast("Any", None), (), status=404)),
-    ),
+    ("errors-and-retries", "an answer is a", raising(ODD)),
     ("errors-and-retries", "before a change was sent, a", raising(KeyError())),
     ("failures", "`role_bindings.delete` ends in", unbind),
     ("paging", "It ends in an", lambda c, a: (a.shorten_pages(*[0] * 100), c.list().all())[1]),
