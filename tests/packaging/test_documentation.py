@@ -48,6 +48,7 @@ from tests.support.clients import ONCE, create, over
 from tests.support.documentation import README, ROOT, Docstring, docstrings, examples, pages
 from tests.support.raw_http import http_response, scripted
 from tests.support.serving import Served, serving
+from tests.tools import pictures
 
 # Loaded for good: pytester forgets the modules that a page loads, and these load once a process.
 assert pd
@@ -62,6 +63,7 @@ INI = "[pytest]\nasyncio_default_fixture_loop_scope = function\nfilterwarnings =
 PAGES = pages()
 DOCSTRINGS = list(docstrings())
 FIGURES = tomllib.loads((ROOT / "tests/data/figures.toml").read_text("utf-8"))
+SECURITY = tomllib.loads((ROOT / "tests/data/security.toml").read_text("utf-8"))
 IS_TEST = re.compile(r"^(async )?def test_", re.MULTILINE)
 
 # What the reader of a docstring has at hand.
@@ -296,15 +298,15 @@ ODD: Final = aiohttp.ClientResponseError(cast("Any", None), (), status=404)
 KEYS: Final = itertools.cycle(("old", "new")).__next__
 FILE: Final = as_code.loads('absent = ["A"]')
 RAISED: Final[list[tuple[str, str, Call]]] = [
-    ("api-keys", "Any other is a", lambda *_: CLIENT("\u00e9")),
+    ("api-keys", "Any other is a", lambda _c, _a: CLIENT("\u00e9")),
     ("api-keys", "A second 401 is an", lambda _, a: FakeRolesClient(a, api_key=KEYS).list()),
     ("api-keys", "raises a", lambda _, a: FakeRolesClient(a, api_key=lambda: str(1 / 0)).list()),
     ("bulk-work", "with a", lambda c, a: (a.fail("list", 429, retry_after=99), c.list())[1]),
     ("closing", "ends in a", meanwhile(lambda c, _: c.aclose(), "list", lambda c, _: c.list())),
     ("closing", "was sent in an", meanwhile(lambda c, _: c.aclose(), "update", update)),
-    ("configuration", "wrong value raises a", lambda *_: CLIENT("key", region="")),
+    ("configuration", "wrong value raises a", lambda _c, _a: CLIENT("key", region="")),
     ("configuration", "at once with a", once),
-    ("configuration", "=False` raises a", lambda *_: CLIENT("key", ca_file="f", verify=False)),
+    ("configuration", "=False` raises a", lambda _c, _a: CLIENT("k", ca_file="f", verify=False)),
     ("errors-and-retries", "ends in a", lambda c, a: (a.fail("list", 503, times=3), c.list())[1]),
     ("errors-and-retries", "``` -", failing("lost", times=3)),
     ("errors-and-retries", "reading the account. - A", failing(404, body="<html>")),
@@ -539,3 +541,32 @@ def test_links() -> None:
         for page in pages:
             links(page)
             assert re.match(r"# \w", page.read_text("utf-8")), page
+
+
+@pytest.mark.parametrize(
+    ("picture", "draw"), [(pictures.PLAN, pictures.plan), (pictures.REPORT, pictures.report)]
+)
+def test_picture(picture: Path, draw: Callable[[], str]) -> None:
+    """A picture shows what the command prints today."""
+    assert picture.read_text("utf-8").splitlines() == draw().splitlines()
+
+
+def sentences(text: str) -> list[str]:
+    """Return the sentences of a page, without its headings and examples."""
+    text = re.sub(r"(?ms)^```.*?^```$|^#.*?$", "\n", text)
+    blocks = (" ".join(each.split()) for each in re.split(r"\n\s*\n|\n(?=- )", text))
+    found = [re.split(r"(?<=[.:])\s+(?=[A-Z`])", each.removeprefix("- ")) for each in blocks]
+    return [each for block in found for each in block if each]
+
+
+@pytest.mark.parametrize("page", SECURITY)
+def test_security(page: str) -> None:
+    """Each sentence about security is listed, and the tests that hold it are there."""
+    text = (ROOT / page).read_text("utf-8")
+    if page == "README.md":
+        text = text.partition("## Security\n")[2].partition("\n## ")[0]
+    for sentence, (beginning, tests) in zip(sentences(text), SECURITY[page].items(), strict=True):
+        assert sentence.startswith(beginning)
+        for name in tests.split():
+            file, _, test = name.partition(":")
+            assert f"def {test}(" in (ROOT / f"tests/client/test_{file}.py").read_text("utf-8")

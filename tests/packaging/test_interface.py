@@ -1,11 +1,17 @@
 """The public interface: what can be called, with which arguments and defaults; the commands."""
 
 import inspect
+import os
+import re
 from importlib import import_module
 from typing import get_type_hints
 
 import pytest
 
+from arize_roles_async import RolesClient, RolesError
+from arize_roles_async._aiohttp import config
+from arize_roles_async._roles.requests import ROLES
+from arize_roles_async._values import errors
 from tests.tools.interface import FILE, MODULES, helps, interface, missing, names
 
 NAMES = [(module, name) for module, it in MODULES.items() for name in it.__all__]
@@ -57,3 +63,31 @@ def test_changed(before: str, after: str, wanted: set[str]) -> None:
     """The entry of a change has the names of the difference, as code and whole."""
     assert names(before, after) == wanted
     assert missing("`C2`, `k`, C and `--comment-file`", wanted) == sorted(wanted - {"k"})
+
+
+def test_errors() -> None:
+    """A new error, such as one for another status, is a public name."""
+    ours = (each for each in vars(errors).values() if isinstance(each, type))
+    named = {each.__name__ for each in ours if issubclass(each, RolesError)}
+    assert named <= {*MODULES["arize_roles_async"].__all__}
+
+
+def test_operations() -> None:
+    """The protocol has every operation, and nothing else that asks the service."""
+    methods = {name for name, _ in inspect.getmembers(RolesClient, inspect.isfunction)}
+    operations = {*ROLES.operations}
+    assert {each for each in methods if each[0] != "_"} == operations | {"aclose", "with_options"}
+
+
+def test_environment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of every variable that configures a client, the fixture `arize_env` has its own value.
+
+    Two stay, which say whom to trust: other programs read them, too, and its server is plain http.
+    """
+    names = {*re.findall(r'"([A-Z]+(?:_[A-Z]+)+)"', inspect.getsource(config))}
+    assert names >= {"ARIZE_API_KEY", "ARIZE_BASE_URL", "SSL_CERT_FILE"}
+    for name in names:
+        monkeypatch.setenv(name, "a developer's own")
+    request.getfixturevalue("arize_env")
+    left = {name for name in names if os.environ.get(name) == "a developer's own"}
+    assert left == {"REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"}
