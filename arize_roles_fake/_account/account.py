@@ -47,7 +47,7 @@ from arize_roles_fake._testing.account_file import (
 )
 from arize_roles_fake._testing.blocked import Blocked
 from arize_roles_fake._testing.call_log import LoggedCall
-from arize_roles_fake._testing.fault_rules import DELIVERIES, WHOLE, Breakage
+from arize_roles_fake._testing.fault_rules import DELIVERIES, WHOLE, Breakage, counted
 from arize_roles_fake._testing.faults import (
     ClientCall,
     InProcessRequest,
@@ -132,8 +132,8 @@ class FakeAccount(Contents, Script, Assertions):
         running_recorder().keys.update(self._state.keys)
 
     def __repr__(self) -> str:
-        tenant, roles = self._state.ids.tenant, len(self._records.roles)
-        return f"<FakeAccount {tenant} of {roles} roles, asked {len(self._log)} times>"
+        roles, asked = counted(len(self._records.roles), "role"), counted(len(self._log), "time")
+        return f"<FakeAccount {self._state.ids.tenant} of {roles}, asked {asked}>"
 
     def reset(self) -> None:
         """Return the account to its state when it was made or loaded, without time added since.
