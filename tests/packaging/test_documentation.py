@@ -7,6 +7,7 @@ import functools
 import gzip
 import inspect
 import itertools
+import json
 import logging
 import pkgutil
 import re
@@ -487,7 +488,7 @@ def test_retried(column: int, change: bool) -> None:  # noqa: FBT001 - a paramet
 
 
 async def test_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """The page on logging has every field of the records."""
+    """The page on logging has every field of the records, and its formatter writes them."""
     account = FakeAccount()
     account.fail("list", 503)
     account.fail("list", 429)
@@ -497,6 +498,10 @@ async def test_logged(caplog: pytest.LogCaptureFixture) -> None:
     assert {name for record in caplog.records for name in vars(record)} - usual == {
         *codes(CLIENT_GUIDE / "logging.md", "field")
     }
+    names: dict[str, Any] = {}
+    exec(PAGES["arize_roles_async/guide/logging.md"].partition("\nhandler =")[0], names)  # noqa: S102 - our own text
+    written = [json.loads(names["JsonFormatter"]().format(each)) for each in caplog.records]
+    assert {each.get("arize_status") for each in written} == {None, 503, 429, 200}
 
 
 def test_method_help() -> None:
