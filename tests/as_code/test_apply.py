@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import quote
 
 import attrs
@@ -248,8 +248,8 @@ class TestWaiting:
         a rate limit refuses counts less, and a wait that the time does not allow ends the run."""
         account = account_of("A", "B")
         account.fail("update", fault, times=None, retry_after=5)
-        began = account.now()
-        await ended(FakeRolesClient(account, **{"timeout": None, **options}), UPDATE)
+        began, given = account.now(), cast("Any", {"timeout": None, **options})
+        await ended(FakeRolesClient(account, **given), UPDATE)
         assert len(account.calls_of("update")) == attempts
         assert (account.now() - began).total_seconds() >= seconds
 
