@@ -17,7 +17,7 @@ from arize_roles_async import (
     RolesTimeoutError,
     Timeouts,
 )
-from tests.support.clients import LENT, ONCE, create, over, own_or_lent, trying_once
+from tests.support.clients import LENT, ONCE, create, own_or_lent, trying_once
 from tests.support.raw_http import PAGE, http_response, scripted
 from tests.support.tls import Authority
 
@@ -92,11 +92,10 @@ async def test_session(*, in_url: bool) -> None:
     async with scripted(REFUSAL) as proxy:
         url = proxy.url.replace("//", "//user:wrong-one@") if in_url else proxy.url
         auth = None if in_url else aiohttp.BasicAuth("user", "wrong-one")
-        async with over("https://localhost:9", proxy=url, proxy_auth=auth) as roles:
-            with pytest.raises(RolesConnectionError) as caught:
-                await roles.list()
+        of_session = {"proxy": url, "proxy_auth": auth}
+        error = await failed("https://localhost:9", lent=True, of_session=of_session)
     place = proxy.url.removeprefix("http://")
-    assert str(caught.value) == f"GET /v2/roles: the proxy {place} {REFUSED}"
+    assert str(error) == f"POST /v2/roles: the proxy {place} {REFUSED}"
 
 
 async def test_tunnel() -> None:

@@ -38,20 +38,13 @@ async def test_counted(failing: Literal["list", "update"], free: list[int], fail
     assert max(call.attempt for call in account.calls) == max(counts.values())
 
 
-@pytest.mark.parametrize(("asked", "calls"), [(20, {11, 12}), (21, {1})])
-@pytest.mark.arize_roles(unused_faults="allow")
-async def test_max_retry_after(asked: int, calls: set[int]) -> None:
-    """A longer wait than the ceiling surfaces at once; others are waited out for five minutes."""
+async def test_rate_limited() -> None:
+    """A rate limit is waited out for five minutes, however often it refuses the request."""
     account = account_at_noon()
-    account.fail("list", RateLimitError, retry_after=asked, times=2)
-    policy = RetryPolicy(attempts=2, max_retry_after=20.0)
-    roles = FakeRolesClient(account, retry=policy, timeout=3600.0)
-
-    with pytest.raises(RateLimitError) as caught:
-        await roles.list()
-
-    assert caught.value.retry_after == float(asked)
-    assert len(account.calls) in calls
+    account.fail("list", RateLimitError, retry_after=20)
+    with pytest.raises(RateLimitError):
+        await FakeRolesClient(account, retry=RetryPolicy(attempts=2), timeout=3600.0).list()
+    assert len(account.calls) in {11, 12}
 
 
 @pytest.mark.parametrize("failure", ["refused", "unreachable"])

@@ -10,14 +10,13 @@ from arize_roles_async import (
     ConflictError,
     NotFoundError,
     OutcomeUnknownError,
-    RetryPolicy,
     RoleBinding,
     RoleBindingsClient,
     StatusError,
     ValidationError,
 )
 from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient
-from tests.support.clients import Act, account_at_noon, answer, meddled
+from tests.support.clients import ONCE, Act, account_at_noon, answer, meddled
 
 USER = "VXNlcjphZGE="  # User:ada
 SPACE = "U3BhY2U6MQ=="  # Space:1
@@ -118,33 +117,20 @@ class TestEnsure:
         with pytest.raises(kind, match=why):
             await getattr(other, method)(**TARGET, **role)
 
-    @pytest.mark.parametrize(
-        ("is_there", "failure", "requests"),
-        [
-            (False, None, "list create"),
-            (True, None, "list update list"),
-            (True, 409, "list update list"),
-        ],
-    )
+    @pytest.mark.parametrize("failure", [None, 404, 409])
     async def test_other_refusal(
-        self,
-        account: FakeAccount,
-        bindings: RoleBindingsClient,
-        *,
-        is_there: bool,
-        failure: Any,  # noqa: ANN401 - as in `fail`
-        requests: str,
+        self, account: FakeAccount, bindings: RoleBindingsClient, failure: int | None
     ) -> None:
         """The error for a role that is not there, or a conflict of an update, names no right."""
-        if is_there:
-            bind(account)
         if failure:
+            bind(account)
+        if failure == 409:
             account.fail("role_bindings.update", failure)
-        role_id = EDITOR if failure else "Um9sZTowOm5vbmU="
-        with pytest.raises(ConflictError if failure else NotFoundError) as caught:
+        role_id = EDITOR if failure == 409 else "Um9sZTowOm5vbmU="
+        with pytest.raises(ConflictError if failure == 409 else NotFoundError) as caught:
             await bindings.ensure(**TARGET, role_id=role_id)
         assert "ROLE_BINDING" not in str(caught.value)
-        assert asked(account) == requests.split()
+        assert asked(account) == (["list", "update", "list"] if failure else ["list", "create"])
 
     @pytest.mark.parametrize(
         ("act", "requests"),
@@ -233,10 +219,7 @@ async def test_find(
 
 async def test_padding(account: FakeAccount) -> None:
     """An ID without its padding is the same ID, also of what a lost request may have made."""
-    bindings, made = (
-        FakeRolesClient(account, retry=RetryPolicy(attempts=1)).role_bindings,
-        bind(account),
-    )
+    bindings, made = FakeRolesClient(account, retry=ONCE).role_bindings, bind(account)
     bare = {"role_id": ANALYST.rstrip("="), "resource_id": SPACE.rstrip("=")}
     assert [each async for each in bindings.find(**bare)] == [made]
     for operation in ("role_bindings.create", "role_bindings.update"):
