@@ -13,13 +13,15 @@ from pathlib import Path
 import pytest
 
 from arize_roles_fake import RolesServer
-from tests.support.processes import ran
+from tests.support.documentation import ROOT, examples
+from tests.support.processes import clean_environment, ran
 
 INTERPRETER = os.environ.get("ARIZE_CLIENT_PYTHON") or (
     sys.executable if importlib.util.find_spec("arize") else None
 )
 HAS_AX = INTERPRETER is not None and Path(INTERPRETER).with_name("ax").exists()
 NODE_FOLDER = Path(os.environ.get("ARIZE_CLIENT_NODE", ""))
+SERVING = ROOT / "arize_roles_fake" / "guide" / "serving.md"
 TOOLS = Path(__file__).parents[1] / "tools"
 pytestmark = pytest.mark.slow
 
@@ -51,28 +53,31 @@ def test_round(arize_env: RolesServer) -> None:
     arize_env.account.assert_bindings({("VXNlcjphZGE=", "U3BhY2U6MQ=="): "Second"})
 
 
-@pytest.fixture
-def role_ids(arize_env: RolesServer) -> list[str]:
-    """Return the IDs of two roles of the served account."""
-    return [arize_env.account.add_role(name, ["ROLE_READ"]).id for name in ("First", "Second")]
-
-
 @pytest.mark.skipif(
     not HAS_AX, reason="beside the interpreter of ARIZE_CLIENT_PYTHON is no command line ax"
 )
-def test_ax(role_ids: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`ax` gives, lists, reads, changes and takes a role binding."""
-    monkeypatch.setenv("HOME", str(tmp_path))
-    round_ = str(TOOLS / "official_ax_round.py")
-    assert passes(str(INTERPRETER), round_, *role_ids)
+def test_ax(arize_env: RolesServer, tmp_path: Path) -> None:
+    """With the profile of the guide, `ax`, which is made of Arize's own client, lists roles."""
+    arize_env.account.add_role("Analyst")
+    (profile,) = [text for text in examples(SERVING.read_text("utf-8"), "toml") if "auth" in text]
+    file = tmp_path / ".arize" / "profiles" / "fake.toml"
+    file.parent.mkdir(parents=True)
+    profile = profile.replace("127.0.0.1:8000", arize_env.url.removeprefix("http://"))
+    file.write_text(profile.replace("fake-api-key", arize_env.api_key), "utf-8")
+    env = clean_environment() | {"HOME": str(tmp_path)}
+    for command in ("profiles use fake", "roles list"):
+        done = ran(Path(str(INTERPRETER)).with_name("ax"), *command.split(), env=env, timeout=300)
+        assert done.returncode == 0, done.stderr
+    assert "Analyst" in done.stdout
 
 
 @pytest.mark.skipif(
     not NODE_FOLDER.joinpath("node_modules", "@arizeai").exists() or shutil.which("node") is None,
     reason="ARIZE_CLIENT_NODE names no folder with @arizeai/ax-client, or there is no node",
 )
-def test_typescript(role_ids: list[str]) -> None:
+def test_typescript(arize_env: RolesServer) -> None:
     """Arize's TypeScript client gives, lists, reads, changes and takes a role binding."""
+    role_ids = [arize_env.account.add_role(name, ["ROLE_READ"]).id for name in ("First", "Second")]
     script = (TOOLS / "official_typescript_round.mjs").read_text("utf-8")
     node = ("node", "--input-type=module", "-", *role_ids)
     assert passes(*node, script=script, folder=NODE_FOLDER)
