@@ -1,22 +1,37 @@
-"""Errors quote as much of an answer as is written here, and not a character more."""
+"""Errors quote as much of an answer as is written here, not a character more, and no API key."""
 
+import copy
+import html
 import json
+import pickle
+import re
+import time
+import timeit
+from base64 import b64encode
 from collections.abc import Callable
+from contextlib import suppress
+from html.entities import html5
+from urllib.parse import quote, unquote
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.pretty import pretty_repr
 
 from arize_roles_async import (
     InvalidResponseError,
+    ListRolesResponse,
     ProblemDetails,
     Request,
     Response,
     Role,
+    RolesError,
     StatusError,
 )
 from arize_roles_async._roles.requests import ROLES
 from arize_roles_async._wire.decode import decode
-from arize_roles_async._wire.problems import parse_problem, status_error
+from arize_roles_async._wire.problems import invalid_response, parse_problem, status_error
+from arize_roles_async._wire.redaction import redact, redacted_cause
 from arize_roles_async._wire.secrets import Secret
 from arize_roles_fake import FakeRolesClient
 
@@ -173,3 +188,176 @@ async def test_hinted() -> None:
     """The hint stands at the end of the message."""
     with pytest.raises(StatusError, match=r"role= takes an ID or a name \(request id fake-1\)$"):
         await FakeRolesClient().get(role_id="Reader")
+
+
+# The API key in a text that is quoted.
+
+LONG = "ak-0123/4567+89=="
+SIGNS = "-._~+/="
+NAMES = {char: name for name, char in html5.items() if char in SIGNS and name[0].islower()}
+
+
+def each_sign(write: Callable[[str], str]) -> Callable[[str], str]:
+    return lambda text: "".join(write(c) if c in SIGNS else c for c in text)
+
+
+ONCE: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "percent-encoded": lambda text: quote(text, safe=""),
+    "percent-encoded, each sign": each_sign(lambda c: f"%{ord(c):02x}"),
+    "JSON": lambda text: json.dumps(text)[1:-1].replace("/", "\\/"),
+    "JSON, each sign": each_sign(lambda c: f"\\u{ord(c):04X}"),
+    "HTML": html.escape,
+    "HTML by name": each_sign(lambda c: f"&{NAMES.get(c, f'#{ord(c)};')}"),
+    "HTML by number": each_sign(lambda c: f"&#{ord(c):03};"),
+    "HTML by hexadecimal number": each_sign(lambda c: f"&#x{ord(c):x};"),
+}
+WRITINGS: dict[str, Callable[[str], str]] = {
+    **ONCE,
+    "percent-encoded, twice": lambda text: quote(quote(text, safe=""), safe=""),
+    "JSON, twice": lambda text: ONCE["JSON"](ONCE["JSON"](text)),
+    "HTML, twice": lambda text: html.escape(ONCE["HTML by number"](text)),
+    "HTML, three times": lambda text: html.escape(html.escape(ONCE["HTML by name"](text))),
+    "UTF-16": lambda text: text.encode("utf-16-be").decode(),
+    "UTF-32, as Python shows bytes": lambda text: repr(text.encode("utf-32-le"))[2:-1],
+}
+WRITTEN = pytest.mark.parametrize("write", WRITINGS.values(), ids=WRITINGS)
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "redacted"),
+    [
+        (f"the key {LONG} is wrong", LONG, "the key [API key] is wrong"),
+        (f"x{LONG}x", LONG, "x[API key]x"),
+        ("test failed: the latest test", "test", "test failed: the latest test"),
+        ("Authorization: Bearer test", "test", "Authorization: Bearer [API key]"),
+        ("'authorization: bearer\ttest'", "test", "'authorization: bearer\t[API key]'"),
+        ("Authorization: Bearer%20test", "test", "Authorization: Bearer%20[API key]"),
+        ("the key is 1234567", "1234567", "the key is 1234567"),
+        ("the key is 12345678", "12345678", "the key is [API key]"),
+        (f"…{'b' * 24}", f"{'a' * 40}{'b' * 24}", "…[API key]"),
+        (f"the end is {'a' * 8}{'b' * 24}!", f"{'a' * 40}{'b' * 24}", "the end is [API key]!"),
+        # What is not found.
+        (f"…{'b' * 23}", f"{'a' * 40}{'b' * 23}", f"…{'b' * 23}"),
+        ("the key is ABCDEFGH", "abcdefgh", "the key is ABCDEFGH"),
+        ("abcd\nefgh", "abcdefgh", "abcd\nefgh"),
+        ("%61bcdefgh", "abcdefgh", "%61bcdefgh"),
+        (b64encode(b"abcdefgh").decode(), "abcdefgh", "YWJjZGVmZ2g="),
+        # The text of another library that cuts what it quotes.
+        ("b'bearer-012345678'...", "bearer-0123456789-0123456789", "b'[API key]'..."),
+        ("bearer-01234567?", "bearer-0123456789", "bearer-01234567?"),
+    ],
+)
+def test_redact(text: str, key: str, redacted: str) -> None:
+    """A long key is redacted everywhere, a short one only after `Bearer`."""
+    assert redact(text, Secret(key)) == redacted
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("key", ["abcdefgh", "k" * 40])
+def test_several(key: str, order: int) -> None:
+    """Of a key that begins as another one, nothing stays behind."""
+    keys = [Secret(each) for each in (key, f"{key}-of-another", "quite-another-key")]
+    text = " ".join(key.reveal() for key in keys)
+    assert redact(text, *keys[::order]) == "[API key] [API key] [API key]"
+
+
+@WRITTEN
+@pytest.mark.parametrize("key", [LONG, *(f"a{sign}bcdefgh" for sign in SIGNS)])
+def test_written(write: Callable[[str], str], key: str) -> None:
+    """Each sign of a key may be written as JSON, URLs and HTML do; the judge of echoes reads it."""
+    for known in (key, f"{'x' * 24}{key:->24}"):
+        text = write(known[-24:])
+        assert known[-24:] in read(f"<{text}>")
+        assert re.fullmatch(
+            r"<(\\x00|\0)*\[API key\](\\x00|\0)*>", redact(f"<{text}>", Secret(known))
+        )
+
+
+def read(text: str) -> str:
+    """Return a text as somebody reads it who undoes what is written otherwise, three times."""
+    text = re.sub(r"\\x00|[\0�]", "", text)
+    for _ in range(3):
+        text = re.sub(r"\\+u00([0-9a-fA-F]{2})", lambda found: chr(int(found[1], 16)), text)
+        text = html.unescape(unquote(text)).replace("\\", "")
+    return text
+
+
+KEYS = st.from_regex(r"[A-Za-z0-9._~+/-]{8,600}={0,2}", fullmatch=True)
+
+
+@given(
+    key=KEYS,
+    write=st.sampled_from([*WRITINGS.values()]),
+    before=st.integers(0, 4_400),
+    times=st.integers(1, 60),
+    status=st.sampled_from([200, 401, 409, 503]),
+)
+def test_echo(key: str, write: Callable[[str], str], before: int, times: int, status: int) -> None:
+    """No error shows 16 characters of a key that an answer repeats, wherever it is cut."""
+    page = "\n" * before + f"{write(key)} " * times
+    body = page if before % 2 else json.dumps({"title": "No", "status": status, "detail": page})
+    title = page.replace("\n", "!")
+    for text in (body, f"<title>{title}"):
+        answer = Response(
+            status=status, headers={"X-Request-Id": title}, body=text.encode(), keys=(Secret(key),)
+        )
+        for error in (status_error(ASKED, answer), invalid_response(ASKED, answer, "odd")):
+            assert key[:16] not in read(f"{error} {error.request_id}")
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("\\\\", "%25", "%2525", "\\u0041", "&#", "&#65;", "a", "://a:", 'a%41","'),
+        *(LONG[:15], f"{LONG}-second=="),
+    ],
+)
+def test_time(text: str) -> None:
+    """An error about 4 MiB of the same text, or a problem of it, holds the event loop for 50 ms."""
+    keys, body = (Secret(LONG), Secret(f"{LONG}-second==")), text * ((4 << 20) // len(text))
+    problem = f'{{"title":"No","status":409,"detail":"{text * (65_000 // len(text))}"}}'
+    for shown in (body, f'["{body}"]', problem):
+        answer = Response(status=409, headers={}, body=shown.encode(), keys=keys)
+
+        def refuse(answer: Response = answer) -> None:
+            with suppress(RolesError):
+                decode(ListRolesResponse, ASKED, answer)
+
+        for ask in (refuse, lambda answer=answer: status_error(ASKED, answer)):
+            assert min(timeit.repeat(ask, timer=time.process_time, number=1, repeat=3)) <= 0.05
+
+
+def test_kept() -> None:
+    """A short error without a secret is kept as a cause; one with a password, as what it says."""
+    safe, unsafe = OSError("no vault"), OSError("http://user:hunter2@vault")
+    assert redacted_cause(safe, Secret(LONG)) is safe
+    assert type(redacted_cause(OSError("x" * 1_501), Secret(LONG))) is RolesError
+    shown = redacted_cause(unsafe, Secret(LONG))
+    assert repr(shown) == "RolesError('OSError: http://user:[password]@vault')"
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        (rb'{"detail": "\"ak\u002d0123/4567\u002b89=\u003d\""}', '"[API key]"'),
+        (rb'{"detail": "x\\\/ak-0123/4567+89=="}', "x\\/[API key]"),
+        (b'{"detail": "\xff"}', None),
+    ],
+)
+def test_problem(body: bytes, detail: str | None) -> None:
+    """A key goes from a problem document, which stays JSON, or is none."""
+    answer = Response(status=400, headers={}, body=body, keys=(Secret(LONG),))
+    problem = parse_problem(answer)
+    assert (problem and problem.detail) == detail
+
+
+def test_secret() -> None:
+    """A secret shows its value only when it is asked to, and leaves in no pickle or copy."""
+    secret = Secret(LONG)
+    assert secret.reveal() == LONG
+    assert repr(secret) == str(secret) == "[secret]"
+    for leave in (pickle.dumps, copy.copy, copy.deepcopy):
+        with pytest.raises(TypeError, match="cannot be copied or pickled"):
+            leave(secret)
