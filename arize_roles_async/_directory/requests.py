@@ -50,8 +50,9 @@ class _FilteredPage(rules.PageRequest, frozen=True, kw_only=True):
     """One page to list, with filters."""
 
     def __post_init__(self) -> None:
-        given = ((name, rule, getattr(self, name, UNSET)) for name, rule in _FILTERS.items())
-        self._check(*((name, rules.flaw_if_given(rule, value)) for name, rule, value in given))
+        values = {name: getattr(self, name, UNSET) for name in _FILTERS}
+        given = [(name, value) for name, value in values.items() if value is not UNSET]
+        self._check(*((name, rules.flaw_if_given(_FILTERS[name], value)) for name, value in given))
 
 
 class ListUsers(_FilteredPage, frozen=True, kw_only=True):
