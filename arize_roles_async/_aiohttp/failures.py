@@ -3,6 +3,7 @@
 import asyncio
 import re
 import ssl
+from types import FrameType
 from typing import Final
 
 import aiohttp
@@ -150,11 +151,12 @@ def _tls_error(failure: BaseException | None) -> ssl.SSLError | None:
     return found
 
 
-def _stays(module: str) -> bool | None:
+def _stays(frame: FrameType) -> bool | None:
     """Return whether a frame is of a middleware or tracer; None is where a socket's frames begin.
 
     A body's error has the frames of who wrote the request, in any module.
     """
+    module = frame.f_globals.get("__name__", "")
     if module in _BEFORE_SOCKET:
         return False
     return None if module.startswith(("aiohttp.", "asyncio.")) else True

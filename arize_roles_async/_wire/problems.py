@@ -118,8 +118,8 @@ def parse_problem(response: Response) -> "ProblemDetails | None":
 
 def invalid_response(request: Request, response: Response, why: str) -> InvalidResponseError:
     """Return the exception for an answer that is not as the reference documents."""
-    message = f"{request} answered {response.status}, but not as expected: "
-    message += response.redacted(why)
+    why = response.redacted(why)
+    message = f"{request} answered {response.status}, but not as expected: {why}"
     quoted = excerpt(response)
     if not response.body:
         message += "; it has no body"

@@ -89,8 +89,7 @@ def _patterns(key: str) -> list[re.Pattern[str]]:
 def _written(sign: str) -> str:
     """Return the pattern of a character of a key as it is, or as JSON, URLs and HTML write it."""
     number = f"{ord(sign):x}"
-    html = (
-        rf"&(?:amp;){{0,2}}(?:#0{{0,2}}{ord(sign)}|#x0{{0,2}}{number}|{_NAMES.get(sign, number)});"
-    )
+    name = _NAMES.get(sign, number)
+    html = rf"&(?:amp;){{0,2}}(?:#0{{0,2}}{ord(sign)}|#x0{{0,2}}{number}|{name});"
     escaped = rf"%(?:25){{0,2}}{number}|\\{{1,3}}u00{number}|{html}"
     return sign if sign.isalnum() else rf"(?:\\{{0,3}}{re.escape(sign)}|(?i:{escaped}))"

@@ -44,11 +44,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 def page_request(collection: str, page: PageRequest) -> Request:
     """Return the request for one page of a list, without the fields that are None or left out."""
     fields = msgspec.structs.asdict(page).items()
-    query = [
-        f"{name}={_in_query(value)}"
-        for name, value in fields
-        if value is not None and value is not msgspec.UNSET
-    ]
+    query = [f"{k}={_in_query(v)}" for k, v in fields if v not in (None, msgspec.UNSET)]
     return Request(method="GET", target=f"{collection}?{'&'.join(query)}")
 
 

@@ -37,10 +37,9 @@ class Response(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     def header(self, name: str) -> str | None:
         """Return a header as an error may quote it: on one line, without the API key."""
-        value = self.headers.get(name)
-        return (
-            None if value is None else one_line(beginning(value, _MAX_READ, *self.keys), MAX_QUOTED)
-        )
+        if (value := self.headers.get(name)) is None:
+            return None
+        return one_line(beginning(value, _MAX_READ, *self.keys), MAX_QUOTED)
 
     def redacted(self, text: str) -> str:
         """Return a text of the response as an error may quote it: without the API key."""
