@@ -1,4 +1,4 @@
-"""Options at the edges of their ranges and back and forth, and the waits between attempts."""
+"""Options at the edges of their ranges and back and forth, retries, and the waits between them."""
 
 import asyncio
 import inspect
@@ -8,13 +8,14 @@ import random
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from enum import EnumType
 from functools import partial
 from inspect import signature
 from itertools import pairwise
 from types import NoneType
-from typing import Any, get_args, get_origin, get_type_hints
-from unittest.mock import Mock
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+from unittest.mock import Mock, patch
 
 import attrs
 import pytest
@@ -25,6 +26,8 @@ from msgspec import UNSET, UnsetType
 from arize_roles_async import (
     ArizeClient,
     ConfigurationError,
+    ConflictError,
+    RateLimitError,
     RetryPolicy,
     RolesConnectionError,
     RolesError,
@@ -34,7 +37,7 @@ from arize_roles_async import (
 from arize_roles_async._calls.call import retry_delay
 from arize_roles_async._wire.retry_after import retry_after
 from arize_roles_fake import FakeAccount, FakeRolesClient
-from tests.support.clients import START, account_at_noon, passed
+from tests.support.clients import START, account_at_noon, create, passed
 from tests.support.sizes import sized
 
 ROLE_ID = "Um9sZToxOmFCY0Q="
@@ -151,6 +154,57 @@ def test_by_the_services_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     dated = {**headers, "Date": "Thu, 01 Jan 1970 00:00:06 GMT"}
     assert retry_after(dated) == 1.0
     assert retry_after({**headers, "Date": "yesterday"}) == 2.0
+
+
+@pytest.mark.parametrize("free", [[], [401], [429], [401, 429], [429, 401]])
+@pytest.mark.parametrize("failing", ["list", "update"])
+@pytest.mark.parametrize("failures", [1, 2])
+async def test_counted(failing: Literal["list", "update"], free: list[int], failures: int) -> None:
+    """Each request of a call has all its attempts; a key that is refused, or a 429, is none."""
+    account, asked = account_at_noon(), list[str]()
+    account.add_role("Role")
+
+    def key() -> str:
+        asked.append(f"key-{len(asked)}")
+        account.add_key(asked[-1])
+        return asked[-1]
+
+    for status in free:
+        account.fail("list", status)
+    account.fail(failing, 503, times=failures)
+    roles = FakeRolesClient(account, api_key=key, retry=RetryPolicy(attempts=2))
+    with nullcontext() if failures == 1 else pytest.raises(ServerError):
+        await roles.update(role="Role", description="New.")
+
+    counts = {"list": len(free) + 1, "update": failures == 1 or failing == "update"}
+    counts[failing] += failures - (failures == 2)
+    assert {each: len(account.calls_of(each)) for each in ("list", "update")} == counts
+    assert free[:1] != [401] or account.calls[1].at == account.calls[0].at
+    assert max(call.attempt for call in account.calls) == max(counts.values())
+
+
+async def test_rate_limited() -> None:
+    """A rate limit is waited out for five minutes, however often it refuses the request."""
+    account = account_at_noon()
+    account.fail("list", RateLimitError, retry_after=20)
+    with pytest.raises(RateLimitError):
+        await FakeRolesClient(account, retry=RetryPolicy(attempts=2), timeout=3600.0).list()
+    assert len(account.calls) in {11, 12}
+
+
+@pytest.mark.parametrize("failure", ["refused", "unreachable"])
+async def test_not_sent_yet(failure: Literal["refused", "unreachable"]) -> None:
+    """A role that is older than the first attempt which was sent is somebody else's."""
+    account = account_at_noon()
+    account.add_role("Made", ["PROJECT_READ"])
+    account.fail("create", failure)
+    account.fail("create", "lost", skip=1)
+    roles = FakeRolesClient(account, retry=RetryPolicy(backoff=16.0))
+
+    with patch("random.uniform", side_effect=max), pytest.raises(ConflictError):
+        await create(roles)
+
+    assert [call.outcome for call in account.calls] == [failure, "lost", 409, 200]
 
 
 # Options and arguments back and forth. Their values come from the signatures, so that a new one is
