@@ -21,7 +21,6 @@ import collections
 import contextlib
 import copy
 import functools
-import itertools
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from datetime import datetime, timedelta
@@ -38,7 +37,7 @@ from arize_roles_async._calls.paging import Pages
 from arize_roles_fake import Assumptions
 from arize_roles_fake.contract import DirectoryContract, RoleBindingsContract, RolesContract
 from tests.contract.planted import PLANTED
-from tests.contract.suites import FakeBindingsSuite, FakeDirectorySuite, FakeSuite, failure
+from tests.contract.suites import FakeBindingsSuite, FakeDirectorySuite, FakeSuite
 from tests.contract.wrapping import Wrapper
 
 Ways = Iterator[tuple[str, Any]]
@@ -51,9 +50,6 @@ SERVICES: Final = {
     "second": Assumptions(**{name: values[1] for name, values in CHOICES.items()}),
 }
 """What the service is, and what the suite assumes, by the word in front of a fault."""
-
-MOST_SHOWN: Final = 60
-"""Limit on the calls of a rule that are broken by their arguments."""
 
 NO_FAULT: Final = "call 0: as it is"
 EVERY: Final = "every call"
@@ -72,9 +68,7 @@ class Script:
     """The calls of one test, and the fault in some of them.
 
     Attributes:
-        calls: Each call so far by its name, such as `get 2`, with the ways in which it can be
-            wrong.
-        shown: The same by its arguments.
+        calls: The names of the calls so far, by their numbers and by their arguments.
     """
 
     def __init__(self, fault: str = "") -> None:
@@ -82,66 +76,58 @@ class Script:
         self._is_numbered = re.fullmatch(r"[\w.]+ \d+", self._name) is not None
         self._numbers = collections.Counter[str]()
         self._answers: dict[str, list[Any]] = {}
-        self.calls: dict[str, list[str]] = {}
-        self.shown: dict[str, list[str]] = {}
+        self.calls: list[str] = []
 
     async def run(
         self, method: str, call: Callable[..., Any], /, *given: Any, **arguments: Any
     ) -> Any:
         """Make a call, with the fault if it has one."""
-        names, asked = self._begin(method, given, arguments)
-        if self._name in names and self._way == NOT_MADE:
+        is_faulty, asked = self._begin(method, given, arguments)
+        if is_faulty and self._way == NOT_MADE:
             return None
         end: Any
         try:
             end = await call(**asked)
         except anyio.get_cancelled_exc_class():
-            for each in (self.calls[names[0]], self.shown[names[1]]):
-                each.append(SWALLOWED)
-            if self._name not in names or self._way != SWALLOWED:
-                raise
-            return None
+            if is_faulty and self._way == SWALLOWED:
+                return None
+            raise
         except Exception as error:  # noqa: BLE001 - it is raised again
             end = error
-        return self._end(method, names, end)
+        return self._end(method, end, is_faulty=is_faulty)
 
     def run_now(
         self, method: str, call: Callable[..., Any], /, *given: Any, **arguments: Any
     ) -> Any:
         """Make a call that is not asynchronous, with the fault if it has one."""
-        names, asked = self._begin(method, given, arguments)
+        is_faulty, asked = self._begin(method, given, arguments)
         end: Any
         try:
             end = call(**asked)
         except Exception as error:  # noqa: BLE001 - it is raised again
             end = error
-        ended = self._end(method, names, end)
+        ended = self._end(method, end, is_faulty=is_faulty)
         return Nothing() if ended is None else ended
 
     def _begin(
         self, method: str, given: tuple[Any, ...], arguments: dict[str, Any]
-    ) -> tuple[tuple[str, str], dict[str, Any]]:
+    ) -> tuple[bool, dict[str, Any]]:
         self._numbers[method] += 1
-        texts: list[str] = []
+        names = [f"{method} {self._numbers[method]}"]
         if not self._is_numbered:
-            texts = [
-                *map(shown, given),
-                *(f"{each}={shown(arguments[each])}" for each in arguments),
-            ]
-        names = f"{method} {self._numbers[method]}", f"{method} {', '.join(texts)}"
-        # Whoever looks for faults gives none; the ways of other calls are not needed.
-        ways = dict(asking(arguments)) if not self._name or self._name in names else {}
-        self.calls[names[0]], self.shown[names[1]] = [*ways], [*ways]
-        return names, ways.get(self._way, arguments) if self._name in names else arguments
+            texts = [f"{name}={shown(value)}" for name, value in arguments.items()]
+            names.append(f"{method} {', '.join([*map(shown, given), *texts])}")
+        self.calls += names
+        if self._name not in names:
+            return False, arguments
+        return True, dict(asking(arguments)).get(self._way, arguments)
 
-    def _end(self, method: str, names: tuple[str, str], end: Any) -> Any:
-        ways = dict(ending(end)) if not self._name or self._name in names else {}
+    def _end(self, method: str, end: Any, *, is_faulty: bool) -> Any:
         before = self._answers.setdefault(method, [])
-        if before:
-            ways |= {BEFORE: before[-1], FIRST: before[0]}
-        for calls, name in zip((self.calls, self.shown), names, strict=True):
-            calls[name] = [*ways, *calls[name]]
-        if self._name in names:
+        if is_faulty:
+            ways = dict(ending(end))
+            if before:
+                ways |= {BEFORE: before[-1], FIRST: before[0]}
             end = ways.get(self._way, end)
         elif self._name == EVERY:
             end = everywhere(end, self._way)
@@ -149,17 +135,6 @@ class Script:
             raise end
         before.append(end)
         return end
-
-    def faults(self, most: int) -> Iterator[str]:
-        """Yield the faults that a client can have in the first calls of each method."""
-        every: dict[str, None] = {}
-        for name, ways in self.calls.items():
-            if int(name.rpartition(" ")[2]) <= most:
-                yield from (f"{name}: {way}" for way in ways)
-                every |= dict.fromkeys(ways)
-        for name in itertools.islice(self.shown, MOST_SHOWN):
-            yield from (f"{name}: {way}" for way in self.shown[name])
-        yield from (f"{EVERY}: {way}" for way in every)
 
 
 class Nothing:
@@ -197,8 +172,6 @@ def asking(arguments: Mapping[str, Any]) -> Ways:
 
 def ending(end: Any) -> Ways:
     """Yield the ways in which a call can end otherwise."""
-    if end is None:
-        yield NOT_MADE, None
     if not isinstance(end, Exception):
         yield from others(end)
         yield REFUSED, RefusedError()
@@ -371,12 +344,3 @@ def suite(contract: type, fault: str = "") -> Any:
     if open_roles is not None:
         made.open_roles = lambda: FaultyRoles(open_roles(), script, "roles.")
     return made
-
-
-def faults(contract: type, rule: str, most: int) -> Iterator[str]:
-    """Yield the faults that a client can have in a rule, in the first calls of each method."""
-    for service in SERVICES:
-        before = f"{service}; " if service else ""
-        made = suite(contract, before)
-        failure(made, rule)
-        yield from (f"{before}{fault}" for fault in made.script.faults(most))

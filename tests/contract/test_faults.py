@@ -1,7 +1,6 @@
 """Every rule fails on clients that have a fault which it is about.
 
-`python -m tests.tools.assertions` lists the assertions that none of them needs, and with `--write`
-looks for faults again.
+`python -m tests.tools.assertions` lists the assertions that none of them needs.
 """
 
 import tomllib
@@ -37,7 +36,8 @@ def test_seen(contract: str, rule: str) -> None:
     """A client with the fault fails the rule, and one without a fault does not."""
     assert failure(suite(CONTRACTS[contract], NO_FAULT), rule) is None
     for fault in FAULTS[contract][rule]:
-        assert failure(suite(CONTRACTS[contract], fault), rule) is not None, fault
+        made = suite(CONTRACTS[contract], fault)
+        assert failure(made, rule) is not None, (fault, made.script.calls)
 
 
 def test_between_calls() -> None:

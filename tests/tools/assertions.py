@@ -2,14 +2,13 @@
 
     python -m tests.tools.assertions                              # with the faults of the tests
     python -m tests.tools.assertions 'RolesContract.test_get$'    # of some rules alone
-    python -m tests.tools.assertions --write                      # changes data/contract.toml
 
 These things are the assertions: an `assert`, a block of `pytest.raises`, a call of a helper that
 expects something. And what is asserted about: each call that is a statement, each argument, each
 element of a list and each item of a dictionary. A broken client needs it if the client fails a
 rule, and passes the rule without it: then a test is red if somebody deletes it. So is a test if
-clients that keep the contract fail without it. With `--write`, faults that need what none needed
-are found and added, and faults that nothing needs go. Exits with 1 if an assertion is unseen.
+clients that keep the contract fail without it. A fault in the last call of a rule needs them all.
+Exits with 1 if an assertion is unseen.
 """
 
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -19,16 +18,13 @@ import argparse
 import ast
 import copy
 import inspect
-import json
 import re
 import signal
 import sys
-import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from functools import partial
-from itertools import chain
 from types import CodeType, ModuleType
 from typing import Any, Final, NoReturn
 from unittest import mock
@@ -39,21 +35,15 @@ import pytest
 from arize_roles_fake.contract import _any_client, _directory, _role_bindings, _roles, _suite
 from tests.contract import faulty, test_assumptions, test_faults, test_other_clients
 from tests.contract.suites import BlockSuite, contract_tests, failure
-from tests.support.processes import ROOT
 from tests.support.time_limit import TooLongError
 
-FILE: Final = ROOT / "tests" / "data" / "contract.toml"
 MODULES: Final = (_suite, _any_client, _roles, _role_bindings, _directory)
 LISTS: Final = ("_calls", "_calls_on", "_calls_at")
 """The functions besides the rules of which everything is deleted, and not only assertions."""
 BLOCKS: Final = ("pytest.raises", "self._refused_if")
 HELPERS: Final = ("self._all_raise", "self._all_invalid", "self._all_forbidden", "self._finds")
-MOST: Final = 6
-"""Limit on the calls of a method in which the search for a fault breaks one, the first ones."""
-BUDGET: Final = 60.0
-"""Seconds in which faults are looked for that a rule sees."""
 LONGEST: Final = 10.0
-"""Seconds after which a rule has failed: every test has a limit."""
+"""Seconds of work after which a rule has failed; what waits has the limit of its suite."""
 PASSES: Final = "__import__('contextlib').suppress(Exception, __import__('pytest').fail.Exception)"
 """A block that cannot fail."""
 
@@ -99,8 +89,8 @@ def ended(make: Make, rule: str) -> BaseException | None:
     def stop(*_: object) -> NoReturn:
         raise TooLongError
 
-    handler = signal.signal(signal.SIGALRM, stop)
-    timer = signal.setitimer(signal.ITIMER_REAL, LONGEST)
+    handler = signal.signal(signal.SIGPROF, stop)
+    timer = signal.setitimer(signal.ITIMER_PROF, LONGEST)
     try:
         return failure(make(), rule)
     except pytest.skip.Exception:
@@ -108,8 +98,8 @@ def ended(make: Make, rule: str) -> BaseException | None:
     except (TooLongError, BaseExceptionGroup) as error:
         return error
     finally:
-        signal.setitimer(signal.ITIMER_REAL, *timer)
-        signal.signal(signal.SIGALRM, handler)
+        signal.setitimer(signal.ITIMER_PROF, *timer)
+        signal.signal(signal.SIGPROF, handler)
 
 
 def functions() -> Iterator[tuple[ModuleType, Any, Any]]:
@@ -199,48 +189,25 @@ def delete(node: Any, name: str, at: int) -> None:  # noqa: ANN401 - of any kind
             among.append(ast.Pass())
 
 
-def judged(of: type, rule: str, left: set[Deletion], faults: Iterable[str]) -> Iterator[str]:
-    """Yield the faults of clients that need things in `left`, and take from it what any needs."""
+def judge(of: type, rule: str, left: set[Deletion], faults: Iterable[str]) -> None:
+    """Take from `left` what clients with a fault need, or those that keep the contract."""
     others = filter(inspect.isclass, [BlockSuite, *vars(test_other_clients).values()])
     kept: list[Make] = [
         partial(faulty.suite, of, f"{word}; {faulty.NO_FAULT}") for word in faulty.SERVICES
     ]
     for make in kept + [each for each in others if issubclass(each, of) and each is not of]:
-        assert ended(make, rule) is None
+        assert ended(make, rule) is None, rule
         left -= {each for each in left if each.fails(make, rule)}
-    makes = [(make, "") for make, name in test_assumptions.failing() if name == rule]
-    makes = [each for each in makes if isinstance(each[0](), of)]
-    listed: Iterator[tuple[Make, str]] = (
-        (partial(faulty.suite, of, each), each) for each in faults
-    )
-    for make, fault in chain(makes, listed):
-        if not left:
-            return
+    broken: list[Make] = [make for make, name in test_assumptions.failing() if name == rule]
+    broken = [make for make in broken if isinstance(make(), of)]
+    for make in [*broken, *(partial(faulty.suite, of, fault) for fault in faults)]:
         # Any other error of the client is no achievement of a rule.
-        if isinstance(ended(make, rule), ACHIEVED):
-            needed = {each for each in left if not each.fails(make, rule)}
-            left -= needed
-            if needed and fault:
-                yield fault
+        if left and isinstance(ended(make, rule), ACHIEVED):
+            left -= {each for each in left if not each.fails(make, rule)}
 
 
-def searched(of: type, rule: str, own: set[Deletion], names: set[str]) -> Iterator[str]:
-    """Yield faults while a thing of some functions is left, for a while."""
-    end = time.monotonic() + BUDGET
-    # A client that refuses a call is the least that a rule can see.
-    for fault in sorted(
-        faulty.faults(of, rule, MOST), key=lambda each: each.endswith(faulty.REFUSED)
-    ):
-        if time.monotonic() > end or not any(each.function in names for each in own):
-            return
-        yield fault
-
-
-def unseen(pattern: str = "", *, is_search: bool = False) -> list[Deletion]:
-    """Return what rules do whose names have a pattern, and no client needs.
-
-    With a search, the faults that are needed are written; with a pattern, none goes.
-    """
+def unseen(pattern: str = "") -> list[Deletion]:
+    """Return what rules do whose names have a pattern, and no client needs."""
     every = [*functions()]
     left = {
         each
@@ -250,7 +217,6 @@ def unseen(pattern: str = "", *, is_search: bool = False) -> list[Deletion]:
     }
     words = {node.name: {*re.findall(r"\w+", ast.unparse(node))} for *_, node in every}
     helpers = {name for name in words if not name.startswith("test_")}
-    rows = test_faults.FAULTS
     for contract, of in test_faults.CONTRACTS.items():
         owners = {*of.__mro__, *map(inspect.getmodule, of.__mro__)}
         for rule in contract_tests(of):
@@ -258,38 +224,19 @@ def unseen(pattern: str = "", *, is_search: bool = False) -> list[Deletion]:
             for _ in range(3):  # A helper may call others.
                 names |= helpers & {word for name in names for word in words[name]}
             own = {each for each in left if each.owner in owners and each.function in names}
+            left -= own
             if own:
-                left -= own
-                of_rule = {rule, *LISTS} if hasattr(_any_client.AnyClient, rule) else {rule}
-                search = searched(of, rule, own, of_rule) if is_search else ()
-                listed = rows[contract].get(rule, [])
-                found = [*judged(of, rule, own, chain(listed, search))]
-                left |= own
-                if is_search:
-                    kept = listed if pattern else []
-                    rows[contract][rule] = [*kept, *(each for each in found if each not in kept)]
-                    FILE.write_text(as_toml(rows), "utf-8")
+                judge(of, rule, own, test_faults.FAULTS[contract].get(rule, []))
+            left |= own
     return sorted(left, key=str)
-
-
-def as_toml(rows: dict[str, dict[str, list[str]]]) -> str:
-    """Return the faults of each rule as the text of data/contract.toml."""
-    lines = ["# Faults of clients that each rule has to see; see tests/contract/faulty.py."]
-    for contract, rules in rows.items():
-        lines += ["", f"[{contract}]"]
-        for rule, faults in sorted(rules.items()):
-            if faults:
-                lines.append(f"{rule} = {json.dumps(faults, ensure_ascii=False)}")
-    return "\n".join(lines) + "\n"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser("python -m tests.tools.assertions", description=__doc__)
-    parser.add_argument("--write", action="store_true", help="look for faults, and write them")
     parser.add_argument("pattern", default="", nargs="?", help="of rules; others are left alone")
     chosen = parser.parse_args()
     warnings.simplefilter("ignore")
-    left = unseen(chosen.pattern, is_search=chosen.write)
+    left = unseen(chosen.pattern)
     count = sum(each.is_assertion for each in left)
     print(*left, f"{count} assertions unseen, and {len(left) - count} other things", sep="\n")
     return int(count > 0)
