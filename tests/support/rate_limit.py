@@ -1,11 +1,8 @@
 """Clients at one rate limit, in simulated time: only their paces, without calls."""
 
-import heapq
 import math
 import random
-from collections.abc import Callable
-from functools import partial
-from itertools import count
+from sched import scheduler
 from typing import NamedTuple
 
 import attrs
@@ -100,8 +97,8 @@ class Simulation:
         self._bucket = Bucket(limit)
         self._jitter = jitter
         self._random = random.Random(seed)  # noqa: S311 - no secret
-        self._ties = count()
-        self._events: list[tuple[float, int, Callable[[float], None]]] = []
+        self._now = 0.0
+        self._events = scheduler(lambda: self._now, self._pass_by)
         self._refused_for = 0.0
         self._refusals = 0
 
@@ -109,10 +106,8 @@ class Simulation:
         """Let each client start so many calls at once, and time pass until all are done."""
         everyone = [_Client(Pace(self._random.random), calls) for _ in range(clients)]
         for place, client in enumerate(everyone):
-            self._at(place * STAGGER, partial(self._go, client))
-        while self._events:
-            moment, _, happen = heapq.heappop(self._events)
-            happen(moment)
+            self._events.enterabs(place * STAGGER, 0, self._go, (client,))
+        self._events.run()
         assert not any(client.waiting for client in everyone)
         ends = [client.end for client in everyone]
         return Outcome(
@@ -122,42 +117,42 @@ class Simulation:
             refused=self._refusals / (clients * calls),
         )
 
-    def _at(self, moment: float, happen: Callable[[float], None]) -> None:
-        heapq.heappush(self._events, (moment, next(self._ties), happen))
+    def _pass_by(self, seconds: float) -> None:
+        self._now += seconds
 
     def _way(self) -> float:
         longer = self._jitter and self._jitter * self._random.expovariate(2.0)
         return LATENCY * (self._random.uniform(0.45, 0.55) + longer)
 
-    def _go(self, client: _Client, now: float) -> None:
+    def _go(self, client: _Client) -> None:
         while client.waiting and client.under_way < SLOTS:
             ready = client.pace.ready_at()
-            if ready > now:
+            if ready > self._now:
                 if ready != client.timer:
                     client.timer = ready
-                    self._at(ready, partial(self._go, client))
+                    self._events.enterabs(ready, 0, self._go, (client,))
                 return
-            client.pace.note_sent(now)
+            client.pace.note_sent(self._now)
             client.waiting -= 1
             client.under_way += 1
             client.sent += 1
-            self._at(now + self._way(), partial(self._arrive, client, client.sent, now))
+            arrived = (client, client.sent, self._now)
+            self._events.enter(self._way(), 0, self._arrive, arrived)
 
-    def _arrive(self, client: _Client, number: int, sent: float, now: float) -> None:
-        retry_after = self._bucket.take(now)
-        self._at(now + self._way(), partial(self._answer, client, number, sent, retry_after))
+    def _arrive(self, client: _Client, number: int, sent: float) -> None:
+        retry_after = self._bucket.take(self._now)
+        answered = (client, number, sent, retry_after)
+        self._events.enter(self._way(), 0, self._answer, answered)
 
-    def _answer(
-        self, client: _Client, number: int, sent: float, retry_after: float | None, now: float
-    ) -> None:
+    def _answer(self, client: _Client, number: int, sent: float, retry_after: float | None) -> None:
         client.under_way -= 1
         if retry_after is None:
             client.pace.note_granted(sent)
-            client.end = now
+            client.end = self._now
         else:
             client.waiting += 1
-            client.pace.note_refused(sent, now, retry_after)
+            client.pace.note_refused(sent, self._now, retry_after)
             self._refusals += number > SLOTS
-            self._refused_for = max(self._refused_for, now - client.pace.refused_since)
+            self._refused_for = max(self._refused_for, self._now - client.pace.refused_since)
             assert self._refused_for < GIVES_UP, "a client starves"
-        self._go(client, now)
+        self._go(client)
