@@ -95,17 +95,15 @@ def meddled(
 
         def handle(self, request: Request) -> Response:
             is_asked = self.acts and request.method == method
+            # What the other does is not meddled with.
+            self.acts = self.acts and not is_asked
             if is_asked and when == "before":
-                self._act()
+                act(self)
             reply = super().handle(request)
             if is_asked and when == "after":
-                self._act()
+                act(self)
+            self.acts = self.acts or is_asked
             return reply
-
-        def _act(self) -> None:
-            self.acts = False
-            act(self)
-            self.acts = True
 
     return Meddled(api_key="fake-api-key", clock=lambda: START, predefined=False, **options)
 
@@ -165,10 +163,10 @@ async def own_or_lent(
 ) -> AsyncGenerator[AiohttpRolesClient]:
     """Return a client over a session of its own, or over one that it is lent."""
     async with AsyncExitStack() as stack:
-        made = aiohttp.ClientSession(**of_session) if lent else None
-        session = await stack.enter_async_context(made) if made else None
-        roles = make(api_key, base_url=base_url, session=session, **options)
-        yield await stack.enter_async_context(roles)
+        if lent:
+            options["session"] = aiohttp.ClientSession(**of_session)
+            await stack.enter_async_context(options["session"])
+        yield await stack.enter_async_context(make(api_key, base_url=base_url, **options))
 
 
 @asynccontextmanager
