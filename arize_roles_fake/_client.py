@@ -100,8 +100,7 @@ class FakeRolesClient(BaseArizeClient):
         super().__init__(shared, KeySource(api_key), timeout, retry)
 
     def __repr__(self) -> str:
-        # A traceback may show a client that has no account yet.
-        return f"FakeRolesClient({vars(self).get('account')!r})"
+        return f"FakeRolesClient({self.account!r})"
 
 
 class FixtureRolesClient(FakeRolesClient):

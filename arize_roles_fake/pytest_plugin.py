@@ -306,8 +306,7 @@ def _log(account: "RecordedAccount", count: int) -> str:
     lines = [f"{call.at:%H:%M:%S.%f}  {call}" for call in calls] or ["none"]
     if count > len(calls):
         lines.insert(0, f"{count - len(calls)} earlier calls are not shown")
-    if id(account) in urls:
-        lines.insert(0, f"served at {urls[id(account)]}")
+    lines[:0] = [f"served at {url}" for served, url in urls if served is account]
     lines += [f"struck less often than scripted: {line}" for line in account.unused_faults]
     return "\n".join(lines)
 

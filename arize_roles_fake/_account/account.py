@@ -246,7 +246,8 @@ class FakeAccount(Contents, Script, Assertions):
         records.extra_permissions.update(data.extra_permissions)
         roles, bindings = records.roles, records.bindings
         # Before the bindings, which imply users, spaces and projects that are not there yet.
-        for entry in directory.entries():
+        entries: list[User | Space | Project] = [*directory.users, *directory.spaces]
+        for entry in (*entries, *directory.projects):
             self._add_entry(entry)
         records.blocked.update(ids.of("User", each) for each in directory.blocked)
         roles.used_ids.update(data.deleted_ids, (each.id for each in data.roles if each.id))

@@ -3,9 +3,10 @@
 import threading
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping
+from typing import Literal
 
 from arize_roles_async._values.permissions import AnyPermission
-from arize_roles_fake._service.service import OPERATIONS, Operation
+from arize_roles_fake._service.service import Operation
 from arize_roles_fake._service.state import State
 from arize_roles_fake._testing.call_log import LoggedCall
 from arize_roles_fake._testing.make_role import reject_string
@@ -25,20 +26,19 @@ class Assertions:
         with self._lock:
             return tuple(self._log)
 
-    def calls_of(self, operation: Operation, *, about: str | None = None) -> tuple[LoggedCall, ...]:
+    def calls_of(
+        self, operation: Operation | Literal["any"], *, about: str | None = None
+    ) -> tuple[LoggedCall, ...]:
         """Return the calls of one operation, oldest first.
 
         Args:
-            operation: The operation.
+            operation: The operation; `any` is all, of every resource.
             about: Return only calls about this role, user, space or project, as in `fail`.
 
         Raises:
             ValueError: There is no such operation, or no call of it can be about that.
         """
-        if operation not in OPERATIONS:
-            raise ValueError(f"operation must be one of {', '.join(OPERATIONS)}, not {operation!r}")
-        wanted = Matcher(operation, about)
-        return tuple(filter(wanted.match, self.calls))
+        return tuple(filter(Matcher(operation, about).match, self.calls))
 
     def assert_roles(
         self,

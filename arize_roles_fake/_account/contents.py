@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterable, Mapping
+from functools import partial
 from itertools import chain, count
 from typing import Any, Final, Literal, TypeVar, Unpack
 
@@ -14,13 +15,13 @@ from arize_roles_async._role_bindings.models import RoleBinding
 from arize_roles_async._roles.models import Role
 from arize_roles_async._roles.requests import permissions_flaw
 from arize_roles_async._values.options import is_count
-from arize_roles_async._values.permissions import AnyPermission, known_permission
+from arize_roles_async._values.permissions import AnyPermission, Permission, known_permission
 from arize_roles_async._values.requests import ID_KINDS, id_kind
 from arize_roles_async._values.text import quoted
 from arize_roles_async._wire.secrets import Secret
 from arize_roles_fake._service.ids import resource_type
 from arize_roles_fake._service.state import MEMBER, Grants, State
-from arize_roles_fake._service.store import PREDEFINED, Records
+from arize_roles_fake._service.store import Records
 from arize_roles_fake._testing.account_file import BindingData, RoleData
 from arize_roles_fake._testing.make_role import (
     RoleFields,
@@ -33,10 +34,44 @@ from arize_roles_fake._testing.recorder import running_recorder
 
 _Entry = TypeVar("_Entry", bound=User | Space | Project)
 
-PREDEFINED_ROLES: Final = tuple(
-    RoleData(name=name, description=description, permissions=permissions, is_predefined=True)
-    for name, description, permissions in reversed(PREDEFINED)
+_ADMINISTRATION: Final = ("ORGANIZATION", "ROLE", "ROLE_BINDING", "SERVICE_KEY", "USER")
+
+_VIEWS_PROJECTS: Final = (
+    *(Permission.PROJECT_READ, Permission.PROJECT_SPAN_READ, Permission.TRACE_VIEW_READ),
+    *(Permission.CUSTOM_METRIC_READ, Permission.EVALUATOR_READ, Permission.PROJECT_EVAL_TASK_READ),
 )
+_EDITS_PROJECTS: Final = (
+    *_VIEWS_PROJECTS,
+    *(Permission.PROJECT_SPAN_CREATE, Permission.PROJECT_SPAN_UPDATE),
+    *(Permission.PROJECT_SPAN_ANNOTATE, Permission.PROJECT_EVAL_TASK_CREATE),
+    *(Permission.PROJECT_EVAL_TASK_UPDATE, Permission.PROJECT_EVAL_TASK_DELETE),
+)
+_predefined = partial(RoleData, is_predefined=True)
+# The names are the documentation's, and so are Annotator's description and permissions. The
+# permissions of the others are ours, since they are not published.
+PREDEFINED_ROLES: Final = (
+    _predefined(
+        name="Project Admin",
+        permissions=(*_EDITS_PROJECTS, Permission.PROJECT_DELETE, Permission.PROJECT_RESTRICT),
+    ),
+    _predefined(name="Project Editor", permissions=_EDITS_PROJECTS),
+    _predefined(name="Project Viewer", permissions=_VIEWS_PROJECTS),
+    _predefined(
+        name="Annotator",
+        description="Can access annotation queues.",
+        permissions=(
+            *(Permission.QUEUE_READ, Permission.QUEUE_RECORD_READ),
+            Permission.QUEUE_RECORD_ANNOTATE,
+        ),
+    ),
+    _predefined(name="Read-only", permissions=tuple(p for p in Permission if p.action == "READ")),
+    _predefined(
+        name="Member",
+        permissions=tuple(p for p in Permission if p.resource not in _ADMINISTRATION),
+    ),
+    _predefined(name="Admin", permissions=tuple(Permission)),
+)
+"""The predefined roles, newest first."""
 
 
 class Contents:
@@ -53,13 +88,11 @@ class Contents:
     @property
     def max_custom_roles(self) -> int | None:
         """The limit on custom roles in the account's plan; None is no limit."""
-        with self._lock:
-            return self._state.max_custom_roles
+        return self._state.max_custom_roles
 
     @max_custom_roles.setter
     def max_custom_roles(self, count: int | None) -> None:
-        with self._lock:
-            self._limit_custom_roles(count)
+        self._limit_custom_roles(count)
 
     # Roles
 

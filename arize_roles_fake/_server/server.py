@@ -181,12 +181,12 @@ class RolesServer:
             self._portal = exits.enter_context(start_blocking_portal())
             running = self._listener.running(*self._address)
             self.url = exits.enter_context(self._portal.wrap_async_context_manager(running))
-            urls[id(self.account)] = self.url
+            urls.append((self.account, self.url))
             self._exits = exits.pop_all()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        urls.pop(id(self.account), None)
+        urls.remove((self.account, self.url))
         self._exits.close()
 
     @contextmanager

@@ -18,16 +18,11 @@ from arize_roles_fake._testing.call_log import LoggedCall, describe
 _Item = TypeVar("_Item")
 
 
-def _beside(name: str) -> str:
-    """Return the text of a file beside this one."""
-    return Path(__file__).with_name(name).read_text("utf-8")
-
-
 _SHOWN: Final = 100
 """Limit on the rows of a table, and on the columns of the matrix."""
 
-_STYLE: Final = _beside("page.css")
-_SCRIPT: Final = _beside("page.js")
+_STYLE: Final = Path(__file__).with_name("page.css").read_text("utf-8")
+_SCRIPT: Final = Path(__file__).with_name("page.js").read_text("utf-8")
 
 
 def _hash(text: str) -> str:

@@ -17,8 +17,6 @@ from arize_roles_async._wire.response import Response
 from arize_roles_fake._service.state import Grants, RefusedError, State, require
 from arize_roles_fake._service.wire import ParsedRequest, decode_query, record_response
 
-# The reference does not publish the entitlement for roles.
-_ENTITLEMENT: Final = "CUSTOM_ROLES"
 _ORDERS: Final[dict[str, Callable[[tuple[AnyPermission, ...]], Iterable[AnyPermission]]]] = {
     "as-sent": tuple,
     "sorted": sorted,
@@ -48,7 +46,7 @@ def _create(state: State, grants: Grants, request: ParsedRequest) -> Response:
         raise RefusedError(
             403,
             "the account's plan allows no more custom roles",
-            entitlement=_ENTITLEMENT,
+            entitlement="CUSTOM_ROLES",  # The reference does not publish it.
             limit=limit,
             current_count=custom,
             required_plan="ENTERPRISE",

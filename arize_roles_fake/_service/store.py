@@ -4,60 +4,17 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Hashable, Iterator
 from datetime import datetime
 from operator import itemgetter
-from typing import Final, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from arize_roles_async._directory.models import Project, Space, User
 from arize_roles_async._role_bindings.models import RoleBinding
 from arize_roles_async._roles.models import Role
-from arize_roles_async._values.permissions import Permission
 from arize_roles_fake._service.ids import Ids
 
 Position = tuple[datetime, int]
 """The place of a record in lists: when it was created, then its number."""
 
 Record = TypeVar("Record", Role, RoleBinding, User, Space, Project)
-
-_ADMINISTRATION: Final = ("ORGANIZATION", "ROLE", "ROLE_BINDING", "SERVICE_KEY", "USER")
-
-_VIEWS_PROJECTS: Final = (
-    Permission.PROJECT_READ,
-    Permission.PROJECT_SPAN_READ,
-    Permission.TRACE_VIEW_READ,
-    Permission.CUSTOM_METRIC_READ,
-    Permission.EVALUATOR_READ,
-    Permission.PROJECT_EVAL_TASK_READ,
-)
-_EDITS_PROJECTS: Final = (
-    *_VIEWS_PROJECTS,
-    Permission.PROJECT_SPAN_CREATE,
-    Permission.PROJECT_SPAN_UPDATE,
-    Permission.PROJECT_SPAN_ANNOTATE,
-    Permission.PROJECT_EVAL_TASK_CREATE,
-    Permission.PROJECT_EVAL_TASK_UPDATE,
-    Permission.PROJECT_EVAL_TASK_DELETE,
-)
-
-
-# The names are the documentation's, and so are Annotator's description and permissions. The
-# permissions of the others are ours, since they are not published.
-PREDEFINED: Final[tuple[tuple[str, str | None, tuple[Permission, ...]], ...]] = (
-    ("Admin", None, tuple(Permission)),
-    ("Member", None, tuple(p for p in Permission if p.resource not in _ADMINISTRATION)),
-    ("Read-only", None, tuple(p for p in Permission if p.action == "READ")),
-    (
-        "Annotator",
-        "Can access annotation queues.",
-        (Permission.QUEUE_READ, Permission.QUEUE_RECORD_READ, Permission.QUEUE_RECORD_ANNOTATE),
-    ),
-    ("Project Viewer", None, _VIEWS_PROJECTS),
-    ("Project Editor", None, _EDITS_PROJECTS),
-    (
-        "Project Admin",
-        None,
-        (*_EDITS_PROJECTS, Permission.PROJECT_DELETE, Permission.PROJECT_RESTRICT),
-    ),
-)
-"""The name, description and permissions of each predefined role, oldest first."""
 
 
 class Store(Generic[Record]):

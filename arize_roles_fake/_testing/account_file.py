@@ -3,7 +3,7 @@
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
 
 import msgspec
 
@@ -11,9 +11,6 @@ from arize_roles_async._directory.models import Project, Space, User
 from arize_roles_async._values.models import Aware, Id
 from arize_roles_async._values.permissions import Permissions
 from arize_roles_fake._service.ids import Ids
-from arize_roles_fake._testing.make_role import writable
-
-_LAST_YEAR: Final = 9998
 
 
 class _Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -64,9 +61,6 @@ class DirectoryData(_Data, frozen=True):
     blocked: tuple[str, ...] = ()
     """The labels or IDs of users that are in no list."""
 
-    def entries(self) -> tuple[User | Space | Project, ...]:
-        return (*self.users, *self.spaces, *self.projects)
-
 
 class AccountData(_Data, frozen=True, kw_only=True):
     """An account file. With an empty list it has nobody, and without a list everybody."""
@@ -104,9 +98,6 @@ def decode(text: str) -> AccountData:
     try:
         data = msgspec.json.decode(text.removeprefix("\ufeff"), type=AccountData)
         Ids(data.tenant or "")
-        # The account's time goes on from there, so the last year is left free.
-        if data.now is not None and writable(data.now).year > _LAST_YEAR:
-            raise ValueError(f"now must be in the years 1 to {_LAST_YEAR} in UTC")  # noqa: TRY301
     # The errors of the oldest msgspec are no ValueError.
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise ValueError(f"this is not an account file: {error}") from error

@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, Final, cast
 from unittest.mock import patch
 
+from arize_roles_async._values.text import text_of
 from arize_roles_async._wire.redaction import redact
 from arize_roles_async._wire.secrets import Secret
 
@@ -28,7 +29,7 @@ class TestOutput:
         """Collect log records of every level, warnings, and what `capsys` and its like read."""
         logger, catcher = logging.Logger, warnings.catch_warnings
         with (
-            patch.object(logger, "isEnabledFor", _is_enabled_for),
+            patch.object(logger, "isEnabledFor", lambda *_: True),
             patch.object(logger, "handle", self._handle(logger.handle)),
             patch.object(capture, "readouterr", self._read(capture.readouterr)),
             patch.object(catcher, "__enter__", self._enter(catcher.__enter__)),
@@ -84,23 +85,12 @@ class TestOutput:
         lines = [
             f"  {title}: {clean}"
             for title, text in texts
-            for line in _plain(text).splitlines()
+            for line in text_of(text).splitlines()
             if (clean := redact(line, *secrets)) != line
         ]
         if not lines:
             return ""
         return "\n".join(["the test wrote an API key of a fake account:", *dict.fromkeys(lines)])
-
-
-def _plain(given: object) -> str:
-    """Return the text of what a suite wrote, which may have none."""
-    with suppress(Exception):
-        return str(given)
-    return ""
-
-
-def _is_enabled_for(*_: object) -> bool:
-    return True
 
 
 def _text(record: logging.LogRecord) -> str:

@@ -48,25 +48,26 @@ class ReceivedCall:
 
 def received(state: State, parsed: ParsedRequest, attempt: int) -> ReceivedCall:
     """Return the call of a request, with what it is about as far as the account has it."""
-    operation, records = parsed.operation, state.records
-    arguments = _arguments(parsed)
-    about: dict[str, Any] = {"role": None}
-    if operation in OPERATIONS:
-        given = {name: arguments[name] for name in _NAMING if isinstance(arguments.get(name), str)}
-        role_ids = [given["role_id"]] if "role_id" in given else []
-        if (binding := records.bindings.by_id(given.get("binding_id", ""))) is not None:
-            given |= {"user_id": binding.user_id, "resource_id": binding.resource_id}
-            role_ids.append(binding.role_id)
-        names = [role.name for each in role_ids if (role := records.roles.by_id(each)) is not None]
-        labels = {name: state.ids.label_or_id(given[name]) for name in _LABELED if name in given}
-        about = {
-            "about": frozenset({*given.values(), *role_ids, *names, *labels.values()}),
-            "role": given.get("name") if operation == "create" else next(iter(names), None),
-            "user": labels.pop("user_id", None),
-            "resource": next(iter(labels.values()), None),
-        }
+    operation, arguments = parsed.operation, _arguments(parsed)
+    naming = _NAMING if operation in OPERATIONS else ()
+    given = {name: arguments[name] for name in naming if isinstance(arguments.get(name), str)}
+    binding = state.records.bindings.by_id(given.get("binding_id", ""))
+    if binding is not None:
+        given |= {"user_id": binding.user_id, "resource_id": binding.resource_id}
+        given["bound_role_id"] = binding.role_id
+    role_ids = [given[each] for each in ("role_id", "bound_role_id") if each in given]
+    names = [role.name for role in map(state.records.roles.by_id, role_ids) if role is not None]
+    labels = {name: state.ids.label_or_id(given[name]) for name in _LABELED if name in given}
+    places = (label for name, label in labels.items() if name != "user_id")
     return ReceivedCall(
-        operation=operation, attempt=attempt, request=parsed.request, arguments=arguments, **about
+        operation=operation,
+        role=given.get("name") if operation == "create" else next(iter(names), None),
+        user=labels.get("user_id"),
+        resource=next(places, None),
+        about=frozenset({*given.values(), *names, *labels.values()}),
+        attempt=attempt,
+        request=parsed.request,
+        arguments=arguments,
     )
 
 

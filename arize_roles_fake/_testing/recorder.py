@@ -109,8 +109,8 @@ recorders: Final[list[Recorder]] = []
 """Under pytest, a paused recorder of the session, and that of the running test, which counts."""
 
 
-urls: Final[dict[int, str]] = {}
-"""The URLs of the accounts that are served, by the identity of the account."""
+urls: Final[list[tuple[RecordedAccount, str]]] = []
+"""The accounts that are served, each with a URL."""
 
 
 def running_recorder() -> Recorder:

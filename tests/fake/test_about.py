@@ -84,6 +84,7 @@ def test_about(operation: str) -> None:
         assert (answer(account, asked, given)[0] == 503) is (name in about)
         assert fault.failed_requests == (name in about)
         find: Any = account.calls_of
+        assert len(find("any", about=ids.get(name, name))) == (name in about)
         if operation == "list" or (operation == "create" and name[0] == "<"):
             with pytest.raises(ValueError, match="about must "):
                 find(operation, about=ids.get(name, name))

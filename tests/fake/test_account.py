@@ -68,7 +68,7 @@ IMPOSSIBLE: list[tuple[Callable[[Any], object], str]] = [
             "projects.list and any"
         ),
     ),
-    (lambda a: a.calls_of("remove"), f"{OPERATION.replace(' and any', '')}, not 'remove'"),
+    (lambda a: a.calls_of("remove"), f"{OPERATION}, not 'remove'"),
     (lambda a: a.shorten_pages(1.5), "sizes must be an integer of 0 or more, not 1.5"),
     (
         lambda _: FakeAccount(max_custom_roles=-1),

@@ -70,7 +70,7 @@ IMPOSSIBLE: list[tuple[dict[str, Any], str]] = [
     ({"retry_after": 1}, "only a 429 or a 503 has a retry_after, not 403"),
     *(
         ({"failure": 429, "retry_after": seconds}, f"{NO_DELAY}{seconds!r}")
-        for seconds in (-1, 1.5, 10**15, "²", "x\r\nX-Other: y")
+        for seconds in (-1, 1.5, "²", "x\r\nX-Other: y")
     ),
     (
         {"failure": 407},

@@ -199,6 +199,8 @@ REPORT: Final[Suite] = (
         assert False, account
 
     def test_served(roles_server):
+        with RolesServer(roles_server.account):
+            pass
         assert False
     """,
     {"passed": 1, "failed": 6},
