@@ -1,12 +1,16 @@
-"""Secured connections: which servers are trusted, and which ask for a certificate themselves."""
+"""TLS and proxies: who is trusted, what a proxy gets, and the errors for what refuses."""
 
 import asyncio
+import base64
 import contextlib
+import socket
 import ssl
-from collections.abc import AsyncGenerator, Callable
+import traceback
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 from unittest.mock import Mock
 
 import aiohttp
@@ -17,9 +21,13 @@ from arize_roles_async import (
     AiohttpRolesClient,
     ConfigurationError,
     RolesConnectionError,
+    RolesError,
+    RolesTimeoutError,
     StatusError,
+    Timeouts,
 )
-from tests.support.clients import LENT, over, own_or_lent, trying_once
+from tests.support import clients
+from tests.support.clients import LENT, ONCE, over, own_or_lent, trying_once
 from tests.support.raw_http import PAGE, http_response, scripted
 from tests.support.tls import Authority
 
@@ -29,12 +37,19 @@ KEY = "a-very-secret-key"
 client = partial(own_or_lent, trying_once, KEY)
 
 
-async def create(roles: AiohttpRolesClient) -> RolesConnectionError:
-    """Return the error of a create whose request did not leave."""
-    with pytest.raises(RolesConnectionError) as caught:
-        await roles.create(name="Made", permissions=["PROJECT_READ"])
-    assert not caught.value.sent
-    return caught.value
+async def create(roles: AiohttpRolesClient) -> Any:  # noqa: ANN401 - it may be of two classes
+    """Return the error of a create of which nothing was sent."""
+    with pytest.raises((RolesConnectionError, RolesTimeoutError)) as caught:
+        await clients.create(roles)
+    error: Any = caught.value
+    assert not error.sent
+    assert "hunter2" not in "".join(traceback.format_exception(error))
+    return error
+
+
+async def failed(url: str, **options: Any) -> Any:  # noqa: ANN401
+    async with client(url, **options) as roles:
+        return await create(roles)
 
 
 UNTRUSTED = "the server's certificate is not trusted"
@@ -49,18 +64,12 @@ class TestAuthority:
     async def test_untrusted(self, flaw: str, tmp_path: Path, *, lent: bool) -> None:
         """A server that is not trusted gets nothing, and is tried once."""
         authority, other = Authority(tmp_path), Authority(tmp_path, "other")
-        contexts = {
-            "wrong CA": other.right,
-            "wrong host": authority.wrong_host,
-        }
+        contexts = {"wrong CA": other.right, "wrong host": authority.wrong_host}
         context = contexts.get(flaw, authority.right)()
         context.sni_callback = handshakes = Mock(return_value=None)
         ca_file = None if flaw == "no CA" else authority.pem
-        async with (
-            scripted(PAGE, tls=context) as server,
-            client(server.url, ca_file=ca_file, lent=lent) as roles,
-        ):
-            error = await create(roles)
+        async with scripted(PAGE, tls=context) as server:
+            error = await failed(server.url, ca_file=ca_file, lent=lent)
         found = error.__cause__ and error.__cause__.__cause__
         assert isinstance(found, ssl.SSLCertVerificationError)
         assert str(error) == f"POST /v2/roles: {UNTRUSTED}: {found.verify_message}"
@@ -180,49 +189,34 @@ class TestClientCertificate:
         authority = Authority(tmp_path)
         context = authority.right()
         context.maximum_version = version
-        async with (
-            asking(context, authority) as host,
-            client(f"https://{host}", ca_file=authority.pem, lent=lent) as roles,
-        ):
-            error = await create(roles)
+        async with asking(context, authority) as host:
+            error = await failed(f"https://{host}", ca_file=authority.pem, lent=lent)
         assert f"{host} {verb} {WANTED}: " in str(error)
         assert error.certificate
 
 
 @pytest.mark.parametrize(
-    ("failure", "cause", "said", "message"),
+    ("said", "message"),
     [
+        ({"verify_message": "it is of another host"}, f"{UNTRUSTED}: it is of another host"),
         (
-            partial(aiohttp.ClientConnectorCertificateError, Mock()),
-            ssl.SSLCertVerificationError(),
-            {"verify_message": "it is of another host"},
-            f"{UNTRUSTED}: it is of another host",
-        ),
-        (
-            aiohttp.ClientOSError,
-            ssl.SSLError(),
             {"reason": "TLSV1_ALERT_UNKNOWN_CA", "strerror": "it wants one"},
             f"localhost:9 requires {WANTED}: SSLError: it wants one",
         ),
         (
-            aiohttp.ClientOSError,
-            ssl.SSLError(),
             {"reason": "BAD_LENGTH", "strerror": "a bad length"},
             "the connection failed before the complete response arrived: SSLError: a bad length",
         ),
     ],
     ids=["not trusted", "wanted", "other"],
 )
-async def test_wordless(
-    failure: Callable[[ssl.SSLError], Exception],
-    cause: ssl.SSLError,
-    said: dict[str, str],
-    message: str,
-) -> None:
+async def test_wordless(said: dict[str, str], message: str) -> None:
     """An error of OpenSSL says why, also as aiofastnet makes it: attributes, and no arguments."""
+    cause = ssl.SSLError() if "reason" in said else ssl.SSLCertVerificationError()
+    untrusted = aiohttp.ClientConnectorCertificateError(Mock(), cause)
 
     async def fail(*_: object) -> ClientResponse:
-        raise failure(cause) from cause
+        raise aiohttp.ClientOSError(cause) if "reason" in said else untrusted from cause
 
     for name, value in said.items():
         setattr(cause, name, value)
@@ -230,3 +224,125 @@ async def test_wordless(
         error = await create(roles)
     assert str(error) == f"POST /v2/roles: {message}"
     assert error.certificate is (UNTRUSTED in message or WANTED in message)
+
+
+# Proxies.
+
+SCHEMES = pytest.mark.parametrize("scheme", ["http", "https"])
+REFUSED = "refused the credentials of the client (407): check the user and password in its URL"
+NO_USER = "requires a user and password (407), and the proxy's URL has none"
+REFUSAL = http_response(407, b"", 'Proxy-Authenticate: Basic realm="proxy"')
+
+
+@LENT
+@SCHEMES
+@pytest.mark.parametrize("user", ["", "user:hunter2"])
+async def test_heads(tmp_path: Path, scheme: str, user: str, *, lent: bool) -> None:
+    """A proxy gets its own credentials, or none; for a tunnel the rest goes through."""
+    authority = Authority(tmp_path)
+    async with (
+        scripted(PAGE, tunnel=authority.right()) as proxy,
+        client(
+            f"{scheme}://localhost:9",
+            lent=lent,
+            proxy=proxy.url.replace("//", f"//{user}@" if user else "//"),
+            ca_file=authority.pem,
+            headers={"X-Own": "own"},
+        ) as roles,
+    ):
+        await roles.list()
+    head, request = proxy.requests[0].headers, proxy.requests[-1].headers
+    basic = base64.b64encode(user.encode()).decode()
+    assert head.get("proxy-authorization") == (f"Basic {basic}" if user else None)
+    assert request["authorization"] == f"Bearer {KEY}"
+    assert {"x-own", "sdk-language"} <= request.keys()
+    if scheme == "https":
+        assert proxy.requests[0].start == "CONNECT localhost:9 HTTP/1.1"
+        assert not {"authorization", "x-own", "sdk-language"} & head.keys()
+        assert "proxy-authorization" not in request
+
+
+@LENT
+@SCHEMES
+@pytest.mark.parametrize(("user", "why"), [("user:wrong-one@", REFUSED), ("", NO_USER)])
+async def test_credentials(scheme: str, user: str, why: str, *, lent: bool) -> None:
+    """A 407 is never tried again; the error names the proxy and says what it refused."""
+    async with scripted(REFUSAL, REFUSAL) as proxy:
+        place = proxy.url.removeprefix("http://")
+        error = await failed(f"{scheme}://localhost:9", lent=lent, proxy=f"http://{user}{place}")
+    assert str(error) == f"POST /v2/roles: the proxy {place} {why}"
+    assert error.credentials
+    assert len(proxy.requests) == 1
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("in_url", [True, False])
+async def test_session(*, in_url: bool) -> None:
+    """The proxy of a lent session is named too, and its credentials beside the URL count."""
+    async with scripted(REFUSAL) as proxy:
+        url = proxy.url.replace("//", "//user:wrong-one@") if in_url else proxy.url
+        auth = None if in_url else aiohttp.BasicAuth("user", "wrong-one")
+        of_session = {"proxy": url, "proxy_auth": auth}
+        error = await failed("https://localhost:9", lent=True, of_session=of_session)
+    place = proxy.url.removeprefix("http://")
+    assert str(error) == f"POST /v2/roles: the proxy {place} {REFUSED}"
+
+
+async def test_tunnel() -> None:
+    """A proxy that cannot reach the service is named, and nothing was sent."""
+    async with scripted(http_response(503)) as script:
+        proxy = script.url.removeprefix("http://")
+        error = await failed(
+            "https://arize.example", proxy=f"http://user:hunter2@{proxy}", retry=ONCE
+        )
+    why = f"POST /v2/roles: the proxy {proxy} refused to connect to arize.example:443: "
+    assert str(error).startswith(f"{why}ClientHttpProxyError")
+    # In place of aiohttp's error, which holds the password.
+    assert type(error.__cause__) is RolesError
+    assert str(error) == f"{why}{error.__cause__}"
+    assert not error.credentials
+
+
+@SCHEMES
+@LENT
+async def test_refused(scheme: str, refusing_port: int, *, lent: bool) -> None:
+    """An error names the proxy that is not there, and the service behind it."""
+    proxy = f"http://user:hunter2@127.0.0.1:{refusing_port}"
+    error = await failed(f"{scheme}://localhost:9", lent=lent, proxy=proxy, retry=ONCE)
+    assert str(error).startswith(
+        f"POST /v2/roles: cannot connect to the proxy 127.0.0.1:{refusing_port} on the way "
+        "to localhost:9: "
+    )
+
+
+@LENT
+async def test_silent(*, lent: bool) -> None:
+    """A connection that takes too long names the service and the proxy."""
+    limits: Any = {"timeout": Timeouts(connect=0.05), "retry": ONCE}
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        proxy = f"127.0.0.1:{server.getsockname()[1]}"
+        error = await failed("https://arize.example", lent=lent, proxy=f"http://{proxy}", **limits)
+    assert str(error) == (
+        f"POST /v2/roles: no connection to arize.example:443 through the proxy {proxy} "
+        "(connect limit of 0.05 s, 1 attempt)"
+    )
+
+
+async def test_ca_file(tmp_path: Path) -> None:
+    """`ca_file` counts for an https proxy of the client's, and not for that of a lent session."""
+    authority, other = Authority(tmp_path), Authority(tmp_path, "other")
+    options: dict[str, Any] = {"base_url": "http://localhost:9"}
+    async with scripted(PAGE, tls=authority.right()) as script:
+        async with AiohttpRolesClient(
+            KEY, ca_file=authority.pem, proxy=script.url, **options
+        ) as roles:
+            assert len(await roles.list()) == 0
+        async with aiohttp.ClientSession(proxy=script.url) as session:
+            for roles in (
+                AiohttpRolesClient(KEY, proxy=script.url, **options),
+                AiohttpRolesClient(KEY, session=session, ca_file=other.pem, **options),
+            ):
+                async with roles:
+                    with pytest.raises(RolesConnectionError) as caught:
+                        await roles.list()
+                assert caught.value.certificate
