@@ -16,7 +16,6 @@ from arize_roles_async import (
     Directory,
     ForbiddenError,
     NotFoundError,
-    OutcomeUnknownError,
     RoleBindingsClient,
     RolesClient,
     RolesTimeoutError,
@@ -161,13 +160,6 @@ class TestTime:
         call = "(user 'ada@example.com', role 'Analyst', space 'ML')"
         limit = f"(total limit of 5 s, {attempts})"
         assert str(caught.value) == f"{what} took too long {call} {limit}"
-
-    async def test_shared(self, account: FakeAccount) -> None:
-        """The change has what the look-ups have left."""
-        account.slow_down(3.0)
-        with pytest.raises(OutcomeUnknownError, match=r"total limit of 8 s"):
-            await in_process(account, timeout=8.0).by_name.ensure(**PLACE, role="Analyst")
-        assert asked(account)[-1] == "role_bindings.create"
 
     async def test_any_directory(self, account: FakeAccount) -> None:
         """A directory with no limit, or somebody else's, has no more time either."""

@@ -152,18 +152,6 @@ class TestRequests:
         assert script.lines == [line, line, f"PATCH {ROLE_PATH}"]
         assert script.requests[-1].body == b'{"permissions":["ROLE_READ"]}'
 
-    async def test_walk(self) -> None:
-        """A walk follows cursors, each when it gets there, until the service says that it ends."""
-        end = b'{"roles":[%s],"pagination":{"has_more":false,"next_cursor":"two"}}' % ROLE
-        filters = "limit=1&cursor={}&is_predefined=false"
-        lines = [f"GET /v2/roles?{filters.format(cursor)}" for cursor in ("from", "t%2Fo%3D")]
-        async with client(page(ROLE, cursor=b"t/o="), answer(end)) as (roles, script):
-            walk = aiter(roles.list(limit=1, cursor="from", is_predefined=False))
-            assert (await anext(walk)).id == ROLE_ID
-            assert script.lines == lines[:1]
-            assert [role.id async for role in walk] == [ROLE_ID]
-        assert script.lines == lines
-
     async def test_find(self) -> None:
         """A search walks the spaces and then the projects, with the filters of the service."""
         other = BINDING.replace(b"Um9sZToxOmFCY0Q=", b"Um9sZToyOmFCY0Q=")

@@ -22,7 +22,8 @@ import trio
 from asgiref.sync import async_to_sync
 
 from arize_roles_async import AiohttpRolesClient, ClientStateError, ListRolesResponse, RolesClient
-from arize_roles_fake import FakeRolesClient, RolesServer
+from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer
+from tests.support.clients import Connect, both_clients
 from tests.support.documentation import definitions
 from tests.support.processes import HOST, ROOT, ran
 from tests.support.raw_http import PAGE
@@ -180,24 +181,15 @@ async def test_other_context() -> None:
             call.close()
 
 
-@pytest.mark.parametrize("fake", [False, True], ids=["client", "fake"])
-def test_two_at_once(*, fake: bool) -> None:
+@both_clients
+async def test_two_at_once(connect: Connect) -> None:
     """Two loops that are open at once cannot share a client, nor can one close it."""
-
-    def in_another_loop(roles: RolesClient) -> None:
+    async with connect(FakeAccount(predefined=False)) as roles:
+        await use(roles)
         for call in (use(roles), roles.aclose()):
             with pytest.raises(ClientStateError, match="another event loop"):
-                asyncio.run(call)
-
-    async def main(url: str) -> None:
-        roles: RolesClient = FakeRolesClient() if fake else AiohttpRolesClient("key", base_url=url)
+                await asyncio.to_thread(asyncio.run, call)
         await use(roles)
-        await asyncio.to_thread(in_another_loop, roles)
-        await use(roles)
-        await roles.aclose()
-
-    with served() as url:
-        asyncio.run(main(url))
 
 
 def test_lent_session() -> None:
