@@ -200,7 +200,8 @@ def judge(of: type, rule: str, left: set[Deletion], faults: Iterable[str]) -> No
         left -= {each for each in left if each.fails(make, rule)}
     broken: list[Make] = [make for make, name in test_assumptions.failing() if name == rule]
     broken = [make for make in broken if isinstance(make(), of)]
-    for make in [*broken, *(partial(faulty.suite, of, fault) for fault in faults)]:
+    broken += [partial(faulty.suite, of, fault) for fault in faults]
+    for make in broken:
         # Any other error of the client is no achievement of a rule.
         if left and isinstance(ended(make, rule), ACHIEVED):
             left -= {each for each in left if not each.fails(make, rule)}
