@@ -186,15 +186,6 @@ class NotesItsKey(Wrapper):
             raise
 
 
-class KeepsItsKey(NotesItsKey):
-    async def get_user(self, **named: Any) -> Any:
-        try:
-            return await self.inner.get_user(**named)
-        except RolesError as error:
-            vars(error)["key"] = self.key
-            raise
-
-
 class LooksAtOnePage(Wrapper):
     async def get(self, **target: Any) -> Any:
         page = await self.inner.list(limit=100)
@@ -322,7 +313,7 @@ PLANTED: Final[dict[str, Callable[[Any], Wrapper]]] = {
     **{
         each.__name__: each
         for each in (
-            *(SkipsNoop, LosesSlots, TakesNoneForUnset, NotesItsKey, KeepsItsKey),
+            *(SkipsNoop, LosesSlots, TakesNoneForUnset, NotesItsKey),
             *(LooksAtOnePage, KeepsTheRole, BindsAgain, SharesItsWalk),
         )
     },

@@ -11,6 +11,7 @@ from typing import Any, Final
 import pytest
 
 from arize_roles_fake import Assumptions
+from tests.contract.faulty import CHOICES, SERVICES
 from tests.contract.suites import (
     FakeBindingsSuite,
     FakeDirectorySuite,
@@ -20,8 +21,7 @@ from tests.contract.suites import (
 )
 from tests.support import sizes
 
-CHOICES: Final[dict[str, tuple[Any, ...]]] = dict(Assumptions.choices())
-OPPOSITE: Final = Assumptions(**{name: values[-1] for name, values in CHOICES.items()})
+OPPOSITE: Final = SERVICES["opposite"]
 EACH: Final = [
     Assumptions(**{name: values[row] for name, values in CHOICES.items() if row < len(values) - 1})
     for row in range(1, max(map(len, CHOICES.values())) - 1)

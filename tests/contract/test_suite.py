@@ -1,23 +1,28 @@
 """The contract suite as pytest runs it: what is left out of it is seen, and it cleans up."""
 
+import ast
 import inspect
 import re
 import sys
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from importlib import import_module
+from types import ModuleType
 from typing import Any, ClassVar
 
 import anyio
 import pytest
 
-from arize_roles_async import MissingExtraError, RolesClient
+from arize_roles_async import MissingExtraError, RoleBindingsClient, RolesClient
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from arize_roles_fake.contract import (
     DirectoryContract,
     OnFakeAccount,
     RoleBindingsContract,
     RolesContract,
+    _any_client,
+    _role_bindings,
+    _roles,
 )
 from arize_roles_fake.contract._suite import with_client
 from tests.contract.suites import (
@@ -65,20 +70,11 @@ class TestClient(RolesContract):
 FORGETFUL = """
 
 class ForgetfulClient(Wrapper):
-    calls = 0
-
     def list(self, **arguments):
-        self.calls += 1
-        if self.calls > 1:
-            raise LookupError
-        return self.inner.list(**arguments)
+        raise LookupError
 
     async def get(self, **target):
         raise LookupError
-
-    async def create(self, **arguments):
-        arguments["description"] = None
-        return await self.inner.create(**arguments)
 """
 Run = Callable[..., pytest.RunResult]
 
@@ -119,6 +115,22 @@ class TestRun:
             test = getattr(RolesContract, name)
             assert test.__doc__
             assert list(inspect.signature(test).parameters) == ["self"]
+
+
+PROTOCOLS = [(RolesClient, "roles", _roles), (RoleBindingsClient, "bindings", _role_bindings)]
+
+
+@pytest.mark.parametrize(("protocol", "client", "contract"), PROTOCOLS)
+def test_every_parameter(protocol: type, client: str, contract: ModuleType) -> None:
+    """Every parameter of a protocol is given by a rule, or it would be a client's own affair."""
+    tree = ast.parse(inspect.getsource(contract) + inspect.getsource(_any_client))
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    for name, method in inspect.getmembers(protocol, inspect.isfunction):
+        if not name.startswith("_"):
+            of_it = rf"[\w.]+\.{name}\(|Call\({client}, '{name}'"
+            found = [call for call in calls if re.match(of_it, ast.unparse(call))]
+            given = {keyword.arg for call in found for keyword in call.keywords}
+            assert given >= inspect.signature(method).parameters.keys() - {"self"}, name
 
 
 class TestIncomplete:
