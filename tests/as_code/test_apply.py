@@ -15,15 +15,9 @@ from arize_roles_async import (
     RetryPolicy,
     Role,
     Timeouts,
+    as_code,
 )
-from arize_roles_async.as_code import (
-    ApplyError,
-    Declaration,
-    StalePlanError,
-    TooManyRemovalsError,
-    apply,
-    plan,
-)
+from arize_roles_async.as_code import Declaration, apply, plan
 from arize_roles_async.as_code.apply import Run
 from arize_roles_fake import FakeRolesClient
 from tests.as_code.accounts import (
@@ -80,7 +74,9 @@ async def test_all(connect: Connect) -> None:
 @pytest.mark.parametrize("checksum", ["0" * 64, f"1-{0:064}"])
 async def test_other_version(checksum: str) -> None:
     """The checksum of another version is called that, and no other plan."""
-    with pytest.raises(StalePlanError, match=r"another version than .* plan again; ") as caught:
+    with pytest.raises(
+        as_code.StalePlanError, match=r"another version than .* plan again; "
+    ) as caught:
         await apply(FakeRolesClient(mixed_account()), MIXED, expected=checksum)
     assert caught.value.plan
 
@@ -181,7 +177,7 @@ async def test_dependent() -> None:
         declared("C", permissions=["PROJECT_READ", "DATASET_READ"]),
         "Other",
     )
-    with pytest.raises(ApplyError) as caught:
+    with pytest.raises(as_code.ApplyError) as caught:
         await apply(FakeRolesClient(account), wanted)
     reason = str(caught.value.__cause__)
     assert reason.startswith("PATCH /v2/roles/")
@@ -213,7 +209,7 @@ async def test_removals(
     for n in range(there):
         account.add_role(f"Role {n}", ["ROLE_READ", "TAG_READ"])
     wanted = declaration(*(f"Role {n}" for n in range(stripped)))
-    with contextlib.suppress(TooManyRemovalsError):
+    with contextlib.suppress(as_code.TooManyRemovalsError):
         await apply(FakeRolesClient(account), wanted, max_removals=limit)
     assert (changes(account) == []) is is_refused
 
@@ -244,8 +240,7 @@ class TestWaiting:
     async def test_attempts(
         self, fault: int, options: dict[str, Any], attempts: int, seconds: float
     ) -> None:
-        """A change waits between its attempts, of which the client's policy has so many; one that
-        a rate limit refuses counts less, and a wait that the time does not allow ends the run."""
+        """A change waits between attempts, which end with the policy, the time or a long wait."""
         account = account_of("A", "B")
         account.fail("update", fault, times=None, retry_after=5)
         began, given = account.now(), cast("Any", {"timeout": None, **options})

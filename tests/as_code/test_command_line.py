@@ -225,10 +225,7 @@ def test_progress(
     number: int,
     text: str,
 ) -> None:
-    """While an answer is late, a line says what is waited for, or how far a run on a terminal is.
-
-    A terminal's line is written over; the log is as before.
-    """
+    """While an answer is late, a line shows why, or on a terminal, written over, how far it is."""
     stream, shown = io.StringIO(), threading.Event()
 
     def write(given: str) -> int:
@@ -419,8 +416,7 @@ class TestWho:
     def test_data(
         self, bound: Shell, monkeypatch: pytest.MonkeyPatch, name: str, field: str
     ) -> None:
-        """A program reads from JSON and CSV what the name is; before what a spreadsheet would run
-        is an apostrophe."""
+        """JSON and CSV have the name, with an apostrophe before what a spreadsheet would run."""
         monkeypatch.setattr(sys, "stderr", None)  # As after `2>&-`.
         bound.account.add_space(name, id=bound.account.id("Space:ML"))
         command = "who --role 'Data Analyst' --format"

@@ -228,10 +228,7 @@ class TestWriting:
 
     @given(strategies.declarations())
     def test_any(self, declared: Declaration) -> None:
-        """What was written is read as an equal declaration, is in order, and fits the schema.
-
-        No character of it acts on a terminal, and no fence is closed by it.
-        """
+        """What is written is printable, reads as equal, is in order, and fits the schema."""
         text = declared.to_toml()
         assert loads(text) == declared
         assert all(line.isprintable() for line in text.split("\n"))

@@ -1,32 +1,21 @@
 """Who has which role, declared beside the roles: plans of places, and how they are applied."""
 
 import asyncio
+import contextlib
 import re
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import attrs
 import pytest
 
-from arize_roles_async import ListUsersResponse, ValidationError
-from arize_roles_async.as_code import (
-    ApplyError,
-    Declaration,
-    DeclaredPlace,
-    PlanError,
-    StalePlanError,
-    TooManyRemovalsError,
-    apply,
-    compare,
-    export,
-    load,
-    loads,
-    plan,
-)
+from arize_roles_async import ListUsersResponse, ValidationError, as_code
+from arize_roles_async.as_code import Declaration, DeclaredPlace, apply, export, loads, plan
 from arize_roles_async.as_code.apply import Run
 from arize_roles_fake import FakeAccount, FakeRolesClient
-from tests.as_code.accounts import BINDER, account_of, declared, held, role_id
+from tests.as_code.accounts import BINDER, account_of, declared, ended, held, role_id
 from tests.contract.wrapping import Wrapper
 from tests.support.clients import Connect, both_clients
 
@@ -48,8 +37,11 @@ def account() -> FakeAccount:
     return account
 
 
-def place(users: dict[str, str] | None = None, **fields: Any) -> DeclaredPlace:  # noqa: ANN401
-    return DeclaredPlace(space="ML", users=users or {}, **fields)
+def place(users: dict[str, str], **fields: Any) -> DeclaredPlace:  # noqa: ANN401
+    """Return the space ML with the roles of users; who has an empty one is absent."""
+    absent = [user for user, role in users.items() if not role]
+    users = {user: role for user, role in users.items() if role}
+    return DeclaredPlace(space="ML", users=users, absent=absent, **fields)
 
 
 def only(users: dict[str, str]) -> Declaration:
@@ -58,7 +50,7 @@ def only(users: dict[str, str]) -> Declaration:
 
 
 async def violation(account: FakeAccount, wanted: Declaration) -> str:
-    with pytest.raises(PlanError) as caught:
+    with pytest.raises(as_code.PlanError) as caught:
         await plan(FakeRolesClient(account), wanted)
     (found,) = caught.value.violations
     return str(found)
@@ -73,7 +65,7 @@ async def test_run(connect: Connect, account: FakeAccount) -> None:
         roles=[declared("New")],
         absent=["Old"],
         places=[
-            place({CYD: "New", BOB: "Editor"}, absent=[EVE]),
+            place({CYD: "New", BOB: "Editor", EVE: ""}),
             DeclaredPlace(space="ML", project="churn", users={BOB: "New"}),
         ],
     )
@@ -119,27 +111,21 @@ TEXT = f"""\
 
 async def test_forms(account: FakeAccount) -> None:
     """A plan shows each place with its changes, what was made by hand, and who waits."""
-    wanted = Declaration(
-        places=[
-            place({CYD: "Editor", BOB.upper(): "Editor", "zoe@example.com": "Viewer"}, absent=[EVE])
-        ]
-    )
+    users = {CYD: "Editor", BOB.upper(): "Editor", "zoe@example.com": "Viewer", EVE: ""}
+    wanted = Declaration(places=[place(users)])
     planned = await plan(FakeRolesClient(account), wanted)
     assert str(planned).startswith(TEXT)
     assert not planned.is_as_declared
     (shown,) = planned.to_dict()["places"]
     assert [each["action"] for each in shown["changes"]] == ["give", "change", "take"]
     assert planned.to_markdown().count("?") == 4
-    without = compare(account.roles, attrs.evolve(wanted, places=()))
+    without = as_code.compare(account.roles, attrs.evolve(wanted, places=()))
     assert "places" not in without.to_dict()
     assert planned.checksum != without.checksum
 
 
 async def test_only(account: FakeAccount) -> None:
-    """`only` takes the roles of people whom nobody names, and of no hidden user or bot user.
-
-    Bot users have no address; the service may list them.
-    """
+    """`only` takes the roles of people whom nobody names, and of nobody without an address."""
     hidden = account.add_user(None, id="hidden")
     account.bind("Viewer", user=hidden.id, resource="Space:ML")
     roles = FakeRolesClient(account)
@@ -163,6 +149,7 @@ async def test_waiting(account: FakeAccount) -> None:
     assert held(account) == before
 
 
+TAG = "TAG_READ"
 NOBODY = 'spaces."ML": nobody would be left on it who '
 
 
@@ -216,24 +203,22 @@ async def test_refused(account: FakeAccount, text: str, message: str) -> None:
         (place({CYD: "Viewer"}), CYD, "Editor"),
         (place({BOB: "Editor"}), BOB, "Admin"),
         (place({BOB: "Editor"}), BOB, None),
-        (place(absent=[BOB]), BOB, "Editor"),
+        (place({BOB: ""}), BOB, "Editor"),
     ],
 )
 async def test_meanwhile(
     account: FakeAccount, wanted: DeclaredPlace, user: str, role: str | None
 ) -> None:
     """What somebody else gave, changed or took since the plan stays as it is."""
-    planned = await plan(FakeRolesClient(account), Declaration(places=[wanted]))
-    assert planned.all_changes
-    run = Run(FakeRolesClient(account), planned)
-    by_name = FakeRolesClient(account).by_name
-    if role is None:
-        await by_name.remove(user=user, space="ML")
-    else:
-        await by_name.ensure(user=user, role=role, space="ML")
-    with pytest.raises(ApplyError):
-        await run.finish()
-    (refused,) = run.result.refused
+
+    def meddle() -> None:
+        with contextlib.suppress(LookupError):
+            account.unbind("Viewer", user=user, resource="Space:ML")
+        with contextlib.suppress(LookupError, ValueError):
+            account.bind(role or "", user=user, resource="Space:ML")
+
+    result = await ended(FakeRolesClient(account), Declaration(places=[wanted]), meddle)
+    (refused,) = result.refused
     assert refused.reason == (
         f'"{user}" has another role on space "ML", or none, since the plan was made'
     )
@@ -242,12 +227,9 @@ async def test_meanwhile(
 
 @pytest.mark.parametrize("fault", ["lost", 503, None])
 async def test_made(account: FakeAccount, fault: Any) -> None:  # noqa: ANN401
-    """A change counts as made once, where its answer was lost, or somebody else made it.
-
-    A wrapper of a client does as well.
-    """
+    """A change whose answer was lost, or that somebody else made, is made, also by a wrapper."""
     roles: Any = Wrapper(FakeRolesClient(account))
-    wanted = Declaration(places=[place({CYD: "Viewer", BOB: "Editor"}, absent=[EVE])])
+    wanted = Declaration(places=[place({CYD: "Viewer", BOB: "Editor", EVE: ""})])
     run = Run(roles, await plan(roles, wanted))
     if fault is None:
         await apply(roles, wanted)
@@ -268,52 +250,48 @@ ROLES = {"Binder": BINDER, "Wide": ["ROLE_READ", "TAG_READ"], "Next": ["ROLE_REA
 
 
 @pytest.mark.parametrize(
-    ("fault", "text", "order"),
+    ("fault", "roles", "users", "order"),
     [
         # Who gets a role gets it after it is created.
-        ("create", {"New": "ROLE_READ", CYD: "New"}, "create, give"),
+        ("create", {"New": "ROLE_READ"}, {CYD: "New"}, "create, give"),
         # Who gets a role that loses a permission does not get the permission.
-        ("update", {"Wide": "ROLE_READ", CYD: "Wide"}, "update, give"),
+        ("update", {"Wide": "ROLE_READ"}, {CYD: "Wide"}, "update, give"),
         # Who loses a role that gets a permission does not get the permission.
-        ("role_bindings.delete", {"Wide": "ROLE_READ DATASET_READ", BOB: ""}, "take, update"),
+        ("role_bindings.delete", {"Wide": "ROLE_READ DATASET_READ"}, {BOB: ""}, "take, update"),
         # Who moves from a role that loses a permission keeps it until then.
-        ("role_bindings.update", {"Wide": "ROLE_READ", BOB: "Next"}, "change, update"),
+        ("role_bindings.update", {"Wide": "ROLE_READ"}, {BOB: "Next"}, "change, update"),
         # Somebody may bind at any time.
-        ("role_bindings.create", {"Binder": "ROLE_READ", CYD: "Boss"}, "give, update"),
-        ("role_bindings.create", {ADA: "", CYD: "Boss"}, "give, take"),
-        ("update", {"Wide": " ".join(BINDER), ADA: ""}, "update, take"),
+        ("role_bindings.create", {"Binder": "ROLE_READ"}, {CYD: "Boss"}, "give, update"),
+        ("role_bindings.create", {}, {ADA: "", CYD: "Boss"}, "give, take"),
+        ("update", {"Wide": " ".join(BINDER)}, {ADA: ""}, "update, take"),
         # A role is deleted after its last user has left it.
-        ("role_bindings.update", {"Wide": "", BOB: "Next"}, "change, delete"),
+        ("role_bindings.update", {"Wide": ""}, {BOB: "Next"}, "change, delete"),
         # Who moves leaves a role before it changes, and comes after the other one has.
-        ("update", {"Wide": "TAG_READ", "Next": "TAG_READ", BOB: "Next"}, "update, change, update"),
+        ("update", {"Wide": TAG, "Next": TAG}, {BOB: "Next"}, "update, change, update"),
     ],
 )  # fmt: skip
-async def test_between(fault: Any, text: dict[str, str], order: str) -> None:  # noqa: ANN401
+async def test_between(
+    fault: Any,  # noqa: ANN401 - one of the account's
+    roles: dict[str, str],
+    users: dict[str, str],
+    order: str,
+) -> None:
     """Wherever a run stops, nobody has more than is declared, and somebody may bind."""
     account = account_of()
     for name, permissions in ROLES.items():
         account.add_role(name, permissions)
-    for user, role in ((ADA, "Binder"), (BOB, "Wide")):
-        account.bind(role, user=user, resource="Space:ML")
+    account.bind("Binder", user=ADA, resource="Space:ML")
+    account.bind("Wide", user=BOB, resource="Space:ML")
     account.add_user(CYD)
-    users = {each: role for each, role in text.items() if "@" in each}
-    roles = {each: permissions for each, permissions in text.items() if "@" not in each}
     wanted = Declaration(
-        roles=[declared(name, permissions=given.split()) for name, given in roles.items() if given],
-        absent=[name for name, given in roles.items() if not given],
-        places=[
-            place(
-                {user: role for user, role in users.items() if role},
-                absent=[user for user, role in users.items() if not role],
-            )
-        ],
+        roles=[declared(name, permissions=has.split()) for name, has in roles.items() if has],
+        absent=[name for name, has in roles.items() if not has],
+        places=[place(users)],
     )
     planned = await plan(FakeRolesClient(account), wanted)
     assert ", ".join(each.action for each in planned.all_changes) == order
     account.fail(fault, 403)
-    with pytest.raises(ApplyError) as caught:
-        await apply(FakeRolesClient(account), wanted)
-    result = caught.value.result
+    result = await ended(FakeRolesClient(account), wanted)
     assert [len(result.made), len(result.refused)] == [0, 1]
     await apply(FakeRolesClient(account), wanted)
 
@@ -335,7 +313,8 @@ async def test_round() -> None:
 async def test_left(account: FakeAccount, absent: list[str], left: str) -> None:
     """The note of a delete counts the bindings that the plan neither takes nor changes."""
     account.bind("Viewer", user=CYD, resource="Project:ML/churn")
-    places = [place({BOB: "Editor"}, absent=[EVE]), place(project="churn", absent=absent)]
+    there = place(dict.fromkeys(absent, ""), project="churn")
+    places = [place({BOB: "Editor", EVE: ""}), there]
     made = await plan(FakeRolesClient(account), Declaration(absent=["Viewer"], places=places))
     assert [each.note for each in made.changes] == [f"the key sees {left} after this plan"]
 
@@ -344,9 +323,9 @@ async def test_removals(account: FakeAccount) -> None:
     """Takes on declared places are limited as removals from roles are."""
     for n in range(10):
         account.bind("Viewer", user=f"user-{n}@example.com", resource="Space:ML")
-    wanted = Declaration(places=[place(absent=[f"user-{n}@example.com" for n in range(4)])])
+    wanted = Declaration(places=[place({f"user-{n}@example.com": "" for n in range(4)})])
     with pytest.raises(
-        TooManyRemovalsError, match="4 of 13 role bindings on declared places would"
+        as_code.TooManyRemovalsError, match="4 of 13 role bindings on declared places would"
     ):
         await apply(FakeRolesClient(account), wanted)
     await apply(FakeRolesClient(account), wanted, max_removals=4)
@@ -354,18 +333,22 @@ async def test_removals(account: FakeAccount) -> None:
 
 
 async def test_checksum(account: FakeAccount) -> None:
-    """A plan that was reviewed is refused as soon as another person's change is in it.
-
-    Which of two roles of the same run a user gets is part of it.
-    """
+    """A plan that was reviewed is refused once it has other changes, or gives another new role."""
     new = [declared("New A"), declared("New B")]
     wanted = [Declaration(roles=new, places=[place({CYD: role.name})]) for role in new]
     reviewed = await plan(FakeRolesClient(account), wanted[0])
-    with pytest.raises(StalePlanError):
+    with pytest.raises(as_code.StalePlanError):
         await apply(FakeRolesClient(account), wanted[1], expected=reviewed)
     account.bind("Viewer", user=CYD, resource="Space:ML")
-    with pytest.raises(StalePlanError):
+    with pytest.raises(as_code.StalePlanError):
         await apply(FakeRolesClient(account), wanted[0], expected=reviewed)
+
+
+async def test_other_client(account: FakeAccount) -> None:
+    """A client of roles alone is refused."""
+    roles: Any = SimpleNamespace(list=FakeRolesClient(account).list)
+    with pytest.raises(ValidationError, match="must be a client with role_bindings and directory"):
+        await plan(roles, Declaration(places=[place({})]))
 
 
 FILE = """
@@ -390,7 +373,7 @@ def test_file() -> None:
     read = loads(FILE)
     assert read.places == (
         DeclaredPlace(space="ML", project="churn", users={ADA: "Viewer", BOB: "Viewer"}),
-        place({ADA: "Admin", BOB: "Admin", CYD: "Viewer"}, absent=[EVE], only=True),
+        place({ADA: "Admin", BOB: "Admin", CYD: "Viewer", EVE: ""}, only=True),
     )
     assert loads(read.to_toml()) == read
     assert loads(FILE.replace("\n", "\r\n")) == read
@@ -401,7 +384,7 @@ def test_two_files(tmp_path: Path) -> None:
     for name in ("a.toml", "b.toml"):
         (tmp_path / name).write_text('[teams]\nt = []\n[spaces.S]\nabsent = ["a@b"]', "utf-8")
     with pytest.raises(ValidationError) as caught:
-        load(tmp_path)
+        as_code.load(tmp_path)
     assert len(caught.value.violations) == 4
 
 
@@ -444,7 +427,9 @@ async def test_tenant(account: FakeAccount) -> None:
         account.add_user(user)
         if n < 200:
             account.bind("Viewer", user=user, resource="Space:ML")
-    wanted = Declaration(places=[place(dict.fromkeys(users[100:], "Editor"), absent=users[:100])])
+    wanted = Declaration(
+        places=[place(dict.fromkeys(users, "") | dict.fromkeys(users[100:], "Editor"))]
+    )
     account.limit_rate(20, burst=5)
     made: list[str] = []
 

@@ -60,8 +60,7 @@ def test_takes(asked: Asked, shell: Shell) -> None:
 def test_declined(
     asked: Asked, shell: Shell, monkeypatch: pytest.MonkeyPatch, answer: str | None
 ) -> None:
-    """Any other answer, none, or a yes after somebody's change, changes nothing, and NO_COLOR shows
-    no colour."""
+    """Any other answer, none, or a yes to what is not so now, changes nothing, here uncoloured."""
 
     def decline() -> str:
         if answer is None:
