@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, Final
 
 import aiohttp
 import pytest
@@ -23,14 +23,6 @@ from tests.support.event_loop import settle, until
 from tests.support.raw_http import PAGE, scripted
 
 UNLIMITED = Timeouts(total=None, connect=None, read=None)
-
-
-async def ends(call: "asyncio.Task[object]", error: type[Exception], match: str) -> None:
-    """Check that a call soon ends in an error, which is no cancellation of its task."""
-    async with asyncio.timeout(1.0):
-        with pytest.raises(error, match=match):
-            await call
-    assert call.cancelling() == 0
 
 
 @pytest.fixture
@@ -54,83 +46,82 @@ async def lent(**options: Any) -> AsyncGenerator[aiohttp.ClientSession]:  # noqa
 
 
 def client(url: str, **options: Any) -> AiohttpRolesClient:  # noqa: ANN401
-    options.setdefault("timeout", UNLIMITED)
-    return AiohttpRolesClient("key", base_url=url, **options)
+    return AiohttpRolesClient("key", base_url=url, timeout=UNLIMITED, **options)
 
 
-async def test_connecting() -> None:
-    """A connection that is being made, here through a proxy, is closed with its client."""
-    async with scripted(None) as proxy:
-        roles = client("https://localhost:9", proxy=proxy.url)
-        call = asyncio.create_task(use(roles))
-        await until(lambda: proxy.requests)
-        await roles.aclose()
-        await ends(call, ClientStateError, "the client is closed")
-        await until(lambda: proxy.ended)
+CLOSED: Final = (ClientStateError, "the client is closed$")
+NO_SESSION: Final = (ClientStateError, "^the session is closed$")
+LOST: Final = (RolesConnectionError, "failed before the complete response")
 
 
-class TestResolving:
-    """While the name of the host is resolved."""
+@pytest.mark.parametrize("was_cancelled", [False, True])
+@pytest.mark.parametrize("change", [False, True], ids=["list", "create"])
+@pytest.mark.parametrize(
+    ("stage", "closed", "error", "match"),
+    [
+        *((each, "client", *CLOSED) for each in ("connecting", "resolving", "silence", "body")),
+        *(
+            (each, "lent", *CLOSED)
+            for each in ("connecting", "resolving", "pool", "silence", "body")
+        ),
+        # aiohttp goes on to connect through a proxy.
+        *((each, "session", *NO_SESSION) for each in ("resolving", "pool")),
+        *((each, "session", *LOST) for each in ("silence", "body")),
+    ],
+)
+async def test_closed(
+    stage: str,
+    closed: str,
+    error: type[Exception],
+    match: str,
+    resolving: list[str],
+    *,
+    change: bool,
+    was_cancelled: bool,
+) -> None:
+    """A call soon ends with the error of what is closed, whatever its task suppressed before."""
 
-    async def test_session(self, resolving: list[str]) -> None:
-        """Closing the lent session ends its calls with an error, also after a cancellation."""
-
-        async def use_later(roles: AiohttpRolesClient) -> None:
+    async def call() -> object:
+        if was_cancelled:
             with suppress(asyncio.CancelledError):
                 await asyncio.get_running_loop().create_future()
-            await use(roles)
+        return await (create if change else use)(roles)
 
-        async with lent() as session:
-            call = asyncio.create_task(use_later(client("https://one.example", session=session)))
-            await asyncio.sleep(0)
-            call.cancel()
-            await until(lambda: resolving)
-            await session.close()
-            (ended,) = await asyncio.gather(call, return_exceptions=True)
-        assert repr(ended) == "ClientStateError('the session is closed')"
-
-    @pytest.mark.parametrize("closed", [False, True])
-    async def test_cancelled(self, resolving: list[str], *, closed: bool) -> None:
-        """A call that is cancelled is cancelled, also where the session is closed just then."""
-        async with lent() as session:
-            call = asyncio.create_task(use(client("https://roles.example", session=session)))
-            await until(lambda: resolving)
-            call.cancel()
-            if closed:
-                await session.close()
-            with pytest.raises(asyncio.CancelledError):
-                await call
-
-
-async def test_pool() -> None:
-    """Closing a lent session ends the calls that wait for one of its connections, too."""
-    async with scripted(None) as script, lent(limit=1) as session:
-        roles = client(script.url, session=session, retry=ONCE)
-        first, second = asyncio.create_task(use(roles)), asyncio.create_task(create(roles))
-        await until(lambda: script.requests)
-        await session.close()
-        await ends(first, RolesConnectionError, "failed before the complete response")
-        await ends(second, ClientStateError, "^the session is closed$")
-
-
-@pytest.mark.parametrize("change", [False, True], ids=["list", "create"])
-@pytest.mark.parametrize("closed", ["own", "lent", "session"])
-async def test_body(closed: str, *, change: bool) -> None:
-    """Closing the client, or the lent session, ends a call whose answer is half read."""
-    async with scripted(PAGE[:-20], b"") as script, lent() as session:
-        roles = client(script.url, session=None if closed == "own" else session, retry=ONCE)
-        call = asyncio.create_task((create if change else use)(roles))
-        await until(lambda: script.requests)
+    answers = (PAGE[:-20], b"") if stage == "body" else (None,)
+    url = {"connecting": "https://localhost:9", "resolving": "https://one.example"}.get(stage)
+    async with scripted(*answers) as script, lent(limit=stage == "pool") as session:
+        proxy = script.url if stage == "connecting" else None
+        given = None if closed == "client" else session
+        roles = client(url or script.url, session=given, proxy=proxy, retry=ONCE)
+        calls = [asyncio.create_task(use(roles))] if stage == "pool" else []
+        calls.append(asyncio.create_task(call()))
+        await asyncio.sleep(0)
+        if was_cancelled:
+            calls[-1].cancel()
+        await until(lambda: resolving or script.requests)
         await settle()
-        error: type[Exception] = ClientStateError
-        match = "the client is closed$"
-        if closed == "session":
+        await (session.close() if closed == "session" else roles.aclose())
+        assert session.closed is (closed == "session")
+        is_unknown = change and stage in {"silence", "body"}
+        async with asyncio.timeout(1.0):
+            with pytest.raises(OutcomeUnknownError if is_unknown else error, match=match):
+                await calls[-1]
+            await asyncio.gather(*calls, return_exceptions=True)
+            await until(lambda: resolving or script.ended)
+        assert calls[-1].cancelling() == was_cancelled
+
+
+@pytest.mark.parametrize("closed", [False, True])
+async def test_cancelled(resolving: list[str], *, closed: bool) -> None:
+    """A call that is cancelled is cancelled, also where the lent session is closed just then."""
+    async with lent() as session:
+        call = asyncio.create_task(use(client("https://roles.example", session=session)))
+        await until(lambda: resolving)
+        call.cancel()
+        if closed:
             await session.close()
-            error, match = RolesConnectionError, "failed before the complete response"
-        else:
-            await roles.aclose()
-            assert not session.closed
-        await ends(call, OutcomeUnknownError if change else error, match)
+        with pytest.raises(asyncio.CancelledError):
+            await call
 
 
 @pytest.mark.parametrize(("grace", "seconds"), [(3.0, 3.0), (10.0, 5.0)])
