@@ -62,7 +62,7 @@ def parameters(owner: type) -> list[tuple[str, inspect.Parameter]]:
         (name, parameter)
         for name, method in inspect.getmembers(owner, inspect.isfunction)
         if not name.startswith("_")
-        for parameter in inspect.signature(method).parameters.values()
+        for parameter in [*inspect.signature(method).parameters.values()][1:]
     ]
 
 
@@ -110,17 +110,15 @@ async def flaws(method: Callable[..., Any], **given: object) -> dict[str, str]:
 async def test_none() -> None:
     """None is refused before anything is sent, and a filter, which is `UNSET`, can be left out."""
     roles = FakeRolesClient()
-    for owner, name, parameter in FILTERS:
-        assert parameter.default is UNSET, (owner, name, parameter)
-        method = getattr(OWNERS[owner](roles), name)
-        found = await flaws(method, **given(method, **{parameter.name: None}))
-        assert " not None, and is left out " in found[parameter.name], (owner, name, parameter)
     for owner, find in OWNERS.items():
-        for name, parameter in parameters(owner):
-            if parameter.default is parameter.empty and parameter.name != "self":
-                method = getattr(find(roles), name)
-                found = await flaws(method, **given(method, **{parameter.name: None}))
-                assert found[parameter.name].endswith("None"), (owner, name, parameter)
+        needed = [each for each in parameters(owner) if each[1].default is inspect.Parameter.empty]
+        for name, parameter in [*filters(owner), *needed]:
+            method = getattr(find(roles), name)
+            found = await flaws(method, **given(method, **{parameter.name: None}))
+            is_filter = (name, parameter) not in needed
+            end = ", and is left out if it does not matter" if is_filter else ""
+            assert found[parameter.name].endswith(f"None{end}"), (owner, name, parameter)
+            assert not is_filter or parameter.default is UNSET, (owner, name, parameter)
     assert roles.account.calls == ()
 
 

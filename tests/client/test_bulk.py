@@ -39,16 +39,15 @@ def creates(roles: RolesClient, number: int) -> list[Awaitable[object]]:
     ]
 
 
-class TestBulkJob:
-    async def test_completes(self) -> None:
-        """Many creates at once against 20 a second all succeed, in about the ideal time."""
-        account = account_at_noon()
-        account.limit_rate(20.0, burst=5)
-        number = sized(300, 1000)
-        await asyncio.gather(*creates(FakeRolesClient(account, timeout=None), number))
-        assert len(account.roles) == number
-        assert sum(call.outcome == 429 for call in account.calls) <= 35 + 0.03 * number
-        assert passed(account) <= 1.3 * (number - 5) / 20
+async def test_completes() -> None:
+    """Many creates at once against 20 a second all succeed, in about the ideal time."""
+    account = account_at_noon()
+    account.limit_rate(20.0, burst=5)
+    number = sized(300, 1000)
+    await asyncio.gather(*creates(FakeRolesClient(account, timeout=None), number))
+    assert len(account.roles) == number
+    assert sum(call.outcome == 429 for call in account.calls) <= 35 + 0.03 * number
+    assert passed(account) <= 1.3 * (number - 5) / 20
 
 
 class TestBackground:

@@ -109,44 +109,41 @@ def page(peer: Peer) -> None:
 client = functools.partial(own_or_lent, AiohttpRolesClient, "key", retry=SOON)
 
 
-class TestGivenUp:
-    @LENT
-    @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
-    @pytest.mark.parametrize("by", ["read", "total", "cancellation", "length"])
-    async def test_reset(
-        self, by: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, tls: bool, lent: bool
-    ) -> None:
-        """The connection of an attempt that was given up is reset, and no part of it left open."""
-        complaints: list[str] = []
-        asyncio.get_running_loop().set_debug(True)
-        asyncio.get_running_loop().set_exception_handler(
-            lambda _, context: complaints.append(context["message"])
-        )
-        clock = LoopClock(monkeypatch)
-        authority = Authority(tmp_path)
-        limits = attrs.evolve(LIMITS, read=60.0 if by == "read" else None)
-        options: dict[str, Any] = {"ca_file": authority.pem, "timeout": limits, "retry": ONCE}
-        async with (
-            serve(
-                too_long if by == "length" else silent, authority.right() if tls else None
-            ) as server,
-            client(server.url, lent=lent, **options) as roles,
-        ):
-            call = asyncio.create_task(use(roles))
-            await server.asked()
-            if by == "cancellation":
-                call.cancel()
-            elif by != "length":
-                await clock.pass_by(100.0)
-            (ended,) = await asyncio.gather(call, return_exceptions=True)
-            gc.collect()
-            assert isinstance(await server.lost(), ConnectionResetError)
-        assert complaints == []
-        if isinstance(ended, RolesTimeoutError):
-            assert ended.limit == by
-        else:
-            ends = {"cancellation": asyncio.CancelledError, "length": InvalidResponseError}
-            assert type(ended) is ends[by]
+@LENT
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize("by", ["read", "total", "cancellation", "length"])
+async def test_reset(
+    by: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, tls: bool, lent: bool
+) -> None:
+    """The connection of an attempt that was given up is reset, and no part of it left open."""
+    complaints: list[str] = []
+    asyncio.get_running_loop().set_debug(True)
+    asyncio.get_running_loop().set_exception_handler(
+        lambda _, context: complaints.append(context["message"])
+    )
+    clock = LoopClock(monkeypatch)
+    authority = Authority(tmp_path)
+    limits = attrs.evolve(LIMITS, read=60.0 if by == "read" else None)
+    options: dict[str, Any] = {"ca_file": authority.pem, "timeout": limits, "retry": ONCE}
+    async with (
+        serve(too_long if by == "length" else silent, authority.right() if tls else None) as server,
+        client(server.url, lent=lent, **options) as roles,
+    ):
+        call = asyncio.create_task(use(roles))
+        await server.asked()
+        if by == "cancellation":
+            call.cancel()
+        elif by != "length":
+            await clock.pass_by(100.0)
+        (ended,) = await asyncio.gather(call, return_exceptions=True)
+        gc.collect()
+        assert isinstance(await server.lost(), ConnectionResetError)
+    assert complaints == []
+    if isinstance(ended, RolesTimeoutError):
+        assert ended.limit == by
+    else:
+        ends = {"cancellation": asyncio.CancelledError, "length": InvalidResponseError}
+        assert type(ended) is ends[by]
 
 
 class TestFailed:
@@ -238,17 +235,16 @@ class TestFailed:
                 await roles.list()
 
 
-class TestNone:
-    @LENT
-    @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
-    async def test_refused(self, refusing_port: int, host: str, *, lent: bool) -> None:
-        """Where there is no connection, the error names host and port, and nothing was sent."""
-        place = f"{host}:{refusing_port}"
-        async with client(f"http://{place}", lent=lent, retry=ONCE) as roles:
-            with pytest.raises(RolesConnectionError) as caught:
-                await roles.create(name="Made", permissions=["PROJECT_READ"])
-        assert str(caught.value).startswith(f"POST /v2/roles: cannot connect to {place}: ")
-        assert not caught.value.sent
+@LENT
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
+async def test_refused(refusing_port: int, host: str, *, lent: bool) -> None:
+    """Where there is no connection, the error names host and port, and nothing was sent."""
+    place = f"{host}:{refusing_port}"
+    async with client(f"http://{place}", lent=lent, retry=ONCE) as roles:
+        with pytest.raises(RolesConnectionError) as caught:
+            await roles.create(name="Made", permissions=["PROJECT_READ"])
+    assert str(caught.value).startswith(f"POST /v2/roles: cannot connect to {place}: ")
+    assert not caught.value.sent
 
 
 class TestStray:
@@ -414,31 +410,28 @@ async def test_concurrency() -> None:
             await asyncio.gather(*calls)
 
 
-class TestTime:
-    """Time that passes in a call, on a clock that the test moves."""
+async def test_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The read limit ends no wait before a retry, nor a body whose pieces come in time."""
+    clock = LoopClock(monkeypatch)
 
-    async def test_silence(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The read limit ends no wait before a retry, nor a body whose pieces come in time."""
-        clock = LoopClock(monkeypatch)
+    def busy(peer: Peer) -> None:
+        server.answer = silent
+        peer.transport.write(http_response(503, b"", "Retry-After: 75"))
 
-        def busy(peer: Peer) -> None:
-            server.answer = silent
-            peer.transport.write(http_response(503, b"", "Retry-After: 75"))
-
-        limits = Timeouts(total=None, read=60.0)
-        options: dict[str, Any] = {"timeout": limits, "retry": RetryPolicy(attempts=2)}
-        async with serve(busy) as server, client(server.url, **options) as roles:
-            call = asyncio.create_task(use(roles))
-            await server.asked()
-            await settle()
-            await clock.pass_by(75.0)
-            await until(lambda: server.peers[0].received.count(b"GET ") == 2)
-            for piece in (PAGE[:-48], PAGE[-48:-32], PAGE[-32:-16]):
-                server.peers[0].transport.write(piece)
-                await clock.pass_by(50.0)
-            assert not call.done()
-            await clock.pass_by(61.0)
-            with pytest.raises(RolesTimeoutError) as caught:
-                await call
-        assert str(caught.value) == "GET /v2/roles: no answer (read limit of 60 s, 2 attempts)"
-        assert (caught.value.limit, caught.value.seconds, caught.value.sent) == ("read", 60.0, True)
+    limits = Timeouts(total=None, read=60.0)
+    options: dict[str, Any] = {"timeout": limits, "retry": RetryPolicy(attempts=2)}
+    async with serve(busy) as server, client(server.url, **options) as roles:
+        call = asyncio.create_task(use(roles))
+        await server.asked()
+        await settle()
+        await clock.pass_by(75.0)
+        await until(lambda: server.peers[0].received.count(b"GET ") == 2)
+        for piece in (PAGE[:-48], PAGE[-48:-32], PAGE[-32:-16]):
+            server.peers[0].transport.write(piece)
+            await clock.pass_by(50.0)
+        assert not call.done()
+        await clock.pass_by(61.0)
+        with pytest.raises(RolesTimeoutError) as caught:
+            await call
+    assert str(caught.value) == "GET /v2/roles: no answer (read limit of 60 s, 2 attempts)"
+    assert (caught.value.limit, caught.value.seconds, caught.value.sent) == ("read", 60.0, True)
