@@ -372,6 +372,7 @@ class AnyClient(Suite):
 
         Every call is an error.
         """
+        del client
         for close_the_copy in self._each((False, True)):
             async with self.open_client() as other:
                 copied = other.with_options(timeout=20.0)
@@ -379,7 +380,6 @@ class AnyClient(Suite):
                 for _ in range(2):
                     await (copied if close_the_copy else other).aclose()
                 await self._all_raise(ClientStateError, calls)
-        await self._calls(client)[0]()
 
     @with_client
     async def test_close_gently(self, client: Any) -> None:
@@ -421,10 +421,7 @@ class AnyClient(Suite):
         async def use() -> None:
             await self._calls(client)[0]()
 
-        async def close() -> None:
-            await Call(client, "aclose")()
-
-        for main in (use, use, close):
+        for main in (use, use, Call(client, "aclose")):
             self._run(main)
 
     @with_client

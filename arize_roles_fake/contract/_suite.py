@@ -307,7 +307,7 @@ class Suite(metaclass=_SuiteType):
         if self.max_staleness:
             await anyio.sleep(self.max_staleness + TICK)
 
-    def _run(self, main: Callable[[], Awaitable[None]]) -> None:
+    def _run(self, main: Callable[[], Awaitable[object]]) -> None:
         """Run an async function in a new event loop, of which a failure shows no frames."""
         __tracebackhide__ = True
         failures: list[BaseException] = []
