@@ -63,14 +63,13 @@ BAD: dict[type, list[Any]] = {
     int: [0, -1, True, 1.5, math.nan, "1"],
     float: [0, -1, True, math.nan, math.inf, "1", 10**400],
 }
-KINDS: tuple[type, ...] = (Timeouts, RetryPolicy)
 RULES = {int: "an integer of at least 1", float: "a number of seconds above 0"}
 
 
 FIELDS: list[tuple[Callable[..., object], str, str, Any]] = [
     *(
         (kind, f"{kind.__name__}.", *each)
-        for kind in KINDS
+        for kind in (Timeouts, RetryPolicy)
         for each in get_type_hints(kind).items()
     ),
     (FakeRolesClient, "", "max_concurrency", int),

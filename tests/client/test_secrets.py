@@ -71,13 +71,7 @@ def shown(error: BaseException) -> Iterator[str]:
         links += [each for each in more if each is not None and each not in links]
         yield "".join(traceback.format_exception(link))
         # As rich shows them; it opens attrs classes.
-        yield from (
-            str(link),
-            repr(link),
-            repr(link.args),
-            repr(vars(link)),
-            f"{traverse(vars(link))}",
-        )
+        yield from (repr(link), repr(link.args), repr(vars(link)), str(traverse(vars(link))))
         if isinstance(link, RolesError):
             yield pickle.dumps(link).decode("latin-1")
         for frame, _ in traceback.walk_tb(link.__traceback__):

@@ -56,117 +56,118 @@ def cancellations() -> int:
     return task.cancelling()
 
 
-class TestBlock:
-    @pytest.mark.parametrize("limit", ["total", "read"])
-    @pytest.mark.parametrize("by", ["cancellation", "closing"])
-    async def test_ends(self, by: str, limit: str, clock: LoopClock, limits: TimeLimits) -> None:
-        """A cancellation, or the end of the client, wins over a limit that is over just then."""
-        running = block(limits, 500.0 if limit == "total" else 3000.0)
+@pytest.mark.parametrize("limit", ["total", "read"])
+@pytest.mark.parametrize("by", ["cancellation", "closing"])
+async def test_ends(by: str, limit: str, clock: LoopClock, limits: TimeLimits) -> None:
+    """A cancellation, or the end of the client, wins over a limit that is over just then."""
+    running = block(limits, 500.0 if limit == "total" else 3000.0)
 
-        async def call() -> None:
-            with running:
-                if limit == "read":
-                    running.start("read")
-                try:
-                    await forever()
-                except asyncio.CancelledError:
-                    if not running.catch():
-                        raise
-
-        task = asyncio.create_task(call())
-        await asyncio.sleep(0)
-        clock.skip(500.0)
-        cancels = by == "cancellation"
-        asyncio.get_running_loop().call_soon(task.cancel if cancels else limits.close)
-        with pytest.raises(asyncio.CancelledError if cancels else ClientStateError):
-            await task
-
-    async def test_while_cancelled(self, clock: LoopClock, limits: TimeLimits) -> None:
-        """A call with which a cancelled task cleans up has its limit, and the task still ends."""
-        raised: list[object] = []
-
-        async def clean_up() -> None:
+    async def call() -> None:
+        with running:
+            if limit == "read":
+                running.start("read")
             try:
                 await forever()
-            finally:
-                with pytest.raises(RolesTimeoutError) as caught, block(limits, 500.0):
-                    await clock.pass_by(500.0)
-                raised.append(caught.type)
-
-        task = asyncio.create_task(clean_up())
-        await asyncio.sleep(0)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        assert raised == [RolesTimeoutError]
-
-    async def test_error(self, clock: LoopClock, limits: TimeLimits) -> None:
-        """An error in the block comes through, also one that the end of the block brings about."""
-        with pytest.raises(KeyError), block(limits, 500.0):
-            raise KeyError("mine")
-        with pytest.raises(OSError, match="while it ended"), block(limits, 500.0):  # noqa: PT012
-            try:
-                await clock.pass_by(500.0)
             except asyncio.CancelledError:
-                raise OSError("while it ended") from None
-        assert cancellations() == 0
+                if not running.catch():
+                    raise
 
-    async def test_many(self, clock: LoopClock, limits: TimeLimits) -> None:
-        """Of many that are due, a hundred end before other tasks run, and no error keeps frames."""
-        blocks = [block(limits, 500.0) for _ in range(250)]
-        tasks = [asyncio.create_task(wait_in(each)) for each in blocks]
-        await asyncio.sleep(0)
-        clock.skip(500.0)
-        seen = {0}
-        while max(seen) < 250:
-            await asyncio.sleep(0)
-            seen.add(sum(each.expired for each in blocks))
-        assert seen == {0, 100, 200, 250}
-        errors: list[Any] = await asyncio.gather(*tasks, return_exceptions=True)
-        assert {error.__context__.__traceback__ for error in errors} == {None}
+    task = asyncio.create_task(call())
+    await asyncio.sleep(0)
+    clock.skip(500.0)
+    cancels = by == "cancellation"
+    asyncio.get_running_loop().call_soon(task.cancel if cancels else limits.close)
+    with pytest.raises(asyncio.CancelledError if cancels else ClientStateError):
+        await task
 
 
-class TestSilence:
-    async def test_part(self, clock: LoopClock, limits: TimeLimits) -> None:
-        """An earlier limit ends only a part of the block, and the rest continues."""
-        running, seen = block(limits, 3000.0), list[object]()
-        with pytest.raises(RolesTimeoutError), running:  # noqa: PT012 - it is the block that raises
-            running.start("read")
-            with pytest.raises(asyncio.CancelledError):
+async def test_while_cancelled(clock: LoopClock, limits: TimeLimits) -> None:
+    """A call with which a cancelled task cleans up has its limit, and the task still ends."""
+    raised: list[object] = []
+
+    async def clean_up() -> None:
+        try:
+            await forever()
+        finally:
+            with pytest.raises(RolesTimeoutError) as caught, block(limits, 500.0):
                 await clock.pass_by(500.0)
-            seen.append((running.catch(), cancellations()))
-            await clock.pass_by(2400.0)
-            seen.append("continues")
-            await clock.pass_by(100.0)
-        assert seen == [(True, 0), "continues"]
+            raised.append(caught.type)
+
+    task = asyncio.create_task(clean_up())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert raised == [RolesTimeoutError]
 
 
-class TestTimer:
-    async def test_shared(self, limits: TimeLimits, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A thousand blocks one after the other take one timer, which closing lets go."""
-        loop, timers = asyncio.get_running_loop(), list[asyncio.TimerHandle]()
-        call_at = loop.call_at
-
-        def noting_call_at(*given: object, **named: object) -> asyncio.TimerHandle:
-            timers.append(call_at(*given, **named))  # type: ignore[arg-type]
-            return timers[-1]
-
-        monkeypatch.setattr(loop, "call_at", noting_call_at)
-        for _ in range(1000):
-            with block(limits, 3000.0):
-                pass
-        limits.close()
-        assert [timer.cancelled() for timer in timers] == [True]
-
-    async def test_close_in_block(self, clock: LoopClock, limits: TimeLimits) -> None:
-        """Closing ends every block but its own, which keeps its limit."""
-        task = asyncio.create_task(wait_in(block(limits, 3000.0)))
-        await asyncio.sleep(0)
-        with pytest.raises(ClientStateError, match="client is closed"), block(limits, 500.0):  # noqa: PT012
-            limits.close()
-            await settle()
-            assert task.done()
+async def test_error(clock: LoopClock, limits: TimeLimits) -> None:
+    """An error in the block comes through, also one that the end of the block brings about."""
+    with pytest.raises(KeyError), block(limits, 500.0):
+        raise KeyError("mine")
+    with pytest.raises(OSError, match="while it ended"), block(limits, 500.0):  # noqa: PT012
+        try:
             await clock.pass_by(500.0)
-        assert cancellations() == 0
-        with pytest.raises(ClientStateError, match="client is closed"):
-            await task
+        except asyncio.CancelledError:
+            raise OSError("while it ended") from None
+    assert cancellations() == 0
+
+
+async def test_many(clock: LoopClock, limits: TimeLimits) -> None:
+    """Of many that are due, a hundred end before other tasks run, and no error keeps frames."""
+    blocks = [block(limits, 500.0) for _ in range(250)]
+    tasks = [asyncio.create_task(wait_in(each)) for each in blocks]
+    await asyncio.sleep(0)
+    clock.skip(500.0)
+    seen = {0}
+    while max(seen) < 250:
+        await asyncio.sleep(0)
+        seen.add(sum(each.expired for each in blocks))
+    assert seen == {0, 100, 200, 250}
+    errors: list[Any] = await asyncio.gather(*tasks, return_exceptions=True)
+    assert {error.__context__.__traceback__ for error in errors} == {None}
+
+
+async def test_part(clock: LoopClock, limits: TimeLimits) -> None:
+    """An earlier limit ends only a part of the block, and the rest continues."""
+    running, seen = block(limits, 3000.0), list[object]()
+    with pytest.raises(RolesTimeoutError), running:  # noqa: PT012 - it is the block that raises
+        running.start("read")
+        with pytest.raises(asyncio.CancelledError):
+            await clock.pass_by(500.0)
+        seen.append((running.catch(), cancellations()))
+        await clock.pass_by(2400.0)
+        seen.append("continues")
+        await clock.pass_by(100.0)
+    assert seen == [(True, 0), "continues"]
+
+
+async def test_shared(limits: TimeLimits, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand blocks one after the other take one timer, which closing lets go."""
+    loop, timers = asyncio.get_running_loop(), list[asyncio.TimerHandle]()
+    call_at = loop.call_at
+
+    def noting_call_at(*given: object, **named: object) -> asyncio.TimerHandle:
+        timers.append(call_at(*given, **named))  # type: ignore[arg-type]
+        return timers[-1]
+
+    monkeypatch.setattr(loop, "call_at", noting_call_at)
+    for _ in range(1000):
+        with block(limits, 3000.0):
+            pass
+    limits.close()
+    assert [timer.cancelled() for timer in timers] == [True]
+
+
+async def test_close_in_block(clock: LoopClock, limits: TimeLimits) -> None:
+    """Closing ends every block but its own, which keeps its limit."""
+    task = asyncio.create_task(wait_in(block(limits, 3000.0)))
+    await asyncio.sleep(0)
+    with pytest.raises(ClientStateError, match="client is closed"), block(limits, 500.0):  # noqa: PT012
+        limits.close()
+        await settle()
+        assert task.done()
+        await clock.pass_by(500.0)
+    assert cancellations() == 0
+    with pytest.raises(ClientStateError, match="client is closed"):
+        await task

@@ -94,17 +94,14 @@ class TestAuthority:
             request.ssl.verify_mode = ssl.CERT_NONE
             return await handler(request)
 
-        authority = Authority(tmp_path)
+        authority, of_session = Authority(tmp_path), {"middlewares": [loosen]}
+        trusted = {"ca_file": authority.pem}
         async with (
             scripted(PAGE, tls=authority.wrong_host()) as server,
-            aiohttp.ClientSession(middlewares=[loosen]) as session,
-            trying_once(
-                KEY, base_url=server.url, session=session, ca_file=authority.pem
-            ) as loosened,
-            client(server.url, ca_file=authority.pem, lent=lent) as strict,
+            client(server.url, **trusted, lent=True, of_session=of_session) as loosened,
         ):
             assert len(await loosened.list()) == 0
-            assert (await create(strict)).certificate
+            assert (await failed(server.url, **trusted, lent=lent)).certificate
 
     async def test_lent_unverified(self, tmp_path: Path) -> None:
         """A lent session that checks no certificates checks them for a client that wants it."""
@@ -112,11 +109,9 @@ class TestAuthority:
             scripted(PAGE, tls=Authority(tmp_path).right()) as server,
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=False)) as session,
         ):
-            assert (
-                len(await AiohttpRolesClient(KEY, base_url=server.url, session=session).list()) == 0
-            )
-            strict = AiohttpRolesClient(KEY, base_url=server.url, session=session, verify=True)
-            assert (await create(strict)).certificate
+            make = partial(AiohttpRolesClient, KEY, base_url=server.url, session=session)
+            assert len(await make().list()) == 0
+            assert (await create(make(verify=True))).certificate
 
     async def test_folder(self, tmp_path: Path) -> None:
         """Authorities may be in a folder, in files with the names that `openssl rehash` makes."""

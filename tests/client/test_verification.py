@@ -185,14 +185,12 @@ async def test_other_answer(
     """An answer that shows something else than was asked for has the account read once."""
     role = account.add_role("Analyst", id=BINDING["role_id"])
     bound = account.bind(role, user="bob@example.com", resource="Space:Other")
+    editor = account.add_role("Editor")
     changes: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
         "create": ({}, ROLE),
         "update": ({"role_id": role.id}, ROLE),
         "role_bindings.create": ({}, BINDING),
-        "role_bindings.update": (
-            {"binding_id": bound.id},
-            {"role_id": account.add_role("Editor").id},
-        ),
+        "role_bindings.update": ({"binding_id": bound.id}, {"role_id": editor.id}),
     }
     target, fields = changes[operation]
     item = {"id": next(iter(target.values()), "Um9sZToxOmM="), "is_predefined": False, **fields}
