@@ -174,12 +174,9 @@ class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
         self, step: Retry, outcome: Outcome, started: float, ended: float
     ) -> float:
         """Wait after an attempt until the next may join the queue, and return the time of that."""
-        _log(
-            *(self, logging.INFO, ended - started, outcome),
-            "%s: attempt %d failed, the next in %.2f s: %s",
-            *(str(self.exchange.request), self.exchange.attempts, step.delay),
-            _in_log(step.failure),
-        )
+        message = "attempt %d failed, the next in %.2f s: %s"
+        args = self.exchange.attempts, step.delay, _in_log(step.failure)
+        _log(self, logging.INFO, ended - started, outcome, message, *args)
         if isinstance(step.failure, errors.RateLimitError):
             return ended  # It waits in the queue, as all do under a rate limit.
         await self.event().wait(step.delay)
@@ -334,14 +331,9 @@ def _note_pace(queue: Queue, call: DrivenCall[object], response: Response, now: 
 
 
 def _log_attempt(call: DrivenCall[object], outcome: Outcome, seconds: float) -> None:
-    _log(
-        *(call, logging.DEBUG, seconds, outcome),
-        # As text: the query of a request, which a record would keep, may have an address.
-        "%s: %s on attempt %d after %.1f ms",
-        str(call.exchange.request),
-        outcome.status if isinstance(outcome, Response) else _in_log(outcome),
-        *(call.exchange.attempts, seconds * 1000.0),
-    )
+    shown = outcome.status if isinstance(outcome, Response) else _in_log(outcome)
+    args = shown, call.exchange.attempts, seconds * 1000.0
+    _log(call, logging.DEBUG, seconds, outcome, "%s on attempt %d after %.1f ms", *args)
 
 
 def _log(
@@ -371,7 +363,9 @@ def _log(
                 request_id = outcome.header("X-Request-Id")
             else:
                 request_id = outcome.request_id
-            message, args = f"{message} (request id %s)", (*args, request_id)
+            # As text: the query of a request, which a record would keep, may have an address.
+            args = str(call.exchange.request), *args, request_id
+            message = f"%s: {message} (request id %s)"
             fields["arize_attempt"] = call.exchange.attempts
             fields["arize_status"] = getattr(outcome, "status", None)
             fields["arize_request_id"] = request_id

@@ -39,8 +39,11 @@ def status_error(request: Request, response: Response, hint: str = "") -> Status
         message += f" {_summary(problem)}{hint}"
     elif status in _REDIRECT:
         message += f", a redirect to {_target(response)}, which this client does not follow"
+    elif not response.body:
+        message += ", but without a body (a proxy or gateway?)"
     else:
-        message += _foreign(response, problem)
+        text = _summary(problem) or html_title(response) or excerpt(response)
+        message += f", but the body is not Arize's (a proxy or gateway?): {text}"
     wait = retry_after(response.headers)
     if wait is not None:
         message += f" (retry after {wait:g} s)"
@@ -63,14 +66,6 @@ def _summary(problem: "ProblemDetails | None") -> str:
     return one_line(": ".join(filter(None, texts)), MAX_QUOTED)
 
 
-def _foreign(response: Response, problem: "ProblemDetails | None") -> str:
-    """Return the part of a message about an answer that may be a gateway's."""
-    if not response.body:
-        return ", but without a body (a proxy or gateway?)"
-    text = _summary(problem) or html_title(response) or excerpt(response)
-    return f", but the body is not Arize's (a proxy or gateway?): {text}"
-
-
 def html_title(response: Response) -> str:
     """Return the title of an HTML page, quoted, on one line, without the API key; or nothing.
 
@@ -87,11 +82,10 @@ def _target(response: Response) -> str:
     """Return the target of a redirect: scheme, host and path, since the rest may have secrets."""
     location = response.header("Location") or ""
     try:
-        parts = urlsplit(location)
-        netloc = parts.netloc.rpartition("@")[2]
+        scheme, netloc, path, _, _ = urlsplit(location)
     except ValueError:
         return "an invalid URL"
-    target = urlunsplit((parts.scheme, netloc, parts.path, "", ""))
+    target = urlunsplit((scheme, netloc.rpartition("@")[2], path, "", ""))
     return one_line(target, MAX_QUOTED) or "an unknown address"
 
 
