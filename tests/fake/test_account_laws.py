@@ -229,21 +229,6 @@ async def test_reset(act: Act) -> None:
     assert await behaviour(account) == await behaviour(usual)
 
 
-def test_foreign_cursor() -> None:
-    """A cursor is foreign to another account, to its own after a reset, and once it is altered."""
-    account = world()
-    account.add_role("B")
-    _, page = answer(account, "GET /v2/roles?limit=1")
-    again = f"GET /v2/roles?cursor={quote(page['pagination']['next_cursor'])}"
-    assert answer(account, again)[0] == 200
-    assert answer(account, again.replace("cursor=", "cursor=-"))[0] == 400
-    _, problem = answer(account, f"{again}&is_predefined=true")
-    assert problem["detail"] == "cursor: was issued for another is_predefined"
-    assert answer(FakeAccount.load(account.dump()), again)[0] == 400
-    account.reset()
-    assert answer(account, again)[0] == 400
-
-
 @dataclass
 class Subclass(FakeAccount):
     """An account that has no hash, and equals another one."""

@@ -1,4 +1,4 @@
-"""Scripted failures of an account: which calls a fault strikes, and how these end."""
+"""Scripted failures of an account: which calls a fault strikes; ends are in `test_same_results`."""
 
 import contextlib
 import logging
@@ -9,7 +9,6 @@ import pytest
 
 import arize_roles_async
 from arize_roles_async import (
-    ConflictError,
     ForbiddenError,
     InvalidResponseError,
     NotFoundError,
@@ -117,38 +116,6 @@ def test_no_body(account: FakeAccount) -> None:
     assert ask(account, f"DELETE /v2/roles/{role.id}").status == 200
 
 
-# That the other clients come to the same ends is `test_same_results`.
-@pytest.mark.parametrize(
-    ("operation", "failure", "when", "end", "names"),
-    [
-        ("create", 500, "after", "done", "AB"),
-        ("create", "lost", "before", "OutcomeUnknownError", "A"),
-        ("create", "malformed", "after", "done", "AB"),
-        ("create", "undecodable", "before", "OutcomeUnknownError", "A"),
-        ("update", OutcomeUnknownError, "after", "OutcomeUnknownError", "B"),
-        ("delete", "lost", "before", "OutcomeUnknownError", "A"),
-        ("delete", "lost", "after", "done", ""),
-        ("delete", OutcomeUnknownError, "after", "OutcomeUnknownError", ""),
-        ("list", "truncated", "before", "RolesConnectionError", "A"),
-        ("list", "malformed", "after", "InvalidResponseError", "A"),
-        ("get", "undecodable", "after", "RolesConnectionError", "A"),
-    ],
-)
-async def test_end(operation: str, failure: Any, when: Any, end: str, names: str) -> None:  # noqa: ANN401
-    """A call that a fault strikes ends so, and leaves these roles."""
-    account = account_at_noon()
-    role = account.add_role("A", ROLE_READ)
-    account.fail(operation, failure, when=when)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
-    ended = "done"
-    async with in_process(account) as roles:
-        try:
-            await CALLS[operation](roles, {"role": role.id})
-        except RolesError as error:
-            ended = type(error).__name__
-        assert (ended, sorted(each.name for each in account.roles)) == (end, [*names])
-        await roles.list()
-
-
 @pytest.mark.parametrize(
     ("failure", "sent", "message"),
     [
@@ -168,16 +135,6 @@ async def test_sent(failure: Any, sent: bool, message: str) -> None:  # noqa: AN
             await roles.list()
     assert isinstance(caught.value, RolesConnectionError | RolesTimeoutError)
     assert (caught.value.sent, str(caught.value)) == (sent, f"GET /v2/roles: {message}")
-
-
-@three_clients
-async def test_by_name(account: FakeAccount, roles: RolesClient) -> None:
-    """A fault on a change by a name strikes its own request and not the look-up."""
-    account.add_role("A")
-    account.fail("any", 409, about="A")
-    with pytest.raises(ConflictError):
-        await roles.update(role="A", description="Text.")
-    assert [call.outcome for call in account.calls] == [200, 409]
 
 
 @three_clients

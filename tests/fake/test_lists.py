@@ -199,6 +199,7 @@ SEEN: Final[list[tuple[list[str], dict[str, list[str]], str, str, str]]] = [
     ([], {"Space:ML": ON}, "ML", "churn Churned", "ML"),
     ([], {"Project:ML/churn": ON}, "", "churn", "churn"),
     ([], {"Space:Ops": ["ROLE_READ"]}, "Ops", "fraud", ""),
+    ([], {"Space:Ops": []}, "", "", ""),
 ]
 """What a key grants everywhere and on places: the spaces, projects and bindings that it sees."""
 

@@ -63,10 +63,6 @@ def test_dropped() -> None:
         gc.collect()
 
 
-def key_in_environment(*_: object) -> str | None:
-    return os.environ.get("ARIZE_API_KEY")
-
-
 def test_trio() -> None:
     """Under trio, a client raises the same error as outside of the block."""
     error = "the client runs under asyncio only"
@@ -216,16 +212,6 @@ class TestKeys:
 
 class TestDecorator:
     """The block around each call of a function, of any kind."""
-
-    def test_function(self) -> None:
-        """Of a plain one."""
-
-        @mock_arize()
-        def count(factor: int) -> int:
-            """Count."""
-            return factor * asyncio.run(count_roles(api_key="any"))
-
-        assert (count(2), count.__doc__) == (14, "Count.")
 
     def test_generator(self) -> None:
         """A generator is refused, whose block would be open between its steps."""

@@ -18,7 +18,7 @@ from arize_roles_async import (
 )
 from arize_roles_fake import FakeAccount
 from arize_roles_fake._testing.fault_rules import Breakage, When
-from tests.support.clients import Connect, account_at_noon, in_process, mocked, over_http
+from tests.support.clients import ONCE, Connect, account_at_noon, in_process, mocked, over_http
 from tests.support.sizes import sized
 
 pytestmark = pytest.mark.usefixtures("unmeasured")
@@ -58,18 +58,22 @@ CALLS: Final[dict[Any, Callable[[Any, Mapping[str, str]], Awaitable[object]]]] =
         binding_id=ids["binding"]
     ),
 }
+GUIDE: Final = files("arize_roles_fake").joinpath("guide", "failures.md").read_text("utf-8")
 IN_GUIDE: Final = {
     (failure, when or "before"): ends
     for failure, when, *ends in re.findall(
         r'^\| `fail\("create", "?(\w+)"?(?:, when="(after)")?\)` \| ([^|]+) \| ([^|]+) \|',
-        files("arize_roles_fake").joinpath("guide", "failures.md").read_text("utf-8"),
+        GUIDE,
         re.MULTILINE,
     )
 }
 """What the guide says of a change: by failure and moment, its ends in process and over HTTP."""
-
-
-GUIDED: Final = {("create", when, failure) for failure, when in IN_GUIDE}
+READS: Final = dict(re.findall(r'^\| `"(\w+)"` \|[^|]+\| `(\w+)` \|', GUIDE, re.MULTILINE))
+"""The error that a read raises, as the guide says."""
+GUIDED: Final = {
+    *(("create", when, failure) for failure, when in IN_GUIDE),
+    *(("get", "before", failure) for failure in READS),
+}
 
 
 def name_of(fault: Fault) -> str:
@@ -111,7 +115,8 @@ async def result(connect: Connect, case: Case) -> tuple[str, list[str], int]:
         account.slow_down(0.001, real_time=True)
     struck = account.fail(operation, when=when, **fault)
     limits, ended = SILENT if fault["failure"] in UNTIL_LIMIT else LIMITS, "done"
-    async with connect(account, retry=TWICE) as roles:
+    retry = ONCE if operation in {"list", "get"} else TWICE
+    async with connect(account, retry=retry) as roles:
         try:
             await CALLS[operation](roles.with_options(timeout=limits), ids)
         except RolesError as error:
@@ -137,7 +142,9 @@ async def test_same_result(case: Case) -> None:
     if isinstance(fault["failure"], type):
         assert ended == name_of(fault)
         assert when == "after" or left[:2] == ["Bound", "A"]
-    if operation not in {"list", "get"} and (name_of(fault), when) in IN_GUIDE:
+    if operation in {"list", "get"}:
+        assert ended == READS.get(fault["failure"], ended)
+    elif (name_of(fault), when) in IN_GUIDE:
         here, over_server = (in_words(text, case) for text in IN_GUIDE[name_of(fault), when])
         assert ended == here
         ended, struck = over_server, 2 if fault["failure"] is OutcomeUnknownError else struck
