@@ -339,6 +339,7 @@ def suite(contract: type, fault: str = "") -> Any:
     open_client, open_roles = made.open_client, getattr(made, "open_roles", None)
     if rest in PLANTED:
         made.open_client = lambda: PLANTED[rest](open_client())
+        made.time_limit = getattr(PLANTED[rest], "time_limit", made.time_limit)
         return made
     made.open_client = lambda: faulty(open_client(), script)
     if open_roles is not None:

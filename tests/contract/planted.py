@@ -12,6 +12,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, Self
 
+import anyio
 import attrs
 
 from arize_roles_async import (
@@ -140,6 +141,13 @@ class LosesSlots(Wrapper):
         except Exception:
             self.slots[0] += 1
             raise
+
+
+class Hangs(Wrapper):
+    time_limit = 0.1
+
+    async def get(self, **_: object) -> None:
+        await anyio.sleep_forever()
 
 
 class SharesCalls(Wrapper):
@@ -313,7 +321,7 @@ PLANTED: Final[dict[str, Callable[[Any], Wrapper]]] = {
     **{
         each.__name__: each
         for each in (
-            *(SkipsNoop, LosesSlots, TakesNoneForUnset, NotesItsKey),
+            *(SkipsNoop, LosesSlots, Hangs, TakesNoneForUnset, NotesItsKey),
             *(LooksAtOnePage, KeepsTheRole, BindsAgain, SharesItsWalk),
         )
     },

@@ -25,6 +25,7 @@ from arize_roles_fake.contract import (
     _roles,
 )
 from arize_roles_fake.contract._suite import with_client
+from tests.contract.faulty import suite
 from tests.contract.suites import (
     BlockSuite,
     FakeBindingsSuite,
@@ -232,21 +233,10 @@ class TestFailure:
 
     def test_hangs(self) -> None:
         """A rule has failed once its limit of time is over, and what it made is deleted."""
-
-        class Hangs(Wrapper):
-            async def get(self, **_: object) -> None:
-                await anyio.sleep_forever()
-
-        class Suite(FakeSuite):
-            time_limit = 0.1
-
-            def open_client(self) -> Any:  # noqa: ANN401
-                return Hangs(super().open_client())
-
-        suite = Suite()
+        hanging = suite(RolesContract, "Hangs")
         with pytest.raises(pytest.fail.Exception, match=r"not ended after 0\.1 seconds"):
-            suite.test_responses()
-        assert all(role.is_predefined for role in suite.account.roles)
+            hanging.test_responses()
+        assert all(role.is_predefined for role in hanging.account.roles)
 
     def test_clean_up(self) -> None:
         """An error of the clean-up fails a rule that holds, and takes no other error's place."""

@@ -12,8 +12,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),
 ]
 
-UNSEEN = 56
-"""What a rule does that no broken client needs, such as a wait for a coarse clock; by turns 55."""
+UNSEEN = 50
+"""What a rule does that no broken client needs, such as a wait for a coarse clock; by turns 49."""
 
 
 def test_none_unseen() -> None:
