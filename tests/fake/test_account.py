@@ -105,13 +105,6 @@ def test_refused(act: Act, message: str) -> None:
     assert account.dump() == before
 
 
-def test_reprs() -> None:
-    """An account says how much it holds when printed, and a client too."""
-    account = FakeAccount(api_key="fake-api-key")
-    assert repr(account) == "<FakeAccount wztnse of 7 roles, asked 0 times>"
-    assert repr(FakeRolesClient(account)) == f"FakeRolesClient({account!r})"
-
-
 class TestAddRole:
     """Roles as a test seeds them."""
 

@@ -52,14 +52,6 @@ class TestDump:
         assert with_binding.pop("directory").keys() == {"users", "spaces"}
         assert with_binding == {**whole, "role_bindings": [binding]}
 
-    def test_file(self, tmp_path: Path) -> None:
-        """An account is dumped to a file with the same newlines everywhere, and loaded from it."""
-        path = tmp_path / "account.json"
-        account = FakeAccount()
-        text = account.dump(path)
-        assert path.read_bytes() == text.encode() + b"\n"
-        assert FakeAccount.load(path).roles == FakeAccount.load(str(path)).roles == account.roles
-
 
 def test_offset(account: FakeAccount) -> None:
     """A timestamp of any offset is the same moment, in UTC as the service writes it."""

@@ -1,7 +1,6 @@
 """The log of what an account was asked."""
 
 import json
-from datetime import timedelta
 
 import pytest
 
@@ -13,7 +12,7 @@ from arize_roles_async import (
     RolesClient,
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient
-from tests.support.clients import START, Connect, ask, both_clients
+from tests.support.clients import ask, both_clients
 
 
 @both_clients
@@ -42,22 +41,10 @@ async def test_call(account: FakeAccount, roles: RolesClient) -> None:
     assert {call.api_key for call in account.calls} == {"fake-api-key"}
 
 
-@both_clients
-async def test_attempt(account: FakeAccount, connect: Connect) -> None:
-    """A call that is tried again is logged as often, with its attempt."""
-    account.fail("list", 503, times=2, retry_after=4)
-    async with connect(account, retry=RetryPolicy(attempts=3)) as roles:
-        await roles.list()
-    assert [(c.attempt, c.outcome, c.at - START) for c in account.calls] == [
-        (1, 503, timedelta(seconds=0)),
-        (2, 503, timedelta(seconds=4)),
-        (3, 200, timedelta(seconds=8)),
-    ]
-
-
 async def test_printed(account: FakeAccount) -> None:
     """A call reads well when printed, and shows no key; in process it has no host."""
     role = account.add_role("AI Engineer")
+    bound = account.bind(role, user="ada", resource="Space:1")
     account.fail("get", 503)
     account.fail("get", "lost")
     account.slow_down(0.25)
@@ -65,11 +52,15 @@ async def test_printed(account: FakeAccount) -> None:
         with pytest.raises(Exception, match="connection failed"):
             await roles.get(role_id=role.id)
         await roles.create(name="B", permissions=["ROLE_READ"])
+        await roles.role_bindings.delete(binding_id=bound.id)
+    deleted = f"binding_id='{bound.id}'"
     assert [str(call) for call in account.calls] == [
         f"get(role_id='{role.id}') 'AI Engineer' -> 503 Service Unavailable, 0.25 s",
         f"get(role_id='{role.id}') 'AI Engineer' -> lost, attempt 2, 0.25 s",
         "create(name='B', permissions=['ROLE_READ']) -> 201, 0.25 s",
+        f"role_bindings.delete({deleted}) 'AI Engineer' of 'ada' on 'Space:1' -> 204, 0.25 s",
     ]
+    assert (account.calls[-1].user, account.calls[-1].resource) == ("ada", "Space:1")
     assert {call.host for call in account.calls} == {None}
     assert "fake-api-key" not in "".join(map(repr, account.calls))
 
@@ -103,18 +94,6 @@ def test_odd_attempt(account: FakeAccount, count: str, attempt: int) -> None:
     """An attempt that is no number of nine digits at most counts as the first."""
     ask(account, "GET /v2/roles", sdk_retry_count=count)
     assert account.calls[0].attempt == attempt
-
-
-async def test_binding(account: FakeAccount) -> None:
-    """A call of role bindings names the role, the user and the resource by their labels."""
-    account.add_role("Analyst")
-    binding = account.bind("Analyst", user="ada", resource="Space:1")
-    await FakeRolesClient(account).role_bindings.delete(binding_id=binding.id)
-    (call,) = account.calls
-    assert (call.role, call.user, call.resource) == ("Analyst", "ada", "Space:1")
-    assert str(call) == (
-        f"role_bindings.delete(binding_id='{binding.id}') 'Analyst' of 'ada' on 'Space:1' -> 204"
-    )
 
 
 class TestBounds:

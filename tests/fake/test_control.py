@@ -7,10 +7,12 @@ import shutil
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from importlib.resources import files
+from inspect import signature
 from typing import Any
 
 import pytest
 
+from arize_roles_fake import FakeAccount
 from tests.support.processes import ran
 from tests.support.serving import KEY, Served, serving
 
@@ -68,15 +70,8 @@ def test_as_served() -> None:
         assert Served(served.url, "old").status() == 401
 
 
-DEFAULTS: dict[str, Any] = {
-    "times": 1,
-    "skip": 0,
-    "about": None,
-    "when": "before",
-    "retry_after": None,
-    "body": None,
-    "headers": {},
-}
+ARGUMENTS = [*signature(FakeAccount.fail).parameters.values()][3:]
+DEFAULTS = {each.name: each.default for each in ARGUMENTS} | {"headers": {}}
 
 
 @pytest.mark.parametrize(

@@ -28,12 +28,6 @@ def plain(ids: list[str]) -> list[str]:
 class TestWhich:
     """The accounts whose IDs are the same."""
 
-    def test_random_keys(self) -> None:
-        """Accounts with keys of their own share no ID, not even of a predefined role."""
-        one, two = FakeAccount(), FakeAccount()
-        assert {role.id for role in one.roles}.isdisjoint(role.id for role in two.roles)
-        assert set(ids_of(one)).isdisjoint(ids_of(two))
-
     def test_key(self) -> None:
         """A given key gives the same IDs in every process."""
         account = FakeAccount(api_key="fake-api-key")

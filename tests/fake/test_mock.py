@@ -7,7 +7,6 @@ import sys
 from collections.abc import AsyncGenerator
 from functools import partial
 
-import aiohttp
 import pytest
 import trio
 
@@ -41,17 +40,6 @@ def test_any_configuration() -> None:
         ("list", "api.eu-west-1a.arize.com"),
         ("list", "arize.example:8443"),
     ]
-
-
-async def test_lent_session() -> None:
-    """A client on a session of the application is mocked, and may be dropped without `aclose`."""
-    with mock_arize():
-        async with aiohttp.ClientSession() as session:
-            roles = AiohttpRolesClient("key", session=session, headers={"x-team": "a"})
-            assert len(await roles.list().all()) == 7
-            del roles
-            gc.collect()
-            assert not session.closed
 
 
 def test_dropped() -> None:
