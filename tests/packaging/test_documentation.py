@@ -90,7 +90,10 @@ def populate(account: FakeAccount) -> None:
 
 @pytest.mark.parametrize(
     ("page", "options"),
-    [*((page, ()) for page in PAGES), ("arize_roles_fake/guide/testing.md", ("-n2",))],
+    [
+        *((page, ()) for page in PAGES),
+        pytest.param("arize_roles_fake/guide/testing.md", ("-n2",), marks=pytest.mark.slow),
+    ],
 )
 def test_page(
     page: str, options: tuple[str, ...], pytester: pytest.Pytester, arize_env: RolesServer
