@@ -254,8 +254,8 @@ def as_compared(user: str) -> str:
 
 def _place_messages(places: Iterable[DeclaredPlace]) -> Iterator[tuple[str, str | None]]:
     """Yield what is wrong with places, or None, with its path."""
-    for name, times in Counter(place.name for place in places).items():
-        yield name, "is declared more than once" if times > 1 else None
+    for name, number in Counter(place.name for place in places).items():
+        yield name, "is declared more than once" if number > 1 else None
     for place in places:
         yield place.name, rules.name_or_id_flaw("space", place.space)
         if place.project is not None:
