@@ -196,7 +196,7 @@ class AnyClient(Suite):
 
     @with_client
     async def test_cancel_one_of_two(self, client: Any) -> None:
-        """Of two equal calls at the same moment, each can be cancelled: the other has its end."""
+        """Of two equal calls at one moment, either can be cancelled: the other has its result."""
         for item in await self._items(client):
             for read in self._each(self._reads(client, item)):
                 for cancelled in (0, 1):
