@@ -3,12 +3,10 @@
 import argparse
 import asyncio
 import fnmatch
-import json
 import os
 import sys
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 
 from tests.benchmarks.harness import SIZES, Measured, Measures, NotMeasuredError, Size, serving
 from tests.benchmarks.rows import ROWS, Row
@@ -16,21 +14,16 @@ from tests.benchmarks.rows import ROWS, Row
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer rounds")
-    parser.add_argument("--tiny", action="store_true", help="as little as shows that rows work")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results here, too")
+    sizes = "fewer rounds, or as little as shows that rows work"
+    parser.add_argument("--size", choices=SIZES, default="full", help=sizes)
     keys = f"rows like these ('get-*'): {', '.join(row.key for row in ROWS)}"
     parser.add_argument("--only", nargs="+", metavar="ROW", default=["*"], help=keys)
     arguments = parser.parse_args()
     rows = [row for row in ROWS if any(fnmatch.fnmatch(row.key, each) for each in arguments.only)]
     if not rows:
         parser.error(f"no such row: {', '.join(arguments.only)}")
-    size = SIZES["tiny" if arguments.tiny else "quick" if arguments.quick else "full"]
     _quieten()
-    results = asyncio.run(_measure(size, rows))
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps(results))
-    return int(any(result["verdict"] == "misses" for result in results))
+    return int(asyncio.run(_measure(SIZES[arguments.size], rows)))
 
 
 def _quieten() -> None:
@@ -45,9 +38,9 @@ def _quieten() -> None:
     warnings.simplefilter("ignore")
 
 
-async def _measure(size: Size, rows: Sequence[Row]) -> list[dict[str, object]]:
-    """Print each row as soon as it is measured, and return all results."""
-    results: list[dict[str, object]] = []
+async def _measure(size: Size, rows: Sequence[Row]) -> bool:
+    """Print each row as soon as it is measured, and return whether one misses."""
+    misses = False
     async with serving(size) as bench:
         for source in dict.fromkeys(row.source for row in rows):
             figures, why = Measures(), "not on this system"
@@ -56,11 +49,11 @@ async def _measure(size: Size, rows: Sequence[Row]) -> list[dict[str, object]]:
             except NotMeasuredError as error:
                 why = str(error)
             for row in (each for each in rows if each.source == source):
-                result, verdict = figures.get(row.figure), row.verdict(figures.get(row.figure))
+                result = figures.get(row.figure)
+                verdict = row.verdict(result)
                 print(f"{row.key:18} {verdict:12} {_shown(row, result, why)}", flush=True)
-                shown = {"why": why} if result is None else result._asdict()
-                results.append({"row": row.key, "verdict": verdict, **shown})
-    return results
+                misses = misses or verdict == "misses"
+    return misses
 
 
 def _shown(row: Row, result: Measured | None, why: str) -> str:
