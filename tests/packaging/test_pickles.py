@@ -14,16 +14,12 @@ import arize_roles_async as roles
 import arize_roles_fake as fake
 from arize_roles_async import as_code, transport
 
-PUBLIC: Final = {
-    name: getattr(module, name)
-    for module in (roles, as_code, transport, fake)
-    for name in module.__all__
-    # Nobody keeps a fault: a test holds it while it scripts an account.
-    if inspect.isclass(getattr(module, name)) and name != "Fault"
-}
+# Nobody keeps a fault: a test holds it while it scripts an account.
 KEPT: Final[dict[str, Any]] = {
     name: of
-    for name, of in PUBLIC.items()
+    for module in (roles, as_code, transport, fake)
+    for name in module.__all__
+    if inspect.isclass(of := getattr(module, name)) and name != "Fault"
     if attrs.has(of) or issubclass(of, Exception | msgspec.Struct | str)
 }
 ASKED: Final[dict[type, dict[str, Any]]] = {
@@ -31,7 +27,6 @@ ASKED: Final[dict[type, dict[str, Any]]] = {
     transport.UpdateRole: {"description": None},
     transport.ListRoles: {"limit": 5, "cursor": "a", "is_predefined": True},
 }
-VIOLATIONS: Final = (roles.Violation("name", "must be a string"),)
 
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportArgumentType=false
@@ -50,15 +45,13 @@ def make(of: Any) -> Any:  # noqa: ANN401 - any public class
         return made
     if issubclass(of, Enum):
         return next(iter(of))
-    if issubclass(of, str):
+    if issubclass(of, str | Warning):
         return of("MOON_READ")
-    if issubclass(of, Warning):
-        return of("a name")
-    parameters = inspect.signature(of).parameters
-    given = {
-        name: f"a {name}" for name, each in parameters.items() if each.kind is each.KEYWORD_ONLY
-    }
-    error = of("m", **{**given, **({"violations": VIOLATIONS} if "violations" in given else {})})
+    taken = inspect.getfullargspec(of).kwonlyargs
+    given: dict[str, Any] = {name: f"a {name}" for name in taken}
+    if "violations" in given:
+        given["violations"] = (roles.Violation("name", "must be a string"),)
+    error = of("m", **given)
     # Some fields are set later.
     vars(error).update(dict.fromkeys(inspect.get_annotations(of), "set later"))
     return error

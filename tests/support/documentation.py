@@ -61,12 +61,7 @@ def docstrings() -> Iterator[Docstring]:
         if "```python" not in source:
             continue
         for node in ast.walk(ast.parse(source)):
-            match node:
-                case ast.Module():
-                    title = module.__name__
-                case ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
-                    title = f"{module.__name__}.{node.name}"
-                case _:
-                    continue
-            if found := examples(ast.get_docstring(node) or ""):
-                yield Docstring(title, found, module)
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                title = f"{module.__name__}.{getattr(node, 'name', '')}".rstrip(".")
+                if found := examples(ast.get_docstring(node) or ""):
+                    yield Docstring(title, found, module)
