@@ -4,7 +4,6 @@ python -m tests.tools.pictures
 """
 
 import asyncio
-import html
 import os
 import re
 import sys
@@ -12,8 +11,13 @@ import tempfile
 from base64 import b64decode
 from contextlib import suppress
 from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
 from typing import Final
+
+from rich.console import Console
+from rich.terminal_theme import TerminalTheme
+from rich.text import Text
 
 from arize_roles_async import ConflictError
 from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer
@@ -47,17 +51,15 @@ async def test_onboard(fake_account, fake_roles):
     await onboard(fake_roles)
     fake_account.assert_roles({"AI Engineer": {Permission.DATASET_READ}})
 """
-_COLORS: Final = {"31": "bad", "32": "good", "33": "change", "35": "other", "36": "note"}
-_STYLE: Final = """
-svg { color-scheme: light dark; } rect { fill: #f6f8fa; stroke: #d0d7de; }
-text { font: 13px ui-monospace, Menlo, Consolas, monospace; white-space: pre; fill: #1f2328; }
-.bad { fill: #b3261e; } .good { fill: #116329; } .change { fill: #7d4e00; }
-.other { fill: #6639ba; } .note { fill: #0b5cad; }
-@media (prefers-color-scheme: dark) {
-  rect { fill: #161b22; stroke: #30363d; } text { fill: #e6edf3; }
-  .bad { fill: #ff8f85; } .good { fill: #6fdd8b; } .change { fill: #e3b341; }
-  .other { fill: #d2a8ff; } .note { fill: #79c0ff; } }
-"""
+# Of a terminal: behind the text, the text, and its eight colors, from black to white.
+_THEME: Final = TerminalTheme(
+    (22, 27, 34),
+    (230, 237, 243),
+    [
+        *((0, 0, 0), (255, 143, 133), (111, 221, 139), (227, 179, 65)),
+        *((121, 192, 255), (210, 168, 255), (121, 192, 255), (230, 237, 243)),
+    ],
+)
 
 
 def account() -> FakeAccount:
@@ -108,31 +110,13 @@ def report() -> str:
 
 
 def svg(command: str, shown: str) -> str:
-    """Return what a command printed as a picture, whose text is text."""
-    lines = [f"$ {command}", *shown.rstrip().split("\n")]
-    rows: list[str] = []
-    for number, line in enumerate(lines):
-        parts = re.split(r"\x1b\[([\d;]*)m", line)
-        kinds = ["", *(_kind(code) for code in parts[1::2])]
-        spans = "".join(
-            f'<tspan class="{kind}">{html.escape(text)}</tspan>' if kind else html.escape(text)
-            for kind, text in zip(kinds, parts[::2], strict=True)
-            if text
-        )
-        rows.append(f'<text x="12" y="{24 + 18 * number}">{spans}</text>')
-    width = 24 + 8 * max(len(re.sub(r"\x1b\[[\d;]*m", "", line)) for line in lines)
-    height = 20 + 18 * len(lines)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}">'
-        f"<style>{_STYLE}</style>\n"
-        f'<rect x=".5" y=".5" width="{width - 1}" height="{height - 1}" rx="6"/>\n'
-        + "\n".join(rows)
-        + "\n</svg>\n"
-    )
-
-
-def _kind(codes: str) -> str:
-    return next((_COLORS[code] for code in codes.split(";") if code in _COLORS), "")
+    """Return what a command printed as a picture of a terminal, whose text is text."""
+    text = Text.from_ansi(shown.rstrip())
+    console = Console(record=True, width=max(map(len, text.plain.split("\n"))), file=StringIO())
+    console.print(text)
+    drawn = console.export_svg(title=command, theme=_THEME, unique_id="picture")
+    # No other host is asked for a font.
+    return re.sub(r"(?s)@font-face \{.*?\}\n", "", drawn)
 
 
 async def page() -> bytes:
