@@ -73,7 +73,7 @@ async def one_call(client: object, operation: str) -> AsyncGenerator[Parts]:
     with ours._begin(operation) as call:  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         call.one_asks = Lock()
         if not call.keys:
-            await call.driver.ask_key(call)
+            await call.ask_key()
         try:
             yield Parts(call)
         except errors.RolesTimeoutError as error:

@@ -32,6 +32,7 @@ from arize_roles_async._wire.decode import decode_item, decode_page
 from arize_roles_async._wire.request import Request, change_request, item_request, page_request
 from arize_roles_async._wire.response import Response
 from arize_roles_async._wire.retry_after import retry_after
+from arize_roles_async._wire.secrets import Secret
 
 logger: Final = logging.getLogger("arize_roles_async")
 
@@ -167,7 +168,7 @@ class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
         held_until = pace.held_until
         # Only after the wait, in which a key may expire.
         if not self.keys:
-            await self.driver.ask_key(self)
+            await self.ask_key()
         return pace.held_until == held_until
 
     async def _wait_to_retry(
@@ -182,11 +183,29 @@ class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
         await self.event().wait(step.delay)
         return self.now()
 
+    async def ask_key(self) -> bool:
+        """Send the key that there is now from here on; return whether it is another one."""
+        driver, whole = self.driver, cast("DrivenCall[object]", self.whole or self)
+        # Of the parts with the key of the whole, one asks, and the others send what it got.
+        if whole.driver is not driver:
+            whole = self
+        self.is_asking_key: bool = True
+        async with whole.one_asks:
+            if whole.keys == self.keys:
+                whole.is_asking_key = True
+                key = await driver.transport.ask_key(driver.key_source, self)
+                whole.keys += () if whole is self else (key,)
+            else:
+                key = whole.keys[-1]
+        whole.is_asking_key = self.is_asking_key = False
+        self.lookup: _L_co = driver.lookup_of(key)
+        return self.use_key(key)
+
     async def _ask_other_key(self, step: AskKey) -> Retry | FindOutcome:
         """Send another key from now on, after one was refused, or return how the call ends."""
         failure = step.failure
         try:
-            if await self.driver.ask_key(self):
+            if await self.ask_key():
                 return step
         except errors.RolesError as error:
             failure = error
@@ -290,27 +309,13 @@ class Driver(Generic[_L_co]):
             self.queue = Queue(self.slots, self.queue.pace)
             self.lookup = self._new_lookup()
 
-    async def ask_key(self, call: DrivenCall[object]) -> bool:
-        """Have a call send the key that there is now; return whether it is another one."""
-        whole = cast("DrivenCall[object]", call.whole or call)
-        # Of the parts with the key of the whole, one asks, and the others send what it got.
-        if whole.driver is not self:
-            whole = call
-        call.is_asking_key = True
-        async with whole.one_asks:
-            if whole.keys == call.keys:
-                whole.is_asking_key = True
-                key = await self.transport.ask_key(self.key_source, call)
-                whole.keys += () if whole is call else (key,)
-            else:
-                key = whole.keys[-1]
-        whole.is_asking_key = call.is_asking_key = False
+    def lookup_of(self, key: Secret[str]) -> _L_co:
+        """Return what finds items by their names, for calls that send a key now."""
         if self._key is None or key.reveal() != self._key.reveal():
             # It may be of another account, so it shares no walk and knows no name.
             self.lookup = self._new_lookup()
             self._key = key
-        call.lookup = self.lookup
-        return call.use_key(key)
+        return self.lookup
 
 
 def _note_pace(queue: Queue, call: DrivenCall[object], response: Response, now: float) -> None:

@@ -136,7 +136,7 @@ class BaseRolesClient(BaseClient[NameLookup], RolesClient):
 
     async def _find(self, call: DrivenCall[NameLookup], name: str) -> Role:
         if not call.keys:
-            await call.driver.ask_key(call)
+            await call.ask_key()
         fetch, get = functools.partial(self._fetch, call), functools.partial(self._get, call)
         return await call.lookup.find(name, call, fetch, get)
 
