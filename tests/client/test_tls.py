@@ -325,19 +325,11 @@ async def test_silent(*, lent: bool) -> None:
 
 async def test_ca_file(tmp_path: Path) -> None:
     """`ca_file` counts for an https proxy of the client's, and not for that of a lent session."""
-    authority, other = Authority(tmp_path), Authority(tmp_path, "other")
-    options: dict[str, Any] = {"base_url": "http://localhost:9"}
+    url, authority, other = "http://localhost:9", Authority(tmp_path), Authority(tmp_path, "other")
     async with scripted(PAGE, tls=authority.right()) as script:
-        async with AiohttpRolesClient(
-            KEY, ca_file=authority.pem, proxy=script.url, **options
-        ) as roles:
+        async with client(url, ca_file=authority.pem, proxy=script.url) as roles:
             assert len(await roles.list()) == 0
-        async with aiohttp.ClientSession(proxy=script.url) as session:
-            for roles in (
-                AiohttpRolesClient(KEY, proxy=script.url, **options),
-                AiohttpRolesClient(KEY, session=session, ca_file=other.pem, **options),
-            ):
-                async with roles:
-                    with pytest.raises(RolesConnectionError) as caught:
-                        await roles.list()
-                assert caught.value.certificate
+        assert (await failed(url, proxy=script.url)).certificate
+        of_session = {"proxy": script.url}
+        error = await failed(url, lent=True, of_session=of_session, ca_file=other.pem)
+        assert error.certificate
