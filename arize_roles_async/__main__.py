@@ -85,13 +85,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("arize-roles", description="Roles as code.", epilog=_EPILOG)
     parser.add_argument("--version", action="version", version=client.__version__)
     commands = parser.add_subparsers(dest="command", required=True)
+
+    def flag(of: argparse.ArgumentParser, name: str, what: str) -> None:
+        of.add_argument(name, action="store_true", help=what)
+
     check = commands.add_parser("check", help="check files, offline")
     plan = commands.add_parser("plan", help="show what apply would change, and change nothing")
-    plan.add_argument(
-        "--exit-code",
-        action="store_true",
-        help="exit with 1 if there is a change, or a role that is neither declared nor ignored",
-    )
+    differs = "exit with 1 if there is a change, or a role that is neither declared nor ignored"
+    flag(plan, "--exit-code", differs)
     plan.add_argument(
         "--comment", metavar="OUT", help="also write Markdown to OUT; - prints it, and nothing else"
     )
@@ -107,20 +108,14 @@ def _parser() -> argparse.ArgumentParser:
         help="most roles that --yes may delete or take permissions from, such as 5 or 50%%; by "
         "default 30%% if the account has ten or more custom roles",
     )
-    apply.add_argument(
-        "--any-account", action="store_true", help="let --yes use files without an anchor"
-    )
+    flag(apply, "--any-account", "let --yes use files without an anchor")
     for command in (plan, apply):
         command.add_argument("--format", choices=("text", "json"), default="text")
     export = commands.add_parser("export", help="print a file that declares every custom role")
-    export.add_argument(
-        "--anchor", action="store_true", help="tie it to this account, by the oldest custom role"
-    )
-    export.add_argument(
-        "--bindings", action="store_true", help="declare who has which role where, too"
-    )
+    flag(export, "--anchor", "tie it to this account, by the oldest custom role")
+    flag(export, "--bindings", "declare who has which role where, too")
     fmt = commands.add_parser("fmt", help="put the lists of files in order; comments are kept")
-    fmt.add_argument("--check", action="store_true", help="only name files that would change")
+    flag(fmt, "--check", "only name files that would change")
     who = commands.add_parser("who", help="show who has which role on which space or project")
     who.description = "Each NAME may be an ID, too."
     for name, what in _SOUGHT.items():

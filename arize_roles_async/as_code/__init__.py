@@ -13,7 +13,7 @@ from arize_roles_async.as_code.apply import (
 from arize_roles_async.as_code.declaration import Declaration, DeclaredPlace, DeclaredRole
 from arize_roles_async.as_code.files import load, loads
 from arize_roles_async.as_code.places import BindingChange, PlannedPlace
-from arize_roles_async.as_code.planning import Change, Plan, PlanError, compare, export, plan
+from arize_roles_async.as_code.planning import Change, Plan, PlanError, export, plan
 from arize_roles_async.as_code.steps import StalePlanError
 from arize_roles_async.as_code.toml import FileViolation
 
@@ -33,7 +33,6 @@ __all__ = [
     "StalePlanError",
     "TooManyRemovalsError",
     "apply",
-    "compare",
     "export",
     "load",
     "loads",

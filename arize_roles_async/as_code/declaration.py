@@ -24,6 +24,7 @@ _LISTED: Final = [*FIELDS][: [*FIELDS].index("sets")]
 """The fields that are no tables."""
 _NEAR: Final = 0.8
 """How like a known one a typing error is; a guess for a new permission would only mislead."""
+_NO_ANCHOR: Final = "needs an anchor, since another account's users would lose their roles"
 _ONCE: Final = "a name, present or former, may appear only once; to pass one on takes two runs"
 
 
@@ -223,7 +224,7 @@ def _messages(declaration: Declaration) -> Iterator[tuple[str, str | None]]:
         yield f"{path}.permissions", permissions_flaw(role.permissions)
         named += [(path, role.name), *((f"{path}.previously", name) for name in role.previously)]
     yield from _unknown(declaration)
-    yield from _place_messages(declaration.places)
+    yield from _place_messages(declaration)
     places: defaultdict[str, list[str]] = defaultdict(list)
     for path, name in named:
         if message := rules.text_flaw(name):
@@ -252,11 +253,11 @@ def as_compared(user: str) -> str:
     return user.encode().lower().decode() if is_address(user) else user
 
 
-def _place_messages(places: Iterable[DeclaredPlace]) -> Iterator[tuple[str, str | None]]:
+def _place_messages(declaration: Declaration) -> Iterator[tuple[str, str | None]]:
     """Yield what is wrong with places, or None, with its path."""
-    for name, number in Counter(place.name for place in places).items():
-        yield name, "is declared more than once" if number > 1 else None
-    for place in places:
+    for name, times in Counter(place.name for place in declaration.places).items():
+        yield name, "is declared more than once" if times > 1 else None
+    for place in declaration.places:
         yield place.name, rules.name_or_id_flaw("space", place.space)
         if place.project is not None:
             yield place.name, rules.name_or_id_flaw("project", place.project)
@@ -264,13 +265,15 @@ def _place_messages(places: Iterable[DeclaredPlace]) -> Iterator[tuple[str, str 
             yield f"{place.name}.only", "must be true or false"
         if place.only and not place.users:
             yield f"{place.name}.only", "needs users, who keep their roles"
+        elif place.only and declaration.anchor is None:
+            yield f"{place.name}.only", _NO_ANCHOR
         listed = [("users", user) for user in place.users]
         listed += [("absent", user) for user in place.absent]
-        times = Counter(as_compared(user) for _, user in listed if is_user(user))
+        seen = Counter(as_compared(user) for _, user in listed if is_user(user))
         for field, user in listed:
             path = f"{place.name}.{field}.{quote(user)}"
             yield path, None if is_user(user) else "is neither an address nor the ID of a user"
-            yield path, "is declared more than once here" if times[as_compared(user)] > 1 else None
+            yield path, "is declared more than once here" if seen[as_compared(user)] > 1 else None
         for user, role in place.users.items():
             yield f"{place.name}.users.{quote(user)}", name_flaw(role)
 

@@ -146,11 +146,7 @@ def compared(
     before = {role.id: role for role in roles}
     for place in declaration.places:
         comparison = _Comparison(place, found, before, after, violations)
-        if place.only and declaration.anchor is None:
-            comparison.refuse(
-                ".only", "needs an anchor, since another account's users would lose their roles"
-            )
-        elif (resource := comparison.resource()) is not None:
+        if (resource := comparison.resource()) is not None:
             planned.append(comparison.planned(*resource))
     times = Counter(each.resource_id for each in planned)
     twice = {each.place for each in planned if times[each.resource_id] > 1}

@@ -5,7 +5,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, cast
 from urllib.parse import urlsplit
 
 import attr
@@ -25,7 +25,6 @@ from arize_roles_async.as_code.declaration import (
     DeclaredPlace,
     DeclaredRole,
     granted,
-    list_flaw,
 )
 from arize_roles_async.as_code.files import with_places
 from arize_roles_async.as_code.places import (
@@ -313,10 +312,17 @@ class Plan:
 
 
 async def plan(roles: RolesClient, declaration: Declaration) -> Plan:
-    """Return the changes that make an account as declared; raises as `compare` does.
+    """Return the changes that make an account as declared.
 
     If roles are to be deleted and the client has `role_bindings`, it walks these, and a note says
     whether users have the role. A declaration with places needs an `ArizeClient`.
+
+    Raises:
+        ValidationError: An argument is of another type.
+        PlanError: The declaration does not fit the account: the anchor is not there, a role and a
+            former name of it that is not younger both exist, a name is a predefined role's,
+            permissions are withheld, a place has a violation, or changes wait for each other.
+        RolesError: As from the walks.
     """
     planned = await read_plan(roles, declaration)
     # A wrapper may have it only by its `__getattr__`, so it is no `ArizeClient` for `isinstance`.
@@ -345,7 +351,8 @@ async def plan(roles: RolesClient, declaration: Declaration) -> Plan:
 
 async def read_plan(roles: RolesClient, declaration: Declaration) -> Plan:
     """Return the plan for an account, after one walk over its roles, and one a kind for places."""
-    _check(declaration)
+    if not isinstance(cast("object", declaration), Declaration):
+        rules.check(("declaration", f"must be a Declaration, not {type_name(declaration)}"))
     host = urlsplit(getattr(roles, "base_url", "")).netloc or None
     found = (await roles.list().all()).roles
     planned = compare(found, declaration, host=host)
@@ -370,26 +377,11 @@ def _after(roles: Iterable[Role], changes: Iterable[Change]) -> RolesAfter:
     return {role.name: (role_id, granted(role) >= BINDS) for role_id, role in after}
 
 
-def compare(roles: Iterable[Role], declaration: Declaration, *, host: str | None = None) -> Plan:
-    """Return the changes that make an account of these roles (predefined too) as declared.
-
-    Who has which role is no part of it.
-
-    The host is that of the account's service, such as `api.arize.com`. `plan` has the client's, and
-    only with the same host are the checksums the same.
-
-    Raises:
-        ValidationError: An argument is of another type.
-        PlanError: The declaration does not fit the account: the anchor is not there, a role and a
-            former name of it that is not younger both exist, a name is a predefined role's,
-            or permissions are withheld.
-    """
-    _check(declaration)
-    given: Any = tuple(roles) if rules.is_collection(roles) else roles
-    rules.check(("roles", list_flaw(given, "roles", Role)))
-    by_name: dict[str, Role] = {role.name: role for role in sorted(given, key=attrgetter("name"))}
+def compare(roles: Sequence[Role], declaration: Declaration, *, host: str | None = None) -> Plan:
+    """Return the changes that make an account of these roles, predefined too, as declared."""
+    by_name: dict[str, Role] = {role.name: role for role in sorted(roles, key=attrgetter("name"))}
     violations: list[Violation] = []
-    if declaration.anchor not in {None, *(role.id for role in given)}:
+    if declaration.anchor not in {None, *(role.id for role in roles)}:
         violations.append(Violation("anchor", _NO_ANCHOR.format(quote(declaration.anchor))))
     pairs: list[tuple[Role | None, DeclaredRole]] = []
     notes: list[str] = []
@@ -440,11 +432,6 @@ def compare(roles: Iterable[Role], declaration: Declaration, *, host: str | None
         predefined=tuple(role for role in by_name.values() if role.is_predefined),
         notes=tuple(notes),
     )
-
-
-def _check(declaration: object) -> None:
-    if not isinstance(declaration, Declaration):
-        rules.check(("declaration", f"must be a Declaration, not {type_name(declaration)}"))
 
 
 def _refusals(roles: Iterable[tuple[str, Role]]) -> Iterator[Violation]:

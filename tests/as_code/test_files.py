@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arize_roles_async import ValidationError, Violation
-from arize_roles_async.as_code import Declaration, compare, load, loads
+from arize_roles_async.as_code import Declaration, load, loads
+from arize_roles_async.as_code.planning import compare
 from arize_roles_async.as_code.schema import schema
 from arize_roles_async.as_code.toml import formatted
 from tests.as_code import strategies
@@ -106,8 +107,9 @@ class TestRefusing:
                 "is neither an address nor the ID of a user",
             ),
             ('[spaces.""]', "must not be empty"),
+            ('spaces.S = {users."a@b" = "A", only = true}', "only: needs an anchor, since "),
         ],
-        ids=range(13),
+        ids=range(14),
     )
     def test_one(self, text: Any, error: str) -> None:  # noqa: ANN401
         """What is no text, too large, unknown or twice is refused."""

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arize_roles_async import ValidationError, as_code
-from arize_roles_async.as_code import Declaration, DeclaredPlace, compare, export, plan
+from arize_roles_async.as_code import Declaration, DeclaredPlace, export, plan
+from arize_roles_async.as_code.planning import compare
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from tests.as_code.accounts import (
     MIXED,
@@ -290,7 +291,6 @@ PLACE: Final = DeclaredPlace(space="S", only=WRONG)
 ARGUMENTS: Final[dict[str, Callable[[Any], Any]]] = {
     "declaration: must be a Declaration": lambda roles: plan(roles, WRONG),
     "on_change: must be": lambda roles: as_code.apply(roles, MIXED, on_change=AsyncMock()),
-    "roles: must be a list of roles": lambda _: compare(WRONG, MIXED),
     "roles: must be a list of DeclaredRole objects": lambda _: Declaration(roles=WRONG),
     "roles: must hold DeclaredRole objects": lambda _: Declaration(roles=[WRONG]),
     "absent: must be a list of names": lambda _: Declaration(absent="x"),

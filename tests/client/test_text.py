@@ -18,7 +18,8 @@ from arize_roles_async import (
     Violation,
 )
 from arize_roles_async._values.text import nearest, one_line, printable, quoted
-from arize_roles_async.as_code import compare, loads
+from arize_roles_async.as_code import loads
+from arize_roles_async.as_code.planning import compare
 from arize_roles_fake import make_role
 
 

@@ -115,7 +115,7 @@ def planned(declared: Declaration, state: State, born: dict[str, datetime]) -> P
         changed = {step.key[1]: step.after for step in steps}
         after = {role_id: each for role_id, each in {**roles, **changed}.items() if each}
         for place in declared.places:
-            steps += _on(place, declared, state, roles, after)
+            steps += _on(place, state, roles, after)
     except _MisfitError:
         return None
     return sorted(steps, key=str), sorted(kept)
@@ -148,11 +148,8 @@ def _of_roles(
     return [*steps, *(Step(("roles", each), roles[each], None) for each in there)], kept
 
 
-def _on(
-    place: DeclaredPlace, declared: Declaration, state: State, roles: Roles, after: Roles
-) -> Iterator[Step]:
+def _on(place: DeclaredPlace, state: State, roles: Roles, after: Roles) -> Iterator[Step]:
     """Yield what changes on a place, given the roles before and after the run, by their IDs."""
-    _require(declared.anchor or not place.only)
     space = _found(place.space, state, "spaces")
     _require(space)
     kind, resource = "SPACE", space[0]

@@ -293,8 +293,8 @@ class Stage(FakeAccount):
                 self.add_role(name, held, description=role.description)
 
 
-def drawn(account: Stage) -> as_code.Declaration:
-    """Return what somebody declares of an account."""
+def drawn(account: Stage, anchor: str | None = None) -> as_code.Declaration:
+    """Return what somebody declares of an account; nobody else loses a role without an anchor."""
     rng = account.rng
     held = {each[0]: each for key, each in account.state().items() if key[0] == "roles"}
     pool = rng.sample(account.names, rng.randint(0, len(account.names) // rng.choice([1, 1, 3])))
@@ -314,17 +314,20 @@ def drawn(account: Stage) -> as_code.Declaration:
         roles.append(attrs.evolve(role, description=described))
     gone = {*absent, *(name for role in roles for name in role.previously)}
     names = [name for name in held if name not in gone] + 2 * [role.name for role in roles]
-    places = drawn_places(rng, names) if account.has_people and rng.random() < 0.8 and names else ()
-    return as_code.Declaration(roles=roles, absent=absent, places=places)
+    has_places = account.has_people and rng.random() < 0.8 and names
+    places = drawn_places(rng, names, 0.4 * bool(anchor)) if has_places else ()
+    return as_code.Declaration(roles=roles, absent=absent, places=places, anchor=anchor)
 
 
-def drawn_places(rng: random.Random, names: list[str]) -> list[as_code.DeclaredPlace]:
+def drawn_places(
+    rng: random.Random, names: list[str], only_in: float
+) -> list[as_code.DeclaredPlace]:
     places: list[as_code.DeclaredPlace] = []
     for space, project in rng.sample([*PLACES], rng.randint(1, 4)):
         pool = rng.sample(PEOPLE, 6)
         users = {pool.pop(): rng.choice(names) for _ in range(rng.randint(0, 5))}
         absent = [pool.pop() for _ in range(min(len(pool), rng.randint(0, 2)))]
-        only = bool(users) and rng.random() < 0.4
+        only = bool(users) and rng.random() < only_in
         place = as_code.DeclaredPlace(space=space, project=project, users=users, absent=absent)
         places.append(attrs.evolve(place, only=only))
     return places
@@ -341,15 +344,10 @@ class Case:
         """What ties the files to an account; `any` is the option."""
         oldest = next(key[1] for key in account.state() if key[0] == "roles")
         anchors = {"anchor": oldest, "other": "Um9sZTpvdGhlcg=="}
-        declared = drawn(account)
-        if self.tie != "anchor" and rng.random() < 0.9:
-            places = [attrs.evolve(each, only=False) for each in declared.places]
-            declared = attrs.evolve(declared, places=places)
         self.declared = attrs.evolve(
-            declared,
+            drawn(account, anchors.get(self.tie)),
             undeclared=rng.choice([None, None, "ignore"]),
             account="staging" if self.tie == "label" else None,
-            anchor=anchors.get(self.tie),
         )
         self.lacking: dict[str, frozenset[str]] = {}
         """The permissions that the key lacks on some places, by their IDs."""
@@ -401,7 +399,8 @@ class Case:
         texts = [bare.to_toml()]
         texts += [as_code.Declaration(roles=[role]).to_toml() for role in self.declared.roles]
         for place in self.declared.places:
-            texts += self.with_team(as_code.Declaration(places=[place]).to_toml(), f"t{len(texts)}")
+            alone = as_code.Declaration(places=[place], anchor=bare.anchor).to_toml()
+            texts += self.with_team(alone[alone.index("[") :], f"t{len(texts)}")
         with (
             tempfile.TemporaryDirectory() as folder,
             mock_arize(self.account, unused_faults="allow"),
