@@ -85,20 +85,6 @@ class TestBackground:
 
 
 class TestFailure:
-    async def test_not_in_time(self) -> None:
-        """A call that a hold leaves no time fails when it begins, with what the service asks."""
-        account = account_at_noon()
-        account.fail("create", 429, times=1, retry_after=15)
-        roles = FakeRolesClient(account, timeout=10.0, max_concurrency=1)
-        begun = account.now()
-        ends = await asyncio.gather(*creates(roles, 2), return_exceptions=True)
-        for times, error in zip((1, 0), ends, strict=True):
-            assert isinstance(error, RateLimitError)
-            assert error.retry_after == 15.0
-            assert f"(times sent: {times})" in str(error)
-        assert account.now() == begun
-        assert len(account.calls) == 1
-
     async def test_other_failure(self) -> None:
         """Under a hold, a call that another failure asks to wait longer does so."""
         account = account_at_noon()

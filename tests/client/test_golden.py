@@ -152,18 +152,6 @@ class TestRequests:
         assert script.lines == [line, line, f"PATCH {ROLE_PATH}"]
         assert script.requests[-1].body == b'{"permissions":["ROLE_READ"]}'
 
-    async def test_find(self) -> None:
-        """A search walks the spaces and then the projects, with the filters of the service."""
-        other = BINDING.replace(b"Um9sZToxOmFCY0Q=", b"Um9sZToyOmFCY0Q=")
-        pages = (page(other, kind="role_bindings"), page(BINDING, other, kind="role_bindings"))
-        async with client(*pages) as (roles, script):
-            found = roles.role_bindings.find(role_id=ROLE_ID, user_id="VXNlcjoxOmFCY0Q=")
-            assert [each.to_dict() async for each in found] == [json.loads(BINDING)]
-        assert script.lines == [
-            f"GET /v2/role-bindings?limit=100&resource_type={kind}&user_id=VXNlcjoxOmFCY0Q%3D"
-            for kind in ("SPACE", "PROJECT")
-        ]
-
     async def test_in_space(self) -> None:
         """A space is looked up once a walk, also of the same listing; its ID is sent as it is.
 

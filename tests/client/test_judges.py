@@ -14,7 +14,7 @@ import pytest
 import uvloop
 from hypothesis import settings
 
-from arize_roles_async import ConflictError, OutcomeUnknownError, Response
+from arize_roles_async import ConflictError, OutcomeUnknownError
 from arize_roles_async._aiohttp.transport import Attempt, UsedConnection
 from arize_roles_async._asyncio import TimedEvent
 from arize_roles_async._calls.call import Call
@@ -22,7 +22,6 @@ from arize_roles_async._calls.client import Parts
 from arize_roles_async._calls.queue import Queue
 from arize_roles_async._directory import client as directory
 from arize_roles_async._role_bindings.client import BaseRoleBindingsClient as Bindings
-from arize_roles_async._role_bindings.requests import ROLE_BINDINGS
 from tests.support.sizes import sized
 from tests.support.tls import Authority
 from tests.support.troubled_service import METHODS
@@ -67,7 +66,6 @@ def found_over_sockets(loop: Any, folder: Path, rounds: int) -> Iterator[str]:  
 ENSURE: Final = Bindings.ensure
 REMOVE: Final = Bindings.remove
 CALL: Final[Any] = Attempt.__call__
-RECEIVE: Final[Any] = Call.receive
 
 
 async def ensure_any_role(bindings: Bindings, **target: Any) -> Any:  # noqa: ANN401
@@ -98,18 +96,10 @@ def forget_failure(attempt: Attempt, *given: object) -> object:
     return CALL(attempt, *given)
 
 
-def read_any_clock(call: Call, outcome: Any, *given: Any) -> object:  # noqa: ANN401
-    private: Any = call
-    if isinstance(outcome, Response) and private._first_sent is not None:  # noqa: SLF001
-        private._note_time(outcome, given[-1], private._first_sent)  # noqa: SLF001
-    return RECEIVE(call, outcome, *given)
-
-
 def apart(_: Parts, client: object) -> object:
     return client
 
 
-A_404: Final = {("role_bindings.delete", 404): True}
 PLANTED: Final = {
     "a lost attempt is forgotten": (
         *("roles", patch("arize_roles_async._calls.call._doubt_after", return_value=0)),
@@ -123,10 +113,6 @@ PLANTED: Final = {
         *("roles.create", patch.object(Call, "created_since", return_value=0.0)),
         "it was there before",
     ),
-    "a gateway's clock is the service's": (
-        *("roles.create", patch.object(Call, "receive", read_any_clock)),
-        "changed, and raised",
-    ),
     "the account of another key shows what was made": (
         *("roles.delete", patch.object(Call, "may_be_elsewhere", new=False)),
         "nothing was deleted",
@@ -134,10 +120,6 @@ PLANTED: Final = {
     "each part asks for a key": (
         *("by_name", patch.object(Parts, "of", apart)),
         "the key was asked for too often",
-    ),
-    "a 404 means that a delete was made": (
-        *("role_bindings.delete", patch.dict(ROLE_BINDINGS.verdicts, A_404)),
-        "nothing was deleted",
     ),
     "ensure returns a binding with another role": (
         *("role_bindings.ensure", patch.object(Bindings, "ensure", ensure_any_role)),

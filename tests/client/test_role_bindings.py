@@ -212,9 +212,12 @@ async def test_find(
 ) -> None:
     """The ID of a resource says its type, and only bindings of this type are read."""
     made = [account.bind("Analyst", user=USER, resource=each) for each in (SPACE, PROJECT)]
-    found = [each async for each in bindings.find(resource_id=resource)]
+    found = [each async for each in bindings.find(resource_id=resource, user_id=USER)]
     assert found == [each for each in made if each.resource_id == resource]
-    assert [call.arguments["resource_type"] for call in account.calls] == lists
+    given = {"limit": 100, "user_id": USER}
+    assert [call.arguments for call in account.calls] == [
+        {"resource_type": each, **given} for each in lists
+    ]
 
 
 async def test_padding(account: FakeAccount) -> None:
