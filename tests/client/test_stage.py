@@ -75,7 +75,11 @@ def test_mark(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_filter() -> None:
     """The documented filter silences the notice from outside the program."""
     code = (
-        "import asyncio, arize_roles_fake as f; asyncio.run(f.FakeRolesClient().get(role='Admin'))"
+        "import asyncio, arize_roles_fake as fake\n"
+        "async def main():\n"
+        "    async with fake.FakeRolesClient() as roles:\n"
+        "        await roles.list()\n"
+        "asyncio.run(main())"
     )
     env = clean_environment() | {"PYTHONWARNINGS": "error,ignore:roles."}
     done = ran(sys.executable, "-c", code, env=env)
