@@ -29,12 +29,6 @@ ONCE = RetryPolicy(attempts=1)
 SOON = RetryPolicy(backoff=1e-9)
 """Tries three times, without a wait between them."""
 
-PREDEFINED = [
-    *("Project Admin", "Project Editor", "Project Viewer"),
-    *("Annotator", "Read-only", "Member", "Admin"),
-]
-"""The names of the predefined roles, as a listing has them."""
-
 Act = Callable[[FakeAccount], object]
 Connect = Callable[..., AbstractAsyncContextManager[RolesClient]]
 
