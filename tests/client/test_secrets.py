@@ -31,7 +31,6 @@ from arize_roles_async import (
     AiohttpRolesClient,
     ClientStateError,
     ConfigurationError,
-    Request,
     Response,
     RolesClient,
     RolesConnectionError,
@@ -345,14 +344,10 @@ async def test_fake(call: Drive, failure: Any, failing: Failing) -> None:  # noq
 
 async def test_broken(failing: Failing, monkeypatch: pytest.MonkeyPatch) -> None:
     """An account that breaks while it answers shows no key."""
-
-    class Breaking(FakeAccount):
-        def handle(self, request: Request) -> Response:
-            monkeypatch.setattr(self, "now", Mock(side_effect=OSError))
-            return super().handle(request)
-
+    breaks = Mock(side_effect=OSError)
+    monkeypatch.setattr("arize_roles_fake._account.account._http_date", breaks)
     with failing(OSError, match=r"^$"):
-        await create(FakeRolesClient(Breaking(api_key=NEW), api_key=keys()))
+        await create(FakeRolesClient(FakeAccount(api_key=NEW), api_key=keys()))
 
 
 def linked(name: str, value: object, error: Exception | None = None) -> Exception:
@@ -409,14 +404,10 @@ async def in_key_function(error: Exception, call: Drive) -> None:
     await call(FakeRolesClient(FakeAccount(), api_key=lambda: cast("str", key())))
 
 
-PLACES = [
-    *(functools.partial(in_session, by) for by in ("middleware", "tracer")),
-    in_transport,
-    in_key_function,
-]
+IN_SESSION = [functools.partial(in_session, by) for by in ("middleware", "tracer")]
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("place", [*IN_SESSION, in_transport, in_key_function])
 @pytest.mark.parametrize("error", ERRORS)
 @EACH_CALL
 async def test_raised(

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import aiohttp
 import pytest
@@ -349,15 +350,9 @@ class TestInternals:
                 with pytest.raises(ConfigurationError, match=f"lacks .*[.]{name}$"):
                     check()
 
-    async def test_request(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_request(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """So is one whose requests keep something elsewhere."""
-
-        class Other(aiohttp.ClientRequest):
-            def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - aiohttp's to know
-                super().__init__(*args, **kwargs)
-                del self._traces
-
-        monkeypatch.setattr(aiohttp, "ClientRequest", Other)
-        async with aiohttp.ClientSession() as session:
-            with pytest.raises(ConfigurationError, match=r"this one lacks ClientRequest\._traces$"):
-                AiohttpRolesClient("key", session=session)
+        request = Mock(spec=["headers", "proxy", "url"])
+        monkeypatch.setattr(aiohttp, "ClientRequest", Mock(return_value=request))
+        with pytest.raises(ConfigurationError, match=r"this one lacks ClientRequest\._traces$"):
+            AiohttpRolesClient("key")
