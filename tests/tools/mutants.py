@@ -14,7 +14,6 @@ import random
 import shutil
 import sys
 import tempfile
-import time
 import tomllib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -107,49 +106,41 @@ def judges(root: Path, file: str) -> list[str]:
     raise LookupError(f"{JUDGES} names no tests for {file}")
 
 
-def _pass(folder: Path, seconds: float, *arguments: str) -> bool:
+def _pass(folder: Path, *arguments: str) -> bool:
     """Return whether tests pass in a copy of the project."""
     # Coverage is not measured in the copies.
     environment = {k: v for k, v in os.environ.items() if k != "COVERAGE_PROCESS_CONFIG"}
     command = (sys.executable, "-m", "pytest", "-x", "-q", "--tb=no", "-p", "no:cacheprovider")
     with suppress(TimeoutExpired):
-        done = ran(*command, *arguments, cwd=folder, env=environment, timeout=seconds)
+        done = ran(*command, *arguments, cwd=folder, env=environment, timeout=TIMEOUT)
         return done.returncode == 0
     return False
 
 
-def _survives(root: Path, change: Change, until: float) -> bool:
-    """Return whether a change survives; when the time is over, nobody waits for the result."""
+def _survives(root: Path, change: Change) -> bool:
     if change.source is None:
         return True
     with tempfile.TemporaryDirectory() as folder:
         ignored = shutil.ignore_patterns(".*", "__pycache__")
         shutil.copytree(root, folder, ignore=ignored, dirs_exist_ok=True)
         Path(folder, change.file).write_text(change.source, "utf-8")
-        seconds = min(TIMEOUT, max(0.1, until - time.monotonic()))
-        return _pass(Path(folder), seconds, *judges(root, change.file))
+        return _pass(Path(folder), *judges(root, change.file))
 
 
-def judge(root: Path, changes: Sequence[Change], *, jobs: int = 1, seconds: float = 3600.0) -> int:
-    """Judge changes until the time is over, print what becomes of each, and return the survivors.
+def judge(root: Path, changes: Sequence[Change], *, jobs: int = 1) -> int:
+    """Judge changes, print what becomes of each, and return the number of survivors.
 
     It is a `RuntimeError` if the tests cannot be collected.
     """
-    until = time.monotonic() + seconds
-    survivors = judged = 0
-    named = sorted({test for change in changes for test in judges(root, change.file)})
-    if not _pass(root, TIMEOUT, "--collect-only", *named):
+    if not _pass(root, "--collect-only", *{x for each in changes for x in judges(root, each.file)}):
         raise RuntimeError("the tests cannot be collected without a change")
     with ThreadPoolExecutor(jobs) as pool:
-        waiting = {pool.submit(_survives, root, change, until): change for change in changes}
-        try:
-            for done in as_completed(waiting, timeout=max(0.0, until - time.monotonic())):
-                judged, survivors = judged + 1, survivors + done.result()
-                fits = "" if waiting[done].source else " does not fit the source"
-                print(f"{'SURVIVES' if done.result() else 'caught':9} {waiting[done]}{fits}")
-        except TimeoutError:
-            pool.shutdown(cancel_futures=True)
-    print(f"{judged - survivors} of {judged} caught, {len(changes) - judged} not judged")
+        judged = {pool.submit(_survives, root, change): change for change in changes}
+        for done in as_completed(judged):
+            fits = "" if judged[done].source else " does not fit the source"
+            print(f"{'SURVIVES' if done.result() else 'caught':9} {judged[done]}{fits}", flush=True)
+    survivors = sum(done.result() for done in judged)
+    print(f"{len(changes) - survivors} of {len(changes)} caught")
     return survivors
 
 
@@ -160,7 +151,6 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=100, help="how many to draw")
     parser.add_argument("--only", default="", metavar="NAME", help="modules whose path ends so")
     parser.add_argument("--jobs", type=int, default=2, help="how many to judge at a time")
-    parser.add_argument("--seconds", type=float, default=3600.0, help="when to stop")
     chosen = parser.parse_args()
     if chosen.by_hand:
         changes = [fault for fault in by_hand(ROOT) if fault.file.endswith(chosen.only)]
@@ -168,7 +158,7 @@ def main() -> int:
         print(f"--seed {chosen.seed} --count {chosen.count}")
         files = [file for file in modules(ROOT) if file.endswith(chosen.only)]
         changes = [*islice(drawn(ROOT, files, chosen.seed), chosen.count)]
-    return int(judge(ROOT, changes, jobs=chosen.jobs, seconds=chosen.seconds) > 0)
+    return int(judge(ROOT, changes, jobs=chosen.jobs) > 0)
 
 
 if __name__ == "__main__":
