@@ -27,7 +27,7 @@ from arize_roles_fake import (
     SuspiciousPermissionWarning,
     make_role,
 )
-from tests.fake.test_fault_rules import OPERATION
+from tests.fake.test_fault_rules import NO_LIST, OPERATION
 from tests.support.clients import START, Act, ask
 from tests.support.processes import LONGEST_WAIT
 
@@ -38,6 +38,7 @@ SURROGATES = "a role must not contain surrogates, which UTF-8 cannot carry"
 ONE_STRING = "permissions must be a set or another iterable, not the string 'ROLE_READ'"
 A_PLACE = "resource must be a space or a project, such as 'Space:1' or 'Project:1', not "
 BOUND = "'ada' already has the role 'Admin' on 'Space:1'"
+NO_UTF8 = "'utf-8' codec can't encode character '\\ud800' in position 0: surrogates not allowed"
 ADA = {"user": "ada", "resource": "Space:1"}
 
 IMPOSSIBLE: list[tuple[Callable[[Any], object], str]] = [
@@ -84,6 +85,9 @@ IMPOSSIBLE: list[tuple[Callable[[Any], object], str]] = [
     (lambda a: a.add_space("x" * 750), f"{A_PLACE}'Space:{'x' * 53}…'"),
     (lambda _: FakeAccount(users="ada"), "users must be a list, not the string 'ada'"),
     (lambda a: a.block_user("aad"), "there is no user 'aad'"),
+    (lambda a: a.add_space("ML", description="\ud800"), NO_UTF8),
+    (lambda a: a.slow_down(1, operation="list", about="A"), NO_LIST),
+    (lambda a: a.block("list", about="A").__enter__(), NO_LIST),
     (
         lambda a: a.bind("Admin", user="eve", resource="Space:1"),
         "'eve' is blocked; add_user adds the user again",

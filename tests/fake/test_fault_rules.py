@@ -119,14 +119,6 @@ def test_refused(arguments: dict[str, Any], message: str, account: FakeAccount) 
     assert account.unused_faults == ()
 
 
-def test_filter() -> None:
-    """Latencies and blocks that match no call are refused, too."""
-    with pytest.raises(ValueError, match=NO_LIST):
-        FakeAccount().slow_down(1, operation="list", about="A")
-    with pytest.raises(ValueError, match=NO_LIST), FakeAccount().block("list", about="A"):
-        pass
-
-
 def test_unused(account: FakeAccount) -> None:
     """What has struck less often than scripted is listed in the order of the test, in words."""
     fault = account.fail("get", 403)
