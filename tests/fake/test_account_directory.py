@@ -119,28 +119,25 @@ def test_unknown_is_there(account: FakeAccount) -> None:
     assert listed(account, "users") == []
 
 
-class TestBind:
-    """Role bindings as a test sets them up and inspects them."""
-
-    def test_assert_bindings(self) -> None:
-        """A difference is shown by labels, or by an ID whose label stands for another one."""
-        account = FakeAccount()
-        account.bind("Admin", user="ada", resource="Space:1")
-        account.bind("Admin", user="bob", resource="Project:1")
-        account.assert_bindings({("ada", "Space:1"): "Admin", ("bob", "Project:1"): "Admin"})
-        account.bind("Admin", user="bob", resource="UHJvamVjdDox")  # base64 of Project:1
-        users = [account.label(each.user_id) for each in account.bindings("Admin")]
-        assert (users, account.bindings("Member")) == (["ada", "bob", "bob"], ())
-        with pytest.raises(AssertionError) as caught:
-            account.assert_bindings({("ada", "Space:1"): "Member", ("eve", "Space:1"): "Admin"})
-        assert str(caught.value) == (
-            "the role bindings are not as expected (- is missing, + is not expected):\n"
-            "  + 'ada' on 'Space:1': 'Admin'\n"
-            "  - 'ada' on 'Space:1': 'Member'\n"
-            "  + 'bob' on 'Project:1': 'Admin'\n"
-            "  + 'bob' on 'UHJvamVjdDox': 'Admin'\n"
-            "  - 'eve' on 'Space:1': 'Admin'"
-        )
+def test_assert_bindings() -> None:
+    """A difference is shown by labels, or by an ID whose label stands for another one."""
+    account = FakeAccount()
+    account.bind("Admin", user="ada", resource="Space:1")
+    account.bind("Admin", user="bob", resource="Project:1")
+    account.assert_bindings({("ada", "Space:1"): "Admin", ("bob", "Project:1"): "Admin"})
+    account.bind("Admin", user="bob", resource="UHJvamVjdDox")  # base64 of Project:1
+    users = [account.label(each.user_id) for each in account.bindings("Admin")]
+    assert (users, account.bindings("Member")) == (["ada", "bob", "bob"], ())
+    with pytest.raises(AssertionError) as caught:
+        account.assert_bindings({("ada", "Space:1"): "Member", ("eve", "Space:1"): "Admin"})
+    assert str(caught.value) == (
+        "the role bindings are not as expected (- is missing, + is not expected):\n"
+        "  + 'ada' on 'Space:1': 'Admin'\n"
+        "  - 'ada' on 'Space:1': 'Member'\n"
+        "  + 'bob' on 'Project:1': 'Admin'\n"
+        "  + 'bob' on 'UHJvamVjdDox': 'Admin'\n"
+        "  - 'eve' on 'Space:1': 'Admin'"
+    )
 
 
 @pytest.mark.parametrize("loaded", [False, True])

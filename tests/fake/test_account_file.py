@@ -17,40 +17,37 @@ def bound(*bindings: dict[str, str]) -> str:
     return json.dumps({"roles": [{"name": "A"}, {"name": "B"}], "role_bindings": given})
 
 
-class TestDump:
-    """What `dump` writes."""
-
-    def test_format(self, account: FakeAccount) -> None:
-        """The format is the service's own, with no members for what a role or an account lacks."""
-        role = {
-            "id": "Um9sZToxOmdlb3E=",
-            "name": "AI Engineer",
-            "permissions": ["PROJECT_READ"],
-            "is_predefined": False,
-            "created_at": "2026-01-01T12:00:00Z",
-            "updated_at": "2026-01-01T12:00:00Z",
-        }
-        whole = {
-            "format": 2,
-            "tenant": "wztnse",
-            "now": "2026-01-01T12:00:00Z",
-            "keys": {"fake-api-key": None},
-            "roles": [role],
-        }
-        account.add_role("AI Engineer", ["PROJECT_READ"])
-        assert json.loads(account.dump()) == whole
-        account.bind("AI Engineer", user="ada", resource="Space:1")
-        binding = {
-            "id": "Um9sZUJpbmRpbmc6MTpnZW9x",
-            "role": "AI Engineer",
-            "user": "ada",
-            "resource": "Space:1",
-            "created_at": "2026-01-01T12:00:00Z",
-            "updated_at": "2026-01-01T12:00:00Z",
-        }
-        with_binding = json.loads(account.dump())
-        assert with_binding.pop("directory").keys() == {"users", "spaces"}
-        assert with_binding == {**whole, "role_bindings": [binding]}
+def test_format(account: FakeAccount) -> None:
+    """The format is the service's own, with no members for what a role or an account lacks."""
+    role = {
+        "id": "Um9sZToxOmdlb3E=",
+        "name": "AI Engineer",
+        "permissions": ["PROJECT_READ"],
+        "is_predefined": False,
+        "created_at": "2026-01-01T12:00:00Z",
+        "updated_at": "2026-01-01T12:00:00Z",
+    }
+    whole = {
+        "format": 2,
+        "tenant": "wztnse",
+        "now": "2026-01-01T12:00:00Z",
+        "keys": {"fake-api-key": None},
+        "roles": [role],
+    }
+    account.add_role("AI Engineer", ["PROJECT_READ"])
+    assert json.loads(account.dump()) == whole
+    account.bind("AI Engineer", user="ada", resource="Space:1")
+    binding = {
+        "id": "Um9sZUJpbmRpbmc6MTpnZW9x",
+        "role": "AI Engineer",
+        "user": "ada",
+        "resource": "Space:1",
+        "created_at": "2026-01-01T12:00:00Z",
+        "updated_at": "2026-01-01T12:00:00Z",
+    }
+    with_binding = json.loads(account.dump())
+    assert with_binding.pop("directory").keys() == {"users", "spaces"}
+    assert with_binding == {**whole, "role_bindings": [binding]}
 
 
 def test_offset(account: FakeAccount) -> None:

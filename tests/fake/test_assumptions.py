@@ -62,30 +62,28 @@ def test_timestamps(value: Any, digits: int) -> None:  # noqa: ANN401
         assert {datetime.fromisoformat(time).microsecond for time in times} == {digits}
 
 
-class TestSettings:
-    """The arguments of assumptions."""
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("predefined_refusal=402", "predefined_refusal must be one of 403, 400, not '402'"),
+        ("foreign_cursor=1", "foreign_cursor must be one of 400, 'ignored', not '1'"),
+        ("invalid=400", "'invalid' is not an assumption; these are: invalid_body, predefined_"),
+    ],
+)
+def test_not_a_setting(text: str, message: str) -> None:
+    """An unknown setting is refused, with a list of the known ones."""
+    with pytest.raises(ValueError, match=r".") as caught:
+        Assumptions.parse([text])
+    assert str(caught.value).startswith(message)
 
-    @pytest.mark.parametrize(
-        ("text", "message"),
-        [
-            ("predefined_refusal=402", "predefined_refusal must be one of 403, 400, not '402'"),
-            ("foreign_cursor=1", "foreign_cursor must be one of 400, 'ignored', not '1'"),
-            ("invalid=400", "'invalid' is not an assumption; these are: invalid_body, predefined_"),
-        ],
-    )
-    def test_not_a_setting(self, text: str, message: str) -> None:
-        """An unknown setting is refused, with a list of the known ones."""
-        with pytest.raises(ValueError, match=r".") as caught:
-            Assumptions.parse([text])
-        assert str(caught.value).startswith(message)
 
-    def test_file(self) -> None:
-        """A file keeps those that are turned, and an argument counts more."""
-        text = assuming(invalid_body=422, list_order="oldest-first").dump()
-        turned = {"invalid_body": 422, "list_order": "oldest-first"}
-        for each in (text, FakeAccount.load(text).dump()):
-            assert json.loads(each)["assumptions"] == turned
-        other = FakeAccount.load(text, assumptions=Assumptions(unknown_id=400))
-        assert json.loads(other.dump())["assumptions"] == {"unknown_id": 400}
-        with pytest.raises(ValueError, match="'nothing' is not an assumption"):
-            FakeAccount.load('{"roles": [], "assumptions": {"nothing": 1}}')
+def test_file() -> None:
+    """A file keeps those that are turned, and an argument counts more."""
+    text = assuming(invalid_body=422, list_order="oldest-first").dump()
+    turned = {"invalid_body": 422, "list_order": "oldest-first"}
+    for each in (text, FakeAccount.load(text).dump()):
+        assert json.loads(each)["assumptions"] == turned
+    other = FakeAccount.load(text, assumptions=Assumptions(unknown_id=400))
+    assert json.loads(other.dump())["assumptions"] == {"unknown_id": 400}
+    with pytest.raises(ValueError, match="'nothing' is not an assumption"):
+        FakeAccount.load('{"roles": [], "assumptions": {"nothing": 1}}')

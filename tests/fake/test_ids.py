@@ -71,16 +71,13 @@ def test_next_number() -> None:
     assert given == [numbered[number] for number in (3, 4, 5, 6, 8, 9)]
 
 
-class TestOther:
-    """The IDs of one account in another one."""
-
-    @pytest.mark.parametrize("file", [{"roles": []}, {"roles": [], "tenant": ""}])
-    def test_binding(self, file: dict[str, Any]) -> None:
-        """There is no such user, although no user is declared, and no such space or binding."""
-        one, two = FakeAccount(), FakeAccount.load(json.dumps(file))
-        bound = one.bind("Admin", user="ada", resource="Space:1")
-        assert request_binding(two, bound.user_id, "Space:1") == 404
-        assert request_binding(two, "ada", bound.resource_id) == 403
-        listing = f"/v2/role-bindings?resource_type=SPACE&user_id={quote(bound.user_id)}"
-        for path in (listing, f"/v2/role-bindings/{quote(bound.id)}"):
-            assert answer(two, f"GET {path}")[0] == 404
+@pytest.mark.parametrize("file", [{"roles": []}, {"roles": [], "tenant": ""}])
+def test_binding(file: dict[str, Any]) -> None:
+    """There is no such user, although no user is declared, and no such space or binding."""
+    one, two = FakeAccount(), FakeAccount.load(json.dumps(file))
+    bound = one.bind("Admin", user="ada", resource="Space:1")
+    assert request_binding(two, bound.user_id, "Space:1") == 404
+    assert request_binding(two, "ada", bound.resource_id) == 403
+    listing = f"/v2/role-bindings?resource_type=SPACE&user_id={quote(bound.user_id)}"
+    for path in (listing, f"/v2/role-bindings/{quote(bound.id)}"):
+        assert answer(two, f"GET {path}")[0] == 404

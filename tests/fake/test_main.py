@@ -195,12 +195,9 @@ class TestServe:
         assert process.returncode == 0
 
 
-class TestDemo:
-    """`demo`."""
-
-    def test_demo(self, capsys: pytest.CaptureFixture[str]) -> None:
-        """The demo drives the client, and prints how each call ended."""
-        assert main(["demo"]) == 0
-        said = re.sub(r"(127.0.0.1:)\d+", r"\1<port>", capsys.readouterr().out)
-        said = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+\+00:00", "<time>", said)
-        assert said == (Path(__file__).parents[1] / "data" / "demo.txt").read_text("utf-8")
+def test_demo(capsys: pytest.CaptureFixture[str]) -> None:
+    """The demo drives the client, and prints how each call ended."""
+    assert main(["demo"]) == 0
+    said = re.sub(r"(127.0.0.1:)\d+", r"\1<port>", capsys.readouterr().out)
+    said = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+\+00:00", "<time>", said)
+    assert said == (Path(__file__).parents[1] / "data" / "demo.txt").read_text("utf-8")

@@ -17,13 +17,7 @@ from arize_roles_async import Role, RolesClient, Timeouts
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from arize_roles_fake._testing.timeline import SharedTime, timeline_of, waiting_in_real_time
 from tests.support.clients import START, Act, account_at_noon, meddled, passed
-from tests.support.event_loop import on_each_backend
-
-
-async def asked(account: FakeAccount, times: int) -> None:
-    """Wait until an account was asked so often."""
-    while len(account.calls) < times:  # noqa: ASYNC110 - an account has no event for it
-        await asyncio.sleep(0)
+from tests.support.event_loop import on_each_backend, settle, until
 
 
 async def run_together(*calls: Callable[[], Coroutine[Any, Any, object]]) -> None:
@@ -218,7 +212,7 @@ class TestOthers:
             account.add_role(name)
             account.slow_down(seconds, operation="get", about=name)
         waits = [asyncio.ensure_future(roles.get(role_id=role.id)) for role in account.roles[::-1]]
-        await asked(account, 3)
+        await until(lambda: len(account.calls) == 3)
         waits[0].cancel()
         results = await asyncio.gather(*waits, return_exceptions=True)
         assert isinstance(results[0], asyncio.CancelledError)
@@ -231,9 +225,8 @@ async def test_longest(account: FakeAccount) -> None:
     limits = Timeouts(total=1e308, read=1e308)
     roles = FakeRolesClient(account, timeout=limits, max_concurrency=1)
     calls = [asyncio.ensure_future(roles.list().all()) for _ in range(2)]
-    await asked(account, 1)
-    for _ in range(50):
-        await asyncio.sleep(0)
+    await until(lambda: account.calls)
+    await settle()
     assert not calls[0].done()
     calls[0].cancel()
     await calls[1]

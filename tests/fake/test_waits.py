@@ -1,22 +1,19 @@
 """How long calls wait: latency, in real time or not, a rate limit, and calls kept open."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
 import pytest
 
 from arize_roles_async import (
-    AiohttpRolesClient,
     Permission,
     RolesClient,
     RolesError,
     RolesTimeoutError,
     Timeouts,
 )
-from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer
+from arize_roles_fake import FakeAccount, FakeRolesClient
 from tests.support.clients import (
     ONCE,
     START,
@@ -24,29 +21,18 @@ from tests.support.clients import (
     ask,
     both_clients,
     create,
-    in_process,
-    mocked,
     passed,
+    three_clients,
 )
 from tests.support.event_loop import on_each_backend
 
 ROLE_READ = [Permission.ROLE_READ]
 
 
-@asynccontextmanager
-async def over_thread(account: FakeAccount) -> AsyncGenerator[RolesClient]:
-    with RolesServer(account) as server:
-        async with AiohttpRolesClient(server.api_key, base_url=server.url, retry=ONCE) as roles:
-            yield roles
-
-
-everywhere = pytest.mark.parametrize("connect", [in_process, mocked, over_thread])
-
-
 class TestBlock:
     """`block` keeps calls open."""
 
-    @everywhere
+    @three_clients
     async def test_release(
         self, account: FakeAccount, roles: RolesClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -107,7 +93,7 @@ class TestBlock:
             assert not task.done()
         assert len(await task) == 0
 
-    @everywhere
+    @three_clients
     async def test_not_reached(self, account: FakeAccount, roles: RolesClient) -> None:
         """Waiting for more calls than come is an error, which lists those that came."""
         with account.block("get", about="A") as blocked:
@@ -123,7 +109,7 @@ class TestBlock:
         await roles.list()  # It has ended, although it raised.
         account.clear_faults()
 
-    @everywhere
+    @three_clients
     async def test_not_released(
         self, account: FakeAccount, roles: RolesClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -137,7 +123,7 @@ class TestBlock:
 class TestRealTime:
     """`slow_down` with real seconds."""
 
-    @everywhere
+    @three_clients
     async def test_own_deadline(self, account: FakeAccount, roles: RolesClient) -> None:
         """The application's own deadline passes."""
         # The server waits for its answer before it ends.
