@@ -1,7 +1,7 @@
 """Scripted failures of an account: which calls a fault strikes; ends are in `test_same_results`."""
 
 import contextlib
-import logging
+from operator import methodcaller
 from typing import Any
 
 import anyio
@@ -30,6 +30,7 @@ from tests.support.clients import (
     ask,
     create,
     in_process,
+    meddled,
     three_clients,
 )
 
@@ -78,25 +79,12 @@ async def test_matches(
 
 @pytest.mark.parametrize("end", ["clear_faults", "reset"])
 @pytest.mark.parametrize("failure", [503, "lost", ServerError, RolesConnectionError])
-async def test_ended_meanwhile(
-    end: str,
-    failure: Any,  # noqa: ANN401
-    account: FakeAccount,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_ended_meanwhile(end: str, failure: Any) -> None:  # noqa: ANN401
     """A script that ends between two attempts of a call strikes the first one alone."""
-
-    def between(_: logging.LogRecord) -> bool:
-        getattr(account, end)()
-        return False
-
-    log = logging.getLogger("arize_roles_async")
-    monkeypatch.setattr(log, "filters", [between])
-    log.setLevel(logging.INFO)  # A record is made where an attempt has failed.
+    account = meddled("after", "GET", methodcaller(end))
     account.fail("list", failure, times=None)
     assert len(await FakeRolesClient(account).list()) == 0
     assert account.unused_faults == ()
-    log.setLevel(logging.NOTSET)
 
 
 @pytest.mark.parametrize(
