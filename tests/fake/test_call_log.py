@@ -89,31 +89,29 @@ def test_odd_attempt(account: FakeAccount, count: str, attempt: int) -> None:
     assert account.calls[0].attempt == attempt
 
 
-class TestBounds:
-    """The log is bounded in entries, and a line of it in length."""
+def test_bound(account: FakeAccount) -> None:
+    """The newest 10,000 calls are kept, and none after a reset."""
+    for each in range(10_002):
+        account.handle(Request(method="GET", target=f"/{each}"))
+    assert (len(account.calls), account.calls[0].operation) == (10_000, "GET /2")
+    account.reset()
+    assert account.calls == ()
 
-    def test_bound(self, account: FakeAccount) -> None:
-        """The newest 10,000 calls are kept, and none after a reset."""
-        for each in range(10_002):
-            account.handle(Request(method="GET", target=f"/{each}"))
-        assert (len(account.calls), account.calls[0].operation) == (10_000, "GET /2")
-        account.reset()
-        assert account.calls == ()
 
-    @pytest.mark.parametrize(
-        ("query", "shown"),
-        [
-            ("limit=999999999", "limit=999999999"),
-            ("limit=1000000000", "limit='1000000000'"),
-            ("limit=-1", "limit=-1"),
-            ("limit=%D9%A1", "limit='\u0661'"),
-            ("is_predefined=true", "is_predefined=True"),
-            ("is_predefined=maybe", "is_predefined='maybe'"),
-            ("cursor=7", "cursor='7'"),
-            ("status=ACTIVE&status=INVITED", "status=['ACTIVE', 'INVITED']"),
-        ],
-    )
-    def test_query(self, account: FakeAccount, query: str, shown: str) -> None:
-        """The parameters of a query are printed as Python arguments."""
-        account.handle(Request(method="GET", target=f"/v2/roles?{query}"))
-        assert str(account.calls[0]) == f"list({shown}) -> 401 Authentication required"
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [
+        ("limit=999999999", "limit=999999999"),
+        ("limit=1000000000", "limit='1000000000'"),
+        ("limit=-1", "limit=-1"),
+        ("limit=%D9%A1", "limit='\u0661'"),
+        ("is_predefined=true", "is_predefined=True"),
+        ("is_predefined=maybe", "is_predefined='maybe'"),
+        ("cursor=7", "cursor='7'"),
+        ("status=ACTIVE&status=INVITED", "status=['ACTIVE', 'INVITED']"),
+    ],
+)
+def test_query(account: FakeAccount, query: str, shown: str) -> None:
+    """The parameters of a query are printed as Python arguments."""
+    account.handle(Request(method="GET", target=f"/v2/roles?{query}"))
+    assert str(account.calls[0]) == f"list({shown}) -> 401 Authentication required"

@@ -13,7 +13,6 @@ from arize_roles_async import (
     InvalidResponseError,
     NotFoundError,
     OutcomeUnknownError,
-    Permission,
     RateLimitError,
     RetryPolicy,
     RolesClient,
@@ -33,8 +32,6 @@ from tests.support.clients import (
     meddled,
     three_clients,
 )
-
-ROLE_READ = [Permission.ROLE_READ]
 
 # Some of these faults are meant to strike no call.
 pytestmark = pytest.mark.arize_roles(unused_faults="allow")
@@ -216,7 +213,7 @@ async def test_times(account: FakeAccount) -> None:
 )
 async def test_at_once(account: FakeAccount, scripts: list[tuple[Any, int]], failed: int) -> None:
     """Of equal calls at the same moment as many are struck as asked, each by its own fault."""
-    role = account.add_role("A", ROLE_READ)
+    role = account.add_role("A", ["ROLE_READ"])
     for failure, times in scripts:
         account.fail("get", failure, times=times)
     ends: list[object] = []
@@ -296,9 +293,3 @@ class TestOverHttp:
             account.fail("get", failure, times=times)
         asked = [(each[0], int(each[1])) for each in attempts.split()]
         assert [self.get(account, *each) for each in asked] == statuses
-
-    def test_begun_before(self, account: FakeAccount) -> None:
-        """A call that began before the fault was scripted is not struck in its next attempt."""
-        assert self.get(account, "A", 1) == 200
-        account.fail("get", ServerError)
-        assert [self.get(account, *call) for call in (("A", 2), ("B", 1))] == [200, 503]

@@ -198,24 +198,22 @@ class TestKeys:
             pass
 
 
-class TestDecorator:
-    """The block around each call of a function, of any kind."""
+def test_generator() -> None:
+    """A generator is refused, whose block would be open between its steps."""
 
-    def test_generator(self) -> None:
-        """A generator is refused, whose block would be open between its steps."""
+    async def fixture() -> AsyncGenerator[None]:
+        yield
 
-        async def fixture() -> AsyncGenerator[None]:
-            yield
+    with pytest.raises(TypeError, match="no generators: use `with mock_arize"):
+        mock_arize()(fixture)
 
-        with pytest.raises(TypeError, match="no generators: use `with mock_arize"):
-            mock_arize()(fixture)
 
-    def test_class(self) -> None:
-        """A class is refused, with what to write instead for pytest and for unittest."""
-        with pytest.raises(TypeError) as caught:
-            mock_arize()(TestScope)
-        assert '@pytest.mark.usefixtures("mocked_arize") above the class' in str(caught.value)
-        assert "self.enterContext(mock_arize()) in the setUp of a" in str(caught.value)
+def test_class() -> None:
+    """A class is refused, with what to write instead for pytest and for unittest."""
+    with pytest.raises(TypeError) as caught:
+        mock_arize()(TestScope)
+    assert '@pytest.mark.usefixtures("mocked_arize") above the class' in str(caught.value)
+    assert "self.enterContext(mock_arize()) in the setUp of a" in str(caught.value)
 
 
 class TestUnusedFaults:

@@ -59,6 +59,7 @@ DETAILS: list[tuple[Act, str, object, str]] = [
         )
     ),
     (id, POST, "[]", "body: must be an object"),
+    (id, POST, "", "body: is not valid JSON: it is empty"),
     (id, POST, {}, "name: is required; permissions: is required"),
     (id, PATCH, {}, "name, description, permissions: at least one must be given to change"),
     *(
@@ -101,11 +102,6 @@ def test_assumed() -> None:
         ({"name": "  "}, "name: must not be only spaces"),
     ):
         assert problem(account, POST, {**CREATED, **given})["detail"] == detail
-
-
-def test_no_json() -> None:
-    """A body that is no JSON is refused with the reason of who read it."""
-    assert problem(made(), POST, "")["detail"].startswith("body: is not valid JSON: ")
 
 
 @pytest.mark.parametrize(
