@@ -29,7 +29,7 @@ class TestOutput:
         """Collect log records of every level, warnings, and what `capsys` and its like read."""
         logger, catcher = logging.Logger, warnings.catch_warnings
         with (
-            patch.object(logger, "isEnabledFor", lambda *_: True),
+            patch.object(logger, "isEnabledFor", _is_enabled_for),
             patch.object(logger, "handle", self._handle(logger.handle)),
             patch.object(capture, "readouterr", self._read(capture.readouterr)),
             patch.object(catcher, "__enter__", self._enter(catcher.__enter__)),
@@ -91,6 +91,10 @@ class TestOutput:
         if not lines:
             return ""
         return "\n".join(["the test wrote an API key of a fake account:", *dict.fromkeys(lines)])
+
+
+def _is_enabled_for(*_: object) -> bool:
+    return True
 
 
 def _text(record: logging.LogRecord) -> str:

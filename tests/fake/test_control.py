@@ -71,7 +71,8 @@ def test_as_served() -> None:
 
 
 ARGUMENTS = [*signature(FakeAccount.fail).parameters.values()][3:]
-DEFAULTS = {each.name: each.default for each in ARGUMENTS} | {"headers": {}}
+DEFAULTS: dict[str, Any] = {each.name: each.default for each in ARGUMENTS}
+DEFAULTS["headers"] = {}
 
 
 @pytest.mark.parametrize(
