@@ -172,25 +172,20 @@ async def asking(context: ssl.SSLContext, authority: Authority) -> AsyncGenerato
         yield f"localhost:{server.sockets[0].getsockname()[1]}"
 
 
-class TestClientCertificate:
-    """A server that requires a client certificate has done nothing, and the error says why."""
-
-    @LENT
-    @pytest.mark.parametrize(
-        ("version", "verb"),
-        [(ssl.TLSVersion.TLSv1_2, "may require"), (ssl.TLSVersion.TLSv1_3, "requires")],
-    )
-    async def test_none(
-        self, version: ssl.TLSVersion, verb: str, tmp_path: Path, *, lent: bool
-    ) -> None:
-        """With TLS 1.3 the server says so only after the request was sent, and takes nothing."""
-        authority = Authority(tmp_path)
-        context = authority.right()
-        context.maximum_version = version
-        async with asking(context, authority) as host:
-            error = await failed(f"https://{host}", ca_file=authority.pem, lent=lent)
-        assert f"{host} {verb} {WANTED}: " in str(error)
-        assert error.certificate
+@LENT
+@pytest.mark.parametrize(
+    ("version", "verb"),
+    [(ssl.TLSVersion.TLSv1_2, "may require"), (ssl.TLSVersion.TLSv1_3, "requires")],
+)
+async def test_wanted(version: ssl.TLSVersion, verb: str, tmp_path: Path, *, lent: bool) -> None:
+    """A server that wants a client certificate, with TLS 1.3 once it is asked, has done nothing."""
+    authority = Authority(tmp_path)
+    context = authority.right()
+    context.maximum_version = version
+    async with asking(context, authority) as host:
+        error = await failed(f"https://{host}", ca_file=authority.pem, lent=lent)
+    assert f"{host} {verb} {WANTED}: " in str(error)
+    assert error.certificate
 
 
 @pytest.mark.parametrize(
