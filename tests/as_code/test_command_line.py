@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import pytest
 
-from arize_roles_async import as_code
+from arize_roles_async import __version__, as_code
 from arize_roles_async.as_code.schema import FIELDS
 from arize_roles_async.as_code.toml import quote
 from tests.as_code.accounts import changes, contents
@@ -198,13 +198,16 @@ class TestApply:
         assert shell.status("apply --yes --max-removals 25% --any-account any.toml") == 0
 
     def test_stale(self, shell: Shell) -> None:
-        """A plan that is refused is shown on the standard error."""
-        command = f"apply --checksum 3-{0:064} roles.toml"
-        shown = json.loads(shell(f"{command} --format json")[1])
+        """A plan that is refused is shown on the standard error, with why."""
+        shown = json.loads(shell(f"apply --checksum 3-{0:064} --format json roles.toml")[1])
         there = [shown[each] for each in ("kind", "checksum", "account", "host")]
         assert there == ["StalePlanError", "SUM", "staging", "HOST"]
-        why = "the plan differs from the expected one; the plan's checksum is now SUM"
-        assert shell(command) == (2, "", f"{TEXT}error: nothing was changed: {why}\n")
+        for version in ("3-", "1-", ""):
+            other = f"another version than {__version__} made the expected checksum, so plan again"
+            why = "the plan differs from the expected one" if version == "3-" else other
+            why = f"error: nothing was changed: {why}; the plan's checksum is now SUM\n"
+            said = shell(f"apply --checksum {version}{0:064} roles.toml")
+            assert said == (2, "", f"{TEXT}{why}")
 
 
 @pytest.mark.parametrize(

@@ -18,13 +18,12 @@ import re
 import signal
 import tempfile
 import threading
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import parse_qs, unquote
 
 import attrs
-import msgspec
 
 from arize_roles_async import Permission, Request, Response, Role, RolesError, as_code
 from arize_roles_async.__main__ import main as arize_roles
@@ -181,12 +180,14 @@ class Stage(FakeAccount):
         if not self.is_watched or request.headers.get("Authorization") != f"Bearer {OURS}":
             return super().handle(request)
         number, self.due = len(self.entries), None
-        before, key = self.state(), self.key_of(request)
+        before = self.state()
         reply = reply_of(super().handle(request))
         seconds = float(reply.headers.get("Retry-After", 0)) if reply.status == 503 else 0.0
         seen = (reply.status, before, self.state(), reply.delivery is WHOLE, self.now(), seconds)
-        path, _, query = request.target.partition("?")
-        kind = (parse_qs(query).get("resource_type") or [path.split("/")[2]])[0]
+        call = self.calls[-1]
+        listed = {"list": "roles"}.get(call.operation, call.operation.removesuffix(".list"))
+        kind = call.arguments.get("resource_type", listed)
+        key = self.key_of(call.operation, call.arguments)
         self.entries.append(Entry(request.method, key, *seen, kind=kind))
         if number in self.events:
             self.let_happen(self.events[number])
@@ -194,20 +195,16 @@ class Stage(FakeAccount):
             self.due = self.now() + self.wait_before * reply.delivery.ends
         return reply
 
-    def key_of(self, request: Request) -> Key | None:
-        """Return what a request is about."""
-        path, _, query = request.target.partition("?")
-        _, _, kind, *ids = path.split("/")
-        given: dict[str, str] = msgspec.json.decode(request.body or b"{}")
-        if ids and kind == "role-bindings":
-            return self.bound[unquote(ids[0])]
-        if ids or kind == "roles":
-            name = given.get("name", "")
-            return ("roles", unquote(ids[0])) if ids else ("new", name) if name else None
-        if given:
+    def key_of(self, operation: str, given: Mapping[str, Any]) -> Key | None:
+        """Return what a call is about."""
+        if "binding_id" in given:
+            return self.bound[given["binding_id"]]
+        if operation == "role_bindings.create":
             return given["resource_type"], given["user_id"], given["resource_id"]
+        if "role_id" in given or operation == "create":
+            return ("roles", given["role_id"]) if "role_id" in given else ("new", given["name"])
         # A look at the bindings of a user is about the place of the request before.
-        return self.entries[-1].key if "user_id" in parse_qs(query) else None
+        return self.entries[-1].key if "user_id" in given else None
 
     def advance(self, seconds: float) -> None:
         """Let time pass, and before that what happens in a wait for an answer or an attempt."""
@@ -310,8 +307,8 @@ def drawn(account: Stage, anchor: str | None = None) -> as_code.Declaration:
         if name in held and (is_new or rng.random() < 0.4):
             _, described, kept = held[name]
             permissions = sorted(kept)[: None if is_new else rng.randint(1, len(kept))]
-        role = as_code.DeclaredRole(name=name, previously=former, permissions=permissions)
-        roles.append(attrs.evolve(role, description=described))
+        role = as_code.DeclaredRole(name=name, description=described, permissions=permissions)
+        roles.append(attrs.evolve(role, previously=former))
     gone = {*absent, *(name for role in roles for name in role.previously)}
     names = [name for name in held if name not in gone] + 2 * [role.name for role in roles]
     has_places = account.has_people and rng.random() < 0.8 and names
