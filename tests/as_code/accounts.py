@@ -52,15 +52,6 @@ def contents(account: FakeAccount) -> dict[str, tuple[str | None, frozenset[str]
     return {role.name: content(role)[1:] for role in account.roles if not role.is_predefined}
 
 
-def held(account: FakeAccount) -> dict[tuple[str, str], str]:
-    """Return the role that each user has on each space and project, by names and labels."""
-    roles = {role.id: role.name for role in account.roles}
-    return {
-        (account.label(each.user_id), account.label(each.resource_id)): roles[each.role_id]
-        for each in account.bindings()
-    }
-
-
 def changes(account: FakeAccount) -> list[tuple[str, dict[str, Any]]]:
     """Return what an account was asked to change, and how."""
     reads = ("list", "get", "role_bindings.list")
@@ -84,10 +75,6 @@ def mixed_account() -> FakeAccount:
     account = account_of("B old", "C", "D", "E", "Same", "Undeclared", predefined=True)
     account.add_role("C", ["ROLE_READ"], description="Old", id=role_id("C"))
     return account
-
-
-def texts(changes: Iterable[object]) -> list[str]:
-    return [str(each) for each in changes]
 
 
 async def ended(

@@ -165,16 +165,13 @@ class TestApply:
     def test_json(self, shell: Shell) -> None:
         """The result is all that is printed, with the kind of its error."""
         shell.account.bind("D", user="ada", resource="Space:1")
-        status, output, errors = shell("apply --yes --format=json roles.toml")
-        assert output.startswith(' {"format_version": 2, ')
+        _, output, errors = shell("apply --yes --format=json roles.toml")
         blocked = json.loads(output)
-        assert (status, blocked["kind"], blocked["account"]) == (3, "ApplyError", "staging")
+        assert output.startswith(' {"format_version": 2, ')
         assert [each["action"] for each in blocked["made"]] == ["update", "create"]
-        assert [blocked["failed"], blocked["not_reached"]] == [None, []]
         assert '\n  delete "D" was not made: users still have the role: DELETE ' in errors
-        status, output, _ = shell("apply --yes --format=json --max-removals x roles.toml")
-        refused = json.loads(output)
-        assert (status, refused["kind"], refused["made"]) == (2, "ValidationError", [])
+        refused = json.loads(shell("apply --yes --format=json --max-removals x roles.toml")[1])
+        assert (refused["kind"], refused["made"]) == ("ValidationError", [])
         assert refused["reason"].startswith("--max-removals: must be a number, or a share ")
         assert refused.keys() == {*blocked, "errors"}
 
@@ -316,6 +313,10 @@ class TestPlan:
         assert shell.status("plan --exit-code all.toml") == 0
 
 
+PAGE: Final = (ROOT / "arize_roles_async/guide/roles-as-code.md").read_text("utf-8")
+STATUSES: Final = re.findall(r"(?m)^\| (\d) \| (.+) \| `(.+)` \|$", PAGE)
+
+
 @pytest.mark.parametrize(
     ("command", "fault", "meaning"),
     [
@@ -333,22 +334,20 @@ class TestPlan:
 )
 def test_table(shell: Shell, command: str, fault: Any, meaning: str) -> None:  # noqa: ANN401
     """The guide's table has every exit status, each with what it means."""
-    guide = (ROOT / "arize_roles_async/guide/roles-as-code.md").read_text("utf-8")
-    rows = re.findall(r"(?m)^\| (\d) \| (.+) \|$", guide)
     shell.account.add_role("Ü", ["ROLE_READ"])
     shell.write("none.toml", 'absent = ["Z", "Y"]')
     if fault:
         shell.account.fail(*fault, times=None)
-    assert [int(status) for status, text in rows if meaning in text] == [shell.status(command)]
-    assert [status for status, _ in rows] == [*"0123"]
+    assert [int(status) for status, text, _ in STATUSES if meaning in text] == [
+        shell.status(command)
+    ]
+    assert [status for status, _, _ in STATUSES] == [*"0123"]
 
 
 @pytest.mark.parametrize("status", range(4))
 def test_examples(shell: Shell, status: int) -> None:
     """The guide's table has an example of the JSON of each exit status."""
-    guide = (ROOT / "arize_roles_async/guide/roles-as-code.md").read_text("utf-8")
-    (example,) = re.findall(rf"(?m)^\| {status} \| .* \| `(.+)` \|$", guide)
-    shown = json.loads(re.sub(r'(?<!["-])…', "", example))
+    shown = json.loads(re.sub(r'(?<!["-])…', "", STATUSES[status][2]))
     if status == 2:
         shell.account.fail("list", 403)
     elif status == 3:
@@ -356,13 +355,10 @@ def test_examples(shell: Shell, status: int) -> None:
     command = "plan --exit-code" if status == 1 else "apply --yes"
     ended_with, output, _ = shell(f"{command} --format json roles.toml")
     found = json.loads(output)
-    assert ended_with == status
+    assert (ended_with, found.get("kind")) == (status, shown.get("kind"))
     for name, value in shown.items():
         assert isinstance(found[name], type(value))
-    assert shown.get("kind") == found.get("kind")
-    assert [{*each} for each in shown.get("refused", ())] == [
-        {*each} for each in found.get("refused", ())
-    ]
+    assert [*map(set, shown.get("refused", ()))] == [*map(set, found.get("refused", ()))]
 
 
 def test_standard_input(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,12 +33,7 @@ permissions = [
 ]
 
 [roles."B"]
-previously = [
-    "Y",
-    "Z",
-]
 permissions = [
-    "DATASET_READ",
     "ROLE_READ",
 ]
 """

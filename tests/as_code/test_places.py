@@ -16,10 +16,11 @@ from arize_roles_async.as_code import Declaration, DeclaredPlace, apply, export,
 from arize_roles_async.as_code.apply import Run
 from arize_roles_async.as_code.planning import compare
 from arize_roles_fake import FakeAccount, FakeRolesClient
-from tests.as_code.accounts import BINDER, account_of, declared, ended, held, role_id
+from tests.as_code.accounts import BINDER, account_of, declared, ended, role_id
 from tests.contract.wrapping import Wrapper
 from tests.support.clients import Connect, both_clients
 
+ML, CHURN = "Space:ML", "Project:ML/churn"
 ADA, BOB, CYD, EVE = (f"{name}@example.com" for name in ("ada", "bob", "cyd", "eve"))
 
 
@@ -32,9 +33,9 @@ def account() -> FakeAccount:
     account.add_project("churn", space="ML")
     for user in (ADA, BOB, CYD, EVE):
         account.add_user(user)
-    account.bind("Admin", user=ADA, resource="Space:ML")
-    account.bind("Viewer", user=BOB, resource="Space:ML")
-    account.bind("Viewer", user=EVE, resource="Space:ML")
+    account.bind("Admin", user=ADA, resource=ML)
+    account.bind("Viewer", user=BOB, resource=ML)
+    account.bind("Viewer", user=EVE, resource=ML)
     return account
 
 
@@ -61,7 +62,7 @@ async def violation(account: FakeAccount, wanted: Declaration) -> str:
 async def test_run(connect: Connect, account: FakeAccount) -> None:
     """One run moves users and deletes their role, in that order; the next plan is empty."""
     account.add_role("Old", ["ROLE_READ"], id=role_id("Old"))
-    account.bind("Old", user=BOB, resource="Project:ML/churn")
+    account.bind("Old", user=BOB, resource=CHURN)
     wanted = Declaration(
         roles=[declared("New")],
         absent=["Old"],
@@ -86,12 +87,9 @@ async def test_run(connect: Connect, account: FakeAccount) -> None:
         'delete "Old"',
     ]
     assert again.all_changes == ()
-    assert held(account) == {
-        (ADA, "Space:ML"): "Admin",
-        (BOB, "Space:ML"): "Editor",
-        (CYD, "Space:ML"): "New",
-        (BOB, "Project:ML/churn"): "New",
-    }
+    account.assert_bindings(
+        {(ADA, ML): "Admin", (BOB, ML): "Editor", (CYD, ML): "New", (BOB, CHURN): "New"}
+    )
 
 
 TEXT = f"""\
@@ -128,7 +126,7 @@ async def test_forms(account: FakeAccount) -> None:
 async def test_only(account: FakeAccount) -> None:
     """`only` takes the roles of people whom nobody names, and of nobody without an address."""
     hidden = account.add_user(None, id="hidden")
-    account.bind("Viewer", user=hidden.id, resource="Space:ML")
+    account.bind("Viewer", user=hidden.id, resource=ML)
     roles = FakeRolesClient(account)
     users = (await roles.directory.users()).users
     listed = [attrs.evolve(user, email=None) if user.email == EVE else user for user in users]
@@ -140,14 +138,14 @@ async def test_only(account: FakeAccount) -> None:
 
 async def test_waiting(account: FakeAccount) -> None:
     """While somebody is not there, `only` takes nobody's role: it may be a typing error."""
-    before = held(account)
+    before = account.bindings()
     wanted = only({"adda@example.com": "Admin", BOB: "Viewer"})
     planned = (await apply(FakeRolesClient(account), wanted)).plan
     assert planned.places[0].notes == (
         '"adda@example.com" is not there, so "Admin" waits',
         "so nobody else loses a role here meanwhile",
     )
-    assert held(account) == before
+    assert account.bindings() == before
 
 
 TAG = "TAG_READ"
@@ -188,7 +186,7 @@ async def test_refused(account: FakeAccount, text: str, message: str) -> None:
         account.add_space("Two", organization=organization)
     account.add_user("old@example.com", status="EXPIRED", id="VXNlcjox")
     account.add_user("old@example.com", status="INVITED", id="VXNlcjoy")
-    ids = {"U3BhY2U6Tg": account.id("Space:ML"), "VXNlcjpC": account.id(BOB)}
+    ids = {"U3BhY2U6Tg": account.id(ML), "VXNlcjpC": account.id(BOB)}
     for given, real in ids.items():
         text = re.sub(rf'"?{given}"?', f'"{real}"', text)
     assert message in await violation(account, loads(text))
@@ -210,16 +208,17 @@ async def test_meanwhile(
 
     def meddle() -> None:
         with contextlib.suppress(LookupError):
-            account.unbind("Viewer", user=user, resource="Space:ML")
+            account.unbind("Viewer", user=user, resource=ML)
         with contextlib.suppress(LookupError, ValueError):
-            account.bind(role or "", user=user, resource="Space:ML")
+            account.bind(role or "", user=user, resource=ML)
 
     result = await ended(FakeRolesClient(account), Declaration(places=[wanted]), meddle)
     (refused,) = result.refused
     assert refused.reason == (
         f'"{user}" has another role on space "ML", or none, since the plan was made'
     )
-    assert held(account).get((user, "Space:ML")) == role
+    users = {account.label(each.user_id): each.role_id for each in account.bindings()}
+    assert users.get(user) == (role and role_id(role))
 
 
 @pytest.mark.parametrize("fault", ["lost", 503, None])
@@ -235,11 +234,7 @@ async def test_made(account: FakeAccount, fault: Any) -> None:  # noqa: ANN401
             changed: Any = f"role_bindings.{operation}"
             account.fail(changed, fault, when="after")
     assert len((await run.finish()).made) == 3
-    assert held(account) == {
-        (ADA, "Space:ML"): "Admin",
-        (BOB, "Space:ML"): "Editor",
-        (CYD, "Space:ML"): "Viewer",
-    }
+    account.assert_bindings({(ADA, ML): "Admin", (BOB, ML): "Editor", (CYD, ML): "Viewer"})
 
 
 ROLES = {"Binder": BINDER, "Wide": ["ROLE_READ", "TAG_READ"], "Next": ["ROLE_READ"], "Boss": BINDER}
@@ -277,8 +272,8 @@ async def test_between(
     account = account_of()
     for name, permissions in ROLES.items():
         account.add_role(name, permissions)
-    account.bind("Binder", user=ADA, resource="Space:ML")
-    account.bind("Wide", user=BOB, resource="Space:ML")
+    account.bind("Binder", user=ADA, resource=ML)
+    account.bind("Wide", user=BOB, resource=ML)
     account.add_user(CYD)
     wanted = Declaration(
         roles=[declared(name, permissions=has.split()) for name, has in roles.items() if has],
@@ -296,8 +291,8 @@ async def test_between(
 async def test_round() -> None:
     """Users who change round between roles that change round, too, take two runs."""
     account = account_of("A", "B")
-    account.bind("A", user=ADA, resource="Space:ML")
-    account.bind("B", user=BOB, resource="Space:ML")
+    account.bind("A", user=ADA, resource=ML)
+    account.bind("B", user=BOB, resource=ML)
     wider = [declared(name, permissions=["ROLE_READ", "TAG_READ"]) for name in "AB"]
     wanted = Declaration(roles=wider, places=[place({ADA: "B", BOB: "A"})])
     assert "4 changes wait for each other" in await violation(account, wanted)
@@ -309,7 +304,7 @@ async def test_round() -> None:
 )
 async def test_left(account: FakeAccount, absent: list[str], left: str) -> None:
     """The note of a delete counts the bindings that the plan neither takes nor changes."""
-    account.bind("Viewer", user=CYD, resource="Project:ML/churn")
+    account.bind("Viewer", user=CYD, resource=CHURN)
     there = place(dict.fromkeys(absent, ""), project="churn")
     places = [place({BOB: "Editor", EVE: ""}), there]
     made = await plan(FakeRolesClient(account), Declaration(absent=["Viewer"], places=places))
@@ -319,14 +314,14 @@ async def test_left(account: FakeAccount, absent: list[str], left: str) -> None:
 async def test_removals(account: FakeAccount) -> None:
     """Takes on declared places are limited as removals from roles are."""
     for n in range(10):
-        account.bind("Viewer", user=f"user-{n}@example.com", resource="Space:ML")
+        account.bind("Viewer", user=f"user-{n}@example.com", resource=ML)
     wanted = Declaration(places=[place({f"user-{n}@example.com": "" for n in range(4)})])
     with pytest.raises(
         as_code.TooManyRemovalsError, match="4 of 13 role bindings on declared places would"
     ):
         await apply(FakeRolesClient(account), wanted)
     await apply(FakeRolesClient(account), wanted, max_removals=4)
-    assert len(held(account)) == 9
+    assert len(account.bindings()) == 9
 
 
 async def test_checksum(account: FakeAccount) -> None:
@@ -336,7 +331,7 @@ async def test_checksum(account: FakeAccount) -> None:
     reviewed = await plan(FakeRolesClient(account), wanted[0])
     with pytest.raises(as_code.StalePlanError):
         await apply(FakeRolesClient(account), wanted[1], expected=reviewed)
-    account.bind("Viewer", user=CYD, resource="Space:ML")
+    account.bind("Viewer", user=CYD, resource=ML)
     with pytest.raises(as_code.StalePlanError):
         await apply(FakeRolesClient(account), wanted[0], expected=reviewed)
 
@@ -387,15 +382,15 @@ def test_two_files(tmp_path: Path) -> None:
 
 async def test_export(account: FakeAccount) -> None:
     """An export declares what the key sees, by names where these are unique: nothing changes."""
-    account.bind("Editor", user=CYD, resource="Project:ML/churn")
+    account.bind("Editor", user=CYD, resource=CHURN)
     account.add_space("ML", id="U3BhY2U6Mg==", organization="other")
     account.bind("Viewer", user=CYD, resource="U3BhY2U6Mg==")
     like_an_id = account.add_space("U3BhY2U6Mw==").id
     account.bind("Viewer", user=CYD, resource=like_an_id)
     account.add_user(ADA, id="VXNlcjoy", status="EXPIRED")
-    account.bind("Viewer", user="VXNlcjoy", resource="Space:ML")
+    account.bind("Viewer", user="VXNlcjoy", resource=ML)
     account.add_user(None, id="bot")
-    account.bind("Viewer", user="bot", resource="Space:ML")
+    account.bind("Viewer", user="bot", resource=ML)
     roles = FakeRolesClient(account)
     exported = await export(roles, anchored=True, bindings=True)
     read = loads(exported.to_toml())
@@ -407,7 +402,7 @@ async def test_export(account: FakeAccount) -> None:
     assert [note.message.partition(":")[0] for note in exported.notes] == [
         "left out, since the key does not see all"
     ]
-    ml = account.id("Space:ML")
+    ml = account.id(ML)
     assert {(each.space, each.project) for each in read.places} == {
         (ml, None),
         ("U3BhY2U6Mg==", None),
@@ -423,7 +418,7 @@ async def test_tenant(account: FakeAccount) -> None:
     for n, user in enumerate(users):
         account.add_user(user)
         if n < 200:
-            account.bind("Viewer", user=user, resource="Space:ML")
+            account.bind("Viewer", user=user, resource=ML)
     wanted = Declaration(
         places=[place(dict.fromkeys(users, "") | dict.fromkeys(users[100:], "Editor"))]
     )

@@ -7,7 +7,7 @@ import pytest
 
 from arize_roles_async.as_code import Declaration, DeclaredPlace, apply, loads, plan
 from arize_roles_fake import FakeRolesClient
-from tests.as_code.accounts import BINDER, account_of, contents, declared, held, role_id
+from tests.as_code.accounts import BINDER, account_of, contents, declared, role_id
 
 ADA, BOB = "ada@example.com", "bob@example.com"
 BY_HAND = {(BOB, "Space:Space 3"): "Viewer"}
@@ -97,6 +97,6 @@ async def test_year(seed: int) -> None:
             for user, role in users.items()
             if user in {ADA, *year.people}
         }
-        assert held(year.account) == everyone | ({} if month == 11 else BY_HAND)
+        year.account.assert_bindings(everyone | ({} if month == 11 else BY_HAND))
         made = {name: (None, frozenset(granted)) for name, granted in year.roles.items()}
         assert contents(year.account) == made | {"Admin": (None, frozenset(BINDER))}
