@@ -2,8 +2,7 @@
 
 A driver sends, sleeps and logs. It passes each attempt and its outcome to the machine, which
 returns what comes next: the result, another attempt after a wait, a check of the account for the
-change, or the error that ends the call. The verdicts of answers on earlier attempts are in this
-file; `RetryPolicy` has the failures that are tried again, and the waits.
+change, or the error that ends the call.
 
 A change *may have been applied* if the service may have made it in an attempt whose answer does not
 say so. A 503 of the service itself means that nothing was done, and a call may end with it. A
