@@ -361,11 +361,21 @@ def test_examples(shell: Shell, status: int) -> None:
     assert [*map(set, shown.get("refused", ()))] == [*map(set, found.get("refused", ()))]
 
 
-def test_standard_input(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("command", "given", "ended_with"),
+    [
+        ("check", f"\ufeff{FILE}", (0, "declared: 3; absent: 1\n")),
+        ("check", "[", (2, "")),
+        ("fmt", 'absent = ["##[x]"]\n', (0, 'absent = [\n    "##[x]",\n]\n')),
+        ("fmt --check", 'absent = ["##[x]"]\n', (1, "not formatted: -\n")),
+    ],
+)
+def test_standard_input(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, command: str, given: str, ended_with: object
+) -> None:
     """The file may be the standard input, also with a mark of its encoding."""
-    for given, status in ((f"\ufeff{FILE}", 0), ("[", 2)):
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given.encode())))
-        assert shell.status("check -") == status
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given.encode())))
+    assert shell(f"{command} -")[:2] == ended_with
 
 
 class TestWho:

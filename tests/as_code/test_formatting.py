@@ -1,9 +1,7 @@
 """`fmt`: lists in a fixed order, with their comments; and `schema`, for editors."""
 
-import io
 import json
 import re
-import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -117,17 +115,6 @@ class TestCommand:
         assert (tmp_path / "a.toml").read_bytes() == b'absent = [\r\n    "A",\r\n]\r\n'
         assert main(["fmt", "--check", str(tmp_path)]) == 0
 
-    def test_standard_input(
-        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        """The standard input is formatted to the standard output, or checked."""
-        shown = ('absent = [\n    "##[x]",\n]\n', "not formatted: -\n")
-        for option, status in (([], 0), (["--check"], 1)):
-            text = io.TextIOWrapper(io.BytesIO(b'absent = ["##[x]"]\n'))
-            monkeypatch.setattr(sys, "stdin", text)
-            assert main(["fmt", *option, "-"]) == status
-            assert capsys.readouterr() == (shown[status], "")
-
     def test_refuses(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         """Where one file is not TOML, none is written."""
         for name, data in {"a": b'absent = ["A"]', "b": b"absent = [", "c": b"\xff"}.items():
@@ -142,6 +129,7 @@ class TestCommand:
 FLAWS = {
     **{f"{path} = 1.5": "must be " for path, _ in fields()},
     **{f"{at}typo = 1": "is not a key" for at in ("", "roles.A.", "spaces.S.", "projects.S.P.")},
+    'undeclared = "x"': 'must be "ignore"',
     **dict.fromkeys(("[roles.A]", "sets.a = []"), "must hold at least one "),
     **dict.fromkeys(('absent = [""]', 'account = ""'), "must not be empty"),
 }

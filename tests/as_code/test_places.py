@@ -343,34 +343,6 @@ async def test_other_client(account: FakeAccount) -> None:
         await plan(roles, Declaration(places=[place({})]))
 
 
-FILE = """
-anchor = "Um9sZTpWaWV3ZXI="
-
-[teams]
-data = ["ada@example.com", "bob@example.com"]
-
-[spaces."ML"]
-users."data" = "Admin"
-users."cyd@example.com" = "Viewer"
-absent = ["eve@example.com"]
-only = true
-
-[projects."ML"."churn".users]
-data = "Viewer"
-"""
-
-
-def test_file() -> None:
-    """A file names teams; its places have their members, and what is written reads the same."""
-    read = loads(FILE)
-    assert read.places == (
-        DeclaredPlace(space="ML", project="churn", users={ADA: "Viewer", BOB: "Viewer"}),
-        place({ADA: "Admin", BOB: "Admin", CYD: "Viewer", EVE: ""}, only=True),
-    )
-    assert loads(read.to_toml()) == read
-    assert loads(FILE.replace("\n", "\r\n")) == read
-
-
 def test_two_files(tmp_path: Path) -> None:
     """A place or a team is in one file."""
     for name in ("a.toml", "b.toml"):
