@@ -2,8 +2,6 @@
 
 import argparse
 import asyncio
-import csv
-import io
 import json
 import logging
 import os
@@ -42,8 +40,6 @@ _SOUGHT: Final = {
     "project": "only those on this project",
     "in_space": "the space of --project",
 }
-_FORMULA: Final = r"(^|[;\t\r\n])(?=\s*[=+@＝＋－＠﹦﹢﹣﹫-])"  # noqa: RUF001 - signs of other widths
-"""Where a spreadsheet runs the rest of a text, also where a semicolon or tab separates cells."""
 _GRACE, _LONG, _PERIOD = 5.0, 5.0, 0.2
 """Seconds that the request under way has to end after a first signal, after which a wait is shown,
 and between two looks at how far the run is."""
@@ -67,8 +63,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status; signals are handled until the process ends."""
     parser = _parser()
     chosen = parser.parse_args(arguments)
-    if getattr(chosen, "comment", None) == "/dev/stdout":
-        chosen.comment = "-"
     if getattr(chosen, "comment", None) == "-" and chosen.format != "text":
         parser.error("--comment - prints Markdown alone: leave --format out")
     for notice in (client.AlphaWarning, client.BetaWarning):
@@ -94,7 +88,10 @@ def _parser() -> argparse.ArgumentParser:
     differs = "exit with 1 if there is a change, or a role that is neither declared nor ignored"
     flag(plan, "--exit-code", differs)
     plan.add_argument(
-        "--comment", metavar="OUT", help="also write Markdown to OUT; - prints it, and nothing else"
+        "--comment",
+        metavar="OUT",
+        type=lambda path: "-" if path == "/dev/stdout" else path,
+        help="also write Markdown to OUT; - prints it, and nothing else",
     )
     apply = commands.add_parser("apply", help="change the account to match the file")
     consent = apply.add_mutually_exclusive_group()
@@ -142,7 +139,6 @@ class _Run:
         self._watch = _Watch()
 
     def command(self) -> int:
-        """Run the command and return its exit status."""
         command = self._chosen.command
         if command == "fmt":
             return self._fmt()
@@ -194,9 +190,9 @@ class _Run:
             )
         if self._form == "csv":
             # Of data, only a terminal gets less than what the library returns.
-            _show(to_csv(found), is_raw=not sys.stdout.isatty())
+            _show(found.to_csv(), end="", is_raw=not sys.stdout.isatty())
         else:
-            _show(json.dumps(found.to_dict()) if self._form == "json" else to_columns(found))
+            _show(json.dumps(found.to_dict()) if self._form == "json" else _columns(found))
         none = "" if found else "; it sees none without ROLE_BINDING_READ"
         some = "1 role binding" if len(found) == 1 else f"{len(found)} role bindings"
         _say(f"note: {some}; those that the key may not see are left out{none}")
@@ -349,7 +345,6 @@ class _Watch(logging.Handler):
         self._since = time.monotonic()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Note an answer, or why a request has to wait."""
         if getattr(record, "arize_status", None) in {200, 201, 204}:
             what, _, operation = f"roles.{vars(record)['arize_operation']}".rpartition(".")
             if operation == "list":
@@ -360,7 +355,6 @@ class _Watch(logging.Handler):
 
     @asynccontextmanager
     async def shown(self) -> "AsyncGenerator[None]":
-        """Show it while a block runs."""
         logger = logging.getLogger(client.__name__)
         before, self._since = logger.level, time.monotonic()
         logger.addHandler(self)
@@ -400,8 +394,7 @@ class _Watch(logging.Handler):
                 print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
 
-def to_columns(bindings: Sequence[client.NamedBinding]) -> str:
-    """Return a line a binding: the user, the role, and the place."""
+def _columns(bindings: Sequence[client.NamedBinding]) -> str:
     rows = [[*in_words(each)] for each in bindings]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
@@ -413,17 +406,6 @@ def _by_names(binding: client.NamedBinding) -> tuple[str, ...]:
     # Those on spaces first, as everywhere.
     first = "" if binding.resource_type == "SPACE" else binding.resource_type
     return (first, *(text or "" for text in names), binding.resource_id, binding.user_id)
-
-
-def to_csv(bindings: Sequence[client.NamedBinding]) -> str:
-    """Return CSV with a heading; an apostrophe is before what a spreadsheet would run."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, client.NamedBinding.model_fields, lineterminator="\n")
-    writer.writeheader()
-    for each in bindings:
-        row = each.to_dict().items()
-        writer.writerow({name: re.sub(_FORMULA, r"\1'", text) for name, text in row})
-    return out.getvalue().rstrip("\n")
 
 
 def _is_agreed(plan: as_code.Plan) -> bool:
@@ -442,7 +424,6 @@ def _texts(error: BaseException) -> list[str]:
 
 
 def _typed(text: str) -> str:
-    """Return an error's text with options and commands as they are typed."""
     for pattern, typed in _AS_TYPED.items():
         text = re.sub(pattern, typed, text)
     return text

@@ -3,6 +3,7 @@
 The newest reference makes every field optional, so a model needs only what identifies an item.
 """
 
+import re
 from typing import Final
 
 import attr
@@ -14,6 +15,8 @@ from arize_roles_async._values.text import one_line, quoted
 
 _CREATED: Final = "When it was created; timezone-aware."
 _IN_ORDER: Final = {"doc": "In the service's order."}
+_FORMULA: Final = r"(^|[;\t\r\n])(?=\s*[=+@＝＋－＠﹦﹢﹣﹫-])"  # noqa: RUF001 - signs of other widths
+"""Where a spreadsheet runs the rest of a text, also where a semicolon or tab separates cells."""
 
 
 @attr.frozen(kw_only=True, field_transformer=models.shortened)
@@ -123,3 +126,16 @@ class NamedBindings(models.ListResponse[NamedBinding]):
         repr=models.items_repr, metadata={"doc": "Those on spaces first."}
     )
     pagination: models.PaginationMetadata = attr.field(metadata=models.PAGINATION)
+
+    def to_csv(self) -> str:
+        """Return CSV with a heading; an apostrophe is before what a spreadsheet would run."""
+        import csv
+        from io import StringIO
+
+        out = StringIO()
+        writer = csv.DictWriter(out, NamedBinding.model_fields, lineterminator="\n")
+        writer.writeheader()
+        for each in self:
+            row = each.to_dict().items()
+            writer.writerow({name: re.sub(_FORMULA, r"\1'", text) for name, text in row})
+        return out.getvalue()

@@ -13,18 +13,10 @@ from arize_roles_async._values import errors
 from arize_roles_async._values.options import RetryPolicy
 from arize_roles_async._values.requests import check
 from arize_roles_async._values.text import quoted
+from arize_roles_async.as_code import planning
 from arize_roles_async.as_code.declaration import Declaration
 from arize_roles_async.as_code.places import BindingChange, in_run
-from arize_roles_async.as_code.planning import (
-    CHECKSUM_FORMAT,
-    FORMAT_VERSION,
-    AnyChange,
-    Plan,
-    PlanError,
-    needs,
-    provides,
-    read_plan,
-)
+from arize_roles_async.as_code.planning import AnyChange, Plan, PlanError
 from arize_roles_async.as_code.steps import BindingStep, StalePlanError, Step
 
 _MOST_REMOVALS, _FEW_ROLES = "30%", 10
@@ -93,7 +85,7 @@ class ApplyResult:
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON-ready data."""
         return {
-            "format_version": FORMAT_VERSION,
+            "format_version": planning.FORMAT_VERSION,
             "account": self.plan.account,
             "host": self.plan.host,
             "checksum": self.plan.checksum,
@@ -172,7 +164,7 @@ async def apply(
         ("on_change", None if is_valid else "must be a function, and not async"),
         ("max_removals", _removals_flaw(max_removals)),
     )
-    planned = await read_plan(roles, declaration)
+    planned = await planning.read_plan(roles, declaration)
     check_plan(planned, expected, max_removals)
     return await Run(roles, planned).finish(on_change)
 
@@ -203,14 +195,14 @@ class Run:
         created: dict[str, str] = {}
         try:
             for change in self.result.plan.all_changes:
-                if withheld.isdisjoint(needs(change)):
+                if withheld.isdisjoint(planning.needs(change)):
                     kind = BindingStep if isinstance(change, BindingChange) else Step
                     self.step = kind(change, created)
                     refusal = await self._try(self.step, on_change)
                     ended_by = ended_by or refusal
                     if refusal is None:
                         continue
-                withheld.update(provides(change))
+                withheld.update(planning.provides(change))
         except BaseException as error:
             is_error = isinstance(error, RolesError)
             has_failed = self.step.is_tried or (is_error and not isinstance(error, StoppedError))
@@ -253,7 +245,6 @@ class Run:
         return None
 
     async def _make(self, step: Step) -> None:
-        """Make a change, in as many attempts as it takes."""
         # Its calls have the time of one together, and all the grace of a client that closes.
         async with one_call(self._client, "apply") as parts:
             client = parts.of(self._client)
@@ -297,7 +288,7 @@ def check_plan(planned: Plan, expected: Plan | str | None, limit: int | str | No
             return
         form = re.fullmatch("([0-9]+-)?[0-9a-f]{64}", str(checksum))
         why = "the plan differs from the expected one"
-        if form and form[1] != CHECKSUM_FORMAT:
+        if form and form[1] != planning.CHECKSUM_FORMAT:
             why = f"another version than {__version__} made the expected checksum, so plan again"
         now = f"the plan's checksum is now {planned.checksum}"
         stale = StalePlanError(f"nothing was changed: {why}; {now}")

@@ -254,7 +254,6 @@ def as_compared(user: str) -> str:
 
 
 def _place_messages(declaration: Declaration) -> Iterator[tuple[str, str | None]]:
-    """Yield what is wrong with places, or None, with its path."""
     for name, times in Counter(place.name for place in declaration.places).items():
         yield name, "is declared more than once" if times > 1 else None
     for place in declaration.places:

@@ -241,7 +241,6 @@ def _misplaced(
 def _role(
     name: str, sets: Mapping[str, list[str]], role: Table, wrong: list[Violation]
 ) -> DeclaredRole:
-    """Return a role with the permissions of the sets that it includes."""
     own, origins = {*role.pop("permissions")}, dict[str, str]()
     for each in sorted(role.pop("include")):
         if each not in sets:
@@ -254,7 +253,6 @@ def _role(
 def _place(
     place: DeclaredPlace, fields: Table, teams: Mapping[str, list[str]], wrong: list[Violation]
 ) -> DeclaredPlace:
-    """Return a place with the users of the teams that it names."""
     roles: dict[str, str] = fields["users"]
     users: dict[str, str] = {}
     absent: list[str] = []

@@ -157,8 +157,6 @@ def compared(
 
 @attr.frozen
 class _Comparison:
-    """The comparison of one place with the account."""
-
     _place: DeclaredPlace
     _found: Seen
     _roles: Mapping[str, Role]
@@ -167,7 +165,6 @@ class _Comparison:
     _violations: list[Violation]
 
     def refuse(self, path: str, message: str) -> None:
-        """Note what is wrong, below the path of the place."""
         self._violations.append(Violation(f"{self._place.name}{path}", message))
 
     def resource(self) -> tuple[str, str] | None:
@@ -181,7 +178,6 @@ class _Comparison:
         return project and (project.id, f"project {quote(project.name)} {shown}")
 
     def _only(self, kind: str, text: str, items: Iterable[Any]) -> Any:  # noqa: ANN401
-        """Return the one space or project with a name or ID."""
         is_id = rules.is_id(text)
         there = [each for each in items if text == (each.id if is_id else each.name)]
         if len(there) == 1:
@@ -206,7 +202,6 @@ class _Comparison:
         return there[0] if len(there) == 1 else None
 
     def planned(self, resource_id: str, shown: str) -> PlannedPlace:
-        """Return what changes on the place, given its ID, and how it is shown."""
         kind = kind_of(self._place)
         bindings = {
             each.user_id: each

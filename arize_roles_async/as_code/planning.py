@@ -10,22 +10,10 @@ from urllib.parse import urlsplit
 
 import attr
 
-from arize_roles_async import (
-    Role,
-    RoleBindingsClient,
-    RolesClient,
-    RolesError,
-    ValidationError,
-    Violation,
-)
+from arize_roles_async import Role, RolesClient, RolesError, ValidationError, Violation
 from arize_roles_async._values import requests as rules
 from arize_roles_async._values.text import alike, printable, type_name
-from arize_roles_async.as_code.declaration import (
-    Declaration,
-    DeclaredPlace,
-    DeclaredRole,
-    granted,
-)
+from arize_roles_async.as_code.declaration import Declaration, DeclaredPlace, DeclaredRole, granted
 from arize_roles_async.as_code.files import with_places
 from arize_roles_async.as_code.places import (
     BINDS,
@@ -51,10 +39,9 @@ _SIGNS: Final = dict(zip(_ACTIONS, "!-++~-", strict=True))
 _ALWAYS, _DELETE, TITLE, _DETAIL, _UNDECLARED = range(5)
 _Line = tuple[int, str]
 """The rank of a line in that order, and its text."""
-_ALIKE: Final = 0.7
-"""How like a role's name a new one is, at least, if one of both has the other's permissions."""
-_ALIKE_IF_SAME: Final = 0.5
-"""The same if several have the very same permissions."""
+_ALIKE, _ALIKE_IF_SAME = 0.7, 0.5
+"""How like a role's name a new one is, at least, if one of both has the other's permissions, and
+if several have the very same."""
 _MAX_COMPARED: Final = 8_000
 """Pairs of names that are compared; the worst take 2 s."""
 _NO_ANCHOR: Final = (
@@ -267,12 +254,10 @@ class Plan:
         Undeclared roles are in a block that unfolds, if it fits. Other lines that do not are left
         out and counted: permissions and descriptions, then notes and titles, those of deletes last.
         """
-        lines = [*self._lines()]
-        main = fenced([line for line in lines if line[0] != _UNDECLARED], limit)
-        block = fenced([line for line in lines if line[0] == _UNDECLARED])
-        others = sum(line[0] == _UNDECLARED for line in lines)
-        count = f"<details><summary>{others} not declared</summary>"
-        whole = f"{main}{count}\n\n{block}\n</details>\n"
+        others = [line for line in self._lines() if line[0] == _UNDECLARED]
+        main = fenced([line for line in self._lines() if line[0] != _UNDECLARED], limit)
+        count = f"<details><summary>{len(others)} not declared</summary>"
+        whole = f"{main}{count}\n\n{fenced(others)}\n</details>\n"
         return whole if others and len(whole) <= limit else main
 
     def _lines(self) -> Iterator[_Line]:
@@ -326,7 +311,7 @@ async def plan(roles: RolesClient, declaration: Declaration) -> Plan:
     """
     planned = await read_plan(roles, declaration)
     # A wrapper may have it only by its `__getattr__`, so it is no `ArizeClient` for `isinstance`.
-    bindings: RoleBindingsClient | None = getattr(roles, "role_bindings", None)
+    bindings: Any = getattr(roles, "role_bindings", None)
     if bindings is None or all(each.after for each in planned.changes):
         return planned
     # Those that this plan takes away are no hindrance.
@@ -368,7 +353,6 @@ async def read_plan(roles: RolesClient, declaration: Declaration) -> Plan:
 
 
 def _after(roles: Iterable[Role], changes: Iterable[Change]) -> RolesAfter:
-    """Return what places need of the roles that there are after changes."""
     changed = {each.before.id for each in changes if each.before}
     after: list[tuple[str | None, Role | DeclaredRole]] = [
         *((role.id, role) for role in roles if role.id not in changed),
@@ -435,7 +419,6 @@ def compare(roles: Sequence[Role], declaration: Declaration, *, host: str | None
 
 
 def _refusals(roles: Iterable[tuple[str, Role]]) -> Iterator[Violation]:
-    """Yield what is wrong with roles, each with the path of its name."""
     for path, role in roles:
         if role.is_predefined:
             yield Violation(path, "is predefined, and cannot be changed")
@@ -457,7 +440,6 @@ def _former(new: DeclaredRole, others: Mapping[str, frozenset[str]]) -> Iterator
 
 
 def _sets(role: Role | None, after: DeclaredRole) -> Iterator[str]:
-    """Yield a note for each set that gives permissions."""
     given = [(after.origins.get(each, ""), each) for each in only_in(after, role)]
     for name in sorted({name for name, _ in given if name}):
         yield f"set {quote(name)} gives {', '.join(quote(p) for each, p in given if each == name)}"

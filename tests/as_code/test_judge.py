@@ -96,7 +96,7 @@ FAULTS: Final[dict[str, tuple[str, Callable[..., Any], str]]] = {
     "a take that the key may not make": ("steps.Step._is_settled", if_missing, "reported as made"),
     "a role that has the name now": ("steps.BindingStep.send", by_name, " made None to "),
     "no order": ("planning._in_run", in_text, " gave "),
-    "nothing depends": ("apply.needs", nothing, " gave "),
+    "nothing depends": ("planning.needs", nothing, " gave "),
     "a bot user's role is taken": ("places._Comparison._email", always_known, "it told of"),
     "nobody is left": ("places._Comparison._check_binders", nothing, "was not refused"),
     "a typing error takes": ("places._Comparison._wanted", without_notes, "it told of"),
