@@ -209,7 +209,9 @@ def test_readme_example(
 
 
 def test_readme_face() -> None:
-    """The README is short, its first Python stands at its top, and its figures are measured."""
+    """README and guides are short, its first Python stands at its top, its figures are measured."""
+    guides = [path.read_text("utf-8") for path in ROOT.glob("arize_roles_*/guide/*.md")]
+    assert sum(len(page.splitlines()) for page in (README, *guides)) <= 2_400
     lines = README.splitlines()
     assert len(README.split()) <= 600
     assert lines.index("```python") < 40
@@ -218,12 +220,6 @@ def test_readme_face() -> None:
     found = re.findall(r"[\d.]+ to [\d.]*\d", README.replace("3.11 to 3.15", ""))
     assert len(found) == 5
     assert [each for each in found if f" {each} |" not in measured] == []
-
-
-def test_size() -> None:
-    """The guides and the README have at most 2,400 lines."""
-    pages = [ROOT / "README.md", *ROOT.glob("arize_roles_*/guide/*.md")]
-    assert sum(len(page.read_text("utf-8").splitlines()) for page in pages) <= 2_400
 
 
 def flat(page: str) -> str:
@@ -438,14 +434,10 @@ class TestConfiguration:
             assert re.search(rf"`{name}` .*\| {parameters[name].default} \|", self.TEXT)
         assert {name.partition("=")[0] for name in here} == {*parameters}
 
-    def test_variables(self) -> None:
-        """It names every variable that a client reads."""
-        source = inspect.getsource(_config)
-        read = set(re.findall(r"\b(?:ARIZE|REQUESTS|SSL)_[A-Z_]+\b", source))
-        assert set(re.findall(r"\b(?:ARIZE|REQUESTS|SSL)_[A-Z_]+\b", self.TEXT)) == read
-
-    def test_regions(self) -> None:
-        """It names every region."""
+    def test_named(self) -> None:
+        """It names every variable that a client reads, and every region."""
+        variable = re.compile(r"\b(?:ARIZE|REQUESTS|SSL)_[A-Z_]+\b")
+        assert {*variable.findall(self.TEXT)} == {*variable.findall(inspect.getsource(_config))}
         assert re.findall(r"`([a-z]+-[a-z]+-\w+)`", self.TEXT) == [*_config.REGIONS]
 
     @pytest.mark.parametrize("options", [Timeouts(), RetryPolicy()])
