@@ -56,19 +56,6 @@ async def test_ids(account: FakeAccount, by_name: ByName) -> None:
     assert asked(account) == [lists, "role_bindings.create", lists]
 
 
-@pytest.mark.parametrize(
-    ("address", "is_hers"),
-    # U+212A is the Kelvin sign, which Unicode's rule of case takes for a k.
-    [("ADA.K@example.com", True), ("ada.\u212a@example.com", False)],
-)
-async def test_case(by_name: ByName, account: FakeAccount, address: str, *, is_hers: bool) -> None:
-    """An address is compared without the case of ASCII letters, and of no others."""
-    account.add_user("ada.k@example.com")
-    with nullcontext() if is_hers else pytest.raises(NotFoundError):
-        await by_name.ensure(user=address, role="Analyst", space="ML")
-    assert len(account.bindings()) == is_hers
-
-
 async def test_remove(by_name: ByName) -> None:
     """It takes the role there and nowhere else, once, of two projects with the name."""
     project = {"project": "fraud", "in_space": "ML"}

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from itertools import product
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import pytest
@@ -238,18 +238,33 @@ class TestTime:
         assert str(caught.value).endswith(ends)
         assert driver.call.lacked_time is (attempts > 1)
 
-    @pytest.mark.parametrize("operation", ["create", "get"])
-    @pytest.mark.parametrize("outcome", [None, words(503), REFUSED])
-    def test_unsent(self, operation: str, outcome: Outcome | None) -> None:
-        """A call of which nothing was sent, or no change was made, has only run out of time."""
-        driver = Driver(operation)
-        if outcome is None:
-            driver.call.start_attempt()
-        else:
-            driver.feed(outcome)
-        error = driver.call.interrupted()
-        assert type(error) is RolesTimeoutError
-        assert (error.limit, error.seconds, error.attempts, error.sent) == ("total", 30.0, 1, False)
+    @pytest.mark.parametrize("is_held", [False, True])
+    @pytest.mark.parametrize(
+        ("operations", "outcome", "is_unknown"),
+        [
+            (ANY, None, False),
+            (ANY, REFUSED, False),
+            (ANY, words(503), False),
+            (["get"], BROKEN, False),
+            (CHANGES, BROKEN, True),
+        ],
+    )
+    def test_late(
+        self, operations: Sequence[str], outcome: Outcome | None, *, is_unknown: bool, is_held: bool
+    ) -> None:
+        """A call that has no time for an attempt leaves a change open only if one before did."""
+        for operation in operations:
+            driver = Driver(operation)
+            driver.call.start_attempt() if outcome is None else driver.feed(outcome)
+            driver.call.rate_limited_for = 40.0 if is_held else None
+            for error in (driver.call.interrupted(), driver.call.not_sent_in_time()):
+                assert isinstance(error, OutcomeUnknownError) is is_unknown
+                late: Any = error.__cause__ if is_unknown else error
+                assert type(late) is (RateLimitError if is_held else RolesTimeoutError)
+                if not is_held:
+                    assert (late.limit, late.seconds, late.attempts) == ("total", 30.0, 1)
+                    assert late.sent is False
+            assert driver.call.lacked_time
 
     @pytest.mark.parametrize("outcomes", [(), (page(200),), (words(503), words(409))])
     def test_in_flight(self, outcomes: tuple[Outcome, ...]) -> None:
@@ -304,22 +319,6 @@ class TestTime:
         assert (error.from_service, error.request_id, error.retry_after) == (True, "r", 12.34)
         driver.call.exchange = Exchange(READ, is_change=False)
         assert driver.call.interrupted().__cause__ is None
-
-    @pytest.mark.parametrize(
-        ("operation", "outcome", "error"),
-        [
-            ("create", BROKEN, OutcomeUnknownError),
-            ("create", REFUSED, RateLimitError),
-            ("get", BROKEN, RateLimitError),
-        ],
-    )
-    def test_not_sent(self, operation: str, outcome: Outcome, error: type[RolesError]) -> None:
-        """A retry that cannot be sent in time leaves a change open only if an attempt did."""
-        driver = Driver(operation)
-        driver.feed(outcome)
-        driver.call.rate_limited_for = 40.0
-        assert type(driver.call.not_sent_in_time()) is error
-        assert driver.call.lacked_time
 
 
 @pytest.mark.parametrize("before", [BROKEN, words(503)])
