@@ -43,16 +43,10 @@ settings.load_profile("suite")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--arize-live",
-        action="store_true",
-        help="run the contract suite on the real service too, with the key in ARIZE_API_KEY",
-    )
-    parser.addoption(
-        "--full",
-        action="store_true",
-        help="run the long tests in full, of which each run has a sample",
-    )
+    live = "run the contract suite on the real service, too, with the key in ARIZE_API_KEY"
+    parser.addoption("--arize-live", action="store_true", help=live)
+    full = "run the long tests in full, of which each run has a sample"
+    parser.addoption("--full", action="store_true", help=full)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -61,14 +55,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(time_limit)
     config.addinivalue_line("markers", "full: runs with --full alone; other tests cover its lines")
     config.addinivalue_line("markers", "slow: starts another program so often that it takes long")
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if sizes.is_full:
-        return
-    long = [item for item in items if item.get_closest_marker("full")]
-    config.hook.pytest_deselected(items=long)
-    items[:] = [item for item in items if not item.get_closest_marker("full")]
+    if not sizes.is_full:
+        given = config.option.markexpr
+        config.option.markexpr = f"({given}) and not full" if given else "not full"
 
 
 # Measuring coverage doubles the time of a process.
