@@ -51,8 +51,6 @@ def page(*roles: Role) -> ListRolesResponse:
 
 
 class TestPandas:
-    """Roles as a pandas frame."""
-
     def test_values(self) -> None:
         """Permissions are plain strings, what is missing may be None, and any year is kept."""
         old = attrs.evolve(ENGINEER, description=None, updated_at=datetime(1, 1, 1, tzinfo=UTC))

@@ -67,8 +67,6 @@ async def make(roles: AiohttpRolesClient, call: str) -> Any:  # noqa: ANN401
 
 
 class TestRequests:
-    """Requests, byte by byte."""
-
     async def test_headers(self) -> None:
         """Every request says who asks."""
         async with client(page()) as (roles, script):

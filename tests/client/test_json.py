@@ -28,8 +28,6 @@ def test_longest_page(character: str) -> None:
 
 
 class TestRefused:
-    """JSON that is refused."""
-
     @pytest.mark.parametrize(
         "body",
         [

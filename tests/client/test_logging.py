@@ -33,8 +33,6 @@ def log_at_debug(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 
 
 class TestLog:
-    """The records of the logger."""
-
     @both_clients
     async def test_retry(self, connect: Connect, log: pytest.LogCaptureFixture) -> None:
         """Each retry is logged at INFO, with its reason; each record has its fields."""
