@@ -20,6 +20,7 @@ from arize_roles_async import (
 from arize_roles_async.as_code import Declaration, apply, plan
 from arize_roles_async.as_code.apply import Run
 from arize_roles_fake import FakeRolesClient
+from arize_roles_fake._service.service import Operation
 from tests.as_code.accounts import (
     HELD,
     MIXED,
@@ -38,6 +39,11 @@ from tests.support.clients import Connect, answer, both_clients
 UPDATE: Final = declaration(declared("A", permissions=WIDER), declared("B", permissions=WIDER))
 DELETE: Final = declaration(absent=["A", "B"])
 CREATE: Final = declaration("X", "Y")
+WANTED: Final[dict[Operation, tuple[Declaration, str]]] = {
+    "create": (CREATE, "X"),
+    "update": (UPDATE, "A"),
+    "delete": (DELETE, "A"),
+}
 
 
 @both_clients
@@ -84,20 +90,11 @@ ENDS: Final[dict[str, list[tuple[Any, dict[str, Any]]]]] = {
 @pytest.mark.parametrize(
     ("end", "fault"), [(end, each) for end, faults in ENDS.items() for each in faults]
 )
-@pytest.mark.parametrize(
-    ("wanted", "operation", "name"),
-    [(CREATE, "create", "X"), (UPDATE, "update", "A"), (DELETE, "delete", "A")],
-    ids=["create", "update", "delete"],
-)
-async def test_ends(
-    wanted: Declaration,
-    operation: Any,  # noqa: ANN401 - one of the account's
-    name: str,
-    end: str,
-    fault: tuple[Any, dict[str, Any]],
-) -> None:
+@pytest.mark.parametrize("operation", WANTED)
+async def test_ends(operation: Operation, end: str, fault: tuple[Any, dict[str, Any]]) -> None:
     """A refusal stops one change; any other failure may meet every change, and ends the run."""
     account = account_of("A", "B")
+    wanted, name = WANTED[operation]
     options: dict[str, Any] = {"about": name, "times": None, **fault[1]}
     account.fail(operation, fault[0], **options)
     result = await ended(FakeRolesClient(account), wanted)

@@ -81,17 +81,14 @@ WRONG: Final = [
     *("apply roles.toml", "apply --yes any.toml", "apply --yes roles.toml", "plan set.toml"),
 ]
 PLACES: Final = {
-    f"ARIZE_{name}": value
-    for name, value in {
-        "API_KEY": " ,\xe9",
-        "BASE_URL": "x,http://example.com,https://h/v2,https://u@h",
-        "REGION": "x",
-        "API_PORT": "x",
-        "SINGLE_HOST": "one",
-        "PROXY_URL": "x,http://p.example",
-        "REQUEST_VERIFY": "x",
-        "SSL_CA_CERT": "/none",
-    }.items()
+    "API_KEY": " ,\xe9",
+    "BASE_URL": "x,http://example.com,https://h/v2,https://u@h",
+    "REGION": "x",
+    "API_PORT": "x",
+    "SINGLE_HOST": "one",
+    "PROXY_URL": "x,http://p.example",
+    "REQUEST_VERIFY": "x",
+    "SSL_CA_CERT": "/none",
 }
 """Values of variables with which no client can be made, or no request sent."""
 
@@ -110,7 +107,7 @@ def test_as_typed(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
         for value in values.split(","):
             with monkeypatch.context() as patch:
                 patch.delenv("ARIZE_BASE_URL")
-                patch.setenv(variable, value.strip())
+                patch.setenv(f"ARIZE_{variable}", value.strip())
                 said[f"{variable}={value}"] = shell("plan roles.toml")
     for command, (status, _, errors) in said.items():
         assert status > 1, command
@@ -208,25 +205,19 @@ class TestApply:
 
 
 @pytest.mark.parametrize(
-    ("is_terminal", "command", "number", "text"),
+    ("command", "number", "text"),
     [
-        (False, "apply --yes roles.toml", 2, "waiting for 0 s: an answer\n"),
-        (True, "apply --yes roles.toml", 3, "\r\x1b[Kmade 0 of 3"),
-        (True, "plan roles.toml", 2, "\r\x1b[Kread pages: 1 of roles"),
-        (True, "who", 2, "\r\x1b[Kread pages: 1 of role bindings"),
+        ("apply --yes roles.toml", 2, "waiting for 0 s: an answer\n"),
+        ("apply --yes roles.toml", 3, "\r\x1b[Kmade 0 of 3"),
+        ("plan roles.toml", 2, "\r\x1b[Kread pages: 1 of roles"),
+        ("who", 2, "\r\x1b[Kread pages: 1 of role bindings"),
     ],
 )
 def test_progress(
-    shell: Shell,
-    monkeypatch: pytest.MonkeyPatch,
-    *,
-    is_terminal: bool,
-    command: str,
-    number: int,
-    text: str,
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, command: str, number: int, text: str
 ) -> None:
     """While an answer is late, a line shows why, or on a terminal, written over, how far it is."""
-    stream, shown = io.StringIO(), threading.Event()
+    stream, shown, is_terminal = io.StringIO(), threading.Event(), text[0] == "\r"
 
     def write(given: str) -> int:
         io.StringIO.write(stream, given)

@@ -118,6 +118,7 @@ def test_bindings(tmp_path: Path) -> None:
     account.bind("Viewer", user="bob@example.com", resource="Space:ML")
     account.bind("Viewer", user="eve@example.com", resource="Project:ML/churn")
     (text,), (console,) = (examples(page, language) for language in ("toml", "console"))
+    assert [role.name for role in as_code.loads(*examples(MAIN, "toml")).roles] == ["AI Engineer"]
     (tmp_path / "roles.toml").write_text(text, "utf-8")
     with environment(tmp_path, account) as variables:
         assert on_console(console, tmp_path, variables) == console
@@ -126,12 +127,6 @@ def test_bindings(tmp_path: Path) -> None:
         (viewer,) = (each for each in account.roles if each.name == "Viewer")
         account.add_role("Viewer", ["ROLE_DELETE"], id=viewer.id)
         assert on_console(asking, tmp_path, variables) == before
-
-
-def test_file() -> None:
-    """The file that the page shows can be loaded."""
-    (text,) = examples(MAIN, "toml")
-    assert [role.name for role in as_code.loads(text).roles] == ["AI Engineer"]
 
 
 GH: Final = """\

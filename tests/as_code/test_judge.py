@@ -4,7 +4,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from importlib import import_module
+from pkgutil import resolve_name
 from typing import Any, Final
 
 import attrs
@@ -112,11 +112,9 @@ FAULTS: Final[dict[str, tuple[str, Callable[..., Any], str]]] = {
 def test_planted(monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
     """It finds each fault within 200 cases."""
     place, planted, wrong = FAULTS[fault]
-    module, *above, name = place.split(".")
-    package = "_calls" if module == "client" else "as_code"
-    owner: Any = import_module(f"arize_roles_async.{package}.{module}")
-    for each in above:
-        owner = getattr(owner, each)
+    package = "_calls" if place.startswith("client.") else "as_code"
+    above, _, name = f"arize_roles_async.{package}.{place}".rpartition(".")
+    owner = resolve_name(above)
     real = getattr(owner, name)
 
     def faulty(*given: Any, **more: Any) -> Any:

@@ -16,6 +16,7 @@ from arize_roles_async.as_code import Declaration, DeclaredPlace, apply, export,
 from arize_roles_async.as_code.apply import Run
 from arize_roles_async.as_code.planning import compare
 from arize_roles_fake import FakeAccount, FakeRolesClient
+from arize_roles_fake._service.service import Operation
 from tests.as_code.accounts import BINDER, account_of, declared, ended, role_id
 from tests.contract.wrapping import Wrapper
 from tests.support.clients import Connect, both_clients
@@ -263,10 +264,7 @@ ROLES = {"Binder": BINDER, "Wide": ["ROLE_READ", "TAG_READ"], "Next": ["ROLE_REA
     ],
 )  # fmt: skip
 async def test_between(
-    fault: Any,  # noqa: ANN401 - one of the account's
-    roles: dict[str, str],
-    users: dict[str, str],
-    order: str,
+    fault: Operation, roles: dict[str, str], users: dict[str, str], order: str
 ) -> None:
     """Wherever a run stops, nobody has more than is declared, and somebody may bind."""
     account = account_of()

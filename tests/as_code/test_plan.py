@@ -28,6 +28,7 @@ from tests.support.clients import START
 
 PERMISSIONS = ["DATASET_READ", "PROJECT_READ", "TAG_READ", "ROLE_READ"]
 TWO = ("DATASET_READ", "ROLE_READ")
+Held = Sequence[str]
 NASTY = "``` \u202eevil\x1b[31m\nnext\x7f"
 
 WHOLE = [
@@ -184,11 +185,7 @@ class TestNotes:
         ],
     )
     def test_former(
-        self,
-        roles: dict[str, Sequence[str]],
-        name: str,
-        permissions: Sequence[str],
-        former: str | None,
+        self, roles: dict[str, Held], name: str, permissions: Held, former: str | None
     ) -> None:
         """A create may be a forgotten rename, of a role that is like it."""
         account = account_of()
