@@ -1,9 +1,9 @@
 """Calls under way while their client, or the session that it was lent, is closed."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
-from typing import Any, Final
+import functools
+from contextlib import suppress
+from typing import Final
 
 import aiohttp
 import pytest
@@ -39,14 +39,7 @@ def resolving(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return hosts
 
 
-@asynccontextmanager
-async def lent(**options: Any) -> AsyncGenerator[aiohttp.ClientSession]:  # noqa: ANN401
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(**options)) as session:
-        yield session
-
-
-def client(url: str, **options: Any) -> AiohttpRolesClient:  # noqa: ANN401
-    return AiohttpRolesClient("key", base_url=url, timeout=UNLIMITED, **options)
+client = functools.partial(AiohttpRolesClient, "key", timeout=UNLIMITED)
 
 
 CLOSED: Final = (ClientStateError, "the client is closed$")
@@ -89,10 +82,11 @@ async def test_closed(
 
     answers = (PAGE[:-20], b"") if stage == "body" else (None,)
     url = {"connecting": "https://localhost:9", "resolving": "https://one.example"}.get(stage)
-    async with scripted(*answers) as script, lent(limit=stage == "pool") as session:
+    connector = aiohttp.TCPConnector(limit=stage == "pool")
+    async with scripted(*answers) as script, aiohttp.ClientSession(connector=connector) as session:
         proxy = script.url if stage == "connecting" else None
         given = None if closed == "client" else session
-        roles = client(url or script.url, session=given, proxy=proxy, retry=ONCE)
+        roles = client(base_url=url or script.url, session=given, proxy=proxy, retry=ONCE)
         calls = [asyncio.create_task(use(roles))] if stage == "pool" else []
         calls.append(asyncio.create_task(call()))
         await asyncio.sleep(0)
@@ -113,8 +107,8 @@ async def test_closed(
 
 async def test_cancelled(resolving: list[str]) -> None:
     """A call that is cancelled is cancelled, also where the lent session is closed just then."""
-    async with lent() as session:
-        call = asyncio.create_task(use(client("https://roles.example", session=session)))
+    async with aiohttp.ClientSession() as session:
+        call = asyncio.create_task(use(client(base_url="https://one.example", session=session)))
         await until(lambda: resolving)
         call.cancel()
         await session.close()

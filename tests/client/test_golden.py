@@ -198,10 +198,7 @@ class TestAnswers:
         ("text", "moment", "kind"),
         [
             (b"24t08:30:00.1z", "24T08:30:00.100000+00:00", "application/json"),
-            (
-                *(b"24T08:30:00.123456789+05:30", "24T08:30:00.123457+05:30"),
-                "Application/JSON;charset=utf-8",
-            ),
+            (b"24T08:30:00.123456789+05:30", "24T08:30:00.123457+05:30", "Application/JSON;q=1"),
             (b"24T23:59:60Z", "24T23:59:59+00:00", "application/x.JSON"),
         ],
     )
