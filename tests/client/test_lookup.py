@@ -112,11 +112,7 @@ class TestSharedWalk:
     ("name", "names", "closest"),
     [
         # The three that are most alike, and at least as alike as with three letters of five.
-        (
-            "Reader",
-            ["Reade", "Readers", "Reader 1", "Reader 22", "Writer"],
-            ("Readers", "Reade", "Reader 1"),
-        ),
+        ("Reader", ["Reade", "Readers", "Reader 1", "Reader 22"], ("Readers", "Reade", "Reader 1")),
         ("abcde", ["abcxy", "abxyz"], ("abcxy",)),
         ("READER", ["Reader"], ("Reader",)),
         # No name that no role can have, and of a long one the beginning counts.

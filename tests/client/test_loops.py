@@ -89,14 +89,6 @@ async def use(roles: RolesClient) -> None:
 Run = Callable[[RolesClient], None]
 
 
-def by_asyncio_run(roles: RolesClient) -> None:
-    asyncio.run(use(roles))
-
-
-def by_async_to_sync(roles: RolesClient) -> None:
-    async_to_sync(use)(roles)
-
-
 closed_by_hand: list[asyncio.AbstractEventLoop] = []
 
 
@@ -108,7 +100,12 @@ def by_bare_loop(roles: RolesClient) -> None:
     loop.close()
 
 
-EACH_RUN = pytest.mark.parametrize("run", [by_asyncio_run, by_async_to_sync, by_bare_loop])
+RUNS: dict[str, Run] = {
+    "asyncio": lambda roles: asyncio.run(use(roles)),
+    "asgiref": async_to_sync(use),
+    "bare loop": by_bare_loop,
+}
+EACH_RUN = pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
 
 
 @pytest.mark.usefixtures("_no_warning")
