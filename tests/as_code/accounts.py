@@ -35,12 +35,10 @@ def declared(
     return DeclaredRole(name=name, previously=previously, permissions=permissions)
 
 
-def declaration(
-    *roles: str | DeclaredRole, absent: Iterable[str] = (), new: Iterable[str] = ()
-) -> Declaration:
+def declaration(*roles: str | DeclaredRole, absent: Iterable[str] = ()) -> Declaration:
     """Return a declaration of roles, those given by name with what `account_of` gives them."""
     each = [declared(role) if isinstance(role, str) else role for role in roles]
-    return Declaration(roles=each, absent=absent, new_permissions=new)
+    return Declaration(roles=each, absent=absent)
 
 
 def content(role: Role | DeclaredRole) -> tuple[str, str | None, frozenset[str]]:

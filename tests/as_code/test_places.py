@@ -353,32 +353,24 @@ def test_two_files(tmp_path: Path) -> None:
 async def test_export(account: FakeAccount) -> None:
     """An export declares what the key sees, by names where these are unique: nothing changes."""
     account.bind("Editor", user=CYD, resource=CHURN)
-    account.add_space("ML", id="U3BhY2U6Mg==", organization="other")
-    account.bind("Viewer", user=CYD, resource="U3BhY2U6Mg==")
-    like_an_id = account.add_space("U3BhY2U6Mw==").id
-    account.bind("Viewer", user=CYD, resource=like_an_id)
+    other, like_an_id = "U3BhY2U6Mg==", account.add_space("U3BhY2U6Mw==").id
+    account.add_space("ML", id=other, organization="other")
     account.add_user(ADA, id="VXNlcjoy", status="EXPIRED")
-    account.bind("Viewer", user="VXNlcjoy", resource=ML)
     account.add_user(None, id="bot")
-    account.bind("Viewer", user="bot", resource=ML)
+    for user, place in ((CYD, other), (CYD, like_an_id), ("VXNlcjoy", ML), ("bot", ML)):
+        account.bind("Viewer", user=user, resource=place)
     roles = FakeRolesClient(account)
     exported = await export(roles, anchored=True, bindings=True)
     read = loads(exported.to_toml())
     planned = await plan(roles, read)
     assert planned.all_changes == ()
-    assert [place.undeclared for place in planned.places if place.undeclared] == [
-        (f'"{account.id("bot")}" has "Viewer" on space "ML"',)
-    ]
-    assert [note.message.partition(":")[0] for note in exported.notes] == [
-        "left out, since the key does not see all"
-    ]
+    has = f'"{account.id("bot")}" has "Viewer" on space "ML"'
+    assert [each for place in planned.places for each in place.undeclared] == [has]
+    (note,) = exported.notes
+    assert note.message.startswith("left out, since the key does not see all: ")
     ml = account.id(ML)
-    assert {(each.space, each.project) for each in read.places} == {
-        (ml, None),
-        ("U3BhY2U6Mg==", None),
-        (like_an_id, None),
-        (ml, "churn"),
-    }
+    there = {(each.space, each.project) for each in read.places}
+    assert there == {(ml, None), (other, None), (like_an_id, None), (ml, "churn")}
     assert "VXNlcjoy" in str(read.places)
 
 
@@ -389,9 +381,8 @@ async def test_tenant(account: FakeAccount) -> None:
         account.add_user(user)
         if n < 200:
             account.bind("Viewer", user=user, resource=ML)
-    wanted = Declaration(
-        places=[place(dict.fromkeys(users, "") | dict.fromkeys(users[100:], "Editor"))]
-    )
+    roles = dict.fromkeys(users, "") | dict.fromkeys(users[100:], "Editor")
+    wanted = Declaration(places=[place(roles)])
     account.limit_rate(20, burst=5)
     made: list[str] = []
 

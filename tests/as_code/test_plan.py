@@ -228,12 +228,9 @@ async def test_export() -> None:
     roles = FakeRolesClient(account)
     exported = await export(roles)
     assert (exported.notes, exported.anchor) == ((), None)
-    assert exported == declaration(
-        "A",
-        "B",
-        as_code.DeclaredRole(name="C", permissions=["NEW_READ", "ROLE_READ"], description=NASTY),
-        new=["NEW_READ"],
-    )
+    hostile = attrs.evolve(declared("C", permissions=["NEW_READ", "ROLE_READ"]), description=NASTY)
+    both = Declaration(roles=[declared("A"), declared("B"), hostile], new_permissions=["NEW_READ"])
+    assert exported == both
     assert (await plan(roles, as_code.loads(exported.to_toml()))).changes == ()
     anchored = await export(roles, anchored=True)
     assert anchored.anchor == role_id("B")
