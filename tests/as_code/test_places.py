@@ -158,27 +158,15 @@ NOBODY = 'spaces."ML": nobody would be left on it who '
     [
         ('spaces.ML.users."ada@example.com" = "Viewer"', NOBODY),
         ('spaces.ML.absent = ["ada@example.com"]', NOBODY),
-        (
-            'spaces.ML.users."bob@example.com" = "Viewer"\nroles.Admin.permissions = ["ROLE_READ"]',
-            NOBODY,
-        ),
+        (f'spaces.ML.users."{BOB}" = "Viewer"\nroles.Admin.permissions = ["ROLE_READ"]', NOBODY),
         ('spaces.ML.users."bob@example.com" = "Nobody"', "there is no role"),
         ("spaces.XX = {}", 'spaces."XX": there is no space "XX", as '),
         ("projects.ML.X = {}", 'projects."ML"."X": there is no project "X", as far as the key '),
         ("spaces.Two = {}", '2 spaces are named "Two"; give an ID: '),
-        (
-            'spaces.ML.users."old@example.com" = "Viewer"',
-            '2 users have the address; give one of the IDs: "',
-        ),
+        ('spaces.ML.users."old@example.com" = "Viewer"', "2 users have the address; give one of"),
         ("spaces = {ML = {}, U3BhY2U6Tg = {}}", "declared more than once, by its name and its ID"),
-        (
-            'spaces.ML.users = {"bob@example.com" = "Admin", VXNlcjpC = "Viewer"}',
-            "declared more than once here, by the ID",
-        ),
-        (
-            'spaces.ML = {users."bob@example.com" = "Admin", absent = ["VXNlcjpC"]}',
-            "declared more than once here",
-        ),
+        (f'spaces.ML.users = {{"{BOB}" = "Admin", VXNlcjpC = "Viewer"}}', "once here, by the ID"),
+        (f'spaces.ML = {{users."{BOB}" = "Admin", absent = ["VXNlcjpC"]}}', "more than once here"),
     ],
 )
 async def test_refused(account: FakeAccount, text: str, message: str) -> None:
