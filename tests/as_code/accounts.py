@@ -76,9 +76,7 @@ def mixed_account() -> FakeAccount:
 
 
 async def ended(
-    roles: RolesClient,
-    wanted: Declaration = MIXED,
-    permit: Callable[[], object] = lambda: None,
+    roles: RolesClient, wanted: Declaration = MIXED, permit: Callable[[], object] = lambda: None
 ) -> ApplyResult:
     """Run a plan as the command does, and return its result, also if it failed."""
     run = Run(roles, await read_plan(roles, wanted), permit)

@@ -15,14 +15,7 @@ from arize_roles_async import ValidationError, as_code
 from arize_roles_async.as_code import Declaration, DeclaredPlace, export, plan
 from arize_roles_async.as_code.planning import compare
 from arize_roles_fake import FakeAccount, FakeRolesClient
-from tests.as_code.accounts import (
-    MIXED,
-    account_of,
-    declaration,
-    declared,
-    mixed_account,
-    role_id,
-)
+from tests.as_code.accounts import MIXED, account_of, declaration, declared, mixed_account, role_id
 from tests.contract.wrapping import Wrapper
 from tests.support.clients import START
 
@@ -68,8 +61,7 @@ class TestForms:
         assert "<details>" not in plan.to_markdown(300)
 
     @pytest.mark.parametrize(
-        ("limit", "kept"),
-        [(322, WHOLE[:4]), (302, [*WHOLE[:2], WHOLE[3]]), (287, WHOLE[:2])],
+        ("limit", "kept"), [(322, WHOLE[:4]), (302, [*WHOLE[:2], WHOLE[3]]), (287, WHOLE[:2])]
     )
     def test_left_out(self, limit: int, kept: list[str]) -> None:
         """Permissions go first, then titles, and deletes last."""

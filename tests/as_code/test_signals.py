@@ -77,8 +77,7 @@ def test_look(shell: Shell, monkeypatch: pytest.MonkeyPatch, *, waits: bool) -> 
 
 
 @pytest.mark.parametrize(
-    ("status", "wait", "said"),
-    [(401, None, "PATCH "), (429, 20, "stopped by SIGTERM\n")],
+    ("status", "wait", "said"), [(401, None, "PATCH "), (429, 20, "stopped by SIGTERM\n")]
 )
 def test_failing(shell: Shell, status: int, wait: int | None, said: str) -> None:
     """A failure after a signal is told; the wait for another attempt ends at once."""
