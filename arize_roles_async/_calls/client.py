@@ -26,6 +26,11 @@ _T = TypeVar("_T")
 _ClientT = TypeVar("_ClientT", bound="BaseClient[object]")
 
 
+_FAILED, _LIMITED = 20, 3
+"""The weights of an attempt that fails, and of one that a rate limit refuses: three of the former
+or 20 of the latter end a change, if the client's policy has three."""
+
+
 class Parts:
     """Makes the calls of clients of ours parts of one call, if there is one.
 
@@ -34,6 +39,7 @@ class Parts:
 
     def __init__(self, call: DrivenCall[object] | None) -> None:
         self._call = call
+        self._spent = 0
 
     def of(self, client: _T) -> _T:
         """Return a client whose calls are parts."""
@@ -44,11 +50,15 @@ class Parts:
         vars(copy)["_whole"] = self._call
         return cast("_T", copy)
 
-    async def wait_to_retry(self, failure: errors.RolesError, *, attempt: int) -> bool:
+    async def wait_to_retry(self, failure: errors.RolesError) -> bool:
         """Wait as a call does before a change is tried again; return False if it must not be."""
         from anyio import sleep
 
         call = self._call
+        if isinstance(failure, errors.OutcomeUnknownError):
+            failure = cast("errors.RolesError", failure.__cause__)
+        self._spent += _LIMITED if isinstance(failure, errors.RateLimitError) else _FAILED
+        attempt = self._spent // _FAILED or 1
         retry = RetryPolicy() if call is None else call.options.retry
         delay = retry_delay(retry, failure, attempt=attempt, change=True)
         if delay is None or (call is not None and call.now() + delay >= call.deadline):

@@ -16,7 +16,7 @@ from arize_roles_async._values.text import quoted
 from arize_roles_async.as_code import planning
 from arize_roles_async.as_code.declaration import Declaration
 from arize_roles_async.as_code.places import BindingChange, in_run
-from arize_roles_async.as_code.planning import AnyChange, Plan, PlanError
+from arize_roles_async.as_code.planning import AnyChange, Plan, PlanError, needs, provides
 from arize_roles_async.as_code.steps import BindingStep, StalePlanError, Step
 
 _MOST_REMOVALS, _FEW_ROLES = "30%", 10
@@ -24,9 +24,6 @@ _MOST_REMOVALS, _FEW_ROLES = "30%", 10
 _REFUSALS: Final = {400, 403, 404, 409, 422}
 """The statuses that stop one change; other failures may meet every change, and end the run."""
 _ONCE: Final = RetryPolicy(attempts=1)
-_FAILED, _LIMITED = 20, 3
-"""The weights of an attempt that fails, and of one that a rate limit refuses: three of the former
-or 20 of the latter end a change, if the client's policy has three."""
 
 
 @attr.frozen(kw_only=True)
@@ -195,14 +192,14 @@ class Run:
         created: dict[str, str] = {}
         try:
             for change in self.result.plan.all_changes:
-                if withheld.isdisjoint(planning.needs(change)):
+                if withheld.isdisjoint(needs(change)):
                     kind = BindingStep if isinstance(change, BindingChange) else Step
                     self.step = kind(change, created)
                     refusal = await self._try(self.step, on_change)
                     ended_by = ended_by or refusal
                     if refusal is None:
                         continue
-                withheld.update(planning.provides(change))
+                withheld.update(provides(change))
         except BaseException as error:
             is_error = isinstance(error, RolesError)
             has_failed = self.step.is_tried or (is_error and not isinstance(error, StoppedError))
@@ -248,20 +245,17 @@ class Run:
         # Its calls have the time of one together, and all the grace of a client that closes.
         async with one_call(self._client, "apply") as parts:
             client = parts.of(self._client)
-        once, spent = client.with_options(retry=_ONCE), 0
+        once = client.with_options(retry=_ONCE)
         while True:
             self._permit()
-            if step.looks_first or spent:
+            if step.looks_first or step.is_tried:
                 if await step.is_made(client):
                     return
                 self._permit()
             if (failure := await step.attempt(client, once)) is None:
                 return
-            cause = failure.__cause__ if isinstance(failure, errors.OutcomeUnknownError) else None
-            shown = cause if isinstance(cause, RolesError) else failure
-            spent += _LIMITED if isinstance(shown, errors.RateLimitError) else _FAILED
-            self.waits_for = f"{step.change}: {shown}"
-            if not await parts.wait_to_retry(shown, attempt=spent // _FAILED or 1):
+            self.waits_for = f"{step.change}: {failure}"
+            if not await parts.wait_to_retry(failure):
                 raise failure
 
 

@@ -34,8 +34,9 @@ async def always(*_: object, **__: object) -> bool:
     return True
 
 
-async def at_once(*_: object, attempt: int) -> bool:
-    return attempt < 3
+async def at_once(_: object, parts: Any, __: object) -> bool:
+    parts.tried = getattr(parts, "tried", 0) + 1
+    return bool(parts.tried < 3)
 
 
 async def if_missing(_: object, __: object, ___: object, error: object) -> bool:
@@ -96,7 +97,7 @@ FAULTS: Final[dict[str, tuple[str, Callable[..., Any], str]]] = {
     "a take that the key may not make": ("steps.Step._is_settled", if_missing, "reported as made"),
     "a role that has the name now": ("steps.BindingStep.send", by_name, " made None to "),
     "no order": ("planning._in_run", in_text, " gave "),
-    "nothing depends": ("planning.needs", nothing, " gave "),
+    "nothing depends": ("apply.needs", nothing, " gave "),
     "a bot user's role is taken": ("places._Comparison._email", always_known, "it told of"),
     "nobody is left": ("places._Comparison._check_binders", nothing, "was not refused"),
     "a typing error takes": ("places._Comparison._wanted", without_notes, "it told of"),
