@@ -312,7 +312,8 @@ class _Run:
         elif error is None:
             return status
         else:
-            texts = [*map(_typed, [stop] if stop else _texts(error))]
+            found = getattr(error, "violations", ()) or [str(error) or type(error).__name__]
+            texts = [_typed(str(each)) for each in ([stop] if stop else found)]
             plan = None if stop else getattr(error, "plan", None)
             result = as_code.ApplyError().result
             result = attr.evolve(result, plan=plan or result.plan, reason="; ".join(texts))
@@ -416,11 +417,6 @@ def _is_agreed(plan: as_code.Plan) -> bool:
         return input().lower() in {"y", "yes"}
     except EOFError:
         return False
-
-
-def _texts(error: BaseException) -> list[str]:
-    violations = [*map(str, getattr(error, "violations", ()))]
-    return violations or [str(error) or type(error).__name__]
 
 
 def _typed(text: str) -> str:

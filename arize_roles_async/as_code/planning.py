@@ -197,10 +197,9 @@ class Plan:
     def all_changes(self) -> "tuple[AnyChange, ...]":
         """The changes of roles and of role bindings in the order of a run.
 
-        Users leave a role before it gets permissions or is deleted, and get one after all its
-        changes, so that nobody has more than is declared, wherever the run stops. Where that allows
-        it, who gets another role leaves one before it loses permissions, too. Who loses the right
-        to bind is last.
+        Users leave a role before it gets permissions or is deleted, and where possible before it
+        loses some; they get a role after its changes. So nobody has more than is declared, wherever
+        the run stops. Who loses the right to bind is last.
         """
         bindings = in_run(self.places)
         return tuple(_in_run([*self.changes, *bindings])) if bindings else self.changes
@@ -315,11 +314,9 @@ async def plan(roles: RolesClient, declaration: Declaration) -> Plan:
     if bindings is None or all(each.after for each in planned.changes):
         return planned
     # Those that this plan takes away are no hindrance.
-    found = Counter[str]()
     moved = Counter(each.binding.role_id for each in in_run(planned.places) if each.binding)
     try:
-        async for binding in bindings.find():
-            found[binding.role_id] += 1
+        found = Counter([binding.role_id async for binding in bindings.find()])
     except RolesError as error:
         return attr.evolve(planned, notes=(*planned.notes, f"role bindings were not read: {error}"))
 

@@ -118,7 +118,8 @@ class BindingStep(Step):
 
     async def is_made(self, client: RolesClient) -> bool:
         """Look as for a role; of a binding that is gone, whether the user has another one."""
-        now, before = None, self.change.binding
+        now: RoleBinding | None = None
+        before = self.change.binding
         if before is not None:
             with suppress(errors.NotFoundError):
                 now = await _bindings(client).get(binding_id=before.id)
@@ -126,9 +127,10 @@ class BindingStep(Step):
             wanted = {"user_id": self.change.user_id, "resource_id": self.change.resource_id}
             with suppress(errors.NotFoundError):  # The user is gone.
                 now = await anext(_bindings(client).find(**wanted), None)
-        if _role_of(now) == self._role_id:
+        has, had = (now and now.role_id), (before and before.role_id)
+        if has == self._role_id:
             return True
-        if _role_of(now) == _role_of(before):
+        if has == had:
             return False
         why = f"has another role on {self.change.place}, or none, since the plan was made"
         raise StalePlanError(f"{quote(self.change.user)} {why}")
@@ -147,10 +149,6 @@ class BindingStep(Step):
 
 def _bindings(client: RolesClient) -> RoleBindingsClient:
     return cast("ArizeClient", client).role_bindings  # As `seen` has checked.
-
-
-def _role_of(binding: RoleBinding | None) -> str | None:
-    return None if binding is None else binding.role_id
 
 
 def _leaves_open(error: RolesError) -> bool:
