@@ -128,18 +128,15 @@ class MockArize(Generic[_A]):
 
         @functools.wraps(tested)
         def call(*args: object, **kwargs: object) -> object:
-            with self._again():
+            with MockArize(self._accounts, self._unused_faults):
                 return tested(*args, **kwargs)
 
         @functools.wraps(tested)
         async def call_later(*args: object, **kwargs: object) -> object:
-            with self._again():
+            with MockArize(self._accounts, self._unused_faults):
                 return await tested(*args, **kwargs)
 
         return cast("_F", call_later if inspect.iscoroutinefunction(tested) else call)
-
-    def _again(self) -> "MockArize[_A]":
-        return MockArize(self._accounts, self._unused_faults)
 
 
 class _Mock:

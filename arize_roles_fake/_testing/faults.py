@@ -72,9 +72,8 @@ class ScriptedFault(Fault):
 
     def may_strike(self, received: ReceivedCall) -> bool:
         fault = self.arguments
-        if fault.every_attempt and received.attempt > 1:
-            return False
-        return fault.can_strike(received.operation) and fault.match(received)
+        is_later = fault.every_attempt and received.attempt > 1
+        return not is_later and fault.can_strike(received.operation) and fault.match(received)
 
     @property
     def is_due(self) -> bool:
