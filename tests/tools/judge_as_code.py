@@ -363,10 +363,8 @@ class Case:
         choices = [EVERY, *(frozenset({each}) for each in sorted(EVERY))]
         self.lacking = {each: self.rng.choice(choices) for each in self.rng.sample(places, 2)}
         self.lacking[TWIN] = EVERY
-        granted = [
-            *(f"ROLE_{each}" for each in ("READ", "CREATE", "UPDATE", "DELETE")),
-            "USER_READ",
-        ]
+        changes = ("READ", "CREATE", "UPDATE", "DELETE")
+        granted = ["USER_READ", *(f"ROLE_{each}" for each in changes)]
         on = {each: EVERY - self.lacking.get(each, frozenset()) for each in places}
         self.account.add_key(OURS, grants=granted, on=on)
 
@@ -480,9 +478,8 @@ class Case:
         elif kind == "fault":
             fault: Any = rng.choice([403, 409, *2 * [500, 502, 503, "lost", "silent"]])
             when: Any = "before" if fault in {403, 409} else rng.choice(["before", "after"])
-            operation: Any = rng.choice(
-                ["create", *READS, *(WRITES if account.has_people else WRITES[:3])]
-            )
+            writes = WRITES if account.has_people else WRITES[:3]
+            operation: Any = rng.choice(["create", *READS, *writes])
             times, skip = rng.choice([1, 3]), rng.randint(0, 3)
             account.fail(operation, fault, when=when, skip=skip, times=times)
             if operation == "create":  # So that nothing shows whether it was made.
@@ -614,13 +611,8 @@ class Case:
             excess = [each for each in late if each.after and has - each.after[2]]
             self.expect(not excess, f"{step} gave {has}, before {excess}")
         if step.gives:
-            late = [
-                each
-                for each in left
-                if not each.is_role
-                and each.before == step.key[1] == entry.before.get(each.key)
-                and each.after != each.before
-            ]
+            users = [each for each in left if not each.is_role and each.before == step.key[1]]
+            late = [each for each in users if entry.before.get(each.key) == each.before]
             self.expect(not late, f"{step} gave to users before {late}")
         if not (self.account.has_drifted or self.lacking):
             lost = self.binders(entry.before).keys() - self.binders(entry.after)
@@ -642,9 +634,7 @@ class Case:
         is_drift = last.before.get(step.key) != step.before
         is_refused = REFUSALS.intersection(each.status for each in (last, *sent[-1:]))
         self.expect(is_refused or is_drift, f"{step} was not refused: {last}")
-        is_conflict = (
-            step.is_role and not step.after and (last.method, last.status) == ("DELETE", 409)
-        )
+        is_conflict = step.is_role and (last.method, last.status) == ("DELETE", 409)
         self.expect(is_blocked == is_conflict, f"{step} is blocked, or not")
         for entry in self.account.entries[self.account.entries.index(last) :]:
             taken = entry.effect.takes if entry.effect else ()
