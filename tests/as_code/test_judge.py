@@ -80,13 +80,10 @@ def shorter(real: Any, *given: object) -> dict[str, Any]:
 
 
 def another(real: Any, roles: object, changes: Any) -> Any:
-    is_renamed = [
-        each.before and each.after and each.before.name != each.after.name for each in changes
-    ]
-    pairs = zip(changes, is_renamed, strict=True)
-    return real(
-        roles, [attrs.evolve(each, before=None) if renamed else each for each, renamed in pairs]
-    )
+    updates = [each for each in changes if each.before and each.after]
+    renamed = [each for each in updates if each.before.name != each.after.name]
+    rest = [each for each in changes if each not in renamed]
+    return real(roles, [*rest, *(attrs.evolve(each, before=None) for each in renamed)])
 
 
 FAULTS: Final[dict[str, tuple[str, Callable[..., Any], str]]] = {

@@ -23,7 +23,6 @@ PERMISSIONS = ["DATASET_READ", "PROJECT_READ", "TAG_READ", "ROLE_READ"]
 TWO = ("DATASET_READ", "ROLE_READ")
 Held = Sequence[str]
 NASTY = "``` \u202eevil\x1b[31m\nnext\x7f"
-
 WHOLE = [
     "  for any account, since no file has an anchor",
     '- delete "Gone"',
@@ -31,8 +30,6 @@ WHOLE = [
     '+ create "New"',
     '+     "ROLE_READ"',
 ]
-
-
 WITHHELD = "its permissions are withheld: the API key lacks ROLE_READ"
 
 

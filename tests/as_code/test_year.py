@@ -21,8 +21,6 @@ class Year:
         self.rng = random.Random(seed)  # noqa: S311 - the same year each time
         self.people: list[str] = [f"user-{n}@example.com" for n in range(40)]
         self.roles: dict[str, set[str]] = {name: {"ROLE_READ"} for name in ("Viewer", "Editor")}
-        self.former: dict[str, list[str]] = {}
-        self.absent: list[str] = []
         labels = [f"Space:Space {n}" for n in range(12)]
         labels += [f"Project:Space {n % 12}/Project {n}" for n in range(25)]
         self.users: dict[str, dict[str, str]] = {label: {ADA: "Admin"} for label in labels}
@@ -40,12 +38,10 @@ class Year:
         rng = self.rng
         if month == 3:
             self.replace_role("Editor", "Author")
-            self.former["Author"] = ["Editor"]
         elif month == 6:
             self.roles["Guest"] = {"TAG_READ"}
         elif month == 9:
             self.replace_role("Guest", "Viewer")
-            self.absent = ["Guest"]
         self.roles[rng.choice([*self.roles])] ^= {rng.choice(["DATASET_READ", "PROJECT_READ"])}
         for place, users in self.users.items():
             self.left[place] = {*users} - {ADA, *self.people}
@@ -75,9 +71,10 @@ class Year:
             space, _, project = label.partition(":")[2].partition("/")
             place = DeclaredPlace(space=space, project=project or None, users=users, only=only)
             places.append(attrs.evolve(place, absent=self.left[label]))
-        roles = [declared(n, *self.former.get(n, ()), permissions=p) for n, p in self.roles.items()]
-        anchor = role_id("Viewer")
-        return Declaration(roles=roles, absent=self.absent, anchor=anchor, places=places)
+        former = {"Author": ["Editor"]}
+        roles = [declared(n, *former.get(n, ()), permissions=p) for n, p in self.roles.items()]
+        absent = {"Guest"} - self.roles.keys()
+        return Declaration(roles=roles, absent=absent, anchor=role_id("Viewer"), places=places)
 
 
 @pytest.mark.parametrize("seed", range(3))
