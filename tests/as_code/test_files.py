@@ -296,6 +296,12 @@ class TestSeveral:
             *(f'c.toml:2: roles."B": {b}', f'd.toml:1: roles."B": {b}'),
         ]
 
+    def test_place_twice(self) -> None:
+        """A place or a team is in one file."""
+        twice = '[teams]\nt = []\n[spaces.S]\nabsent = ["a@b"]'
+        write(a=twice, b=twice)
+        assert len(refused("a.toml", "b.toml")) == 4
+
     @pytest.mark.parametrize("key", ["account", "anchor"])
     def test_accounts(self, key: str) -> None:
         """Files for different accounts are refused."""

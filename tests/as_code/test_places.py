@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import re
 from collections import Counter
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -327,15 +326,6 @@ async def test_other_client(account: FakeAccount) -> None:
     roles: Any = SimpleNamespace(list=FakeRolesClient(account).list)
     with pytest.raises(ValidationError, match="must be a client with role_bindings and directory"):
         await plan(roles, Declaration(places=[place({})]))
-
-
-def test_two_files(tmp_path: Path) -> None:
-    """A place or a team is in one file."""
-    for name in ("a.toml", "b.toml"):
-        (tmp_path / name).write_text('[teams]\nt = []\n[spaces.S]\nabsent = ["a@b"]', "utf-8")
-    with pytest.raises(ValidationError) as caught:
-        as_code.load(tmp_path)
-    assert len(caught.value.violations) == 4
 
 
 async def test_export(account: FakeAccount) -> None:
