@@ -30,11 +30,8 @@ def test_round(shell: Shell) -> None:
     assert shell("check roles.toml") == (0, "declared: 3; absent: 1\n", "")
     assert shell("plan --exit-code --comment out roles.toml") == (1, NOTED, "")
     (checksum,) = re.findall(r"(?m)^  checksum (\S+)$", Path("out").read_text("utf-8"))
-    assert shell(f"apply --checksum {checksum} roles.toml") == (
-        0,
-        f"{TEXT}{''.join(MADE)}",
-        'note: not declared: "Undeclared"\n',
-    )
+    said = f"{TEXT}{''.join(MADE)}", 'note: not declared: "Undeclared"\n'
+    assert shell(f"apply --checksum {checksum} roles.toml") == (0, *said)
     assert {role.name for role in as_code.loads(shell("export")[1]).roles} == DONE
 
 
@@ -298,8 +295,7 @@ class TestPlan:
     def test_places(self, shell: Shell) -> None:
         """An account that was made by hand becomes a file whose plan is empty, and is applied."""
         shell.account.bind("Same", user="ada@example.com", resource="Space:ML")
-        exported = shell("export --anchor --bindings")[1]
-        shell.write("all.toml", exported)
+        shell.write("all.toml", shell("export --anchor --bindings")[1])
         assert shell("check all.toml")[1] == "declared: 4; absent: 0; places: 1\n"
         assert shell.status("plan --exit-code all.toml") == 0
 

