@@ -56,7 +56,6 @@ def changes(account: FakeAccount) -> list[tuple[str, dict[str, Any]]]:
     return [(c.operation, dict(c.arguments)) for c in account.calls if c.operation not in reads]
 
 
-HELD: Final = frozenset({"ROLE_READ"})
 WIDER: Final = frozenset({"DATASET_READ", "ROLE_READ"})
 
 MIXED: Final = declaration(

@@ -22,7 +22,6 @@ from arize_roles_async.as_code.apply import Run
 from arize_roles_fake import FakeRolesClient
 from arize_roles_fake._service.service import Operation
 from tests.as_code.accounts import (
-    HELD,
     MIXED,
     WIDER,
     account_of,
@@ -271,7 +270,7 @@ class TestMeanwhile:
             if theirs is None:
                 answer(account, f"DELETE /v2/roles/{role_id('A')}")
             else:
-                fields: dict[str, Any] = {"name": "A", "permissions": HELD, **theirs}
+                fields: dict[str, Any] = {"name": "A", "permissions": ["ROLE_READ"], **theirs}
                 account.add_role(**fields, id=role_id("A"))
             kept.append(contents(account))
 
