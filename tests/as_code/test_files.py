@@ -38,6 +38,7 @@ permissions = [
 ]
 """
 ONCE = "a name, present or former, may appear only once; to pass one on takes two runs"
+CONFLICT = "a.toml:2: has a conflict of a merge, which somebody has to resolve"
 IS_SET = "is a set; name it in a role's `include`"
 LINKS = "links in a folder that lead to folders, or out of it, are not followed"
 ROLE = '[roles."{}"]\npermissions = ["ROLE_READ"]\n'
@@ -327,10 +328,7 @@ class TestSeveral:
     @pytest.mark.parametrize(
         ("broken", "message"),
         [
-            *(
-                (f"\n{m}\n", ":2: has a conflict ")
-                for m in ("<<<<<<< A", "=======", "=======\r", ">>>>>>> A")
-            ),
+            *((f"\n{m}\n", CONFLICT) for m in ("<<<<<<< A", "=======", "=======\r", ">>>>>>> A")),
             *((text, ": is not valid TOML: ") for text in ("= 5", "\0", "absent = []\nroles = ~")),
             *((text, ":2: is not valid TOML: ") for text in ('x = """\n[roles.B]', "a = [\n[")),
             ("a = " + "[" * 10_000, ": is not valid TOML: "),  # Python gives up on it
