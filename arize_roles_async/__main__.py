@@ -23,7 +23,7 @@ import attr
 
 import arize_roles_async as client
 from arize_roles_async import as_code
-from arize_roles_async._directory.models import in_words
+from arize_roles_async._directory.models import by_names, in_columns
 from arize_roles_async._values.text import one_line, printable
 from arize_roles_async._values.writing import write_file
 from arize_roles_async.as_code.apply import Run, StoppedError, check_plan, removed
@@ -185,14 +185,13 @@ class _Run:
     async def _who(self) -> int:
         sought = {name: getattr(self._chosen, name) for name in _SOUGHT}
         async with self._connected() as roles:
-            found = client.NamedBindings.of(
-                sorted(await roles.by_name.find(**sought), key=_by_names)
-            )
+            found = await roles.by_name.find(**sought)
+        found = found.of(sorted(found, key=by_names))
         if self._form == "csv":
             # Of data, only a terminal gets less than what the library returns.
             _show(found.to_csv(), end="", is_raw=not sys.stdout.isatty())
         else:
-            _show(json.dumps(found.to_dict()) if self._form == "json" else _columns(found))
+            _show(json.dumps(found.to_dict()) if self._form == "json" else in_columns(found))
         none = "" if found else "; it sees none without ROLE_BINDING_READ"
         some = "1 role binding" if len(found) == 1 else f"{len(found)} role bindings"
         _say(f"note: {some}; those that the key may not see are left out{none}")
@@ -393,20 +392,6 @@ class _Watch(logging.Handler):
         if self._is_terminal:
             with suppress(OSError):
                 print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
-
-
-def _columns(bindings: Sequence[client.NamedBinding]) -> str:
-    rows = [[*in_words(each)] for each in bindings]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
-
-
-def _by_names(binding: client.NamedBinding) -> tuple[str, ...]:
-    """Return by what `who` sorts its rows, so that a list of yesterday can be compared."""
-    names = (binding.in_space, binding.resource, binding.user, binding.role)
-    # Those on spaces first, as everywhere.
-    first = "" if binding.resource_type == "SPACE" else binding.resource_type
-    return (first, *(text or "" for text in names), binding.resource_id, binding.user_id)
 
 
 def _is_agreed(plan: as_code.Plan) -> bool:

@@ -181,5 +181,4 @@ async def _only(kind: _Named[_T, Any], name: str, listing: Pages[Any, Any, _T]) 
 
 
 def _is_same_address(one: str, other: str) -> bool:
-    # `str.lower` maps more than ASCII: the Kelvin sign, too, becomes a `k`.
-    return one.encode().lower() == other.encode().lower()
+    return rules.as_compared(one) == rules.as_compared(other)

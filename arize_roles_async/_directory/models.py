@@ -4,6 +4,7 @@ The newest reference makes every field optional, so a model needs only what iden
 """
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 import attr
@@ -116,6 +117,21 @@ def in_words(binding: NamedBinding) -> tuple[str, str, str]:
         place += f" in space {quoted(binding.in_space, MAX_ID)}"
     who, role = binding.user or binding.user_id, binding.role or binding.role_id
     return one_line(who), one_line(role), place
+
+
+def by_names(binding: NamedBinding) -> tuple[str, ...]:
+    """Return by what `who` sorts its rows, so that a list of yesterday can be compared."""
+    names = (binding.in_space, binding.resource, binding.user, binding.role)
+    # Those on spaces first, as everywhere.
+    first = "" if binding.resource_type == "SPACE" else binding.resource_type
+    return (first, *(text or "" for text in names), binding.resource_id, binding.user_id)
+
+
+def in_columns(bindings: Iterable[NamedBinding]) -> str:
+    """Return a line a binding: the user, the role, and the place."""
+    rows = [[*in_words(each)] for each in bindings]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
 @attr.frozen(kw_only=True)

@@ -103,6 +103,17 @@ def is_id(text: str) -> bool:
     return id_kind(text) is not None
 
 
+def is_address(user: str) -> bool:
+    """Return whether a user is given by the address, and not by an ID."""
+    return "@" in user
+
+
+def as_compared(user: str) -> str:
+    """Return an address without the case of its ASCII letters; an ID as it is."""
+    # `str.lower` maps more than ASCII: the Kelvin sign, too, becomes a `k`.
+    return user.encode().lower().decode() if is_address(user) else user
+
+
 def name_or_id_flaw(of: str, text: object) -> str | None:
     """Return what is wrong with the name or ID of a role, a user and so on, or None."""
     flaw = id_flaw(text, of)

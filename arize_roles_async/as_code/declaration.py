@@ -237,20 +237,9 @@ def _messages(declaration: Declaration) -> Iterator[tuple[str, str | None]]:
             yield item, f"is at {' and '.join(paths)}; {_ONCE}"
 
 
-def is_address(user: str) -> bool:
-    """Return whether a user is given by the address, and not by an ID."""
-    return "@" in user
-
-
 def is_user(name: object) -> bool:
     """Return whether a name is the address or the ID of a user."""
-    return isinstance(name, str) and (is_address(name) or rules.is_id(name))
-
-
-def as_compared(user: str) -> str:
-    """Return an address without the case of its ASCII letters; an ID as it is."""
-    # `str.lower` maps more than ASCII.
-    return user.encode().lower().decode() if is_address(user) else user
+    return isinstance(name, str) and (rules.is_address(name) or rules.is_id(name))
 
 
 def _place_messages(declaration: Declaration) -> Iterator[tuple[str, str | None]]:
@@ -268,11 +257,14 @@ def _place_messages(declaration: Declaration) -> Iterator[tuple[str, str | None]
             yield f"{place.name}.only", _NO_ANCHOR
         listed = [("users", user) for user in place.users]
         listed += [("absent", user) for user in place.absent]
-        seen = Counter(as_compared(user) for _, user in listed if is_user(user))
+        seen = Counter(rules.as_compared(user) for _, user in listed if is_user(user))
         for field, user in listed:
             path = f"{place.name}.{field}.{quote(user)}"
             yield path, None if is_user(user) else "is neither an address nor the ID of a user"
-            yield path, "is declared more than once here" if seen[as_compared(user)] > 1 else None
+            yield (
+                path,
+                "is declared more than once here" if seen[rules.as_compared(user)] > 1 else None,
+            )
         for user, role in place.users.items():
             yield f"{place.name}.users.{quote(user)}", name_flaw(role)
 

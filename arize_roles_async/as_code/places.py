@@ -11,18 +11,12 @@ from arize_roles_async._directory.models import Project, Space, User
 from arize_roles_async._role_bindings.models import RoleBinding
 from arize_roles_async._values import requests as rules
 from arize_roles_async._values.errors import validation_error
-from arize_roles_async.as_code.declaration import (
-    Declaration,
-    DeclaredPlace,
-    as_compared,
-    granted,
-    is_address,
-)
+from arize_roles_async.as_code.declaration import Declaration, DeclaredPlace, granted
 from arize_roles_async.as_code.toml import quote
 
 BINDS: Final = frozenset({"ROLE_BINDING_CREATE", "ROLE_BINDING_DELETE"})
 """The permissions with which a user decides who has which role at a place."""
-_ACTIONS: Final = ("give", "change", "take")
+ACTIONS: Final = ("give", "change", "take")
 
 
 @attr.frozen(kw_only=True)
@@ -191,11 +185,11 @@ class _Comparison:
 
     def _user(self, path: str, given: str) -> User | None:
         """Return the user with an address or ID; None if nobody has it, or several."""
-        if not is_address(given):
+        if not rules.is_address(given):
             return self._found.users.get(given)
-        wanted = as_compared(given)
+        wanted = rules.as_compared(given)
         users = self._found.users.values()
-        there = [user for user in users if as_compared(user.email or "") == wanted]
+        there = [user for user in users if rules.as_compared(user.email or "") == wanted]
         if len(there) > 1:
             ids = ", ".join(f"{quote(each.id)} (status {quote(each.status)})" for each in there)
             self.refuse(path, f"{len(there)} users have the address; give one of the IDs: {ids}")
@@ -329,7 +323,7 @@ def _unique(names: Mapping[str, tuple[str, str]]) -> dict[str, str]:
 
     Each comes with the ID of the space that it is in.
     """
-    keys = {each: (space, as_compared(name)) for each, (space, name) in names.items()}
+    keys = {each: (space, rules.as_compared(name)) for each, (space, name) in names.items()}
     times = Counter(keys.values())
     return {
         each: name if name and times[keys[each]] == 1 and not rules.is_id(name) else each
@@ -338,7 +332,7 @@ def _unique(names: Mapping[str, tuple[str, str]]) -> dict[str, str]:
 
 
 def _in_text(change: BindingChange) -> tuple[int, str]:
-    return _ACTIONS.index(change.action), change.user
+    return ACTIONS.index(change.action), change.user
 
 
 def in_run(places: Iterable[PlannedPlace]) -> tuple[BindingChange, ...]:

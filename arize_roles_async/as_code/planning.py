@@ -16,6 +16,7 @@ from arize_roles_async._values.text import alike, printable, type_name
 from arize_roles_async.as_code.declaration import Declaration, DeclaredPlace, DeclaredRole, granted
 from arize_roles_async.as_code.files import with_places
 from arize_roles_async.as_code.places import (
+    ACTIONS,
     BINDS,
     BindingChange,
     PlannedPlace,
@@ -33,8 +34,7 @@ FORMAT_VERSION: Final = 2
 CHECKSUM_FORMAT: Final = "3-"
 """The beginning of a checksum; raised when equal plans would have another one than before."""
 
-_ACTIONS: Final = ("update", "delete", "create", "give", "change", "take")
-_SIGNS: Final = dict(zip(_ACTIONS, "!-++~-", strict=True))
+_SIGNS: Final = dict(zip(("update", "delete", "create", *ACTIONS), "!-++~-", strict=True))
 # The order in which lines are kept where a plan has to be short.
 _ALWAYS, _DELETE, TITLE, _DETAIL, _UNDECLARED = range(5)
 _Line = tuple[int, str]

@@ -6,7 +6,6 @@ from typing import Any, cast
 import attr
 
 from arize_roles_async import ArizeClient, RolesClient, RolesError
-from arize_roles_async._role_bindings.models import RoleBinding
 from arize_roles_async._role_bindings.protocol import RoleBindingsClient
 from arize_roles_async._values import errors
 from arize_roles_async.as_code.places import BindingChange
@@ -118,8 +117,7 @@ class BindingStep(Step):
 
     async def is_made(self, client: RolesClient) -> bool:
         """Look as for a role; of a binding that is gone, whether the user has another one."""
-        now: RoleBinding | None = None
-        before = self.change.binding
+        now, before = None, self.change.binding
         if before is not None:
             with suppress(errors.NotFoundError):
                 now = await _bindings(client).get(binding_id=before.id)
