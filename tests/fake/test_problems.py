@@ -3,6 +3,7 @@
 import json
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -91,6 +92,14 @@ DETAILS: list[tuple[Act, str, object, str]] = [
 def test_detail(act: Act, line: str, body: object, detail: str) -> None:
     """The text of each refusal."""
     assert problem(made(act), line, body)["detail"] == detail
+
+
+def test_cursor() -> None:
+    """A cursor of a whole list is refused with the filter for which it was not issued."""
+    account = made()
+    cursor = quote(json.loads(ask(account, f"{GET}?limit=1").body)["pagination"]["next_cursor"])
+    asked = f"{GET}?cursor={cursor}&is_predefined=true"
+    assert problem(account, asked)["detail"] == "cursor: was issued for another is_predefined"
 
 
 def test_assumed() -> None:
