@@ -2,13 +2,11 @@
 
 import re
 from importlib.resources import files
-from typing import get_args
 
 import attrs
 
 import arize_roles_fake
 from arize_roles_fake import Assumptions, contract
-from arize_roles_fake._testing.fault_rules import Breakage
 from tests.support.modules import modules_of
 
 FIDELITY = files("arize_roles_fake").joinpath("FIDELITY.md").read_text("utf-8")
@@ -49,9 +47,3 @@ def test_code() -> None:
         found: object = None
         for name in place.split("."):
             found = named[name] if found is None else getattr(found, name)
-
-
-def test_faults_in_guide() -> None:
-    """The guide explains every way in which an attempt fails without a status."""
-    guide = files("arize_roles_fake").joinpath("guide", "failures.md").read_text("utf-8")
-    assert set(re.findall(r'^\| `"(\w+)"` \|', guide, re.MULTILINE)) == set(get_args(Breakage))
