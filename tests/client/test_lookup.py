@@ -71,6 +71,20 @@ class TestSharedWalk:
         assert type(one) is type(other) is ForbiddenError
         assert one is not other
 
+    async def test_later_call(self) -> None:
+        """A call that comes after a walk began has a walk of its own, after that one."""
+        account = account_of(101)
+        roles = FakeRolesClient(account)
+        with account.block("list") as blocked:
+            first = asyncio.ensure_future(roles.get(role="Role 100"))
+            await blocked.reached()
+            account.add_role("New")
+            calls = [asyncio.ensure_future(roles.get(role="New")) for _ in range(2)]
+            await settle()
+            calls[0].cancel()
+        assert [(await call).name for call in (first, calls[1])] == ["Role 100", "New"]
+        assert operations(account) == ["list"] * 3
+
     async def test_other_options(self) -> None:
         """Clients with other options try as hard as they say, so they share no walk."""
         roles = FakeRolesClient()
