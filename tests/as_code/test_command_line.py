@@ -314,7 +314,11 @@ STATUSES: Final = re.findall(r"(?m)^\| (\d) \| (.+) \| `(.+)` \|$", PAGE)
         ("fmt --check none.toml", (), "`fmt --check`: a file would change"),
         ("apply --yes roles.toml", ("list", 403), "an error, and no change was tried"),
         ("destroy", (), "also wrong arguments"),
-        ("apply --yes roles.toml", ("delete", 400), "not all were made: some were refused"),
+        (
+            "apply --yes --any-account gone.toml",
+            ("delete", 400),
+            "not all were made: some were ref",
+        ),
         ("apply --yes roles.toml", ("create", 403), ", failed"),
         ("apply --yes roles.toml", ("update", 401), ", or were not reached"),
     ],
@@ -323,6 +327,7 @@ def test_table(shell: Shell, command: str, fault: Any, meaning: str) -> None:  #
     """The guide's table has every exit status, each with what it means."""
     shell.account.add_role("Ü", ["ROLE_READ"])
     shell.write("none.toml", 'absent = ["Z", "Y"]')
+    shell.write("gone.toml", 'absent = ["D"]')
     if fault:
         shell.account.fail(*fault, times=None)
     assert [int(status) for status, text, _ in STATUSES if meaning in text] == [
