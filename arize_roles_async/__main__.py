@@ -63,6 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status; signals are handled until the process ends."""
     parser = _parser()
     chosen = parser.parse_args(arguments)
+    if getattr(chosen, "comment", None) == "/dev/stdout":
+        chosen.comment = "-"
     if getattr(chosen, "comment", None) == "-" and chosen.format != "text":
         parser.error("--comment - prints Markdown alone: leave --format out")
     for notice in (client.AlphaWarning, client.BetaWarning):
@@ -88,10 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     differs = "exit with 1 if there is a change, or a role that is neither declared nor ignored"
     flag(plan, "--exit-code", differs)
     plan.add_argument(
-        "--comment",
-        metavar="OUT",
-        type=lambda path: "-" if path == "/dev/stdout" else path,
-        help="also write Markdown to OUT; - prints it, and nothing else",
+        "--comment", metavar="OUT", help="also write Markdown to OUT; - prints it, and nothing else"
     )
     apply = commands.add_parser("apply", help="change the account to match the file")
     consent = apply.add_mutually_exclusive_group()
@@ -302,8 +301,7 @@ class _Run:
             refused = [attr.evolve(each, reason=_typed(each.reason)) for each in result.refused]
             result = attr.evolve(result, refused=tuple(refused))
             texts = result.errors
-            is_tried = result.made or result.refused or result.failed
-            status = (3 if is_tried else 2) if texts else 0
+            status = (3 if result.made or result.refused or result.failed else 2) if texts else 0
             if texts:
                 _say("error: " + "\n  ".join(result.lines()))
             if plan.undeclared and not texts:
@@ -323,10 +321,8 @@ class _Run:
                     self._comment(fenced([(TITLE, text) for text in said]))
         if self._form == "json":
             kind = type(StoppedError() if stop else error).__name__ if error else None
-            about = {"checksum": plan and plan.checksum, "kind": kind}
-            _try_to_show(
-                json.dumps(result.to_dict() | about | ({"errors": texts} if texts else {}))
-            )
+            shown = result.to_dict() | {"checksum": plan and plan.checksum, "kind": kind}
+            _try_to_show(json.dumps(shown | ({"errors": texts} if texts else {})))
         return status
 
 

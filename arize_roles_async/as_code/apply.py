@@ -131,10 +131,9 @@ async def apply(
     `RetryPolicy`: three attempts unless given, or 20 that a rate limit refuses.
 
     A change that is refused (400, 403, 404, 409, 422) stops no other one but those that need it.
-    Any other failure ends the run: a key that is refused, a rate limit without an end, no
-    connection, or a change that may have been made. A cancellation ends it at once, and has no
-    result: `on_change` got what was made. If the client is closed, its grace is for the change
-    under way, and the run ends after it.
+    Any other failure ends the run, such as no connection, or a change that may have been made. A
+    cancellation has no result: `on_change` got what was made. If the client is closed, its grace is
+    for the change under way, and the run ends after it.
 
     Args:
         roles: A client of the account.

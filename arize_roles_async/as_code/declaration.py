@@ -210,7 +210,6 @@ def _statement(field: str, value: str | tuple[str, ...] | None) -> str:
 
 
 def _messages(declaration: Declaration) -> Iterator[tuple[str, str | None]]:
-    """Yield what is wrong with each part of a declaration, or None, with its path."""
     account, anchor, new = declaration.account, declaration.anchor, declaration.new_permissions
     yield "account", None if account is None else rules.text_flaw(account, _MAX_LABEL)
     yield "anchor", None if anchor is None else rules.id_flaw(anchor, "role")

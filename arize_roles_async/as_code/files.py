@@ -40,9 +40,8 @@ _KINDS: Final[Mapping[str, tuple[Any, str]]] = {
 
 def with_places(violations: Iterable[Violation], files: Sequence[File]) -> Iterator[Violation]:
     """Yield violations, each with its place in every file that has its path or one above it."""
-    violations = [*violations]
     places: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)
-    for file in files if violations else ():
+    for file in files if (violations := [*violations]) else ():
         for path, line in file.places.items():
             places[path].append((file.name, line))
     for each in violations:
@@ -58,9 +57,8 @@ def with_places(violations: Iterable[Violation], files: Sequence[File]) -> Itera
 def load(path: str | os.PathLike[str], *paths: str | os.PathLike[str]) -> Declaration:
     """Return the declaration in UTF-8 files, which are read as one.
 
-    A folder stands for the `*.toml` in it and in the folders below it; names that begin with a dot
-    do not count, and links in it to folders, or out of it, are refused. `"-"` is the standard
-    input.
+    A folder stands for the `*.toml` in it and below it; names that begin with a dot do not count,
+    and links in it to folders, or out of it, are refused. `"-"` is the standard input.
 
     Raises:
         ValidationError: As from `loads`; also if a file is unreadable, a folder has none, or files
@@ -228,7 +226,6 @@ def _named(
 def _misplaced(
     sets: Mapping[str, list[str]], roles: Iterable[tuple[str, Table]]
 ) -> Iterator[Violation]:
-    """Yield the sets that are named where permissions are."""
     lists = [(f"sets.{quote(name)}", listed) for name, listed in sets.items()]
     lists += [(f"roles.{quote(name)}.permissions", role["permissions"]) for name, role in roles]
     names = {*sets} - {*Permission}

@@ -101,7 +101,6 @@ class Seen:
     """What a key sees of an account, beside its roles: one walk over each kind."""
 
     users: Mapping[str, User]
-    """The users by their IDs."""
     spaces: Sequence[Space]
     projects: Sequence[Project]
     bindings: Sequence[RoleBinding]
@@ -154,7 +153,6 @@ class _Comparison:
     _place: DeclaredPlace
     _found: Seen
     _roles: Mapping[str, Role]
-    """The roles before the run, by their IDs."""
     _after: RolesAfter
     _violations: list[Violation]
 
@@ -292,8 +290,7 @@ class _Comparison:
         stay = [each.role_id for user_id, each in bindings.items() if user_id not in changed]
         is_left = any(each.gives_right_to_bind for each in changes) or not may.isdisjoint(stay)
         if any(map(self._may_bind, bindings.values())) and not is_left:
-            rights = " and ".join(sorted(BINDS))
-            self.refuse("", f"nobody would be left on it who has {rights}")
+            self.refuse("", f"nobody would be left on it who has {' and '.join(sorted(BINDS))}")
 
 
 def exported(found: Seen, roles: Iterable[Role]) -> tuple[list[DeclaredPlace], list[Violation]]:

@@ -38,10 +38,8 @@ _SIGNS: Final = dict(zip(("update", "delete", "create", *ACTIONS), "!-++~-", str
 # The order in which lines are kept where a plan has to be short.
 _ALWAYS, _DELETE, TITLE, _DETAIL, _UNDECLARED = range(5)
 _Line = tuple[int, str]
-"""The rank of a line in that order, and its text."""
 _ALIKE, _ALIKE_IF_SAME = 0.7, 0.5
-"""How like a role's name a new one is, at least, if one of both has the other's permissions, and
-if several have the very same."""
+"""How like a role's name a new one is, if one has the other's permissions; if several have them."""
 _MAX_COMPARED: Final = 8_000
 """Pairs of names that are compared; the worst take 2 s."""
 _NO_ANCHOR: Final = (
@@ -303,9 +301,8 @@ async def plan(roles: RolesClient, declaration: Declaration) -> Plan:
 
     Raises:
         ValidationError: An argument is of another type.
-        PlanError: The declaration does not fit the account: the anchor is not there, a role and a
-            former name of it that is not younger both exist, a name is a predefined role's,
-            permissions are withheld, a place has a violation, or changes wait for each other.
+        PlanError: The declaration does not fit the account, as an anchor that is not there, or
+            the changes wait for each other.
         RolesError: As from the walks.
     """
     planned = await read_plan(roles, declaration)
@@ -431,8 +428,7 @@ def _former(new: DeclaredRole, others: Mapping[str, frozenset[str]]) -> Iterator
     same = [name for name in kin if others[name] == wanted and len(wanted) > 1]
     if_same = same if len(same) == 1 else alike(new.name, same, _ALIKE_IF_SAME)
     if likely := alike(new.name, kin, _ALIKE) or if_same:
-        name = max(likely, key=lambda name: len(others[name] & wanted))
-        old = quote(name)
+        old = quote(max(likely, key=lambda name: len(others[name] & wanted)))
         yield f"looks like {old}; if that was renamed, declare previously = [{old}]"
 
 
@@ -446,9 +442,8 @@ def in_order(changes: Sequence[Change]) -> tuple[Change, ...]:
     """Return changes in the order of a run.
 
     A permission that moves is given before it is taken, so that no user lacks it, wherever the run
-    stops. A change waits until others have what it takes, and for all that these others wait for,
-    so the fewer permissions a change waits for, the earlier it is made. If roles pass permissions
-    round in a circle, each waits for what it gives itself, and there is no such order.
+    stops. A change waits for what it takes, and for what those wait for that get it: the fewer, the
+    earlier. If roles pass permissions round in a circle, there is no such order.
     """
     lost: defaultdict[str, set[str]] = defaultdict(set)
     """What the roles lose that get a permission."""

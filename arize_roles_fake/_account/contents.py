@@ -66,8 +66,7 @@ PREDEFINED_ROLES: Final = (
     ),
     _predefined(name="Read-only", permissions=tuple(p for p in Permission if p.action == "READ")),
     _predefined(
-        name="Member",
-        permissions=tuple(p for p in Permission if p.resource not in _ADMINISTRATION),
+        name="Member", permissions=tuple(p for p in Permission if p.resource not in _ADMINISTRATION)
     ),
     _predefined(name="Admin", permissions=tuple(Permission)),
 )

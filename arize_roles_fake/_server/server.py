@@ -14,13 +14,7 @@ from arize_roles_async._aiohttp.config import is_loopback
 from arize_roles_async._values.errors import ClientStateError
 from arize_roles_async._wire.request import Request
 from arize_roles_fake._account.account import FakeAccount
-from arize_roles_fake._server.control import (
-    PATH,
-    Control,
-    host_name,
-    is_local_request,
-    refused,
-)
+from arize_roles_fake._server.control import PATH, Control, host_name, is_local_request, refused
 from arize_roles_fake._server.web_page import HEADERS, web_page
 from arize_roles_fake._service.arguments import without_none
 from arize_roles_fake._service.wire import MAX_REQUEST

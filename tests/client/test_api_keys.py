@@ -149,7 +149,7 @@ class TestFunction:
             await asyncio.gather(roles.list().all(), roles.list().all())
         begun = account.calls[0].at
         assert [(c.outcome, (c.at - begun).total_seconds() >= 5) for c in account.calls] == [
-            *((429, False), (200, True), (200, True)),
+            *((429, False), (200, True), (200, True))
         ]
         assert keys.asked == 2
 
@@ -336,10 +336,7 @@ ENTRIES: dict[str, Callable[[str], object]] = {
 @pytest.mark.parametrize("enter", ENTRIES.values(), ids=ENTRIES)
 @pytest.mark.parametrize(("key", "flaw"), FLAWS.items())
 def test_no_key(
-    enter: Callable[[str], object],
-    key: str,
-    flaw: str,
-    monkeypatch: pytest.MonkeyPatch,
+    enter: Callable[[str], object], key: str, flaw: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is no bearer token is refused wherever it comes in, by the kind of its flaw alone."""
     monkeypatch.setenv("ARIZE_API_KEY", key)

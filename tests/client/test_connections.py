@@ -165,10 +165,7 @@ class TestFailed:
 
         clock = LoopClock(monkeypatch)
         asked: list[int] = []
-        async with (
-            serve(answer) as server,
-            client(server.url, lent=lent, timeout=LIMITS) as roles,
-        ):
+        async with serve(answer) as server, client(server.url, lent=lent, timeout=LIMITS) as roles:
             await asyncio.gather(*(use(roles) for _ in range(3)))
             call = asyncio.create_task(use(roles))
             await until(lambda: len(asked) == 4)

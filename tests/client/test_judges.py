@@ -27,10 +27,7 @@ from tests.support.tls import Authority
 from tests.support.troubled_service import METHODS
 from tests.tools.judge import over_sockets, pairs, random_story, wrong
 
-pytestmark = [
-    pytest.mark.usefixtures("unmeasured"),
-    pytest.mark.arize_roles(unused_faults="allow"),
-]
+pytestmark = [pytest.mark.usefixtures("unmeasured"), pytest.mark.arize_roles(unused_faults="allow")]
 
 
 def drawn() -> Random:

@@ -280,10 +280,7 @@ class TestRaises:
         seen: list[str] = []
         page = http_response(200, b"<title>Maintenance</title>", "Content-Type: text/html")
         answers = page, http_response(503), http_response(404, b"{}", "X-Request-Id: r-1")
-        async with (
-            scripted(*answers) as server,
-            over(server.url, check, retry=SOON) as roles,
-        ):
+        async with scripted(*answers) as server, over(server.url, check, retry=SOON) as roles:
             with pytest.raises(StatusError) as caught:
                 await roles.list()
         error = caught.value

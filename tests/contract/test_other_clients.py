@@ -13,11 +13,7 @@ import pytest
 
 from arize_roles_async import RolesError
 from arize_roles_fake import Assumptions, FakeAccount
-from tests.contract.suites import (
-    FakeBindingsSuite,
-    FakeDirectorySuite,
-    FakeSuite,
-)
+from tests.contract.suites import FakeBindingsSuite, FakeDirectorySuite, FakeSuite
 from tests.contract.wrapping import CacheOfSeconds
 
 pytestmark = pytest.mark.usefixtures("unmeasured")

@@ -140,7 +140,7 @@ class TestIncomplete:
     REQUIRED: ClassVar = {
         RolesContract: {"open_client"},
         RoleBindingsContract: {
-            *("open_client", "open_roles", "project_ids", "space_ids", "user_ids"),
+            *("open_client", "open_roles", "project_ids", "space_ids", "user_ids")
         },
         DirectoryContract: {"open_client", "project_ids", "space_ids", "user_ids"},
     }

@@ -21,12 +21,7 @@ from arize_roles_async import (
     ServerError,
     UnknownPermission,
 )
-from arize_roles_fake import (
-    FakeAccount,
-    FakeRolesClient,
-    SuspiciousPermissionWarning,
-    make_role,
-)
+from arize_roles_fake import FakeAccount, FakeRolesClient, SuspiciousPermissionWarning, make_role
 from tests.fake.test_fault_rules import NO_LIST, OPERATION
 from tests.support.clients import START, Act, ask
 from tests.support.processes import LONGEST_WAIT

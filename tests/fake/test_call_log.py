@@ -2,13 +2,7 @@
 
 import pytest
 
-from arize_roles_async import (
-    NotFoundError,
-    Permission,
-    Request,
-    RetryPolicy,
-    RolesClient,
-)
+from arize_roles_async import NotFoundError, Permission, Request, RetryPolicy, RolesClient
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from tests.support.clients import ask, both_clients
 

@@ -24,14 +24,7 @@ from arize_roles_async import (
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient, make_role
 from tests.fake.test_same_results import CALLS
-from tests.support.clients import (
-    account_at_noon,
-    ask,
-    create,
-    in_process,
-    meddled,
-    three_clients,
-)
+from tests.support.clients import account_at_noon, ask, create, in_process, meddled, three_clients
 
 # Some of these faults are meant to strike no call.
 pytestmark = pytest.mark.arize_roles(unused_faults="allow")

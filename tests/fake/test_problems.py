@@ -133,8 +133,7 @@ def test_content_type(content_type: str, shown: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "allowed"),
-    [("/v2/roles", "GET, POST"), (f"/v2/roles/{OWN}", "GET, PATCH, DELETE")],
+    ("target", "allowed"), [("/v2/roles", "GET, POST"), (f"/v2/roles/{OWN}", "GET, PATCH, DELETE")]
 )
 def test_allow(target: str, allowed: str) -> None:
     """To a method that is not allowed, a header says which are."""

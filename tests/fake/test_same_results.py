@@ -46,10 +46,7 @@ CALLS: Final[dict[Any, Callable[[Any, Mapping[str, str]], Awaitable[object]]]] =
     "update": lambda roles, ids: roles.update(role_id=ids["role"], name="B"),
     "delete": lambda roles, ids: roles.delete(role_id=ids["role"]),
     "role_bindings.create": lambda roles, ids: roles.role_bindings.create(
-        role_id=ids["role"],
-        user_id=ids["user"],
-        resource_type="SPACE",
-        resource_id=ids["space"],
+        role_id=ids["role"], user_id=ids["user"], resource_type="SPACE", resource_id=ids["space"]
     ),
     "role_bindings.update": lambda roles, ids: roles.role_bindings.update(
         binding_id=ids["binding"], role_id=ids["role"]

@@ -6,13 +6,7 @@ from typing import Any
 import anyio
 import pytest
 
-from arize_roles_async import (
-    Permission,
-    RolesClient,
-    RolesError,
-    RolesTimeoutError,
-    Timeouts,
-)
+from arize_roles_async import Permission, RolesClient, RolesError, RolesTimeoutError, Timeouts
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from tests.support.clients import (
     ONCE,
