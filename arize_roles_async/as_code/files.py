@@ -196,7 +196,7 @@ def _read(value: object, schema: Table, path: str, flaws: list[Violation]) -> An
     fields = schema.get("properties", {})
     kinds = {field: _KINDS[each["type"]][0] for field, each in fields.items()}
     values: Table = {field: None if kind is str else kind() for field, kind in kinds.items()}
-    for name, each in given.items():
+    for name, each in cast("Table", given).items():
         below = f"{path}.{name if name in fields else quote(name)}".lstrip(".")
         if inner := within(schema, name):
             values[name] = _read(each, inner, below, flaws)
