@@ -18,7 +18,7 @@ from arize_roles_fake import FakeAccount, FakeRolesClient
 from arize_roles_fake._service.service import Operation
 from tests.as_code.accounts import BINDER, account_of, declared, ended, role_id
 from tests.contract.wrapping import Wrapper
-from tests.support.clients import Connect, both_clients
+from tests.support.clients import Connect, answer, both_clients
 
 ML, CHURN = "Space:ML", "Project:ML/churn"
 ADA, BOB, CYD, EVE = (f"{name}@example.com" for name in ("ada", "bob", "cyd", "eve"))
@@ -205,6 +205,18 @@ async def test_meanwhile(
     assert refused.reason.startswith(f'"{user}" has another role on space "ML", or none, since ')
     users = {account.label(each.user_id): each.role_id for each in account.bindings()}
     assert users.get(user) == (role and role_id(role))
+
+
+async def test_gone(account: FakeAccount) -> None:
+    """A take counts as made if the binding is gone, whoever took it after the look."""
+    lines = iter([None, "DELETE"])
+
+    def permit() -> None:
+        if next(lines) is not None:
+            answer(account, f"DELETE /v2/role-bindings/{account.bindings('Viewer')[-1].id}")
+
+    wanted = Declaration(places=[place({EVE: ""})])
+    assert len((await ended(FakeRolesClient(account), wanted, permit)).made) == 1
 
 
 @pytest.mark.parametrize("fault", ["lost", 503, None])

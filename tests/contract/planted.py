@@ -25,6 +25,7 @@ from arize_roles_async import (
     RoleBindingResourceType,
     RolesError,
 )
+from arize_roles_fake import FakeRolesClient
 from tests.contract.wrapping import Wrapper
 
 LAST: Final = PaginationMetadata(has_more=False)
@@ -190,8 +191,29 @@ class NotesItsKey(Wrapper):
         try:
             await self.inner.delete(**target)
         except NotFoundError as error:
-            error.add_note(f"deleted with {self.key}")
+            self.tell(error)
             raise
+
+    def tell(self, error: NotFoundError) -> None:
+        error.add_note(f"deleted with {self.key}")
+
+
+class KeepsItsKey(NotesItsKey):
+    def tell(self, error: NotFoundError) -> None:
+        vars(error)["deleted_with"] = self.key
+
+
+class LeavesCopiesOpen(Wrapper):
+    closed: Any = None
+
+    def with_options(self, **options: Any) -> Self:
+        other = super().with_options(**options)
+        other.closed = self.inner
+        other.inner = FakeRolesClient(self.inner.account).with_options(**options)
+        return other
+
+    async def aclose(self, **grace: float) -> None:
+        await (self.closed or self.inner).aclose(**grace)
 
 
 class LooksAtOnePage(Wrapper):
@@ -272,6 +294,11 @@ async def without_end(roles: Any, **page: Any) -> Any:
     return attrs.evolve(await roles(**{**page, "cursor": None}), pagination=more)
 
 
+async def twice(users: Any, **page: Any) -> Any:
+    found = await users(**page)
+    return attrs.evolve(found, users=2 * found.users) if len(found) < 50 else found
+
+
 async def by_change(roles: Any, *, limit: int, cursor: str | None, **filters: Any) -> Any:
     found = sorted(await roles(**filters).all(), key=lambda role: role.updated_at, reverse=True)
     at = int(cursor or 0)
@@ -313,6 +340,7 @@ PLANTED: Final[dict[str, Callable[[Any], Wrapper]]] = {
     "SharesFirstCall": lambda inner: SharesCalls(inner, ends_with_first=True),
     "SharesLaterCall": lambda inner: SharesCalls(inner, ends_with_first=False),
     "NeverEnds": lambda inner: Lists(inner, "list", without_end),
+    "ListsTwice": lambda inner: Lists(inner, "users", twice),
     "ListsByChange": lambda inner: Lists(inner, "list", by_change),
     "ListsBothTypes": lambda inner: Lists(inner, "list", both_types),
     "FiltersLate": lambda inner: Lists(inner, "users", filtered_late),
@@ -322,7 +350,14 @@ PLANTED: Final[dict[str, Callable[[Any], Wrapper]]] = {
         each.__name__: each
         for each in (
             *(SkipsNoop, LosesSlots, Hangs, TakesNoneForUnset, NotesItsKey),
-            *(LooksAtOnePage, KeepsTheRole, BindsAgain, SharesItsWalk),
+            *(
+                KeepsItsKey,
+                LeavesCopiesOpen,
+                LooksAtOnePage,
+                KeepsTheRole,
+                BindsAgain,
+                SharesItsWalk,
+            ),
         )
     },
 }
