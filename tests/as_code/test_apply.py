@@ -110,6 +110,15 @@ async def test_refused_look() -> None:
     assert [each.is_blocked for each in result.refused] == [False]
 
 
+async def test_refused_in_doubt() -> None:
+    """A refusal does not show that an earlier request, without an answer, changed nothing."""
+    account = account_of("A", "B")
+    account.fail("update", "lost", about="A")
+    account.fail("update", 403, about="A")
+    result = await ended(FakeRolesClient(account), UPDATE)
+    assert (result.failed is None, result.may_have_been_made) == (False, True)
+
+
 async def test_contradicted() -> None:
     """A change that is answered with another role than was asked is not taken for made."""
 

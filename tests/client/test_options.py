@@ -93,6 +93,7 @@ def test_fields(kind: Callable[..., object], owner: str, name: str, hint: Any) -
     ("failure", "most", "seconds"),
     [
         (ServerError("busy", status=503, retry_after=20.0), 20.0, 20.0),
+        (ServerError("busy", status=503, retry_after=0.0), None, 0.0),
         (ServerError("busy", status=503, retry_after=20.5), 20.0, None),
         (ServerError("busy", status=503, retry_after=20.5), None, 20.5),
         (ServerError("busy", status=503, retry_after=math.inf), None, 3600.0),

@@ -16,6 +16,7 @@ import anyio
 import attrs
 
 from arize_roles_async import (
+    ClientStateError,
     ConflictError,
     ListRoleBindingsResponse,
     ListRolesResponse,
@@ -216,6 +217,19 @@ class LeavesCopiesOpen(Wrapper):
         await (self.closed or self.inner).aclose(**grace)
 
 
+class ClosesOnce(Wrapper):
+    is_closed = False
+
+    async def aclose(self, **grace: float) -> None:
+        if self.is_closed:
+            raise ClientStateError("it is closed already")
+        self.is_closed = True
+        await self.inner.aclose(**grace)
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.inner.aclose()
+
+
 class LooksAtOnePage(Wrapper):
     async def get(self, **target: Any) -> Any:
         page = await self.inner.list(limit=100)
@@ -352,6 +366,7 @@ PLANTED: Final[dict[str, Callable[[Any], Wrapper]]] = {
             *(SkipsNoop, LosesSlots, Hangs, TakesNoneForUnset, NotesItsKey),
             *(
                 KeepsItsKey,
+                ClosesOnce,
                 LeavesCopiesOpen,
                 LooksAtOnePage,
                 KeepsTheRole,

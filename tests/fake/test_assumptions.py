@@ -32,6 +32,15 @@ def test_own_name() -> None:
     assert answer(account, f"PATCH /v2/roles/{quote(role_id)}", {"name": "ANALYST"})[0] == 200
 
 
+def test_kept_name() -> None:
+    """A kept name is compared as the names of roles are."""
+    account = assuming(name_comparison="case-insensitive", deleted_name="kept")
+    role_id = account.add_role("Analyst").id
+    assert answer(account, f"DELETE /v2/roles/{quote(role_id)}")[0] == 204
+    body = {"name": "ANALYST", "permissions": ["TAG_READ"]}
+    assert answer(account, "POST /v2/roles", body)[0] == 409
+
+
 @pytest.mark.parametrize(
     ("value", "digits"), [("microseconds", 123_456), ("milliseconds", 123_000), ("seconds", 0)]
 )
