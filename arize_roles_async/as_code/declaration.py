@@ -260,10 +260,8 @@ def _place_messages(declaration: Declaration) -> Iterator[tuple[str, str | None]
         for field, user in listed:
             path = f"{place.name}.{field}.{quote(user)}"
             yield path, None if is_user(user) else "is neither an address nor the ID of a user"
-            yield (
-                path,
-                "is declared more than once here" if seen[rules.as_compared(user)] > 1 else None,
-            )
+            is_twice = is_user(user) and seen[rules.as_compared(user)] > 1
+            yield path, "is declared more than once here" if is_twice else None
         for user, role in place.users.items():
             yield f"{place.name}.users.{quote(user)}", name_flaw(role)
 

@@ -201,8 +201,7 @@ def _read(value: object, schema: Table, path: str, flaws: list[Violation]) -> An
         if inner := within(schema, name):
             values[name] = _read(each, inner, below, flaws)
         else:
-            message = f"is not a key here; the keys are {', '.join(fields)}"
-            flaws.append(Violation(below, message))
+            flaws.append(Violation(below, f"is not a key here; the keys are {', '.join(fields)}"))
     return values
 
 

@@ -39,7 +39,8 @@ _SIGNS: Final = dict(zip(("update", "delete", "create", *ACTIONS), "!-++~-", str
 _ALWAYS, _DELETE, TITLE, _DETAIL, _UNDECLARED = range(5)
 _Line = tuple[int, str]
 _ALIKE, _ALIKE_IF_SAME = 0.7, 0.5
-"""How like a role's name a new one is, if one has the other's permissions; if several have them."""
+"""How alike two names are at least, where one role has all that the other one has, and where
+several have the same permissions."""
 _MAX_COMPARED: Final = 8_000
 """Pairs of names that are compared; the worst take 2 s."""
 _NO_ANCHOR: Final = (
@@ -251,8 +252,9 @@ class Plan:
         Undeclared roles are in a block that unfolds, if it fits. Other lines that do not are left
         out and counted: permissions and descriptions, then notes and titles, those of deletes last.
         """
-        others = [line for line in self._lines() if line[0] == _UNDECLARED]
-        main = fenced([line for line in self._lines() if line[0] != _UNDECLARED], limit)
+        lines = [*self._lines()]
+        others = [line for line in lines if line[0] == _UNDECLARED]
+        main = fenced([line for line in lines if line[0] != _UNDECLARED], limit)
         count = f"<details><summary>{len(others)} not declared</summary>"
         whole = f"{main}{count}\n\n{fenced(others)}\n</details>\n"
         return whole if others and len(whole) <= limit else main

@@ -246,6 +246,7 @@ def test_other_checksum() -> None:
 
 WRONG: Any = 5
 PLACE: Final = DeclaredPlace(space="S", only=WRONG)
+OF_NUMBER: Final = DeclaredPlace(space="S", users={WRONG: "A"})
 ARGUMENTS: Final[dict[str, Callable[[Any], Any]]] = {
     "declaration: must be a Declaration": lambda roles: plan(roles, WRONG),
     "on_change: must be": lambda roles: as_code.apply(roles, MIXED, on_change=AsyncMock()),
@@ -255,6 +256,7 @@ ARGUMENTS: Final[dict[str, Callable[[Any], Any]]] = {
     "new_permissions: must be a list of perm": lambda _: Declaration(new_permissions=WRONG),
     "users: must be a mapping": lambda _: DeclaredPlace(space="S", users=WRONG),
     'spaces."S".only: must be true or false': lambda _: Declaration(places=[PLACE]),
+    'spaces."S".users."5": is neither an address': lambda _: Declaration(places=[OF_NUMBER]),
 }
 
 
