@@ -116,9 +116,9 @@ class TestFailure:
         while not account.calls:
             await checkpoint()
         running = asyncio.create_task(run())
-        for _ in range(100):
+        for number in range(100):
             with pytest.raises(RateLimitError):
-                await roles.with_options(timeout=5.0).list()
+                await roles.with_options(timeout=5.0, background=number > 50).list()
         assert len(others) == 20
         await asyncio.gather(first, running)
 

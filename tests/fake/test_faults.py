@@ -257,10 +257,12 @@ class TestOverHttp:
     """Over HTTP the account has to find out which requests are attempts of one call."""
 
     @staticmethod
-    def get(account: FakeAccount, name: str, number: int) -> int:
-        """Send an attempt of a get as over HTTP, and return the status."""
-        role = account.role(name) or account.add_role(name)
-        return ask(account, f"GET /v2/roles/{role.id}", sdk_retry_count=str(number - 1)).status
+    def update(account: FakeAccount, what: str, number: int) -> int:
+        """Send an attempt as over HTTP, and return the status; "a" updates A in another way."""
+        role = account.role(what.upper()) or account.add_role(what.upper())
+        body = b'{"description": "%d"}' % what.islower()
+        retries = str(number - 1)
+        return ask(account, f"PATCH /v2/roles/{role.id}", body, sdk_retry_count=retries).status
 
     @pytest.mark.parametrize(
         ("scripts", "attempts", "statuses"),
@@ -272,6 +274,7 @@ class TestOverHttp:
             ([(ServerError, 1), (503, 1)], "A1 A1 A2 A2 A3 A3", [503, 503, 200, 503, 503, 200]),
             # Between the attempts of a call that fails, another one's second attempt does not.
             ([(ServerError, 1)], "A1 B2 A2", [503, 200, 503]),
+            ([(ServerError, 1)], "A1 a2 A2", [503, 200, 503]),
         ],
     )
     def test_calls(
@@ -283,6 +286,6 @@ class TestOverHttp:
     ) -> None:
         """Each fault strikes the attempts of its own calls."""
         for failure, times in scripts:
-            account.fail("get", failure, times=times)
+            account.fail("update", failure, times=times)
         asked = [(each[0], int(each[1])) for each in attempts.split()]
-        assert [self.get(account, *each) for each in asked] == statuses
+        assert [self.update(account, *each) for each in asked] == statuses

@@ -9,7 +9,7 @@ from sched import scheduler
 import attrs
 
 from arize_roles_async._calls.pace import Pace
-from arize_roles_async._calls.queue import Queue, Slots, Waiter
+from arize_roles_async._calls.queue import BACKGROUND, Queue, Slots, Waiter
 
 
 @attrs.define(eq=False)
@@ -23,7 +23,8 @@ class Call:
     max_hold: float
     cancelled: float
     key: int
-    place: int = 0
+    background: bool
+    turn: int = 0
     queue: Queue = attrs.field(init=False)
     waiter: Waiter | None = None
     joined: float = -math.inf
@@ -52,6 +53,7 @@ def random_job(random: Random) -> tuple[int, list[Call]]:
             max_hold=random.choice([math.inf, seconds(1, 24)]),
             cancelled=random.choice([math.inf, math.inf, seconds(1, 24)]),
             key=random.randrange(keys),
+            background=random.choice([False, False, True]),
         )
 
     keys = random.choice([1, 1, 3])
@@ -97,7 +99,7 @@ class Model:
         self._held_until = [-math.inf] * 3
         self._calls = sorted(calls, key=lambda call: call.begins)
         for place, call in enumerate(self._calls):
-            call.place = place
+            call.turn = place + BACKGROUND * call.background
             call.queue = self._queues[call.key]
             self._at(call.begins, self._begin, call)
 
@@ -139,7 +141,7 @@ class Model:
         if call.queue.enter():
             self._go(call)
             return
-        waiter = Waiter(call.place, call.deadline, call.max_hold)
+        waiter = Waiter(call.turn, call.deadline, call.max_hold)
         call.waiter, call.joined = waiter, self._now
         call.queue.join(waiter)
         self._ask(call, waiter)
@@ -155,6 +157,7 @@ class Model:
             assert not self._is_in_time(call), "a call that had time was given up"
         elif not seconds:
             call.waiter = None
+            assert self._now < call.deadline, "a request went when the time of its call was up"
             self._go(call)
         else:
             waiter.wake = lambda: self._ready.append(lambda: self._ask(call, waiter))
@@ -165,8 +168,8 @@ class Model:
         for other in self._calls:
             if other.waiter is not None and self._is_in_time(other):
                 may_go = other.queue is call.queue or not other.queue.pace.limited
-                is_earlier = other.place < call.place and other.joined < self._now
-                assert not (is_earlier and may_go), "a call went before one that began earlier"
+                is_earlier = other.turn < call.turn and other.joined < self._now
+                assert not (is_earlier and may_go), "a call went before one whose turn it was"
         self._under_way += 1
         assert self._under_way <= self._slots, "more requests are under way than there are slots"
         assert self._now >= self._held_until[call.key], "a request went during a hold"
