@@ -3,7 +3,7 @@
 import asyncio
 import re
 import ssl
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import Final
 
 import aiohttp
@@ -16,7 +16,7 @@ from arize_roles_async._calls.transport import Call
 from arize_roles_async._values import errors
 from arize_roles_async._wire.redaction import redacted, redacted_cause
 from arize_roles_async._wire.request import Request
-from arize_roles_async._wire.secrets import without_frames
+from arize_roles_async._wire.secrets import linked
 
 # The alerts of a TLS server that requires a client certificate, or refuses the one it got.
 _CERTIFICATE_WANTED: Final = (
@@ -57,14 +57,14 @@ class Failures:
                 return self._timeout(request, call, limit.phase)
             # aiohttp cancels what it waits for when a session is closed: a resolver, a connection.
             if limit.is_cancelled(session_closed=session_closed):
-                return without_frames(error, handled, _stays)
+                return _with_frames_before_socket(error, handled)
             closed = aiohttp.ClientConnectionError("the session was closed")
             return self._translated(request, closed, call, session_closed=session_closed)
         if not isinstance(error, Exception):
-            return without_frames(error, handled, _stays)
+            return _with_frames_before_socket(error, handled)
         failure = self._translated(request, error, call, session_closed=session_closed)
         safe = redacted_cause(error, *call.keys)
-        failure.__cause__ = without_frames(safe, handled, _stays)
+        failure.__cause__ = _with_frames_before_socket(safe, handled)
         return failure
 
     def _translated(
@@ -149,6 +149,32 @@ def _tls_error(failure: BaseException | None) -> ssl.SSLError | None:
             found = failure
         failure = failure.__cause__
     return found
+
+
+def _with_frames_before_socket(
+    error: BaseException, handled: BaseException | None
+) -> BaseException:
+    """Return an error after removing the frames that may have the key from its traceback.
+
+    What it hangs on keeps frames only if it was raised below one that stays: others may come from a
+    callback that writes. What the caller handled keeps its own.
+    """
+    outer: set[FrameType] | None = None
+    for link in linked(error, handled):
+        frame, link.__traceback__ = link.__traceback__, None
+        if outer is not None and not (frame and frame.tb_frame in outer):
+            continue
+        kept = list[TracebackType]()
+        while frame and (stays := _stays(frame.tb_frame)) is not None:
+            if stays:
+                kept.append(frame)
+            frame = frame.tb_next
+        outer = outer or {each.tb_frame for each in kept}
+        for each in reversed(kept):
+            link.__traceback__ = TracebackType(
+                link.__traceback__, each.tb_frame, each.tb_lasti, each.tb_lineno
+            )
+    return error
 
 
 def _stays(frame: FrameType) -> bool | None:

@@ -4,7 +4,6 @@ The service finds what contains a text, whatever the case. So a look-up reads ev
 list, and then compares: the first match may be another one's.
 """
 
-import operator
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, Generic, TypeVar
@@ -150,10 +149,11 @@ async def _find(
 
 async def _only(kind: _Named[_T, Any], name: str, listing: Pages[Any, Any, _T]) -> _T:
     """Return the one item that has a name, given the list of all that contain it."""
-    is_same = _is_same_address if kind is _USERS else operator.eq
+    compared = rules.as_compared if kind is _USERS else str
     found = [(getattr(each, kind.named_by) or "", each) async for each in listing]
+    wanted = compared(name)
     # By their IDs: an item may be on two pages, where others were added between these.
-    matches = [*{each.id: each for text, each in found if is_same(text, name)}.values()]
+    matches = [*{each.id: each for text, each in found if compared(text) == wanted}.values()]
     if len(matches) == 1:
         return matches[0]
     if not matches:
@@ -178,7 +178,3 @@ async def _only(kind: _Named[_T, Any], name: str, listing: Pages[Any, Any, _T]) 
         name=name,
         ids=tuple(each.id for each in matches),
     )
-
-
-def _is_same_address(one: str, other: str) -> bool:
-    return rules.as_compared(one) == rules.as_compared(other)

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Any
 import attr
 
 from arize_roles_async._values import models
-from arize_roles_async._values.permissions import Permissions
+from arize_roles_async._values.errors import RolesError
+from arize_roles_async._values.permissions import Permission, Permissions
+from arize_roles_async._values.text import quoted
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -59,6 +61,23 @@ class ListRolesResponse(models.ListResponse[Role]):
             MissingExtraError: pandas is not installed.
             RolesError: The service withheld permissions, as the API key lacks `ROLE_READ`.
         """
-        from arize_roles_async._values import frames as _frames
+        from arize_roles_async._values.frames import import_extra
 
-        return _frames.permission_matrix(self.roles)
+        pandas = import_extra("pandas")
+        granted: list[frozenset[str]] = []
+        for role in self.roles:
+            if role.permissions is None:
+                raise RolesError(
+                    f"the service withheld the permissions of {quoted(role.name)}: "
+                    "the API key lacks ROLE_READ, which a permission matrix needs"
+                )
+            granted.append(frozenset(map(str, role.permissions)))
+        known = [member.value for member in Permission]
+        unknown = sorted(frozenset[str]().union(*granted).difference(known))
+        frame: DataFrame = pandas.DataFrame(
+            [[permission in each for permission in known + unknown] for each in granted],
+            index=pandas.Index([role.name for role in self.roles], name="role", dtype="object"),
+            columns=pandas.Index(known + unknown, name="permission", dtype="object"),
+            dtype=bool,
+        )
+        return frame

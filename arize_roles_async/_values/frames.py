@@ -6,7 +6,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from arize_roles_async._values.errors import MissingExtraError, RolesError, validation_error
-from arize_roles_async._values.permissions import Permission
 from arize_roles_async._values.text import quoted
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ def to_pandas(
     if exclude_none not in (True, False, "all", "any"):
         message = f"must be True, False, 'all' or 'any', not {quoted(exclude_none)}"
         raise validation_error(("exclude_none", message))
-    pandas = _import_extra("pandas")
+    pandas = import_extra("pandas")
     # Stated for each column: the types that pandas infers depend on the page and on its version.
     dtypes: dict[str, object] = {
         "bool": "boolean" if convert_dtypes else "bool",
@@ -52,7 +51,7 @@ def to_pandas(
 
 def to_polars(columns: Columns, items: Sequence[object]) -> "pl.DataFrame":
     """Return one row an item, with the same columns and types for any items."""
-    polars = _import_extra("polars")
+    polars = import_extra("polars")
     dtypes: dict[str, object] = {
         "bool": polars.Boolean,
         "bool | None": polars.Boolean,
@@ -63,28 +62,6 @@ def to_polars(columns: Columns, items: Sequence[object]) -> "pl.DataFrame":
     frame: pl.DataFrame = polars.DataFrame(
         _values(columns, items),
         schema={name: dtypes.get(kind, polars.String) for name, kind in columns.items()},
-    )
-    return frame
-
-
-def permission_matrix(roles: Sequence[Any]) -> "pd.DataFrame":
-    """Return a table of roles by permissions, True where granted."""
-    pandas = _import_extra("pandas")
-    granted: list[frozenset[str]] = []
-    for role in roles:
-        if role.permissions is None:
-            raise RolesError(
-                f"the service withheld the permissions of {quoted(role.name)}: "
-                "the API key lacks ROLE_READ, which a permission matrix needs"
-            )
-        granted.append(frozenset(map(str, role.permissions)))
-    known = [member.value for member in Permission]
-    unknown = sorted(frozenset[str]().union(*granted).difference(known))
-    frame: pd.DataFrame = pandas.DataFrame(
-        [[permission in each for permission in known + unknown] for each in granted],
-        index=pandas.Index([role.name for role in roles], name="role", dtype="object"),
-        columns=pandas.Index(known + unknown, name="permission", dtype="object"),
-        dtype=bool,
     )
     return frame
 
@@ -111,7 +88,8 @@ def _plain(item: Any, name: str, kind: str) -> object:  # noqa: ANN401 - of any 
         ) from error
 
 
-def _import_extra(package: Literal["pandas", "polars"]) -> Any:  # noqa: ANN401 - a module
+def import_extra(package: Literal["pandas", "polars"]) -> Any:  # noqa: ANN401 - a module
+    """Return a package, or raise `MissingExtraError`, which says how to install it."""
     try:
         return import_module(package)
     except ImportError as error:

@@ -3,13 +3,11 @@
 import functools
 import sys
 from collections.abc import Callable, Iterable
-from types import FrameType, TracebackType
 from typing import Generic, NoReturn, TypeVar, cast
 
 _E = TypeVar("_E", bound=BaseException)
 _F = TypeVar("_F", bound=Callable[..., object])
 _T_co = TypeVar("_T_co", covariant=True)
-_Stays = Callable[[FrameType], bool | None]
 
 
 class Secret(Generic[_T_co]):
@@ -48,29 +46,13 @@ def linked(error: BaseException, handled: BaseException | None = None) -> Iterab
     return found.values()
 
 
-def without_frames(error: _E, handled: BaseException | None, stays: _Stays = lambda _: None) -> _E:
-    """Return an error after removing frames that may have a secret from its traceback.
+def without_frames(error: _E, handled: BaseException | None) -> _E:
+    """Return an error after removing the frames, which may have a secret, of all that it hangs on.
 
-    Debuggers and reporters show the variables of frames. `stays` says whether a frame stays; None
-    removes it with all that it called. What the error hangs on keeps frames only if it was raised
-    below one that stays: others may come from a callback that writes. What the caller handled
-    before keeps its own.
+    Debuggers and reporters show the variables of frames. What the caller handled keeps its own.
     """
-    outer: set[FrameType] | None = None
     for link in linked(error, handled):
-        frame, link.__traceback__ = link.__traceback__, None
-        if outer is not None and not (frame and frame.tb_frame in outer):
-            continue
-        kept = list[TracebackType]()
-        while frame and (verdict := stays(frame.tb_frame)) is not None:
-            if verdict:
-                kept.append(frame)
-            frame = frame.tb_next
-        outer = outer or {each.tb_frame for each in kept}
-        for each in reversed(kept):
-            link.__traceback__ = TracebackType(
-                link.__traceback__, each.tb_frame, each.tb_lasti, each.tb_lineno
-            )
+        link.__traceback__ = None
     return error
 
 
