@@ -97,6 +97,10 @@ def apart(_: Parts, client: object) -> object:
     return client
 
 
+def end_of(address: str) -> str:
+    return address[-9:]
+
+
 PLANTED: Final = {
     "a lost attempt is forgotten": (
         *("roles", patch("arize_roles_async._calls.call._doubt_after", return_value=0)),
@@ -127,7 +131,7 @@ PLANTED: Final = {
         "it was removed",
     ),
     "a part of the address": (
-        *("by_name", patch.object(rules, "as_compared", lambda user: user[-9:])),
+        *("by_name", patch.object(rules, "as_compared", end_of)),
         "one of two was picked",
     ),
 }
