@@ -67,7 +67,8 @@ if TYPE_CHECKING:
     from arize_roles_async._role_bindings.requests import RoleBindingPages as RoleBindingPages
     from arize_roles_async._role_bindings.protocol import RoleBindingsClient
     from arize_roles_async._roles.models import ListRolesResponse as ListRolesResponse
-    from arize_roles_async._values.details import FieldInfo as FieldInfo, ProblemDetails, Violation
+    from arize_roles_async._values.details import FieldInfo as FieldInfo, Violation
+    from arize_roles_async._values.problem_details import ProblemDetails
     from arize_roles_async._wire.request import Request as Request
     from arize_roles_async._wire.response import Response as Response
 
@@ -121,7 +122,8 @@ _ON_DEMAND = {
     "_role_bindings.requests": "RoleBindingPages",
     "_role_bindings.protocol": "RoleBindingsClient",
     "_roles.models": "ListRolesResponse",
-    "_values.details": "FieldInfo ProblemDetails Violation",
+    "_values.details": "FieldInfo Violation",
+    "_values.problem_details": "ProblemDetails",
     "_wire.request": "Request",
     "_wire.response": "Response",
 }

@@ -24,6 +24,7 @@ from arize_roles_async._roles.requests import (
     normalize_permissions,
 )
 from arize_roles_async._values import errors
+from arize_roles_async._values.base_errors import validation_error
 from arize_roles_async._values.permissions import PermissionsArgument
 from arize_roles_async._values.requests import check, id_flaw, is_id, is_same_name, name_or_id_flaw
 
@@ -202,7 +203,7 @@ def _parse_target(role_id: str | None, role: str | None) -> tuple[str, bool]:
     if role_id is None and role is not None:
         check(("role", name_or_id_flaw("role", role)))
         return role, not is_id(role)
-    raise errors.validation_error(("role_id, role", "exactly one must be given"))
+    raise validation_error(("role_id, role", "exactly one must be given"))
 
 
 def _matches(role: Role, asked: CreateRole | UpdateRole) -> bool:

@@ -12,7 +12,7 @@ from arize_roles_async._calls.call import Collection
 from arize_roles_async._calls.paging import Pages
 from arize_roles_async._roles.models import ListRolesResponse, Role
 from arize_roles_async._values import requests as rules
-from arize_roles_async._values.errors import validation_error
+from arize_roles_async._values.base_errors import validation_error
 from arize_roles_async._values.permissions import (
     AnyPermission,
     Permission,

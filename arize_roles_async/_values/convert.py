@@ -16,7 +16,7 @@ import msgspec
 from cattrs.errors import IterableValidationError, IterableValidationNote
 from cattrs.gen import make_dict_structure_fn
 
-from arize_roles_async._values.errors import validation_error
+from arize_roles_async._values.base_errors import validation_error
 from arize_roles_async._values.text import type_name
 
 _T = TypeVar("_T")

@@ -1,4 +1,4 @@
-"""Details of errors, and of the fields of a response.
+"""Details of broken rules, and of the fields of a response.
 
 Kept apart because most programs need none of it, and attrs classes take long to define.
 """
@@ -8,8 +8,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import attr
 
-from arize_roles_async._values.models import Model, optional, shortened
-from arize_roles_async._values.text import one_line, quoted
+from arize_roles_async._values.text import one_line
 
 
 @attr.frozen
@@ -23,31 +22,6 @@ class Violation:
 
     def __str__(self) -> str:
         return one_line(f"{self.field}: {self.message}")
-
-
-@attr.frozen(kw_only=True, field_transformer=shortened)
-class ProblemDetails(Model):
-    """The body of a failure, a problem document (RFC 9457). An absent member is None."""
-
-    title: str | None = optional("What went wrong, in general.")
-    status: int | None = optional("The HTTP status.")
-    type: str | None = optional("A link to the documentation of the error.")
-    detail: str | None = optional("What went wrong this time.")
-    instance: str | None = optional("The occurrence of the failure.")
-    entitlement: str | None = optional(
-        "On a 403: the entitlement that the account's plan lacks or has used up."
-    )
-    limit: int | None = optional("On a 403: the number that the plan allows.")
-    current_count: int | None = optional("On a 403: the number that exists.")
-    required_plan: str | None = optional(
-        "On a 403: the plan that would allow it, `PRO` or `ENTERPRISE`."
-    )
-    extra: Mapping[str, object] = attr.field(
-        factory=dict[str, object],
-        hash=False,
-        repr=quoted,
-        metadata={"doc": "Other members, such as `error_code` and `request_id`."},
-    )
 
 
 @attr.frozen(kw_only=True)

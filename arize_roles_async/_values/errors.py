@@ -4,15 +4,16 @@ All of them can be copied and pickled: everything beside the message has a defau
 `__dict__`.
 """
 
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from arize_roles_async._values.text import appended, one_line
+from arize_roles_async._values.base_errors import MissingExtraError, RolesError, ValidationError
+from arize_roles_async._values.text import appended
 
 if TYPE_CHECKING:
-    from arize_roles_async._values.details import ProblemDetails, Violation
+    from arize_roles_async._values.problem_details import ProblemDetails
 else:
     # For `typing.get_type_hints`, as are those of other modules.
-    ProblemDetails = Violation = Any
+    ProblemDetails = Any
 
 __all__ = [
     "AlphaWarning",
@@ -39,8 +40,6 @@ __all__ = [
     "ValidationError",
 ]
 
-_MAX_VIOLATIONS: Final = 10
-
 
 class AlphaWarning(FutureWarning):
     """Warns once per process and method that the roles methods may change without notice.
@@ -65,51 +64,8 @@ class InsecureWarning(UserWarning):
     """
 
 
-class RolesError(Exception):
-    """The base of every exception that this library raises on purpose.
-
-    Its message is one line of at most 1,500 characters, whatever it quotes: control characters are
-    replaced, and longer text is cut.
-
-    Attributes:
-        request_id: The answer's `X-Request-Id`, the service's ID of the request; None if no answer
-            came, or one without it.
-    """
-
-    request_id: str | None = None
-
-    def __init__(self, message: str = "") -> None:
-        super().__init__(one_line(message))
-
-
-class ValidationError(RolesError, ValueError):
-    """The arguments break a rule of the service; nothing was sent.
-
-    Attributes:
-        violations: Every broken rule, not only the first, with the field that breaks it; for data
-            that was converted, only the first few. The message has the first ten.
-    """
-
-    def __init__(self, message: str = "", *, violations: "tuple[Violation, ...]" = ()) -> None:
-        first = "; ".join(map(str, violations[:_MAX_VIOLATIONS]))
-        rest = len(violations) - _MAX_VIOLATIONS
-        super().__init__(message or (f"{first}; and {rest} more" if rest > 0 else first))
-        self.violations = violations
-
-
-def validation_error(*broken: tuple[str, str]) -> ValidationError:
-    """Return the exception for broken rules, each a field and a message."""
-    from arize_roles_async._values.details import Violation
-
-    return ValidationError(violations=tuple(Violation(*rule) for rule in broken))
-
-
 class ConfigurationError(RolesError):
     """The client cannot be set up: an argument or environment variable is invalid."""
-
-
-class MissingExtraError(RolesError, ImportError):
-    """Something needs an optional package that is not installed; the message names it."""
 
 
 class ClientStateError(RolesError, RuntimeError):

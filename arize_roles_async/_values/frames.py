@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from arize_roles_async._values.errors import MissingExtraError, RolesError, validation_error
+from arize_roles_async._values.base_errors import MissingExtraError, RolesError, validation_error
 from arize_roles_async._values.text import quoted
 
 if TYPE_CHECKING:

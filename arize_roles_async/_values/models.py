@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self
 import attr
 import msgspec
 
-from arize_roles_async._values.errors import RolesError
+from arize_roles_async._values.base_errors import RolesError
 from arize_roles_async._values.json import MAX_ID
 from arize_roles_async._values.text import quoted
 

@@ -15,7 +15,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 # Before Python 3.12, pydantic takes no other.
 from typing_extensions import TypedDict
 
-from arize_roles_async._values.errors import ValidationError
+from arize_roles_async._values.base_errors import ValidationError
 
 # The types are made at run time, where type checkers cannot follow.
 _typed_dict: Final = cast("Any", TypedDict)

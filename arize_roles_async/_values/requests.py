@@ -15,7 +15,7 @@ from typing import ClassVar, Final, TypeAlias, TypeGuard
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from arize_roles_async._values.errors import validation_error
+from arize_roles_async._values.base_errors import validation_error
 from arize_roles_async._values.json import MAX_ID
 from arize_roles_async._values.text import quoted, type_name
 

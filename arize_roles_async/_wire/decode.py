@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from arize_roles_async._values.errors import ValidationError, validation_error
+from arize_roles_async._values.base_errors import ValidationError, validation_error
 from arize_roles_async._values.json import TOO_LONG, has_too_many_values, parse_json
 from arize_roles_async._values.models import ListResponse, Model
 from arize_roles_async._values.requests import is_same_id, is_same_name

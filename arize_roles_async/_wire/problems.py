@@ -14,7 +14,7 @@ from arize_roles_async._wire.response import MAX_QUOTED, Response, beginning_of,
 from arize_roles_async._wire.retry_after import retry_after
 
 if TYPE_CHECKING:
-    from arize_roles_async._values.details import ProblemDetails
+    from arize_roles_async._values.problem_details import ProblemDetails
 
 _MAX_PROBLEM: Final = 64 * 1024
 """Bytes of a problem document; the service's have a few hundred."""
@@ -91,7 +91,7 @@ def _target(response: Response) -> str:
 
 def parse_problem(response: Response) -> "ProblemDetails | None":
     """Return a body as a problem document, or None; members of a wrong type are left out."""
-    from arize_roles_async._values.details import ProblemDetails
+    from arize_roles_async._values.problem_details import ProblemDetails
 
     if len(response.body) > _MAX_PROBLEM:
         return None

@@ -4,7 +4,7 @@ import functools
 import re
 from typing import Final
 
-from arize_roles_async._values.errors import RolesError
+from arize_roles_async._values.base_errors import RolesError
 from arize_roles_async._values.text import MAX_MESSAGE, text_of
 from arize_roles_async._wire.secrets import Secret, linked, takes_secrets
 

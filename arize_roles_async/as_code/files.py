@@ -14,7 +14,7 @@ import msgspec
 
 from arize_roles_async import Permission, ValidationError, Violation
 from arize_roles_async._roles.requests import permissions_flaw
-from arize_roles_async._values.errors import validation_error
+from arize_roles_async._values.base_errors import validation_error
 from arize_roles_async._values.text import MAX_SEARCHED, nearest, type_name
 from arize_roles_async.as_code.declaration import (
     Declaration,

@@ -10,7 +10,7 @@ from arize_roles_async import ArizeClient, Role, RolesClient, Violation
 from arize_roles_async._directory.models import Project, Space, User
 from arize_roles_async._role_bindings.models import RoleBinding
 from arize_roles_async._values import requests as rules
-from arize_roles_async._values.errors import validation_error
+from arize_roles_async._values.base_errors import validation_error
 from arize_roles_async.as_code.declaration import Declaration, DeclaredPlace, granted
 from arize_roles_async.as_code.toml import quote
 

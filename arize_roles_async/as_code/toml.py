@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 import attr
 
 from arize_roles_async import ValidationError, Violation
-from arize_roles_async._values.errors import validation_error
+from arize_roles_async._values.base_errors import validation_error
 from arize_roles_async._values.text import printable
 from arize_roles_async.as_code.schema import SCHEMA, Table, within
 

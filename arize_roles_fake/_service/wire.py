@@ -15,8 +15,8 @@ from arize_roles_async._role_bindings.models import RoleBinding
 from arize_roles_async._roles.models import Role
 from arize_roles_async._roles.requests import CreateRole, normalize_permissions
 from arize_roles_async._values import json as _json
+from arize_roles_async._values.base_errors import ValidationError, validation_error
 from arize_roles_async._values.details import Violation
-from arize_roles_async._values.errors import ValidationError, validation_error
 from arize_roles_async._values.models import Model
 from arize_roles_async._values.permissions import Permission, UnknownPermission
 from arize_roles_async._values.requests import PageRequest
