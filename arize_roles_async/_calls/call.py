@@ -50,7 +50,7 @@ class _Doubt(IntEnum):
 
 
 # The statuses that the reference documents for a change that was made, and 200 for a create.
-_DOCUMENTED: Final = {"POST": {200, 201}, "PATCH": {200}, "DELETE": {204}}
+_DOCUMENTED: Final = {"GET": SUCCESS, "POST": {200, 201}, "PATCH": {200}, "DELETE": {204}}
 _RETRIED: Final = frozenset({429, 502, 503, 504})
 _RETRIED_READS: Final = _RETRIED | {500}
 _NOT_DONE: Final = {429, 503}
@@ -119,10 +119,6 @@ class Exchange(msgspec.Struct, eq=False, gc=False):
     last_429: errors.RateLimitError | None = None
     in_flight: bool = False
     """It may have reached the service."""
-
-
-NO_EXCHANGE: Final = Exchange()
-"""That of every call before it sends something: one, since making it takes time."""
 
 
 class Call(msgspec.Struct, eq=False):
@@ -233,29 +229,28 @@ class Call(msgspec.Struct, eq=False):
         request, status = exchange.request, response.status
         if status not in SUCCESS:
             failure = status_error(request, response, self.collection.hint(request, status))
-            if failure.from_service and self._first_sent is not None:
-                self._note_time(response, now, self._first_sent)
+            if failure.from_service:
+                self._note_time(response, now)
             return cast("_T", self._receive_refusal(failure, now))
-        if not exchange.is_change:
+        if status not in _DOCUMENTED[request.method]:
+            why = "it is not a documented answer to a change"
+            return self.fail(invalid_response(request, response, why), now)
+        try:
             result = decode(request, response)
-            if self._first_sent is not None:
-                self._note_time(response, now, self._first_sent)
-            return result
-        if status in _DOCUMENTED[request.method]:
-            try:
-                return decode(request, response)
-            except errors.InvalidResponseError as error:
-                odd = error
-        else:
-            odd = invalid_response(request, response, "it is not a documented answer to a change")
-        return self.fail(odd, now)
+        except errors.InvalidResponseError as error:
+            return self.fail(error, now)
+        if not exchange.is_change:
+            self._note_time(response, now)
+        return result
 
-    def _note_time(self, response: Response, now: float, first_sent: float) -> None:
+    def _note_time(self, response: Response, now: float) -> None:
         """Note the service's clock by its own answer: a gateway's may be wrong."""
-        # A reading can be too early but never too late, so the latest is the most exact. The text,
-        # which may echo a key, is not kept.
-        moment = http_date(response.headers.get("Date", "")) or -math.inf
-        self._service_first_sent = max(self._service_first_sent, moment - (now - first_sent))
+        if self._first_sent is not None:
+            # A reading can be too early but never too late, so the latest is the most exact. The
+            # text, which may echo a key, is not kept.
+            moment = http_date(response.headers.get("Date", "")) or -math.inf
+            first_sent = moment - (now - self._first_sent)
+            self._service_first_sent = max(self._service_first_sent, first_sent)
 
     def _receive_refusal(
         self, failure: errors.StatusError, now: float

@@ -1,10 +1,8 @@
 """A client without methods: its options, its end, and the calls that its methods begin."""
 
 import math
-import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from datetime import datetime
 from functools import cached_property
 from typing import Any, ClassVar, Generic, NoReturn, Self, TypeVar, cast
 
@@ -13,7 +11,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from arize_roles_async._calls.api_key import ApiKey, KeySource
-from arize_roles_async._calls.call import NO_EXCHANGE, Collection, TimeLimit, retry_delay
+from arize_roles_async._calls.call import Collection, TimeLimit, retry_delay
 from arize_roles_async._calls.driver import DrivenCall, Shared
 from arize_roles_async._calls.protocol import Client
 from arize_roles_async._calls.queue import BACKGROUND
@@ -91,17 +89,6 @@ async def one_call(client: object, operation: str) -> AsyncGenerator[Parts]:
             if call.now() < call.deadline:
                 raise
             raise call.interrupted() from error
-
-
-def may_be_since(call: DrivenCall[object], moment: datetime) -> bool:
-    """Return whether a time of the service may be that of a change by a call.
-
-    A time stands for the whole second or millisecond that it begins, as it is nowhere documented
-    how exactly the service writes times.
-    """
-    stands_for = 1e-3 if moment.microsecond else 1.0
-    earliest = call.created_since(call.now(), time.time())
-    return moment.timestamp() + stands_for > earliest
 
 
 class BaseClient(Client, Generic[_L_co]):
@@ -196,7 +183,6 @@ class BaseClient(Client, Generic[_L_co]):
             next(driver.slots.turns) + BACKGROUND * options.background,
             () if key is None else (key,),
             math.inf if total is None else now + total,
-            exchange=NO_EXCHANGE,
             driver=driver,
             lookup=driver.lookup,
         )

@@ -1,10 +1,12 @@
 """Calls that run: each waits, sends, logs, and asks the call machine for the next step."""
 
-import functools
 import logging
 import math
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from datetime import datetime
+from functools import lru_cache, partial
 from typing import Any, Final, Generic, TypeVar, cast
 
 import msgspec
@@ -63,12 +65,21 @@ class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
         """Return a new event that the call waits for."""
         return self.driver.transport.event(self)
 
+    def may_be_since(self, moment: datetime) -> bool:
+        """Return whether a time of the service may be that of a change by this call.
+
+        A time stands for the whole second or millisecond that it begins, as it is nowhere
+        documented how exactly the service writes times.
+        """
+        stands_for = 1e-3 if moment.microsecond else 1.0
+        return moment.timestamp() + stands_for > self.created_since(self.now(), time.time())
+
     def get_page(self, collection: Collection, model: type[_P], page: PageRequest) -> Awaitable[_P]:
-        decode = functools.partial(decode_page, model, page.limit)
+        decode = partial(decode_page, model, page.limit)
         return self.send(page_request(collection.path, page), decode)
 
     def get_item(self, collection: Collection, model: type[_M], item_id: str) -> Awaitable[_M]:
-        decode = functools.partial(decode_item, model, {"id": item_id})
+        decode = partial(decode_item, model, {"id": item_id})
         return self.send(item_request("GET", collection.path, item_id), decode)
 
     def change(
@@ -86,7 +97,7 @@ class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
         asked = msgspec.structs.asdict(record)
         if item_id is not None:
             asked["id"] = item_id
-        decode = functools.partial(decode_item, model, asked)
+        decode = partial(decode_item, model, asked)
         return self.send(change_request(collection.path, item_id, record), decode, find_outcome)
 
     def delete_item(
@@ -126,14 +137,13 @@ class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
         self.exchange: Exchange = exchange
         queued_at = transport.now()
         while True:
-            started, is_logged = queued_at, logger.isEnabledFor(logging.DEBUG)
+            started = queued_at
             if not queue.enter():
                 started = await self._wait_in_queue(queue, queued_at)
             outcome: Outcome
             try:
-                waited = started - queued_at
-                has_to_prepare = not self.keys or (waited and is_logged)
-                if has_to_prepare and not await self._prepare(waited):
+                # Only after the wait, in which a key may expire.
+                if not self.keys and not await self._ask_key_in_time(pace):
                     continue
                 self.start_attempt()
                 outcome = await transport.send(request, self)
@@ -142,33 +152,26 @@ class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
             finally:
                 queue.exit()
             now = transport.now()
-            if is_logged:
-                _log_attempt(self, outcome, now - started)
+            if logger.isEnabledFor(logging.DEBUG):
+                self._log_attempt(outcome, now - started)
             if isinstance(outcome, Response) and (pace.limited or outcome.status == _TOO_MANY):
-                _note_pace(queue, self, outcome, now)
+                self._note_pace(queue, outcome, now)
             step = self.receive(outcome, decode, now)
+            if not isinstance(step, (Retry, FindOutcome)):
+                return step
             if isinstance(step, AskKey):
                 step = await self._ask_other_key(step)
-            if isinstance(step, Retry):
-                queued_at = await self._wait_to_retry(step, outcome, started, now)
-                retries = {"sdk-retry-count": str(exchange.attempts)}
-                request = msgspec.structs.replace(request, headers=retries)
-            elif isinstance(step, FindOutcome):
+            if isinstance(step, FindOutcome):
                 assert find_outcome is not None  # noqa: S101 - only a change has this step
                 return await self._outcome(step, find_outcome(step))
-            else:
-                return step
+            queued_at = await self._wait_to_retry(step, outcome, started, now)
+            retries = {"sdk-retry-count": str(exchange.attempts)}
+            request = msgspec.structs.replace(request, headers=retries)
 
-    async def _prepare(self, waited: float) -> bool:
-        """Ask for the key, if there is none; return False if a hold began: it must queue again."""
-        if waited:
-            message = "%s waited %.3f s in the queue"
-            _log(self, logging.DEBUG, waited, None, message, str(self.exchange.request), waited)
-        pace = self.driver.queue.pace
+    async def _ask_key_in_time(self, pace: Pace) -> bool:
+        """Ask for the key; return False if a hold began meanwhile: the call must queue again."""
         held_until = pace.held_until
-        # Only after the wait, in which a key may expire.
-        if not self.keys:
-            await self.ask_key()
+        await self.ask_key()
         return pace.held_until == held_until
 
     async def _wait_to_retry(
@@ -177,7 +180,7 @@ class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
         """Wait after an attempt until the next may join the queue, and return the time of that."""
         message = "attempt %d failed, the next in %.2f s: %s"
         args = self.exchange.attempts, step.delay, _in_log(step.failure)
-        _log(self, logging.INFO, ended - started, outcome, message, *args)
+        self._log(logging.INFO, ended - started, outcome, message, *args)
         if isinstance(step.failure, errors.RateLimitError):
             return ended  # It waits in the queue, as all do under a rate limit.
         await self.event().wait(step.delay)
@@ -211,9 +214,9 @@ class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
             failure = error
         return self.conclude(failure)
 
-    async def _wait_in_queue(self, queue: Queue, now: float) -> float:
+    async def _wait_in_queue(self, queue: Queue, queued_at: float) -> float:
         """Wait until the request may go, and return the time of that."""
-        transport, pace = self.driver.transport, queue.pace
+        transport, pace, now = self.driver.transport, queue.pace, queued_at
         waiter = Waiter(self.turn, self.deadline, self.options.retry.max_retry_after or math.inf)
         queue.join(waiter)
         event: Event | None = None
@@ -226,8 +229,8 @@ class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
                 now = max(earliest, transport.now())
                 waiter.deadline = self.deadline  # A transport that moves its clock moves it, too.
         except BaseException:
-            # The limit on the time of the call may have ended the wait.
-            if queue.is_limited:
+            # The time of the call may be over, and not for lack of a slot.
+            if pace.limited and self.driver.slots.free:
                 self.rate_limited_for: float | None = pace.wait(transport.now())
             queue.leave(waiter)
             raise
@@ -239,6 +242,9 @@ class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
                 # A caller that tries again in a loop must let other tasks run.
                 await self.event().wait(0.0)
             raise self.not_sent_in_time()
+        if now > queued_at and logger.isEnabledFor(logging.DEBUG):
+            message, waited = "%s waited %.3f s in the queue", now - queued_at
+            self._log(logging.DEBUG, waited, None, message, str(self.exchange.request), waited)
         return now
 
     async def _outcome(self, step: FindOutcome, found: Awaitable[_T | UnsetType]) -> _T:
@@ -257,6 +263,58 @@ class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
             raise self.outcome_unknown(step.failure)
         return result
 
+    def _note_pace(self, queue: Queue, response: Response, now: float) -> None:
+        """Show the queue whether the service granted or refused a request."""
+        pace, was_limited = queue.pace, queue.pace.limited
+        # The pace counts from when a request was sent: it may have waited for a connection before.
+        if response.status != _TOO_MANY:
+            pace.note_granted(self.sent_at)
+            return
+        queue.hold(self.sent_at, now, retry_after(response.headers) or 0.0)
+        self.note_refusal(now - pace.refused_since)
+        if not was_limited:
+            wait = pace.wait(now)
+            message = (
+                "the service limits the rate: requests wait %.3g s, "
+                "then go at the rate that it grants"
+            )
+            self._log(logging.DEBUG, wait, None, message, wait)
+
+    def _log_attempt(self, outcome: Outcome, seconds: float) -> None:
+        shown = outcome.status if isinstance(outcome, Response) else _in_log(outcome)
+        args = shown, self.exchange.attempts, seconds * 1000.0
+        self._log(logging.DEBUG, seconds, outcome, "%s on attempt %d after %.1f ms", *args)
+
+    def _log(
+        self, level: int, seconds: float, outcome: Outcome | None, message: str, *args: object
+    ) -> None:
+        """Write a record of the log, perhaps about an attempt, with fields that JSON loggers write.
+
+        Applications add fields of their own, such as `request_id`; `logging` allows a name once.
+        """
+        # What the application made of the log must not end a call, whose change may have been made.
+        with suppress(Exception):
+            fields: dict[str, object] = {
+                "arize_host": self.driver.transport.host,
+                "arize_client": self.options.name,
+                "arize_operation": self.operation,
+                "arize_method": self.exchange.request.method,
+                "arize_path": self.exchange.request.path,
+                "arize_seconds": seconds,
+            }
+            if outcome is not None:
+                if isinstance(outcome, Response):
+                    request_id = outcome.header("X-Request-Id")
+                else:
+                    request_id = outcome.request_id
+                # As text: the query of a request, which a record would keep, may have an address.
+                args = str(self.exchange.request), *args, request_id
+                message = f"%s: {message} (request id %s)"
+                fields["arize_attempt"] = self.exchange.attempts
+                fields["arize_status"] = getattr(outcome, "status", None)
+                fields["arize_request_id"] = request_id
+            logger.log(level, message, *args, extra=fields)
+
 
 class Shared(Generic[_L_co]):
     """What a client shares with its copies: the transport, the slots, and a driver for each key.
@@ -271,9 +329,9 @@ class Shared(Generic[_L_co]):
         self.transport: Transport = transport
         self.new_lookup: Callable[[], _L_co] = new_lookup
         self.slots: Slots = Slots(max_concurrency)
-        new_driver = functools.partial(Driver[_L_co], transport, self.slots, new_lookup)
+        new_driver = partial(Driver[_L_co], transport, self.slots, new_lookup)
         self.driver: Callable[[KeySource], Driver[_L_co]]
-        self.driver = functools.lru_cache(_MAX_DRIVERS)(new_driver)
+        self.driver = lru_cache(_MAX_DRIVERS)(new_driver)
         """Returns the driver of the calls that send a key."""
 
     def driver_now(self, own: "Driver[Any]") -> "Driver[_L_co]":
@@ -316,65 +374,6 @@ class Driver(Generic[_L_co]):
             self.lookup = self._new_lookup()
             self._key = key
         return self.lookup
-
-
-def _note_pace(queue: Queue, call: DrivenCall[object], response: Response, now: float) -> None:
-    """Show the queue whether the service granted or refused a request."""
-    pace, was_limited = queue.pace, queue.pace.limited
-    # The pace counts from when a request was sent: it may have waited for a connection before.
-    if response.status != _TOO_MANY:
-        pace.note_granted(call.sent_at)
-        return
-    queue.hold(call.sent_at, now, retry_after(response.headers) or 0.0)
-    call.note_refusal(now - pace.refused_since)
-    if not was_limited:
-        wait = pace.wait(now)
-        message = (
-            "the service limits the rate: requests wait %.3g s, then go at the rate that it grants"
-        )
-        _log(call, logging.DEBUG, wait, None, message, wait)
-
-
-def _log_attempt(call: DrivenCall[object], outcome: Outcome, seconds: float) -> None:
-    shown = outcome.status if isinstance(outcome, Response) else _in_log(outcome)
-    args = shown, call.exchange.attempts, seconds * 1000.0
-    _log(call, logging.DEBUG, seconds, outcome, "%s on attempt %d after %.1f ms", *args)
-
-
-def _log(
-    call: DrivenCall[object],
-    level: int,
-    seconds: float,
-    outcome: Outcome | None,
-    message: str,
-    *args: object,
-) -> None:
-    """Write a record of the log, perhaps about an attempt, with fields that JSON loggers write.
-
-    Applications add fields of their own, such as `request_id`, and `logging` allows a name once.
-    """
-    # What the application made of the log must not end a call, whose change may have been made.
-    with suppress(Exception):
-        fields: dict[str, object] = {
-            "arize_host": call.driver.transport.host,
-            "arize_client": call.options.name,
-            "arize_operation": call.operation,
-            "arize_method": call.exchange.request.method,
-            "arize_path": call.exchange.request.path,
-            "arize_seconds": seconds,
-        }
-        if outcome is not None:
-            if isinstance(outcome, Response):
-                request_id = outcome.header("X-Request-Id")
-            else:
-                request_id = outcome.request_id
-            # As text: the query of a request, which a record would keep, may have an address.
-            args = str(call.exchange.request), *args, request_id
-            message = f"%s: {message} (request id %s)"
-            fields["arize_attempt"] = call.exchange.attempts
-            fields["arize_status"] = getattr(outcome, "status", None)
-            fields["arize_request_id"] = request_id
-        logger.log(level, message, *args, extra=fields)
 
 
 def _in_log(failure: errors.RolesError) -> str:

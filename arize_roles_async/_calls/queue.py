@@ -77,11 +77,6 @@ class Queue:
         self.waiting: list[Waiter] = []
         """Sorted by turn."""
 
-    @property
-    def is_limited(self) -> bool:
-        """The queue is blocked by the rate limit and not by the number of slots."""
-        return self.pace.limited and self._slots.free > 0
-
     def enter(self) -> bool:
         """Let a request go, unless it has to wait; `exit` follows for each that went."""
         if not self._slots.free or self._slots.queues or self.pace.limited:

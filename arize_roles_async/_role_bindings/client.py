@@ -11,7 +11,7 @@ from typing import Final
 from msgspec import UNSET, UnsetType
 
 from arize_roles_async._calls.call import FindOutcome
-from arize_roles_async._calls.client import BaseClient, may_be_since
+from arize_roles_async._calls.client import BaseClient
 from arize_roles_async._calls.driver import DrivenCall
 from arize_roles_async._calls.notices import pre_release
 from arize_roles_async._calls.paging import Asynchronous
@@ -201,7 +201,7 @@ class BaseRoleBindingsClient(BaseClient[object], RoleBindingsClient):
         found = await self._find(call, new)
         if found is None:
             return UNSET
-        is_new = adopts or may_be_since(call, found.created_at)
+        is_new = adopts or call.may_be_since(found.created_at)
         has_role = is_same_id(found.role_id, new.role_id)
         if is_new and (adopts or has_role or found.updated_at > found.created_at):
             return found
@@ -225,7 +225,7 @@ class BaseRoleBindingsClient(BaseClient[object], RoleBindingsClient):
         if is_same_id(binding.role_id, role_id) or (adopts and is_answered):
             return binding
         # If somebody changed it since, this call may have changed it first.
-        if step.all_refused and not may_be_since(call, binding.updated_at):
+        if step.all_refused and not call.may_be_since(binding.updated_at):
             raise step.failure
         return UNSET
 

@@ -3,13 +3,13 @@
 The methods check their arguments and run each call with a driver.
 """
 
-import functools
+from functools import partial
 from typing import overload
 
 from msgspec import UNSET, UnsetType
 
 from arize_roles_async._calls.call import FindOutcome
-from arize_roles_async._calls.client import BaseClient, may_be_since
+from arize_roles_async._calls.client import BaseClient
 from arize_roles_async._calls.driver import DrivenCall
 from arize_roles_async._calls.notices import pre_release
 from arize_roles_async._roles.lookup import NameLookup
@@ -64,7 +64,7 @@ class BaseRolesClient(BaseClient[NameLookup], RolesClient):
             description=UNSET if description is None else description,
         )
         with self._begin("create") as call:
-            find = functools.partial(self._find_created, call, new)
+            find = partial(self._find_created, call, new)
             role = await call.change(ROLES, Role, new, find)
             call.lookup.learn([role])
             return role
@@ -105,7 +105,7 @@ class BaseRolesClient(BaseClient[NameLookup], RolesClient):
         )
         with self._begin("update") as call:
             found_id = (await self._find(call, target)).id if is_name else target
-            find = functools.partial(self._find_updated, call, found_id, changes)
+            find = partial(self._find_updated, call, found_id, changes)
             updated = await call.change(ROLES, Role, changes, find, found_id)
             call.lookup.learn([updated])
             return updated
@@ -138,7 +138,7 @@ class BaseRolesClient(BaseClient[NameLookup], RolesClient):
     async def _find(self, call: DrivenCall[NameLookup], name: str) -> Role:
         if not call.keys:
             await call.ask_key()
-        fetch, get = functools.partial(self._fetch, call), functools.partial(self._get, call)
+        fetch, get = partial(self._fetch, call), partial(self._get, call)
         return await call.lookup.find(name, call, fetch, get)
 
     # These read the account again to find out whether a change was made, after the failure of its
@@ -154,7 +154,7 @@ class BaseRolesClient(BaseClient[NameLookup], RolesClient):
             # If it was taken and nobody has it any longer, this call may have made that role.
             in_doubt = isinstance(failure, errors.ConflictError)
         else:
-            is_new = not found.is_predefined and may_be_since(call, found.created_at)
+            is_new = not found.is_predefined and call.may_be_since(found.created_at)
             is_as_asked = _matches(found, new) or found.updated_at > found.created_at
             if is_new and is_as_asked and found.name == new.name:
                 return found
@@ -171,7 +171,7 @@ class BaseRolesClient(BaseClient[NameLookup], RolesClient):
     async def _find_similar(self, call: DrivenCall[NameLookup], name: str) -> Role | None:
         """Return the role with a name, or with one that differs by case and outer spaces."""
         similar: Role | None = None
-        async for role in RolePages(functools.partial(self._fetch, call)):
+        async for role in RolePages(partial(self._fetch, call)):
             if role.name == name:
                 return role
             if is_same_name(role.name, name):
@@ -188,7 +188,7 @@ class BaseRolesClient(BaseClient[NameLookup], RolesClient):
             return role
         is_taken = changes.name is not UNSET and not is_same_name(changes.name, role.name)
         # If somebody changed it since, this call may have changed it first.
-        is_untouched = not may_be_since(call, role.updated_at)
+        is_untouched = not call.may_be_since(role.updated_at)
         is_conflict = is_taken and isinstance(step.failure, errors.ConflictError)
         if is_conflict or (step.all_refused and is_untouched):
             raise step.failure

@@ -94,10 +94,12 @@ def permissions_flaw(permissions: object) -> str | None:
         return "must hold at least one permission"
     each = cast("tuple[object, ...]", permissions)
     refused = [p for p in each if not (isinstance(p, Permission) or _can_be_sent(p))]
+    if not refused:
+        return None
     named = [_refused_permission(p) for p in refused[:_MAX_NAMED]]
     if more := len(refused) - len(named):
         named.append(f"and {more} more")
-    return "; ".join(named) or None
+    return "; ".join(named)
 
 
 def _can_be_sent(permission: object) -> bool:

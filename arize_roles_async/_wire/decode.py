@@ -52,11 +52,12 @@ def decode_item(
     """Return the item in an answer, in which each of these fields is as asked for."""
     item = decode(model, request, response)
     for field, value in asked.items():
-        # The service leaves out some descriptions, and permissions that a key may not read.
-        if getattr(item, field) == value or field == "description" or not isinstance(value, str):
-            continue
         found = getattr(item, field)
-        if not (is_same_name(found, value) if field == "name" else is_same_id(found, value)):
+        # The service leaves out some descriptions, and permissions that a key may not read.
+        if found == value or field == "description" or not isinstance(value, str):
+            continue
+        is_same = is_same_name if field == "name" else is_same_id
+        if not is_same(found, value):
             why = f"it holds another {field} than was asked for"
             raise invalid_response(request, response, why)
     return item
