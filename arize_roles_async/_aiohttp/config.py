@@ -15,7 +15,7 @@ from typing import Any, Final, cast
 from urllib.parse import SplitResult, urlsplit
 
 from arize_roles_async._calls.api_key import ApiKey, KeySource
-from arize_roles_async._calls.notices import warned
+from arize_roles_async._clients.notices import warned
 from arize_roles_async._values.errors import ConfigurationError, InsecureWarning
 from arize_roles_async._values.options import check_type
 from arize_roles_async._version import __version__

@@ -8,9 +8,9 @@ from typing import Any, Final, TypeVar, overload
 import attr
 from msgspec import UNSET, UnsetType
 
-from arize_roles_async._calls.client import one_call
-from arize_roles_async._calls.notices import pre_release
-from arize_roles_async._calls.paging import Pages
+from arize_roles_async._clients.client import one_call
+from arize_roles_async._clients.notices import pre_release
+from arize_roles_async._clients.paging import Pages
 from arize_roles_async._directory.models import NamedBinding, NamedBindings
 from arize_roles_async._directory.protocol import Directory
 from arize_roles_async._directory.requests import in_space_flaw

@@ -13,10 +13,10 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from arize_roles_async._calls.call import Collection
-from arize_roles_async._calls.client import BaseClient
 from arize_roles_async._calls.driver import DrivenCall
-from arize_roles_async._calls.notices import pre_release
-from arize_roles_async._calls.paging import Pages
+from arize_roles_async._clients.client import BaseClient
+from arize_roles_async._clients.notices import pre_release
+from arize_roles_async._clients.paging import Pages
 from arize_roles_async._directory import models
 from arize_roles_async._directory.models import ListProjectsResponse, Project, Space, User
 from arize_roles_async._directory.protocol import Directory

@@ -4,7 +4,7 @@ from typing import Protocol, runtime_checkable
 
 from msgspec import UNSET
 
-from arize_roles_async._calls.protocol import Client
+from arize_roles_async._clients.protocol import Client
 from arize_roles_async._directory.models import Project, Space, User
 from arize_roles_async._directory.requests import ProjectPages, SpacePages, UserPages
 from arize_roles_async._values.requests import Text

@@ -7,7 +7,7 @@ from typing import Final, Literal
 from msgspec import UNSET, UnsetType
 
 from arize_roles_async._calls.call import Collection
-from arize_roles_async._calls.paging import Pages
+from arize_roles_async._clients.paging import Pages
 from arize_roles_async._directory import models
 from arize_roles_async._values import requests as rules
 

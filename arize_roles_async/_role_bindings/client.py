@@ -11,10 +11,10 @@ from typing import Final
 from msgspec import UNSET, UnsetType
 
 from arize_roles_async._calls.call import FindOutcome
-from arize_roles_async._calls.client import BaseClient
 from arize_roles_async._calls.driver import DrivenCall
-from arize_roles_async._calls.notices import pre_release
-from arize_roles_async._calls.paging import Asynchronous
+from arize_roles_async._clients.client import BaseClient
+from arize_roles_async._clients.notices import pre_release
+from arize_roles_async._clients.paging import Asynchronous
 from arize_roles_async._role_bindings.models import (
     ListRoleBindingsResponse,
     ResourceTypeArgument,

@@ -5,7 +5,7 @@ from typing import Protocol, runtime_checkable
 
 from msgspec import UNSET
 
-from arize_roles_async._calls.protocol import Client
+from arize_roles_async._clients.protocol import Client
 from arize_roles_async._role_bindings.models import ResourceTypeArgument, RoleBinding
 from arize_roles_async._role_bindings.requests import RoleBindingPages
 from arize_roles_async._values.requests import Text

@@ -5,7 +5,7 @@ from typing import Final, Literal, get_args
 from msgspec import UNSET, UnsetType
 
 from arize_roles_async._calls.call import Collection
-from arize_roles_async._calls.paging import Pages
+from arize_roles_async._clients.paging import Pages
 from arize_roles_async._role_bindings.models import ListRoleBindingsResponse, RoleBinding
 from arize_roles_async._values.requests import ID_KINDS, IdRequest, PageRequest, check, id_flaw
 from arize_roles_async._values.text import nearest, quoted, type_name

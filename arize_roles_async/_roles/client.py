@@ -9,9 +9,9 @@ from typing import overload
 from msgspec import UNSET, UnsetType
 
 from arize_roles_async._calls.call import FindOutcome
-from arize_roles_async._calls.client import BaseClient
 from arize_roles_async._calls.driver import DrivenCall
-from arize_roles_async._calls.notices import pre_release
+from arize_roles_async._clients.client import BaseClient
+from arize_roles_async._clients.notices import pre_release
 from arize_roles_async._roles.lookup import NameLookup
 from arize_roles_async._roles.models import ListRolesResponse, Role
 from arize_roles_async._roles.protocol import RolesClient

@@ -18,8 +18,8 @@ from itertools import islice
 from typing import Final
 
 from arize_roles_async._calls.driver import DrivenCall
-from arize_roles_async._calls.paging import Walk
 from arize_roles_async._calls.transport import Event
+from arize_roles_async._clients.paging import Walk
 from arize_roles_async._roles.models import ListRolesResponse, Role
 from arize_roles_async._roles.requests import NO_SUCH_ROLE, ROLES, ListRoles
 from arize_roles_async._values.errors import NotFoundError, RolesError, StatusError

@@ -4,7 +4,7 @@ from typing import Protocol, overload, runtime_checkable
 
 from msgspec import UNSET, UnsetType
 
-from arize_roles_async._calls.protocol import Client
+from arize_roles_async._clients.protocol import Client
 from arize_roles_async._roles.models import Role
 from arize_roles_async._roles.requests import RolePages
 from arize_roles_async._values.permissions import PermissionsArgument

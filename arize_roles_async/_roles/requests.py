@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from arize_roles_async._calls.call import Collection
-from arize_roles_async._calls.paging import Pages
+from arize_roles_async._clients.paging import Pages
 from arize_roles_async._roles.models import ListRolesResponse, Role
 from arize_roles_async._values import requests as rules
 from arize_roles_async._values.base_errors import validation_error

@@ -8,7 +8,7 @@ from typing import Any, Final
 import attr
 
 from arize_roles_async import RolesClient, RolesError, __version__
-from arize_roles_async._calls.client import one_call
+from arize_roles_async._clients.client import one_call
 from arize_roles_async._values import errors
 from arize_roles_async._values.options import RetryPolicy
 from arize_roles_async._values.requests import check

@@ -19,7 +19,7 @@ from arize_roles_async import (
     UnknownPermission,
     ValidationError,
 )
-from arize_roles_async._calls.paging import Pages
+from arize_roles_async._clients.paging import Pages
 from arize_roles_async._roles.requests import (
     description_flaw,
     filter_flaw,

@@ -16,7 +16,7 @@ import pytest
 
 from arize_roles_async import AiohttpRolesClient, ConfigurationError, InsecureWarning
 from arize_roles_async._aiohttp.config import Config
-from arize_roles_async._calls import notices
+from arize_roles_async._clients import notices
 from arize_roles_fake import FakeRolesClient
 
 PROXY_RULE = "must be an http:// or https:// URL with a host and no path or query"

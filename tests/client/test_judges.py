@@ -18,8 +18,8 @@ from arize_roles_async import ConflictError, OutcomeUnknownError
 from arize_roles_async._aiohttp.transport import Attempt, UsedConnection
 from arize_roles_async._asyncio import TimedEvent
 from arize_roles_async._calls.call import Call
-from arize_roles_async._calls.client import Parts
 from arize_roles_async._calls.queue import Queue
+from arize_roles_async._clients.client import Parts
 from arize_roles_async._role_bindings.client import BaseRoleBindingsClient as Bindings
 from arize_roles_async._values import requests as rules
 from tests.support.sizes import sized

@@ -8,7 +8,7 @@ from unittest.mock import Mock
 import pytest
 
 from arize_roles_async import AlphaWarning, BetaWarning, as_code
-from arize_roles_async._calls import notices
+from arize_roles_async._clients import notices
 from arize_roles_async._roles.client import alpha
 from arize_roles_fake import FakeRolesClient
 from tests.support.processes import clean_environment, ran

@@ -33,7 +33,7 @@ import anyio
 import attrs
 
 from arize_roles_async import RolesError
-from arize_roles_async._calls.paging import Pages
+from arize_roles_async._clients.paging import Pages
 from arize_roles_fake import Assumptions
 from arize_roles_fake.contract import DirectoryContract, RoleBindingsContract, RolesContract
 from tests.contract.planted import PLANTED

@@ -12,7 +12,7 @@ from tests.support.processes import ROOT, ran
 pytestmark = pytest.mark.usefixtures("unmeasured")
 
 CLIENT = ROOT / "arize_roles_async"
-SHARED = [*CLIENT.glob("_wire/*.py"), *CLIENT.glob("_calls/*.py")]
+SHARED = [each for room in ("_wire", "_calls", "_clients") for each in CLIENT.glob(f"{room}/*.py")]
 
 
 @pytest.mark.parametrize("module", SHARED, ids=[module.stem for module in SHARED])

@@ -13,8 +13,8 @@ from msgspec import UNSET, UnsetType
 from arize_roles_async._calls.api_key import ApiKey, KeySource
 from arize_roles_async._calls.call import Collection, TimeLimit, retry_delay
 from arize_roles_async._calls.driver import DrivenCall, Shared
-from arize_roles_async._calls.protocol import Client
 from arize_roles_async._calls.queue import BACKGROUND
+from arize_roles_async._clients.protocol import Client
 from arize_roles_async._values import errors
 from arize_roles_async._values.options import Options, RetryPolicy, Timeouts, check_seconds
 from arize_roles_async._wire.secrets import takes_secrets
