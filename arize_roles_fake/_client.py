@@ -235,8 +235,8 @@ class AccountTransport(Transport):
             )
 
     async def ask_key(self, source: KeySource, call: Call) -> Secret[str]:
-        if source.fixed is not None:
-            return source.fixed
+        if source.fixed:
+            return source.fixed[0]
         # The account's time is real meanwhile, since the function may wait for something else.
         limit = anyio.move_on_after(call.deadline - self.now())
         with waiting_in_real_time(self._clock), limit:

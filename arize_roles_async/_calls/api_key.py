@@ -29,11 +29,11 @@ class KeySource:
 
     def __init__(self, api_key: ApiKey) -> None:
         self._source = Secret(api_key)
-        self.fixed: Secret[str] | None = None
-        """The key, if it is fixed."""
+        self.fixed: tuple[Secret[str], ...] = ()
+        """The key, if it is fixed: with what a call begins."""
         if not callable(api_key):
             rule = "api_key must be a string or a function that returns one"
-            self.fixed = _checked(self._source, rule)
+            self.fixed = (_checked(self._source, rule),)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, KeySource) and self._identity() == other._identity()
@@ -43,8 +43,8 @@ class KeySource:
 
     def _identity(self) -> object:
         """Return the key, or the identity of the function, which may have any hash or none."""
-        if self.fixed is not None:
-            return self.fixed.reveal()
+        if self.fixed:
+            return self.fixed[0].reveal()
         function = self._source.reveal()
         if inspect.ismethod(function):
             return id(function.__self__), id(function.__func__)
@@ -56,8 +56,8 @@ class KeySource:
         Raises:
             ConfigurationError: The function raised, or did not return a key.
         """
-        if self.fixed is not None:
-            return self.fixed
+        if self.fixed:
+            return self.fixed[0]
         function = cast("Callable[[], object]", self._source.reveal())
         try:
             answer = Secret(function())

@@ -49,7 +49,8 @@ class _Doubt(IntEnum):
     show may be there."""
 
 
-# The statuses that the reference documents for a change that was made, and 200 for a create.
+# The statuses of an answer with a result; for a change, those that the reference documents, and 200
+# for a create.
 _DOCUMENTED: Final = {"GET": SUCCESS, "POST": {200, 201}, "PATCH": {200}, "DELETE": {204}}
 _RETRIED: Final = frozenset({429, 502, 503, 504})
 _RETRIED_READS: Final = _RETRIED | {500}
@@ -225,22 +226,21 @@ class Call(msgspec.Struct, eq=False):
         """
         if isinstance(outcome, errors.RolesError):
             return self.fail(outcome, now)
-        exchange, response = self.exchange, outcome
-        request, status = exchange.request, response.status
+        request, status = self.exchange.request, outcome.status
         if status not in SUCCESS:
-            failure = status_error(request, response, self.collection.hint(request, status))
+            failure = status_error(request, outcome, self.collection.hint(request, status))
             if failure.from_service:
-                self._note_time(response, now)
+                self._note_time(outcome, now)
             return cast("_T", self._receive_refusal(failure, now))
         if status not in _DOCUMENTED[request.method]:
             why = "it is not a documented answer to a change"
-            return self.fail(invalid_response(request, response, why), now)
+            return self.fail(invalid_response(request, outcome, why), now)
         try:
-            result = decode(request, response)
+            result = decode(request, outcome)
         except errors.InvalidResponseError as error:
             return self.fail(error, now)
-        if not exchange.is_change:
-            self._note_time(response, now)
+        if not self.exchange.is_change:
+            self._note_time(outcome, now)
         return result
 
     def _note_time(self, response: Response, now: float) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 
 import msgspec
 from msgspec import UNSET, UnsetType
+from msgspec.structs import asdict, replace
 
 from arize_roles_async._calls.api_key import KeySource
 from arize_roles_async._calls.call import (
@@ -94,7 +95,7 @@ class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
 
         An answer that shows another item is none to this change: see `send` for what follows.
         """
-        asked = msgspec.structs.asdict(record)
+        asked = asdict(record)
         if item_id is not None:
             asked["id"] = item_id
         decode = partial(decode_item, model, asked)
@@ -166,7 +167,7 @@ class DrivenCall(Call, Generic[_L_co], eq=False, kw_only=True):
                 return await self._outcome(step, find_outcome(step))
             queued_at = await self._wait_to_retry(step, outcome, started, now)
             retries = {"sdk-retry-count": str(exchange.attempts)}
-            request = msgspec.structs.replace(request, headers=retries)
+            request = replace(request, headers=retries)
 
     async def _ask_key_in_time(self, pace: Pace) -> bool:
         """Ask for the key; return False if a hold began meanwhile: the call must queue again."""
@@ -355,7 +356,7 @@ class Driver(Generic[_L_co]):
         self.slots: Slots = slots
         self.queue: Queue = Queue(slots, Pace())
         self.key_source: KeySource = source
-        self._key = source.fixed
+        self._key = source.fixed[0] if source.fixed else None
         """The key that was sent last, to which the names belong."""
         self._new_lookup = new_lookup
         self.lookup: _L_co = new_lookup()

@@ -79,9 +79,10 @@ class Queue:
 
     def enter(self) -> bool:
         """Let a request go, unless it has to wait; `exit` follows for each that went."""
-        if not self._slots.free or self._slots.queues or self.pace.limited:
+        slots = self._slots
+        if not slots.free or slots.queues or self.pace.limited:
             return False
-        self._slots.free -= 1
+        slots.free -= 1
         return True
 
     def exit(self) -> None:

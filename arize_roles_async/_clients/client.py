@@ -23,7 +23,6 @@ _L_co = TypeVar("_L_co", covariant=True)
 _T = TypeVar("_T")
 _ClientT = TypeVar("_ClientT", bound="BaseClient[object]")
 
-
 _FAILED, _LIMITED = 20, 3
 """The weights of an attempt that fails, and of one that a rate limit refuses: three of the former
 or 20 of the latter end a change, if the client's policy has three."""
@@ -110,7 +109,6 @@ class BaseClient(Client, Generic[_L_co]):
             retry=RetryPolicy() if retry is None else retry,
         )
         self._shared = shared
-        self._key_source = source
         self._driver = shared.driver(source)
 
     @takes_secrets
@@ -132,8 +130,7 @@ class BaseClient(Client, Generic[_L_co]):
         options |= {option: value for option, value in given.items() if value is not UNSET}
         other._options = Options(**options)  # noqa: SLF001 - of a copy
         if api_key is not UNSET:
-            other._key_source = KeySource(api_key)  # noqa: SLF001 - of a copy
-            other._driver = self._shared.driver(other._key_source)  # noqa: SLF001 - of a copy
+            other._driver = self._shared.driver(KeySource(api_key))  # noqa: SLF001 - of a copy
         return other
 
     def _copy_as(self, kind: type[_ClientT]) -> _ClientT:
@@ -174,14 +171,14 @@ class BaseClient(Client, Generic[_L_co]):
         # A part of a call under way may begin although the client is closing.
         if whole is None or whole.driver.transport is not transport:
             driver.check_state()
-        now, key, total = transport.now(), driver.key_source.fixed, options.timeouts.total
+        now, total = transport.now(), options.timeouts.total
         call = DrivenCall(
             collection or self._collection,
             operation,
             options,
             now,
             next(driver.slots.turns) + BACKGROUND * options.background,
-            () if key is None else (key,),
+            driver.key_source.fixed,
             math.inf if total is None else now + total,
             driver=driver,
             lookup=driver.lookup,

@@ -7,7 +7,7 @@ from msgspec import UNSET, UnsetType
 from arize_roles_async._calls.call import Collection
 from arize_roles_async._clients.paging import Pages
 from arize_roles_async._role_bindings.models import ListRoleBindingsResponse, RoleBinding
-from arize_roles_async._values.requests import ID_KINDS, IdRequest, PageRequest, check, id_flaw
+from arize_roles_async._values import requests as rules
 from arize_roles_async._values.text import nearest, quoted, type_name
 
 BindingOperation = Literal[
@@ -23,7 +23,7 @@ ROLE_BINDINGS: Final = Collection(
     path="/v2/role-bindings", operations=get_args(BindingOperation), id_argument="binding_id"
 )
 
-RESOURCE_KINDS: Final = {"SPACE": ID_KINDS["space"], "PROJECT": ID_KINDS["project"]}
+RESOURCE_KINDS: Final = {"SPACE": rules.ID_KINDS["space"], "PROJECT": rules.ID_KINDS["project"]}
 """The kinds that the ID of a resource may say, by the type of the resource."""
 
 
@@ -40,11 +40,11 @@ def resource_type_flaw(resource_type: object) -> str | None:
 def resource_id_flaw(resource_id: object, resource_type: object) -> str | None:
     """Return what is wrong with the ID of a resource of a type, or None."""
     if isinstance(resource_type, str) and resource_type in RESOURCE_KINDS:
-        return id_flaw(resource_id, resource_type.lower())
-    return id_flaw(resource_id, "space or project")
+        return rules.id_flaw(resource_id, resource_type.lower())
+    return rules.id_flaw(resource_id, "space or project")
 
 
-class Target(IdRequest, frozen=True, kw_only=True):
+class Target(rules.IdRequest, frozen=True, kw_only=True):
     """A user and a resource, on which the user has at most one binding."""
 
     user_id: str
@@ -52,7 +52,7 @@ class Target(IdRequest, frozen=True, kw_only=True):
     resource_id: str
 
     def __post_init__(self) -> None:
-        check(*self._target_flaws())
+        rules.check(*self._target_flaws())
 
     def _target_flaws(self) -> tuple[tuple[str, str | None], ...]:
         """Return what is wrong with each of its fields, for `check`."""
@@ -69,19 +69,19 @@ class CreateRoleBinding(Target, frozen=True, kw_only=True):
     role_id: str
 
     def __post_init__(self) -> None:
-        check(self._id_flaw("role_id"), *self._target_flaws())
+        rules.check(self._id_flaw("role_id"), *self._target_flaws())
 
 
-class UpdateRoleBinding(IdRequest, frozen=True, kw_only=True):
+class UpdateRoleBinding(rules.IdRequest, frozen=True, kw_only=True):
     """The role that a binding gets; its field is the body's."""
 
     role_id: str
 
     def __post_init__(self) -> None:
-        check(self._id_flaw("role_id"))
+        rules.check(self._id_flaw("role_id"))
 
 
-class ListRoleBindings(PageRequest, frozen=True, kw_only=True):
+class ListRoleBindings(rules.PageRequest, frozen=True, kw_only=True):
     """One page of role bindings to list."""
 
     resource_type: str
@@ -89,7 +89,8 @@ class ListRoleBindings(PageRequest, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         kind = ("resource_type", resource_type_flaw(self.resource_type))
-        self._check(kind, self._id_flaw("user_id", is_optional=True))
+        user = rules.flaw_if_given(lambda _: self._id_flaw("user_id")[1], self.user_id)
+        self._check(kind, ("user_id", user))
 
 
 class RoleBindingPages(Pages[ListRoleBindings, ListRoleBindingsResponse, RoleBinding]):

@@ -155,11 +155,10 @@ class IdRequest(msgspec.Struct, frozen=True, kw_only=True):
     _takes_any_kind: ClassVar[bool] = False
     """Whether an ID may be of another kind; the service takes those, and finds nothing by them."""
 
-    def _id_flaw(self, field: str, *, is_optional: bool = False) -> tuple[str, str | None]:
+    def _id_flaw(self, field: str) -> tuple[str, str | None]:
         """Return what is wrong with the ID in a field, for `check`."""
         of = None if self._takes_any_kind else field.removesuffix("_id")
-        rule, value = functools.partial(id_flaw, of=of), getattr(self, field)
-        return field, flaw_if_given(rule, value) if is_optional else rule(value)
+        return field, id_flaw(getattr(self, field), of)
 
 
 class PageRequest(IdRequest, frozen=True, kw_only=True):

@@ -61,7 +61,7 @@ VALUES: dict[str, Callable[[int], str]] = {
 
 def setting(config: Config, argument: str) -> object:
     if argument in {"api_key", "proxy"}:
-        secret = config.proxy if argument == "proxy" else config.key_source.fixed
+        secret = config.proxy if argument == "proxy" else config.key_source.fixed[0]
         return None if secret is None else secret.reveal()
     return getattr(config, "base_url" if argument == "region" else argument)
 
