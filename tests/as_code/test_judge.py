@@ -110,7 +110,7 @@ FAULTS: Final[dict[str, tuple[str, Callable[..., Any], str]]] = {
 def test_planted(monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
     """It finds each fault within 130 cases."""
     place, planted, wrong = FAULTS[fault]
-    package = "_calls" if place.startswith("client.") else "as_code"
+    package = "_clients" if place.startswith("client.") else "as_code"
     above, _, name = f"arize_roles_async.{package}.{place}".rpartition(".")
     owner = resolve_name(above)
     real = getattr(owner, name)
