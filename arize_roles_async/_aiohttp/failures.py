@@ -57,14 +57,14 @@ class Failures:
                 return self._timeout(request, call, limit.phase)
             # aiohttp cancels what it waits for when a session is closed: a resolver, a connection.
             if limit.is_cancelled(session_closed=session_closed):
-                return _with_frames_before_socket(error, handled)
+                return _with_frames_of_middlewares(error, handled)
             closed = aiohttp.ClientConnectionError("the session was closed")
             return self._translated(request, closed, call, session_closed=session_closed)
         if not isinstance(error, Exception):
-            return _with_frames_before_socket(error, handled)
+            return _with_frames_of_middlewares(error, handled)
         failure = self._translated(request, error, call, session_closed=session_closed)
         safe = redacted_cause(error, *call.keys)
-        failure.__cause__ = _with_frames_before_socket(safe, handled)
+        failure.__cause__ = _with_frames_of_middlewares(safe, handled)
         return failure
 
     def _translated(
@@ -151,7 +151,7 @@ def _tls_error(failure: BaseException | None) -> ssl.SSLError | None:
     return found
 
 
-def _with_frames_before_socket(
+def _with_frames_of_middlewares(
     error: BaseException, handled: BaseException | None
 ) -> BaseException:
     """Return an error after removing the frames that may have the key from its traceback.

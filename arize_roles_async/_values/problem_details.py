@@ -1,4 +1,4 @@
-"""The body of a failure; apart from `errors`, since most programs meet none."""
+"""The body of a failure, kept apart because most programs need none of it."""
 
 from collections.abc import Mapping
 

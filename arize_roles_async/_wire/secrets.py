@@ -47,9 +47,10 @@ def linked(error: BaseException, handled: BaseException | None = None) -> Iterab
 
 
 def without_frames(error: _E, handled: BaseException | None) -> _E:
-    """Return an error after removing the frames, which may have a secret, of all that it hangs on.
+    """Return an error after removing its frames and those of what it hangs on.
 
-    Debuggers and reporters show the variables of frames. What the caller handled keeps its own.
+    Debuggers and reporters show the variables of frames, of which one may be a secret. What the
+    caller handled keeps its frames.
     """
     for link in linked(error, handled):
         link.__traceback__ = None
