@@ -373,23 +373,27 @@ def test_standard_input(
 class TestWho:
     @pytest.fixture
     def bound(self, shell: Shell) -> Shell:
-        """Return a shell on an account with three role bindings."""
+        """Return a shell on an account with five role bindings, which are in no order."""
         shell.account.add_role("Data Analyst")
-        shell.account.bind("Data Analyst", user="ada@example.com", resource="Space:ML")
-        shell.account.bind("Same", user="eve@example.com", resource="Space:ML")
-        shell.account.bind("Same", user="ada@example.com", resource="Project:ML/churn")
+        shell.account.bind("Data Analyst", user="eve@example.com", resource="Space:ML")
+        for place in ("Space:Ops", "Project:Ops/churn", "Space:ML", "Project:ML/zoo"):
+            shell.account.bind("Same", user="ada@example.com", resource=place)
         return shell
 
     def test_text(self, bound: Shell) -> None:
-        """It prints a line for each role binding that matches, in columns."""
-        churn = "ada@example.com  Same{}  project 'churn' in space 'ML'\n"
+        """It prints a line for each role binding that matches, in columns, by place and user."""
         lines = {
             "": (
-                "ada@example.com  Data Analyst  space 'ML'\n"
-                f"eve@example.com  Same          space 'ML'\n{churn.format(' ' * 8)}"
+                "ada@example.com  Same          space 'ML'\n"
+                "eve@example.com  Data Analyst  space 'ML'\n"
+                "ada@example.com  Same          space 'Ops'\n"
+                "ada@example.com  Same          project 'zoo' in space 'ML'\n"
+                "ada@example.com  Same          project 'churn' in space 'Ops'\n"
             ),
-            "--role Same --space ML": "eve@example.com  Same  space 'ML'\n",
-            "--project churn --in-space ML": churn.format(""),
+            "--role Same --space ML": "ada@example.com  Same  space 'ML'\n",
+            "--project churn --in-space Ops": (
+                "ada@example.com  Same  project 'churn' in space 'Ops'\n"
+            ),
             "--project churn --user eve@example.com": "\n",
         }
         for options, shown in lines.items():

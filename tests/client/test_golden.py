@@ -294,11 +294,12 @@ class TestAnswers:
 
 
 def test_shown() -> None:
-    """Times are shown in ISO form, and a user's role without a name by its type."""
+    """Times are shown in ISO form, and a user's role by its name, or else by its type."""
     user = User(id="a", created_at=datetime(2026, 11, 24, tzinfo=UTC))
     assert repr(user).endswith("is_developer=None, created_at=2026-11-24T00:00:00+00:00)")
     assert repr(User(id="a")).endswith("created_at=None)")
     assert str(AccountRole(type="PREDEFINED")) == "PREDEFINED"
+    assert str(AccountRole(type="PREDEFINED", name="ADMIN")) == "ADMIN"
 
 
 def test_fake() -> None:

@@ -108,7 +108,7 @@ class TestLog:
             "GET /v2/roles waited 2.000 s in the queue",
             "GET /v2/roles: 200 on attempt 2 after 1250.0 ms (request id fake-2)",
         ]
-        assert [vars(record)["arize_seconds"] for record in debug] == [1.25, 2.0, 2.0, 1.25]
+        assert [vars(each)["arize_seconds"] for each in log.records] == [1.25, 2.0, 1.25, 2.0, 1.25]
 
 
 ATTRIBUTES: Final = ("host", "client", "operation", "method", "path", "seconds", "attempt")

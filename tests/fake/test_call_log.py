@@ -74,6 +74,19 @@ def test_anything(
 
 
 @pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        (b"[" * 900 + b"]" * 900, f"body={'[' * 50}[...]{']' * 50}"),
+        (b'{"name": "%s"}' % (b"x" * 700), f"name='{'x' * 593}…"),
+    ],
+)
+def test_cut(body: bytes, shown: str, account: FakeAccount) -> None:
+    """A body is printed to a depth of 50 and a length of 600."""
+    ask(account, "POST /v2/roles", body, key="")
+    assert str(account.calls[0]) == f"create({shown}) -> 401 Authentication required"
+
+
+@pytest.mark.parametrize(
     ("count", "attempt"),
     [("9" * 9, 10**9), *((text, 1) for text in ("-1", "x", "1" * 10, "9" * 5000, "²", ""))],
 )
