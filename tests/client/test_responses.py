@@ -85,6 +85,13 @@ class TestData:
         for text in (json.dumps(data), json.dumps(data).encode()):
             assert model.from_json(text) == model.from_dict(data) == model
 
+    @pytest.mark.parametrize("model", models())
+    def test_fields(self, model: Any) -> None:  # noqa: ANN401 - a class
+        """The fields of every model are given by name, and nobody changes them."""
+        assert {field.kw_only for field in attrs.fields(model)} == {True}
+        with pytest.raises(attrs.exceptions.FrozenInstanceError):
+            example(model)[0].id = "b"
+
     def test_decoded(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """An answer of a newer service is decoded in one step, without the slow way."""
         monkeypatch.setitem(sys.modules, "arize_roles_async._values.convert", None)
