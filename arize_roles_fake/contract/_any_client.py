@@ -2,15 +2,15 @@
 
 # ruff: noqa: ANN401 - a client of any resource, and its items
 
-import functools
 import itertools
 import secrets
 import traceback
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from typing import Any, ClassVar
+from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
+from typing import Any, ClassVar, Final
 
 import anyio
 import anyio.to_thread
@@ -23,17 +23,27 @@ from arize_roles_async import (
     AuthenticationError,
     ClientStateError,
     ConfigurationError,
-    InvalidResponseError,
     OutcomeUnknownError,
     Permission,
+    RateLimitError,
     RetryPolicy,
-    RolesConnectionError,
     RolesError,
     RolesTimeoutError,
     StatusError,
+    Timeouts,
+    ValidationError,
 )
+from arize_roles_fake._account.account import FakeAccount
+from arize_roles_fake._client import FakeRolesClient
+from arize_roles_fake.contract._any_order import AnyOrder, Calls
 from arize_roles_fake.contract._suite import Call, Suite, rule, together, with_client
 from arize_roles_fake.pytest_plugin import NOT_RUN
+
+_CHANGES: Final = tuple(
+    f"{resource}{verb}"
+    for resource in ("", "role_bindings.")
+    for verb in ("create", "update", "delete")
+)
 
 
 class AnyClient(Suite):
@@ -57,63 +67,57 @@ class AnyClient(Suite):
         """Return calls for each way to change something, with their operations. Optional."""
         return ()
 
-    async def _changes(
-        self, clients: Iterator[Any]
-    ) -> AsyncIterator[tuple[Any, Sequence[Any], Sequence[Any]]]:
-        """Make changes, each with the next client; yield it, what is there, and what was before."""
-        client = next(clients)
-        yield client, await self._items(client), ()
+    @abstractmethod
+    def _of(self, roles: FakeRolesClient, /) -> Any:
+        """Return the client of this contract that a client of roles has."""
 
-    async def _finds(self, client: Any, there: Iterable[Any], before: Iterable[Any] = ()) -> None:
-        """Assert that a client finds exactly these items, by every way to these and others."""
+    @abstractmethod
+    async def _drawn(
+        self, client: Any, items: Any, ids: list[str], /
+    ) -> tuple[Calls, Calls, Calls]:
+        """Return calls that read, those that change something, and those of an account itself."""
+
+    async def _races(
+        self,
+        clients: tuple[Any, Any],  # noqa: ARG002
+        /,
+    ) -> AsyncIterator[tuple[Sequence[Call], Sequence[object]]]:
+        """Yield calls to make at the same moment, and the classes of their ends. Optional."""
+        return
+        yield
+
+    async def _finds(self, client: Any, item: Any) -> None:
+        """Assert that a client finds an item by every way, as it is."""
         __tracebackhide__ = True
-        there, ids = [*there], {each.id for each in (*there, *before)}
-        wanted: dict[str, tuple[Call, list[Any]]] = {}
-        for item in (*there, *before):
-            for read in self._reads(client, item):
-                found = wanted.setdefault(repr(read), (read, []))[1]
-                if item in there and item not in found:
-                    found.append(item)
-        for read, items in self._each(wanted.values()):
-            seen = [each for each in await _found(read) if each.id in ids]
-            assert Counter(seen) == Counter(items)
+        for read in self._each(self._reads(client, item)):
+            assert [each for each in await _found(read) if each.id == item.id] == [item]
 
     # What a client remembers
 
     @with_client
-    async def test_memory(self, client: Any) -> None:
-        """Each way to find an item shows each change at once, by whatever way it was made.
+    async def test_any_order(self, client: Any) -> None:
+        """Calls in any order end as the same ones of the fake, on an account that is equal.
 
-        So it is for copies, also in the background, and within `max_staleness` for other clients.
+        They are drawn by chance, the same in each run. Clients and their copies make them, with
+        options in turn, also two at the same moment, while the account changes or fails. Once the
+        client is closed, each of them is an error. Two key functions are two keys.
         """
+        items, key, blind = await self._items(client), self.other_key(), self.other_key(grants=())
+        accounts = self.accounts()
+        twin = self._of(FakeRolesClient(accounts[1]))
         async with self.open_client() as other:
-            copied = client.with_options(timeout=20.0, background=True, name="A")
-            # The client makes every second change, so that others act between two of its own.
-            changing = itertools.cycle((client, other, client, copied))
-            async for by, there, before in self._changes(changing):
-                clients = sorted((client, other, copied), key=lambda each: each is not by)
-                for number, each in enumerate(clients):
-                    if number == 1:
-                        await self.outlast_caches()
-                    await self._finds(each, there, before)
-
-    @with_client
-    async def test_memory_of_key(self, client: Any) -> None:
-        """What was read with a key is there for no other, also of a function, nor after `aclose`.
-
-        Two functions are two keys.
-        """
-        items = await self._items(client)
-        seeing, blind = self.other_key(), self.other_key(grants=())
-        async with self.open_client() as other:
-            for key in self._each((seeing, lambda: seeing)):
-                await self._finds(other.with_options(api_key=key), items)
-            for key in self._each((blind, lambda: blind)):
-                await self._finds(other.with_options(api_key=key), (), items)
-            await self._finds(other, items)
+            order = AnyOrder(accounts, (other, twin), [each.id for each in items])
+            tables = await self._drawn(client, items, order.ids)
+            order.copy(timeout=None)
+            order.copy(background=True, name="A")
+            for get_key in (lambda: key, lambda: blind, lambda: key):
+                order.copy(api_key=get_key)
+            outlast = self.outlast_caches if self.max_staleness else None
+            for _ in range(self.rounds):
+                await order.turn(*tables, outlast)
             await other.aclose()
-            reads = [read.found for each in items for read in self._reads(other, each)]
-            await self._all_raise(ClientStateError, reads)
+            made = [each.found for each in order.made]
+            await self._all_raise((ClientStateError, ValidationError), made)
 
     @with_client
     async def test_short_pages(self, client: Any) -> None:
@@ -129,19 +133,7 @@ class AnyClient(Suite):
 
         async with self.short_pages():
             pairs = zip(reads, before, strict=True)
-            await together(*[functools.partial(read_again, *each) for each in pairs])
-
-    @with_client
-    async def test_undecodable(self, client: Any) -> None:
-        """A read whose answers cannot be decoded is an error; afterwards it finds what is there."""
-        once = client.with_options(retry=RetryPolicy(attempts=1))
-        for item in await self._items(client):
-            await self._finds(once, [item])
-            await self.outlast_caches()
-            async with self.undecodable_answers():
-                reads = [read.found for read in self._reads(once, item)]
-                await self._all_raise((RolesConnectionError, InvalidResponseError), reads)
-            await self._finds(once, [item])
+            await together(*[partial(read_again, *each) for each in pairs])
 
     @with_client
     async def test_unknown_outcome(self, client: Any) -> None:
@@ -150,7 +142,7 @@ class AnyClient(Suite):
         Its call is made once, of as many attempts as the last `retry` of a copy says, and those
         that look first and afterwards. `UNSET` keeps the `retry`. Nothing is remembered of it.
         """
-        asked, key = 0, self.other_key()
+        asked, key, (account, _) = 0, self.other_key(), self.accounts()
 
         def get_key() -> str:
             nonlocal asked
@@ -166,10 +158,10 @@ class AnyClient(Suite):
             for item in await self._items(client):
                 for number in range(len(self._unsure(copied, item))):
                     retry, attempts = next(turns)
-                    copied = copied.with_options(retry=retry, name="A")
+                    copied = copied.with_options(retry=retry, name="A", background=True)
                     operation, call = self._unsure(copied, item)[number]
-                    await self._finds(copied, [item])
-                    async with self.lost_changes():
+                    await self._finds(copied, item)
+                    with _failing(account, *_CHANGES, failure="undecodable"):
                         asked = 0
                         with pytest.raises(OutcomeUnknownError) as caught:
                             await call()
@@ -179,7 +171,46 @@ class AnyClient(Suite):
                     assert isinstance(error.__cause__, RolesError)
                     await self.outlast_caches()
                     for each in (copied, other):
-                        await self._finds(each, [item])
+                        await self._finds(each, item)
+
+    @with_client
+    async def test_at_once(self, client: Any) -> None:
+        """Of changes at the same moment, each ends for itself, as if one of them were first."""
+        async with self.open_client() as other:
+            async for calls, expected in self._races((client, other)):
+                ends: list[object] = []
+
+                async def note_end(call: Call, ends: list[object] = ends) -> None:
+                    ends.append(await _kind_of_end(call))
+
+                await together(*[partial(note_end, each) for each in self._each(calls)])
+                assert Counter(ends) == Counter(expected)
+
+    @with_client
+    async def test_read_under_way(self, client: Any) -> None:
+        """A read that begins after a change shows it, although an older one is under way."""
+        account, _ = self.accounts()
+        for number in itertools.count():
+            item = (await self._items(client))[0]
+            deletes = [each for name, each in self._unsure(client, item) if name.endswith("delete")]
+            if not deletes or number == len(reads := self._reads(client, item)):
+                break
+            read, found = reads[number], list[Any]()
+            for _ in range(2):  # The second time, it may ask for the item by its ID.
+                assert item in await read.found()
+                await self.outlast_caches()
+            with account.block(account.calls[-1].operation) as blocked:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(_find, read, list[Any]())
+                    await blocked.reached(timeout=2.0)
+                    await deletes[0]()
+                    tasks.start_soon(_find, read, found)
+                    with suppress(TimeoutError):
+                        await blocked.reached(2, timeout=0.2)
+                    blocked.release()
+            assert item not in found
+            await self.outlast_caches()
+            await self._clean_up(client)
 
     @with_client
     async def test_cancel_call(self, client: Any) -> None:
@@ -203,15 +234,9 @@ class AnyClient(Suite):
                     found: list[Any] = []
                     scopes = anyio.CancelScope(), anyio.CancelScope()
 
-                    async def find(
-                        scope: anyio.CancelScope, read: Call = read, found: list[Any] = found
-                    ) -> None:
-                        with scope:
-                            found.extend(await _found(read))
-
                     async with anyio.create_task_group() as tasks:
                         for scope in scopes:
-                            tasks.start_soon(find, scope)
+                            tasks.start_soon(_find, read, found, scope)
                         scopes[cancelled].cancel()
                     assert item in found
 
@@ -272,6 +297,33 @@ class AnyClient(Suite):
                 await self._calls(copied)[number]()
             assert {*asked} == {name}
         await self._calls(client)[0]()
+
+    @with_client
+    async def test_limits_in_turn(self, client: Any) -> None:
+        """A number or None as `timeout` replaces the limit on the whole call, and no other."""
+        copied = client.with_options(timeout=Timeouts(read=0.02), retry=RetryPolicy(attempts=1))
+        account, _ = self.accounts()
+        with _failing(account, "any", failure="silent"):
+            for timeout in (UNSET, 20.0, None, UNSET):
+                copied = copied.with_options(timeout=timeout)
+                with pytest.raises(RolesTimeoutError) as caught:
+                    await self._calls(copied)[0]()
+                assert (caught.value.limit, caught.value.seconds) == ("read", 0.02)
+
+    @with_client
+    async def test_rate_limited(self, client: Any) -> None:
+        """A 429 is a `RateLimitError` with the seconds to wait; another key is not limited."""
+        key, (account, _) = self.other_key(), self.accounts()
+        for number, _ in enumerate(self._each(self._calls(client))):
+            # A client of its own, as a client waits with its next request after a 429.
+            async with self.open_client() as other:
+                limited = other.with_options(retry=RetryPolicy(attempts=1))
+                fails = _failing(account, "any", failure=429, retry_after=70)
+                with fails, pytest.raises(RateLimitError) as caught:
+                    await self._calls(limited)[number]()
+                assert (caught.value.status, caught.value.retry_after) == (429, 70.0)
+                another = self._calls(other.with_options(api_key=key))[number]
+                assert await _kind_of_end(another) is not RateLimitError
 
     # Keys that change; rules of a second valid key need `other_key`
 
@@ -403,6 +455,31 @@ class AnyClient(Suite):
             await together(*[get] * 5, close, come_late)
 
     @with_client
+    async def test_close_at_once(self, client: Any) -> None:
+        """In the grace of an `aclose`, another one closes at once, and so does a cancellation."""
+        del client
+        for cancels in self._each((False, True)):
+            async with self.open_client() as other:
+                copied = other.with_options(api_key=_never)
+
+                async def close(scope: anyio.CancelScope, other: Any = other) -> None:
+                    with scope:
+                        await other.aclose(grace=20.0)
+
+                scope = anyio.CancelScope()
+                with anyio.fail_after(2.0):
+                    async with anyio.create_task_group() as tasks:
+                        for call in self._calls(copied)[:2]:
+                            tasks.start_soon(self._all_raise, ClientStateError, [call])
+                        await _let_others_begin()
+                        tasks.start_soon(close, scope)
+                        await _let_others_begin()
+                        if cancels:
+                            scope.cancel()
+                        else:
+                            await other.aclose()
+
+    @with_client
     async def test_bad_grace(self, client: Any) -> None:
         """A grace is a number of seconds, 0 or more; any other leaves the client open."""
         graces: list[Any] = [-1, -0.5, float("nan"), float("inf"), True, None, "5"]
@@ -477,6 +554,36 @@ async def _found(read: Call) -> list[Any]:
         return await read.found()
     except StatusError:
         return []
+
+
+@contextmanager
+def _failing(account: FakeAccount, *operations: Any, **fault: Any) -> Generator[None]:
+    """Have every request of these operations fail in a block."""
+    for operation in operations:
+        account.fail(operation, times=None, **fault)
+    try:
+        yield
+    finally:
+        account.clear_faults()
+
+
+async def _kind_of_end(call: Call) -> object:
+    """Return the class of what a call returns or raises; of a truth value, the value."""
+    try:
+        end = await call()
+    except (RolesError, StopAsyncIteration) as error:
+        end = error
+    return end if isinstance(end, bool) else type(end)
+
+
+async def _find(read: Call, found: list[Any], scope: anyio.CancelScope | None = None) -> None:
+    with scope or nullcontext():
+        found += await _found(read)
+
+
+async def _never() -> str:
+    await anyio.sleep_forever()
+    return ""
 
 
 async def _let_others_begin() -> None:

@@ -1,6 +1,7 @@
 """The contract of `Directory`."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any, Final
@@ -16,7 +17,9 @@ from arize_roles_async import (
     Project,
     Space,
 )
+from arize_roles_fake._client import FakeRolesClient
 from arize_roles_fake.contract._any_client import PlacesSuite
+from arize_roles_fake.contract._any_order import Calls
 from arize_roles_fake.contract._suite import Call, walk, with_client
 
 # IDs of nothing: "User:0:none" and so on, in strict base64.
@@ -78,6 +81,33 @@ class DirectoryContract(PlacesSuite, is_contract=True):
             reads.append(Call(directory, "projects", in_space=item.space_id))
             reads.append(Call(directory, "get_project", project=name, in_space=item.space_id))
         return reads
+
+    def _of(self, roles: FakeRolesClient) -> Directory:
+        return roles.directory
+
+    async def _drawn(
+        self, _: Directory, items: Sequence[Any], __: list[str]
+    ) -> tuple[Calls, Calls, Calls]:
+        user, space, project = items
+        limit = [..., 1, 2]
+        in_space = [..., UNSET, [*self.space_ids(), space.name, _NO_NAME]]
+        names = [project.name, project.id, _NO_NAME]
+        reads: list[tuple[str, Any]] = [
+            ("users", {"email": [..., UNSET, user.email, "example"], "limit": limit}),
+            ("spaces", {"name": [..., UNSET, space.name], "limit": limit}),
+            ("projects", {"name": [..., project.name], "in_space": in_space, "limit": limit}),
+            ("get_user", {"user": [user.email, self.user_ids()[1], user.id, _NO_ADDRESS]}),
+            ("get_space", {"space": in_space[2]}),
+            ("get_project", {"project": names, "in_space": in_space}),
+        ]
+        addresses = {"email": [user.email, _NO_ADDRESS], "id": [..., "Somebody"]}
+        of_account = [
+            ("add_user", {**addresses, "status": ["ACTIVE", "INVITED"]}),
+            ("block_user", {"user": [user.id, "Somebody"]}),
+            ("add_space", {"name": [space.name, _NO_NAME], "id": [..., space.id]}),
+            ("add_project", {"name": [project.name, _NO_NAME], "space": [*self.space_ids()]}),
+        ]
+        return reads, (), of_account
 
     async def _in_space(self, directory: Directory) -> tuple[Project, Space, str]:
         """Return the project, the space that it is in, and the ID of another space."""

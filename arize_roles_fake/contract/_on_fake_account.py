@@ -3,14 +3,12 @@
 import functools
 import secrets
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
-from typing import Any, Final
+from contextlib import ExitStack, asynccontextmanager
+from typing import Final
 
-import msgspec
 import pytest
 
 from arize_roles_async import Permission
-from arize_roles_async._wire.request import Request
 from arize_roles_fake import FakeAccount, RolesServer
 from arize_roles_fake.contract._any_client import PlacesSuite
 from arize_roles_fake.contract._suite import MAX_ROUNDS
@@ -18,12 +16,6 @@ from arize_roles_fake.contract._suite import MAX_ROUNDS
 _USERS: Final = ("ada@example.com", "eve@example.com")
 _SPACES: Final = ("Space:ML", "Space:Ops")
 _PROJECTS: Final = ("Project:ML/churn",)
-
-_CHANGES: Final = tuple(
-    f"{resource}{verb}"
-    for resource in ("", "role_bindings.")
-    for verb in ("create", "update", "delete")
-)
 
 
 class OnFakeAccount(PlacesSuite):
@@ -78,36 +70,6 @@ class OnFakeAccount(PlacesSuite):
         return key
 
     @asynccontextmanager
-    async def plan_used_up(self) -> AsyncGenerator[None]:
-        """Allow no more custom roles in a block."""
-        self.account.max_custom_roles = sum(not role.is_predefined for role in self.account.roles)
-        try:
-            yield
-        finally:
-            self.account.max_custom_roles = None
-
-    def rate_limited(self, *, retry_after: int) -> AbstractAsyncContextManager[None]:
-        """Answer every request with 429 in a block."""
-        return self._failing("any", failure=429, retry_after=retry_after)
-
-    def undecodable_answers(self) -> AbstractAsyncContextManager[None]:
-        """Answer with bodies that cannot be decoded in a block."""
-        return self._failing("any", failure="undecodable")
-
-    def lost_changes(self) -> AbstractAsyncContextManager[None]:
-        """Make no change in a block, and answer each with a body that cannot be decoded."""
-        return self._failing(*_CHANGES, failure="undecodable")
-
-    @asynccontextmanager
-    async def _failing(self, *operations: Any, **fault: Any) -> AsyncGenerator[None]:  # noqa: ANN401
-        for operation in operations:
-            self.account.fail(operation, times=None, **fault)
-        try:
-            yield
-        finally:
-            self.account.clear_faults()
-
-    @asynccontextmanager
     async def short_pages(self) -> AsyncGenerator[None]:
         """Shorten every page to one item in a block."""
         self.account.shorten_pages(*[1] * MAX_ROUNDS)
@@ -116,9 +78,6 @@ class OnFakeAccount(PlacesSuite):
         finally:
             self.account.clear_faults()
 
-    async def post_role(self, body: Mapping[str, object]) -> int:
-        """Send a body to the account as it is."""
-        key = {"Authorization": f"Bearer {self.account.api_key}"}
-        text = msgspec.json.encode(body)
-        sent = Request(method="POST", target="/v2/roles", headers=key, body=text)
-        return self.account.handle(sent).status
+    def accounts(self) -> tuple[FakeAccount, FakeAccount]:
+        """Return the account, and a copy of it."""
+        return self.account, FakeAccount.load(self.account.dump())

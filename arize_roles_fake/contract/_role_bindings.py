@@ -2,16 +2,17 @@
 
 import itertools
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from datetime import timedelta
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import anyio
 import attrs
 import pytest
 
 from arize_roles_async import (
+    UNSET,
     ConflictError,
     ForbiddenError,
     NotFoundError,
@@ -23,7 +24,9 @@ from arize_roles_async import (
     RolesClient,
     StatusError,
 )
+from arize_roles_fake._client import FakeRolesClient
 from arize_roles_fake.contract._any_client import PlacesSuite
+from arize_roles_fake.contract._any_order import Calls
 from arize_roles_fake.contract._suite import LONG_AGO, PAUSES, Call, together, walk, with_client
 
 # IDs of nothing: "RoleBinding:0:none" and so on, in strict base64.
@@ -83,6 +86,37 @@ class RoleBindingsContract(PlacesSuite, is_contract=True):
             Call(bindings, "find", user_id=user_id, resource_id=item.resource_id),
         ]
 
+    def _of(self, roles: FakeRolesClient) -> RoleBindingsClient:
+        return roles.role_bindings
+
+    async def _drawn(
+        self, _: RoleBindingsClient, items: Sequence[RoleBinding], ids: list[str]
+    ) -> tuple[Calls, Calls, Calls]:
+        role_ids, users = [each.role_id for each in items], [*self.user_ids()]
+        places = [{**self._place(resource=each), "user_id": users} for each in range(3)]
+        by_id = {"binding_id": [ids, _NO_BINDING]}
+        page = {
+            "resource_type": ["SPACE", "PROJECT"],
+            "user_id": [..., UNSET, users],
+            "limit": [..., 1, 2],
+        }
+        resources = [each["resource_id"] for each in places]
+        found = {
+            "role_id": [..., role_ids],
+            "user_id": [..., UNSET, users],
+            "resource_id": [..., UNSET, resources],
+        }
+        reads: list[tuple[str, Any]] = [("list", page), ("find", found), ("get", by_id)]
+        changes: list[tuple[str, Any]] = [
+            ("update", {**by_id, "role_id": role_ids}),
+            ("delete", by_id),
+        ]
+        for place in places:
+            given = {**place, "role_id": role_ids}
+            changes += [("create", given), ("ensure", given), ("remove", place)]
+        bound = {"role": role_ids, "user": users, "resource": resources}
+        return reads, changes, [("bind", bound), ("unbind", bound)]
+
     def _unsure(self, bindings: RoleBindingsClient, item: RoleBinding) -> list[tuple[str, Call]]:
         place = {name: getattr(item, name) for name in _NO_PLACE}
         _, update, delete = _calls_on(bindings, item.id)
@@ -95,40 +129,18 @@ class RoleBindingsContract(PlacesSuite, is_contract=True):
         }
         return [(f"role_bindings.{name}", each) for name, pair in calls.items() for each in pair]
 
-    async def _changes(
-        self, clients: Iterator[RoleBindingsClient]
-    ) -> AsyncIterator[tuple[RoleBindingsClient, Sequence[RoleBinding], Sequence[RoleBinding]]]:
-        first, second = [await self._make_role() for _ in range(2)]
-        stays = await self._bind(next(clients), 1, 0)
-        for resource in (0, 2):
-            place, before = self._place(resource=resource), stays
-            # What was given or taken before comes again.
-            for change, role_id in (
-                ("ensure", first),
-                ("delete", None),
-                ("ensure", first),
-                ("update", second),
-                ("ensure", first),
-                ("remove", None),
-                ("create", first),
-                ("ensure", second),
-                ("remove", None),
-                ("ensure", second),
-                ("remove", None),
-            ):
-                client = next(clients)
-                by_id = change in {"update", "delete"}
-                where: dict[str, Any] = {"binding_id": before.id} if by_id else place
-                if role_id is None:
-                    await Call(client, change, **where)()
-                    yield client, (stays,), (before,)
-                else:
-                    given = await Call(client, change, role_id=role_id, **where)()
-                    made = cast("RoleBinding", given)
-                    with pytest.raises(ConflictError):
-                        await client.create(role_id=first, **place)
-                    yield client, (stays, made), (before,)
-                    before = made
+    async def _races(
+        self, clients: tuple[RoleBindingsClient, RoleBindingsClient]
+    ) -> AsyncIterator[tuple[Sequence[Call], Sequence[object]]]:
+        bindings, role_id, place = clients[0], await self._make_role(), self._place()
+        creates, ensures, removes = zip(
+            *[_calls_at(each, place, role_id=role_id) for each in clients], strict=True
+        )
+        yield creates, [RoleBinding, ConflictError]
+        yield ensures, [RoleBinding, RoleBinding]
+        yield [removes[0]] * 2, [True, False]
+        _, _, delete = _calls_on(bindings, (await self._bind(bindings)).id)
+        yield [delete] * 2, [type(None), NotFoundError]
 
     async def _clean_up(self, bindings: RoleBindingsClient) -> None:
         if not self._names:

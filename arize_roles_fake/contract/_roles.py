@@ -6,8 +6,8 @@ import itertools
 import pickle
 import secrets
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import Any, Final
 
@@ -23,8 +23,6 @@ from arize_roles_async import (
     NotFoundError,
     Permission,
     ProblemDetails,
-    RateLimitError,
-    RetryPolicy,
     Role,
     RolesClient,
     RolesError,
@@ -32,7 +30,10 @@ from arize_roles_async import (
     UnknownPermission,
 )
 from arize_roles_async._values.errors import STATUS_ERRORS
+from arize_roles_async._wire.request import Request
+from arize_roles_fake._client import FakeRolesClient
 from arize_roles_fake.contract._any_client import AnyClient
+from arize_roles_fake.contract._any_order import Calls
 from arize_roles_fake.contract._suite import (
     LONG_AGO,
     MAX_ROUNDS,
@@ -95,44 +96,50 @@ class RolesContract(AnyClient, is_contract=True):
             Call(roles, "list", is_predefined=False),
         ]
 
+    def _of(self, roles: FakeRolesClient) -> RolesClient:
+        return roles
+
+    async def _drawn(
+        self, roles: RolesClient, items: Sequence[Role], ids: list[str]
+    ) -> tuple[Calls, Calls, Calls]:
+        names = [items[0].name, (await _predefined(roles)).name, *map(self._unique, "ABC")]
+        permissions = [("PROJECT_READ",), ("DATASET_READ", "PROJECT_READ")]
+        unchanged: list[Any] = [..., UNSET]
+        fields = {
+            "name": [*unchanged, names],
+            "description": [unchanged, None, ["", "A", "B"]],
+            "permissions": [*unchanged, permissions],
+        }
+        targets = {"role_id": [ids]}, {"role": [names, ids]}
+        reads: list[tuple[str, Any]] = [
+            ("list", {"limit": [..., 1, 2], "is_predefined": [..., UNSET, False, True]})
+        ]
+        new = {"name": names, "description": fields["description"], "permissions": permissions}
+        changes: list[tuple[str, Any]] = [("create", new)]
+        for target in targets:
+            reads.append(("get", target))
+            changes += [("update", {**target, **fields}), ("delete", target)]
+        return reads, changes, [("add_role", {"name": names})]
+
     def _unsure(self, roles: RolesClient, role: Role) -> list[tuple[str, Call]]:
         _, *by_id = _calls_on(roles, role_id=role.id)
         _, *by_name = _calls_on(roles, role=role.name)
         operations = ("create", "update", "delete", "update", "delete")
         return [*zip(operations, (self._creating(roles), *by_id, *by_name), strict=True)]
 
-    async def _changes(
-        self, clients: Iterator[RolesClient]
-    ) -> AsyncIterator[tuple[RolesClient, Sequence[Role], Sequence[Role]]]:
-        client = next(clients)
-        other, role = [await self._make(client) for _ in range(2)]
-        yield client, (other, role), ()
-        for target, field in (("role_id", "id"), ("role", "name")):
-            changes: list[dict[str, Any]] = [
-                {"description": "A"},
-                {"permissions": ["DATASET_READ"]},
-                {"name": self._unique("Changed")},
-            ]
-            for change in changes:
-                client, before = next(clients), role
-                # Another one sees the change, and takes it back, so it is made once more.
-                takes_back = next(clients)
-                back = {name: getattr(before, name) for name in change}
-                for each, given in ((client, change), (takes_back, back), (client, change)):
-                    await takes_back.get(role_id=role.id)
-                    role = await each.update(**{target: getattr(role, field)}, **given)
-                with pytest.raises(ConflictError):
-                    await client.update(role_id=role.id, name=other.name, description="Never.")
-                yield client, (other, role), (before,)
-            client, before = next(clients), role
-            await client.delete(**{target: getattr(before, field)})
-            yield client, (other,), (before,)
-            client = next(clients)
-            with self._refused_if("deleted_name", "kept"):
-                role = await client.create(name=before.name, permissions=["PROJECT_READ"])
-                yield client, (other, role), (before,)
-            if role == before:
-                role = await self._make(client)
+    async def _races(
+        self, clients: tuple[RolesClient, RolesClient]
+    ) -> AsyncIterator[tuple[Sequence[Call], Sequence[object]]]:
+        roles, role, other = clients[0], *await self._make_each(clients[0], "AB")
+        new: dict[str, Any] = {"name": self._unique("Race"), "permissions": ["PROJECT_READ"]}
+        changes = [{"name": other.name}, {"description": "Changed."}]
+        lost = [ConflictError] * 3
+        yield [Call(each, "create", **new) for each in clients * 2], [Role, *lost]
+        updates = [Call(roles, "update", role_id=role.id, **each) for each in changes]
+        yield updates, [ConflictError, Role]
+        for target in ({"role_id": role.id}, {"role": other.name}):
+            gone = self._refusal("unknown_id")
+            yield [Call(roles, "delete", **target)] * 2, [type(None), gone]
 
     async def _clean_up(self, roles: RolesClient) -> None:
         await self._delete_roles(roles)
@@ -204,8 +211,11 @@ class RolesContract(AnyClient, is_contract=True):
     @with_client
     async def test_duplicate_permissions(self, roles: RolesClient) -> None:
         """A body that names a permission twice makes a role that has it once, or is refused."""
-        name = self._unique("Twice")
-        status = await self.post_role({"name": name, "permissions": ["PROJECT_READ"] * 2})
+        account, name = self.accounts()[0], self._unique("Twice")
+        key = {"Authorization": f"Bearer {account.api_key}"}
+        body = f'{{"name": "{name}", "permissions": ["PROJECT_READ", "PROJECT_READ"]}}'.encode()
+        sent = Request(method="POST", target="/v2/roles", headers=key, body=body)
+        status = account.handle(sent).status
         if self._assumed("duplicate_permissions") == "refused":
             assert status == self._assumed("invalid_body")
         else:
@@ -777,6 +787,9 @@ class RolesContract(AnyClient, is_contract=True):
         with pytest.raises(NotFoundError):
             await roles.get(role=role.name)
         assert await self._listed(roles) == tuple(each for each in before if each != role)
+        with self._refused_if("deleted_name", "kept"):
+            again = await roles.create(name=role.name, permissions=["PROJECT_READ"])
+            assert again.id != role.id
 
     @with_client
     async def test_delete_predefined(self, roles: RolesClient) -> None:
@@ -851,23 +864,6 @@ class RolesContract(AnyClient, is_contract=True):
 
     # Two clients, and keys that lack grants, which need `other_key`
 
-    @with_client
-    async def test_name_race(self, roles: RolesClient) -> None:
-        """Of several calls that want a name at the same moment, of two clients, one gets it."""
-        name = self._unique("Race")
-        made: list[Role] = []
-
-        async def create(client: RolesClient) -> None:
-            with suppress(ConflictError):
-                made.append(await client.create(name=name, permissions=["PROJECT_READ"]))
-
-        async with self.open_client() as other:
-            await together(*[functools.partial(create, each) for each in [roles, other] * 2])
-            assert len(made) == 1
-            for client in (roles, other):
-                await self.outlast_caches()
-                await self._finds(client, made)
-
     async def _all_forbidden(self, calls: Iterable[Call]) -> None:
         """Expect a 403 of each call for lack of a grant, which no other plan would change."""
         __tracebackhide__ = True
@@ -926,45 +922,20 @@ class RolesContract(AnyClient, is_contract=True):
     @with_client
     async def test_plan_used_up(self, roles: RolesClient) -> None:
         """A full plan is a 403 with the limit, the number of roles, and a plan that allows more."""
+        account, _ = self.accounts()
         role, name = await self._make(roles), self._unique("One too many")
-        async with self.plan_used_up():
-            count = len(await self._listed(roles))
-            with pytest.raises(ForbiddenError) as caught:
-                await roles.create(name=name, permissions=["PROJECT_READ"])
-            problem = _problem(caught.value)
-            assert (problem.limit, problem.current_count) == (count, count)
-            assert problem.required_plan in {"PRO", "ENTERPRISE"}
-            assert str(problem.entitlement).isupper()
-            assert (await roles.update(role_id=role.id, description="Changed.")).id == role.id
-            with pytest.raises(NotFoundError):
-                await roles.get(role=name)
-            await roles.delete(role_id=role.id)
-            assert (await roles.create(name=name, permissions=["PROJECT_READ"])).name == name
-
-    @with_client
-    async def test_rate_limited(self, roles: RolesClient) -> None:
-        """A 429 is a `RateLimitError` with the seconds to wait, and nothing was done."""
-        role, name = await self._make(roles), self._unique("Never")
-
-        def calls(roles: RolesClient) -> list[Call]:
-            return [
-                Call(roles, "list"),
-                Call(roles, "create", name=name, permissions=["PROJECT_READ"]),
-                *_calls_on(roles, role_id=role.id),
-                *_calls_on(roles, role=role.name),
-            ]
-
-        async with self.rate_limited(retry_after=7):
-            for index, _ in enumerate(self._each(calls(roles))):
-                # A client of its own, as a client waits with its next request after a 429.
-                async with self.open_client() as other:
-                    impatient = other.with_options(retry=RetryPolicy(attempts=1))
-                    with pytest.raises(RateLimitError) as caught:
-                        await calls(impatient)[index]()
-                assert (caught.value.status, caught.value.retry_after) == (429, 7.0)
+        count = account.max_custom_roles = len(await self._listed(roles))
+        with pytest.raises(ForbiddenError) as caught:
+            await roles.create(name=name, permissions=["PROJECT_READ"])
+        problem = _problem(caught.value)
+        assert (problem.limit, problem.current_count) == (count, count)
+        assert problem.required_plan in {"PRO", "ENTERPRISE"}
+        assert str(problem.entitlement).isupper()
+        assert (await roles.update(role_id=role.id, description="Changed.")).id == role.id
         with pytest.raises(NotFoundError):
             await roles.get(role=name)
-        assert await roles.get(role_id=role.id) == role
+        await roles.delete(role_id=role.id)
+        assert (await roles.create(name=name, permissions=["PROJECT_READ"])).name == name
 
 
 def _problem(error: StatusError) -> ProblemDetails:

@@ -17,7 +17,6 @@ from collections.abc import (
     Coroutine,
     Iterable,
     Iterator,
-    Mapping,
 )
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from datetime import UTC, datetime
@@ -70,7 +69,7 @@ class Call:
 
     def __init__(self, client: object, method: str, *args: object, **arguments: object) -> None:
         self._client = client
-        self._method = method
+        self.method = method
         self._args = args
         self._arguments = arguments
 
@@ -79,20 +78,20 @@ class Call:
         begun: Awaitable[object] = self._begin()
         return begun
 
-    async def found(self) -> list[Any]:
-        """Return the item that the call finds, or every item of a listing."""
+    async def found(self, visit: Callable[[Any], Awaitable[None]] | None = None) -> list[Any]:
+        """Return the item that the call finds, or every item of a listing, each visited."""
         __tracebackhide__ = True
         begun: Any = self._begin()
         is_listing = hasattr(begun, "__aiter__")
-        return await walk(begun) if is_listing else [await begun]
+        return await walk(begun, visit) if is_listing else [await begun]
 
     def _begin(self) -> Any:  # noqa: ANN401 - of any method
-        return getattr(self._client, self._method)(*self._args, **self._arguments)
+        return getattr(self._client, self.method)(*self._args, **self._arguments)
 
     def __repr__(self) -> str:
         arguments = [repr(value) for value in self._args]
         arguments += [f"{name}={value!r}" for name, value in self._arguments.items()]
-        return f"{self._method}({', '.join(arguments)})"
+        return f"{self.method}({', '.join(arguments)})"
 
 
 def rule(test: Callable[[_S], None]) -> Callable[[_S], None]:
@@ -182,6 +181,9 @@ class Suite(metaclass=_SuiteType):
     max_staleness: float = 0.0
     """The seconds for which a client may return what it has read, whatever other clients write."""
 
+    rounds: int = 200
+    """The number of times that `test_any_order` draws some calls."""
+
     time_limit: float = 60.0
     """The seconds after which a rule has failed, besides its waits for `max_staleness`."""
 
@@ -222,36 +224,13 @@ class Suite(metaclass=_SuiteType):
         """
         return self._not_offered("other_key")
 
-    def plan_used_up(self) -> AbstractAsyncContextManager[None]:
-        """Return a block in which the account's plan allows no more custom roles. Optional."""
-        return self._not_offered("plan_used_up")
-
-    def rate_limited(self, *, retry_after: int) -> AbstractAsyncContextManager[None]:  # noqa: ARG002
-        """Return a block in which every request is answered with 429. Optional.
-
-        Args:
-            retry_after: The seconds of the header `Retry-After` of each answer.
-        """
-        return self._not_offered("rate_limited")
-
-    def undecodable_answers(self) -> AbstractAsyncContextManager[None]:
-        """Return a block in which no answer's body can be decoded, as a broken gzip. Optional."""
-        return self._not_offered("undecodable_answers")
-
-    def lost_changes(self) -> AbstractAsyncContextManager[None]:
-        """Return a block in which no change is made, or has an answer to decode. Optional."""
-        return self._not_offered("lost_changes")
-
     def short_pages(self) -> AbstractAsyncContextManager[None]:
         """Return a block in which every page of a list has at most one item. Optional."""
         return self._not_offered("short_pages")
 
-    async def post_role(self, body: Mapping[str, object]) -> int:  # noqa: ARG002
-        """Send a body to `/v2/roles` as it is, and return the status. Optional.
-
-        A client would send each permission of it once.
-        """
-        return self._not_offered("post_role")
+    def accounts(self) -> tuple[Any, Any]:
+        """Return the test's account, and an equal one, of which later IDs are equal. Optional."""
+        return self._not_offered("accounts")
 
     async def _clean_up(self, client: Any, /) -> None:  # noqa: ANN401 - the same
         """Delete what the test made; nothing, where nothing can be made."""

@@ -35,7 +35,12 @@ import attrs
 from arize_roles_async import RolesError
 from arize_roles_async._clients.paging import Pages
 from arize_roles_fake import Assumptions
-from arize_roles_fake.contract import DirectoryContract, RoleBindingsContract, RolesContract
+from arize_roles_fake.contract import (
+    DirectoryContract,
+    OnFakeAccount,
+    RoleBindingsContract,
+    RolesContract,
+)
 from tests.contract.planted import PLANTED
 from tests.contract.suites import FakeBindingsSuite, FakeDirectorySuite, FakeSuite
 from tests.contract.wrapping import Wrapper
@@ -336,6 +341,7 @@ def suite(contract: type, fault: str = "") -> Any:
     of, faulty = SUITES[contract]
     made, script = of(), Script("" if rest in PLANTED else rest)
     made.assumptions, made.script = SERVICES[service], script
+    made.rounds = OnFakeAccount.rounds
     open_client, open_roles = made.open_client, getattr(made, "open_roles", None)
     if rest in PLANTED:
         made.open_client = lambda: PLANTED[rest](open_client())

@@ -7,6 +7,7 @@
 # ruff: noqa: ANN401 - arguments and answers are of any resource
 
 import asyncio
+import contextlib
 import functools
 import secrets
 from collections.abc import AsyncIterator, Callable
@@ -138,11 +139,11 @@ class LosesSlots(Wrapper):
     async def update(self, **change: Any) -> Any:
         assert self.slots[0] > 0, "it would wait for ever"
         self.slots[0] -= 1
-        try:
-            return await self.inner.update(**change)
-        except Exception:
-            self.slots[0] += 1
-            raise
+        end = (await asyncio.gather(self.inner.update(**change), return_exceptions=True))[0]
+        self.slots[0] += 1
+        if isinstance(end, Exception):
+            raise end
+        return end
 
 
 class Hangs(Wrapper):
@@ -153,18 +154,31 @@ class Hangs(Wrapper):
 
 
 class SharesCalls(Wrapper):
-    """Makes equal calls at the same moment once, and ends it with one caller, the first or not."""
+    """Makes equal calls at the same moment once.
 
-    def __init__(self, inner: Any, *, ends_with_first: bool) -> None:
+    Args:
+        inner: The client around which it is.
+        method: Their method.
+        ends_with_first: True if a call ends with the first caller, and False with any other; None
+            if it ends with no caller, and changes do not make it forget a call.
+    """
+
+    def __init__(self, inner: Any, method: str, *, ends_with_first: bool | None = None) -> None:
         super().__init__(inner)
-        self._ends_with_first = ends_with_first
+        self._method, self._ends_with_first = method, ends_with_first
         self.under_way: dict[str, asyncio.Task[Any]] = {}
 
-    async def get(self, **target: Any) -> Any:
+    def __getattr__(self, name: str) -> Any:
+        call = super().__getattr__(name)
+        if self._ends_with_first is not None and name == "delete":
+            self.under_way.clear()
+        return functools.partial(self._share, call) if name == self._method else call
+
+    async def _share(self, make: Any, **target: Any) -> Any:
         call = repr(target)
         is_first = call not in self.under_way
         if is_first:
-            self.under_way[call] = asyncio.ensure_future(self.inner.get(**target))
+            self.under_way[call] = asyncio.ensure_future(make(**target))
         task = self.under_way[call]
         try:
             return await (task if is_first is self._ends_with_first else asyncio.shield(task))
@@ -228,6 +242,12 @@ class ClosesOnce(Wrapper):
 
     async def __aexit__(self, *_: object) -> None:
         await self.inner.aclose()
+
+
+class KeepsItsGrace(ClosesOnce):
+    async def aclose(self, **grace: float) -> None:
+        with contextlib.suppress(ClientStateError):
+            await super().aclose(**grace)
 
 
 class LooksAtOnePage(Wrapper):
@@ -351,8 +371,10 @@ PLANTED: Final[dict[str, Callable[[Any], Wrapper]]] = {
     "RemembersByKind": lambda inner: Keeps(inner, "get_space", "space", memory_of=type),
     "SendsAgain": lambda inner: Repeats(inner, OutcomeUnknownError),
     "DeletesTwice": lambda inner: Repeats(inner, RolesError),
-    "SharesFirstCall": lambda inner: SharesCalls(inner, ends_with_first=True),
-    "SharesLaterCall": lambda inner: SharesCalls(inner, ends_with_first=False),
+    "SharesFirstCall": lambda inner: SharesCalls(inner, "get", ends_with_first=True),
+    "SharesLaterCall": lambda inner: SharesCalls(inner, "get", ends_with_first=False),
+    "SharesOldCall": lambda inner: SharesCalls(inner, "get"),
+    "SharesRemoves": lambda inner: SharesCalls(inner, "remove"),
     "NeverEnds": lambda inner: Lists(inner, "list", without_end),
     "ListsTwice": lambda inner: Lists(inner, "users", twice),
     "ListsByChange": lambda inner: Lists(inner, "list", by_change),
@@ -367,6 +389,7 @@ PLANTED: Final[dict[str, Callable[[Any], Wrapper]]] = {
             *(
                 KeepsItsKey,
                 ClosesOnce,
+                KeepsItsGrace,
                 LeavesCopiesOpen,
                 LooksAtOnePage,
                 KeepsTheRole,

@@ -13,6 +13,7 @@ from arize_roles_fake.contract import (
     RoleBindingsContract,
     RolesContract,
 )
+from tests.support.sizes import sized
 
 
 def contract_tests(contract: type = RolesContract) -> list[str]:
@@ -29,7 +30,11 @@ def failure(suite: object, rule: str) -> BaseException | None:
     return None
 
 
-class FakeSuite(OnFakeAccount, RolesContract):
+class OnAccount(OnFakeAccount):
+    rounds = sized(20, 200)
+
+
+class FakeSuite(OnAccount, RolesContract):
     """The fake client."""
 
     def open_client(self) -> AbstractAsyncContextManager[RolesClient]:
@@ -45,14 +50,14 @@ class BlockSuite(FakeSuite):
             yield roles
 
 
-class SocketSuite(OnFakeAccount, RolesContract):
+class SocketSuite(OnAccount, RolesContract):
     """The real client, over a socket."""
 
     def open_client(self) -> AbstractAsyncContextManager[RolesClient]:
         return AiohttpRolesClient(self.account.api_key, base_url=self.url)
 
 
-class FakeBindingsSuite(OnFakeAccount, RoleBindingsContract):
+class FakeBindingsSuite(OnAccount, RoleBindingsContract):
     """The fake client."""
 
     def open_roles(self) -> FakeRolesClient:
@@ -62,7 +67,7 @@ class FakeBindingsSuite(OnFakeAccount, RoleBindingsContract):
         return self.open_roles().role_bindings
 
 
-class SocketBindingsSuite(OnFakeAccount, RoleBindingsContract):
+class SocketBindingsSuite(OnAccount, RoleBindingsContract):
     """The real client, over a socket."""
 
     def open_roles(self) -> AiohttpRolesClient:
@@ -72,14 +77,14 @@ class SocketBindingsSuite(OnFakeAccount, RoleBindingsContract):
         return self.open_roles().role_bindings
 
 
-class FakeDirectorySuite(OnFakeAccount, DirectoryContract):
+class FakeDirectorySuite(OnAccount, DirectoryContract):
     """The fake client."""
 
     def open_client(self) -> AbstractAsyncContextManager[Directory]:
         return FakeRolesClient(self.account).directory
 
 
-class SocketDirectorySuite(OnFakeAccount, DirectoryContract):
+class SocketDirectorySuite(OnAccount, DirectoryContract):
     """The real client, over a socket."""
 
     def open_client(self) -> AbstractAsyncContextManager[Directory]:

@@ -38,16 +38,17 @@ from tests.contract.wrapping import Wrapper
 TESTS = len(contract_tests())
 UPDATES = sum(name.startswith("test_update") for name in contract_tests())
 NEED_AN_OFFER = [
+    "test_any_order",
     "test_duplicate_permissions",
     "test_key_function",
     "test_key_in_errors",
     "test_key_refused",
-    "test_memory_of_key",
+    "test_limits_in_turn",
     "test_one_grant_each",
     "test_plan_used_up",
     "test_rate_limited",
+    "test_read_under_way",
     "test_short_pages",
-    "test_undecodable",
     "test_unknown_outcome",
     "test_write_without_read",
 ]
@@ -264,21 +265,16 @@ class TestNotAsked:
         result.stdout.fnmatch_lines(
             [
                 "*rules of the contract that were not run*",
-                f"TestClient does not offer other_key: {', '.join(['test_*'] * 7)}",
-                "TestClient does not offer plan_used_up: test_plan_used_up",
-                "TestClient does not offer post_role: test_duplicate_permissions",
-                "TestClient does not offer rate_limited: test_rate_limited",
+                f"TestClient does not offer accounts: {', '.join(['test_*'] * 4)}",
+                f"TestClient does not offer other_key: {', '.join(['test_*'] * 8)}",
                 "TestClient does not offer short_pages: test_short_pages",
-                "TestClient does not offer undecodable_answers: test_undecodable",
             ]
         )
         for name in NEED_AN_OFFER:
             result.stdout.fnmatch_lines(f"TestClient does not offer *{name}*")
 
     @pytest.mark.parametrize("contract", [RoleBindingsContract, DirectoryContract])
-    @pytest.mark.parametrize(
-        "offer", ["other_key", "undecodable_answers", "lost_changes", "short_pages"]
-    )
+    @pytest.mark.parametrize("offer", ["accounts", "other_key", "short_pages"])
     def test_not_offered(self, contract: type, offer: str) -> None:
         """A suite without an offer skips the rules that need it, and the report says why."""
         methods = ("open_client", "open_roles", "user_ids", "space_ids", "project_ids")
@@ -307,13 +303,10 @@ class TestOnFakeAccount:
     async def test_as_before(self) -> None:
         """A rule that fails in a block of the account leaves the account as it was."""
         suite = FakeSuite()
-        blocks = (suite.plan_used_up(), suite.rate_limited(retry_after=7), suite.short_pages())
-        for block in (*blocks, suite.undecodable_answers(), suite.lost_changes()):
-            with pytest.raises(LookupError):
-                async with block:
-                    raise LookupError
-            assert suite.account.max_custom_roles is None
-            assert suite.account.unused_faults == ()
+        with pytest.raises(LookupError):
+            async with suite.short_pages():
+                raise LookupError
+        assert suite.account.unused_faults == ()
 
 
 def overridden(*marks: pytest.MarkDecorator) -> type:
@@ -442,7 +435,7 @@ def test_real_time(monkeypatch: pytest.MonkeyPatch) -> None:
         max_staleness = 3.0
 
     monkeypatch.setattr(anyio, "sleep", sleep)
-    FakeSuite().test_memory()
+    FakeSuite().test_key_function()
     assert waits == []
-    StaleSuite().test_memory()
-    assert waits == [3.02] * 11
+    StaleSuite().test_key_function()
+    assert waits == [3.02] * 4

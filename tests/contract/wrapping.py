@@ -59,6 +59,7 @@ class CacheOfSeconds(Wrapper):
         self._seconds = seconds
         self._clock = clock
         self._read: dict[object, tuple[float, Any]] = {}
+        self._key: object = None
 
     def __getattr__(self, name: str) -> Any:
         method = super().__getattr__(name)
@@ -73,7 +74,7 @@ class CacheOfSeconds(Wrapper):
     async def _once(self, read: Callable[..., Awaitable[Any]], **asked: Any) -> Any:
         if any(isinstance(value, bytes | list) for value in asked.values()):
             return await read(**asked)  # It is an error.
-        key = (read.__name__, *asked.items())
+        key = (self._key, read.__name__, *asked.items())
         at, answer = self._read.get(key, (-math.inf, None))
         if self._clock() - at >= self._seconds:
             at, answer = self._read[key] = self._clock(), await read(**asked)
@@ -87,5 +88,5 @@ class CacheOfSeconds(Wrapper):
     def with_options(self, **options: Any) -> Self:
         other = super().with_options(**options)
         if "api_key" in options:
-            vars(other)["_read"] = {}
+            other._key = options["api_key"]  # noqa: SLF001 - its own
         return other
