@@ -101,10 +101,10 @@ class AnyClient(Suite):
         async with self.open_client() as other:
             order = AnyOrder(accounts, (other, twin), [each.id for each in items])
             tables = await self._drawn(client, items, order.ids)
-            for get_key in (lambda: key, lambda: blind, lambda: key):
-                order.copy(api_key=get_key)
-            order.copy(timeout=None)
-            order.copy(background=True, name="A")
+            order.copy(0, api_key=lambda: key)
+            order.copy(0, api_key=lambda: blind)
+            order.copy(1, timeout=None)
+            order.copy(3, background=True, name="A")
             outlast = self.outlast_caches if self.max_staleness else None
             for _ in range(self.rounds):
                 await order.turn(*tables, outlast)
@@ -257,10 +257,16 @@ class AnyClient(Suite):
         changes no client that it was made from. `retry` shows in `test_unknown_outcome`; `name` and
         `background` show in no result, so here they only change no other option.
         """
-        (account, _), once = self.accounts(), RetryPolicy(attempts=1)
-        total, read = ("total", 0.02), ("read", 0.03)
+        asked, key, (account, _) = 0, self.other_key(), self.accounts()
+
+        def get_key() -> str:
+            nonlocal asked
+            asked += 1
+            return key
+
+        total, read, item = ("total", 0.02), ("read", 0.03), (await self._items(client))[0]
         turns: list[tuple[dict[str, Any], tuple[str, float]]] = [
-            ({"timeout": Timeouts(read=0.03), "retry": once}, read),
+            ({"timeout": Timeouts(read=0.03)}, read),
             ({"timeout": 0.02}, total),
             ({"timeout": UNSET, "name": "A"}, total),
             ({"timeout": None, "background": True}, read),
@@ -268,14 +274,16 @@ class AnyClient(Suite):
             ({"timeout": 0.02, "background": UNSET}, total),
             ({"timeout": 20.0, "background": False, "retry": UNSET}, read),
         ]
-        copies = [client]
+        copies = [client.with_options(api_key=get_key, retry=RetryPolicy(attempts=1))]
         for given, _ in turns:
             copies.append(copies[-1].with_options(**given))
         with _failing(account, "any", failure="silent"):
             for copied, (_, limit) in self._each(zip(copies[1:], turns, strict=True)):
-                with pytest.raises(RolesTimeoutError) as caught:
-                    await self._calls(copied)[0]()
-                assert (caught.value.limit, caught.value.seconds) == limit
+                asked = 0
+                for number, read_it in enumerate(self._reads(copied, item), 1):
+                    with pytest.raises(RolesTimeoutError) as caught:
+                        await read_it.found()
+                    assert (caught.value.limit, caught.value.seconds, asked) == (*limit, number)
         await self._calls(client)[0]()
 
     @with_client

@@ -43,9 +43,9 @@ class AnyOrder:
         self._last: dict[int, tuple[str, dict[str, Any]]] = {}
         self._random = random.Random(0)  # noqa: S311 - no secret
 
-    def copy(self, **options: Any) -> None:
-        """Add a copy of the client, or of a copy."""
-        self._pairs.append(_copies(self._one_of(self._pairs), **options))
+    def copy(self, of: int, **options: Any) -> None:
+        """Add a copy of the client, which is 0, or of its first copy, which is 1, and so on."""
+        self._pairs.append(_copies(self._pairs[of], **options))
 
     async def turn(
         self,

@@ -115,10 +115,10 @@ class RolesContract(AnyClient, is_contract=True):
             ("list", {"limit": [..., 1, 2], "is_predefined": [..., UNSET, False, True]})
         ]
         new = {"name": names, "description": fields["description"], "permissions": permissions}
-        changes: list[tuple[str, Any]] = [("create", new)]
+        changes: list[tuple[str, Any]] = [("create", new)] * 2
         for target in targets:
             reads.append(("get", target))
-            changes += [("update", {**target, **fields}), ("delete", target)]
+            changes += [*[("update", {**target, **fields})] * 2, ("delete", target)]
         return reads, changes, [("add_role", {"name": names})]
 
     def _unsure(self, roles: RolesClient, role: Role) -> list[tuple[str, Call]]:

@@ -181,7 +181,7 @@ class Suite(metaclass=_SuiteType):
     max_staleness: float = 0.0
     """The seconds for which a client may return what it has read, whatever other clients write."""
 
-    rounds: int = 200
+    rounds: int = 300
     """The number of times that `test_any_order` draws some calls."""
 
     time_limit: float = 60.0

@@ -31,7 +31,7 @@ def failure(suite: object, rule: str) -> BaseException | None:
 
 
 class OnAccount(OnFakeAccount):
-    rounds = sized(20, 200)
+    rounds = sized(20, 300)
 
 
 class FakeSuite(OnAccount, RolesContract):

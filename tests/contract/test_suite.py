@@ -265,8 +265,8 @@ class TestNotAsked:
         result.stdout.fnmatch_lines(
             [
                 "*rules of the contract that were not run*",
-                f"TestClient does not offer accounts: {', '.join(['test_*'] * 4)}",
-                f"TestClient does not offer other_key: {', '.join(['test_*'] * 8)}",
+                f"TestClient does not offer accounts: {', '.join(['test_*'] * 3)}",
+                f"TestClient does not offer other_key: {', '.join(['test_*'] * 9)}",
                 "TestClient does not offer short_pages: test_short_pages",
             ]
         )
