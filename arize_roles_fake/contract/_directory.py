@@ -205,13 +205,6 @@ class DirectoryContract(PlacesSuite, is_contract=True):
             assert await walk(listing(**{named: _NO_ADDRESS})) == []
 
     @with_client
-    async def test_oldest_first(self, directory: Directory) -> None:
-        """Users come oldest first."""
-        seen = await walk(directory.users())
-        born = [each.created_at for each in seen if each.created_at is not None]
-        assert born == sorted(born)
-
-    @with_client
     async def test_list_in_space(self, directory: Directory) -> None:
         """Projects are filtered by the space that they are in, given by its ID or its name."""
         project, around, other = await self._in_space(directory)

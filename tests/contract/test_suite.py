@@ -222,7 +222,7 @@ class TestFailure:
 
     def test_frames(self, run: Run) -> None:
         """Its only frames are the rule's and the client's; it has the rule's sentence."""
-        rules = ("test_all_violations", "test_lookups_together", "test_next_loop")
+        rules = ("test_all_violations", "test_default_limit", "test_next_loop")
         result = run(FORGETFUL, "-k", " or ".join(rules), "--tb=short", client="ForgetfulClient")
         result.assert_outcomes(failed=len(rules), deselected=TESTS - len(rules))
         frames = [line for line in result.outlines if re.search(r"\w\.py\b.* in \w+$", line)]
