@@ -820,7 +820,7 @@ class RolesContract(AnyClient, is_contract=True):
         with pytest.raises(ForbiddenError) as caught:
             await roles.create(name=name, permissions=["PROJECT_READ"])
         problem = _problem(caught.value)
-        assert (problem.limit, problem.current_count) == (count, count)
+        assert (problem.limit, problem.current_count) == (account.max_custom_roles, count)
         assert problem.required_plan in {"PRO", "ENTERPRISE"}
         assert str(problem.entitlement).isupper()
         assert (await roles.update(role_id=role.id, description="Changed.")).id == role.id

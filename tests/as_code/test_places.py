@@ -149,6 +149,7 @@ async def test_waiting(account: FakeAccount) -> None:
 
 
 TAG = "TAG_READ"
+RENAMED = '{permissions = ["ROLE_READ"], previously = ["Viewer"]}'
 NOBODY = 'spaces."ML": nobody would be left on it who '
 
 
@@ -159,6 +160,7 @@ NOBODY = 'spaces."ML": nobody would be left on it who '
         ('spaces.ML.absent = ["ada@example.com"]', NOBODY),
         (f'spaces.ML.users."{BOB}" = "Viewer"\nroles.Admin.permissions = ["ROLE_READ"]', NOBODY),
         ('spaces.ML.users."bob@example.com" = "Nobody"', "there is no role"),
+        (f'spaces.ML.users."{BOB}" = "Viewer"\nroles.New = {RENAMED}', "there is no role"),
         ("spaces.XX = {}", 'spaces."XX": there is no space "XX", as '),
         ("projects.ML.X = {}", 'projects."ML"."X": there is no project "X", as far as the key '),
         ("spaces.Two = {}", '2 spaces are named "Two"; give an ID: '),
@@ -223,16 +225,17 @@ async def test_gone(account: FakeAccount) -> None:
 async def test_made(account: FakeAccount, fault: Any) -> None:  # noqa: ANN401
     """A change whose answer was lost, or that somebody else made, is made, also by a wrapper."""
     roles: Any = Wrapper(FakeRolesClient(account))
-    wanted = Declaration(places=[place({CYD: "Viewer", BOB: "Editor", EVE: ""})])
+    users = {CYD: "New", BOB: "Editor", EVE: ""}
+    wanted = Declaration(roles=[declared("New")], places=[place(users)])
     run = Run(roles, await plan(roles, wanted))
     if fault is None:
         await apply(roles, wanted)
     else:
-        for operation in ("create", "update", "delete"):
-            changed: Any = f"role_bindings.{operation}"
+        for operation in ("create", "role_bindings.create", "update", "delete"):
+            changed: Any = operation if "create" in operation else f"role_bindings.{operation}"
             account.fail(changed, fault, when="after")
-    assert len((await run.finish()).made) == 3
-    account.assert_bindings({(ADA, ML): "Admin", (BOB, ML): "Editor", (CYD, ML): "Viewer"})
+    assert len((await run.finish()).made) == 4
+    account.assert_bindings({(ADA, ML): "Admin", (BOB, ML): "Editor", (CYD, ML): "New"})
 
 
 ROLES = {"Binder": BINDER, "Wide": ["ROLE_READ", "TAG_READ"], "Next": ["ROLE_READ"], "Boss": BINDER}
@@ -341,9 +344,17 @@ async def test_export(account: FakeAccount) -> None:
     account.bind("Editor", user=CYD, resource=CHURN)
     other, like_an_id = "U3BhY2U6Mg==", account.add_space("U3BhY2U6Mw==").id
     account.add_space("ML", id=other, organization="other")
+    account.add_project("churn", space=other)
     account.add_user(ADA, id="VXNlcjoy", status="EXPIRED")
     account.add_user(None, id="bot")
-    for user, place in ((CYD, other), (CYD, like_an_id), ("VXNlcjoy", ML), ("bot", ML)):
+    churn = account.id("Project:2/churn")
+    for user, place in (
+        (CYD, other),
+        (CYD, churn),
+        (CYD, like_an_id),
+        ("VXNlcjoy", ML),
+        ("bot", ML),
+    ):
         account.bind("Viewer", user=user, resource=place)
     roles = FakeRolesClient(account)
     exported = await export(roles, anchored=True, bindings=True)
@@ -356,7 +367,7 @@ async def test_export(account: FakeAccount) -> None:
     assert note.message.startswith("left out, since the key does not see all: ")
     ml = account.id(ML)
     there = {(each.space, each.project) for each in read.places}
-    assert there == {(ml, None), (other, None), (like_an_id, None), (ml, "churn")}
+    assert there == {(ml, None), (other, None), (like_an_id, None), (ml, "churn"), (other, "churn")}
     assert "VXNlcjoy" in str(read.places)
 
 

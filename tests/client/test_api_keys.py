@@ -233,6 +233,22 @@ class TestCopies:
                 await roles.with_options(api_key=key).get(role="Role")
         assert [call.operation for call in account.calls] == ["list", "get", "list"]
 
+    async def test_two_methods(self, connect: Connect) -> None:
+        """Two methods of one object are two keys."""
+
+        class Vault:
+            def first(self) -> str:
+                return "fake-api-key"
+
+            def second(self) -> str:
+                return "other-api-key"
+
+        account, vault = two_keys(), Vault()
+        async with connect(account) as roles:
+            for function in (vault.first, vault.second):
+                await use(roles.with_options(api_key=function))
+        assert sent(account) == ["fake-api-key", "other-api-key"]
+
     async def test_slots(self, connect: Connect) -> None:
         """Copies share the requests under way, in the order of their calls, and one closes all."""
         account = two_keys()

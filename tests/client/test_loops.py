@@ -12,6 +12,7 @@ import warnings
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from unittest.mock import Mock
@@ -21,7 +22,14 @@ import pytest
 import trio
 from asgiref.sync import async_to_sync
 
-from arize_roles_async import AiohttpRolesClient, ClientStateError, ListRolesResponse, RolesClient
+from arize_roles_async import (
+    AiohttpRolesClient,
+    ClientStateError,
+    ListRolesResponse,
+    RateLimitError,
+    RetryPolicy,
+    RolesClient,
+)
 from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer
 from tests.support.clients import Connect, both_clients
 from tests.support.documentation import definitions
@@ -155,6 +163,18 @@ class TestOneAfterAnother:
             held = sizes(url)
             asyncio.run(leave(held))
         assert [each.getMessage() for each in caplog.records if each.name == "asyncio"] == []
+
+
+def test_rate_limit() -> None:
+    """After a 429, the wait that the service asks for counts in the next loop as well."""
+    account = FakeAccount()
+    roles = FakeRolesClient(account, retry=RetryPolicy(attempts=1))
+    account.fail("list", 429, retry_after=20)
+    before = account.now()
+    with pytest.raises(RateLimitError):
+        asyncio.run(use(roles))
+    asyncio.run(use(roles))
+    assert account.now() - before >= timedelta(seconds=20)
 
 
 def test_left_walk() -> None:

@@ -1,6 +1,7 @@
 """Users, spaces, projects and role bindings of an account: as a test adds and inspects them."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -71,6 +72,9 @@ def test_replaced(account: FakeAccount) -> None:
     role = account.add_role("B", ["ROLE_READ"], id=account.roles[0].id)
     assert renamed.created_at == role.created_at == account.bindings()[0].created_at
     assert role.updated_at == account.now()
+    moment = account.now() + timedelta(days=1)
+    role = account.add_role("B", ["ROLE_READ"], id=role.id, updated_at=moment)
+    assert role.updated_at == moment
     assert (listed(account, "spaces"), account.roles) == (["Old"], (role,))
     account.assert_bindings({("ada@example.com", "Space:ML"): "B"})
 
