@@ -432,7 +432,7 @@ class AnyClient(Suite):
         del client
         for cancels in self._each((False, True)):
             async with self.open_client() as other:
-                copied = other.with_options(api_key=_never)
+                copied = other.with_options(api_key=anyio.sleep_forever)
 
                 async def close(scope: anyio.CancelScope, other: Any = other) -> None:
                     with scope:
@@ -550,10 +550,6 @@ async def _kind_of_end(call: Call) -> object:
 async def _find(read: Call, found: list[Any], scope: anyio.CancelScope | None = None) -> None:
     with scope or nullcontext():
         found += await _found(read)
-
-
-async def _never() -> str:
-    return str(await anyio.sleep_forever())
 
 
 async def _let_others_begin() -> None:
