@@ -482,8 +482,10 @@ class RolesContract(AnyClient, is_contract=True):
         assert (len(page.roles), page.pagination.has_more) == (50, True)
         assert len((await anext(roles.list().pages())).roles) == 100
         assert await roles.get(role=oldest.name) == oldest
+        odlest = oldest.name.replace("Oldest", "Odlest")
         with pytest.raises(NotFoundError) as caught:
-            await roles.get(role=oldest.name.replace("Oldest", "Odlest"))
+            await roles.get(role=odlest)
+        assert (caught.value.name, caught.value.status) == (odlest, 404)
         assert caught.value.closest[0] == oldest.name
 
     # Calls about one role, which they give by its ID or by its name
@@ -511,13 +513,14 @@ class RolesContract(AnyClient, is_contract=True):
 
     @with_client
     async def test_name_like_id(self, roles: RolesClient) -> None:
-        """Strict base64 with a colon in it is an ID, also if a role is named so; else it is a name.
+        """Strict base64 of UTF-8 with a colon is an ID, also if a role is named so; else a name.
 
-        So it is without its padding, without a colon, or with more around it.
+        It is a name without its padding, without a colon, or with more around it.
         """
-        texts = [f"Role:{secrets.token_hex(7)}", f"Role-{secrets.token_hex(7)}"]
-        like_id, other = [base64.b64encode(text.encode()).decode() for text in texts]
-        for name in self._each((like_id, like_id.rstrip("="), f"{like_id} =", other)):
+        token = secrets.token_hex(7).encode()
+        texts = (b"Role:" + token, b"Role-" + token, b"\xff\xff:" + token)
+        like_id, *others = [base64.b64encode(text).decode() for text in texts]
+        for name in self._each((like_id, like_id.rstrip("="), f"{like_id} =", *others)):
             role = await roles.create(name=self._remember(name), permissions=["PROJECT_READ"])
             if name != like_id:
                 assert await roles.get(role=name) == role
