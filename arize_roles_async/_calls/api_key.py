@@ -30,7 +30,7 @@ class KeySource:
     def __init__(self, api_key: ApiKey) -> None:
         self._source = Secret(api_key)
         self.fixed: tuple[Secret[str], ...] = ()
-        """The key, if it is fixed: with what a call begins."""
+        """The key that a call begins with, if it is fixed; else empty."""
         if not callable(api_key):
             rule = "api_key must be a string or a function that returns one"
             self.fixed = (_checked(self._source, rule),)

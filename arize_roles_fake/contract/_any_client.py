@@ -91,9 +91,9 @@ class AnyClient(Suite):
     async def test_any_order(self, client: Any) -> None:
         """Calls in any order end as the same ones of the fake, on an account that is equal.
 
-        They are drawn by chance, the same in each run. Clients and their copies make them, with
-        options in turn, also two at the same moment, while the account changes or fails. Once the
-        client is closed, each of them is an error. Two key functions are two keys.
+        They are drawn by chance, with the same seed in each run. Clients and their copies make
+        them, with options in turn, also two at the same moment, while the account changes or fails.
+        Once the client is closed, each of them is an error. Two key functions are two keys.
         """
         items, key, blind = await self._items(client), self.other_key(), self.other_key(grants=())
         accounts = self.accounts()
@@ -227,7 +227,6 @@ class AnyClient(Suite):
                 for cancelled in (0, 1):
                     found: list[Any] = []
                     scopes = anyio.CancelScope(), anyio.CancelScope()
-
                     async with anyio.create_task_group() as tasks:
                         for scope in scopes:
                             tasks.start_soon(_find, read, found, scope)
@@ -278,6 +277,7 @@ class AnyClient(Suite):
         copies = [client.with_options(api_key=get_key, retry=RetryPolicy(attempts=1))]
         for given, _ in turns:
             copies.append(copies[-1].with_options(**given))
+        await anyio.sleep(0.02)  # A limit that began with its copy would be over.
         with _failing(account, "any", failure="silent"):
             for copied, (_, limit) in self._each(zip(copies[1:], turns, strict=True)):
                 asked = 0

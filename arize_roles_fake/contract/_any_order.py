@@ -1,4 +1,4 @@
-"""Calls drawn by chance, the same ones in each run, which two clients must end alike."""
+"""Calls drawn by chance, with the same seed in each run, which two clients must end alike."""
 
 # ruff: noqa: ANN401 - clients of any resource, and what they return
 

@@ -384,6 +384,21 @@ class RoleBindingsContract(PlacesSuite, is_contract=True):
             assert await bindings.get(binding_id=each.id) == each
 
     @with_client
+    async def test_find(self, bindings: RoleBindingsClient) -> None:
+        """`find` sees spaces and projects, and each filter counts."""
+        space = await self._bind(bindings)
+        role_id, user_id, space_id = space.role_id, space.user_id, space.resource_id
+        project = await self._bind(bindings, resource=2, role_id=role_id)
+        other = await self._bind(bindings, user=1)
+        assert {*await walk(bindings.find())} >= {space, project, other}
+        assert await walk(bindings.find(role_id=role_id)) == [space, project]
+        assert {*await walk(bindings.find(user_id=user_id))} >= {space, project}
+        assert {*await walk(bindings.find(resource_id=space_id))} >= {space, other}
+        filters = {"role_id": role_id, "user_id": user_id, "resource_id": space_id}
+        assert await walk(bindings.find(**filters)) == [space]
+        assert await walk(bindings.find(**{**filters, "user_id": other.user_id})) == []
+
+    @with_client
     async def test_status_error(self, bindings: RoleBindingsClient) -> None:
         """A `StatusError` has the status, the problem, the method and the path."""
         with pytest.raises(StatusError) as caught:

@@ -550,6 +550,17 @@ class RolesContract(AnyClient, is_contract=True):
         assert await roles.get(role_id=role.id) == role
 
     @with_client
+    async def test_closest_names(self, roles: RolesClient) -> None:
+        """A `NotFoundError` for a name carries the closest names, nearest first."""
+        token = secrets.token_hex(8)
+        for name in ("Engineer", "Engineers", "Ingenieur", "Zookeeper"):
+            await roles.create(name=self._remember(f"{token} {name}"), permissions=["PROJECT_READ"])
+        with pytest.raises(NotFoundError) as caught:
+            await roles.get(role=f"{token} Enginer")
+        assert caught.value.closest[:2] == (f"{token} Engineer", f"{token} Engineers")
+        assert 2 <= len(caught.value.closest) <= 3
+
+    @with_client
     async def test_one_target(self, roles: RolesClient) -> None:
         """Every call on a role takes either an ID or a name: a string that is not empty."""
         role = await self._make(roles)
