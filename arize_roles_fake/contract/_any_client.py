@@ -2,12 +2,11 @@
 
 # ruff: noqa: ANN401 - a client of any resource, and its items
 
-import itertools
 import secrets
 import traceback
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from typing import Any, ClassVar
@@ -22,7 +21,6 @@ from arize_roles_async import (
     AuthenticationError,
     ClientStateError,
     ConfigurationError,
-    OutcomeUnknownError,
     Permission,
     RateLimitError,
     RetryPolicy,
@@ -56,9 +54,9 @@ class AnyClient(Suite):
     def _reads(self, client: Any, item: Any, /) -> list[Call]:
         """Return a call for each way to find an item: by its ID, its name, and in lists."""
 
-    def _unsure(self, client: Any, item: Any, /) -> Sequence[tuple[str, Call]]:  # noqa: ARG002
-        """Return calls for each way to change something, with their operations. Optional."""
-        return ()
+    def _deleting(self, client: Any, item: Any, /) -> list[Call]:  # noqa: ARG002
+        """Return a call that deletes an item, where items can be deleted."""
+        return []
 
     @abstractmethod
     def _of(self, roles: FakeRolesClient, /) -> Any:
@@ -91,24 +89,29 @@ class AnyClient(Suite):
     async def test_any_order(self, client: Any) -> None:
         """Calls in any order end as the same ones of the fake, on an account that is equal.
 
-        They are drawn by chance, with the same seed in each run. Clients and their copies make
-        them, with options in turn, also two at the same moment, while the account changes or fails.
-        Once the client is closed, each of them is an error. Two key functions are two keys.
+        They send the same changes, also after one whose outcome is unknown. They are drawn by
+        chance, with the same seed in each run. Clients and their copies make them, with options in
+        turn, also two at the same moment, while somebody else makes some, and the account changes
+        or fails. Once the client is closed, each of them is an error. Two key functions are two
+        keys.
         """
         items, key, blind = await self._items(client), self.other_key(), self.other_key(grants=())
         accounts = self.accounts()
-        twin = self._of(FakeRolesClient(accounts[1]))
+        somebody, twin, another = [
+            self._of(FakeRolesClient(accounts[number])) for number in (0, 1, 1)
+        ]
         async with self.open_client() as other:
-            order = AnyOrder(accounts, (other, twin), [each.id for each in items])
-            tables = await self._drawn(client, items, order.ids)
-            order.copy(0, api_key=lambda: key)
-            order.copy(0, api_key=lambda: blind)
-            order.copy(1, timeout=None)
-            order.copy(3, background=True, name="A")
+            ids = [each.id for each in items]
+            tables = await self._drawn(client, items, ids)
+            order = AnyOrder(accounts, [(somebody, another), (other, twin)], tables, ids)
+            order.copy(1, api_key=lambda: key)
+            order.copy(1, api_key=lambda: blind)
+            order.copy(2, timeout=None, retry=RetryPolicy(attempts=2, backoff=1e-6))
+            order.copy(4, background=True, name="A", retry=UNSET)
             outlast = self.outlast_caches if self.max_staleness else None
             for _ in range(self.rounds):
-                await order.turn(*tables, outlast)
-            await other.aclose()
+                await order.turn(outlast)
+            await together(other.aclose, somebody.aclose)
             made = [each.found for each in order.made]
             await self._all_raise((ClientStateError, ValidationError), made)
 
@@ -129,44 +132,6 @@ class AnyClient(Suite):
             await together(*[partial(read_again, *each) for each in pairs])
 
     @with_client
-    async def test_unknown_outcome(self, client: Any) -> None:
-        """A change that may have been made, and may not, is an `OutcomeUnknownError`.
-
-        Its call is made once, of as many attempts as the last `retry` of a copy says, and those
-        that look first and afterwards. `UNSET` keeps the `retry`. Nothing is remembered of it.
-        """
-        asked, key, (account, _) = 0, self.other_key(), self.accounts()
-
-        def get_key() -> str:
-            nonlocal asked
-            asked += 1
-            return key
-
-        copied = client.with_options(api_key=get_key)
-        once, often = RetryPolicy(attempts=1), RetryPolicy(attempts=20, backoff=1e-6)
-        turns: Iterator[tuple[Any, int]] = itertools.cycle(
-            [(once, 1), (UNSET, 1), (often, 20), (UNSET, 20)]
-        )
-        async with self.open_client() as other:
-            for item in await self._items(client):
-                for number in range(len(self._unsure(copied, item))):
-                    retry, attempts = next(turns)
-                    copied = copied.with_options(retry=retry, name="A", background=True)
-                    operation, call = self._unsure(copied, item)[number]
-                    await self._finds(copied, item)
-                    with _failing(account, operation, failure="undecodable"):
-                        asked = 0
-                        with pytest.raises(OutcomeUnknownError) as caught:
-                            await call()
-                    error = caught.value
-                    assert (error.operation, asked) == (operation, 1)
-                    assert attempts <= error.attempts < attempts + 10
-                    assert isinstance(error.__cause__, RolesError)
-                    await self.outlast_caches()
-                    for each in (copied, other):
-                        await self._finds(each, item)
-
-    @with_client
     async def test_at_once(self, client: Any) -> None:
         """Of changes at the same moment, each ends for itself, as if one of them were first."""
         async with self.open_client() as other:
@@ -184,11 +149,10 @@ class AnyClient(Suite):
         """A read that begins after a change shows it, although an older one is under way."""
         account, _ = self.accounts()
         item = (await self._items(client))[0]
-        ways = self._reads(client, item) if self._unsure(client, item) else ()
+        ways = self._reads(client, item) if self._deleting(client, item) else ()
         for number, _ in enumerate(ways):
             read, found = self._reads(client, item)[number], list[Any]()
-            unsure = self._unsure(client, item)
-            delete = next(each for name, each in unsure if name.endswith("delete"))
+            (delete,) = self._deleting(client, item)
             for _ in range(2):  # The second time, it may ask for the item by its ID.
                 assert item in await read.found()
                 await self.outlast_caches()
@@ -254,7 +218,7 @@ class AnyClient(Suite):
         """The last value of each option counts for a copy of a copy; `UNSET` keeps it.
 
         A number as `timeout` limits the whole call, and None does not; other limits stay. A copy
-        changes no client that it was made from. `retry` shows in `test_unknown_outcome`; `name` and
+        changes no client that it was made from. `retry` shows in `test_any_order`; `name` and
         `background` show in no result, so here they only change no other option.
         """
         asked, key, (account, _) = 0, self.other_key(), self.accounts()

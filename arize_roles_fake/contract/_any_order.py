@@ -4,7 +4,7 @@
 
 import functools
 import random
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import zip_longest
 from typing import Any, Final, cast
@@ -18,68 +18,82 @@ from arize_roles_fake.contract._suite import Call, together
 Calls = Sequence[tuple[str, Mapping[str, Any]]]
 """Methods with their arguments. Of a list, one value is drawn; `...` is no argument."""
 
-_NOTHING: Final[tuple[str, Any]] = ("now", {})
-_FAILURES: Final = [500, "undecodable", "lost"]
-_FAIL: Final[tuple[str, Any]] = ("fail", {"operation": "any", "failure": _FAILURES, "times": None})
+_COIN: Final = [True, False]
+_CHANGES: Final = ("create", "update", "delete")
 _OWN: Final = {"created_at", "updated_at", "next_cursor", "message"}
 """The fields in which equal accounts differ, and those in a client's words."""
 
 
 class AnyOrder:
-    """Makes calls with a client, and with one of an equal account, which shows how they end.
+    """Makes calls with clients, and with one of an equal account, which shows how they end.
 
     Attributes:
-        ids: The IDs of what was returned of late.
-        made: The calls of the client.
+        made: The calls of the clients.
     """
 
     def __init__(
-        self, accounts: Sequence[FakeAccount], pair: tuple[Any, ...], ids: Iterable[str]
+        self,
+        accounts: Sequence[FakeAccount],
+        pairs: Sequence[tuple[Any, ...]],
+        tables: tuple[Calls, Calls, Calls],
+        ids: list[str],
     ) -> None:
-        self.ids = [*ids]
+        """Make each client one of a single attempt.
+
+        Args:
+            accounts: The account, and the equal one.
+            pairs: Clients of the account, each with one of the equal account.
+            tables: Calls that read, those that change something, and those of an account itself.
+            ids: A list in the tables, which gets the IDs of what is returned.
+        """
         self.made: list[Call] = []
-        self._accounts, self._pairs = accounts, [pair]
+        once = RetryPolicy(attempts=1)
+        self._accounts, self._pairs = accounts, [_copies(each, retry=once) for each in pairs]
+        self._tables, self._ids, self._operations = tables, ids, ["any"]
+        failures = {
+            "operation": ["any", self._operations],
+            "failure": [500, "undecodable", "lost"],
+            "times": [1, None],
+            "when": [..., "after"],
+        }
+        self._failures: Calls = [("fail", failures)]
         self._cursors: list[tuple[Any, ...]] = [(None, None)]
-        self._last: dict[int, tuple[str, dict[str, Any]]] = {}
+        self._last: dict[int, tuple[str, Mapping[str, Any], dict[str, Any]]] = {}
         self._random = random.Random(0)  # noqa: S311 - no secret
 
     def copy(self, of: int, **options: Any) -> None:
-        """Add a copy of the client, which is 0, or of its first copy, which is 1, and so on."""
+        """Add a copy of a client, with its number: copies come after the clients."""
         self._pairs.append(_copies(self._pairs[of], **options))
 
-    async def turn(
-        self,
-        reads: Calls,
-        changes: Calls,
-        events: Calls,
-        outlast: Callable[[], Awaitable[None]] | None,
-    ) -> None:
-        """Make some calls with one client; something happens to the accounts before, or in a walk.
+    async def turn(self, outlast: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Make some calls with one client; before each one, something may happen to the accounts.
 
-        Args:
-            reads: Calls that change nothing.
-            changes: The others.
-            events: Methods of the accounts.
-            outlast: Waits until a client is not stale that may be.
+        With `outlast`, it happens before the first one alone, and this waits until no client is
+        stale.
         """
+        reads, changes, events = self._tables
         pair = self._one_of(self._pairs)
-        method, given = self._draw([*events, _FAIL, *[_NOTHING] * 6])
-        if method == "fail":
-            pair = _copies(pair, retry=RetryPolicy(attempts=1))
-        happens = [functools.partial(_happen, each, method, given) for each in self._accounts]
-        if outlast is not None:
-            while happens:
-                happens.pop()()
-            await outlast()
-        try:
-            await self._call(pair, reads)(happens)
-        finally:
-            for each in self._accounts:
-                each.clear_faults()
-        for _ in range(7):
-            is_read = not changes or self._one_of([True, False])
-            calls = [self._call(pair, reads if is_read else changes) for _ in range(2)]
-            await together(*calls[not is_read :])
+        for number in range(8):
+            happens: list[Callable[[], None]] = []
+            if outlast is None or number == 0:
+                happens = self._event(self._random.choice((events, self._failures, ())))
+            calls = self._random.choice((reads, changes or reads))
+            count = 1 if happens or calls is changes else 2
+            if outlast is not None and number == 0:
+                while happens:
+                    happens.pop()()
+                await outlast()
+            try:
+                await together(*[self._call(pair, calls, happens) for _ in range(count)])
+            finally:
+                for each in self._accounts:
+                    each.clear_faults()
+
+    def _event(self, events: Calls) -> list[Callable[[], None]]:
+        if not events:
+            return []
+        method, given = self._draw(events)
+        return [functools.partial(_happen, each, method, given) for each in self._accounts]
 
     def _one_of(self, value: Any) -> Any:
         if not isinstance(value, list):
@@ -87,34 +101,47 @@ class AnyOrder:
         return self._one_of(self._random.choice(cast("Sequence[Any]", value)))
 
     def _draw(self, calls: Calls) -> tuple[str, dict[str, Any]]:
-        method, given = self._random.choice(calls)
-        values = {name: self._one_of(value) for name, value in given.items()}
+        """Return a call, often the same of these as before, or that with another argument."""
+        method, given, values = self._last.get(id(calls), ("", {}, {}))
+        drawn: Iterable[str] = [self._random.choice([*given])] if given else ()
+        if not given or self._one_of(_COIN):
+            method, given = self._random.choice(calls)
+            drawn, values = given, {}
+        elif self._one_of(_COIN):
+            drawn = ()
+        values = {**values, **{name: self._one_of(given[name]) for name in drawn}}
+        self._last[id(calls)] = method, given, values
         return method, {name: value for name, value in values.items() if value is not ...}
 
-    def _call(self, pair: tuple[Any, ...], calls: Calls) -> Any:
-        """Return a function that makes a call with both clients, often the same as before."""
-        last = self._last.get(id(calls))
-        drawn = last if last and self._one_of([True, False]) else self._draw(calls)
-        (method, given), cursors = drawn, self._one_of(self._cursors)
-        self._last[id(calls)] = drawn
+    def _call(
+        self, pair: tuple[Any, ...], calls: Calls, happens: Sequence[Callable[[], None]]
+    ) -> Callable[[], Coroutine[Any, Any, None]]:
+        """Return a function that makes a call with both clients."""
+        (method, given), cursors = self._draw(calls), self._one_of(self._cursors)
         made = [
             Call(client, method, **given, **({"cursor": cursor} if "limit" in given else {}))
             for client, cursor in zip(pair, cursors, strict=True)
         ]
-        return functools.partial(self._compare, made, walks=self._one_of([True, False]))
+        return functools.partial(self._compare, made, happens, walks=self._one_of(_COIN))
 
     async def _compare(
-        self, calls: Sequence[Call], happens: Sequence[Callable[[], None]] = (), *, walks: bool
+        self, calls: Sequence[Call], happens: Sequence[Callable[[], None]], *, walks: bool
     ) -> None:
         __tracebackhide__ = True
         self.made.append(calls[0])
-        ends = [await _end_of(*each, walks=walks) for each in zip_longest(calls, happens)]
-        assert _told(ends[0]) == _told(ends[1]), f"after {self.made[-5:]}"
+        ends, told = list[Any](), list[Any]()
+        for account, call, happen in zip_longest(self._accounts, calls, happens):
+            begin = len(account.calls)
+            ends.append(await _end_of(call, happen, walks=walks))
+            sent = [(each.operation, each.outcome) for each in account.calls[begin:]]
+            told.append((_told(ends[-1]), [each for each in sent if each[0].endswith(_CHANGES)]))
+        assert told[0] == told[1], f"after {self.made[-5:]}"
         if hasattr(ends[0], "pagination"):
             cursors = tuple(each.pagination.next_cursor for each in ends)
             self._cursors = [*self._cursors[-5:], cursors]
         elif hasattr(ends[0], "id"):
-            self.ids[:] = [*self.ids[-7:], ends[0].id]
+            self._ids[:] = [*self._ids[-4:], ends[0].id]
+        self._operations[1:] = [each.operation for each in self._accounts[1].calls[-1:]]
 
 
 def _copies(pair: tuple[Any, ...], **options: Any) -> tuple[Any, ...]:
@@ -148,7 +175,7 @@ def _told(end: Any) -> Any:
     if isinstance(end, list | tuple):
         return [*map(_told, cast("Sequence[Any]", end))]
     if isinstance(end, RolesError):
-        fields: dict[str, Any] = vars(end)
+        fields: dict[str, Any] = {**vars(end), "cause": isinstance(end.__cause__, RolesError)}
     elif attrs.has(end.__class__):
         fields = attrs.asdict(end, recurse=False)
     else:

@@ -90,13 +90,14 @@ class DirectoryContract(PlacesSuite, is_contract=True):
     ) -> tuple[Calls, Calls, Calls]:
         user, space, project = items
         limit = [..., 1, 2]
-        in_space = [..., UNSET, [*self.space_ids(), space.name, _NO_NAME]]
-        names = [project.name, project.id, _NO_NAME]
+        in_space = [..., UNSET, [*self.space_ids(), space.name, space.name.upper(), _NO_NAME]]
+        names = [project.name, project.name.upper(), project.id, _NO_NAME]
+        users = [user.email, user.email.upper(), self.user_ids()[1], user.id, _NO_ADDRESS]
         reads: list[tuple[str, Any]] = [
             ("users", {"email": [..., UNSET, user.email, "example"], "limit": limit}),
             ("spaces", {"name": [..., UNSET, space.name], "limit": limit}),
             ("projects", {"name": [..., project.name], "in_space": in_space, "limit": limit}),
-            ("get_user", {"user": [user.email, self.user_ids()[1], user.id, _NO_ADDRESS]}),
+            ("get_user", {"user": users}),
             ("get_space", {"space": in_space[2]}),
             ("get_project", {"project": names, "in_space": in_space}),
         ]

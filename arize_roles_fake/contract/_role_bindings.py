@@ -117,17 +117,8 @@ class RoleBindingsContract(PlacesSuite, is_contract=True):
         bound = {"role": role_ids, "user": users, "resource": resources}
         return reads, changes, [("bind", bound), ("unbind", bound)]
 
-    def _unsure(self, bindings: RoleBindingsClient, item: RoleBinding) -> list[tuple[str, Call]]:
-        place = {name: getattr(item, name) for name in _NO_PLACE}
-        _, update, delete = _calls_on(bindings, item.id)
-        create, ensure, _ = _calls_at(bindings, self._place(1, 1), role_id=item.role_id)
-        _, ensure_other, remove = _calls_at(bindings, place)
-        calls = {
-            "create": (create, ensure),
-            "update": (update, ensure_other),
-            "delete": (delete, remove),
-        }
-        return [(f"role_bindings.{name}", each) for name, pair in calls.items() for each in pair]
+    def _deleting(self, bindings: RoleBindingsClient, item: RoleBinding) -> list[Call]:
+        return [Call(bindings, "delete", binding_id=item.id)]
 
     async def _races(
         self, clients: tuple[RoleBindingsClient, RoleBindingsClient]

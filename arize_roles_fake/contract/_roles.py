@@ -120,11 +120,8 @@ class RolesContract(AnyClient, is_contract=True):
             changes += [*[("update", {**target, **fields})] * 2, ("delete", target)]
         return reads, changes, [("add_role", {"name": names})]
 
-    def _unsure(self, roles: RolesClient, role: Role) -> list[tuple[str, Call]]:
-        _, *by_id = _calls_on(roles, role_id=role.id)
-        _, *by_name = _calls_on(roles, role=role.name)
-        operations = ("create", "update", "delete", "update", "delete")
-        return [*zip(operations, (self._creating(roles), *by_id, *by_name), strict=True)]
+    def _deleting(self, roles: RolesClient, role: Role) -> list[Call]:
+        return [Call(roles, "delete", role_id=role.id)]
 
     async def _races(
         self, clients: tuple[RolesClient, RolesClient]

@@ -82,8 +82,11 @@ class Call:
         """Return the item that the call finds, or every item of a listing, each visited."""
         __tracebackhide__ = True
         begun: Any = self._begin()
-        is_listing = hasattr(begun, "__aiter__")
-        return await walk(begun, visit) if is_listing else [await begun]
+        if hasattr(begun, "__aiter__"):
+            return await walk(begun, visit)
+        if visit is not None:
+            await visit(None)
+        return [await begun]
 
     def _begin(self) -> Any:  # noqa: ANN401 - of any method
         return getattr(self._client, self.method)(*self._args, **self._arguments)

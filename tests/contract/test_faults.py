@@ -23,7 +23,6 @@ REMEMBER: Final = (
     "test_at_once",
     "test_read_under_way",
     "test_short_pages",
-    "test_unknown_outcome",
     "test_cancel_call",
     "test_cancel_one_of_two",
     "test_options_in_turn",
