@@ -2,6 +2,7 @@
 
 # ruff: noqa: ANN401 - a client of any resource, and its items
 
+import itertools
 import secrets
 import traceback
 from abc import abstractmethod
@@ -9,7 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import anyio
 import anyio.to_thread
@@ -35,6 +36,8 @@ from arize_roles_fake._client import FakeRolesClient
 from arize_roles_fake.contract._any_order import AnyOrder, Calls
 from arize_roles_fake.contract._suite import Call, Suite, rule, together, with_client
 from arize_roles_fake.pytest_plugin import NOT_RUN
+
+_WALKS: Final = ("all", "__anext__")
 
 
 class AnyClient(Suite):
@@ -150,25 +153,28 @@ class AnyClient(Suite):
         account, _ = self.accounts()
         item = (await self._items(client))[0]
         ways = self._reads(client, item) if self._deleting(client, item) else ()
-        for number, _ in enumerate(ways):
-            read, found = self._reads(client, item)[number], list[Any]()
-            (delete,) = self._deleting(client, item)
-            for _ in range(2):  # The second time, it may ask for the item by its ID.
-                assert item in await read.found()
+        async with self.open_client() as other:
+            for number, by in itertools.product(range(len(ways)), (client, other)):
+                read, found = self._reads(client, item)[number], list[Any]()
+                (delete,) = self._deleting(by, item)
+                for _ in range(2):  # The second time, it may ask for the item by its ID.
+                    assert item in await read.found()
+                    await self.outlast_caches()
+                with account.block(account.calls[-1].operation) as blocked:
+                    async with anyio.create_task_group() as tasks:
+                        tasks.start_soon(_find, read, list[Any]())
+                        await blocked.reached(timeout=2.0)
+                        await delete()
+                        if by is other:
+                            await self.outlast_caches()
+                        tasks.start_soon(_find, read, found)
+                        with suppress(TimeoutError):
+                            await blocked.reached(2, timeout=0.2)
+                        blocked.release()
+                assert item not in found
                 await self.outlast_caches()
-            with account.block(account.calls[-1].operation) as blocked:
-                async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(_find, read, list[Any]())
-                    await blocked.reached(timeout=2.0)
-                    await delete()
-                    tasks.start_soon(_find, read, found)
-                    with suppress(TimeoutError):
-                        await blocked.reached(2, timeout=0.2)
-                    blocked.release()
-            assert item not in found
-            await self.outlast_caches()
-            await self._clean_up(client)
-            item = (await self._items(client))[0]
+                await self._clean_up(client)
+                item = (await self._items(client))[0]
 
     @with_client
     async def test_cancel_call(self, client: Any) -> None:
@@ -375,8 +381,8 @@ class AnyClient(Suite):
         del client
         async with self.open_client() as other:
 
-            async def get() -> None:
-                await self._calls(other)[0]()
+            async def begin(call: Call) -> None:
+                assert await _kind_of_end(call) is not ClientStateError
 
             async def close() -> None:
                 await _let_others_begin()
@@ -388,7 +394,10 @@ class AnyClient(Suite):
                 with pytest.raises(ClientStateError):
                     await self._calls(other)[0]()
 
-            await together(*[get] * 5, close, come_late)
+            calls = [*self._calls(other), *self._calls(other)]
+            # Each page of a walk is a call.
+            begun = [partial(begin, each) for each in calls if each.method not in _WALKS]
+            await together(*begun, close, come_late)
 
     @with_client
     async def test_close_at_once(self, client: Any) -> None:

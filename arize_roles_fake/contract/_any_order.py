@@ -52,7 +52,7 @@ class AnyOrder:
         self._tables, self._ids, self._operations = tables, ids, ["any"]
         failures = {
             "operation": ["any", self._operations],
-            "failure": [500, "undecodable", "lost"],
+            "failure": [403, 500, "undecodable", "lost"],
             "times": [1, None],
             "when": [..., "after"],
         }

@@ -160,7 +160,7 @@ class SharesCalls(Wrapper):
         inner: The client around which it is.
         method: Their method.
         ends_with_first: True if a call ends with the first caller, and False with any other; None
-            if it ends with no caller, and changes do not make it forget a call.
+            if it ends with no caller, and one that begins later shares it, too.
     """
 
     def __init__(self, inner: Any, method: str, *, ends_with_first: bool | None = None) -> None:
@@ -170,8 +170,6 @@ class SharesCalls(Wrapper):
 
     def __getattr__(self, name: str) -> Any:
         call = super().__getattr__(name)
-        if self._ends_with_first is not None and name == "delete":
-            self.under_way.clear()
         return functools.partial(self._share, call) if name == self._method else call
 
     async def _share(self, make: Any, **target: Any) -> Any:
@@ -179,6 +177,8 @@ class SharesCalls(Wrapper):
         is_first = call not in self.under_way
         if is_first:
             self.under_way[call] = asyncio.ensure_future(make(**target))
+            if self._ends_with_first is not None:
+                asyncio.get_running_loop().call_soon(self.under_way.pop, call, None)
         task = self.under_way[call]
         try:
             return await (task if is_first is self._ends_with_first else asyncio.shield(task))
