@@ -146,6 +146,33 @@ class LosesSlots(Wrapper):
         return end
 
 
+class OneAtATime(Wrapper):
+    """Makes one update after the other."""
+
+    def __init__(self, inner: Any) -> None:
+        super().__init__(inner)
+        self._lock = anyio.Lock()
+
+    async def update(self, **change: Any) -> Any:
+        async with self._lock:
+            return await self.inner.update(**change)
+
+
+class AnswersClosed(Wrapper):
+    """Answers a second time also once it is closed."""
+
+    def __init__(self, inner: Any) -> None:
+        super().__init__(inner)
+        self._seen: dict[str, Any] = {}
+
+    async def get(self, **target: Any) -> Any:
+        with contextlib.suppress(ClientStateError):
+            self._seen[repr(target)] = await self.inner.get(**target)
+        if repr(target) not in self._seen:
+            raise ClientStateError("it is closed")
+        return self._seen[repr(target)]
+
+
 class Hangs(Wrapper):
     time_limit = 0.1
 
@@ -364,6 +391,12 @@ async def until_short(spaces: Any, **page: Any) -> Any:
     return found if len(found) == page["limit"] else attrs.evolve(found, pagination=LAST)
 
 
+_CLASSES: Final = (
+    "OneAtATime AnswersClosed SkipsNoop LosesSlots Hangs TakesNoneForUnset "
+    "NotesItsKey KeepsItsKey ClosesOnce KeepsItsGrace LeavesCopiesOpen LooksAtOnePage KeepsTheRole "
+    "BindsAgain SharesItsWalk"
+)
+
 PLANTED: Final[dict[str, Callable[[Any], Wrapper]]] = {
     "KeepsNames": lambda inner: Keeps(inner, "get", "role", "update"),
     "KeepsBindings": lambda inner: Keeps(inner, "get", "binding_id", "update delete"),
@@ -382,21 +415,6 @@ PLANTED: Final[dict[str, Callable[[Any], Wrapper]]] = {
     "FiltersLate": lambda inner: Lists(inner, "users", filtered_late),
     "FirstPageOnly": lambda inner: Lists(inner, "users", first_alone),
     "EndsAtShortPage": lambda inner: Lists(inner, "spaces", until_short),
-    **{
-        each.__name__: each
-        for each in (
-            *(SkipsNoop, LosesSlots, Hangs, TakesNoneForUnset, NotesItsKey),
-            *(
-                KeepsItsKey,
-                ClosesOnce,
-                KeepsItsGrace,
-                LeavesCopiesOpen,
-                LooksAtOnePage,
-                KeepsTheRole,
-                BindsAgain,
-                SharesItsWalk,
-            ),
-        )
-    },
+    **{name: globals()[name] for name in _CLASSES.split()},
 }
 """Clients that are right at every single call, and wrong between two, or in a way of their own."""
