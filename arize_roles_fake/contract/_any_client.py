@@ -94,9 +94,10 @@ class AnyClient(Suite):
         They send the same changes, also after one whose outcome is unknown. They are drawn by
         chance, with the same seed in each run. Clients and their copies make them, with options in
         turn, also two at the same moment, while somebody else makes some, and the account changes
-        or fails. Once the client is closed, each of them is an error.
+        or fails. Once the client is closed, each of them is an error. Two key functions are two
+        keys.
         """
-        items, blind = await self._items(client), self.other_key(grants=())
+        items, key, blind = await self._items(client), self.other_key(), self.other_key(grants=())
         accounts = self.accounts()
         somebody, twin, another = [
             self._of(FakeRolesClient(accounts[number])) for number in (0, 1, 1)
@@ -105,9 +106,10 @@ class AnyClient(Suite):
             ids = [each.id for each in items]
             tables = await self._drawn(client, items, ids)
             order = AnyOrder(accounts, [(somebody, another), (other, twin)], tables, ids)
+            order.copy(1, api_key=lambda: key)
             order.copy(1, api_key=lambda: blind)
-            order.copy(1, timeout=None, retry=RetryPolicy(attempts=2, backoff=1e-6))
-            order.copy(3, background=True, name="A", retry=UNSET)
+            order.copy(2, timeout=None, retry=RetryPolicy(attempts=2, backoff=1e-6))
+            order.copy(4, background=True, name="A", retry=UNSET)
             outlast = self.outlast_caches if self.max_staleness else None
             for _ in range(self.rounds):
                 await order.turn(outlast)
