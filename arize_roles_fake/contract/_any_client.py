@@ -79,12 +79,6 @@ class AnyClient(Suite):
         return
         yield
 
-    async def _finds(self, client: Any, item: Any) -> None:
-        """Assert that a client finds an item by every way, as it is."""
-        __tracebackhide__ = True
-        for read in self._each(self._reads(client, item)):
-            assert [each for each in await _found(read) if each.id == item.id] == [item]
-
     # What a client remembers
 
     @with_client

@@ -41,7 +41,7 @@ MODULES: Final = (_suite, _any_client, _roles, _role_bindings, _directory)
 LISTS: Final = ("_calls", "_calls_on", "_calls_at")
 """The functions besides the rules of which everything is deleted, and not only assertions."""
 BLOCKS: Final = ("pytest.raises", "self._refused_if")
-HELPERS: Final = ("self._all_raise", "self._all_invalid", "self._all_forbidden", "self._finds")
+HELPERS: Final = ("self._all_raise", "self._all_invalid", "self._all_forbidden")
 LONGEST: Final = 10.0
 """Seconds of work after which a rule has failed; what waits has the limit of its suite."""
 PASSES: Final = "__import__('contextlib').suppress(Exception, __import__('pytest').fail.Exception)"
