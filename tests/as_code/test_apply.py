@@ -10,6 +10,7 @@ import attrs
 import pytest
 
 from arize_roles_async import (
+    ConflictError,
     NotFoundError,
     OutcomeUnknownError,
     RetryPolicy,
@@ -146,6 +147,16 @@ async def test_callback_raises() -> None:
     result = run.result
     assert [*map(str, result.made), result.failed] == ['update "A"', None]
     assert [*map(str, result.not_reached)] == ['update "B"']
+
+
+async def test_first_cause() -> None:
+    """The cause of the error is the first of two refusals."""
+    account = account_of("A", "B")
+    for status in (409, 400):
+        account.fail("update", status)
+    with pytest.raises(as_code.ApplyError) as caught:
+        await apply(FakeRolesClient(account), UPDATE)
+    assert type(caught.value.__cause__) is ConflictError
 
 
 async def test_dependent() -> None:

@@ -202,24 +202,24 @@ class TestApply:
 
 
 @pytest.mark.parametrize(
-    ("command", "number", "text"),
+    ("command", "numbers", "text"),
     [
-        ("apply --yes roles.toml", 2, "waiting for 0 s: an answer\n"),
-        ("apply --yes roles.toml", 3, "\r\x1b[Kmade 0 of 3"),
-        ("plan roles.toml", 2, "\r\x1b[Kread pages: 1 of roles"),
-        ("who", 2, "\r\x1b[Kread pages: 1 of role bindings"),
+        ("apply --yes roles.toml", (2, 3), "waiting for 0 s: an answer"),
+        ("apply --yes roles.toml", (3,), "\r\x1b[Kmade 0 of 3"),
+        ("plan roles.toml", (2,), "\r\x1b[Kread pages: 1 of roles"),
+        ("who", (2,), "\r\x1b[Kread pages: 1 of role bindings"),
     ],
 )
 def test_progress(
-    shell: Shell, monkeypatch: pytest.MonkeyPatch, command: str, number: int, text: str
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, command: str, numbers: tuple[int, ...], text: str
 ) -> None:
     """While an answer is late, a line shows why, or on a terminal, written over, how far it is."""
-    stream, shown, is_terminal = io.StringIO(), threading.Event(), text[0] == "\r"
+    stream, shown, is_terminal = io.StringIO(), threading.Semaphore(0), text[0] == "\r"
 
     def write(given: str) -> int:
         io.StringIO.write(stream, given)
-        if text in stream.getvalue():
-            shown.set()
+        if text in given:
+            shown.release()
         return len(given)
 
     monkeypatch.setattr(stream, "write", write)
@@ -227,9 +227,10 @@ def test_progress(
     monkeypatch.setattr(sys, "stderr", stream)
     for name, seconds in {"_PERIOD": 0.001, "_LONG": 60.0 * is_terminal}.items():
         monkeypatch.setattr(f"arize_roles_async.__main__.{name}", seconds)
-    shell.account.acts = {number: lambda: shown.wait(30)}
+    seen: list[bool] = []
+    shell.account.acts = dict.fromkeys(numbers, lambda: seen.append(shown.acquire(timeout=30)))
     assert shell.status(command) == 0
-    assert shown.is_set()
+    assert seen == [True] * len(numbers)
     logger = logging.getLogger("arize_roles_async")
     assert (logger.level, logger.handlers) == (logging.NOTSET, [])
     assert command != "who" or "\r\x1b[Knote: " in stream.getvalue()

@@ -213,7 +213,7 @@ class TestTime:
         roles = in_process(account, timeout=Timeouts(total=60.0, read=1.0))
         with pytest.raises(RolesTimeoutError) as caught:
             await roles.by_name.remove(**PLACE)
-        assert (caught.value.limit, passed(account)) == ("read", 1.0)
+        assert (caught.value.limit, caught.value.attempts, passed(account)) == ("read", 2, 1.0)
 
 
 async def test_own_bindings(account: FakeAccount) -> None:

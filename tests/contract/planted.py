@@ -173,6 +173,15 @@ class AnswersClosed(Wrapper):
         return self._seen[repr(target)]
 
 
+class LosesRequestIds(Wrapper):
+    async def create(self, **role: Any) -> Any:
+        try:
+            return await self.inner.create(**role)
+        except RolesError as error:
+            error.request_id = None
+            raise
+
+
 class Hangs(Wrapper):
     time_limit = 0.1
 
@@ -392,7 +401,7 @@ async def until_short(spaces: Any, **page: Any) -> Any:
 
 
 _CLASSES: Final = (
-    "OneAtATime AnswersClosed SkipsNoop LosesSlots Hangs TakesNoneForUnset "
+    "OneAtATime AnswersClosed LosesRequestIds SkipsNoop LosesSlots Hangs TakesNoneForUnset "
     "NotesItsKey KeepsItsKey ClosesOnce KeepsItsGrace LeavesCopiesOpen LooksAtOnePage KeepsTheRole "
     "BindsAgain SharesItsWalk"
 )

@@ -141,6 +141,14 @@ def test_assumptions(served: Served, assumed: dict[str, int], status: int) -> No
     assert other.status("/v2/roles/Um9sZTo5OmFhYWE=") == status
 
 
+def test_assumed_over_file() -> None:
+    """Those of the command line count more than those of the file that is served."""
+    file = json.dumps({"roles": [], "assumptions": {"unknown_id": 404}})
+    with controlled("--account", file, "--assume", "unknown_id=400") as served:
+        for each in (served, added(served)):
+            assert each.status("/v2/roles/Um9sZTo5OmFhYWE=") == 400
+
+
 @pytest.mark.parametrize("key", ["reader", KEY])
 def test_key(served: Served, key: str) -> None:
     """A key grants something until it is removed; the one that controls the account stays that."""

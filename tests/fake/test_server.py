@@ -137,6 +137,8 @@ async def test_refuse_connections(arize_env: RolesServer) -> None:
             with pytest.raises(RolesConnectionError) as caught:
                 await roles.create(name="A", permissions=["ROLE_READ"])
         assert not caught.value.sent
+        with pytest.raises(ZeroDivisionError), arize_env.refuse_connections():
+            raise ZeroDivisionError
         await roles.create(name="A", permissions=["ROLE_READ"])
     arize_env.account.assert_roles({"A": {"ROLE_READ"}})
 

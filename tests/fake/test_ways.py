@@ -114,7 +114,7 @@ LEAKS = (
     "logging.getLogger('app').error('sent', extra={'token': key})",
     "print('sent', key)",
     "warnings.warn(f'sent {key}', UserWarning)",
-    "account.add_key('8-signs.'); print('8-signs.')",
+    "FakeAccount().add_key('8-signs.'); print('8-signs.')",
 )
 
 Failed = Callable[..., set[str]]
