@@ -110,7 +110,9 @@ TEXT = f"""\
 
 async def test_forms(account: FakeAccount) -> None:
     """A plan shows each place with its changes, what was made by hand, and who waits."""
+    account.add_user("dan@example.com")
     users = {CYD: "Editor", BOB.upper(): "Editor", "zoe@example.com": "Viewer", EVE: ""}
+    users["dan@example.com"] = ""  # He has no role here, and none to lose.
     wanted = Declaration(places=[place(users)])
     planned = await plan(FakeRolesClient(account), wanted)
     assert str(planned).startswith(TEXT)

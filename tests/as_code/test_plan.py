@@ -176,13 +176,15 @@ class TestNotes:
     def test_former(
         self, roles: dict[str, Held], name: str, permissions: Held, former: str | None
     ) -> None:
-        """A create may be a forgotten rename, of a role that is like it."""
+        """A create may be a forgotten rename, of a role that is like it, and not ignored."""
         account = account_of()
         for each, held in roles.items():
             account.add_role(each, held)
         note = f'looks like "{former}"; if that was renamed, declare previously = ["{former}"]'
-        (made,) = planned(account, declaration(declared(name, permissions=permissions))).changes
-        assert made.note == (note if former else None)
+        wanted = declaration(declared(name, permissions=permissions))
+        for ignored, expected in (([*roles], None), ([], note if former else None)):
+            (made,) = planned(account, attrs.evolve(wanted, ignored=ignored)).changes
+            assert made.note == expected
 
     def test_many(self) -> None:
         """A bounded number of names is compared, and a note counts the others."""

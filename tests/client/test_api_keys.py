@@ -99,13 +99,13 @@ class TestFunction:
 
     async def test_leaving_queue(self, connect: Connect) -> None:
         """A call asks when it leaves the queue, and not before; a refused argument never does."""
-        account, asked, answer = two_keys(), 0, asyncio.Event()
+        account, asked = two_keys(), 0
+        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
-        async def key() -> str:
+        def key() -> asyncio.Future[str]:
             nonlocal asked
             asked += 1
-            await answer.wait()
-            return "fake-api-key"
+            return answer
 
         async with connect(account, api_key=key, max_concurrency=1) as roles:
             with pytest.raises(ValueError, match="role_id"):
@@ -114,7 +114,7 @@ class TestFunction:
             await until(lambda: asked)
             await settle()
             assert asked == 1
-            answer.set()
+            answer.set_result("fake-api-key")
             await asyncio.gather(*calls)
         assert asked == 3
 
