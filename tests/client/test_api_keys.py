@@ -17,6 +17,7 @@ from arize_roles_async import (
     AuthenticationError,
     ClientStateError,
     ConfigurationError,
+    ConflictError,
     ForbiddenError,
     OutcomeUnknownError,
     RateLimitError,
@@ -167,6 +168,7 @@ class TestRefused:
             (["expired"], [], ["expired"], AuthenticationError),
             (["fake-api-key", "other-api-key"], ["lost", 401], FOUND, None),
             (["fake-api-key", OSError()], ["lost", 401], FOUND[:2], OutcomeUnknownError),
+            (["fake-api-key", "other-api-key"], [401, 409], FOUND[1:3], ConflictError),
         ],
     )
     async def test_create(

@@ -5,12 +5,19 @@ import functools
 import gc
 import weakref
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import trio
 
-from arize_roles_async import ForbiddenError, NotFoundError, Role, ServerError, Timeouts
+from arize_roles_async import (
+    ForbiddenError,
+    NotFoundError,
+    RetryPolicy,
+    Role,
+    ServerError,
+    Timeouts,
+)
 from arize_roles_async._roles.lookup import NameLookup
 from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient, make_role
 from tests.support.event_loop import settle
@@ -88,11 +95,11 @@ class TestSharedWalk:
     async def test_other_options(self) -> None:
         """Clients with other options try as hard as they say, so they share no walk."""
         roles = FakeRolesClient()
-        others = (roles.with_options(timeout=20.0), roles.with_options(background=True))
-        await asyncio.gather(
-            *(each.get(role=name) for each in (roles, *others) for name in ("Admin", "Member"))
-        )
-        assert operations(roles.account) == ["list"] * 3
+        once = RetryPolicy(attempts=1)
+        options: list[Any] = [{}, {"timeout": 20.0}, {"retry": once}, {"background": True}]
+        clients = [roles.with_options(**each) for each in options]
+        await asyncio.gather(*(c.get(role=name) for c in clients for name in ("Admin", "Member")))
+        assert operations(roles.account) == ["list"] * 4
 
     async def test_nothing_kept(self) -> None:
         """Nothing is kept of lookups that are over."""

@@ -130,11 +130,18 @@ class TestOneAfterAnother:
             asyncio.run(roles.aclose())
 
     def test_trio(self) -> None:
-        """The fake runs in trio, in asyncio after it, and in trio again."""
-        roles = FakeRolesClient()
-        trio.run(use, roles)
-        asyncio.run(use(roles))
-        trio.run(use, roles)
+        """The fake and its copies run in trio, in asyncio after it, and in trio again."""
+        roles = FakeRolesClient(max_concurrency=1)
+        roles.account.add_key("other-api-key")
+        other = roles.with_options(api_key="other-api-key")
+
+        async def use_all() -> None:
+            for each in (roles, other, other):
+                await use(each)
+
+        trio.run(use_all)
+        asyncio.run(use_all())
+        trio.run(use_all)
 
     @EACH_RUN
     def test_never_closed(self, run: Run) -> None:

@@ -151,9 +151,10 @@ def test_assumed_over_file() -> None:
 
 @pytest.mark.parametrize("key", ["reader", KEY])
 def test_key(served: Served, key: str) -> None:
-    """A key grants something until it is removed; the one that controls the account stays that."""
+    """A key grants something until it is removed; a new account keeps it, and who controls it."""
     grants = {"grants": ["ROLE_READ"], "on": {"Space:1": ["ROLE_BINDING_READ"]}}
     assert ask(served, "POST keys", {"key": key, **grants}) == (204, None)
+    assert ask(served, "PUT account", {"roles": []}) == (204, None)
     reader = Served(served.url, key)
     assert (reader.status(), reader.create("A")) == (200, 403)
     assert ask(served, "GET account")[1]["keys"][key] == grants
