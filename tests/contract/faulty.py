@@ -341,7 +341,8 @@ def suite(contract: type, fault: str = "") -> Any:
     of, faulty = SUITES[contract]
     made, script = of(), Script("" if rest in PLANTED else rest)
     made.assumptions, made.script = SERVICES[service], script
-    made.rounds = OnFakeAccount.rounds
+    if rest != NO_FAULT:
+        made.rounds = getattr(PLANTED.get(rest), "rounds", OnFakeAccount.rounds)
     open_client, open_roles = made.open_client, getattr(made, "open_roles", None)
     if rest in PLANTED:
         made.open_client = lambda: PLANTED[rest](open_client())

@@ -161,6 +161,8 @@ class OneAtATime(Wrapper):
 class AnswersClosed(Wrapper):
     """Answers a second time also once it is closed."""
 
+    rounds = 20
+
     def __init__(self, inner: Any) -> None:
         super().__init__(inner)
         self._seen: dict[str, Any] = {}
