@@ -108,7 +108,7 @@ FAULTS: Final[dict[str, tuple[str, Callable[..., Any], str]]] = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_planted(monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
-    """It finds each fault within 130 cases."""
+    """It finds each fault within 90 cases."""
     place, planted, wrong = FAULTS[fault]
     package = "_clients" if place.startswith("client.") else "as_code"
     above, _, name = f"arize_roles_async.{package}.{place}".rpartition(".")
@@ -119,4 +119,4 @@ def test_planted(monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
         return planted(real, *given, **more)
 
     monkeypatch.setattr(owner, name, faulty)
-    assert any(wrong in text for seed in range(70, 200) for text in Case(seed).judge())
+    assert any(wrong in text for seed in range(110, 200) for text in Case(seed).judge())

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import pytest
 
-from arize_roles_async import ListUsersResponse, ValidationError, as_code
+from arize_roles_async import ListUsersResponse, RetryPolicy, ValidationError, as_code
 from arize_roles_async.as_code import Declaration, DeclaredPlace, apply, export, loads, plan
 from arize_roles_async.as_code.apply import Run
 from arize_roles_async.as_code.planning import compare
@@ -226,7 +226,7 @@ async def test_gone(account: FakeAccount) -> None:
 @pytest.mark.parametrize("fault", ["lost", 503, None])
 async def test_made(account: FakeAccount, fault: Any) -> None:  # noqa: ANN401
     """A change whose answer was lost, or that somebody else made, is made, also by a wrapper."""
-    roles: Any = Wrapper(FakeRolesClient(account))
+    roles: Any = Wrapper(FakeRolesClient(account, retry=RetryPolicy(backoff=0.01)))
     users = {CYD: "New", BOB: "Editor", EVE: ""}
     wanted = Declaration(roles=[declared("New")], places=[place(users)])
     run = Run(roles, await plan(roles, wanted))

@@ -70,8 +70,11 @@ def test_look(shell: Shell, monkeypatch: pytest.MonkeyPatch, *, waits: bool) -> 
 @pytest.mark.parametrize(
     ("status", "wait", "said"), [(401, None, "PATCH "), (429, 20, "stopped by SIGTERM\n")]
 )
-def test_failing(shell: Shell, status: int, wait: int | None, said: str) -> None:
-    """A failure after a signal is told; the wait for another attempt ends at once."""
+def test_failing(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, status: int, wait: int | None, said: str
+) -> None:
+    """A failure after a signal is told; the wait for another attempt ends with the grace."""
+    monkeypatch.setattr(LONGEST, 0.5)
     shell.account.fail("update", status, retry_after=wait)
     shell.account.acts = {3: sending(signal.SIGTERM)}
     ended_with, _, errors = shell("apply --yes roles.toml")

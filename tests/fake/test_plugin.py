@@ -336,7 +336,6 @@ def test_not_used(run: Run, pytester: pytest.Pytester) -> None:
 GONE = "sys.modules.update(dict.fromkeys([n for n in sys.modules if n.startswith({!r})]))"
 
 
-@pytest.mark.parametrize("setting", ["arize_roles_secrets", "arize_roles_offline"])
 @pytest.mark.parametrize(
     "deed",
     [
@@ -354,7 +353,7 @@ GONE = "sys.modules.update(dict.fromkeys([n for n in sys.modules if n.startswith
         "request.node.user_properties.append(None)",
     ],
 )
-def test_any_deed(run: Run, deed: str, setting: str) -> None:
+def test_any_deed(run: Run, deed: str) -> None:
     """Whatever a suite does to modules, warnings, loggers and reports, its run ends as without."""
     suite = f"""
         import contextlib
@@ -379,6 +378,7 @@ def test_any_deed(run: Run, deed: str, setting: str) -> None:
         """
     with warnings.catch_warnings():
         alone = run(suite, "-pno:arize_roles_fake", "-q")
-        both = run(suite, "-o", f"{setting}=true", "-q")
+        settings = ("arize_roles_secrets", "arize_roles_offline")
+        both = run(suite, *(f"-o{setting}=true" for setting in settings), "-q")
     assert both.ret == alone.ret
     assert both.parseoutcomes() == alone.parseoutcomes()

@@ -27,10 +27,14 @@ Fault = dict[str, Any]
 Case = tuple[Fault, Any, When, bool]
 
 TWICE: Final = RetryPolicy(attempts=2, backoff=0.01)
-# A busy machine takes seconds for an answer. These faults last until the limit.
+# A busy machine takes seconds for an answer. These faults last until the limit, and after all but
+# a silence of a change, no answer follows.
 LIMITS: Final = Timeouts(connect=10.0, read=10.0)
-SILENT: Final = Timeouts(connect=0.5, read=0.5)
-UNTIL_LIMIT: Final = frozenset({"silent", "unreachable", RolesTimeoutError})
+UNTIL_LIMIT: Final = {
+    "silent": Timeouts(connect=10.0, read=0.5),
+    "unreachable": Timeouts(connect=0.05, read=0.05),
+    RolesTimeoutError: Timeouts(connect=0.25, read=0.05),
+}
 
 STATUSES: Final = (400, 401, 403, 404, 409, 418, 422, 429, 500, 502, 503)
 CLASSES: Final = [getattr(arize_roles_async, each) for each in arize_roles_async.__all__]
@@ -111,7 +115,7 @@ async def result(connect: Connect, case: Case) -> tuple[str, list[str], int]:
     if is_real:
         account.slow_down(0.001, real_time=True)
     struck = account.fail(operation, when=when, **fault)
-    limits, ended = SILENT if fault["failure"] in UNTIL_LIMIT else LIMITS, "done"
+    limits, ended = UNTIL_LIMIT.get(fault["failure"], LIMITS), "done"
     retry = ONCE if operation in {"list", "get"} else TWICE
     async with connect(account, retry=retry) as roles:
         try:
