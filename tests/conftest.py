@@ -77,9 +77,9 @@ def paused() -> Generator[None]:
         measurement.start()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def unmeasured() -> Iterator[None]:
-    """Measure no coverage in a module of long tests, whose lines shorter tests reach, too."""
+    """Measure no coverage in a long test, whose lines shorter tests reach, too."""
     with paused():
         yield
 

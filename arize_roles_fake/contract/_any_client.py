@@ -402,7 +402,7 @@ class AnyClient(Suite):
 
                 async def close(scope: anyio.CancelScope, other: Any = other) -> None:
                     with scope:
-                        await other.aclose(grace=20.0)
+                        await other.aclose(grace=120.0)
 
                 scope = anyio.CancelScope()
                 with anyio.fail_after(2.0):

@@ -607,11 +607,9 @@ class RolesContract(AnyClient, is_contract=True):
             lambda: {"name": self._unique("Renamed")},
         ]
         for make_change in changes:
-            change, changed = {}, role
-            for seconds in PAUSES:
-                if changed.updated_at > role.updated_at:
-                    break
-                await anyio.sleep(seconds)
+            change, changed, pauses = {}, role, [*PAUSES]
+            while changed.updated_at <= role.updated_at and pauses:
+                await anyio.sleep(pauses.pop(0))
                 change = make_change()
                 changed = await roles.update(role_id=role.id, **change)
             assert changed.updated_at > role.updated_at

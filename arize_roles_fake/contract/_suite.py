@@ -380,12 +380,10 @@ async def walk(
     seen: list[_T] = []
     async for item in listing:
         seen.append(item)
-        if len(seen) > MAX_ROUNDS:
-            break
+        assert len(seen) <= MAX_ROUNDS, "the listing does not end"
         if visit is not None:
             await visit(item)
         await checkpoint()  # Other tasks run, and a cancellation arrives.
-    assert len(seen) <= MAX_ROUNDS, "the listing does not end"
     return seen
 
 

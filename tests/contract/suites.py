@@ -1,12 +1,15 @@
 """Contract suites over a fake account; each test has one of its own."""
 
+import functools
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime
+from typing import Final
 
 import pytest
 
 from arize_roles_async import AiohttpRolesClient, Directory, RoleBindingsClient, RolesClient
-from arize_roles_fake import FakeRolesClient
+from arize_roles_fake import FakeAccount, FakeRolesClient
 from arize_roles_fake.contract import (
     DirectoryContract,
     OnFakeAccount,
@@ -30,8 +33,18 @@ def failure(suite: object, rule: str) -> BaseException | None:
     return None
 
 
+START: Final = datetime.now(UTC)
+
+
 class OnAccount(OnFakeAccount):
     rounds = sized(20, 300)
+
+    @functools.cached_property
+    def account(self) -> FakeAccount:
+        """An account on which a second takes 20 ms, for rules that wait until a clock ticks."""
+        account = super().account
+        account._clock = lambda: START + 50 * (datetime.now(UTC) - START)
+        return account
 
 
 class FakeSuite(OnAccount, RolesContract):

@@ -33,6 +33,7 @@ pytestmark = pytest.mark.arize_roles(unused_faults="allow")
 ROWS: Final = [(contract, rule) for contract, rules in FAULTS.items() for rule in rules]
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize(("contract", "rule"), ROWS)
 def test_seen(contract: str, rule: str) -> None:
     """A client with the fault fails the rule, and one without a fault does not."""
