@@ -330,6 +330,7 @@ class Suite(metaclass=_SuiteType):
 
     async def _make(self, roles: RolesClient, name: str = "Role", **given: Any) -> Role:  # noqa: ANN401
         """Make a role under a unique name, for a test that is about something else."""
+        __tracebackhide__ = True
         arguments: dict[str, Any] = {"permissions": [Permission.PROJECT_READ], **given}
         return await roles.create(name=self._unique(name), **arguments)
 

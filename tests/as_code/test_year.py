@@ -78,6 +78,7 @@ class Year:
         return Declaration(roles=roles, absent=absent, anchor=role_id("Viewer"), places=places)
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("seed", range(sized(1, 3)))
 async def test_year(seed: int) -> None:
     """Each month's run makes the files and takes nothing else, but for `only` in the last one."""

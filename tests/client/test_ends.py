@@ -313,6 +313,7 @@ async def test_in_process(method: str, weather: str, end: End) -> None:
     )
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("end", [each for each in ENDS if each is not limit])
 @pytest.mark.parametrize("method", ["RolesClient.create", "RolesClient.get", "ByName.ensure"])
 async def test_over_http(method: str, end: End) -> None:

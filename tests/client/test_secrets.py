@@ -185,6 +185,7 @@ ANSWERS = [
 ]
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("wire", ANSWERS, ids=range(len(ANSWERS)))
 @EACH_CALL
 async def test_echo(
@@ -407,6 +408,7 @@ async def in_key_function(error: Exception, call: Drive) -> None:
 IN_SESSION = [functools.partial(in_session, by) for by in ("middleware", "tracer")]
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("place", [*IN_SESSION, in_transport, in_key_function])
 @pytest.mark.parametrize("error", ERRORS)
 @EACH_CALL

@@ -43,6 +43,7 @@ def test_seen(contract: str, rule: str) -> None:
         assert failure(made, rule) is not None, (fault, made.script.calls)
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_between_calls() -> None:
     """Each rule that remembers has a client that fails no other of them."""
     planted = [

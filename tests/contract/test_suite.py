@@ -76,6 +76,11 @@ class ForgetfulClient(Wrapper):
 
     async def get(self, **target):
         raise LookupError
+
+    async def create(self, **new):
+        if new["name"].startswith("N1"):
+            raise LookupError
+        return await self.inner.create(**new)
 """
 Run = Callable[..., pytest.RunResult]
 

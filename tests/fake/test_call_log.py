@@ -96,6 +96,7 @@ def test_odd_attempt(account: FakeAccount, count: str, attempt: int) -> None:
     assert account.calls[0].attempt == attempt
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_bound(account: FakeAccount) -> None:
     """The newest 10,000 calls are kept, and none after a reset."""
     for each in range(10_002):
