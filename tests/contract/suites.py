@@ -36,6 +36,10 @@ def failure(suite: object, rule: str) -> BaseException | None:
 START: Final = datetime.now(UTC)
 
 
+def fast() -> datetime:
+    return START + 50 * (datetime.now(UTC) - START)
+
+
 class OnAccount(OnFakeAccount):
     rounds = sized(20, 300)
 
@@ -43,7 +47,7 @@ class OnAccount(OnFakeAccount):
     def account(self) -> FakeAccount:
         """An account on which a second takes 20 ms, for rules that wait until a clock ticks."""
         account = super().account
-        account._clock = lambda: START + 50 * (datetime.now(UTC) - START)
+        account._clock = fast  # noqa: SLF001 - all else is as a suite makes it
         return account
 
 
