@@ -26,6 +26,8 @@ from arize_roles_async import (
     PaginationMetadata,
     RoleBindingResourceType,
     RolesError,
+    ValidationError,
+    Violation,
 )
 from arize_roles_fake import FakeRolesClient
 from tests.contract.wrapping import Wrapper
@@ -288,6 +290,14 @@ class KeepsItsGrace(ClosesOnce):
             await super().aclose(**grace)
 
 
+class BlamesTheName(Wrapper):
+    async def create(self, **new: Any) -> Any:
+        try:
+            return await self.inner.create(**new)
+        except ValidationError as error:
+            raise ValidationError([*error.violations, Violation("name", "too")]) from error
+
+
 class LooksAtOnePage(Wrapper):
     async def get(self, **target: Any) -> Any:
         page = await self.inner.list(limit=100)
@@ -405,7 +415,7 @@ async def until_short(spaces: Any, **page: Any) -> Any:
 _CLASSES: Final = (
     "OneAtATime AnswersClosed LosesRequestIds SkipsNoop LosesSlots Hangs TakesNoneForUnset "
     "NotesItsKey KeepsItsKey ClosesOnce KeepsItsGrace LeavesCopiesOpen LooksAtOnePage KeepsTheRole "
-    "BindsAgain SharesItsWalk"
+    "BindsAgain SharesItsWalk BlamesTheName"
 )
 
 PLANTED: Final[dict[str, Callable[[Any], Wrapper]]] = {

@@ -227,6 +227,8 @@ def test_replaced_keys(served: Served) -> None:
     reader, second = (Served(served.url, key) for key in ("reader", "second"))
     assert (served.status(), reader.status(), second.status()) == (401, 200, 200)
     assert [ask(each, "GET calls")[0] for each in (served, reader, second)] == [200, 200, 401]
+    assert ask(reader, "PUT account", {"roles": []})[0] == 204
+    assert (served.status(), reader.status(), second.status()) == (401, 200, 200)
     assert ask(reader, "POST reset")[0] == 200
     assert ask(reader, "GET calls")[0] == 401
 

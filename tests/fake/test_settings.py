@@ -40,6 +40,7 @@ def test_offline(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         with contextlib.suppress(Exception):
             asyncio.run(AiohttpRolesClient("key", base_url="https://named.invalid").get(role="A"))
 
+    @pytest.mark.arize_roles(unused_faults="allow")
     @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
     def test_thread():
         thread = threading.Thread(target=lambda: asyncio.run(use(base_url="https://thread.invalid")))
