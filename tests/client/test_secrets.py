@@ -185,7 +185,6 @@ ANSWERS = [
 ]
 
 
-@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("wire", ANSWERS, ids=range(len(ANSWERS)))
 @EACH_CALL
 async def test_echo(

@@ -295,7 +295,8 @@ class BlamesTheName(Wrapper):
         try:
             return await self.inner.create(**new)
         except ValidationError as error:
-            raise ValidationError([*error.violations, Violation("name", "too")]) from error
+            named = (*error.violations, Violation("name", "too"))
+            raise ValidationError(violations=named) from error
 
 
 class LooksAtOnePage(Wrapper):
