@@ -51,7 +51,7 @@ class Listener:
             access_log=None,
             # Requests have no compressed bodies, and a bomb would hold up the event loop.
             auto_decompress=False,
-            shutdown_timeout=1.0,
+            shutdown_timeout=0.5,
         )
         self._numbers = count(1)
         # Set by `listen`.

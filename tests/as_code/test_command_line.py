@@ -97,6 +97,7 @@ def test_as_typed(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
         shell.account.add_project("Twice", space=name)
         shell.account.add_user("twice", id=name)
     shell.account.bind("D", user="ada", resource="Space:1")
+    monkeypatch.setattr("random.uniform", min)  # no waits between attempts
     shell.write("any.toml", 'absent = ["D"]')
     shell.write("set.toml", '[sets]\na = ["ROLE_READ"]\nb = ["a"]')
     said = {command: shell(command) for command in WRONG}
@@ -360,6 +361,7 @@ def test_examples(shell: Shell, status: int) -> None:
         ("check", f"\ufeff{FILE}", (0, "declared: 3; absent: 1\n")),
         ("check", "[", (2, "")),
         ("fmt", 'absent = ["##[x]"]\n', (0, 'absent = [\n    "##[x]",\n]\n')),
+        ("fmt", 'absent = [\n    "x",\n]\n', (0, 'absent = [\n    "x",\n]\n')),
         ("fmt --check", 'absent = ["##[x]"]\n', (1, "not formatted: -\n")),
     ],
 )

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import pytest
 
-from arize_roles_async import ListUsersResponse, RetryPolicy, ValidationError, as_code
+from arize_roles_async import ListUsersResponse, Permission, ValidationError, as_code
 from arize_roles_async.as_code import Declaration, DeclaredPlace, apply, export, loads, plan
 from arize_roles_async.as_code.apply import Run
 from arize_roles_async.as_code.planning import compare
@@ -212,7 +212,7 @@ async def test_meanwhile(
 
 
 async def test_gone(account: FakeAccount) -> None:
-    """A take counts as made if the binding is gone, whoever took it after the look."""
+    """A take counts as made if the binding is gone, whoever took it, and not if it may not be."""
     lines = iter([None, "DELETE"])
 
     def permit() -> None:
@@ -220,13 +220,21 @@ async def test_gone(account: FakeAccount) -> None:
             answer(account, f"DELETE /v2/role-bindings/{account.bindings('Viewer')[-1].id}")
 
     wanted = Declaration(places=[place({EVE: ""})])
+    account.add_key("key", grants={*Permission} - {"ROLE_BINDING_DELETE"})
+    async with FakeRolesClient(account, api_key="key") as roles:
+        assert len((await ended(roles, wanted)).refused) == 1
     assert len((await ended(FakeRolesClient(account), wanted, permit)).made) == 1
 
 
 @pytest.mark.parametrize("fault", ["lost", 503, None])
-async def test_made(account: FakeAccount, fault: Any) -> None:  # noqa: ANN401
+async def test_made(
+    account: FakeAccount,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: Any,  # noqa: ANN401
+) -> None:
     """A change whose answer was lost, or that somebody else made, is made, also by a wrapper."""
-    roles: Any = Wrapper(FakeRolesClient(account, retry=RetryPolicy(backoff=0.01)))
+    monkeypatch.setattr("random.uniform", min)  # no waits between attempts
+    roles: Any = Wrapper(FakeRolesClient(account))
     users = {CYD: "New", BOB: "Editor", EVE: ""}
     wanted = Declaration(roles=[declared("New")], places=[place(users)])
     run = Run(roles, await plan(roles, wanted))

@@ -216,6 +216,16 @@ async def test_two_at_once(connect: Connect) -> None:
         await use(roles)
 
 
+def test_paused_loop() -> None:
+    """Nor can two of which one is paused."""
+    with served() as url, asyncio.Runner() as own, asyncio.Runner() as other:
+        roles = AiohttpRolesClient("key", base_url=url)
+        own.run(use(roles))
+        with pytest.raises(ClientStateError, match="another event loop"):
+            other.run(use(roles))
+        own.run(roles.aclose())
+
+
 def test_lent_session() -> None:
     """A lent session stays in its loop, so a client has none in the next."""
 

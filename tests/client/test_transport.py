@@ -197,16 +197,20 @@ class TestClient:
             await roles.get(role_id=ID)
         assert calls(transport) == ["open", "aclose"]
 
-    async def test_cancelled_close(self) -> None:
-        """A close that is cancelled while it waits closes the transport at once."""
+    @pytest.mark.parametrize("is_cancelled", [False, True])
+    async def test_close_at_once(self, *, is_cancelled: bool) -> None:
+        """A close that waits closes the transport at once if it is cancelled, or another begins."""
         transport = answering(AsyncMock(side_effect=asyncio.Event().wait))
-        roles = HttpRolesClient(transport, KEY, timeout=1.0)
+        roles = HttpRolesClient(transport, KEY, timeout=None)
         call = asyncio.create_task(use(roles))
         await until(lambda: transport.send.called)
         closing = asyncio.create_task(roles.aclose(grace=9.0))
         await settle()
-        closing.cancel()
-        await asyncio.wait([call, closing])
+        if is_cancelled:
+            closing.cancel()
+        else:
+            await roles.aclose()
+        await asyncio.wait([call, closing], timeout=5.0)
         assert calls(transport) == ["open", "send", "aclose"]
 
     @pytest.mark.parametrize("is_own", [False, True])

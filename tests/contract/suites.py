@@ -47,7 +47,7 @@ class OnAccount(OnFakeAccount):
     def account(self) -> FakeAccount:
         """An account on which a second takes 20 ms, for rules that wait until a clock ticks."""
         account = super().account
-        account._clock = fast  # noqa: SLF001 - all else is as a suite makes it
+        account._clock = fast  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
         return account
 
 

@@ -117,6 +117,8 @@ async def result(connect: Connect, case: Case) -> tuple[str, list[str], int]:
     struck = account.fail(operation, when=when, **fault)
     limits, ended = UNTIL_LIMIT.get(fault["failure"], LIMITS), "done"
     retry = ONCE if operation in {"list", "get"} else TWICE
+    if retry is ONCE and fault["failure"] == "silent":
+        limits = UNTIL_LIMIT["unreachable"]
     async with connect(account, retry=retry) as roles:
         try:
             await CALLS[operation](roles.with_options(timeout=limits), ids)

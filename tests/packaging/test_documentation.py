@@ -379,34 +379,6 @@ def test_names(path: Path) -> None:
     assert {*re.findall(named, text)} <= known
 
 
-GONE: Final = {
-    "arize_roles_fake:FakeAccount.fail": "role every_attempt after page",
-    "arize_roles_fake:FakeAccount.slow_down": "role",
-    "arize_roles_fake:FakeAccount.block": "role",
-    "arize_roles_fake:FakeAccount.calls_of": "role",
-    "arize_roles_fake:Assumptions": "binding_checks other_content_type",
-    "arize_roles_async.as_code:apply": "on_plan",
-    "arize_roles_async.as_code:ApplyResult": "blocked",
-    "arize_roles_async.as_code:Change": "created_id",
-    "arize_roles_fake.pytest_plugin:arize_roles": "users resources faults",
-}
-
-
-@pytest.mark.parametrize(
-    ("function", "argument"), [(name, each) for name, old in GONE.items() for each in old.split()]
-)
-def test_gone_argument(function: str, argument: str) -> None:
-    """An argument of 0.5 ends in an error that names the function; 0.6 says what to write."""
-    name = function.partition(":")[2]
-    with pytest.raises(TypeError, match=rf"^{name}(\.__init__)?\(\) got .* argument '{argument}'$"):
-        pkgutil.resolve_name(function)(**{argument: None})
-    (entry,) = re.findall(
-        r"(?s)## \[0\.6\.0\].+?### Upgrading(.+?)\n### ", (ROOT / "CHANGELOG.md").read_text("utf-8")
-    )
-    old_forms = re.findall(r"(?m)^\|([^|]+)\|", entry)
-    assert [each for each in old_forms if name.split(".")[-1] in each and argument in each]
-
-
 def table(page: Path, header: str) -> list[list[str]]:
     """Return the rows of a page's table whose header begins so, each as its cells."""
     rows = page.read_text("utf-8").partition(f"\n| {header} |")[2].partition("\n\n")[0]
