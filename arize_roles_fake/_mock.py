@@ -152,9 +152,7 @@ class _Mock:
         if isinstance(accounts, FakeAccount):
             self.key, self.all_accounts, self._clock = accounts.api_key, [accounts], accounts
         else:
-            # Once each, by identity: a subclass may have no hash.
-            once = {id(account): account for account in accounts.values()}
-            self.key, self.all_accounts = next(iter(accounts)), [*once.values()]
+            self.key, self.all_accounts = next(iter(accounts)), [*dict.fromkeys(accounts.values())]
             self._clock = SharedTime([*self.all_accounts])
             running_recorder().keys.update(accounts)
         self._unknown = FakeAccount.load('{"roles": [], "keys": {}}')

@@ -36,9 +36,8 @@ class Recorder:
     """The accounts that a test asks, and all that it scripts on any account."""
 
     def __init__(self, *, is_paused: bool = False) -> None:
-        self._asked: dict[int, tuple[RecordedAccount, int]] = {}
-        """Accounts by their identity, since a subclass may have no hash, each with its calls; the
-        one that was asked last comes last."""
+        self._asked: dict[RecordedAccount, int] = {}
+        """Accounts with the numbers of their calls; the one that was asked last comes last."""
         self.keys: set[str] = set()
         """The API keys that the test gave to accounts, or sent, and those of accounts it asked."""
         self.refusals: list[str] = []
@@ -63,16 +62,15 @@ class Recorder:
 
     def note_call(self, account: RecordedAccount, keys: Iterable[str]) -> None:
         self.keys.update(filter(None, keys))  # A request without a key has an empty one.
-        _, count = self._asked.pop(id(account), (account, 0))
-        self._asked[id(account)] = account, count + 1
+        self._asked[account] = self._asked.pop(account, 0) + 1
         if len(self._asked) > _MAX_ACCOUNTS:
             del self._asked[next(iter(self._asked))]
 
     def accounts(self) -> list[tuple[RecordedAccount, int]]:
         """Return the fixture's account and the newest others, each with its number of calls."""
         own = self.account
-        first = {} if own is None else {id(own): (own, len(own.calls))}
-        return [*(first | self._asked).values()]
+        first = {} if own is None else {own: len(own.calls)}
+        return [*(first | self._asked).items()]
 
     def note_script(self, account: object, scripted: Expectation) -> None:
         if not self._is_paused:

@@ -14,6 +14,10 @@ _ACTIONS = ("CREATE", "READ", "UPDATE", "DELETE")
 _PERMISSIONS = tuple(f"{resource}_{action}" for resource in _RESOURCES for action in _ACTIONS)
 
 
+HOSTILE = ("\\\\", "%25", "%2525", "\\u0041", "&#", "&#65;", "a", "://a:", KEY, KEY[:-1], 'a%41","')
+"""What is slow to look through for a key, over and over."""
+
+
 class Figures(dict[str, float]):
     """The figures of a sample, by name and unit."""
 

@@ -67,6 +67,7 @@ _ARIZE_64 = _side("arize", "get", 500, threads=64)._replace(in_flight=64, how="i
 _THREADS = Pair(Side("ours", "get", 1000, 64), _ARIZE_64, 4, is_free=True)
 _WALK = Pair(Side("ours", "walk"), Side("arize", "walk", how="in_threads"), 2, roles=10_000)
 _DECODE = Pair(Side("ours", "decode", 400), Side("arize", "decode", 100), 1)
+_REFUSE = Pair(Side("ours", "refuse", 2), Side("ours", "decode", 100), 2)
 _CLIENT = _side("fresh", "import", code="from arize_roles_async import AiohttpRolesClient")
 _IMPORT = Pair(_CLIENT, _side("fresh", "import", code="import aiohttp"), 4)
 _IMPORT_BOTH = Pair(_CLIENT, Side("arize", "import"), 1)
@@ -97,4 +98,5 @@ COUNTED = (
     _counted("page-count", "a page of 100", Side("ours", "page", 150), 1.34),
 )
 GROWTH = (Row("walk-memory", "reading 100,000 roles", "30,000", _PEAK, "peak, kB", 1.1),)
-ROWS = (*OF_JOBS, *SPEED, *COUNTED, *GROWTH)
+SAFETY = (Row("refuse", "errors about 4 MiB of hostile texts", "a page", _REFUSE, "time, ms", 2e3),)
+ROWS = (*OF_JOBS, *SPEED, *COUNTED, *GROWTH, *SAFETY)

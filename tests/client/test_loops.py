@@ -31,7 +31,6 @@ from arize_roles_async import (
     RolesClient,
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer
-from tests.support.clients import Connect, both_clients
 from tests.support.documentation import definitions
 from tests.support.processes import HOST, ROOT, ran
 from tests.support.raw_http import PAGE
@@ -205,24 +204,17 @@ async def test_other_context() -> None:
             call.close()
 
 
-@both_clients
-async def test_two_at_once(connect: Connect) -> None:
-    """Two loops that are open at once cannot share a client, nor can one close it."""
-    async with connect(FakeAccount(predefined=False)) as roles:
-        await use(roles)
+@pytest.mark.parametrize("is_fake", [False, True])
+def test_paused_loop(*, is_fake: bool) -> None:
+    """Two loops that are open at once share no client, and only its own one closes it."""
+    fake = FakeRolesClient(FakeAccount(predefined=False))
+    with served() as url, asyncio.Runner() as own, asyncio.Runner() as other:
+        roles = fake if is_fake else AiohttpRolesClient("key", base_url=url)
+        own.run(use(roles))
         for call in (use(roles), roles.aclose()):
             with pytest.raises(ClientStateError, match="another event loop"):
-                await asyncio.to_thread(asyncio.run, call)
-        await use(roles)
-
-
-def test_paused_loop() -> None:
-    """Nor can two of which one is paused."""
-    with served() as url, asyncio.Runner() as own, asyncio.Runner() as other:
-        roles = AiohttpRolesClient("key", base_url=url)
+                other.run(call)
         own.run(use(roles))
-        with pytest.raises(ClientStateError, match="another event loop"):
-            other.run(use(roles))
         own.run(roles.aclose())
 
 

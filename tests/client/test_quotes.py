@@ -5,11 +5,8 @@ import html
 import json
 import pickle
 import re
-import time
-import timeit
 from base64 import b64encode
 from collections.abc import Callable
-from contextlib import suppress
 from html.entities import html5
 from urllib.parse import quote, unquote
 
@@ -20,7 +17,6 @@ from rich.pretty import pretty_repr
 
 from arize_roles_async import (
     InvalidResponseError,
-    ListRolesResponse,
     ProblemDetails,
     Request,
     Response,
@@ -304,29 +300,6 @@ def test_echo(key: str, write: Callable[[str], str], before: int, times: int, st
         )
         for error in (status_error(ASKED, answer), invalid_response(ASKED, answer, "odd")):
             assert key[:16] not in read(f"{error} {error.request_id}")
-
-
-@pytest.mark.full
-@pytest.mark.parametrize(
-    "text",
-    [
-        *("\\\\", "%25", "%2525", "\\u0041", "&#", "&#65;", "a", "://a:", 'a%41","'),
-        *(LONG[:15], f"{LONG}-second=="),
-    ],
-)
-def test_time(text: str) -> None:
-    """An error about 4 MiB of the same text, or a problem of it, holds the event loop for 50 ms."""
-    keys, body = (Secret(LONG), Secret(f"{LONG}-second==")), text * ((4 << 20) // len(text))
-    problem = f'{{"title":"No","status":409,"detail":"{text * (65_000 // len(text))}"}}'
-    for shown in (body, f'["{body}"]', problem):
-        answer = Response(status=409, headers={}, body=shown.encode(), keys=keys)
-
-        def refuse(answer: Response = answer) -> None:
-            with suppress(RolesError):
-                decode(ListRolesResponse, ASKED, answer)
-
-        for ask in (refuse, lambda answer=answer: status_error(ASKED, answer)):
-            assert min(timeit.repeat(ask, timer=time.process_time, number=1, repeat=3)) <= 0.05
 
 
 def test_kept() -> None:

@@ -264,7 +264,7 @@ class TestFailure:
         said = "not ended after 0.1 seconds" if hangs else "no more calls"
         with pytest.raises(LookupError) as caught:
             Suite().test_fails()
-        assert re.match(f"The clean-up failed too: .*{said}", *caught.value.__notes__)
+        assert re.match(f"The clean-up failed too: .*{said}", "".join(caught.value.__notes__))
         with pytest.raises((OSError, pytest.fail.Exception), match=said):
             Suite().test_name_taken()
 

@@ -3,7 +3,6 @@
 import inspect
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, get_args, get_type_hints
 from urllib.parse import quote
@@ -311,24 +310,3 @@ async def test_reset(act: Act) -> None:
     account.reset()
     assert (account.calls, account.unused_faults) == ((), ())
     assert await behaviour(account) == await behaviour(usual)
-
-
-@dataclass
-class Subclass(FakeAccount):
-    """An account that has no hash, and equals another one."""
-
-    size: int = 1
-
-    def __post_init__(self) -> None:
-        super().__init__()
-
-
-async def test_dataclass() -> None:
-    """A subclass may be a dataclass: accounts are told apart by identity."""
-    one, other = Subclass(), Subclass()
-    assert one == other
-    one.add_role("A")
-    with mock_arize({one.api_key: one, other.api_key: other}):
-        async with AiohttpRolesClient(other.api_key) as roles:
-            assert len(await roles.list().all()) == 7
-            assert len(await roles.with_options(api_key=one.api_key).list().all()) == 8

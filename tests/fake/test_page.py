@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import itertools
 import json
 import re
 import urllib.request
@@ -158,16 +159,18 @@ window.setTimeout = (go, time) => { if (time == 1000) window.rests += 1; wait(go
 window.fetch = async () => { window.asked += 1; throw Error(); };"""
 """Hides the page, lets its time pass fast, and counts what it asks a server that is gone."""
 
+SIZES = ((1280, 800), (1280, 600), (480, 800))
+COLORS = {
+    "light": ["rgb(255, 255, 255)", "rgb(28, 32, 38)"],
+    "dark": ["rgb(22, 24, 29)", "rgb(228, 230, 234)"],
+}
+
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
 class TestBrowser:
     """The page in a browser, which complains about nothing."""
 
-    @pytest.mark.parametrize("size", [(1280, 800), (1280, 600), (480, 800)])
-    @pytest.mark.parametrize("scripting", [True, False])
-    async def test_first_screen(
-        self, tmp_path: Path, size: tuple[int, int], *, scripting: bool
-    ) -> None:
+    async def test_first_screen(self, tmp_path: Path) -> None:
         """The first screen of a large account has a call and a binding, and no row is too wide."""
         account = FakeAccount()
         for number in range(sized(150, 5_000)):
@@ -177,32 +180,29 @@ class TestBrowser:
             ask(account, f"GET /v2/roles?limit={number % 100 + 1}")
         with RolesServer(account) as server:
             async with browser(tmp_path) as page:
-                await page.ask("Emulation.setScriptExecutionDisabled", value=not scripting)
-                await page.show(server.url, *size)
-                seen = await page.value(SEEN)
-                wide = await page.value("document.documentElement.scrollWidth > innerWidth")
-                filters = await page.value("document.getElementById('role').offsetWidth > 0")
-        assert "list(limit=" in seen
-        assert "Space:<b>ML</b>" in seen
-        assert (wide, filters, page.complaints) == (False, scripting, [])
+                for size, scripting in itertools.product(SIZES, (True, False)):
+                    await page.ask("Emulation.setScriptExecutionDisabled", value=not scripting)
+                    await page.show(server.url, *size)
+                    seen = await page.value(SEEN)
+                    wide = await page.value("document.documentElement.scrollWidth > innerWidth")
+                    filters = await page.value("document.getElementById('role').offsetWidth > 0")
+                    assert "list(limit=" in seen, size
+                    assert "Space:<b>ML</b>" in seen, size
+                    assert (wide, filters) == (False, scripting), size
+        assert page.complaints == []
 
-    @pytest.mark.parametrize(
-        ("scheme", "colors"),
-        [
-            ("light", ["rgb(255, 255, 255)", "rgb(28, 32, 38)"]),
-            ("dark", ["rgb(22, 24, 29)", "rgb(228, 230, 234)"]),
-        ],
-    )
-    async def test_colors(self, tmp_path: Path, scheme: str, colors: list[str]) -> None:
+    async def test_colors(self, tmp_path: Path) -> None:
         """The page is light or dark, as the person has chosen."""
         style = "getComputedStyle(document.body)"
         with RolesServer() as server:
             async with browser(tmp_path) as page:
-                wanted = [{"name": "prefers-color-scheme", "value": scheme}]
-                await page.ask("Emulation.setEmulatedMedia", features=wanted)
-                await page.show(server.url)
-                shown = await page.value(f"[{style}.backgroundColor, {style}.color]")
-        assert (shown, page.complaints) == (colors, [])
+                for scheme, colors in COLORS.items():
+                    wanted = [{"name": "prefers-color-scheme", "value": scheme}]
+                    await page.ask("Emulation.setEmulatedMedia", features=wanted)
+                    await page.show(server.url)
+                    shown = await page.value(f"[{style}.backgroundColor, {style}.color]")
+                    assert shown == colors
+        assert page.complaints == []
 
     async def test_filters(self, account: FakeAccount, tmp_path: Path) -> None:
         """The URL filters roles and permissions; a switch shows the permissions that none has."""

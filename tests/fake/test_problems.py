@@ -1,7 +1,9 @@
 """The problem documents that the fake answers with, word for word."""
 
 import json
+import tomllib
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -12,11 +14,11 @@ from tests.support.clients import START, Act, ask
 
 DOCS = "https://arize.com/docs/ax/rest-reference/errors"
 OWN, PREDEFINED = "Um9sZToxOnZ1cHg%3D", "Um9sZToyOmFuc2g%3D"
+GOLDEN = tomllib.loads(Path(__file__).parents[1].joinpath("data/golden.toml").read_text("utf-8"))
 CREATED = {"name": "B", "permissions": ["ROLE_READ"]}
 
 
 BOUND = "'A' cannot be deleted: it still has 1 role binding"
-OTHER_KIND = "was read as an ID, but is not the ID of a role"
 
 
 def made(act: Act = id, **options: Any) -> FakeAccount:  # noqa: ANN401 - the account's
@@ -45,7 +47,6 @@ def problem(account: FakeAccount, line: str, body: object = None, **headers: str
 
 POST, PATCH = "POST /v2/roles", f"PATCH /v2/roles/{OWN}"
 GET, DELETE = "GET /v2/roles", f"DELETE /v2/roles/{OWN}"
-NO_TYPE = "project_type: must be one of APPLICATION, HARNESS, EXPERIMENT"
 DETAILS: list[tuple[Act, str, object, str]] = [
     *(
         (id, POST, {**CREATED, **given}, detail)
@@ -63,24 +64,8 @@ DETAILS: list[tuple[Act, str, object, str]] = [
     (id, POST, "", "body: is not valid JSON: it is empty"),
     (id, POST, {}, "name: is required; permissions: is required"),
     (id, PATCH, {}, "name, description, permissions: at least one must be given to change"),
-    *(
-        (id, f"GET /v2/{target}", None, detail)
-        for target, detail in (
-            ("roles/x%ff", r"'x\udcff' is not a role ID"),
-            ("roles/U3BhY2U6MTphQmNE", f"'U3BhY2U6MTphQmNE' {OTHER_KIND}"),
-            ("roles/Um9sZTo5OmFhYWE%3D", "no role has the ID 'Um9sZTo5OmFhYWE='"),
-            ("roles?cursor=x", "cursor: was not issued by this account"),
-            ("roles?limit=1234567890", "limit: must be an integer, not str"),
-            ("roles?is_predefined=True", "is_predefined: must be True or False, not str"),
-            ("role-bindings", "resource_type: is required"),
-            ("users?status=GONE", "status: must be one of ACTIVE, INVITED, EXPIRED"),
-            ("spaces?org_id=", "org_id: must not be empty"),
-            ("projects?project_type=X", NO_TYPE),
-            ("projects?space_id=", "space_id: must not be empty"),
-            ("other", "there is nothing at /v2/other"),
-            ("x" * 80, f"there is nothing at /v2/{'x' * 76}"),
-        )
-    ),
+    *((id, f"GET /v2/{target}", None, detail) for target, detail in GOLDEN["details"].items()),
+    (id, f"GET /v2/{'x' * 80}", None, f"there is nothing at /v2/{'x' * 76}"),
     (lambda a: a.add_key("sesame", grants=[]), POST, CREATED, "the API key lacks ROLE_CREATE"),
     (lambda a: a.bind("A", user="1", resource="Space:1"), DELETE, None, BOUND),
     (id, f"DELETE /v2/roles/{PREDEFINED}", None, "'P' is a predefined role and cannot be deleted"),

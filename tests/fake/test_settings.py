@@ -130,7 +130,7 @@ def test_secrets(run: Run) -> None:
     def test_disabled():
         logging.disable()
         try:
-            log.error("sent %s", KEY)
+            log.error("sent", exc_info=LookupError(KEY))
         finally:
             logging.disable(logging.NOTSET)
 

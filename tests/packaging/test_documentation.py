@@ -179,12 +179,6 @@ def test_docstring(docstring: Docstring) -> None:
                 runner.run(awaited)
 
 
-def test_found() -> None:
-    """Pages and docstrings are found."""
-    assert {"README.md", "arize_roles_fake/guide/contract.md"} < PAGES.keys()
-    assert "arize_roles_async._aiohttp.client.AiohttpRolesClient" in {d.title for d in DOCSTRINGS}
-
-
 def test_readme_example(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,9 +7,10 @@ import tracemalloc
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from arize_roles_async import AiohttpRolesClient, ListRolesResponse, Request, Response
+from arize_roles_async import AiohttpRolesClient, ListRolesResponse, Request, Response, RolesError
 from arize_roles_async._wire import decode as _decode
-from tests.benchmarks.records import KEY, PAGE, Figures, ids_of, new_role, page_text
+from arize_roles_async._wire.secrets import Secret
+from tests.benchmarks.records import HOSTILE, KEY, PAGE, Figures, ids_of, new_role, page_text
 
 
 @contextlib.asynccontextmanager
@@ -19,6 +20,8 @@ async def operations(url: str, roles: int = 10_000) -> AsyncGenerator[Any]:
     request = Request(method="GET", target="/v2/roles")
     headers = {"Content-Type": "application/json"}
     response = Response(status=200, headers=headers, body=page_text().encode())
+    long = [(text * ((4 << 20) // len(text))).encode() for text in HOSTILE]
+    hostile = [Response(status=409, headers={}, body=x, keys=(Secret(KEY),)) for x in long]
 
     async with AiohttpRolesClient(KEY, base_url=url) as client:
         patient = client.with_options(timeout=None)
@@ -46,6 +49,11 @@ async def operations(url: str, roles: int = 10_000) -> AsyncGenerator[Any]:
         async def decode() -> object:
             return _decode.decode(ListRolesResponse, request, response)
 
+        async def refuse() -> None:
+            for each in hostile:
+                with contextlib.suppress(RolesError):
+                    _decode.decode(ListRolesResponse, request, each)
+
         yield {
             "get": lambda: client.get(role_id=next(role_ids)),
             "page": lambda: client.list(limit=PAGE),
@@ -54,4 +62,5 @@ async def operations(url: str, roles: int = 10_000) -> AsyncGenerator[Any]:
             "walk": walk,
             "peak": peak,
             "decode": decode,
+            "refuse": refuse,
         }
