@@ -36,19 +36,21 @@ def failure(suite: object, rule: str) -> BaseException | None:
 START: Final = datetime.now(UTC)
 
 
-def fast() -> datetime:
-    return START + 50 * (datetime.now(UTC) - START)
-
-
 class OnAccount(OnFakeAccount):
     rounds = sized(20, 300)
 
     @functools.cached_property
     def account(self) -> FakeAccount:
-        """An account on which a second takes 20 ms, for rules that wait until a clock ticks."""
+        """An account whose second takes 20 ms, for rules that wait until its clock ticks."""
         account = super().account
-        account._clock = fast  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+        account._clock = lambda: START + 50 * (datetime.now(UTC) - START)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
         return account
+
+    def accounts(self) -> tuple[FakeAccount, FakeAccount]:
+        """Return accounts on which time passes as it does for their clients."""
+        ahead = self.account.now() - datetime.now(UTC)
+        self.account._clock = lambda: datetime.now(UTC) + ahead  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+        return super().accounts()
 
 
 class FakeSuite(OnAccount, RolesContract):

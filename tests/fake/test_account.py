@@ -52,6 +52,7 @@ IMPOSSIBLE: list[tuple[Callable[[Any], object], str]] = [
         "on adds permissions to grants, so grants must be given, such as ()",
     ),
     (lambda a: a.add_key(""), "a key must not be empty"),
+    (lambda a: a.add_key(5), "a key must be a string, not int"),
     (lambda a: a.advance(-1), "seconds must be 0 or more, not -1: time does not go back"),
     (lambda a: a.advance(1e12), "1e+12 s would lead past the year 9999"),
     (lambda a: a.slow_down(float("inf")), "seconds must be 0 or more, not inf"),
