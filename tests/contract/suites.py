@@ -41,9 +41,10 @@ class OnAccount(OnFakeAccount):
 
     @functools.cached_property
     def account(self) -> FakeAccount:
-        """An account whose second takes 20 ms, for rules that wait until its clock ticks."""
+        """An account whose second takes 0.1 s, where rules wait until its clock ticks."""
         account = super().account
-        account._clock = lambda: START + 50 * (datetime.now(UTC) - START)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+        if self.assumptions.timestamps == "seconds":
+            account._clock = lambda: START + 10 * (datetime.now(UTC) - START)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
         return account
 
     def accounts(self) -> tuple[FakeAccount, FakeAccount]:
