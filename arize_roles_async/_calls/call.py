@@ -133,7 +133,7 @@ class Call(msgspec.Struct, eq=False):
     turn: int = 0
     """Its turn in the queue, by when it began and whether it goes after all others."""
     keys: tuple[Secret[str], ...] = ()
-    """The API keys that it has sent, the one in use last; empty if it asks for one later."""
+    """The API keys that it has got, the one in use last; empty if it asks for one later."""
     deadline: float = math.inf
     whole: "Call | None" = None
     """The call that it is a part of: they share the key, the time and the number of attempts."""
@@ -180,12 +180,11 @@ class Call(msgspec.Struct, eq=False):
 
     def use_key(self, key: Secret[str]) -> bool:
         """Send a key from now on, and return whether it is another one than before."""
-        if self.keys and self.keys[-1].reveal() == key.reveal():
-            return False
+        is_other = not self.keys or self.keys[-1].reveal() != key.reveal()
         self.keys += (key,)
-        if self._doubt > _Doubt.NONE:
+        if is_other and self._doubt > _Doubt.NONE:
             self._doubt = _Doubt.ELSEWHERE
-        return True
+        return is_other
 
     def start_attempt(self) -> None:
         """Count an attempt; nothing of it was sent yet."""

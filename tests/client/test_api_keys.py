@@ -169,6 +169,7 @@ class TestRefused:
             (["fake-api-key", "other-api-key"], ["lost", 401], FOUND, None),
             (["fake-api-key", OSError()], ["lost", 401], FOUND[:2], OutcomeUnknownError),
             (["fake-api-key", "other-api-key"], [401, 409], FOUND[1:3], ConflictError),
+            (["fake-api-key"], ["lost", 401, 401], ["fake-api-key"] * 3, OutcomeUnknownError),
         ],
     )
     async def test_create(
@@ -177,7 +178,7 @@ class TestRefused:
         """The key is asked for again once; a change whose answer was lost stays in doubt."""
         account, source = two_keys(), Keys(*given)
         for fault in faults:
-            account.fail("create", fault, when="after" if fault == "lost" else "before")
+            account.fail("any", fault, when="after" if fault == "lost" else "before")
         async with connect(account, api_key=source, retry=SOON) as roles:
             (ended,) = await asyncio.gather(create(roles), return_exceptions=True)
         assert account.roles == (ended,) if end is None else type(ended) is end

@@ -157,5 +157,5 @@ def test_planted(methods: str, planted: Any, found: str) -> None:  # noqa: ANN40
 def test_planted_in_sockets(planted: Any, found: str, tmp_path: Path) -> None:  # noqa: ANN401
     """So is one that only connections and many calls at once show."""
     with planted:
-        ends = found_over_sockets(asyncio.SelectorEventLoop, tmp_path, 5)
+        ends = found_over_sockets(asyncio.SelectorEventLoop, tmp_path, 60)
         assert any(found in each for each in ends)

@@ -27,8 +27,7 @@ Fault = dict[str, Any]
 Case = tuple[Fault, Any, When, bool]
 
 TWICE: Final = RetryPolicy(attempts=2, backoff=0.01)
-# A busy machine takes seconds for an answer. These faults last until the limit, and after all but
-# a silence of a change, no answer follows.
+# A busy machine takes seconds to answer. These faults end by the limit, mostly without an answer.
 LIMITS: Final = Timeouts(connect=10.0, read=10.0)
 UNTIL_LIMIT: Final = {
     "silent": Timeouts(connect=10.0, read=0.5),

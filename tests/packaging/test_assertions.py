@@ -8,8 +8,9 @@ from tests.tools import assertions
 pytestmark = [
     pytest.mark.usefixtures("unmeasured"),
     pytest.mark.full,
-    # A rule without a call may leave a coroutine.
+    # A rule without a call may leave a coroutine, or a fault.
     pytest.mark.filterwarnings("ignore"),
+    pytest.mark.arize_roles(unused_faults="allow"),
 ]
 
 UNSEEN = 50
